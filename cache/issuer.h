@@ -1,0 +1,92 @@
+/* issuer.h - a CA that we answer for, and the set of all of them.
+ *
+ * An issuer is immutable from issuers_new() to issuers_free(): every thread may read it
+ * without a lock.  A reload makes a new set and retires the old one (conf/conf.h owns
+ * it).  What changes while we run (health, latches, delegates) lives elsewhere, under the
+ * issuer's name or certificate hash, never under its address.
+ *
+ * An issuer has several certificates when the CA was renewed: they are one CA, a CertID
+ * made from any of them is answered, and an answer may be signed by the key of any of
+ * them (or its delegate).
+ */
+#ifndef CACHE_ISSUER_H
+#define CACHE_ISSUER_H
+
+#include "cache/err.h"
+#include "cache/key.h"
+
+#include <openssl/x509.h>
+
+enum profile {
+	PROFILE_PRIVATE, /* deviations from the CA/B profile are tolerated */
+	PROFILE_PUBLIC /* refused: fractions in times, thisUpdate over 10 days old, ... */
+};
+
+/* What the operator decided for this issuer (conf/options.def has ranges and reasons). */
+struct issuer_rules {
+	enum profile profile;
+	bool allow_sha1; /* SHA-1 signatures, of answers and of delegates' certificates */
+	int64_t unknown_ttl_s; /* how long unknown or unauthorized is repeated */
+	int64_t
+	    without_next_update_s; /* life of an answer without nextUpdate; 0: refused */
+	unsigned max_in_flight;    /* fetches under way at once */
+	unsigned max_waiting;      /* fetches waiting for their turn */
+	unsigned fetch_rate;       /* fetches started in a second */
+};
+
+struct issuer_ca {
+	X509 *certificate;  /* owned */
+	EVP_PKEY *key;      /* owned */
+	uint8_t sha256[32]; /* of the certificate's DER */
+	uint8_t name_hash[CERTID_HASH_COUNT][CERTID_HASH_MAX];
+	uint8_t key_hash[CERTID_HASH_COUNT][CERTID_HASH_MAX];
+	uint8_t id[32]; /* SHA-256 over SHA-256 name hash and SHA-256 key hash: what
+			   latches use */
+};
+
+struct issuer {
+	char *name; /* [a-z0-9._-]{1,63} */
+	struct issuer_ca *ca;
+	size_t ca_n; /* 1.. */
+	struct issuer_rules rules;
+	char **ocsp; /* responder URLs in order of preference */
+	size_t ocsp_n;
+};
+
+/* How an issuer is asked for.  Everything is copied or up-referenced; the caller keeps
+ * its own. */
+struct issuer_spec {
+	const char *name;
+	X509 *const *certificates;
+	size_t certificates_n;
+	struct issuer_rules rules;
+	char *const *ocsp;
+	size_t ocsp_n;
+};
+
+struct issuers; /* the set; opaque */
+
+/* Build the set.  On success *out is owned by the caller.
+ * ERR_REQ_ISSUER: specs clash[0] and clash[1] have equal CertID hashes (equal indices
+ * never clash: a renewed certificate with the same name and key is simply the same
+ * CertID). ERR_NOMEM; ERR_INTERNAL when a certificate has no usable public key. */
+enum err issuers_new(
+    struct issuers **out, const struct issuer_spec *specs, size_t n, size_t clash[2]);
+void issuers_free(struct issuers *is);
+
+size_t issuers_count(const struct issuers *is);
+const struct issuer *issuers_at(const struct issuers *is, size_t i);
+const struct issuer *issuers_named(
+    const struct issuers *is, const char *name); /* or NULL */
+
+/* The issuer whose CertID hashes are in k, or NULL; *ca (may be NULL): which of its
+ * certificates. Both hashes are compared in full (R15).  O(1) on average. */
+const struct issuer *issuers_find(
+    const struct issuers *is, const struct key *k, unsigned *ca);
+
+/* The key of a certificate of this issuer: hash algorithm h, CertID of certificate number
+ * ca. */
+void issuer_key(const struct issuer *i, unsigned ca, enum certid_hash h,
+    const struct serial *s, struct key *out);
+
+#endif

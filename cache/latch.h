@@ -1,0 +1,57 @@
+/* latch.h - which certificates were once seen revoked, so that they never become good
+ * again.
+ *
+ * A latch is (CA id, serial) with the revocation date and reason (R69).  It is set when a
+ * validly signed answer says revoked (not certificateHold), kept `latch-keep`, durable in
+ * the state directory whatever the store is, and untouched by purge.
+ *
+ * The table lives in memory and belongs to the keeper; latch_open() fills it.  Writing to
+ * disk is a separate step (latch_file_put, latch_file_delete, latch_file_sweep) for the
+ * disk thread, so that the keeper never waits for fsync: between the two calls the latch
+ * holds in memory only, and a crash in that moment loses only a latch whose answer the
+ * next fetch brings again.
+ */
+#ifndef CACHE_LATCH_H
+#define CACHE_LATCH_H
+
+#include "cache/issuer.h"
+
+struct latch {
+	uint8_t ca_id[32]; /* issuer_ca.id */
+	struct serial serial;
+	int reason;
+	int64_t revoked_at; /* as the answer said */
+	int64_t set_at;     /* when we saw it */
+};
+
+struct latches;    /* the table; keeper */
+struct latch_file; /* the LMDB environment below it; disk thread after latch_open */
+
+/* Open or create DIR/latches.mdb (directory must exist) and read all latches that are
+ * younger than keep_s.  ERR_STORE with a line in why (why_n bytes) that names the file
+ * and the cause. */
+enum err latch_open(struct latches **table, struct latch_file **file, const char *dir,
+    int64_t now, int64_t keep_s, char *why, size_t why_n);
+void latches_free(struct latches *t);
+void latch_file_close(struct latch_file *f);
+
+/* Borrowed until the table changes; NULL where there is none.  Looks under every
+ * certificate of the issuer: a latch outlives a renewal of the CA. */
+const struct latch *latches_find(
+    const struct latches *t, const struct issuer *i, const struct serial *s);
+/* ERR_OK; ERR_NOMEM.  *added (may be NULL) tells whether it was new. */
+enum err latches_add(struct latches *t, const struct latch *l, bool *added);
+/* All latches of (issuer, serial); *removed (room for i->ca_n) gets a copy of each.
+ * Returns how many. */
+size_t latches_remove(struct latches *t, const struct issuer *i, const struct serial *s,
+    struct latch *removed);
+size_t latches_count(const struct latches *t);
+/* Drop those set before `before`; returns how many. */
+size_t latches_sweep(struct latches *t, int64_t before);
+
+/* Disk: durable (fsync) when they return.  Any one thread, not two at once. */
+enum err latch_file_put(struct latch_file *f, const struct latch *l, size_t n);
+enum err latch_file_delete(struct latch_file *f, const struct latch *l, size_t n);
+enum err latch_file_sweep(struct latch_file *f, int64_t before);
+
+#endif

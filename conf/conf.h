@@ -1,0 +1,108 @@
+/* conf.h - one configuration: the options as plain values, and what is made from them
+ * once.
+ *
+ * A struct conf is immutable from conf_load() to conf_free(): every thread may read it
+ * without a lock.  A reload loads a new one, publishes its pointer and frees the old one
+ * after every reader has passed a barrier (proxy/shared.h).
+ *
+ * libconfuse does the parsing; a scan of our own comes first, because libconfuse takes an
+ * unclosed section or quote at the end of a file and lets a duplicate win silently.  Its
+ * lexer is global: one thread loads at a time (the main thread).
+ */
+#ifndef CONF_CONF_H
+#define CONF_CONF_H
+
+#include "cache/issuer.h"
+#include "cache/record.h"
+
+#include <stdio.h>
+
+#define CONF_FIELD_INT(f)      int64_t f;
+#define CONF_FIELD_DURATION(f) int64_t f##_ms;
+#define CONF_FIELD_SIZE(f)     int64_t f;
+#define CONF_FIELD_BOOL(f)     bool f;
+#define CONF_FIELD_STRING(f)   char *f;
+#define CONF_FIELD_PATH(f)     char *f;
+#define CONF_FIELD_LIST(f)                                                               \
+	char **f;                                                                        \
+	size_t f##_n;
+#define CONF_FIELD_PATHS(f)         CONF_FIELD_LIST(f)
+#define CONF_FIELD_ENUM(f)          int f;
+#define CONF_GLOBAL_GLOBAL(type, f) CONF_FIELD_##type(f)
+#define CONF_GLOBAL_ISSUER(type, f)
+#define CONF_ISSUER_GLOBAL(type, f)
+#define CONF_ISSUER_ISSUER(type, f) CONF_FIELD_##type(f)
+
+enum { LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };               /* conf.log_format */
+enum { LEVEL_ERROR, LEVEL_WARN, LEVEL_INFO, LEVEL_DEBUG }; /* conf.log_level */
+
+struct conf_issuer {
+	char *name;
+	char *file; /* where it is configured */
+	int line;
+#define OPTION(scope, type, field, name, dflt, min, max, when, text)                     \
+	CONF_ISSUER_##scope(type, field)
+#define LATER(scope, name, reason)
+#include "conf/options.def"
+#undef OPTION
+#undef LATER
+};
+
+/* host (lower case, no brackets) and port of a configured ocsp URL: where an
+ * absolute-form request may point to (R32) */
+struct conf_authority {
+	char *host;
+	int port;
+};
+
+struct conf {
+#define OPTION(scope, type, field, name, dflt, min, max, when, text)                     \
+	CONF_GLOBAL_##scope(type, field)
+#define LATER(scope, name, reason)
+#include "conf/options.def"
+#undef OPTION
+#undef LATER
+	struct conf_issuer *issuer;
+	size_t issuer_n;
+
+	/* made from the above: */
+	struct issuers *issuers;
+	struct mac_keys *mac_keys; /* NULL without store-key-file */
+	char **path; /* every OCSP path: starts with '/', no '/' at its end but for "/"
+		      * itself, percent-decoded, no duplicates, longest first */
+	size_t path_n;
+	struct conf_authority *authority;
+	size_t authority_n;
+};
+
+/* Errors and warnings of one load, each a whole line: "FILE:LINE: option: what is wrong;
+ * remedy". */
+struct conf_errors {
+	char **line;
+	size_t n;
+	char **warning;
+	size_t warning_n;
+};
+void conf_errors_free(struct conf_errors *e); /* the contents */
+
+/* Load FILE.  Every mistake that can be found is collected in *errors (owned by the
+ * caller, filled also on success: warnings).  Returns NULL when there is at least one
+ * error. base_text: NULL, or the configuration itself instead of the file's contents
+ * (tests and fuzzing), path then only names it.  Creates nothing on disk. */
+struct conf *conf_load(
+    const char *path, const char *base_text, struct conf_errors *errors);
+void conf_free(struct conf *c);
+
+/* Print the effective configuration with every default, in a form that conf_load takes;
+ * secrets (the password in store) are masked. */
+void conf_print(const struct conf *c, FILE *out);
+
+/* Names of options that differ between two configurations and need a restart: calls fn
+ * for each. */
+void conf_restart_needed(const struct conf *old, const struct conf *new,
+    void (*fn)(void *arg, const char *option), void *arg);
+
+/* Make a directory and its missing parents, mode 0700.  0, or -1 with errno. */
+int conf_make_directory(const char *path);
+
+#endif

@@ -1,0 +1,20 @@
+/* clock.h - the two clocks, and how tests set them.
+ *
+ * Wall clock for validity and HTTP dates; monotonic for timers and durations.  Nothing
+ * else in proxy/ reads a clock, and cache/ takes the time from its caller.  Any thread.
+ */
+#ifndef PROXY_CLOCK_H
+#define PROXY_CLOCK_H
+
+#include <stdint.h>
+
+int64_t clock_now(void);     /* seconds since 1970 */
+int64_t clock_now_ms(void);  /* the same in milliseconds */
+int64_t clock_mono_ms(void); /* from an arbitrary start, never steps */
+int64_t clock_mono_us(void);
+
+/* Tests only: from now on the clocks stand where they are put; before any thread starts.
+ */
+void clock_set(int64_t now_s, int64_t mono_ms);
+
+#endif

@@ -1,0 +1,113 @@
+/* conn.h - client connections of one thread: reading requests, writing answers, every
+ * deadline.
+ *
+ * A conn_loop is everything that the connections of one thread share: limits, a read
+ * buffer, deadline queues, counters.  The front's workers and the API run the same code
+ * with another handler.
+ *
+ * One libevent entry point per connection; a state, a step function per state.  Bytes are
+ * read into the thread's buffer and handled there: a connection owns a buffer only while
+ * it holds part of a request or an answer that its client has not taken yet, so that an
+ * idle one costs its struct. A request that is whole when it is read and whose answer the
+ * socket takes at once costs one read and one write, and allocates nothing.  Answers of
+ * pipelined requests leave in one write.
+ *
+ * Deadlines (idle, head, body, write, linger) are kept in queues that are looked at by
+ * one coarse timer; a connection that is active only notes the time (no timer is touched
+ * for a hit).
+ *
+ * While a request is parked its connection reads nothing.  A client that leaves is
+ * noticed when the answer is written, or at once when it resets.
+ */
+#ifndef PROXY_CONN_H
+#define PROXY_CONN_H
+
+#include "proxy/http1.h"
+#include "proxy/metrics.h"
+
+#include <sys/uio.h>
+
+struct conn;
+struct conn_loop;
+struct event_base;
+
+struct conn_limits { /* in ms and bytes; conf/options.def has defaults and reasons */
+	int64_t header_ms, body_ms, idle_ms, write_ms, linger_ms;
+	size_t linger_bytes;
+	size_t head, target, body;
+};
+
+struct conn_handler {
+	/* A whole request has come.  r and body are borrowed until it returns.  It
+	 * answers with conn_reply() or conn_error() before it returns, or calls
+	 * conn_park() and answers later. */
+	void (*request)(
+	    void *arg, struct conn *c, const struct http1_request *r, struct bytes body);
+	/* A head has come whose body will follow; return 0 to read it, else the HTTP
+	 * status to refuse it with (404, 405, 413, ...; the answer closes).  May be NULL.
+	 */
+	int (*head)(void *arg, struct conn *c, const struct http1_request *r);
+	/* The client of a parked request has gone; parked is what conn_park was given. */
+	void (*gone)(void *arg, void *parked);
+	/* An HTTP error was answered by the connection itself (for counting). May be
+	 * NULL. */
+	void (*refused)(void *arg, int status);
+};
+
+/* limits are copied; counters borrowed for life.  NULL when out of memory. */
+struct conn_loop *conn_loop_new(struct event_base *base, const struct conn_limits *limits,
+    const struct conn_handler *handler, void *arg, struct counters *counters);
+void conn_loop_free(struct conn_loop *l); /* closes all connections */
+void conn_loop_limits(struct conn_loop *l, const struct conn_limits *limits); /* reload */
+/* Close idle connections now and each other one after its current answer (TERM). */
+void conn_loop_drain(struct conn_loop *l);
+size_t conn_loop_count(const struct conn_loop *l);
+int64_t conn_loop_mono_ms(const struct conn_loop *l); /* as of this turn of the loop */
+
+/* Serve fd (non-blocking) until its client leaves; on_close (may be NULL) is called when
+ * it has been closed.  fd is handed over, also on failure. */
+struct conn *conn_new(
+    struct conn_loop *l, int fd, void (*on_close)(void *arg), void *arg);
+
+/* Answer the current request: the whole response, head included.  iov is borrowed for the
+ * call; what the socket does not take now is copied.  close: say nothing after it (the
+ * head must have said so). */
+void conn_reply(struct conn *c, const struct iovec *iov, int n, bool close);
+
+/* Answer with an HTTP error: one-line plain text body, no-store.  allow: value of Allow,
+ * or NULL. close: the connection ends after it, lingering. */
+void conn_error(struct conn *c, int status, const char *allow, bool close);
+
+/* The answer comes later.  parked: non-NULL, handed to gone() should the client leave
+ * before. */
+void conn_park(struct conn *c, void *parked);
+
+/* Must the answer to the current request say "Connection: close"?  And does a 1.0 client
+ * that asked for it need "Connection: keep-alive"? */
+bool conn_will_close(const struct conn *c);
+bool conn_says_keep_alive(const struct conn *c);
+bool conn_is_head(
+    const struct conn *c); /* the current request is HEAD: no body in the answer */
+
+/* Listening sockets: accepts into a conn_loop, pauses when descriptors or max_connections
+ * run out and goes on by itself; nothing that waits in the backlog is lost. */
+struct listener;
+struct listener_limits {
+	_Atomic int *connections; /* shared count, incremented here */
+	int max_connections;
+};
+/* fd: bound and listening; handed over unless shared_fd.  NULL when out of memory. */
+struct listener *listener_new(struct conn_loop *l, struct event_base *base, int fd,
+    bool shared_fd, const struct listener_limits *limits);
+void listener_limit(struct listener *ls, int max_connections); /* reload */
+void listener_free(struct listener *ls);                       /* stop accepting */
+
+/* Open a listening socket for "host:port", "[v6]:port", "*:port" or "unix:/path".
+ * reuseport: also several for one address (one for each worker).  An address that another
+ * program listens on is refused with EADDRINUSE even with reuseport (probe: a bind
+ * without it comes first; probe false for the second and later ones). -1 with a line in
+ * why. */
+int listener_open(const char *address, int backlog, bool reuseport, bool probe, char *why,
+    size_t why_n);
+
+#endif

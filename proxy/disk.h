@@ -1,0 +1,27 @@
+/* disk.h - the disk thread: every file and LMDB write, one at a time and in order.
+ *
+ * A job is (work, done, arg): work runs on the disk thread, then done comes back through
+ * the inbox of the thread that owns the disk (the keeper).  disk_exec() is this as a
+ * struct store_exec, so that cache/ needs no thread of its own.
+ */
+#ifndef PROXY_DISK_H
+#define PROXY_DISK_H
+
+#include "cache/store.h"
+
+struct disk;
+struct inbox;
+
+/* Start the thread.  done callbacks come through replies.  NULL with errno. */
+struct disk *disk_start(struct inbox *replies);
+/* Run what is queued, then end the thread and join it.  The done callbacks of those jobs
+ * are in the inbox when this returns. */
+void disk_stop(struct disk *d);
+
+/* Queue a job; the keeper's thread.  done may be NULL.  Out of memory ends the process: a
+ * write that is promised cannot be dropped. */
+void disk_run(
+    struct disk *d, void (*work)(void *arg), void (*done)(void *arg), void *arg);
+struct store_exec disk_exec(struct disk *d);
+
+#endif

@@ -1,0 +1,93 @@
+/* flight.h - the one ongoing attempt to get the answer for a key, with all who wait for
+ *it.
+ *
+ *	ask ---> hot table ---> joins the flight of its key, or starts one:
+ *	    STORE   read it; admitted and in date: done
+ *	    LEASE   (shared store) this node fetches, or waits for the node that does
+ *	    FETCH   the issuer's source; each answer through admit()
+ *	    END     hot table, store, latch; everybody who waits gets that answer; next
+ *due time
+ *
+ * A flight that fails leaves what is held in place: an answer stays until a better one
+ *was admitted and never past its expiry.  Those who wait then get the held answer, or an
+ *error that is repeated for error-ttl. Each client waits at most answer-timeout; the
+ *flight itself goes on for those who come later.
+ *
+ * Keeper's thread.  A flight borrows nothing of the configuration over a turn: it finds
+ *its issuer by the key each time, so that a reload needs no care here.
+ */
+#ifndef PROXY_FLIGHT_H
+#define PROXY_FLIGHT_H
+
+#include "cache/admit.h"
+#include "cache/latch.h"
+#include "cache/source.h"
+#include "cache/store.h"
+#include "proxy/ask.h"
+#include "proxy/disk.h"
+#include "proxy/metrics.h"
+#include "proxy/schedule.h"
+#include "proxy/shared.h"
+
+/* What flights work with; all borrowed, for as long as the flights live. */
+struct flight_deps {
+	struct event_base *base;
+	struct shared *shared;
+	struct admit *admit;
+	struct store *store;
+	struct source *source;
+	struct latches *latches;
+	struct latch_file *latch_file;
+	struct disk *disk;
+	struct schedule *schedule;
+	struct counters *counters;
+};
+
+struct flights;
+
+struct flights *flights_new(const struct flight_deps *deps); /* NULL when out of memory */
+void flights_free(struct flights *f); /* everybody who waits gets ERR_CANCELLED */
+
+/* A client's question; handed over, and posted back to its reply_to exactly once. */
+void flights_ask(struct flights *f, struct ask *a);
+
+enum flight_why {
+	FLIGHT_CLIENT,  /* somebody waits: any in-date answer will do */
+	FLIGHT_REFRESH, /* the schedule: only a newer one */
+	FLIGHT_FORCE,   /* the operator: ask upstream now, whatever back-off says */
+	FLIGHT_COMPARE  /* the store has changed: read it, fetch nothing */
+};
+/* The outcome: the answer in force now (borrowed for the call; NULL for none) and how the
+ * attempt ended. */
+typedef void flight_done_fn(
+    void *arg, const struct answer *a, enum err e, enum tier tier);
+
+/* Start or join a flight for k.  done may be NULL; called exactly once, possibly before
+ * this returns. */
+void flights_go(struct flights *f, const struct key *k, enum flight_why why,
+    flight_done_fn *done, void *arg);
+
+/* Things that are due: call at schedule_next() and after every flight. */
+void flights_due(struct flights *f);
+/* Another node has written k, or anything may have changed: compare what is held. */
+void flights_compare(struct flights *f, const struct key *k);
+void flights_compare_all(struct flights *f);
+
+/* An answer that passed admit() elsewhere (explain): treat it as a flight would. */
+void flights_admitted(struct flights *f, const struct issuer *i, const struct key *k,
+    const struct admit_verdict *v, struct bytes der);
+/* A verdict that proves a revocation: latch it and take the certificate's other keys out
+ * of service. */
+void flights_latch(struct flights *f, const struct issuer *i, const struct key *k,
+    const struct admit_verdict *v);
+
+/* The admit question for k as it stands now: held facts and latch filled in.  held: room
+ * for a copy. */
+void flights_question(struct flights *f, const struct issuer *i, const struct key *k,
+    struct admit_question *q, struct facts *held);
+
+size_t flights_count(const struct flights *f);
+/* Latest time by which the oldest overdue refresh is late, in seconds (T28). */
+int64_t flights_overdue_s(const struct flights *f);
+
+#endif

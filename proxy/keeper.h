@@ -1,0 +1,43 @@
+/* keeper.h - the thread that keeps what we know: flights, schedule, upstream, store,
+ * admission; the only writer of the hot table.
+ *
+ * It owns everything in struct keeper.  Other threads reach it through its inbox
+ * (shared->keeper) only; what it lends them is valid until a barrier that it posts later
+ * has passed.
+ *
+ * The barrier: an empty message goes through the inbox of every reader; when all have run
+ * it, no reader holds anything that was unlinked before the barrier began, and no worker
+ * can newly serve it.  It frees garbage and old configurations, and (second law: know,
+ * then tell) is what a change waits for before it is told.
+ */
+#ifndef PROXY_KEEPER_H
+#define PROXY_KEEPER_H
+
+#include "proxy/flight.h"
+#include "proxy/upstream.h"
+
+struct keeper; /* opaque: the accessors below are for the modules of its thread (ops) */
+
+/* Make it: opens latches and store, creates directories; starts no thread.  Sets
+ * shared->keeper.  NULL with a line in why. */
+struct keeper *keeper_new(struct shared *shared, char *why, size_t why_n);
+int keeper_start(struct keeper *k); /* after shared->readers is complete; 0 or errno */
+
+/* Any thread.  conf is handed over and becomes the configuration in force. */
+void keeper_reload(struct keeper *k, struct conf *conf);
+void keeper_ask(struct shared *shared, struct ask *a); /* handed over */
+void keeper_stop(struct keeper *k); /* cancel flights, leave the loop */
+void keeper_join(struct keeper *k);
+/* After every other thread was joined. Frees the configuration in force too. */
+void keeper_free(struct keeper *k);
+
+/* Keeper's thread: call done(arg) when a barrier that begins now (or later) has passed.
+ */
+void keeper_barrier(struct keeper *k, void (*done)(void *arg), void *arg);
+
+/* Keeper's thread: what it works with. */
+const struct flight_deps *keeper_deps(struct keeper *k);
+struct flights *keeper_flights(struct keeper *k);
+const struct conf *keeper_conf(struct keeper *k);
+
+#endif

@@ -1,0 +1,40 @@
+/* log.h - events on stderr, as logfmt or JSON lines.
+ *
+ * log_warn("upstream_failed", "issuer=%s err=%s ms=%d", ...): an event name that can be
+ * grepped and alerted on, then key=value pairs.  A value with a space, a quote or a
+ * control character is quoted and escaped by the logger; %s values from peers may hold
+ * anything (T25).  The names of all events are in ocspcached(8).
+ *
+ * Any thread; one write(2) a line.  Repeats of an event within log-repeat become one line
+ * with their count ("repeated=212").  Levels: error: a person must act; warn: degraded
+ * but answering; info: state changed; debug: each fetch.  cache/ never logs: it returns
+ * errors.
+ */
+#ifndef PROXY_LOG_H
+#define PROXY_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* level and format as in conf/conf.h (LEVEL_*, LOG_FORMAT_*).  Any thread, any time. */
+void log_setup(int level, int format, int64_t repeat_ms);
+
+/* fmt: "key=%s key2=%d ...": each conversion is one whole value. */
+void log_event(int level, const char *event, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+bool log_enabled(int level);
+
+#define log_error(...) log_event(0, __VA_ARGS__)
+#define log_warn(...)  log_event(1, __VA_ARGS__)
+#define log_info(...)  log_event(2, __VA_ARGS__)
+#define log_debug(...)                                                                   \
+	do {                                                                             \
+		if (log_enabled(3))                                                      \
+			log_event(3, __VA_ARGS__);                                       \
+	} while (0)
+
+/* Write out the counts of events that are still being collapsed; from a timer and at the
+ * end. */
+void log_flush(void);
+
+#endif

@@ -1,0 +1,58 @@
+/* upstream.h - the source that asks an issuer's OCSP responders.
+ *
+ * For each issuer a queue with three bounds: fetches under way (max-in-flight), started
+ * in a second (fetch-rate, a token bucket of one second's worth), waiting (max-waiting);
+ * for each responder host fetches under way (host-max-in-flight) and, for each responder
+ * URL, health and back-off.  An ask over a bound waits its turn, first come first served,
+ * and one issuer's queue never holds up another's.
+ *
+ * An ask goes through the responders in order of preference, healthy ones first; those in
+ * back-off are not asked (all of them: ERR_UP_BACKOFF at once), but the first after its
+ * pause is the probe.  The time that is left is shared out over the responders that are
+ * left, so that one that hangs does not use it all.  GET when the whole URL is at most
+ * 255 bytes (RFC 9919 section 5), POST otherwise.
+ *
+ * Failures of a responder (no connection, timeout, HTTP status, type, truncation,
+ * internalError, tryLater) start its back-off: doubling, jitter, capped.  An answer, also
+ * unauthorized, ends it.
+ *
+ * Health is kept by URL and survives a reload.  Keeper's thread.
+ */
+#ifndef PROXY_UPSTREAM_H
+#define PROXY_UPSTREAM_H
+
+#include "cache/source.h"
+#include "proxy/fetch.h"
+#include "proxy/metrics.h"
+
+struct upstream_config {
+	int timeout_ms;  /* upstream-timeout */
+	size_t max_size; /* response-max-size */
+	unsigned host_max_in_flight;
+	int64_t backoff_initial_ms, backoff_max_ms;
+	int backoff_doublings;
+};
+
+struct upstream_health {
+	bool healthy;
+	int failures;             /* in a row */
+	int64_t retry_in_ms;      /* 0: may be asked */
+	const char *last_error;   /* label of err.h, or "" ; static */
+	uint64_t fetches, failed; /* since start */
+};
+struct upstream_load {
+	unsigned in_flight, waiting;
+};
+
+/* *source is owned by the caller and freed with upstream_free. */
+struct source *upstream_new(struct event_base *base, struct fetcher *f,
+    const struct upstream_config *c, struct counters *counters);
+void upstream_free(struct source *s);
+void upstream_configure(struct source *s, const struct upstream_config *c);
+void upstream_health(
+    const struct source *s, const char *url, struct upstream_health *out);
+void upstream_load(const struct source *s, const char *issuer, struct upstream_load *out);
+/* Forget the back-off of an issuer's responders: POST /v1/refresh asks at once. */
+void upstream_retry_now(struct source *s, const struct issuer *i);
+
+#endif
