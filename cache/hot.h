@@ -69,10 +69,13 @@ void hot_sweep(struct hot *t, bool (*fn)(void *arg, const struct answer *a), voi
 /* Clear MARK_USED; true when it was set. */
 bool hot_used(const struct answer *a);
 
-/* Take over all that left the table since the last call, NULL when nothing did.  To be
+/* Take over all that left the table since the last call (answers and old slots); NULL
+ * when nothing did, or when out of memory: then it is kept for the next call.  To be
  * given to hot_garbage_free() once every reader has passed. */
-struct answer *hot_garbage(struct hot *t);
-void hot_garbage_free(struct answer *list);
+struct hot_garbage;
+struct hot_garbage *hot_garbage(struct hot *t);
+void hot_garbage_free(struct hot_garbage *g);
+bool hot_has_garbage(const struct hot *t);
 
 /* A changed budget (reload): evicts at once when it is smaller. */
 void hot_set_budget(struct hot *t, size_t budget);

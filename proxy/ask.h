@@ -40,8 +40,9 @@ struct ask {
 	void *owner;
 	void (*done)(void *inbox_arg, struct ask *a);
 	/* the keeper's own: */
-	struct ask *_next;
-	struct ask *_prev;
+	struct ask *_next, *_prev;   /* of one flight */
+	struct ask *_newer, *_older; /* of all flights, by asked_at_ms */
+	struct flight *_flight;
 };
 
 #endif

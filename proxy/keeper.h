@@ -26,7 +26,10 @@ int keeper_start(struct keeper *k); /* after shared->readers is complete; 0 or e
 /* Any thread.  conf is handed over and becomes the configuration in force. */
 void keeper_reload(struct keeper *k, struct conf *conf);
 void keeper_ask(struct shared *shared, struct ask *a); /* handed over */
-void keeper_stop(struct keeper *k); /* cancel flights, leave the loop */
+/* From now on everybody who waits or asks is told ERR_CANCELLED at once: the first step
+ * of a stop, so that the other threads get their parked requests back. */
+void keeper_cancel(struct keeper *k);
+void keeper_stop(struct keeper *k); /* leave the loop; nobody may ask any more */
 void keeper_join(struct keeper *k);
 /* After every other thread was joined. Frees the configuration in force too. */
 void keeper_free(struct keeper *k);
