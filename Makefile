@@ -1,39 +1,142 @@
-# make            the daemon and its client     make test       everything but the long tests
-# make unit       the unit tests only           SAN=address,undefined or SAN=thread with any of them
+# make            the daemon and its client      make run        a demo: CA, responder, ocspcached
+# make test       everything but the long tests  make unit       the inner loop: unit tests only
+# SAN=address,undefined or SAN=thread with any of them (a build folder each); B=DIR builds elsewhere
+VERSION := 0.1.0
 CC      ?= cc
 OPT     ?= -O2 -g
 HARDEN  := -fstack-protector-strong -fstack-clash-protection -fcf-protection -D_FORTIFY_SOURCE=2
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wmissing-declarations \
-           -Wpointer-arith -Wsign-compare -Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wundef
+           -Wpointer-arith -Wsign-compare -Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wundef \
+           $(if $(CI),-Werror)
 comma   := ,
-SANFLAG := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
+SANFLAG := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 B       ?= build$(if $(SAN),/$(subst $(comma),-,$(SAN)))
-CPPFLAGS += -I. -D_GNU_SOURCE
-CFLAGS  += -std=c11 $(OPT) $(WARN) $(if $(SAN),$(SANFLAG) -U_FORTIFY_SOURCE,$(HARDEN)) -pthread
-LDFLAGS += -pthread -Wl,-z,relro,-z,now
+CPPFLAGS += -I. -D_GNU_SOURCE -DOCSPCACHED_VERSION='"$(VERSION)"'
+CFLAGS  += -std=c11 $(OPT) $(WARN) $(if $(SAN),$(SANFLAG) -U_FORTIFY_SOURCE,$(HARDEN)) -fPIE -pthread
+LDFLAGS += -pie -pthread -Wl,-z,relro,-z,now
 LDLIBS  := -levent_core -levent_pthreads -lhiredis -lcurl -llmdb -lxxhash -ljansson -lconfuse -lssl -lcrypto
+PREFIX  ?= /usr/local
 
-LIB     := $(patsubst %.c,$(B)/%.o,$(filter-out proxy/main.c,$(wildcard cache/*.c conf/*.c proxy/*.c)))
-UNITS   := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*.c))
+LIB      := $(patsubst %.c,$(B)/%.o,$(filter-out proxy/main.c,$(wildcard cache/*.c conf/*.c proxy/*.c)))
+UNITS    := $(patsubst tests/%.c,$(B)/%,$(wildcard tests/unit/*.c))
+SCENES   := $(patsubst tests/%.c,$(B)/%,$(wildcard tests/scenario/*.c))
+FUZZ     := $(patsubst tests/fuzz/%.c,%,$(filter-out tests/fuzz/replay.c,$(wildcard tests/fuzz/*.c)))
+REPLAYS  := $(FUZZ:%=$(B)/fuzz/%)
+# What tests share is an archive; tests/lib/fake_*.c replace modules, so that only scenarios get them, before
+# the archive of the real ones.
+TESTLIB  := $(patsubst %.c,$(B)/%.o,$(filter-out tests/lib/fake_%.c,$(wildcard tests/lib/*.c)))
+FAKES    := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/fake_*.c))
+ENGINE   ?=# of the fuzz targets: empty for the replay of their corpora, -fsanitize=fuzzer to search
+NPROC    := $(shell nproc 2>/dev/null || echo 2)
+# A second make in a recipe uses all cores, or the jobs that this one was given.
+SUBMAKE   = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(NPROC))
 
 all: $(B)/ocspcached $(B)/ocspctl
+tests: all $(UNITS) $(SCENES) $(REPLAYS)
+
 $(B)/libocspcached.a: $(LIB)
 	@rm -f $@
+	$(AR) rcs $@ $^
+$(B)/libtest.a: $(TESTLIB)
+	@mkdir -p $(@D); rm -f $@
 	$(AR) rcs $@ $^
 $(B)/ocspcached: $(B)/proxy/main.o $(B)/libocspcached.a
 	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 $(B)/ocspctl: $(patsubst %.c,$(B)/%.o,$(wildcard proxy/ctl/*.c)) $(B)/libocspcached.a
 	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
-$(B)/unit/%: $(B)/tests/unit/%.o $(B)/libocspcached.a
+$(UNITS): $(B)/unit/%: $(B)/tests/unit/%.o $(B)/libtest.a $(B)/libocspcached.a
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) $^ -lcmocka $(LDLIBS) -o $@
-$(B)/%.o: %.c
+$(SCENES): $(B)/scenario/%: $(B)/tests/scenario/%.o $(FAKES) $(B)/libtest.a $(B)/libocspcached.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) $^ -lcmocka $(LDLIBS) -o $@
+$(REPLAYS): $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(if $(ENGINE),,$(B)/tests/fuzz/replay.o) $(B)/libocspcached.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) $(ENGINE) $^ $(LDLIBS) -o $@
+$(B)/%.o: %.c $(B)/.flags
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
-unit: $(UNITS)
-	@for t in $(UNITS); do $$t || exit 1; done
+
+# Changes when the compiler or its flags do; and says what is missing before the compiler does in its words.
+export define FLAGS
+$(CC) $(CPPFLAGS) $(CFLAGS)
+endef
+$(B)/.flags: FORCE
+	@mkdir -p $(@D)
+	@echo "$$FLAGS" | cmp -s - $@ || { .ci/packages --check build && echo "$$FLAGS" >$@; }
+FORCE:
+
+# What needs packages installs them first, then builds with all cores, then runs.
+run:
+	@.ci/packages build run $(if $(filter redis,$(STORE)),redis)
+	@$(SUBMAKE) all
+	@B=$(B) STORE=$(STORE) PORT=$(PORT) API_PORT=$(API_PORT) CONF=$(CONF) exec conf/demo/run
+test test-all:
+	@.ci/packages build test
+	@$(SUBMAKE) tests
+	@B=$(B) SAN=$(SAN) tests/run $(if $(filter test-all,$@),--all)
+unit scenario replay layers e2e:
+	@$(SUBMAKE) tests
+	@B=$(B) SAN=$(SAN) tests/run $@
+deps:
+	@.ci/packages build run redis test
+
+# Searches for SECONDS, shared out over the targets; a finding is written to tests/fuzz/corpus/TARGET/, where it
+# stays as a regression when it has been looked at.
+SECONDS ?= 60
+fuzz:
+	@.ci/packages build fuzz
+	@$(SUBMAKE) B=build/fuzzing CC=clang SAN=fuzzer-no-link,address,undefined \
+	    ENGINE=-fsanitize=fuzzer $(FUZZ:%=build/fuzzing/fuzz/%)
+	@for t in $(FUZZ); do echo "== $$t"; mkdir -p build/fuzzing/corpus/$$t tests/fuzz/corpus/$$t; \
+	    build/fuzzing/fuzz/$$t -timeout=5 -rss_limit_mb=2048 -print_final_stats=1 \
+	        -max_total_time=$$(($(SECONDS) / $(words $(FUZZ)) + 1)) -artifact_prefix=tests/fuzz/corpus/$$t/ \
+	        build/fuzzing/corpus/$$t tests/fuzz/corpus/$$t || exit 1; done
+bench bench-quick:
+	@echo "$@: the bench harness comes with the next version; there is nothing to measure with yet" >&2; exit 1
+
+SOURCES := $(wildcard cache/*.[ch] conf/*.[ch] proxy/*.[ch] proxy/ctl/*.[ch] tests/unit/*.[ch] \
+             tests/scenario/*.[ch] tests/lib/*.[ch] tests/fuzz/*.[ch])
+MANS    := $(wildcard proxy/*.8 proxy/ctl/*.1 conf/*.5)
+fmt:
+	clang-format -i $(SOURCES)
+lint:
+	@.ci/packages lint
+	clang-format --dry-run --Werror $(SOURCES)
+	cppcheck --quiet --std=c11 --error-exitcode=1 --inline-suppr --enable=warning,portability \
+	    --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches -I. -D_GNU_SOURCE cache conf proxy
+	clang-tidy --quiet --warnings-as-errors='*' \
+	    --checks='-*,clang-analyzer-*,bugprone-*,-bugprone-easily-swappable-parameters,-bugprone-reserved-identifier,-bugprone-assignment-in-if-condition,-bugprone-narrowing-conversions,-clang-analyzer-security.insecureAPI.DeprecatedOrUnsafeBufferHandling' \
+	    $(wildcard cache/*.c conf/*.c proxy/*.c proxy/ctl/*.c) -- -std=c11 $(CPPFLAGS)
+	mandoc -T lint -W warning $(MANS)
+	shellcheck .ci/packages .ci/run conf/demo/run conf/deb/build
+cover:
+	@.ci/packages build test
+	@$(SUBMAKE) B=build/cover OPT="-O0 -g --coverage" tests
+	@find build/cover -name '*.gcda' -delete
+	@B=build/cover tests/run
+	@gcov -n -o . $$(find build/cover/cache build/cover/conf build/cover/proxy -name '*.gcda') 2>/dev/null | \
+	    awk -F"[':% ]+" '/^File/ { f = $$2 } /^Lines/ && f ~ /^(cache|conf|proxy)\// { printf "%6.1f %%  %s\n", $$3, f; f = "" }' | \
+	    sort -u -k3 | sort -n
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
+	    $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8 \
+	    $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)/etc/ocspcached/issuers.d
+	install -m 755 $(B)/ocspcached $(DESTDIR)$(PREFIX)/sbin/ocspcached
+	install -m 755 $(B)/ocspctl $(DESTDIR)$(PREFIX)/bin/ocspctl
+	for m in $(MANS); do install -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/ || exit 1; done
+	sed 's,/usr/sbin/,$(PREFIX)/sbin/,' conf/ocspcached.service \
+	    >$(DESTDIR)$(PREFIX)/lib/systemd/system/ocspcached.service
+	test -e $(DESTDIR)/etc/ocspcached/ocspcached.conf || \
+	    install -m 644 conf/ocspcached.conf $(DESTDIR)/etc/ocspcached/ocspcached.conf
+deb:
+	@.ci/packages build
+	@$(SUBMAKE) all
+	@B=$(B) VERSION=$(VERSION) conf/deb/build
 clean:
 	rm -rf build
-.PHONY: all unit clean
+.PHONY: all tests run test test-all unit scenario replay layers e2e deps fuzz bench bench-quick fmt lint cover \
+        install deb clean FORCE
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
