@@ -18,6 +18,8 @@
  *
  * While a request is parked its connection reads nothing.  A client that leaves is
  * noticed when the answer is written, or at once when it resets.
+ *
+ * SIGPIPE has to be ignored by the process or blocked in the thread.
  */
 #ifndef PROXY_CONN_H
 #define PROXY_CONN_H
@@ -43,9 +45,10 @@ struct conn_handler {
 	 * conn_park() and answers later. */
 	void (*request)(
 	    void *arg, struct conn *c, const struct http1_request *r, struct bytes body);
-	/* A head has come whose body will follow; return 0 to read it, else the HTTP
-	 * status to refuse it with (404, 405, 413, ...; the answer closes).  May be NULL.
-	 */
+	/* A head has come whose body is still to come; return 0 to read it, else the
+	 * HTTP status to refuse it with (403, 404, 413, ...; the answer closes; not 405,
+	 * which needs an Allow that only request() can give).  Not called when the body
+	 * came with the head: request() makes the same decision.  May be NULL. */
 	int (*head)(void *arg, struct conn *c, const struct http1_request *r);
 	/* The client of a parked request has gone; parked is what conn_park was given. */
 	void (*gone)(void *arg, void *parked);
@@ -62,19 +65,37 @@ void conn_loop_limits(struct conn_loop *l, const struct conn_limits *limits); /*
 /* Close idle connections now and each other one after its current answer (TERM). */
 void conn_loop_drain(struct conn_loop *l);
 size_t conn_loop_count(const struct conn_loop *l);
-int64_t conn_loop_mono_ms(const struct conn_loop *l); /* as of this turn of the loop */
+/* The clocks, read once in a turn of the loop. */
+int64_t conn_loop_mono_ms(struct conn_loop *l);
+int64_t conn_loop_now(struct conn_loop *l); /* wall clock, seconds */
+struct bytes conn_loop_date(
+    struct conn_loop *l); /* "Date: ...\r\n", borrowed, not kept */
 
 /* Serve fd (non-blocking) until its client leaves; on_close (may be NULL) is called when
  * it has been closed.  fd is handed over, also on failure. */
 struct conn *conn_new(
     struct conn_loop *l, int fd, void (*on_close)(void *arg), void *arg);
 
-/* Answer the current request: the whole response, head included.  iov is borrowed for the
- * call; what the socket does not take now is copied.  close: say nothing after it (the
+/* The three ways to answer the current request.  Once a parked request has been answered,
+ * its struct conn may be gone.  A parked request is answered from a callback that is not
+ * the handler's (a message of the inbox). */
+
+/* The whole response, head included.  iov is borrowed for the call: it is written at
+ * once, and what the socket does not take is copied.  close: say nothing after it (the
  * head must have said so). */
 void conn_reply(struct conn *c, const struct iovec *iov, int n, bool close);
 
-/* Answer with an HTTP error: one-line plain text body, no-store.  allow: value of Allow,
+/* The same for the hot path: head (at most CONN_HEAD_MAX bytes) is copied; rest is not,
+ * and must stay where it is until the event loop's callback ends (an answer borrowed from
+ * the hot table does).  The answers of all requests that came in one read leave in one
+ * write. */
+#define CONN_HEAD_MAX 1024
+void conn_send(struct conn *c, struct bytes head, struct bytes rest, bool close);
+
+/* Write what conn_send() has gathered so far: for measuring. */
+void conn_flush(struct conn *c);
+
+/* An HTTP error: one-line plain text body, no-store.  allow: value of Allow,
  * or NULL. close: the connection ends after it, lingering. */
 void conn_error(struct conn *c, int status, const char *allow, bool close);
 
@@ -88,26 +109,5 @@ bool conn_will_close(const struct conn *c);
 bool conn_says_keep_alive(const struct conn *c);
 bool conn_is_head(
     const struct conn *c); /* the current request is HEAD: no body in the answer */
-
-/* Listening sockets: accepts into a conn_loop, pauses when descriptors or max_connections
- * run out and goes on by itself; nothing that waits in the backlog is lost. */
-struct listener;
-struct listener_limits {
-	_Atomic int *connections; /* shared count, incremented here */
-	int max_connections;
-};
-/* fd: bound and listening; handed over unless shared_fd.  NULL when out of memory. */
-struct listener *listener_new(struct conn_loop *l, struct event_base *base, int fd,
-    bool shared_fd, const struct listener_limits *limits);
-void listener_limit(struct listener *ls, int max_connections); /* reload */
-void listener_free(struct listener *ls);                       /* stop accepting */
-
-/* Open a listening socket for "host:port", "[v6]:port", "*:port" or "unix:/path".
- * reuseport: also several for one address (one for each worker).  An address that another
- * program listens on is refused with EADDRINUSE even with reuseport (probe: a bind
- * without it comes first; probe false for the second and later ones). -1 with a line in
- * why. */
-int listener_open(const char *address, int backlog, bool reuseport, bool probe, char *why,
-    size_t why_n);
 
 #endif
