@@ -59,7 +59,27 @@ struct admit_verdict {
 
 /* Told of every check as it is made, in order: its name, ERR_OK or the reason of refusal,
  * and a detail for people (never NULL, borrowed for the call).  After a refusal nothing
- * more is checked. */
+ * more is checked.  The names are part of the API (`explain`) and stay:
+ *
+ *   parse                 size, DER, nothing after it
+ *   status                responseStatus is successful (R39, R40)
+ *   type, version         id-pkix-ocsp-basic, v1 (R41, R42)
+ *   signature_algorithm   of the answer (R43)
+ *   responder             a certificate fits the responderID (R51)
+ *   delegate              where the issuer did not sign itself (R44..R49)
+ *   signature             over the bytes as they came (R43, R67)
+ *   extensions            no unknown critical one, none twice (R56)
+ *   certid                a SingleResponse has the CertID that was asked for (R52, R54)
+ *   single                it is the only one (R53, R55)
+ *   reason                status, reason and date of revocation (R65)
+ *   times                 thisUpdate and nextUpdate (R57..R61, R63)
+ *   produced_at           R62
+ *   order                 not older than what is held (R68, R70)
+ *   latch                 revoked stays revoked (R69)
+ *
+ * A stored value begins with record (encoding and CertID) and mac.  With a good MAC
+ * issuer (verified against a certificate that is still configured), delegate, reason,
+ * times, produced_at, order and latch follow, else the list above. */
 struct admit_trace {
 	void (*note)(void *arg, const char *check, enum err e, const char *detail);
 	void *arg;
@@ -72,11 +92,11 @@ enum err admit_der(struct admit *ad, const struct admit_question *q, struct byte
 
 struct mac_keys; /* cache/record.h */
 
-/* Check a stored value: a record (cache/record.h) or a bare OCSPResponse.  name: the name
- * under which the store had it, without prefix.  With a good MAC the signature is not
- * checked again, and everything else still is, on the facts that the MAC covers;
- * otherwise admit_der() decides. *der: the OCSPResponse within value, borrowed from it,
- * when ERR_OK. */
+/* Check a stored value: a record (cache/record.h) or a bare OCSPResponse.  With a good
+ * MAC the DER is not looked at, and all that depends on the time, the rules and what we
+ * know since is checked on the facts that the MAC covers; otherwise admit_der() decides,
+ * but for an answer without nextUpdate, which is then refused: when it was fetched, only
+ * a MAC can tell.  *der: the OCSPResponse within value, borrowed from it, when ERR_OK. */
 enum err admit_record(struct admit *ad, const struct admit_question *q,
     struct bytes value, const struct mac_keys *keys, struct bytes *der,
     struct admit_verdict *v, const struct admit_trace *trace);
