@@ -2,6 +2,9 @@
  *
  * It answers nothing by itself but errors and /healthz: each call goes to the keeper as a
  * struct call (proxy/ops.h) and its connection is parked meanwhile.
+ *
+ * The keeper's thread has to run until api_join() has returned: api_stop() waits for the
+ * calls that are there, and cuts short those that wait for a responder.
  */
 #ifndef PROXY_API_H
 #define PROXY_API_H
@@ -10,13 +13,17 @@
 
 struct api;
 
-struct api *api_new(
-    struct shared *shared, int fd, char *why, size_t why_n); /* fd handed over */
-struct inbox *api_inbox(struct api *a);
-int api_start(struct api *a);
-void api_reload(struct api *a); /* any thread, as the next two */
-void api_drain(struct api *a);
-void api_stop(struct api *a);
+/* fd: bound and listening, handed over also on failure.  NULL with a line in why. */
+struct api *api_new(struct shared *shared, int fd, char *why, size_t why_n);
+struct inbox *api_inbox(struct api *a); /* one of shared->readers */
+int api_start(struct api *a);           /* 0 or errno */
+
+/* Any thread, also again before the first was heard: */
+void api_reload(struct api *a); /* conf in force has changed: limits */
+void api_drain(struct api *a);  /* stop listening, close idle connections */
+void api_stop(struct api *a);   /* leave the loop when the last parked call is back */
+
+/* After api_stop(): wait for the thread, then free all. */
 void api_join(struct api *a);
 void api_free(struct api *a);
 

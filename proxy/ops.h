@@ -4,6 +4,12 @@
  * A call is a message both ways, as an ask is (proxy/ask.h).  The JSON value is made on
  * the keeper's thread and handed over with the message: never touched by two threads at
  * once.
+ *
+ * Some calls wait for the store, the disk or a responder.  struct ops is the list of
+ * these: it belongs to the API that makes the calls and is touched on the keeper's thread
+ * only.  Before the API ends it posts an OP_STOP: what waits for a responder comes back
+ * with 503 at once, what waits for the store or the disk when that has answered (bounded
+ * by store-timeout), and nothing new is begun.  So nothing here outlives the keeper.
  */
 #ifndef PROXY_OPS_H
 #define PROXY_OPS_H
@@ -14,6 +20,7 @@
 #include <jansson.h>
 
 struct keeper;
+struct ops;
 
 enum op {
 	OP_ISSUERS,      /* GET /v1/issuers */
@@ -22,13 +29,14 @@ enum op {
 	OP_REFRESH,      /* POST /v1/refresh */
 	OP_PURGE,        /* POST /v1/purge */
 	OP_LATCH_DELETE, /* DELETE /v1/latches/{issuer}/{serial} */
-	OP_READY,  /* GET /readyz: status 200 or 503, body {"ready":bool,"reasons":[...]}
-		    */
-	OP_METRICS /* GET /metrics: body is a JSON string with the text */
+	OP_READY,        /* GET /readyz: 200 or 503 */
+	OP_METRICS,      /* GET /metrics: body is a JSON string with the text */
+	OP_STOP          /* end what is under way, begin nothing more */
 };
 
 struct call {
-	struct msg msg;
+	struct msg msg; /* run: ops_call */
+	struct ops *ops;
 	enum op op;
 	char issuer[64];
 	bool has_serial;
@@ -36,14 +44,24 @@ struct call {
 	bool openmetrics;
 	struct inbox *reply_to;
 	/* outcome: */
-	int http_status; /* 200, 202, 204, 404, 503 */
-	json_t *body;    /* owned by the asker now; NULL for 202 and 204 */
+	int http_status; /* 200, 202, 204, 404, 500, 503 */
+	json_t *body;    /* owned by the asker now; NULL for 202, 204 and out of memory */
 	/* the asker's own: */
 	void *owner;
 	void (*done)(void *inbox_arg, struct call *c);
 };
 
+struct ops *ops_new(void); /* any thread; NULL when out of memory */
+/* After the OP_STOP has come back, or when no call was ever posted. */
+void ops_free(struct ops *o);
+
+/* The run of a call's msg, for shared->keeper, whose arg is the keeper. */
+void ops_call(void *keeper, struct msg *m);
+
 /* Keeper's thread: carry out c, now or after a fetch, and post it back exactly once. */
 void ops_run(struct keeper *k, struct call *c);
+
+/* The body of an error: {"error":{"code","message"}}.  NULL when out of memory. */
+json_t *ops_error(const char *code, const char *message);
 
 #endif

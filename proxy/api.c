@@ -1,0 +1,376 @@
+/* api.c - the thread: requests in, calls to the keeper, replies out. */
+#include "proxy/api.h"
+
+#include "proxy/api_request.h"
+#include "proxy/clock.h"
+#include "proxy/listener.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* Clients of the API at once: they come out of reserved-descriptors, and scrapers, people
+ * and scripts are few. */
+#define CONNECTIONS_MAX 64
+
+#define HEAD_MAX 512
+
+static const char type_json[] = "application/json";
+static const char type_text[] = "text/plain; charset=utf-8";
+static const char type_metrics[] = "text/plain; version=0.0.4; charset=utf-8";
+static const char type_openmetrics[] =
+    "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/* Something that another thread tells us; told again before it was heard, it is heard
+ * once. */
+struct order {
+	struct msg msg;
+	_Atomic bool posted;
+};
+
+struct api {
+	struct shared *shared;
+	struct event_base *base;
+	struct inbox *inbox;
+	struct conn_loop *loop;
+	struct listener *listener;
+	struct ops *ops; /* the keeper's thread uses it */
+	_Atomic int connections;
+	bool any_host; /* a unix socket */
+	bool stopping;
+	size_t parked;    /* calls that are at the keeper */
+	struct call halt; /* the OP_STOP */
+	struct order reload, drain, stop;
+	pthread_t thread;
+	bool started;
+};
+
+/* Out. */
+
+/* body.n == 0 with type NULL: none. */
+static void answer(
+    struct conn *c, int status, const char *type, const char *allow, struct bytes body)
+{
+	char head[HEAD_MAX], date[HTTP1_DATE_MAX];
+	bool close = conn_will_close(c);
+	struct iovec iov[2];
+	int n;
+
+	http1_date(clock_now(), date);
+	n = snprintf(head, sizeof head,
+	    "HTTP/1.1 %d %s\r\nDate: %s\r\nCache-Control: no-store\r\n"
+	    "X-Content-Type-Options: nosniff\r\n",
+	    status, http1_reason(status), date);
+	if (allow != NULL)
+		n += snprintf(head + n, sizeof head - (size_t)n, "Allow: %s\r\n", allow);
+	if (type != NULL)
+		n += snprintf(
+		    head + n, sizeof head - (size_t)n, "Content-Type: %s\r\n", type);
+	if (status != 204)
+		n += snprintf(
+		    head + n, sizeof head - (size_t)n, "Content-Length: %zu\r\n", body.n);
+	n += snprintf(head + n, sizeof head - (size_t)n, "%s\r\n",
+	    close                     ? "Connection: close\r\n"
+	    : conn_says_keep_alive(c) ? "Connection: keep-alive\r\n"
+				      : "");
+	assert((size_t)n < sizeof head);
+	iov[0] = (struct iovec){head, (size_t)n};
+	iov[1] = (struct iovec){(void *)(uintptr_t)body.p, body.n};
+	conn_reply(c, iov, body.n > 0 && !conn_is_head(c) ? 2 : 1, close);
+}
+
+/* Answer with a JSON value (borrowed) and a line end. */
+static void answer_json(struct conn *c, int status, const char *allow, const json_t *body)
+{
+	static const char failed[] =
+	    "{\"error\":{\"code\":\"internal\",\"message\":\"out of memory\"}}\n";
+	char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+	size_t n = text != NULL ? strlen(text) : 0;
+
+	if (text == NULL) {
+		answer(c, 500, type_json, NULL, bytes_of(failed, sizeof failed - 1));
+		return;
+	}
+	text[n] = '\n'; /* in the place of the NUL */
+	answer(c, status, type_json, allow, bytes_of(text, n + 1));
+	free(text);
+}
+
+static void answer_error(
+    struct conn *c, int status, const char *code, const char *allow, const char *message)
+{
+	json_t *body = ops_error(code, message);
+
+	answer_json(c, status, allow, body);
+	json_decref(body);
+}
+
+static void answer_call(struct conn *c, const struct call *call)
+{
+	if (call->http_status == 202 || call->http_status == 204)
+		answer(c, call->http_status, NULL, NULL, bytes_of(NULL, 0));
+	else if (call->op == OP_METRICS && json_is_string(call->body))
+		answer(c, call->http_status,
+		    call->openmetrics ? type_openmetrics : type_metrics, NULL,
+		    bytes_of(
+			json_string_value(call->body), json_string_length(call->body)));
+	else
+		answer_json(c, call->http_status, NULL, call->body);
+}
+
+/* In. */
+
+static void leave_when_all_are_back(struct api *a)
+{
+	if (a->stopping && a->parked == 0)
+		event_base_loopbreak(a->base);
+}
+
+static void on_back(void *arg, struct call *call)
+{
+	struct api *a = arg;
+
+	assert(a->parked > 0);
+	a->parked--;
+	if (call->owner != NULL)
+		answer_call(call->owner, call);
+	json_decref(call->body);
+	if (call != &a->halt)
+		free(call);
+	leave_when_all_are_back(a);
+}
+
+static void post(struct api *a, struct call *call)
+{
+	call->msg.run = ops_call;
+	call->ops = a->ops;
+	call->reply_to = a->inbox;
+	call->done = on_back;
+	a->parked++;
+	inbox_post(a->shared->keeper, &call->msg);
+}
+
+static void on_request(
+    void *arg, struct conn *c, const struct http1_request *r, struct bytes body)
+{
+	struct api *a = arg;
+	struct call *call = calloc(1, sizeof *call);
+	struct api_error e;
+
+	if (call == NULL) {
+		answer_json(c, 500, NULL, NULL);
+		return;
+	}
+	switch (api_request_read(r, body, a->any_host, call, &e)) {
+	case API_HEALTHZ:
+		answer(c, 200, type_text, NULL, bytes_of("ok\n", 3));
+		break;
+	case API_ERROR:
+		answer_error(c, e.status, e.code, e.allow, e.message);
+		break;
+	case API_CALL:
+		if (a->stopping) {
+			answer_error(
+			    c, 503, "unavailable", NULL, "ocspcached is stopping");
+			break;
+		}
+		call->owner = c;
+		conn_park(c, call);
+		post(a, call);
+		return;
+	}
+	free(call);
+}
+
+static void on_gone(void *arg, void *parked)
+{
+	struct call *call = parked;
+
+	(void)arg;
+	call->owner = NULL;
+}
+
+static const struct conn_handler handler = {.request = on_request, .gone = on_gone};
+
+/* Orders of other threads. */
+
+static void order_post(struct api *a, struct order *o)
+{
+	if (!atomic_exchange(&o->posted, true))
+		inbox_post(a->inbox, &o->msg);
+}
+
+static struct conn_limits limits_of(const struct conf *c)
+{
+	return (struct conn_limits){
+	    .header_ms = c->header_timeout_ms,
+	    .body_ms = c->body_timeout_ms,
+	    .idle_ms = c->idle_timeout_ms,
+	    .write_ms = c->write_timeout_ms,
+	    .linger_ms = c->linger_timeout_ms,
+	    .linger_bytes = (size_t)c->linger_size,
+	    .head = (size_t)c->max_head_size,
+	    .target = (size_t)c->max_target_size,
+	    .body = (size_t)c->api_max_body_size,
+	};
+}
+
+static void on_reload(void *arg, struct msg *m)
+{
+	struct api *a = arg;
+	struct conn_limits limits;
+
+	(void)m;
+	atomic_store(&a->reload.posted, false); /* before the configuration is read */
+	limits = limits_of(shared_conf(a->shared));
+	conn_loop_limits(a->loop, &limits);
+}
+
+static void stop_listening(struct api *a)
+{
+	listener_free(a->listener);
+	a->listener = NULL;
+}
+
+static void on_drain(void *arg, struct msg *m)
+{
+	struct api *a = arg;
+
+	(void)m;
+	if (a->listener == NULL)
+		return;
+	stop_listening(a);
+	conn_loop_drain(a->loop);
+}
+
+static void on_stop(void *arg, struct msg *m)
+{
+	struct api *a = arg;
+
+	on_drain(a, m);
+	a->stopping = true;
+	if (a->parked > 0) {
+		a->halt.op = OP_STOP;
+		post(a, &a->halt);
+	}
+	leave_when_all_are_back(a);
+}
+
+void api_reload(struct api *a)
+{
+	order_post(a, &a->reload);
+}
+
+void api_drain(struct api *a)
+{
+	order_post(a, &a->drain);
+}
+
+void api_stop(struct api *a)
+{
+	order_post(a, &a->stop);
+}
+
+/* Life. */
+
+static bool make(struct api *a, int fd)
+{
+	struct conn_limits limits = limits_of(shared_conf(a->shared));
+	struct listener_limits listening = {&a->connections, CONNECTIONS_MAX};
+	struct counters *counters = metrics_thread();
+
+	a->base = event_base_new();
+	a->inbox = a->base != NULL ? inbox_new(a->base, a) : NULL;
+	a->ops = ops_new();
+	if (a->inbox == NULL || a->ops == NULL || counters == NULL)
+		goto fail;
+	a->loop = conn_loop_new(a->base, &limits, &handler, a, counters);
+	if (a->loop == NULL)
+		goto fail;
+	a->listener = listener_new(a->loop, a->base, fd, false, &listening);
+	return a->listener != NULL;
+
+fail:
+	close(fd);
+	return false;
+}
+
+struct api *api_new(struct shared *shared, int fd, char *why, size_t why_n)
+{
+	struct api *a = calloc(1, sizeof *a);
+
+	if (a == NULL) {
+		close(fd);
+		snprintf(why, why_n, "API: %s", strerror(ENOMEM));
+		return NULL;
+	}
+	json_object_seed(0); /* before there is a second thread that could do it */
+	a->shared = shared;
+	a->any_host = strncmp(shared_conf(shared)->api_listen, "unix:", 5) == 0;
+	a->reload.msg.run = on_reload;
+	a->drain.msg.run = on_drain;
+	a->stop.msg.run = on_stop;
+	if (!make(a, fd)) {
+		snprintf(why, why_n, "API: out of memory or descriptors");
+		api_free(a);
+		return NULL;
+	}
+	return a;
+}
+
+struct inbox *api_inbox(struct api *a)
+{
+	return a->inbox;
+}
+
+static void *run(void *arg)
+{
+	struct api *a = arg;
+
+	pthread_setname_np(pthread_self(), "api");
+	event_base_loop(a->base, EVLOOP_NO_EXIT_ON_EMPTY);
+	return NULL;
+}
+
+int api_start(struct api *a)
+{
+	sigset_t all, before;
+	int e;
+
+	sigfillset(&all); /* signals are for the main thread */
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	e = pthread_create(&a->thread, NULL, run, a);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	a->started = e == 0;
+	return e;
+}
+
+void api_join(struct api *a)
+{
+	if (!a->started)
+		return;
+	pthread_join(a->thread, NULL);
+	a->started = false;
+}
+
+void api_free(struct api *a)
+{
+	if (a == NULL)
+		return;
+	assert(!a->started);
+	if (a->inbox != NULL) /* what is still in it may look at the loop */
+		inbox_free(a->inbox);
+	if (a->listener != NULL)
+		stop_listening(a);
+	if (a->loop != NULL)
+		conn_loop_free(a->loop);
+	ops_free(a->ops);
+	if (a->base != NULL)
+		event_base_free(a->base);
+	free(a);
+}

@@ -1,0 +1,690 @@
+/* ops.c - the API's calls, on the keeper's thread.
+ *
+ * Each is a function that either answers its call before it returns (reply), or makes a
+ * struct work that answers it when the store, the disk or a flight has come back
+ * (work_end).
+ */
+#include "proxy/ops.h"
+
+#include "proxy/clock.h"
+#include "proxy/ops_explain.h"
+#include "proxy/ops_gauges.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+struct work { /* a call that is not answered yet */
+	struct work *next, *prev;
+	struct ops *ops;
+	struct keeper *keeper;
+	struct call *call; /* NULL: answered already, a flight still has this work */
+	struct explain *explain; /* OP_EXPLAIN */
+	size_t waiting;          /* OP_PURGE: calls of the store under way */
+	enum err worst;          /* of store and disk */
+	size_t latch_n;          /* OP_LATCH_DELETE */
+	struct latch latch[];
+};
+
+struct ops {
+	struct work *first;
+	bool stopping;
+};
+
+struct ops *ops_new(void)
+{
+	return calloc(1, sizeof(struct ops));
+}
+
+void ops_free(struct ops *o)
+{
+	assert(o == NULL || o->first == NULL);
+	free(o);
+}
+
+/* Answers. */
+
+static void on_reply(void *arg, struct msg *m)
+{
+	struct call *c = (struct call *)m;
+
+	c->done(arg, c);
+}
+
+static void reply(struct call *c, int status, json_t *body)
+{
+	bool empty = status == 202 || status == 204;
+
+	c->http_status = body == NULL && !empty ? 500 : status;
+	c->body = body;
+	c->msg.run = on_reply;
+	inbox_post(c->reply_to, &c->msg);
+}
+
+json_t *ops_error(const char *code, const char *message)
+{
+	return json_pack(
+	    "{s:{s:s, s:o}}", "error", "code", code, "message", json_text(message));
+}
+
+static void refuse(struct call *c, int status, const char *code, const char *message)
+{
+	reply(c, status, ops_error(code, message));
+}
+
+static void refuse_stopping(struct call *c)
+{
+	refuse(c, 503, "unavailable", "ocspcached is stopping");
+}
+
+static void refuse_issuer(struct call *c)
+{
+	refuse(c, 404, "not_found", "no issuer has this name");
+}
+
+static void refuse_memory(struct call *c)
+{
+	refuse(c, 500, "internal", err_text(ERR_NOMEM));
+}
+
+/* The list of what is under way. */
+
+static struct work *work_new(struct keeper *k, struct call *c, size_t latch_n)
+{
+	struct work *w = calloc(1, sizeof *w + latch_n * sizeof w->latch[0]);
+
+	if (w == NULL) {
+		refuse_memory(c);
+		return NULL;
+	}
+	w->keeper = k;
+	w->ops = c->ops;
+	w->call = c;
+	w->next = w->ops->first;
+	if (w->next != NULL)
+		w->next->prev = w;
+	w->ops->first = w;
+	return w;
+}
+
+/* Take the call out of its work, to be answered now. */
+static struct call *work_call(struct work *w)
+{
+	struct call *c = w->call;
+
+	if (c == NULL)
+		return NULL;
+	if (w->prev != NULL)
+		w->prev->next = w->next;
+	else
+		w->ops->first = w->next;
+	if (w->next != NULL)
+		w->next->prev = w->prev;
+	w->call = NULL;
+	return c;
+}
+
+static const struct issuer *issuer_of(struct keeper *k, const struct call *c)
+{
+	return issuers_named(keeper_conf(k)->issuers, c->issuer);
+}
+
+/* A certificate has a key for each of its issuer's certificates and each hash. */
+static size_t key_count(const struct issuer *i)
+{
+	return i->ca_n * CERTID_HASH_COUNT;
+}
+
+static void key_at(
+    const struct issuer *i, size_t n, const struct serial *s, struct key *k)
+{
+	issuer_key(i, (unsigned)(n / CERTID_HASH_COUNT),
+	    (enum certid_hash)(n % CERTID_HASH_COUNT), s, k);
+}
+
+/* GET /v1/issuers */
+
+static json_t *responders_json(struct keeper *k, const struct issuer *i)
+{
+	json_t *list = json_array();
+
+	for (size_t n = 0; n < i->ocsp_n; n++) {
+		struct upstream_health h;
+
+		upstream_health(keeper_deps(k)->source, i->ocsp[n], &h);
+		json_array_append_new(
+		    list, json_pack("{s:o, s:b, s:s?}", "url", json_text(i->ocsp[n]),
+			      "healthy", h.healthy, "last_error",
+			      h.last_error[0] != '\0' ? h.last_error : NULL));
+	}
+	return list;
+}
+
+static void op_issuers(struct keeper *k, struct call *c)
+{
+	const struct issuers *is = keeper_conf(k)->issuers;
+	json_t *list = json_array();
+
+	/* source: the only one of options.def */
+	for (size_t n = 0; n < issuers_count(is); n++) {
+		const struct issuer *i = issuers_at(is, n);
+
+		json_array_append_new(
+		    list, json_pack("{s:s, s:s, s:o, s:[], s:n}", "name", i->name,
+			      "source", "ocsp", "responders", responders_json(k, i),
+			      "crls", "signer_expires"));
+	}
+	reply(c, 200, list);
+}
+
+/* GET /v1/status */
+
+struct view { /* what the evidence says together */
+	json_t *evidence;
+	bool good, revoked, hold;
+	int64_t good_at, hold_at; /* the newest thisUpdate of each */
+	int64_t revoked_at;
+	int reason;
+};
+
+static json_t *json_time(int64_t at)
+{
+	time_t t = (time_t)at;
+	struct tm tm;
+	char text[40];
+
+	if (gmtime_r(&t, &tm) == NULL ||
+	    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		return json_null();
+	return json_string(text);
+}
+
+/* One answer under two hashes says the same twice: told once. */
+static void view_add(struct view *v, json_t *item)
+{
+	for (size_t n = 0; n < json_array_size(v->evidence); n++)
+		if (json_equal(json_array_get(v->evidence, n), item)) {
+			json_decref(item);
+			return;
+		}
+	json_array_append_new(v->evidence, item);
+}
+
+static void view_revoked(struct view *v, int64_t at, int reason)
+{
+	if (v->revoked)
+		return; /* the latch, or the first answer, has said it */
+	v->revoked = true;
+	v->revoked_at = at;
+	v->reason = reason;
+}
+
+static void view_answer(struct view *v, const struct answer *a, int64_t now)
+{
+	const struct facts *f = &a->facts;
+
+	if (a->error != ERR_OK || f->status == STATUS_NONE || a->expiry <= now)
+		return;
+	if (f->status == STATUS_GOOD) {
+		if (!v->good || f->this_update > v->good_at)
+			v->good_at = f->this_update;
+		v->good = true;
+	} else if (f->status == STATUS_REVOKED && f->reason != REASON_CERTIFICATE_HOLD) {
+		view_revoked(v, f->revoked_at, f->reason);
+	} else if (f->status == STATUS_REVOKED &&
+		   (!v->hold || f->this_update > v->hold_at)) {
+		v->hold = true;
+		v->hold_at = f->this_update;
+		if (!v->revoked) {
+			v->revoked_at = f->revoked_at;
+			v->reason = f->reason;
+		}
+	}
+	view_add(v, json_pack("{s:s, s:s, s:o, s:o, s:n}", "kind", "ocsp", "status",
+			status_name(f->status), "this_update", json_time(f->this_update),
+			"next_update", json_time(f->next_update), "crl_number"));
+}
+
+static void view_latch(struct view *v, const struct latch *l)
+{
+	if (l == NULL)
+		return;
+	view_revoked(v, l->revoked_at, l->reason);
+	view_add(v, json_pack("{s:s, s:s, s:n, s:n, s:n}", "kind", "latch", "status",
+			"revoked", "this_update", "next_update", "crl_number"));
+}
+
+/* A hold ends with a good that is newer; any other revocation never does. */
+static enum status view_status(const struct view *v)
+{
+	if (v->revoked || (v->hold && !(v->good && v->good_at > v->hold_at)))
+		return STATUS_REVOKED;
+	return v->good ? STATUS_GOOD : STATUS_UNKNOWN;
+}
+
+/* extra: an answer that a flight has just brought; with a small hot cache it may not be
+ * held. */
+static void view_make(struct view *v, struct keeper *k, const struct issuer *i,
+    const struct serial *s, const struct answer *extra)
+{
+	int64_t now = clock_now();
+
+	memset(v, 0, sizeof *v);
+	v->reason = REASON_NONE;
+	v->evidence = json_array();
+	view_latch(v, latches_find(keeper_deps(k)->latches, i, s));
+	for (size_t n = 0; n < key_count(i); n++) {
+		const struct answer *a;
+		struct key key;
+
+		key_at(i, n, s, &key);
+		a = hot_find(keeper_deps(k)->shared->hot, key_der(&key));
+		if (a != NULL)
+			view_answer(v, a, now);
+	}
+	if (extra != NULL)
+		view_answer(v, extra, now);
+}
+
+/* Answer c with v, whose evidence is handed over. */
+static void reply_status(struct call *c, const struct issuer *i, struct view *v)
+{
+	enum status status = view_status(v);
+	bool revoked = status == STATUS_REVOKED;
+	char serial[SERIAL_HEX_MAX];
+
+	serial_to_hex(&c->serial, serial);
+	reply(c, 200,
+	    json_pack("{s:s, s:s, s:s, s:o, s:s?, s:b, s:o}", "issuer", i->name, "serial",
+		serial, "status", status_name(status), "revoked_at",
+		revoked ? json_time(v->revoked_at) : json_null(), "reason",
+		revoked ? reason_name(v->reason) : NULL, "disagree", 0, "evidence",
+		v->evidence));
+}
+
+static void on_flight(void *arg, const struct answer *a, enum err e, enum tier tier)
+{
+	struct work *w = arg;
+	struct keeper *k = w->keeper;
+	struct call *c = work_call(w);
+	const struct issuer *i;
+	struct view v;
+
+	(void)tier;
+	free(w);
+	if (c == NULL)
+		return; /* answered by OP_STOP */
+	if (e == ERR_CANCELLED) {
+		refuse_stopping(c);
+		return;
+	}
+	i = issuer_of(k, c);
+	if (i == NULL) { /* a reload took it away */
+		refuse_issuer(c);
+		return;
+	}
+	view_make(&v, k, i, &c->serial, a);
+	reply_status(c, i, &v);
+}
+
+static void op_status(struct keeper *k, const struct issuer *i, struct call *c)
+{
+	struct view v;
+	struct work *w;
+	struct key key;
+
+	view_make(&v, k, i, &c->serial, NULL);
+	if (json_array_size(v.evidence) > 0) {
+		reply_status(c, i, &v);
+		return;
+	}
+	json_decref(v.evidence);
+	w = work_new(k, c, 0);
+	if (w == NULL)
+		return;
+	key_at(i, 0, &c->serial, &key);
+	flights_go(keeper_flights(k), &key, FLIGHT_CLIENT, on_flight, w);
+}
+
+/* GET /v1/explain */
+
+static void on_explained(void *arg, json_t *answers)
+{
+	struct work *w = arg;
+	struct call *c = work_call(w);
+	bool stopping = w->ops->stopping;
+	char serial[SERIAL_HEX_MAX];
+
+	free(w);
+	if (answers == NULL && stopping) {
+		refuse_stopping(c);
+	} else if (answers == NULL) {
+		refuse_memory(c);
+	} else {
+		serial_to_hex(&c->serial, serial);
+		reply(c, 200,
+		    json_pack("{s:s, s:s, s:o}", "issuer", c->issuer, "serial", serial,
+			"answers", answers));
+	}
+}
+
+static void op_explain(struct keeper *k, const struct issuer *i, struct call *c)
+{
+	struct work *w = work_new(k, c, 0);
+	struct explain *e;
+
+	if (w == NULL)
+		return;
+	e = explain_start(k, i, &c->serial, on_explained, w);
+	if (e != NULL) /* otherwise w is gone already */
+		w->explain = e;
+}
+
+/* POST /v1/refresh */
+
+struct match {
+	struct keeper *keeper;
+	const struct issuer *issuer;
+};
+
+static bool match_key(const struct match *m, const struct answer *a, struct key *k)
+{
+	return key_from_der(k, answer_key(a)) == ERR_OK &&
+	       issuers_find(keeper_conf(m->keeper)->issuers, k, NULL) == m->issuer;
+}
+
+static bool is_error_of(void *arg, const struct answer *a)
+{
+	struct key k;
+
+	return a->error != ERR_OK && match_key(arg, a, &k);
+}
+
+static void refresh_certificate(
+    struct keeper *k, const struct issuer *i, const struct serial *s)
+{
+	const struct hot *hot = keeper_deps(k)->shared->hot;
+	bool any = false;
+	struct key key;
+
+	for (size_t n = 0; n < key_count(i); n++) {
+		key_at(i, n, s, &key);
+		if (hot_find(hot, key_der(&key)) == NULL)
+			continue;
+		any = true;
+		flights_go(keeper_flights(k), &key, FLIGHT_FORCE, NULL, NULL);
+	}
+	if (any)
+		return;
+	key_at(i, 0, s, &key);
+	flights_go(keeper_flights(k), &key, FLIGHT_FORCE, NULL, NULL);
+}
+
+/* Of an issuer as a whole only what stands between it and its responders is cleared away:
+ * back-off, and the errors that are repeated meanwhile.  To fetch all its answers at once
+ * would be a burst that nobody asked for; each is refreshed in its time. */
+static void op_refresh(struct keeper *k, const struct issuer *i, struct call *c)
+{
+	struct match m = {k, i};
+
+	upstream_retry_now(keeper_deps(k)->source, i);
+	if (c->has_serial)
+		refresh_certificate(k, i, &c->serial);
+	else
+		hot_sweep(keeper_deps(k)->shared->hot, is_error_of, &m);
+	reply(c, 202, NULL);
+}
+
+/* POST /v1/purge */
+
+static bool forget(void *arg, const struct answer *a)
+{
+	const struct match *m = arg;
+	struct key k;
+
+	if (!match_key(m, a, &k))
+		return false;
+	schedule_cancel(keeper_deps(m->keeper)->schedule, &k);
+	return true;
+}
+
+static void purge_memory(struct keeper *k, const struct issuer *i, const struct call *c)
+{
+	const struct flight_deps *d = keeper_deps(k);
+	struct match m = {k, i};
+	struct key key;
+
+	if (!c->has_serial) {
+		hot_sweep(d->shared->hot, forget, &m);
+		return;
+	}
+	for (size_t n = 0; n < key_count(i); n++) {
+		key_at(i, n, &c->serial, &key);
+		hot_remove(d->shared->hot, key_der(&key));
+		schedule_cancel(d->schedule, &key);
+	}
+}
+
+static void on_purged(void *arg, enum err e)
+{
+	struct work *w = arg;
+	struct keeper *k = w->keeper;
+	const struct issuer *i;
+	struct call *c;
+
+	if (e != ERR_OK && e != ERR_NOT_FOUND)
+		w->worst = e;
+	assert(w->waiting > 0);
+	if (--w->waiting > 0)
+		return;
+	e = w->worst;
+	c = work_call(w);
+	free(w);
+	i = issuer_of(k, c);
+	if (i != NULL)
+		purge_memory(k, i, c);
+	if (e == ERR_OK)
+		reply(c, 204, NULL);
+	else
+		refuse(c, 503, err_label(e),
+		    "dropped from memory, but the store could not be asked to");
+}
+
+/* The store first: otherwise a request between the two would bring the old answer back
+ * from there. 204, because a purge has no answer but that it is done. */
+static void op_purge(struct keeper *k, const struct issuer *i, struct call *c)
+{
+	struct store *store = keeper_deps(k)->store;
+	struct work *w = work_new(k, c, 0);
+	struct key key;
+
+	if (w == NULL)
+		return;
+	w->waiting = 1; /* ours, until all are begun */
+	if (!c->has_serial) {
+		w->waiting++;
+		store_purge(store, i, on_purged, w);
+	}
+	for (size_t n = 0; c->has_serial && n < key_count(i); n++) {
+		w->waiting++;
+		key_at(i, n, &c->serial, &key);
+		store_delete(store, &key, on_purged, w);
+	}
+	on_purged(w, ERR_OK);
+}
+
+/* DELETE /v1/latches */
+
+static void unlatch_on_disk(void *arg) /* the disk's thread */
+{
+	struct work *w = arg;
+
+	w->worst =
+	    latch_file_delete(keeper_deps(w->keeper)->latch_file, w->latch, w->latch_n);
+}
+
+static void on_unlatched(void *arg)
+{
+	struct work *w = arg;
+	enum err e = w->worst;
+	struct call *c = work_call(w);
+
+	free(w);
+	if (e == ERR_OK)
+		reply(c, 204, NULL);
+	else
+		refuse(c, 500, err_label(e),
+		    "dropped from memory, but not from the state directory: it is back "
+		    "after a restart");
+}
+
+static void op_latch_delete(struct keeper *k, const struct issuer *i, struct call *c)
+{
+	const struct flight_deps *d = keeper_deps(k);
+	struct work *w = work_new(k, c, i->ca_n);
+	struct key key;
+
+	if (w == NULL)
+		return;
+	w->latch_n = latches_remove(d->latches, i, &c->serial, w->latch);
+	if (w->latch_n == 0) {
+		work_call(w);
+		free(w);
+		refuse(c, 404, "not_found", "this certificate has no latch");
+		return;
+	}
+	for (size_t n = 0; n < key_count(i); n++) {
+		const struct answer *a;
+
+		/* an error that the latch was the reason of */
+		key_at(i, n, &c->serial, &key);
+		a = hot_find(d->shared->hot, key_der(&key));
+		if (a != NULL && a->error != ERR_OK)
+			hot_remove(d->shared->hot, key_der(&key));
+	}
+	disk_run(d->disk, unlatch_on_disk, on_unlatched, w);
+}
+
+/* GET /readyz */
+
+static void ready_store(struct keeper *k, json_t *degraded)
+{
+	struct store_health h;
+	char text[256];
+
+	store_health(keeper_deps(k)->store, &h);
+	if (h.up)
+		return;
+	snprintf(text, sizeof text, "store %s is away: %s", h.kind,
+	    h.error[0] != '\0' ? h.error : "not connected");
+	json_array_append_new(degraded, json_text(text));
+}
+
+static void ready_issuer(
+    struct keeper *k, const struct issuer *i, json_t *reasons, json_t *degraded)
+{
+	size_t healthy = 0;
+	char text[128];
+
+	for (size_t n = 0; n < i->ocsp_n; n++) {
+		struct upstream_health h;
+
+		upstream_health(keeper_deps(k)->source, i->ocsp[n], &h);
+		healthy += h.healthy;
+	}
+	if (healthy > 0)
+		return;
+	snprintf(text, sizeof text, "issuer %s: %s", i->name,
+	    i->ocsp_n == 0 ? "no way to answer: it has no responder"
+			   : "no responder is healthy");
+	json_array_append_new(i->ocsp_n == 0 ? reasons : degraded, json_text(text));
+}
+
+/* A store or responders that are away are no reason to send clients elsewhere: memory
+ * answers for hours.  They are told as "degraded". */
+static void op_ready(struct keeper *k, struct call *c)
+{
+	const struct issuers *is = keeper_conf(k)->issuers;
+	json_t *reasons = json_array(), *degraded = json_array();
+	bool ready;
+
+	if (atomic_load(&keeper_deps(k)->shared->draining))
+		json_array_append_new(reasons, json_string("draining"));
+	ready_store(k, degraded);
+	for (size_t n = 0; n < issuers_count(is); n++)
+		ready_issuer(k, issuers_at(is, n), reasons, degraded);
+	ready = json_array_size(reasons) == 0;
+	reply(c, ready ? 200 : 503,
+	    json_pack("{s:b, s:o, s:o}", "ready", ready, "reasons", reasons, "degraded",
+		degraded));
+}
+
+/* GET /metrics */
+
+static void op_metrics(struct keeper *k, struct call *c)
+{
+	struct metrics_text t = {.openmetrics = c->openmetrics};
+
+	metrics_print(&t);
+	gauges_print(k, &t);
+	metrics_end(&t);
+	reply(c, 200, t.p != NULL ? json_stringn_nocheck(t.p, t.n) : NULL);
+	free(t.p);
+}
+
+/* The end. */
+
+static void op_stop(struct call *c)
+{
+	struct work *w = c->ops->first, *next;
+
+	c->ops->stopping = true;
+	for (; w != NULL; w = next) {
+		next = w->next;
+		if (w->call->op == OP_STATUS) /* its flight frees it */
+			refuse_stopping(work_call(w));
+		else if (w->explain != NULL)
+			explain_stop(w->explain);
+	}
+	reply(c, 204, NULL);
+}
+
+void ops_call(void *keeper, struct msg *m)
+{
+	ops_run(keeper, (struct call *)m);
+}
+
+static void run_for_issuer(struct keeper *k, struct call *c)
+{
+	const struct issuer *i = issuer_of(k, c);
+
+	if (i == NULL)
+		refuse_issuer(c);
+	else if (c->op == OP_STATUS)
+		op_status(k, i, c);
+	else if (c->op == OP_EXPLAIN)
+		op_explain(k, i, c);
+	else if (c->op == OP_REFRESH)
+		op_refresh(k, i, c);
+	else if (c->op == OP_PURGE)
+		op_purge(k, i, c);
+	else
+		op_latch_delete(k, i, c);
+}
+
+void ops_run(struct keeper *k, struct call *c)
+{
+	if (c->op == OP_STOP)
+		op_stop(c);
+	else if (c->ops->stopping)
+		refuse_stopping(c);
+	else if (c->op == OP_ISSUERS)
+		op_issuers(k, c);
+	else if (c->op == OP_READY)
+		op_ready(k, c);
+	else if (c->op == OP_METRICS)
+		op_metrics(k, c);
+	else
+		run_for_issuer(k, c);
+}

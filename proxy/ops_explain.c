@@ -1,0 +1,290 @@
+/* ops_explain.c - memory, then the store, then upstream, each through admit() with a
+ * trace. */
+#include "proxy/ops_explain.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+struct slot { /* one key of the certificate */
+	struct explain *explain;
+	struct key key;
+};
+
+struct explain {
+	struct keeper *keeper;
+	struct key ask_key; /* what upstream is asked for */
+	json_t *answers;
+	explain_done_fn *done;
+	void *arg;
+	struct source_ask *ask; /* while upstream is asked */
+	size_t waiting;         /* reads of the store under way */
+	bool stopping;
+	bool store_told; /* a store that fails is told once, not for each key */
+	bool judged;     /* upstream brought something */
+	enum err verdict;
+	bool *ended; /* explain_start is still on the stack and wants to know */
+	size_t slot_n;
+	struct slot slot[];
+};
+
+json_t *json_text(const char *s)
+{
+	json_t *text = json_string(s);
+	char *copy;
+
+	if (text != NULL)
+		return text;
+	copy = strdup(s);
+	if (copy == NULL)
+		return NULL;
+	for (char *p = copy; *p != '\0'; p++)
+		if ((unsigned char)*p >= 0x80)
+			*p = '?';
+	text = json_string(copy);
+	free(copy);
+	return text;
+}
+
+static void note(void *arg, const char *check, enum err e, const char *detail)
+{
+	json_array_append_new(
+	    arg, json_pack("{s:s, s:b, s:s, s:o}", "check", check, "ok", e == ERR_OK,
+		     "code", err_label(e), "detail", json_text(detail)));
+}
+
+/* Add an entry; checks is handed over. */
+static void add(struct explain *e, const char *from, const struct key *k, bool admitted,
+    json_t *checks)
+{
+	json_array_append_new(
+	    e->answers, json_pack("{s:s, s:s, s:b, s:o}", "from", from, "hash",
+			    certid_hash_name((enum certid_hash)k->hash), "admitted",
+			    admitted, "checks", checks));
+}
+
+/* An entry that never came to the door. */
+static void add_failure(struct explain *e, const char *from, const struct key *k,
+    const char *check, enum err why, const char *detail)
+{
+	json_t *checks = json_array();
+
+	note(checks, check, why, detail);
+	add(e, from, k, false, checks);
+}
+
+static const struct issuer *issuer_of(const struct explain *e)
+{
+	return issuers_find(keeper_conf(e->keeper)->issuers, &e->ask_key, NULL);
+}
+
+static void finish(struct explain *e)
+{
+	json_t *answers = e->answers;
+
+	if (e->stopping) {
+		json_decref(answers);
+		answers = NULL;
+	}
+	if (e->ended != NULL)
+		*e->ended = true;
+	e->done(e->arg, answers);
+	free(e);
+}
+
+static enum err on_answer(void *arg, struct bytes der, const char *from)
+{
+	struct explain *e = arg;
+	const struct issuer *i = issuer_of(e);
+	struct flights *f = keeper_flights(e->keeper);
+	struct admit_trace trace = {note, json_array()};
+	struct admit_question q;
+	struct admit_verdict v;
+	struct facts held;
+
+	e->judged = true;
+	note(trace.arg, "fetch", ERR_OK, from);
+	if (i == NULL) { /* a reload took it away */
+		add_failure(e, "upstream", &e->ask_key, "issuer", ERR_REQ_ISSUER,
+		    err_text(ERR_REQ_ISSUER));
+		json_decref(trace.arg);
+		return e->verdict = ERR_REQ_ISSUER;
+	}
+	flights_question(f, i, &e->ask_key, &q, &held);
+	e->verdict = admit_der(keeper_deps(e->keeper)->admit, &q, der, &v, &trace);
+	add(e, "upstream", &e->ask_key, e->verdict == ERR_OK, trace.arg);
+	if (e->verdict == ERR_OK)
+		flights_admitted(f, i, &e->ask_key, &v, der);
+	else if (v.revoked_proved)
+		flights_latch(f, i, &e->ask_key, &v);
+	return e->verdict;
+}
+
+static void on_asked(void *arg, enum err why)
+{
+	struct explain *e = arg;
+
+	e->ask = NULL;
+	if (why != ERR_OK && !(e->judged && why == e->verdict))
+		add_failure(e, "upstream", &e->ask_key, "fetch", why, err_text(why));
+	finish(e);
+}
+
+/* The operator asked for one question to upstream, so back-off does not stand in its way.
+ */
+static void ask_upstream(struct explain *e)
+{
+	const struct issuer *i = issuer_of(e);
+	struct source *s = keeper_deps(e->keeper)->source;
+	struct source_ask *ask;
+
+	if (i == NULL) {
+		finish(e);
+		return;
+	}
+	upstream_retry_now(s, i);
+	ask = s->ops->ask(s, i, &e->ask_key,
+	    (int)keeper_conf(e->keeper)->answer_timeout_ms, on_answer, on_asked, e);
+	if (ask != NULL) /* otherwise it has ended, and e with it */
+		e->ask = ask;
+}
+
+static void store_back(struct explain *e)
+{
+	assert(e->waiting > 0);
+	if (--e->waiting > 0)
+		return;
+	if (e->stopping)
+		finish(e);
+	else
+		ask_upstream(e);
+}
+
+static void judge_stored(struct explain *e, const struct key *k, struct bytes value)
+{
+	const struct issuer *i = issuer_of(e);
+	struct flights *f = keeper_flights(e->keeper);
+	struct admit_trace trace = {note, NULL};
+	struct admit_question q;
+	struct admit_verdict v;
+	struct facts held;
+	struct bytes der;
+	enum err why;
+
+	if (i == NULL)
+		return;
+	trace.arg = json_array();
+	flights_question(f, i, k, &q, &held);
+	memset(&v, 0, sizeof v); /* a value that is no record leaves it alone */
+	why = admit_record(keeper_deps(e->keeper)->admit, &q, value,
+	    keeper_deps(e->keeper)->keys, &der, &v, &trace);
+	if (json_array_size(trace.arg) == 0)
+		note(trace.arg, "record", why, err_text(why));
+	add(e, "store", k, why == ERR_OK, trace.arg);
+	if (v.revoked_proved)
+		flights_latch(f, i, k, &v);
+}
+
+static void on_stored(void *arg, enum err why, struct bytes value)
+{
+	struct slot *slot = arg;
+	struct explain *e = slot->explain;
+
+	if (e->stopping || why == ERR_NOT_FOUND) {
+		/* nothing to tell */
+	} else if (why == ERR_OK) {
+		judge_stored(e, &slot->key, value);
+	} else if (!e->store_told) {
+		e->store_told = true;
+		add_failure(e, "store", &slot->key, "read", why, err_text(why));
+	}
+	store_back(e);
+}
+
+/* What is held was admitted once; does it still come through the door?  It is not
+ * compared with itself. */
+static void judge_held(struct explain *e, const struct issuer *i, const struct key *k,
+    const struct answer *a)
+{
+	struct admit_trace trace = {note, NULL};
+	struct admit_question q;
+	struct admit_verdict v;
+	struct facts held;
+	enum err why;
+
+	if (a->error != ERR_OK) {
+		add_failure(e, "memory", k, "error", (enum err)a->error,
+		    "an error answer, repeated until error-ttl or unknown-ttl has "
+		    "passed");
+		return;
+	}
+	trace.arg = json_array();
+	flights_question(keeper_flights(e->keeper), i, k, &q, &held);
+	q.held = NULL;
+	why = admit_der(keeper_deps(e->keeper)->admit, &q, answer_body(a), &v, &trace);
+	add(e, "memory", k, why == ERR_OK, trace.arg);
+}
+
+static void look_in_memory(struct explain *e, const struct issuer *i)
+{
+	const struct hot *hot = keeper_deps(e->keeper)->shared->hot;
+	bool found = false;
+
+	e->ask_key = e->slot[0].key;
+	for (size_t n = 0; n < e->slot_n; n++) {
+		const struct key *k = &e->slot[n].key;
+		const struct answer *a = hot_find(hot, key_der(k));
+
+		if (a == NULL)
+			continue;
+		judge_held(e, i, k, a);
+		if (!found && a->error == ERR_OK) {
+			e->ask_key = *k;
+			found = true;
+		}
+	}
+}
+
+struct explain *explain_start(struct keeper *k, const struct issuer *i,
+    const struct serial *s, explain_done_fn *done, void *arg)
+{
+	size_t n = i->ca_n * CERTID_HASH_COUNT;
+	struct explain *e = calloc(1, sizeof *e + n * sizeof e->slot[0]);
+	bool ended = false;
+
+	if (e == NULL || (e->answers = json_array()) == NULL) {
+		free(e);
+		done(arg, NULL);
+		return NULL;
+	}
+	e->keeper = k;
+	e->done = done;
+	e->arg = arg;
+	e->ended = &ended;
+	e->slot_n = n;
+	for (n = 0; n < e->slot_n; n++) {
+		e->slot[n].explain = e;
+		issuer_key(i, (unsigned)(n / CERTID_HASH_COUNT),
+		    (enum certid_hash)(n % CERTID_HASH_COUNT), s, &e->slot[n].key);
+	}
+	look_in_memory(e, i);
+
+	e->waiting = e->slot_n + 1; /* one is ours: the slots are read below */
+	for (n = 0; n < e->slot_n; n++)
+		store_get(keeper_deps(k)->store, &e->slot[n].key, on_stored, &e->slot[n]);
+	store_back(e);
+	if (ended)
+		return NULL;
+	e->ended = NULL;
+	return e;
+}
+
+void explain_stop(struct explain *e)
+{
+	struct source *s = keeper_deps(e->keeper)->source;
+
+	e->stopping = true;
+	if (e->ask == NULL)
+		return;
+	s->ops->cancel(s, e->ask);
+	finish(e);
+}
