@@ -9,6 +9,10 @@
  * with their count ("repeated=212").  Levels: error: a person must act; warn: degraded
  * but answering; info: state changed; debug: each fetch.  cache/ never logs: it returns
  * errors.
+ *
+ * Weak points: repeats are told apart by event name alone, so of two issuers that fail
+ * within log-repeat the second is a number (the metrics and GET /v1/issuers name it).
+ * Standard error that nobody reads blocks the thread that logs, as it does everybody.
  */
 #ifndef PROXY_LOG_H
 #define PROXY_LOG_H
@@ -19,7 +23,12 @@
 /* level and format as in conf/conf.h (LEVEL_*, LOG_FORMAT_*).  Any thread, any time. */
 void log_setup(int level, int format, int64_t repeat_ms);
 
-/* fmt: "key=%s key2=%d ...": each conversion is one whole value. */
+/* event: a literal (its address is kept).  fmt: "key=%s key2=%d ...", also a literal: a
+ * value ends at the next space of fmt, not of what is printed.  Conversions: s (NULL is
+ * empty), c, d i u x with any length, f g with a precision; a width is ignored.  A value
+ * that is one decimal conversion is a number in JSON, all else a string.  Bytes that are
+ * no UTF-8 are written as \xHH, controls as \u00HH.  A value ends at 512 bytes and a line
+ * at 2 KiB, "..." marking a value that was cut and "truncated=true" a line. */
 void log_event(int level, const char *event, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 bool log_enabled(int level);
@@ -33,8 +42,9 @@ bool log_enabled(int level);
 			log_event(3, __VA_ARGS__);                                       \
 	} while (0)
 
-/* Write out the counts of events that are still being collapsed; from a timer and at the
- * end. */
+/* Write out the counts of events that are still being collapsed: those whose log-repeat
+ * has passed (from a timer), and all of them (at the end). */
+void log_flush_due(void);
 void log_flush(void);
 
 #endif
