@@ -35,6 +35,8 @@ struct flight_deps {
 	struct shared *shared;
 	struct admit *admit;
 	struct store *store;
+	const struct mac_keys
+	    *keys; /* of the store's values; NULL without store-key-file */
 	struct source *source;
 	struct latches *latches;
 	struct latch_file *latch_file;
@@ -46,7 +48,11 @@ struct flight_deps {
 struct flights;
 
 struct flights *flights_new(const struct flight_deps *deps); /* NULL when out of memory */
-void flights_free(struct flights *f); /* everybody who waits gets ERR_CANCELLED */
+/* Everybody who waits, and everybody who asks from now on, gets ERR_CANCELLED at once. */
+void flights_cancel(struct flights *f);
+/* After flights_cancel(), and after store and source were closed: they call back into
+ * flights. */
+void flights_free(struct flights *f);
 
 /* A client's question; handed over, and posted back to its reply_to exactly once. */
 void flights_ask(struct flights *f, struct ask *a);
@@ -67,17 +73,20 @@ typedef void flight_done_fn(
 void flights_go(struct flights *f, const struct key *k, enum flight_why why,
     flight_done_fn *done, void *arg);
 
-/* Things that are due: call at schedule_next() and after every flight. */
+/* Start what is due: to be called when schedule_next() has come. */
 void flights_due(struct flights *f);
-/* Another node has written k, or anything may have changed: compare what is held. */
+/* Once a second: latches that the disk refused are tried again. */
+void flights_tick(struct flights *f);
+/* Another node has written k, or anything may have changed: what is held is compared with
+ * the store, and stays until something better was admitted. */
 void flights_compare(struct flights *f, const struct key *k);
 void flights_compare_all(struct flights *f);
 
 /* An answer that passed admit() elsewhere (explain): treat it as a flight would. */
 void flights_admitted(struct flights *f, const struct issuer *i, const struct key *k,
     const struct admit_verdict *v, struct bytes der);
-/* A verdict that proves a revocation: latch it and take the certificate's other keys out
- * of service. */
+/* A verdict that proves a revocation: latch the certificate and take its other answers
+ * out of service.  Nothing happens where v->revoked_proved is false. */
 void flights_latch(struct flights *f, const struct issuer *i, const struct key *k,
     const struct admit_verdict *v);
 

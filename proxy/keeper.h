@@ -31,12 +31,17 @@ void keeper_ask(struct shared *shared, struct ask *a); /* handed over */
 void keeper_cancel(struct keeper *k);
 void keeper_stop(struct keeper *k); /* leave the loop; nobody may ask any more */
 void keeper_join(struct keeper *k);
-/* After every other thread was joined. Frees the configuration in force too. */
+/* After every other thread was joined. */
 void keeper_free(struct keeper *k);
 
-/* Keeper's thread: call done(arg) when a barrier that begins now (or later) has passed.
+/* Keeper's thread: w->done(w) is called when a barrier that begins now (or later) has
+ * passed.  w is the caller's, usually part of what waits, so that a barrier cannot fail.
  */
-void keeper_barrier(struct keeper *k, void (*done)(void *arg), void *arg);
+struct barrier_want {
+	struct barrier_want *_next;
+	void (*done)(struct barrier_want *w);
+};
+void keeper_barrier(struct keeper *k, struct barrier_want *w);
 
 /* Keeper's thread: what it works with. */
 const struct flight_deps *keeper_deps(struct keeper *k);

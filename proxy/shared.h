@@ -22,7 +22,9 @@ struct shared {
 	int max_connections;     /* what the descriptors allow at most; set before threads
 				    start */
 	_Atomic bool draining;   /* TERM came; set by main */
-	int64_t started_at;      /* wall clock */
+	_Atomic bool
+	    reload_failed;  /* the last HUP found a bad configuration; set by main */
+	int64_t started_at; /* wall clock */
 	struct inbox *keeper;
 	struct inbox
 	    *readers[SHARED_READERS_MAX]; /* threads that a barrier goes through */

@@ -1,0 +1,588 @@
+/* keeper.c - the keeper's loop, its barrier, and what it is told through its inbox.
+ *
+ * After each turn of the loop the keeper arms the timer of the schedule and sees whether
+ * the hot table has garbage; both are cheap looks at one word.
+ */
+#include "proxy/keeper.h"
+
+#include "proxy/clock.h"
+#include "proxy/log.h"
+#include "proxy/version.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#define GARBAGE_MS       20   /* garbage of so long goes into one barrier */
+#define SWEEP_S          60   /* store_sweep(): expired answers in the store */
+#define LATCH_SWEEP_S    3600 /* latches that are over latch-keep */
+#define REDIS_CONNECT_MS 2000 /* one attempt to connect */
+
+/* One message of a round; goes to its reader and comes back. */
+struct probe {
+	struct msg msg;
+	struct keeper *keeper;
+};
+
+struct keeper {
+	struct shared *shared;
+	struct event_base *base;
+	struct inbox *inbox;
+	pthread_t thread;
+	bool started;
+	bool stop;
+	struct flight_deps d;
+	struct mac_keys *keys;
+	struct fetcher *fetcher;
+	struct flights *flights;
+	struct event tick, due, garbage_timer;
+	int64_t due_at_ms; /* what `due` is armed for */
+	bool garbage_under_way;
+	unsigned ticks;
+	int64_t clock_offset_ms; /* wall minus monotonic at the last tick */
+	struct barrier_want *waiting, *current;
+	struct probe probes[SHARED_READERS_MAX];
+	unsigned probes_out;
+};
+
+struct reload {
+	struct msg msg;
+	struct barrier_want want;
+	struct conf *conf; /* the new one; then the old one, until no thread reads it */
+};
+struct command {
+	struct msg msg;
+};
+
+/* The barrier. */
+
+static void round_start(struct keeper *k);
+
+static void wants_run(struct barrier_want *w)
+{
+	for (struct barrier_want *next; w != NULL; w = next) {
+		next = w->_next;
+		w->done(w);
+	}
+}
+
+static void round_end(struct keeper *k)
+{
+	struct barrier_want *w = k->current;
+
+	k->current = NULL;
+	wants_run(w);
+	if (k->waiting != NULL && k->current == NULL)
+		round_start(k);
+}
+
+static void probe_back(void *arg, struct msg *m)
+{
+	struct keeper *k = arg;
+
+	(void)m;
+	if (--k->probes_out == 0)
+		round_end(k);
+}
+
+static void probe_at_reader(void *arg, struct msg *m)
+{
+	struct probe *p = (struct probe *)m;
+
+	(void)arg;
+	p->msg.run = probe_back;
+	inbox_post(p->keeper->inbox, &p->msg);
+}
+
+static void round_start(struct keeper *k)
+{
+	k->current = k->waiting;
+	k->waiting = NULL;
+	k->probes_out = k->shared->readers_n;
+	if (k->probes_out == 0) {
+		round_end(k);
+		return;
+	}
+	for (unsigned i = 0; i < k->shared->readers_n; i++) {
+		k->probes[i].keeper = k;
+		k->probes[i].msg.run = probe_at_reader;
+		inbox_post(k->shared->readers[i], &k->probes[i].msg);
+	}
+}
+
+void keeper_barrier(struct keeper *k, struct barrier_want *w)
+{
+	w->_next = k->waiting;
+	k->waiting = w;
+	if (k->current == NULL)
+		round_start(k);
+}
+
+/* Garbage of the hot table. */
+
+struct garbage_round {
+	struct barrier_want want;
+	struct keeper *keeper;
+	struct hot_garbage *garbage;
+};
+
+static void garbage_passed(struct barrier_want *w)
+{
+	struct garbage_round *r = (struct garbage_round *)w;
+
+	hot_garbage_free(r->garbage);
+	r->keeper->garbage_under_way = false;
+	free(r);
+}
+
+static void on_garbage(evutil_socket_t fd, short what, void *arg)
+{
+	struct keeper *k = arg;
+	struct garbage_round *r = malloc(sizeof *r);
+
+	(void)fd, (void)what;
+	if (r == NULL)
+		return; /* the next turn arms the timer again */
+	r->keeper = k;
+	r->garbage = hot_garbage(k->shared->hot);
+	if (r->garbage == NULL) {
+		free(r);
+		return;
+	}
+	k->garbage_under_way = true;
+	r->want.done = garbage_passed;
+	keeper_barrier(k, &r->want);
+}
+
+/* The loop. */
+
+static void arm(struct event *ev, int64_t ms)
+{
+	struct timeval tv = {(time_t)(ms / 1000), (suseconds_t)(ms % 1000) * 1000};
+
+	evtimer_add(ev, &tv);
+}
+
+static void arm_due(struct keeper *k)
+{
+	int64_t next = schedule_next(k->d.schedule), now;
+
+	if (next == k->due_at_ms)
+		return;
+	k->due_at_ms = next;
+	if (next == INT64_MAX) {
+		evtimer_del(&k->due);
+		return;
+	}
+	now = clock_mono_ms();
+	arm(&k->due, next > now ? next - now : 0);
+}
+
+static void on_due(evutil_socket_t fd, short what, void *arg)
+{
+	struct keeper *k = arg;
+
+	(void)fd, (void)what;
+	k->due_at_ms = INT64_MAX;
+	flights_due(k->flights);
+}
+
+static void after_turn(struct keeper *k)
+{
+	arm_due(k);
+	if (hot_has_garbage(k->shared->hot) && !k->garbage_under_way &&
+	    !evtimer_pending(&k->garbage_timer, NULL))
+		arm(&k->garbage_timer, GARBAGE_MS);
+}
+
+/* Validity follows the wall clock, timers the monotonic one: a step moves what is in
+ * date, and the schedule is right again after each key's next look.  A person should know
+ * (T20). */
+static void watch_clock(struct keeper *k)
+{
+	int64_t offset = clock_now_ms() - clock_mono_ms();
+	int64_t step = offset - k->clock_offset_ms;
+
+	k->clock_offset_ms = offset;
+	if (step < 0)
+		step = -step;
+	if (step < shared_conf(k->shared)->clock_step_alarm_ms)
+		return;
+	metrics_count(k->d.counters, M_CLOCK_STEPS);
+	log_error("clock_step", "ms=%lld", (long long)step);
+}
+
+struct latch_sweep {
+	struct latch_file *file;
+	int64_t before;
+};
+
+static void latch_sweep_work(void *arg)
+{
+	struct latch_sweep *s = arg;
+
+	latch_file_sweep(s->file, s->before);
+}
+
+static void sweep_latches(struct keeper *k)
+{
+	struct latch_sweep *s = malloc(sizeof *s);
+
+	if (s == NULL)
+		return;
+	s->file = k->d.latch_file;
+	s->before = clock_now() - shared_conf(k->shared)->latch_keep_ms / 1000;
+	if (latches_sweep(k->d.latches, s->before) == 0) {
+		free(s);
+		return;
+	}
+	disk_run(k->d.disk, latch_sweep_work, free, s);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct keeper *k = arg;
+
+	(void)fd, (void)what;
+	k->ticks++;
+	watch_clock(k);
+	flights_tick(k->flights);
+	if (k->ticks % SWEEP_S == 0)
+		store_sweep(k->d.store, clock_now());
+	if (k->ticks % LATCH_SWEEP_S == 0)
+		sweep_latches(k);
+}
+
+static void *run(void *arg)
+{
+	struct keeper *k = arg;
+
+	pthread_setname_np(pthread_self(), "keeper");
+	arm_due(k);
+	while (!k->stop) {
+		event_base_loop(k->base, EVLOOP_ONCE);
+		after_turn(k);
+	}
+	return NULL;
+}
+
+/* What it is told. */
+
+static void on_ask(void *arg, struct msg *m)
+{
+	struct keeper *k = arg;
+
+	flights_ask(k->flights, (struct ask *)m);
+}
+
+void keeper_ask(struct shared *shared, struct ask *a)
+{
+	a->msg.run = on_ask;
+	inbox_post(shared->keeper, &a->msg);
+}
+
+static void configure(struct keeper *k, const struct conf *c)
+{
+	struct upstream_config u = {
+	    .timeout_ms = (int)c->upstream_timeout_ms,
+	    .max_size = (size_t)c->response_max_size,
+	    .host_max_in_flight = (unsigned)c->host_max_in_flight,
+	    .backoff_initial_ms = c->backoff_initial_ms,
+	    .backoff_max_ms = c->backoff_max_ms,
+	    .backoff_doublings = (int)c->backoff_doublings,
+	};
+
+	upstream_configure(k->d.source, &u);
+	hot_set_budget(k->shared->hot, (size_t)c->hot_cache);
+	log_setup(c->log_level, c->log_format, c->log_repeat_ms);
+}
+
+struct rules_change {
+	const struct conf *old, *new;
+};
+
+/* Is this answer's issuer gone, or are its rules stricter than those it was admitted by?
+ */
+static bool rules_changed(void *arg, const struct answer *a)
+{
+	const struct rules_change *c = arg;
+	const struct issuer *was, *is;
+	struct key k;
+
+	if (key_from_der(&k, answer_key(a)) != ERR_OK)
+		return true;
+	was = issuers_find(c->old->issuers, &k, NULL);
+	is = issuers_find(c->new->issuers, &k, NULL);
+	if (was == NULL || is == NULL)
+		return true;
+	return was->rules.profile != is->rules.profile ||
+	       was->rules.allow_sha1 != is->rules.allow_sha1 ||
+	       was->rules.without_next_update_s != is->rules.without_next_update_s;
+}
+
+static void conf_passed(struct barrier_want *w)
+{
+	struct reload *r = (struct reload *)((char *)w - offsetof(struct reload, want));
+
+	conf_free(r->conf);
+	free(r);
+}
+
+static void on_reload(void *arg, struct msg *m)
+{
+	struct keeper *k = arg;
+	struct reload *r = (struct reload *)m;
+	struct conf *old = (struct conf *)(uintptr_t)shared_conf(k->shared);
+	struct rules_change change = {old, r->conf};
+
+	atomic_store_explicit(&k->shared->conf, r->conf, memory_order_release);
+	admit_forget(k->d.admit);
+	configure(k, r->conf);
+	hot_sweep(k->shared->hot, rules_changed, &change);
+	r->conf = old;
+	r->want.done = conf_passed;
+	keeper_barrier(k, &r->want);
+}
+
+void keeper_reload(struct keeper *k, struct conf *conf)
+{
+	struct reload *r = malloc(sizeof *r);
+
+	if (r == NULL) {
+		log_error("reload_failed", "err=%s", err_label(ERR_NOMEM));
+		conf_free(conf);
+		return;
+	}
+	r->conf = conf;
+	r->msg.run = on_reload;
+	inbox_post(k->inbox, &r->msg);
+}
+
+static void on_cancel(void *arg, struct msg *m)
+{
+	struct keeper *k = arg;
+
+	free(m);
+	flights_cancel(k->flights);
+}
+
+static void on_stop(void *arg, struct msg *m)
+{
+	struct keeper *k = arg;
+
+	free(m);
+	k->stop = true;
+}
+
+static void tell(struct keeper *k, void (*fn)(void *arg, struct msg *m))
+{
+	struct command *c = malloc(sizeof *c);
+
+	if (c == NULL) /* a stop that cannot be told would hang for ever */
+		abort();
+	c->msg.run = fn;
+	inbox_post(k->inbox, &c->msg);
+}
+
+void keeper_cancel(struct keeper *k)
+{
+	tell(k, on_cancel);
+}
+
+void keeper_stop(struct keeper *k)
+{
+	tell(k, on_stop);
+}
+
+/* Store hooks. */
+
+static void on_store_changed(void *arg, const struct key *key)
+{
+	struct keeper *k = arg;
+
+	flights_compare(k->flights, key);
+}
+
+static void on_store_all_changed(void *arg)
+{
+	struct keeper *k = arg;
+
+	flights_compare_all(k->flights);
+}
+
+static void on_store_event(void *arg, bool warn, const char *event, const char *text)
+{
+	(void)arg;
+	if (warn)
+		log_warn(event, "detail=%s", text);
+	else
+		log_info(event, "detail=%s", text);
+}
+
+/* Making it. */
+
+static enum err open_stores(
+    struct keeper *k, const struct conf *c, char *why, size_t why_n)
+{
+	struct store_config sc = {
+	    .url = c->store,
+	    .prefix = c->store_prefix,
+	    .size = (size_t)c->store_size,
+	    .timeout_ms = (int)c->store_timeout_ms,
+	    .connect_timeout_ms = REDIS_CONNECT_MS,
+	    .backoff_max_ms = (int)c->store_backoff_max_ms,
+	    .max_value = (size_t)c->response_max_size + RECORD_OVERHEAD,
+	    .base = k->base,
+	    .exec = disk_exec(k->d.disk),
+	    .hooks = {on_store_changed, on_store_all_changed, on_store_event, k},
+	};
+	enum err e;
+
+	if (c->store_key_file[0] != '\0') {
+		e = mac_keys_load(&k->keys, c->store_key_file, why, why_n);
+		if (e != ERR_OK)
+			return e;
+	}
+	sc.keys = k->d.keys = k->keys;
+	e = latch_open(&k->d.latches, &k->d.latch_file, c->state_directory, clock_now(),
+	    c->latch_keep_ms / 1000, why, why_n);
+	if (e != ERR_OK)
+		return e;
+	return store_open(&k->d.store, &sc, why, why_n);
+}
+
+static bool make_parts(struct keeper *k, const struct conf *c)
+{
+	struct upstream_config u = {.timeout_ms = (int)c->upstream_timeout_ms};
+	uint64_t seed;
+
+	if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
+		return false;
+	k->base = event_base_new();
+	if (k->base == NULL)
+		return false;
+	k->inbox = inbox_new(k->base, k);
+	k->d.base = k->base;
+	k->d.shared = k->shared;
+	k->d.counters = metrics_thread();
+	k->d.admit = admit_new();
+	k->d.schedule = schedule_new(seed);
+	if (k->inbox == NULL || k->d.counters == NULL || k->d.admit == NULL ||
+	    k->d.schedule == NULL)
+		return false;
+	k->d.disk = disk_start(k->inbox);
+	k->fetcher = fetcher_new(k->base, "ocspcached/" OCSPCACHED_VERSION);
+	if (k->d.disk == NULL || k->fetcher == NULL)
+		return false;
+	k->d.source = upstream_new(k->base, k->fetcher, &u, k->d.counters);
+	return k->d.source != NULL;
+}
+
+struct keeper *keeper_new(struct shared *shared, char *why, size_t why_n)
+{
+	const struct conf *c = shared_conf(shared);
+	struct keeper *k = calloc(1, sizeof *k);
+
+	if (k == NULL) {
+		snprintf(why, why_n, "%s", err_text(ERR_NOMEM));
+		return NULL;
+	}
+	k->shared = shared;
+	k->due_at_ms = INT64_MAX;
+	if (!make_parts(k, c)) {
+		snprintf(why, why_n, "cannot make the keeper: %s", strerror(errno));
+		goto fail;
+	}
+	if (open_stores(k, c, why, why_n) != ERR_OK)
+		goto fail;
+	k->flights = flights_new(&k->d);
+	if (k->flights == NULL) {
+		snprintf(why, why_n, "%s", err_text(ERR_NOMEM));
+		goto fail;
+	}
+	configure(k, c);
+	k->clock_offset_ms = clock_now_ms() - clock_mono_ms();
+	event_assign(&k->tick, k->base, -1, EV_PERSIST, on_tick, k);
+	evtimer_assign(&k->due, k->base, on_due, k);
+	evtimer_assign(&k->garbage_timer, k->base, on_garbage, k);
+	arm(&k->tick, 1000);
+	shared->keeper = k->inbox;
+	return k;
+
+fail:
+	keeper_free(k);
+	return NULL;
+}
+
+int keeper_start(struct keeper *k)
+{
+	sigset_t all, before;
+	int e;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	e = pthread_create(&k->thread, NULL, run, k);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	k->started = e == 0;
+	return e;
+}
+
+void keeper_join(struct keeper *k)
+{
+	if (k->started)
+		pthread_join(k->thread, NULL);
+	k->started = false;
+}
+
+void keeper_free(struct keeper *k)
+{
+	if (k == NULL)
+		return;
+	assert(!k->started);
+	if (k->d.disk != NULL)
+		disk_stop(k->d.disk);
+	if (k->flights != NULL) {
+		flights_cancel(k->flights);
+		event_del(&k->tick);
+		event_del(&k->due);
+		event_del(&k->garbage_timer);
+	}
+	if (k->inbox != NULL)
+		inbox_free(k->inbox); /* runs what is left: done callbacks, probes */
+	wants_run(k->current);
+	wants_run(k->waiting);
+	store_close(k->d.store);
+	upstream_free(k->d.source);
+	fetcher_free(k->fetcher);
+	flights_free(k->flights);
+	schedule_free(k->d.schedule);
+	admit_free(k->d.admit);
+	latches_free(k->d.latches);
+	latch_file_close(k->d.latch_file);
+	mac_keys_free(k->keys);
+	if (k->base != NULL)
+		event_base_free(k->base);
+	free(k);
+}
+
+const struct flight_deps *keeper_deps(struct keeper *k)
+{
+	return &k->d;
+}
+
+struct flights *keeper_flights(struct keeper *k)
+{
+	return k->flights;
+}
+
+const struct conf *keeper_conf(struct keeper *k)
+{
+	return shared_conf(k->shared);
+}

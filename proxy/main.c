@@ -1,0 +1,502 @@
+/* main.c - the daemon: command line, configuration, threads, signals, orderly stop.
+ *
+ * The main thread owns the process: it makes all other threads, hears the signals and the
+ * watchdog, and takes everything down again in the order in which its parts need each
+ * other: listeners, connections, flights, workers, keeper.
+ */
+#include "conf/conf.h"
+#include "proxy/api.h"
+#include "proxy/clock.h"
+#include "proxy/keeper.h"
+#include "proxy/listener.h"
+#include "proxy/log.h"
+#include "proxy/metrics.h"
+#include "proxy/notify.h"
+#include "proxy/version.h"
+#include "proxy/worker.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <hiredis/hiredis.h>
+#include <jansson.h>
+#include <lmdb.h>
+#include <openssl/crypto.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CONF_DEFAULT  "/etc/ocspcached/ocspcached.conf"
+#define WHY_MAX       512
+#define LISTEN_MAX    64 /* addresses; each worker has a socket for each */
+#define DRAIN_LOOK_MS 20 /* how often a drain looks whether all connections are gone */
+
+enum { EXIT_CLEAN = 0, EXIT_RUN = 1, EXIT_USAGE_OR_CONF = 2 };
+
+struct daemon {
+	const char *conf_path;
+	struct event_base *base;
+	struct event *signals[3], *tick, *drain_look;
+	struct shared shared;
+	struct keeper *keeper;
+	struct worker **workers;
+	unsigned workers_n;
+	struct api *api;
+	struct counters *counters;
+	int lock_fd;
+	int64_t drain_until_ms;
+	bool stopping;
+};
+
+/* The command line. */
+
+static void usage(FILE *out)
+{
+	fputs("usage: ocspcached [-c FILE] [-t | -p | -V | -h]\n"
+	      "  -c FILE  configuration (default " CONF_DEFAULT ")\n"
+	      "  -t       test the configuration and exit\n"
+	      "  -p       print the effective configuration with every default and exit\n"
+	      "  -V       print versions and exit\n"
+	      "  -h       print this and exit\n"
+	      "Runs in the foreground and logs to stderr.  See ocspcached(8).\n",
+	    out);
+}
+
+static void versions(void)
+{
+	int major, minor, patch;
+
+	mdb_version(&major, &minor, &patch);
+	printf("ocspcached %s\n%s\nlibevent %s\n%s\nhiredis %d.%d.%d\nlmdb "
+	       "%d.%d.%d\njansson %s\n",
+	    OCSPCACHED_VERSION, OpenSSL_version(OPENSSL_VERSION), event_get_version(),
+	    curl_version(), HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH, major, minor,
+	    patch, JANSSON_VERSION);
+}
+
+/* Load, and say everything that is wrong, on stderr: one line each. */
+static struct conf *load(const char *path)
+{
+	struct conf_errors errors = {0};
+	struct conf *c = conf_load(path, NULL, &errors);
+
+	for (size_t i = 0; i < errors.warning_n; i++)
+		fprintf(stderr, "warning: %s\n", errors.warning[i]);
+	for (size_t i = 0; i < errors.n; i++)
+		fprintf(stderr, "error: %s\n", errors.line[i]);
+	if (c == NULL)
+		fprintf(stderr, "ocspcached: %s: %zu error%s in the configuration\n",
+		    path, errors.n, errors.n == 1 ? "" : "s");
+	conf_errors_free(&errors);
+	return c;
+}
+
+/* Resources. */
+
+static int fail(const char *what, const char *why)
+{
+	log_error("start_failed", "what=%s why=%s", what, why);
+	return EXIT_RUN;
+}
+
+/* Clients may use all descriptors but the reserved ones (DESIGN: descriptors are
+ * reserved). */
+static void fit_descriptors(struct daemon *d, const struct conf *c)
+{
+	struct rlimit rl;
+	int64_t room;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) != 0)
+		return;
+	rl.rlim_cur = rl.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &rl);
+	getrlimit(RLIMIT_NOFILE, &rl);
+	room = (int64_t)(rl.rlim_cur > 10000000 ? 10000000 : rl.rlim_cur) -
+	       c->reserved_descriptors;
+	if (room <
+	    16) /* a limit this small is a test or a mistake; serve a few at a time */
+		room = (int64_t)rl.rlim_cur / 2;
+	d->shared.max_connections = (int)room;
+	if (room < c->max_connections)
+		log_warn("max_connections_lowered",
+		    "configured=%lld now=%lld nofile=%llu", (long long)c->max_connections,
+		    (long long)room, (unsigned long long)rl.rlim_cur);
+}
+
+static int take_lock(struct daemon *d, const struct conf *c)
+{
+	char path[4096];
+
+	if (conf_make_directory(c->state_directory) != 0) {
+		snprintf(
+		    path, sizeof path, "%s: %s", c->state_directory, strerror(errno));
+		return fail("state-directory", path);
+	}
+	snprintf(path, sizeof path, "%s/lock", c->state_directory);
+	d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (d->lock_fd < 0)
+		return fail(path, strerror(errno));
+	if (flock(d->lock_fd, LOCK_EX | LOCK_NB) != 0)
+		return fail(path, errno == EWOULDBLOCK
+				      ? "another ocspcached uses this state-directory; "
+					"give each its own"
+				      : strerror(errno));
+	return EXIT_CLEAN;
+}
+
+static bool is_unix(const char *address)
+{
+	return strncmp(address, "unix:", 5) == 0;
+}
+
+static int add_worker(struct daemon *d, const struct conf *c, int *unix_fd)
+{
+	char why[WHY_MAX] = "";
+	int fds[LISTEN_MAX];
+	bool shared_fd[LISTEN_MAX];
+	struct worker *w;
+
+	for (size_t i = 0; i < c->listen_n; i++) {
+		shared_fd[i] = is_unix(c->listen[i]);
+		fds[i] = shared_fd[i] ? unix_fd[i] : -1;
+		if (fds[i] < 0)
+			fds[i] = listener_open(c->listen[i], (int)c->listen_backlog,
+			    !shared_fd[i], d->workers_n == 0, why, sizeof why);
+		if (fds[i] < 0)
+			return fail("listen", why);
+		unix_fd[i] = shared_fd[i] ? fds[i] : -1;
+	}
+	w = worker_new(
+	    &d->shared, d->workers_n, fds, shared_fd, c->listen_n, why, sizeof why);
+	if (w == NULL)
+		return fail("worker", why);
+	d->workers[d->workers_n++] = w;
+	d->shared.readers[d->shared.readers_n++] = worker_inbox(w);
+	return EXIT_CLEAN;
+}
+
+static int add_workers(struct daemon *d, const struct conf *c)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned n = c->workers > 0 ? (unsigned)c->workers
+		     : cores > 0    ? (unsigned)cores
+				    : 1;
+	int unix_fd[LISTEN_MAX], e = EXIT_CLEAN;
+
+	if (c->listen_n > LISTEN_MAX)
+		return fail("listen", "more than 64 addresses");
+	if (n > SHARED_READERS_MAX - 1)
+		n = SHARED_READERS_MAX - 1;
+	d->workers = calloc(n, sizeof(struct worker *));
+	if (d->workers == NULL)
+		return fail("workers", strerror(ENOMEM));
+	for (size_t i = 0; i < c->listen_n; i++)
+		unix_fd[i] = -1;
+	for (unsigned i = 0; i < n && e == EXIT_CLEAN; i++)
+		e = add_worker(d, c, unix_fd);
+	return e;
+}
+
+static int add_api(struct daemon *d, const struct conf *c)
+{
+	char why[WHY_MAX] = "";
+	int fd;
+
+	if (c->api_listen[0] == '\0')
+		return EXIT_CLEAN;
+	fd = listener_open(
+	    c->api_listen, (int)c->listen_backlog, false, true, why, sizeof why);
+	if (fd < 0)
+		return fail("api-listen", why);
+	d->api = api_new(&d->shared, fd, why, sizeof why);
+	if (d->api == NULL)
+		return fail("api-listen", why);
+	d->shared.readers[d->shared.readers_n++] = api_inbox(d->api);
+	return EXIT_CLEAN;
+}
+
+static int make_parts(struct daemon *d, struct conf *c)
+{
+	char why[WHY_MAX] = "";
+	uint64_t seed;
+	int e;
+
+	atomic_store(&d->shared.conf, c);
+	d->shared.started_at = clock_now();
+	if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
+		return fail("random", strerror(errno));
+	fit_descriptors(d, c);
+	e = take_lock(d, c);
+	if (e != EXIT_CLEAN)
+		return e;
+	d->counters = metrics_thread();
+	d->shared.hot = hot_new((size_t)c->hot_cache, seed);
+	if (d->counters == NULL || d->shared.hot == NULL)
+		return fail("hot-cache", strerror(ENOMEM));
+	/* listeners before the store: who finds his address taken has opened no database
+	 */
+	e = add_workers(d, c);
+	if (e == EXIT_CLEAN)
+		e = add_api(d, c);
+	if (e != EXIT_CLEAN)
+		return e;
+	d->keeper = keeper_new(&d->shared, why, sizeof why);
+	return d->keeper != NULL ? EXIT_CLEAN : fail("keeper", why);
+}
+
+static int start_threads(struct daemon *d)
+{
+	int e = keeper_start(d->keeper);
+
+	for (unsigned i = 0; i < d->workers_n && e == 0; i++)
+		e = worker_start(d->workers[i]);
+	if (d->api != NULL && e == 0)
+		e = api_start(d->api);
+	return e == 0 ? EXIT_CLEAN : fail("threads", strerror(e));
+}
+
+/* Signals. */
+
+static void stop(struct daemon *d)
+{
+	event_base_loopbreak(d->base);
+}
+
+static void on_drain_look(evutil_socket_t fd, short what, void *arg)
+{
+	struct daemon *d = arg;
+	bool idle = true;
+
+	(void)fd, (void)what;
+	for (unsigned i = 0; i < d->workers_n; i++)
+		idle = idle && worker_idle(d->workers[i]);
+	if (idle || clock_mono_ms() >= d->drain_until_ms)
+		stop(d);
+}
+
+static void on_term(evutil_socket_t sig, short what, void *arg)
+{
+	struct daemon *d = arg;
+	struct timeval tv = {0, DRAIN_LOOK_MS * 1000};
+	const struct conf *c = shared_conf(&d->shared);
+
+	(void)what;
+	if (d->stopping) {
+		log_info("stop_now", "signal=%d", (int)sig);
+		stop(d);
+		return;
+	}
+	d->stopping = true;
+	atomic_store(&d->shared.draining, true);
+	log_info(
+	    "draining", "signal=%d ms=%lld", (int)sig, (long long)c->drain_timeout_ms);
+	notify_send("STOPPING=1\nSTATUS=draining");
+	d->drain_until_ms = clock_mono_ms() + c->drain_timeout_ms;
+	for (unsigned i = 0; i < d->workers_n; i++)
+		worker_drain(d->workers[i]);
+	if (d->api != NULL)
+		api_drain(d->api);
+	event_add(d->drain_look, &tv);
+}
+
+static void needs_restart(void *arg, const char *option)
+{
+	(void)arg;
+	log_warn("reload_needs_restart", "option=%s", option);
+}
+
+static void on_hup(evutil_socket_t sig, short what, void *arg)
+{
+	struct daemon *d = arg;
+	struct conf_errors errors = {0};
+	char ready[64];
+	struct conf *c;
+
+	(void)sig, (void)what;
+	if (d->stopping)
+		return;
+	snprintf(ready, sizeof ready, "RELOADING=1\nMONOTONIC_USEC=%lld",
+	    (long long)clock_mono_us());
+	notify_send(ready);
+	c = conf_load(d->conf_path, NULL, &errors);
+	for (size_t i = 0; i < errors.warning_n; i++)
+		log_warn("config_warning", "detail=%s", errors.warning[i]);
+	for (size_t i = 0; i < errors.n; i++)
+		log_error("config_error", "detail=%s", errors.line[i]);
+	conf_errors_free(&errors);
+	if (c == NULL) {
+		metrics_count(d->counters, M_RELOADS_BAD);
+		log_error("reload_failed", "file=%s now=%s", d->conf_path,
+		    "the old configuration stays in force");
+	} else {
+		metrics_count(d->counters, M_RELOADS_OK);
+		conf_restart_needed(shared_conf(&d->shared), c, needs_restart, NULL);
+		keeper_reload(d->keeper, c);
+		for (unsigned i = 0; i < d->workers_n; i++)
+			worker_reload(d->workers[i]);
+		if (d->api != NULL)
+			api_reload(d->api);
+		log_info("reloaded", "file=%s", d->conf_path);
+	}
+	atomic_store(&d->shared.reload_failed, c == NULL);
+	notify_send("READY=1");
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what, (void)arg;
+	log_flush();
+	notify_send("WATCHDOG=1");
+}
+
+static bool hear(struct daemon *d)
+{
+	static const int term[] = {SIGTERM, SIGINT};
+	struct timeval second = {1, 0};
+
+	for (size_t i = 0; i < 2; i++)
+		d->signals[i] = evsignal_new(d->base, term[i], on_term, d);
+	d->signals[2] = evsignal_new(d->base, SIGHUP, on_hup, d);
+	d->tick = event_new(d->base, -1, EV_PERSIST, on_tick, d);
+	d->drain_look = event_new(d->base, -1, EV_PERSIST, on_drain_look, d);
+	for (size_t i = 0; i < 3; i++) {
+		if (d->signals[i] == NULL || event_add(d->signals[i], NULL) != 0)
+			return false;
+	}
+	return d->tick != NULL && d->drain_look != NULL &&
+	       event_add(d->tick, &second) == 0;
+}
+
+/* The stop: first everybody who waits is let go, then the threads that asked, then the
+ * keeper. */
+static void take_down(struct daemon *d)
+{
+	if (d->keeper != NULL)
+		keeper_cancel(d->keeper);
+	for (unsigned i = 0; i < d->workers_n; i++)
+		worker_stop(d->workers[i]);
+	if (d->api != NULL)
+		api_stop(d->api);
+	for (unsigned i = 0; i < d->workers_n; i++)
+		worker_join(d->workers[i]);
+	if (d->api != NULL)
+		api_join(d->api);
+	if (d->keeper != NULL) {
+		keeper_stop(d->keeper);
+		keeper_join(d->keeper);
+	}
+}
+
+static void free_parts(struct daemon *d)
+{
+	for (unsigned i = 0; i < d->workers_n; i++)
+		worker_free(d->workers[i]);
+	free(d->workers);
+	api_free(d->api);
+	keeper_free(d->keeper);
+	hot_free(d->shared.hot);
+	conf_free((struct conf *)(uintptr_t)shared_conf(&d->shared));
+	for (size_t i = 0; i < 3; i++) {
+		if (d->signals[i] != NULL)
+			event_free(d->signals[i]);
+	}
+	if (d->tick != NULL)
+		event_free(d->tick);
+	if (d->drain_look != NULL)
+		event_free(d->drain_look);
+	if (d->base != NULL)
+		event_base_free(d->base);
+	if (d->lock_fd >= 0)
+		close(d->lock_fd);
+	metrics_reset();
+}
+
+static int serve(struct daemon *d, struct conf *c)
+{
+	int e;
+
+	signal(SIGPIPE, SIG_IGN);
+	log_setup(c->log_level, c->log_format, c->log_repeat_ms);
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+	d->base = event_base_new();
+	if (d->base == NULL)
+		return fail("event loop", strerror(errno));
+	e = make_parts(d, c);
+	if (e == EXIT_CLEAN && !hear(d))
+		e = fail("signals", strerror(errno));
+	if (e == EXIT_CLEAN)
+		e = start_threads(d);
+	if (e == EXIT_CLEAN) {
+		log_info("started", "version=%s workers=%u issuers=%zu store=%s",
+		    OCSPCACHED_VERSION, d->workers_n, issuers_count(c->issuers),
+		    strncmp(c->store, "redis", 5) == 0 ? "redis" : c->store);
+		notify_send("READY=1\nSTATUS=serving");
+		event_base_dispatch(d->base);
+	}
+	take_down(d);
+	if (e == EXIT_CLEAN)
+		log_info("stopped", "clean=true");
+	return e;
+}
+
+int main(int argc, char **argv)
+{
+	struct daemon d = {.conf_path = CONF_DEFAULT, .lock_fd = -1};
+	bool test = false, print = false;
+	struct conf *c;
+	int opt, e;
+
+	while ((opt = getopt(argc, argv, "c:tpVh")) != -1) {
+		switch (opt) {
+		case 'c':
+			d.conf_path = optarg;
+			break;
+		case 't':
+			test = true;
+			break;
+		case 'p':
+			print = true;
+			break;
+		case 'V':
+			versions();
+			return EXIT_CLEAN;
+		case 'h':
+			usage(stdout);
+			return EXIT_CLEAN;
+		default:
+			usage(stderr);
+			return EXIT_USAGE_OR_CONF;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr,
+		    "ocspcached: what is \"%s\"? the configuration is given with -c\n",
+		    argv[optind]);
+		usage(stderr);
+		return EXIT_USAGE_OR_CONF;
+	}
+	c = load(d.conf_path);
+	if (c == NULL)
+		return EXIT_USAGE_OR_CONF;
+	if (test || print) {
+		if (print)
+			conf_print(c, stdout);
+		if (test)
+			fprintf(stderr, "ocspcached: %s: configuration is fine\n",
+			    d.conf_path);
+		conf_free(c);
+		return EXIT_CLEAN;
+	}
+	e = serve(&d, c);
+	free_parts(&d);
+	curl_global_cleanup();
+	log_flush();
+	return e;
+}

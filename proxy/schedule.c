@@ -1,0 +1,248 @@
+/* schedule.c - a binary heap by due time, and a chained hash table from key to heap
+ * entry. */
+#include "proxy/schedule.h"
+
+#include <stdlib.h>
+#include <xxhash.h>
+
+#define BUCKETS_MIN 64
+
+struct entry {
+	struct entry *next; /* of the bucket */
+	int64_t due_ms;
+	size_t pos; /* in the heap */
+	uint64_t hash;
+	uint8_t key_hash; /* struct key.hash */
+	uint8_t der_n;
+	uint8_t der[];
+};
+
+struct schedule {
+	uint64_t seed;
+	struct entry **heap, **bucket;
+	size_t n, room, buckets;
+};
+
+struct schedule *schedule_new(uint64_t seed)
+{
+	struct schedule *s = calloc(1, sizeof *s);
+
+	if (s == NULL)
+		return NULL;
+	s->seed = seed;
+	s->buckets = BUCKETS_MIN;
+	s->bucket = calloc(s->buckets, sizeof(struct entry *));
+	if (s->bucket == NULL) {
+		free(s);
+		return NULL;
+	}
+	return s;
+}
+
+void schedule_free(struct schedule *s)
+{
+	if (s == NULL)
+		return;
+	for (size_t i = 0; i < s->n; i++)
+		free(s->heap[i]);
+	free(s->heap);
+	free(s->bucket);
+	free(s);
+}
+
+static void heap_put(struct schedule *s, size_t pos, struct entry *e)
+{
+	s->heap[pos] = e;
+	e->pos = pos;
+}
+
+static void heap_up(struct schedule *s, struct entry *e)
+{
+	size_t pos = e->pos;
+
+	for (; pos > 0 && s->heap[(pos - 1) / 2]->due_ms > e->due_ms; pos = (pos - 1) / 2)
+		heap_put(s, pos, s->heap[(pos - 1) / 2]);
+	heap_put(s, pos, e);
+}
+
+static void heap_down(struct schedule *s, struct entry *e)
+{
+	size_t pos = e->pos;
+
+	for (;;) {
+		size_t child = 2 * pos + 1;
+
+		if (child + 1 < s->n &&
+		    s->heap[child + 1]->due_ms < s->heap[child]->due_ms)
+			child++;
+		if (child >= s->n || s->heap[child]->due_ms >= e->due_ms)
+			break;
+		heap_put(s, pos, s->heap[child]);
+		pos = child;
+	}
+	heap_put(s, pos, e);
+}
+
+static uint64_t hash_of(const struct schedule *s, const struct key *k)
+{
+	return XXH3_64bits_withSeed(k->der, k->der_n, s->seed);
+}
+
+/* The link that points to the key's entry, or to the NULL at the end of its bucket. */
+static struct entry **find(const struct schedule *s, const struct key *k, uint64_t hash)
+{
+	struct entry **e = &s->bucket[hash & (s->buckets - 1)];
+
+	while (*e != NULL && ((*e)->hash != hash || (*e)->der_n != k->der_n ||
+				 memcmp((*e)->der, k->der, k->der_n) != 0))
+		e = &(*e)->next;
+	return e;
+}
+
+static void grow_buckets(struct schedule *s)
+{
+	size_t n = s->buckets * 2;
+	struct entry **b = calloc(n, sizeof(struct entry *));
+
+	if (b == NULL)
+		return; /* longer chains, nothing worse */
+	for (size_t i = 0; i < s->n; i++) {
+		struct entry *e = s->heap[i];
+
+		e->next = b[e->hash & (n - 1)];
+		b[e->hash & (n - 1)] = e;
+	}
+	free(s->bucket);
+	s->bucket = b;
+	s->buckets = n;
+}
+
+static enum err add(
+    struct schedule *s, const struct key *k, uint64_t hash, int64_t due_ms)
+{
+	struct entry *e, **link;
+
+	if (s->n == s->room) {
+		size_t room = s->room == 0 ? BUCKETS_MIN : s->room * 2;
+		struct entry **h = realloc(s->heap, room * sizeof(struct entry *));
+
+		if (h == NULL)
+			return ERR_NOMEM;
+		s->heap = h;
+		s->room = room;
+	}
+	e = malloc(sizeof *e + k->der_n);
+	if (e == NULL)
+		return ERR_NOMEM;
+	if (s->n >= s->buckets)
+		grow_buckets(s);
+	e->due_ms = due_ms;
+	e->hash = hash;
+	e->key_hash = k->hash;
+	e->der_n = k->der_n;
+	memcpy(e->der, k->der, k->der_n);
+	link = &s->bucket[hash & (s->buckets - 1)];
+	e->next = *link;
+	*link = e;
+	heap_put(s, s->n++, e);
+	heap_up(s, e);
+	return ERR_OK;
+}
+
+enum err schedule_set(struct schedule *s, const struct key *k, int64_t due_ms)
+{
+	uint64_t hash = hash_of(s, k);
+	struct entry *e = *find(s, k, hash);
+
+	if (e == NULL)
+		return add(s, k, hash, due_ms);
+	e->due_ms = due_ms;
+	heap_up(s, e);
+	heap_down(s, e);
+	return ERR_OK;
+}
+
+static void take_out(struct schedule *s, struct entry **link)
+{
+	struct entry *e = *link, *last = s->heap[--s->n];
+
+	*link = e->next;
+	if (last != e) {
+		heap_put(s, e->pos, last);
+		heap_up(s, last);
+		heap_down(s, last);
+	}
+	free(e);
+}
+
+bool schedule_cancel(struct schedule *s, const struct key *k)
+{
+	struct entry **link = find(s, k, hash_of(s, k));
+
+	if (*link == NULL)
+		return false;
+	take_out(s, link);
+	return true;
+}
+
+int64_t schedule_next(const struct schedule *s)
+{
+	return s->n == 0 ? INT64_MAX : s->heap[0]->due_ms;
+}
+
+bool schedule_take(struct schedule *s, int64_t now_ms, struct key *k, int64_t *due_ms)
+{
+	struct entry *e;
+
+	if (s->n == 0 || s->heap[0]->due_ms > now_ms)
+		return false;
+	e = s->heap[0];
+	k->hash = e->key_hash;
+	k->der_n = e->der_n;
+	memcpy(k->der, e->der, e->der_n);
+	*due_ms = e->due_ms;
+	take_out(s, find(s, k, e->hash));
+	return true;
+}
+
+size_t schedule_count(const struct schedule *s)
+{
+	return s->n;
+}
+
+bool schedule_due(const struct schedule *s, const struct key *k, int64_t *due_ms)
+{
+	const struct entry *e = *find(s, k, hash_of(s, k));
+
+	if (e == NULL)
+		return false;
+	*due_ms = e->due_ms;
+	return true;
+}
+
+/* x moved by up to jitter percent of span to either side. */
+static int64_t spread(int64_t x, int64_t span, int jitter, unsigned random)
+{
+	int64_t width = span / 100 * jitter;
+
+	return x - width + width / 32768 * (int64_t)(random & 65535) +
+	       width % 32768 * (int64_t)(random & 65535) / 32768;
+}
+
+int64_t schedule_refresh_at(int64_t from, int64_t to, int64_t now, int refresh_at,
+    int jitter, int64_t min_ms, int64_t max_ms, unsigned random)
+{
+	int64_t at =
+	    spread(from + (to - from) / 100 * refresh_at, to - from, jitter, random);
+
+	/* Already past it (a responder that hands out one answer for its whole life, a
+	 * restart): a quarter of what is left, so that the tries get closer as the end
+	 * does. */
+	if (at < now + min_ms)
+		at = spread(now + (to - now) / 4, (to - now) / 4, jitter, random);
+	if (at > now + max_ms)
+		at = spread(now + max_ms, max_ms, jitter, random);
+	if (at < now + min_ms)
+		at = now + min_ms;
+	return at < to ? at : to - 1;
+}
