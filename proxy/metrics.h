@@ -28,13 +28,14 @@ enum histogram {
 	HISTOGRAM_COUNT
 };
 
-#define HISTOGRAM_BUCKETS 32 /* upper bounds are in metrics.c; the last is +Inf */
+#define HISTOGRAM_BUCKETS                                                                \
+	32 /* at most; upper bounds are in metrics.c, the last is +Inf */
 
 struct counters {
 	_Atomic uint64_t value[METRIC_COUNT];
 	struct {
 		_Atomic uint64_t bucket[HISTOGRAM_BUCKETS];
-		_Atomic uint64_t sum_us;
+		_Atomic uint64_t sum; /* us; seconds where values are days (metrics.c) */
 	} histogram[HISTOGRAM_COUNT];
 };
 
@@ -57,18 +58,22 @@ void metrics_reset(void); /* at the very end, when no other thread is left */
 
 uint64_t metrics_sum(enum metric m);
 
-/* A text that grows: "ocspcached_" + family and so on; NUL-terminated.  Gauges that the
- * caller knows are added between with metrics_gauge. */
+/* A text that grows: "ocspcached_" + family and so on; NUL-terminated.  Starts as zeros
+ * but for openmetrics; p is the caller's to free.  Gauges that the caller knows are added
+ * with metrics_line before metrics_end. */
 struct metrics_text {
 	char *p;
 	size_t n, room;
-	int openmetrics; /* OpenMetrics instead of text 0.0.4 */
+	int openmetrics; /* OpenMetrics 1.0 instead of text 0.0.4 */
+	int failed;      /* out of memory: the text is not whole */
 };
-/* type: "gauge" or "counter"; help is printed when it is not NULL (first row of a
- * family). labels: "" or name="value",... already escaped (metrics_escape). */
+/* type: "gauge" or "counter" (its family ends in "_total"); help is printed when it is
+ * not NULL (first row of a family). labels: "" or name="value",... already escaped
+ * (metrics_escape). */
 void metrics_line(struct metrics_text *t, const char *family, const char *type,
     const char *help, const char *labels, double value);
-void metrics_escape(const char *in, char *out, size_t room); /* label value */
+/* in as a label value; cut where it does not fit, never inside an escape. */
+void metrics_escape(const char *in, char *out, size_t room);
 void metrics_print(
     struct metrics_text *t); /* all rows of metrics.def, process_*, build_info */
 void metrics_end(struct metrics_text *t); /* "# EOF" where OpenMetrics wants it */
