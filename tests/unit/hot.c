@@ -1,0 +1,330 @@
+#include "cache/hot.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define BUDGET (4u << 20)
+
+static void make_key(struct key *k, uint32_t number)
+{
+	static const uint8_t hash[CERTID_HASH_MAX] = {1};
+	struct serial s = {5, {1, (uint8_t)(number >> 24), (uint8_t)(number >> 16),
+				  (uint8_t)(number >> 8), (uint8_t)number}};
+
+	key_make(k, CERTID_SHA1, hash, hash, &s);
+}
+
+static struct answer *make_answer(uint32_t number, enum status status, const char *body)
+{
+	struct facts f = {
+	    .status = status, .next_update = 1000, .signer_not_after = INT64_MAX};
+	struct answer *a;
+	struct key k;
+
+	make_key(&k, number);
+	a = answer_new(&k, &f, bytes_of("head", 4), bytes_of(body, strlen(body)));
+	assert_non_null(a);
+	return a;
+}
+
+static const struct answer *find(const struct hot *t, uint32_t number)
+{
+	struct key k;
+
+	make_key(&k, number);
+	return hot_find(t, key_der(&k));
+}
+
+static void collect(struct hot *t)
+{
+	hot_garbage_free(hot_garbage(t));
+}
+
+static void what_was_put_is_found_and_nothing_else(void **state)
+{
+	struct hot *t = hot_new(BUDGET, 7);
+
+	(void)state;
+	assert_null(find(t, 1));
+	for (uint32_t i = 0; i < 3000; i++)
+		assert_int_equal(hot_put(t, make_answer(i, STATUS_GOOD, "x")), ERR_OK);
+	for (uint32_t i = 0; i < 3000; i++) {
+		struct key k;
+
+		make_key(&k, i);
+		assert_non_null(find(t, i));
+		assert_true(bytes_equal(answer_key(find(t, i)), key_der(&k)));
+	}
+	assert_null(find(t, 3000));
+	hot_free(t);
+}
+
+static void a_newer_answer_takes_the_place_of_the_old_one(void **state)
+{
+	struct hot *t = hot_new(BUDGET, 7);
+	struct hot_stats st;
+
+	(void)state;
+	hot_put(t, make_answer(1, STATUS_GOOD, "old"));
+	hot_put(t, make_answer(1, STATUS_REVOKED, "new"));
+	assert_int_equal(find(t, 1)->facts.status, STATUS_REVOKED);
+	hot_stats(t, &st);
+	assert_int_equal(st.answers, 1);
+	assert_true(hot_has_garbage(t));
+	collect(t);
+	assert_false(hot_has_garbage(t));
+	hot_free(t);
+}
+
+static void what_was_removed_is_gone_and_its_neighbours_stay(void **state)
+{
+	struct hot *t = hot_new(BUDGET, 7);
+
+	(void)state;
+	for (uint32_t i = 0; i < 1000; i++)
+		hot_put(t, make_answer(i, STATUS_GOOD, "x"));
+	for (uint32_t i = 0; i < 1000; i += 2) {
+		struct key k;
+
+		make_key(&k, i);
+		assert_true(hot_remove(t, key_der(&k)));
+		assert_false(hot_remove(t, key_der(&k)));
+	}
+	for (uint32_t i = 0; i < 1000; i++)
+		assert_int_equal(find(t, i) != NULL, i % 2 == 1);
+	collect(t);
+	hot_free(t);
+}
+
+/* Tombstones must not fill the slots: put and remove for ever in a small table. */
+static void churn_keeps_the_table_small(void **state)
+{
+	struct hot *t = hot_new(BUDGET, 7);
+	struct hot_stats before, after;
+
+	(void)state;
+	hot_stats(t, &before);
+	for (uint32_t i = 0; i < 100000; i++) {
+		struct key k;
+
+		make_key(&k, i);
+		hot_put(t, make_answer(i, STATUS_GOOD, "x"));
+		assert_true(hot_remove(t, key_der(&k)));
+		if (i % 1000 == 0)
+			collect(t);
+	}
+	hot_stats(t, &after);
+	assert_int_equal(after.answers, 0);
+	assert_int_equal(after.bytes, before.bytes);
+	collect(t);
+	hot_free(t);
+}
+
+/* Issue: byte budget with all overhead counted. */
+static void the_budget_is_never_exceeded(void **state)
+{
+	struct hot *t = hot_new(256 << 10, 7);
+	struct hot_stats st;
+
+	(void)state;
+	for (uint32_t i = 0; i < 5000; i++) {
+		assert_int_equal(
+		    hot_put(t, make_answer(i, STATUS_GOOD, "some bytes")), ERR_OK);
+		hot_stats(t, &st);
+		assert_true(st.bytes <= st.budget);
+	}
+	assert_true(st.evictions > 0);
+	assert_true(st.answers > 100);
+	assert_non_null(find(t, 4999));
+	collect(t);
+	hot_free(t);
+}
+
+/* SIEVE: what is asked for again stays while a scan of others passes through. */
+static void a_visited_answer_survives_a_scan(void **state)
+{
+	struct hot *t = hot_new(64 << 10, 7);
+
+	(void)state;
+	hot_put(t, make_answer(0, STATUS_GOOD, "popular"));
+	for (uint32_t i = 1; i < 5000; i++) {
+		assert_non_null(find(t, 0));
+		hot_visit(find(t, 0));
+		hot_put(t, make_answer(i, STATUS_GOOD, "once"));
+	}
+	assert_non_null(find(t, 0));
+	assert_null(find(t, 1));
+	collect(t);
+	hot_free(t);
+}
+
+/* T13: a flood of unknown serials must evict no certificate's answer. */
+static void a_flood_of_errors_evicts_errors_only(void **state)
+{
+	struct hot *t = hot_new(256 << 10, 7);
+	struct hot_stats st;
+
+	(void)state;
+	for (uint32_t i = 0; i < 300; i++)
+		hot_put(t, make_answer(i, STATUS_GOOD, "x"));
+	for (uint32_t i = 1000; i < 20000; i++)
+		assert_int_equal(hot_put(t, make_answer(i, STATUS_NONE, "")), ERR_OK);
+	for (uint32_t i = 0; i < 300; i++)
+		assert_non_null(find(t, i));
+	hot_stats(t, &st);
+	assert_true(st.errors > 0 && st.errors < 1000);
+	collect(t);
+	hot_free(t);
+}
+
+static void a_budget_of_nothing_keeps_nothing(void **state)
+{
+	struct hot *t = hot_new(0, 7);
+
+	(void)state;
+	assert_int_equal(hot_put(t, make_answer(1, STATUS_GOOD, "x")), ERR_STORE_FULL);
+	assert_null(find(t, 1));
+	assert_true(hot_has_garbage(t));
+	collect(t);
+	hot_free(t);
+}
+
+static void an_answer_over_the_budget_takes_out_what_it_was_to_replace(void **state)
+{
+	struct hot *t = hot_new(4096, 7);
+	static char big[8192];
+
+	(void)state;
+	memset(big, 'x', sizeof big - 1);
+	assert_int_equal(hot_put(t, make_answer(1, STATUS_GOOD, "small")), ERR_OK);
+	assert_int_equal(hot_put(t, make_answer(1, STATUS_REVOKED, big)), ERR_STORE_FULL);
+	assert_null(find(t, 1));
+	collect(t);
+	hot_free(t);
+}
+
+static bool is_revoked(void *arg, const struct answer *a)
+{
+	++*(int *)arg;
+	return a->facts.status == STATUS_REVOKED;
+}
+
+static void a_sweep_sees_all_and_takes_out_what_it_is_told(void **state)
+{
+	struct hot *t = hot_new(BUDGET, 7);
+	int seen = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < 90; i++)
+		hot_put(
+		    t, make_answer(i, i % 3 == 0 ? STATUS_REVOKED : STATUS_GOOD, "x"));
+	hot_put(t, make_answer(100, STATUS_NONE, ""));
+	hot_sweep(t, is_revoked, &seen);
+	assert_int_equal(seen, 91);
+	assert_null(find(t, 0));
+	assert_non_null(find(t, 1));
+	assert_non_null(find(t, 100));
+	hot_free(t);
+}
+
+static void a_smaller_budget_evicts_at_once(void **state)
+{
+	struct hot *t = hot_new(BUDGET, 7);
+	struct hot_stats st;
+
+	(void)state;
+	for (uint32_t i = 0; i < 1000; i++)
+		hot_put(t, make_answer(i, STATUS_GOOD, "x"));
+	hot_set_budget(t, 100 << 10);
+	hot_stats(t, &st);
+	assert_true(st.bytes <= 100 << 10);
+	hot_free(t);
+}
+
+/* Readers against the writer: for ThreadSanitizer, and for the promise that a stable
+ * answer is never missed while others around it come and go. */
+struct reading {
+	struct hot *t;
+	_Atomic bool stop;
+	_Atomic unsigned turn; /* counts the reader's quiescent points */
+	uint64_t missed;
+};
+
+static void *reader(void *arg)
+{
+	struct reading *r = arg;
+
+	while (!atomic_load(&r->stop)) {
+		for (uint32_t i = 0; i < 64; i++) {
+			const struct answer *a = find(r->t, i);
+
+			if (a == NULL || answer_body(a).n == 0)
+				r->missed++;
+			else
+				hot_visit(a);
+			find(r->t, 10000 + i);
+		}
+		atomic_fetch_add(&r->turn, 1);
+	}
+	return NULL;
+}
+
+static void readers_never_miss_what_stays(void **state)
+{
+	struct reading r = {.t = hot_new(BUDGET, 7)};
+	pthread_t thread;
+
+	(void)state;
+	for (uint32_t i = 0; i < 64; i++)
+		hot_put(r.t, make_answer(i, STATUS_GOOD, "stays"));
+	pthread_create(&thread, NULL, reader, &r);
+	for (uint32_t i = 0; i < 40000; i++) {
+		struct key k;
+
+		hot_put(r.t, make_answer(i % 64, STATUS_GOOD, "again"));
+		hot_put(
+		    r.t, make_answer(10000 + i % 5000, STATUS_GOOD, "comes and goes"));
+		make_key(&k, 10000 + (i * 7) % 5000);
+		hot_remove(r.t, key_der(&k));
+		if (i % 500 == 0) {
+			struct hot_garbage *g = hot_garbage(r.t);
+			unsigned turn = atomic_load(&r.turn);
+
+			while (atomic_load(&r.turn) < turn + 2)
+				; /* the barrier: a whole turn that began after the
+				     unlinking */
+			hot_garbage_free(g);
+		}
+	}
+	atomic_store(&r.stop, true);
+	pthread_join(thread, NULL);
+	assert_int_equal(r.missed, 0);
+	hot_free(r.t);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(what_was_put_is_found_and_nothing_else),
+	    cmocka_unit_test(a_newer_answer_takes_the_place_of_the_old_one),
+	    cmocka_unit_test(what_was_removed_is_gone_and_its_neighbours_stay),
+	    cmocka_unit_test(churn_keeps_the_table_small),
+	    cmocka_unit_test(the_budget_is_never_exceeded),
+	    cmocka_unit_test(a_visited_answer_survives_a_scan),
+	    cmocka_unit_test(a_flood_of_errors_evicts_errors_only),
+	    cmocka_unit_test(a_budget_of_nothing_keeps_nothing),
+	    cmocka_unit_test(an_answer_over_the_budget_takes_out_what_it_was_to_replace),
+	    cmocka_unit_test(a_sweep_sees_all_and_takes_out_what_it_is_told),
+	    cmocka_unit_test(a_smaller_budget_evicts_at_once),
+	    cmocka_unit_test(readers_never_miss_what_stays),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
