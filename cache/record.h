@@ -33,13 +33,22 @@ struct record {
 
 #define RECORD_OVERHEAD 512 /* bytes at most besides the DER */
 
+/* Where a store that only compares ages finds them, without decoding: 8 octets each, big
+ * endian.  Times before 1970, which no real answer has, would compare as late. */
+#define RECORD_VERSION            0x01 /* the first octet */
+#define RECORD_THIS_UPDATE_OFFSET 1
+#define RECORD_PRODUCED_AT_OFFSET 9
+#define RECORD_NEXT_UPDATE_OFFSET 17
+
 /* Write a record.  out has room for der.n + RECORD_OVERHEAD; returns bytes written.  keys
  * may be NULL: no MAC. */
 size_t record_encode(uint8_t *out, const struct key *k, const struct facts *f,
     struct bytes der, const struct mac_keys *keys);
 
 /* Read a value stored under k.  A bare DER gives a record with mac_ok false and facts
- * zero. ERR_RECORD: neither.  ERR_RECORD_KEY: the CertID inside is not k. */
+ * zero.  Without a good MAC the facts are only what somebody wrote: good for ordering and
+ * sweeping, never for serving.  ERR_RECORD: neither.  ERR_RECORD_KEY: the CertID inside
+ * is not k. */
 enum err record_decode(struct record *r, struct bytes value, const struct key *k,
     const struct mac_keys *keys);
 
