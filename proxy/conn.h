@@ -65,6 +65,7 @@ void conn_loop_limits(struct conn_loop *l, const struct conn_limits *limits); /*
 /* Close idle connections now and each other one after its current answer (TERM). */
 void conn_loop_drain(struct conn_loop *l);
 size_t conn_loop_count(const struct conn_loop *l);
+struct counters *conn_loop_counters(const struct conn_loop *l);
 /* The clocks, read once in a turn of the loop. */
 int64_t conn_loop_mono_ms(struct conn_loop *l);
 int64_t conn_loop_now(struct conn_loop *l); /* wall clock, seconds */
