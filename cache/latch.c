@@ -1,0 +1,496 @@
+/* latch.c - the table of latches, and the file below it.
+ *
+ * The table is a chained hash table on (CA id, serial); the hash is seeded (T14).
+ *
+ * The file, DIR/latches.mdb, is an LMDB environment of two databases:
+ *   "meta"     "format" -> "ocspcached latches 1"
+ *   "latches"  CA id (32 octets), serial (1..21 octets)
+ *              -> reason (be32), revoked_at (be64), set_at (be64)
+ * An entry that cannot be read is no small thing: skipping it would let a revoked
+ * certificate become good again, so the file is refused as a whole.
+ */
+#include "cache/latch.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <lmdb.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <xxhash.h>
+
+#define FORMAT      "ocspcached latches 1"
+#define BUCKETS_MIN 64                /* of an empty table; a power of two */
+#define MAP_START   ((size_t)4 << 20) /* about 20,000 latches; doubles by itself */
+#define MAP_LAST    ((size_t)1 << 40) /* a file so large is a fault, not growth */
+#define KEY_MAX     (32 + SERIAL_MAX)
+#define VALUE_N     20
+#define SWEEP_BATCH 10000 /* deleted in one transaction: bounds its dirty pages */
+
+struct node {
+	struct node *next;
+	struct latch latch;
+};
+
+struct latches {
+	struct node **bucket;
+	size_t buckets; /* power of two */
+	size_t n;
+	uint64_t seed;
+};
+
+struct latch_file {
+	MDB_env *env;
+	MDB_dbi latches;
+};
+
+static void put_be(uint8_t *p, uint64_t v, size_t n)
+{
+	while (n-- > 0) {
+		p[n] = (uint8_t)v;
+		v >>= 8;
+	}
+}
+
+static uint64_t get_be(const uint8_t *p, size_t n)
+{
+	uint64_t v = 0;
+
+	while (n-- > 0)
+		v = v << 8 | *p++;
+	return v;
+}
+
+static size_t write_key(
+    uint8_t out[KEY_MAX], const uint8_t id[32], const struct serial *s)
+{
+	assert(s->n >= 1 && s->n <= SERIAL_MAX);
+	memcpy(out, id, 32);
+	memcpy(out + 32, s->octets, s->n);
+	return 32u + s->n;
+}
+
+/* The table. */
+
+static struct node **chain_of(
+    const struct latches *t, const uint8_t id[32], const struct serial *s)
+{
+	uint8_t key[KEY_MAX];
+	size_t n = write_key(key, id, s);
+
+	return &t->bucket[XXH3_64bits_withSeed(key, n, t->seed) & (t->buckets - 1)];
+}
+
+/* The link that points to the latch, or to the NULL at the end of its chain. */
+static struct node **find_link(
+    const struct latches *t, const uint8_t id[32], const struct serial *s)
+{
+	struct node **p = chain_of(t, id, s);
+
+	while (*p != NULL && !(memcmp((*p)->latch.ca_id, id, 32) == 0 &&
+				 serial_equal(&(*p)->latch.serial, s)))
+		p = &(*p)->next;
+	return p;
+}
+
+static struct latches *latches_new(void)
+{
+	struct latches *t = calloc(1, sizeof *t);
+
+	if (t == NULL)
+		return NULL;
+	t->buckets = BUCKETS_MIN;
+	t->bucket = calloc(t->buckets, sizeof *t->bucket);
+	if (t->bucket == NULL ||
+	    RAND_bytes((unsigned char *)&t->seed, sizeof t->seed) != 1) {
+		latches_free(t);
+		return NULL;
+	}
+	return t;
+}
+
+void latches_free(struct latches *t)
+{
+	if (t == NULL)
+		return;
+	for (size_t i = 0; t->bucket != NULL && i < t->buckets; i++)
+		for (struct node *n = t->bucket[i], *next; n != NULL; n = next) {
+			next = n->next;
+			free(n);
+		}
+	free(t->bucket);
+	free(t);
+}
+
+/* Without memory for more buckets the chains get longer, and nothing else happens. */
+static void grow(struct latches *t)
+{
+	struct latches old = *t;
+	struct node **bucket = calloc(2 * t->buckets, sizeof *bucket);
+
+	if (bucket == NULL)
+		return;
+	t->bucket = bucket;
+	t->buckets *= 2;
+	for (size_t i = 0; i < old.buckets; i++)
+		for (struct node *n = old.bucket[i], *next; n != NULL; n = next) {
+			struct node **p = chain_of(t, n->latch.ca_id, &n->latch.serial);
+
+			next = n->next;
+			n->next = *p;
+			*p = n;
+		}
+	free(old.bucket);
+}
+
+const struct latch *latches_find(
+    const struct latches *t, const struct issuer *i, const struct serial *s)
+{
+	for (size_t c = 0; c < i->ca_n; c++) {
+		const struct node *n = *find_link(t, i->ca[c].id, s);
+
+		if (n != NULL)
+			return &n->latch;
+	}
+	return NULL;
+}
+
+enum err latches_add(struct latches *t, const struct latch *l, bool *added)
+{
+	struct node **p = find_link(t, l->ca_id, &l->serial), *n;
+
+	if (added != NULL)
+		*added = false;
+	if (*p != NULL)
+		return ERR_OK;
+	n = malloc(sizeof *n);
+	if (n == NULL)
+		return ERR_NOMEM;
+	n->latch = *l;
+	n->next = NULL;
+	*p = n;
+	if (++t->n > t->buckets)
+		grow(t);
+	if (added != NULL)
+		*added = true;
+	return ERR_OK;
+}
+
+static void unlink_node(struct latches *t, struct node **p)
+{
+	struct node *n = *p;
+
+	*p = n->next;
+	free(n);
+	t->n--;
+}
+
+size_t latches_remove(struct latches *t, const struct issuer *i, const struct serial *s,
+    struct latch *removed)
+{
+	size_t count = 0;
+
+	for (size_t c = 0; c < i->ca_n; c++) {
+		struct node **p = find_link(t, i->ca[c].id, s);
+
+		if (*p == NULL)
+			continue;
+		removed[count++] = (*p)->latch;
+		unlink_node(t, p);
+	}
+	return count;
+}
+
+size_t latches_count(const struct latches *t)
+{
+	return t->n;
+}
+
+size_t latches_sweep(struct latches *t, int64_t before)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < t->buckets; i++)
+		for (struct node **p = &t->bucket[i]; *p != NULL;) {
+			if ((*p)->latch.set_at >= before) {
+				p = &(*p)->next;
+				continue;
+			}
+			unlink_node(t, p);
+			count++;
+		}
+	return count;
+}
+
+/* The file. */
+
+static bool read_latch(struct latch *l, const MDB_val *k, const MDB_val *v)
+{
+	const uint8_t *key = k->mv_data, *value = v->mv_data;
+
+	if (k->mv_size < 33 || k->mv_size > KEY_MAX || v->mv_size != VALUE_N)
+		return false;
+	memset(l, 0, sizeof *l);
+	memcpy(l->ca_id, key, 32);
+	l->serial.n = (uint8_t)(k->mv_size - 32);
+	memcpy(l->serial.octets, key + 32, l->serial.n);
+	l->reason = (int32_t)get_be(value, 4);
+	l->revoked_at = (int64_t)get_be(value + 4, 8);
+	l->set_at = (int64_t)get_be(value + 12, 8);
+	return true;
+}
+
+static enum err complain(char *why, size_t n, const char *path, const char *cause)
+{
+	snprintf(why, n, "%s: %s", path, cause);
+	return ERR_STORE;
+}
+
+/* Write the format into a new file, compare it in an old one. */
+static int check_format(MDB_txn *txn, MDB_dbi meta, bool *same)
+{
+	MDB_val k = {6, (void *)(uintptr_t) "format"};
+	MDB_val want = {strlen(FORMAT), (void *)(uintptr_t)FORMAT}, v;
+	int e = mdb_get(txn, meta, &k, &v);
+
+	*same = true;
+	if (e == MDB_NOTFOUND)
+		return mdb_put(txn, meta, &k, &want, 0);
+	if (e == 0)
+		*same = v.mv_size == want.mv_size &&
+			memcmp(v.mv_data, want.mv_data, v.mv_size) == 0;
+	return e;
+}
+
+static int open_databases(struct latch_file *f, bool *same)
+{
+	MDB_txn *txn;
+	MDB_dbi meta;
+	int e = mdb_txn_begin(f->env, NULL, 0, &txn);
+
+	if (e != 0)
+		return e;
+	if ((e = mdb_dbi_open(txn, "meta", MDB_CREATE, &meta)) != 0 ||
+	    (e = mdb_dbi_open(txn, "latches", MDB_CREATE, &f->latches)) != 0 ||
+	    (e = check_format(txn, meta, same)) != 0) {
+		mdb_txn_abort(txn);
+		return e;
+	}
+	return mdb_txn_commit(txn);
+}
+
+/* Full sync: a latch is worth its fsync.  One thread at a time uses the environment, so
+ * nothing speaks for MDB_NOTLS, and MDB_NOMEMINIT would put our heap into the file. */
+static enum err open_file(struct latch_file *f, const char *path, char *why, size_t why_n)
+{
+	bool same = true;
+	int e = mdb_env_create(&f->env);
+
+	if (e == 0 && (e = mdb_env_set_maxdbs(f->env, 2)) == 0 &&
+	    (e = mdb_env_set_mapsize(f->env, MAP_START)) == 0 &&
+	    (e = mdb_env_open(f->env, path, MDB_NOSUBDIR, 0600)) == 0)
+		e = open_databases(f, &same);
+	if (e != 0)
+		return complain(why, why_n, path, mdb_strerror(e));
+	if (!same)
+		return complain(why, why_n, path,
+		    "written by another version of ocspcached; this one reads "
+		    "\"" FORMAT "\"");
+	return ERR_OK;
+}
+
+static enum err read_all(const struct latch_file *f, struct latches *t, int64_t since,
+    const char *path, char *why, size_t why_n)
+{
+	MDB_txn *txn = NULL;
+	MDB_cursor *cursor = NULL;
+	MDB_val k, v;
+	struct latch l;
+	enum err err = ERR_OK;
+	int e = mdb_txn_begin(f->env, NULL, MDB_RDONLY, &txn);
+
+	if (e == 0)
+		e = mdb_cursor_open(txn, f->latches, &cursor);
+	while (e == 0 && err == ERR_OK &&
+	       (e = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) == 0) {
+		if (!read_latch(&l, &k, &v))
+			err = complain(why, why_n, path, "holds an unreadable latch");
+		else if (l.set_at >= since && (err = latches_add(t, &l, NULL)) != ERR_OK)
+			complain(why, why_n, path, err_text(err));
+	}
+	if (cursor != NULL)
+		mdb_cursor_close(cursor);
+	if (txn != NULL)
+		mdb_txn_abort(txn);
+	if (e != 0 && e != MDB_NOTFOUND)
+		return complain(why, why_n, path, mdb_strerror(e));
+	return err;
+}
+
+enum err latch_open(struct latches **table, struct latch_file **file, const char *dir,
+    int64_t now, int64_t keep_s, char *why, size_t why_n)
+{
+	struct latch_file *f = calloc(1, sizeof *f);
+	struct latches *t = latches_new();
+	char path[4096];
+	enum err e = ERR_NOMEM;
+
+	*table = NULL;
+	*file = NULL;
+	if (f == NULL || t == NULL)
+		complain(why, why_n, dir, err_text(e));
+	else if ((size_t)snprintf(path, sizeof path, "%s/latches.mdb", dir) >=
+		 sizeof path)
+		e = complain(why, why_n, dir, "name of the directory is too long");
+	else if ((e = open_file(f, path, why, why_n)) == ERR_OK)
+		e = read_all(f, t, now - keep_s, path, why, why_n);
+	if (e != ERR_OK) {
+		latches_free(t);
+		latch_file_close(f);
+		return e;
+	}
+	*table = t;
+	*file = f;
+	return ERR_OK;
+}
+
+void latch_file_close(struct latch_file *f)
+{
+	if (f == NULL)
+		return;
+	mdb_env_close(f->env); /* takes NULL */
+	free(f);
+}
+
+/* Twice the map; true when the transaction is worth another try. */
+static bool grow_map(const struct latch_file *f, int e)
+{
+	MDB_envinfo info;
+
+	return e == MDB_MAP_FULL && mdb_env_info(f->env, &info) == 0 &&
+	       info.me_mapsize < MAP_LAST &&
+	       mdb_env_set_mapsize(f->env, 2 * info.me_mapsize) == 0;
+}
+
+static enum err from_mdb(int e)
+{
+	if (e == 0)
+		return ERR_OK;
+	return e == ENOMEM ? ERR_NOMEM : e == MDB_MAP_FULL ? ERR_STORE_FULL : ERR_STORE;
+}
+
+/* Run step in a write transaction of its own; again with a larger map when it was full.
+ * Durable on success. */
+static enum err transact(const struct latch_file *f,
+    int (*step)(MDB_txn *txn, MDB_dbi dbi, void *arg), void *arg)
+{
+	MDB_txn *txn;
+	int e;
+
+	do {
+		e = mdb_txn_begin(f->env, NULL, 0, &txn);
+		if (e != 0)
+			return from_mdb(e);
+		e = step(txn, f->latches, arg);
+		if (e == 0)
+			e = mdb_txn_commit(txn);
+		else
+			mdb_txn_abort(txn);
+	} while (grow_map(f, e));
+	return from_mdb(e);
+}
+
+struct latch_list {
+	const struct latch *latch;
+	size_t n;
+};
+
+static int put_step(MDB_txn *txn, MDB_dbi dbi, void *arg)
+{
+	const struct latch_list *list = arg;
+	uint8_t key[KEY_MAX], value[VALUE_N];
+	int e = 0;
+
+	for (size_t i = 0; e == 0 && i < list->n; i++) {
+		const struct latch *l = &list->latch[i];
+		MDB_val k = {write_key(key, l->ca_id, &l->serial), key};
+		MDB_val v = {sizeof value, value};
+
+		put_be(value, (uint32_t)l->reason, 4);
+		put_be(value + 4, (uint64_t)l->revoked_at, 8);
+		put_be(value + 12, (uint64_t)l->set_at, 8);
+		e = mdb_put(txn, dbi, &k, &v, 0);
+	}
+	return e;
+}
+
+enum err latch_file_put(struct latch_file *f, const struct latch *l, size_t n)
+{
+	struct latch_list list = {l, n};
+
+	return transact(f, put_step, &list);
+}
+
+static int delete_step(MDB_txn *txn, MDB_dbi dbi, void *arg)
+{
+	const struct latch_list *list = arg;
+	uint8_t key[KEY_MAX];
+	int e = 0;
+
+	for (size_t i = 0; e == 0 && i < list->n; i++) {
+		const struct latch *l = &list->latch[i];
+		MDB_val k = {write_key(key, l->ca_id, &l->serial), key};
+
+		e = mdb_del(txn, dbi, &k, NULL);
+		if (e == MDB_NOTFOUND)
+			e = 0;
+	}
+	return e;
+}
+
+enum err latch_file_delete(struct latch_file *f, const struct latch *l, size_t n)
+{
+	struct latch_list list = {l, n};
+
+	return transact(f, delete_step, &list);
+}
+
+struct sweep {
+	int64_t before;
+	size_t deleted;
+};
+
+static int sweep_step(MDB_txn *txn, MDB_dbi dbi, void *arg)
+{
+	struct sweep *s = arg;
+	struct latch l;
+	MDB_cursor *cursor;
+	MDB_val k, v;
+	int e = mdb_cursor_open(txn, dbi, &cursor);
+
+	if (e != 0)
+		return e;
+	s->deleted = 0;
+	while (s->deleted < SWEEP_BATCH &&
+	       (e = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) == 0) {
+		/* What cannot be read is kept, and told at the next start. */
+		if (!read_latch(&l, &k, &v) || l.set_at >= s->before)
+			continue;
+		if ((e = mdb_cursor_del(cursor, 0)) != 0)
+			break;
+		s->deleted++;
+	}
+	mdb_cursor_close(cursor);
+	return e == MDB_NOTFOUND ? 0 : e;
+}
+
+enum err latch_file_sweep(struct latch_file *f, int64_t before)
+{
+	struct sweep s = {.before = before};
+	enum err e;
+
+	do
+		e = transact(f, sweep_step, &s);
+	while (e == ERR_OK && s.deleted == SWEEP_BATCH);
+	return e;
+}

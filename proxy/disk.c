@@ -1,0 +1,157 @@
+/* disk.c - the disk thread's queue: a mutex, a condition, a list.
+ *
+ * A mutex and not an inbox, because this thread has no event loop: it sleeps on the
+ * condition and in fsync.
+ */
+#include "proxy/disk.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proxy/inbox.h"
+
+struct job {
+	struct msg reply; /* first: what the inbox hands back is the job */
+	struct job *next;
+	void (*work)(void *arg);
+	void (*done)(void *arg);
+	void *arg;
+};
+
+struct disk {
+	struct inbox *replies;
+	pthread_t thread;
+	pthread_mutex_t lock; /* over the next three */
+	struct job *head, **tail;
+	bool stop;
+	pthread_cond_t work;
+};
+
+static void on_reply(void *inbox_arg, struct msg *m)
+{
+	struct job *j = (struct job *)m;
+
+	(void)inbox_arg;
+	j->done(j->arg);
+	free(j);
+}
+
+/* The next job, or NULL when there is none and none will come. */
+static struct job *wait_for_job(struct disk *d)
+{
+	struct job *j;
+
+	pthread_mutex_lock(&d->lock);
+	while (d->head == NULL && !d->stop)
+		pthread_cond_wait(&d->work, &d->lock);
+	j = d->head;
+	if (j != NULL) {
+		d->head = j->next;
+		if (d->head == NULL)
+			d->tail = &d->head;
+	}
+	pthread_mutex_unlock(&d->lock);
+	return j;
+}
+
+static void *disk_thread(void *arg)
+{
+	struct disk *d = arg;
+	struct job *j;
+
+	while ((j = wait_for_job(d)) != NULL) {
+		j->work(j->arg);
+		if (j->done == NULL)
+			free(j);
+		else
+			inbox_post(d->replies, &j->reply);
+	}
+	return NULL;
+}
+
+/* Signals are the main thread's: a handler must never run in the middle of a commit. */
+static int start_thread(struct disk *d)
+{
+	sigset_t all, before;
+	int e;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	e = pthread_create(&d->thread, NULL, disk_thread, d);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (e == 0)
+		pthread_setname_np(d->thread, "disk");
+	return e;
+}
+
+struct disk *disk_start(struct inbox *replies)
+{
+	struct disk *d = calloc(1, sizeof *d);
+	int e;
+
+	if (d == NULL)
+		return NULL;
+	d->replies = replies;
+	d->tail = &d->head;
+	pthread_mutex_init(&d->lock, NULL);
+	pthread_cond_init(&d->work, NULL);
+	e = start_thread(d);
+	if (e != 0) {
+		pthread_cond_destroy(&d->work);
+		pthread_mutex_destroy(&d->lock);
+		free(d);
+		errno = e;
+		return NULL;
+	}
+	return d;
+}
+
+void disk_stop(struct disk *d)
+{
+	if (d == NULL)
+		return;
+	pthread_mutex_lock(&d->lock);
+	d->stop = true;
+	pthread_cond_signal(&d->work);
+	pthread_mutex_unlock(&d->lock);
+	pthread_join(d->thread, NULL);
+	assert(d->head == NULL);
+	pthread_cond_destroy(&d->work);
+	pthread_mutex_destroy(&d->lock);
+	free(d);
+}
+
+void disk_run(struct disk *d, void (*work)(void *arg), void (*done)(void *arg), void *arg)
+{
+	struct job *j = calloc(1, sizeof *j);
+
+	if (j == NULL) {
+		fputs("disk: out of memory for a write that was promised\n", stderr);
+		abort();
+	}
+	j->reply.run = on_reply;
+	j->work = work;
+	j->done = done;
+	j->arg = arg;
+	pthread_mutex_lock(&d->lock);
+	assert(!d->stop);
+	*d->tail = j;
+	d->tail = &j->next;
+	pthread_cond_signal(&d->work);
+	pthread_mutex_unlock(&d->lock);
+}
+
+static void exec_run(
+    void *ctx, void (*work)(void *arg), void (*done)(void *arg), void *arg)
+{
+	disk_run(ctx, work, done, arg);
+}
+
+struct store_exec disk_exec(struct disk *d)
+{
+	return (struct store_exec){.run = exec_run, .ctx = d};
+}
