@@ -1,0 +1,34 @@
+/* args.h - the command line of ocspctl.
+ *
+ * Options may stand before and after the command.  Exit codes are those of the contract:
+ * scripts and monitoring depend on them.
+ */
+#ifndef PROXY_CTL_ARGS_H
+#define PROXY_CTL_ARGS_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+enum {
+	EXIT_WELL = 0,
+	EXIT_REVOKED = 1,      /* something is revoked */
+	EXIT_UNDETERMINED = 2, /* something could not be determined */
+	EXIT_USAGE = 64,       /* the command line; also what the server calls so (4xx) */
+	EXIT_UNREACHABLE = 69  /* no server, or it failed */
+};
+
+enum command { COMMAND_STATUS, COMMAND_EXPLAIN, COMMAND_REFRESH, COMMAND_PURGE };
+
+struct args { /* borrowed from argv */
+	enum command command;
+	const char *issuer, *serial; /* NULL where not given */
+	const char *url;
+	const char *token_file; /* or NULL */
+	bool json;
+};
+
+/* Read argv, whose order may change.  true: go on.  false: end with *code; what there is
+ * to say was written to out (--help, --version) or err. */
+bool args_read(struct args *a, int argc, char **argv, FILE *out, FILE *err, int *code);
+
+#endif

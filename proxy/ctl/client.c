@@ -1,0 +1,219 @@
+/* client.c - a curl handle, the token's header line and the answer's bytes. */
+#include "proxy/ctl/client.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A call may wait as long as the server's longest answer-timeout, which is 300s. */
+#define CALL_TIMEOUT_S    310L
+#define CONNECT_TIMEOUT_S 5L
+/* Against a server that is none of ours; a list of 100,000 issuers is smaller. */
+#define ANSWER_MAX (64u << 20)
+#define TOKEN_MAX  4096
+
+struct client {
+	CURL *curl;
+	char *url;   /* without a '/' at its end */
+	char *token; /* "Authorization: Bearer ...", or NULL */
+	char *answer;
+	size_t answer_n;
+	char error[CURL_ERROR_SIZE];
+};
+
+/* The token: printable ASCII without spaces, so that it cannot end its header line. */
+static char *token_read(const char *path, char *why, size_t why_n)
+{
+	static const char field[] = "Authorization: Bearer ";
+	char line[TOKEN_MAX], *header = NULL;
+	FILE *f = fopen(path, "r");
+	size_t n;
+
+	if (f == NULL) {
+		snprintf(why, why_n, "%s: %s", path, strerror(errno));
+		return NULL;
+	}
+	if (fgets(line, sizeof line, f) == NULL)
+		line[0] = '\0';
+	fclose(f);
+	n = strcspn(line, "\r\n");
+	line[n] = '\0';
+	for (size_t i = 0; i < n; i++)
+		if (line[i] <= ' ' || line[i] >= 0x7f)
+			n = 0;
+	if (n == 0) {
+		snprintf(why, why_n, "%s: its first line is not a token", path);
+		return NULL;
+	}
+	header = malloc(sizeof field + n);
+	if (header == NULL)
+		snprintf(why, why_n, "%s", strerror(ENOMEM));
+	else
+		sprintf(header, "%s%s", field, line);
+	return header;
+}
+
+/* Where to connect to, and what URLs begin with. */
+static int set_address(struct client *c, const char *url, char *why, size_t why_n)
+{
+	const char *base = url;
+	size_t n;
+
+	if (strncmp(url, "unix:", 5) == 0) {
+		curl_easy_setopt(c->curl, CURLOPT_UNIX_SOCKET_PATH, url + 5);
+		base = "http://localhost";
+	} else if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0) {
+		snprintf(why, why_n, "--url %s: use http://HOST:PORT or unix:/PATH", url);
+		return -1;
+	}
+	c->url = strdup(base);
+	if (c->url == NULL) {
+		snprintf(why, why_n, "%s", strerror(ENOMEM));
+		return -1;
+	}
+	for (n = strlen(c->url); n > 0 && c->url[n - 1] == '/'; n--)
+		c->url[n - 1] = '\0';
+	return 0;
+}
+
+static size_t on_bytes(char *p, size_t one, size_t n, void *arg)
+{
+	struct client *c = arg;
+	char *bigger;
+
+	n *= one;
+	if (n > ANSWER_MAX - c->answer_n)
+		return 0;
+	bigger = realloc(c->answer, c->answer_n + n + 1);
+	if (bigger == NULL)
+		return 0;
+	c->answer = bigger;
+	memcpy(c->answer + c->answer_n, p, n);
+	c->answer_n += n;
+	return n;
+}
+
+/* The same for every call.  The API is asked directly, whatever proxy the environment
+ * names. */
+static void set_options(struct client *c)
+{
+	curl_easy_setopt(c->curl, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(c->curl, CURLOPT_PROXY, "");
+	curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(c->curl, CURLOPT_TIMEOUT, CALL_TIMEOUT_S);
+	curl_easy_setopt(c->curl, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S);
+	curl_easy_setopt(c->curl, CURLOPT_USERAGENT, "ocspctl/" OCSPCACHED_VERSION);
+	curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, c->error);
+	curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_bytes);
+	curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, c);
+}
+
+struct client *client_open(
+    const char *url, const char *token_file, char *why, size_t why_n)
+{
+	struct client *c = calloc(1, sizeof *c);
+
+	if (c == NULL || (c->curl = curl_easy_init()) == NULL) {
+		snprintf(why, why_n, "%s", strerror(ENOMEM));
+		goto fail;
+	}
+	set_options(c);
+	if (set_address(c, url, why, why_n) != 0)
+		goto fail;
+	if (token_file != NULL) {
+		c->token = token_read(token_file, why, why_n);
+		if (c->token == NULL)
+			goto fail;
+	}
+	return c;
+
+fail:
+	client_close(c);
+	return NULL;
+}
+
+void client_close(struct client *c)
+{
+	if (c == NULL)
+		return;
+	if (c->curl != NULL)
+		curl_easy_cleanup(c->curl);
+	free(c->url);
+	free(c->token);
+	free(c->answer);
+	free(c);
+}
+
+/* Send what was set up. */
+static int perform(struct client *c, struct reply *r, char *why, size_t why_n)
+{
+	CURLcode e;
+
+	c->answer_n = 0;
+	c->error[0] = '\0';
+	e = curl_easy_perform(c->curl);
+	if (e != CURLE_OK) {
+		snprintf(why, why_n, "%s: %s", c->url,
+		    c->error[0] != '\0' ? c->error : curl_easy_strerror(e));
+		return -1;
+	}
+	curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &r->status);
+	r->body = c->answer_n > 0 ? json_loadb(c->answer, c->answer_n, 0, NULL) : NULL;
+	return 0;
+}
+
+int client_call(struct client *c, const char *method, const char *path,
+    const json_t *body, struct reply *r, char *why, size_t why_n)
+{
+	struct curl_slist *fields = curl_slist_append(NULL, "Accept: application/json");
+	char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+	char *url = malloc(strlen(c->url) + strlen(path) + 1);
+	int e = -1;
+
+	memset(r, 0, sizeof *r);
+	if (url == NULL || fields == NULL || (body != NULL && text == NULL)) {
+		snprintf(why, why_n, "%s", strerror(ENOMEM));
+		goto out;
+	}
+	sprintf(url, "%s%s", c->url, path);
+	/* appending to a list that is not empty keeps its head, or gives NULL and keeps
+	 * the list */
+	if (text != NULL)
+		curl_slist_append(fields, "Content-Type: application/json");
+	if (c->token != NULL)
+		curl_slist_append(fields, c->token);
+	curl_easy_setopt(c->curl, CURLOPT_URL, url);
+	curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, fields);
+	if (text != NULL)
+		curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, text);
+	else
+		curl_easy_setopt(c->curl, CURLOPT_HTTPGET, 1L);
+	curl_easy_setopt(c->curl, CURLOPT_CUSTOMREQUEST, method);
+	e = perform(c, r, why, why_n);
+	curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, NULL);
+out:
+	curl_slist_free_all(fields);
+	free(text);
+	free(url);
+	return e;
+}
+
+char *client_path(const char *what, const char *issuer, const char *serial)
+{
+	char *i = curl_easy_escape(NULL, issuer, 0),
+	     *s = curl_easy_escape(NULL, serial, 0);
+	size_t n;
+	char *path = NULL;
+
+	if (i != NULL && s != NULL) {
+		n = sizeof "/v1///" + strlen(what) + strlen(i) + strlen(s);
+		path = malloc(n);
+		if (path != NULL)
+			snprintf(path, n, "/v1/%s/%s/%s", what, i, s);
+	}
+	curl_free(i);
+	curl_free(s);
+	return path;
+}

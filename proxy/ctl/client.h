@@ -1,0 +1,33 @@
+/* client.h - one HTTP client of the API: libcurl without proxies, redirects or surprises.
+ */
+#ifndef PROXY_CTL_CLIENT_H
+#define PROXY_CTL_CLIENT_H
+
+#include <jansson.h>
+#include <stddef.h>
+
+struct client;
+
+struct reply {
+	long status;  /* HTTP status */
+	json_t *body; /* NULL where there was none or it was not JSON; owned by the asker
+		       */
+};
+
+/* url: http://, https:// or unix:/path.  token_file: NULL, or a file whose first line is
+ * sent as a bearer token.  NULL with a line in why. */
+struct client *client_open(
+    const char *url, const char *token_file, char *why, size_t why_n);
+void client_close(struct client *c);
+
+/* Call method on path, which is "/v1/..." and made of client_escape()d parts.  body
+ * (borrowed, may be NULL) is sent as JSON.  0, or -1 with a line in why when no HTTP
+ * answer came. */
+int client_call(struct client *c, const char *method, const char *path,
+    const json_t *body, struct reply *r, char *why, size_t why_n);
+
+/* "/v1/{what}/{issuer}/{serial}", percent-encoded; owned by the caller.  NULL when out of
+ * memory. */
+char *client_path(const char *what, const char *issuer, const char *serial);
+
+#endif

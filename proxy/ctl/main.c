@@ -1,0 +1,190 @@
+/* main.c - ocspctl: one command, one or two calls of the API, an exit code. */
+#include "proxy/ctl/args.h"
+#include "proxy/ctl/client.h"
+#include "proxy/ctl/show.h"
+
+#include <curl/curl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct run {
+	const struct args *args;
+	struct client *client;
+	struct show show;
+};
+
+/* The server has answered, but with an error: say which, and find its exit code. */
+static int server_error(const struct reply *r)
+{
+	const char *message = json_string_value(
+	    json_object_get(json_object_get(r->body, "error"), "message"));
+
+	fprintf(stderr, "ocspctl: %s (HTTP %ld)\n",
+	    message != NULL ? message : "this is no answer of ocspcached", r->status);
+	return r->status >= 400 && r->status < 500 && message != NULL ? EXIT_USAGE
+								      : EXIT_UNREACHABLE;
+}
+
+/* One call.  0: *r is to be looked at, its body the caller's; else an exit code. */
+static int call(const struct run *run, const char *method, const char *path,
+    const json_t *body, struct reply *r)
+{
+	char why[512];
+
+	if (client_call(run->client, method, path, body, r, why, sizeof why) == 0)
+		return 0;
+	fprintf(stderr, "ocspctl: %s\n", why);
+	return EXIT_UNREACHABLE;
+}
+
+static void print_json(const struct run *run, const json_t *value)
+{
+	json_dumpf(value, run->show.out, run->show.terminal ? JSON_INDENT(2) : 0);
+	fputc('\n', run->show.out);
+}
+
+/* Give an answer to its printer; the answer is handed over. */
+static int finish(const struct run *run, struct reply *r,
+    int (*show)(const struct show *s, const json_t *value),
+    int (*code_of)(const json_t *value))
+{
+	int code = r->status == 200 ? code_of(r->body) : -1;
+
+	if (code < 0)
+		code = server_error(r);
+	else if (run->args->json)
+		print_json(run, r->body);
+	else
+		show(&run->show, r->body);
+	json_decref(r->body);
+	return code;
+}
+
+/* GET /v1/{what}/{issuer}/{serial} */
+static int about_certificate(const struct run *run, const char *what,
+    int (*show)(const struct show *s, const json_t *value),
+    int (*code_of)(const json_t *value))
+{
+	char *path = client_path(what, run->args->issuer, run->args->serial);
+	struct reply r;
+	int code;
+
+	if (path == NULL) {
+		fputs("ocspctl: out of memory\n", stderr);
+		return EXIT_UNDETERMINED;
+	}
+	code = call(run, "GET", path, NULL, &r);
+	free(path);
+	return code != 0 ? code : finish(run, &r, show, code_of);
+}
+
+/* Both answers in one: {"issuers":[...],"ready":...,...}. */
+static int print_overview(const struct run *run, json_t *issuers, json_t *ready)
+{
+	int code = code_ready(ready);
+	json_t *both;
+
+	if (!run->args->json)
+		return show_overview(&run->show, issuers, ready);
+	if (code < 0 || !json_is_array(issuers))
+		return -1;
+	both = json_pack("{s:O}", "issuers", issuers);
+	json_object_update(both, ready);
+	print_json(run, both);
+	json_decref(both);
+	return code;
+}
+
+static int overview(const struct run *run)
+{
+	struct reply issuers, ready;
+	int code = call(run, "GET", "/v1/issuers", NULL, &issuers);
+
+	if (code != 0)
+		return code;
+	code = issuers.status == 200 ? call(run, "GET", "/readyz", NULL, &ready) : -1;
+	if (code == 0) {
+		code = print_overview(run, issuers.body, ready.body);
+		if (code < 0)
+			code = server_error(&ready);
+		json_decref(ready.body);
+	} else if (code < 0) {
+		code = server_error(&issuers);
+	}
+	json_decref(issuers.body);
+	return code;
+}
+
+/* POST {"issuer"[,"serial"]} */
+static int order(const struct run *run, const char *path, const char *done)
+{
+	json_t *body = json_pack(
+	    "{s:s, s:s*}", "issuer", run->args->issuer, "serial", run->args->serial);
+	struct reply r;
+	int code;
+
+	if (body == NULL) {
+		fputs("ocspctl: an issuer's name and a serial are plain text\n", stderr);
+		return EXIT_USAGE;
+	}
+	code = call(run, "POST", path, body, &r);
+	json_decref(body);
+	if (code != 0)
+		return code;
+	if (r.status / 100 != 2)
+		code = server_error(&r);
+	else if (!run->args->json)
+		fprintf(run->show.out, "%s\n", done);
+	json_decref(r.body);
+	return code;
+}
+
+static int run_command(const struct run *run)
+{
+	switch (run->args->command) {
+	case COMMAND_STATUS:
+		if (run->args->issuer == NULL)
+			return overview(run);
+		return about_certificate(run, "status", show_status, code_status);
+	case COMMAND_EXPLAIN:
+		return about_certificate(run, "explain", show_explain, code_explain);
+	case COMMAND_REFRESH:
+		return order(run, "/v1/refresh", "refresh started");
+	case COMMAND_PURGE:
+		return order(run, "/v1/purge", "purged");
+	}
+	abort();
+}
+
+int main(int argc, char **argv)
+{
+	const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
+	struct args args;
+	struct run run = {.args = &args, .show = {.out = stdout}};
+	char why[512];
+	int code;
+
+	if (!args_read(&args, argc, argv, stdout, stderr, &code))
+		return code;
+	run.show.terminal = isatty(STDOUT_FILENO);
+	run.show.colour = run.show.terminal && term != NULL &&
+			  strcmp(term, "dumb") != 0 &&
+			  (no_colour == NULL || no_colour[0] == '\0');
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+		fputs("ocspctl: libcurl does not start\n", stderr);
+		return EXIT_UNREACHABLE;
+	}
+	run.client = client_open(args.url, args.token_file, why, sizeof why);
+	if (run.client != NULL) {
+		code = run_command(&run);
+		client_close(run.client);
+	} else {
+		fprintf(stderr, "ocspctl: %s\n", why);
+		code = EXIT_USAGE;
+	}
+	curl_global_cleanup();
+	if (fflush(stdout) != 0 && code == EXIT_WELL)
+		code = EXIT_UNDETERMINED; /* what was found did not get out */
+	return code;
+}

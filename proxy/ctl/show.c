@@ -1,0 +1,246 @@
+/* show.c - a small table of strings, and one function for each kind of answer. */
+#include "proxy/ctl/show.h"
+
+#include "proxy/ctl/args.h"
+
+#include <string.h>
+
+#define COLUMNS_MAX 7
+
+/* Cells are borrowed; NULL is printed as "-".  A row at a time is given to table_row(),
+ * twice: first to measure, then to print, so that nothing is kept. */
+struct table {
+	const struct show *show;
+	const char *const *heading;
+	size_t columns;
+	size_t width[COLUMNS_MAX];
+	bool measuring;
+};
+
+static const char *text_of(const json_t *object, const char *field)
+{
+	return json_string_value(json_object_get(object, field));
+}
+
+/* Without control characters: they would move the cursor, or worse. */
+static void print_cell(const struct show *s, const char *text)
+{
+	for (const char *p = text; *p != '\0'; p++)
+		fputc((unsigned char)*p < 0x20 || *p == 0x7f ? '?' : *p, s->out);
+}
+
+static size_t cell_width(const char *text)
+{
+	size_t n = 0;
+
+	for (; *text != '\0'; text++) /* characters, not bytes, of UTF-8 */
+		n += ((unsigned char)*text & 0xc0) != 0x80;
+	return n;
+}
+
+static void table_row(struct table *t, const char *const *cell)
+{
+	for (size_t i = 0; i < t->columns; i++) {
+		const char *text = cell[i] != NULL && cell[i][0] != '\0' ? cell[i] : "-";
+		size_t n = cell_width(text);
+
+		if (t->measuring) {
+			if (n > t->width[i])
+				t->width[i] = n;
+			continue;
+		}
+		print_cell(t->show, text);
+		if (i + 1 < t->columns)
+			fprintf(t->show->out, "%*s", (int)(t->width[i] - n + 2), "");
+	}
+	if (!t->measuring)
+		fputc('\n', t->show->out);
+}
+
+static void table_print(const struct show *s, const char *const *heading, size_t columns,
+    void (*each_row)(struct table *t, const json_t *data), const json_t *data)
+{
+	struct table t = {s, heading, columns, {0}, true};
+
+	if (s->terminal)
+		table_row(&t, heading);
+	each_row(&t, data);
+	t.measuring = false;
+	if (s->terminal)
+		table_row(&t, heading);
+	each_row(&t, data);
+}
+
+/* A line "name  value". */
+static void line(const struct show *s, const char *name, const char *value)
+{
+	fprintf(s->out, "%-10s  ", name);
+	print_cell(s, value != NULL ? value : "-");
+	fputc('\n', s->out);
+}
+
+/* Status */
+
+int code_status(const json_t *status)
+{
+	const char *word = text_of(status, "status");
+
+	if (word == NULL)
+		return -1;
+	if (strcmp(word, "good") == 0)
+		return EXIT_WELL;
+	return strcmp(word, "revoked") == 0 ? EXIT_REVOKED : EXIT_UNDETERMINED;
+}
+
+static void evidence_rows(struct table *t, const json_t *evidence)
+{
+	size_t n;
+	json_t *e;
+
+	json_array_foreach(evidence, n, e)
+	{
+		const char *cell[] = {"evidence", text_of(e, "kind"),
+		    text_of(e, "status"), text_of(e, "this_update"),
+		    text_of(e, "next_update")};
+
+		table_row(t, cell);
+	}
+}
+
+int show_status(const struct show *s, const json_t *status)
+{
+	static const char *const heading[] = {
+	    " ", "KIND", "STATUS", "THIS UPDATE", "NEXT UPDATE"};
+	static const char *const colour[] = {"\033[32m", "\033[1;31m", "\033[33m"};
+	const json_t *evidence = json_object_get(status, "evidence");
+	int code = code_status(status);
+
+	if (code < 0)
+		return -1;
+	line(s, "issuer", text_of(status, "issuer"));
+	line(s, "serial", text_of(status, "serial"));
+	if (s->colour)
+		fputs(colour[code], s->out);
+	line(s, "status", text_of(status, "status"));
+	if (s->colour)
+		fputs("\033[0m", s->out);
+	if (code == EXIT_REVOKED) {
+		line(s, "revoked_at", text_of(status, "revoked_at"));
+		line(s, "reason", text_of(status, "reason"));
+	}
+	if (json_is_true(json_object_get(status, "disagree")))
+		line(s, "disagree", "OCSP and CRL say different things");
+	if (json_array_size(evidence) > 0)
+		table_print(s, heading, 5, evidence_rows, evidence);
+	return code;
+}
+
+/* Explain */
+
+int code_explain(const json_t *explain)
+{
+	const json_t *answers = json_object_get(explain, "answers");
+	size_t n;
+	json_t *a;
+
+	if (!json_is_array(answers))
+		return -1;
+	json_array_foreach(answers, n, a) if (!json_is_true(json_object_get(a,
+						  "admitted"))) return EXIT_UNDETERMINED;
+	return n > 0 ? EXIT_WELL : EXIT_UNDETERMINED;
+}
+
+static void check_rows(struct table *t, const json_t *answers)
+{
+	size_t n, m;
+	json_t *a, *c;
+
+	json_array_foreach(answers, n, a)
+	{
+		const char *admitted =
+		    json_is_true(json_object_get(a, "admitted")) ? "admitted" : "refused";
+
+		json_array_foreach(json_object_get(a, "checks"), m, c)
+		{
+			const char *cell[] = {text_of(a, "from"), text_of(a, "hash"),
+			    admitted, text_of(c, "check"),
+			    json_is_true(json_object_get(c, "ok")) ? "ok" : "FAILED",
+			    text_of(c, "code"), text_of(c, "detail")};
+
+			table_row(t, cell);
+		}
+	}
+}
+
+int show_explain(const struct show *s, const json_t *explain)
+{
+	static const char *const heading[] = {
+	    "FROM", "HASH", "ANSWER", "CHECK", "RESULT", "CODE", "DETAIL"};
+	int code = code_explain(explain);
+
+	if (code >= 0)
+		table_print(
+		    s, heading, 7, check_rows, json_object_get(explain, "answers"));
+	return code;
+}
+
+/* Overview */
+
+int code_ready(const json_t *ready)
+{
+	const json_t *word = json_object_get(ready, "ready");
+
+	if (!json_is_boolean(word))
+		return -1;
+	return json_is_true(word) ? EXIT_WELL : EXIT_UNDETERMINED;
+}
+
+static void responder_rows(struct table *t, const json_t *issuers)
+{
+	size_t n, m;
+	json_t *i, *r;
+
+	json_array_foreach(issuers, n, i)
+	{
+		const char *name = text_of(i, "name"), *source = text_of(i, "source");
+		const json_t *responders = json_object_get(i, "responders");
+		const char *none[] = {name, source, NULL, NULL, NULL};
+
+		if (json_array_size(responders) == 0)
+			table_row(t, none);
+		json_array_foreach(responders, m, r)
+		{
+			const char *cell[] = {name, source, text_of(r, "url"),
+			    json_is_true(json_object_get(r, "healthy")) ? "healthy"
+									: "failing",
+			    text_of(r, "last_error")};
+
+			table_row(t, cell);
+		}
+	}
+}
+
+static void lines(const struct show *s, const char *name, const json_t *list)
+{
+	size_t n;
+	json_t *item;
+
+	json_array_foreach(list, n, item) line(s, name, json_string_value(item));
+}
+
+int show_overview(const struct show *s, const json_t *issuers, const json_t *ready)
+{
+	static const char *const heading[] = {
+	    "ISSUER", "SOURCE", "RESPONDER", "HEALTH", "LAST ERROR"};
+	int code = code_ready(ready);
+
+	if (code < 0 || !json_is_array(issuers))
+		return -1;
+	table_print(s, heading, 5, responder_rows, issuers);
+	if (s->terminal)
+		fputc('\n', s->out);
+	line(s, "ready", code == EXIT_WELL ? "yes" : "no");
+	lines(s, "reason", json_object_get(ready, "reasons"));
+	lines(s, "degraded", json_object_get(ready, "degraded"));
+	return code;
+}

@@ -1,0 +1,33 @@
+/* show.h - the API's JSON as text for people, and the exit code that it means.
+ *
+ * On a terminal tables have a heading and a status is coloured; in a pipe the same lines
+ * come without either, so that grep and awk see only data.  Every value is printed
+ * without control characters: some of it comes from responders.
+ *
+ * Each returns an exit code of args.h, or -1 when the JSON has not the shape of the
+ * API's.
+ */
+#ifndef PROXY_CTL_SHOW_H
+#define PROXY_CTL_SHOW_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+struct show {
+	FILE *out;
+	bool terminal;
+	bool colour;
+};
+
+int show_status(const struct show *s, const json_t *status);
+int show_explain(const struct show *s, const json_t *explain);
+/* issuers and ready: the answers of /v1/issuers and /readyz. */
+int show_overview(const struct show *s, const json_t *issuers, const json_t *ready);
+
+/* The exit codes alone, for --json. */
+int code_status(const json_t *status);
+int code_explain(const json_t *explain);
+int code_ready(const json_t *ready);
+
+#endif

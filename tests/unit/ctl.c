@@ -1,0 +1,221 @@
+/* ocspctl's pure parts: the command line, and what an answer of the API looks like and
+ * means.  Exit codes are DESIGN 1.1's.  The client is no part of the library, so its
+ * files are compiled in here. */
+#include "proxy/ctl/args.c"
+#include "proxy/ctl/show.c"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+/* The command line. */
+
+static char said[8192]; /* to out and err together */
+
+static int read_args(struct args *a, const char *text)
+{
+	static char copy[512];
+	char *argv[16];
+	int argc = 0, code = -1;
+	FILE *f = fmemopen(said, sizeof said, "w");
+
+	snprintf(copy, sizeof copy, "%s", text);
+	for (char *word = strtok(copy, " "); word != NULL; word = strtok(NULL, " "))
+		argv[argc++] = word;
+	argv[argc] = NULL;
+	memset(said, 0, sizeof said);
+	if (args_read(a, argc, argv, f, f, &code))
+		code = -1;
+	fclose(f);
+	return code;
+}
+
+static void options_stand_before_and_after_the_command(void **state)
+{
+	static const char *const lines[] = {
+	    "ocspctl --json --url http://[::1]:1 --token-file /t status demo 1000",
+	    "ocspctl status demo 1000 --json --url http://[::1]:1 --token-file /t",
+	    "ocspctl --json status --url=http://[::1]:1 demo --token-file=/t 1000",
+	    "ocspctl --json --url http://[::1]:1 --token-file /t -- status demo 1000",
+	};
+	struct args a;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+		assert_int_equal(read_args(&a, lines[i]), -1);
+		assert_int_equal(a.command, COMMAND_STATUS);
+		assert_string_equal(a.issuer, "demo");
+		assert_string_equal(a.serial, "1000");
+		assert_string_equal(a.url, "http://[::1]:1");
+		assert_string_equal(a.token_file, "/t");
+		assert_true(a.json);
+	}
+}
+
+static void arguments_that_may_be_left_out_are_null(void **state)
+{
+	struct args a;
+
+	(void)state;
+	assert_int_equal(read_args(&a, "ocspctl status"), -1);
+	assert_null(a.issuer);
+	assert_null(a.token_file);
+	assert_false(a.json);
+	assert_string_equal(a.url, "http://127.0.0.1:8081");
+	assert_int_equal(read_args(&a, "ocspctl purge demo"), -1);
+	assert_int_equal(a.command, COMMAND_PURGE);
+	assert_string_equal(a.issuer, "demo");
+	assert_null(a.serial);
+	assert_int_equal(read_args(&a, "ocspctl explain demo -- -1f"), -1);
+	assert_string_equal(a.serial, "-1f");
+}
+
+static void a_wrong_command_line_ends_with_64_and_a_hint(void **state)
+{
+	static const char *const lines[] = {"ocspctl", "ocspctl frobnicate",
+	    "ocspctl --frob status", "ocspctl status demo", "ocspctl status a b c",
+	    "ocspctl explain demo", "ocspctl refresh", "ocspctl purge",
+	    "ocspctl purge a b c", "ocspctl status --url", "ocspctl -x status"};
+	struct args a;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+		assert_int_equal(read_args(&a, lines[i]), 64);
+		assert_non_null(strstr(said, "ocspctl"));
+	}
+	assert_int_equal(read_args(&a, "ocspctl watch demo"), 64);
+	assert_non_null(strstr(said, "not in this version"));
+	assert_int_equal(read_args(&a, "ocspctl --help"), 0);
+	assert_non_null(strstr(said, "usage:"));
+	assert_int_equal(read_args(&a, "ocspctl status --version"), 0);
+	assert_non_null(strstr(said, OCSPCACHED_VERSION));
+}
+
+/* What is shown. */
+
+static char shown[8192];
+
+static int show(
+    int (*fn)(const struct show *, const json_t *), const char *text, bool terminal)
+{
+	json_t *value = json_loads(text, 0, NULL);
+	struct show s = {.terminal = terminal};
+	int code;
+
+	assert_non_null(value);
+	memset(shown, 0, sizeof shown);
+	s.out = fmemopen(shown, sizeof shown, "w");
+	code = fn(&s, value);
+	fclose(s.out);
+	json_decref(value);
+	return code;
+}
+
+static const char revoked[] =
+    "{\"issuer\":\"demo\",\"serial\":\"1000\",\"status\":\"revoked\","
+    "\"revoked_at\":\"2026-11-22T06:28:00Z\",\"reason\":\"keyCompromise\","
+    "\"disagree\":false,\"evidence\":[{\"kind\":\"latch\",\"status\":\"revoked\","
+    "\"this_update\":null,\"next_update\":null,\"crl_number\":null},"
+    "{\"kind\":\"ocsp\",\"status\":\"revoked\",\"this_update\":\"2026-11-22T06:28:00Z\","
+    "\"next_update\":\"2026-11-23T06:28:00Z\",\"crl_number\":null}]}";
+
+static void a_pipe_gets_lines_without_heading_tab_or_colour(void **state)
+{
+	(void)state;
+	assert_int_equal(show(show_status, revoked, false), 1);
+	assert_string_equal(shown,
+	    "issuer      demo\n"
+	    "serial      1000\n"
+	    "status      revoked\n"
+	    "revoked_at  2026-11-22T06:28:00Z\n"
+	    "reason      keyCompromise\n"
+	    "evidence  latch  revoked  -                     -\n"
+	    "evidence  ocsp   revoked  2026-11-22T06:28:00Z  2026-11-23T06:28:00Z\n");
+	assert_int_equal(show(show_status, revoked, true), 1);
+	assert_non_null(strstr(shown, "THIS UPDATE"));
+}
+
+static void the_exit_code_is_the_status(void **state)
+{
+	(void)state;
+	assert_int_equal(show(show_status, "{\"status\":\"good\"}", false), 0);
+	assert_int_equal(show(show_status, "{\"status\":\"revoked\"}", false), 1);
+	assert_int_equal(show(show_status, "{\"status\":\"unknown\"}", false), 2);
+	assert_int_equal(show(show_status, "{\"status\":\"no such\"}", false), 2);
+	assert_int_equal(show(show_status, "{\"status\":1}", false), -1);
+	assert_int_equal(show(show_status, "[]", false), -1);
+}
+
+static void an_explanation_is_well_only_when_all_answers_are_admitted(void **state)
+{
+	static const char one[] =
+	    "{\"answers\":[{\"from\":\"memory\",\"hash\":\"sha1\",\"admitted\":true,"
+	    "\"checks\":[{\"check\":\"signature\",\"ok\":true,\"code\":\"ok\",\"detail\":"
+	    "\"\"}]}]}";
+	static const char two[] =
+	    "{\"answers\":[{\"from\":\"memory\",\"hash\":\"sha1\",\"admitted\":true,"
+	    "\"checks\":[]},{\"from\":\"upstream\",\"hash\":\"sha1\",\"admitted\":false,"
+	    "\"checks\":[{\"check\":\"times\",\"ok\":false,\"code\":\"expired\","
+	    "\"detail\":\"nextUpdate \\u001b[2J was\"}]}]}";
+
+	(void)state;
+	assert_int_equal(show(show_explain, one, false), 0);
+	assert_string_equal(shown, "memory  sha1  admitted  signature  ok  ok  -\n");
+	assert_int_equal(show(show_explain, two, false), 2);
+	/* a responder's text cannot clear the screen */
+	assert_string_equal(shown,
+	    "upstream  sha1  refused  times  FAILED  expired  nextUpdate ?[2J was\n");
+	assert_int_equal(show(show_explain, "{\"answers\":[]}", false), 2);
+	assert_int_equal(show(show_explain, "{}", false), -1);
+}
+
+static int overview_of(const struct show *s, const json_t *both)
+{
+	return show_overview(
+	    s, json_object_get(both, "issuers"), json_object_get(both, "ready"));
+}
+
+static void an_overview_has_a_line_for_each_responder_and_reason(void **state)
+{
+	static const char text[] =
+	    "{\"issuers\":[{\"name\":\"demo\",\"source\":\"ocsp\",\"responders\":["
+	    "{\"url\":\"http://a/\",\"healthy\":true,\"last_error\":null},"
+	    "{\"url\":\"http://bb/"
+	    "\",\"healthy\":false,\"last_error\":\"upstream_http\"}],"
+	    "\"crls\":[],\"signer_expires\":null},{\"name\":\"x\",\"source\":\"ocsp\","
+	    "\"responders\":[]}],\"ready\":{\"ready\":false,\"reasons\":[\"draining\"],"
+	    "\"degraded\":[\"store redis is away: x\"]}}";
+
+	(void)state;
+	assert_int_equal(show(overview_of, text, false), 2);
+	assert_string_equal(shown, "demo  ocsp  http://a/   healthy  -\n"
+				   "demo  ocsp  http://bb/  failing  upstream_http\n"
+				   "x     ocsp  -           -        -\n"
+				   "ready       no\n"
+				   "reason      draining\n"
+				   "degraded    store redis is away: x\n");
+	assert_int_equal(
+	    show(overview_of, "{\"issuers\":[],\"ready\":{\"ready\":true}}", false), 0);
+	assert_int_equal(show(overview_of, "{\"issuers\":[],\"ready\":{}}", false), -1);
+	assert_int_equal(
+	    show(overview_of, "{\"issuers\":{},\"ready\":{\"ready\":true}}", false), -1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(options_stand_before_and_after_the_command),
+	    cmocka_unit_test(arguments_that_may_be_left_out_are_null),
+	    cmocka_unit_test(a_wrong_command_line_ends_with_64_and_a_hint),
+	    cmocka_unit_test(a_pipe_gets_lines_without_heading_tab_or_colour),
+	    cmocka_unit_test(the_exit_code_is_the_status),
+	    cmocka_unit_test(an_explanation_is_well_only_when_all_answers_are_admitted),
+	    cmocka_unit_test(an_overview_has_a_line_for_each_responder_and_reason),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
