@@ -1,0 +1,272 @@
+#include "conf/conf.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "conf/conf_address.h"
+#include "conf/conf_check.h"
+#include "conf/conf_values.h"
+
+/* ---- what is made of the options ---- */
+
+/* path is handed over. */
+static bool add_path(struct conf *c, char *path)
+{
+	char **grown;
+
+	for (size_t i = 0; i < c->path_n; i++)
+		if (!strcmp(c->path[i], path)) {
+			free(path);
+			return true;
+		}
+	grown = realloc(c->path, (c->path_n + 1) * sizeof *grown);
+	if (!grown) {
+		free(path);
+		return false;
+	}
+	c->path = grown;
+	grown[c->path_n++] = path;
+	return true;
+}
+
+static bool add_authority(struct conf *c, const struct address *a)
+{
+	struct conf_authority *grown;
+	char *host;
+
+	for (size_t i = 0; i < c->authority_n; i++)
+		if (c->authority[i].port == a->port &&
+		    !strcmp(c->authority[i].host, a->host))
+			return true;
+	grown = realloc(c->authority, (c->authority_n + 1) * sizeof *grown);
+	if (!grown)
+		return false;
+	c->authority = grown;
+	host = strdup(a->host);
+	if (!host)
+		return false;
+	grown[c->authority_n++] = (struct conf_authority){host, a->port};
+	return true;
+}
+
+static bool add_url(struct conf *c, const char *text)
+{
+	struct url u;
+	const char *why;
+	char *path;
+
+	if (url_parse(text, &u)) /* reported by draft_check() */
+		return true;
+	path = path_normal(u.path, &why);
+	if (!path)
+		return why != NULL;
+	return add_path(c, path) && add_authority(c, &u.at);
+}
+
+static int by_length_down(const void *a, const void *b)
+{
+	const char *const *x = a, *const *y = b;
+	size_t n = strlen(*x), m = strlen(*y);
+
+	return n != m ? (n < m) - (n > m) : strcmp(*x, *y);
+}
+
+static bool make_paths(struct conf *c)
+{
+	for (size_t i = 0; i < c->ocsp_path_n; i++) {
+		const char *why;
+		char *path = path_normal(c->ocsp_path[i], &why);
+
+		if (path ? !add_path(c, path) : !why)
+			return false;
+	}
+	for (size_t i = 0; i < c->issuer_n; i++)
+		for (size_t k = 0; k < c->issuer[i].ocsp_n; k++)
+			if (!add_url(c, c->issuer[i].ocsp[k]))
+				return false;
+	if (c->path_n > 1)
+		qsort(c->path, c->path_n, sizeof *c->path, by_length_down);
+	return true;
+}
+
+static struct issuer_spec spec_of(const struct draft *d, size_t i)
+{
+	const struct conf_issuer *is = &d->conf->issuer[i];
+	struct issuer_spec spec = {.name = is->name,
+	    .certificates = d->ca[i].x,
+	    .certificates_n = d->ca[i].n,
+	    .ocsp = is->ocsp,
+	    .ocsp_n = is->ocsp_n};
+	char why[256];
+
+	spec.rules = (struct issuer_rules){
+	    .profile = is->profile == PROFILE_PUBLIC ? PROFILE_PUBLIC : PROFILE_PRIVATE,
+	    .allow_sha1 = is->allow_sha1_signatures && is->profile != PROFILE_PUBLIC,
+	    .unknown_ttl_s = is->unknown_ttl_ms / 1000,
+	    .max_in_flight = (unsigned)is->max_in_flight,
+	    .max_waiting = (unsigned)is->max_waiting,
+	    .fetch_rate = (unsigned)is->fetch_rate};
+	without_next_update_parse(
+	    is->without_next_update, &spec.rules.without_next_update_s, why, sizeof why);
+	return spec;
+}
+
+static void report_clash(const struct draft *d, size_t a, size_t b)
+{
+	size_t first = a < b ? a : b, second = a < b ? b : a;
+	const struct conf_issuer *x = &d->conf->issuer[first];
+	const struct conf_issuer *y = &d->conf->issuer[second];
+
+	report_error(d->report, y->file, y->line, "certificate",
+	    "issuer \"%s\" is the same CA as issuer \"%s\" at %s:%d (same name and key); "
+	    "take one of them out",
+	    y->name, x->name, x->file, x->line);
+}
+
+/* Also when something else was refused: two issuers alike are then said in the same load.
+ * at: the issuer of each spec. */
+static bool build_issuers(struct draft *d, struct issuer_spec *spec, size_t *at)
+{
+	size_t n = 0, clash[2] = {0, 0};
+	enum err e;
+
+	for (size_t i = 0; i < d->conf->issuer_n; i++)
+		if (d->ca[i].n > 0) {
+			at[n] = i;
+			spec[n++] = spec_of(d, i);
+		}
+	e = issuers_new(&d->conf->issuers, spec, n, clash);
+	if (e == ERR_REQ_ISSUER)
+		report_clash(d, at[clash[0]], at[clash[1]]);
+	else if (e && e != ERR_NOMEM)
+		report_error(d->report, d->settings->global.file, 0, "issuer",
+		    "the issuers cannot be used: %s; check their certificates",
+		    err_text(e));
+	return e != ERR_NOMEM;
+}
+
+static bool make_issuers(struct draft *d)
+{
+	size_t n = d->conf->issuer_n;
+	struct issuer_spec *spec = calloc(n + 1, sizeof *spec);
+	size_t *at = calloc(n + 1, sizeof *at);
+	bool ok = spec && at && build_issuers(d, spec, at);
+
+	free(spec);
+	free(at);
+	return ok;
+}
+
+/* ---- loading ---- */
+
+static bool fill_issuers(struct draft *d)
+{
+	struct conf *c = d->conf;
+	size_t n = d->settings->issuer_n;
+
+	c->issuer = calloc(n + 1, sizeof *c->issuer);
+	d->ca = calloc(n + 1, sizeof *d->ca);
+	if (!c->issuer || !d->ca)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		struct group *g = d->settings->issuer[i];
+		struct conf_issuer *is = &c->issuer[i];
+
+		c->issuer_n++;
+		is->name = strdup(g->name ? g->name : "");
+		is->file = strdup(g->file);
+		is->line = g->line;
+		if (!is->name || !is->file ||
+		    !values_apply(is, SCOPE_ISSUER, g, d->report))
+			return false;
+	}
+	return true;
+}
+
+static bool build(struct draft *d)
+{
+	return values_apply(d->conf, SCOPE_GLOBAL, &d->settings->global, d->report) &&
+	       fill_issuers(d) && draft_check(d) && make_issuers(d) &&
+	       make_paths(d->conf);
+}
+
+static void draft_free(struct draft *d)
+{
+	for (size_t i = 0; d->ca && i < d->settings->issuer_n; i++)
+		certificates_free(&d->ca[i]);
+	free(d->ca);
+	settings_free(d->settings);
+}
+
+struct conf *conf_load(
+    const char *path, const char *base_text, struct conf_errors *errors)
+{
+	struct report report = {.errors = errors};
+	struct settings settings;
+	struct draft d = {.settings = &settings, .report = &report};
+	struct conf *c;
+
+	*errors = (struct conf_errors){0};
+	c = d.conf = calloc(1, sizeof *c);
+	if (!settings_read(&settings, path, base_text, &report) || !c || !build(&d))
+		report.nomem = true;
+	if (report.nomem)
+		report_error(&report, path, 0, NULL, "out of memory; try again");
+	report_finish(&report);
+	draft_free(&d);
+	if (report_is_clean(&report))
+		return c;
+	conf_free(c);
+	return NULL;
+}
+
+void conf_free(struct conf *c)
+{
+	if (!c)
+		return;
+	issuers_free(c->issuers);
+	mac_keys_free(c->mac_keys);
+	for (size_t i = 0; i < c->issuer_n; i++) {
+		values_free(&c->issuer[i], SCOPE_ISSUER);
+		free(c->issuer[i].name);
+		free(c->issuer[i].file);
+	}
+	free(c->issuer);
+	for (size_t i = 0; i < c->path_n; i++)
+		free(c->path[i]);
+	free(c->path);
+	for (size_t i = 0; i < c->authority_n; i++)
+		free(c->authority[i].host);
+	free(c->authority);
+	values_free(c, SCOPE_GLOBAL);
+	free(c);
+}
+
+int conf_make_directory(const char *path)
+{
+	char *copy = strdup(path);
+	struct stat st;
+	int rc = 0;
+
+	if (!copy)
+		return -1;
+	for (char *at = copy + 1; rc == 0 && *copy; at++) {
+		char end = *at;
+
+		if (end != '/' && end != '\0')
+			continue;
+		*at = '\0';
+		if (mkdir(copy, 0700) < 0 && errno != EEXIST)
+			rc = -1;
+		*at = end;
+		if (end == '\0')
+			break;
+	}
+	free(copy);
+	if (rc == 0 && stat(path, &st) == 0 && !S_ISDIR(st.st_mode)) {
+		errno = ENOTDIR;
+		rc = -1;
+	}
+	return rc;
+}

@@ -1,0 +1,46 @@
+/* conf_address.h - forms of what the configuration names: addresses, URLs, paths.
+ *
+ * Pure functions.  Those that return text return NULL for what is right, else "what is
+ * wrong; remedy": static, in words for the operator.
+ */
+#ifndef CONF_CONF_ADDRESS_H
+#define CONF_CONF_ADDRESS_H
+
+#include <stdbool.h>
+
+#define HOST_MAX      254 /* octets of a DNS name as text (RFC 1035), and a NUL */
+#define UNIX_PATH_MAX 107 /* octets of sockaddr_un.sun_path before its NUL */
+
+struct address {
+	char host[HOST_MAX]; /* lower case, without brackets */
+	int port;            /* 1..65535 */
+};
+
+/* "host:port", "[::1]:port" */
+const char *address_parse(const char *text, struct address *out);
+/* 127.0.0.0/8, ::1, localhost */
+bool address_is_loopback(const struct address *a);
+
+struct url {
+	struct address at; /* the scheme's port where the URL has none */
+	const char *path;  /* borrowed from the text; "" where it has none */
+};
+
+/* An http or https URL of a responder. */
+const char *url_parse(const char *text, struct url *out);
+
+/* "memory:", "lmdb:DIR", "redis://[user:pass@]host:port[/db]", "redis+unix://PATH" */
+const char *store_url_check(const char *text);
+/* What follows "unix:" or "redis+unix://". */
+const char *socket_path_check(const char *path);
+/* Where the path of a store or a "unix:" address starts, or NULL. */
+const char *embedded_path(const char *text);
+/* Where the password of a redis URL is: *n octets, 0 without. */
+const char *store_url_password(const char *text, unsigned long *n);
+
+/* The path of a URL, or of ocsp-path, as requests are compared with it: percent-decoded,
+ * without '/' at its end.  Owned; NULL with *why set, or NULL there when memory ran out.
+ */
+char *path_normal(const char *path, const char **why);
+
+#endif

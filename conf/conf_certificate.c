@@ -1,0 +1,185 @@
+#include "conf/conf_certificate.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+
+#include "conf/conf_files.h"
+
+struct loading {
+	struct certificates *out;
+	const char *path;
+	time_t now;
+	struct report *report;
+	const char *file;
+	int line;
+};
+
+#define REFUSE(l, ...)                                                                   \
+	report_error((l)->report, (l)->file, (l)->line, "certificate", __VA_ARGS__)
+#define WARN(l, ...)                                                                     \
+	report_warning((l)->report, (l)->file, (l)->line, "certificate", __VA_ARGS__)
+
+/* RFC 5280 sections 4.2.1.3 and 4.2.1.9.  What has neither extension is taken: the
+ * operator names it as issuer, and delegates are checked directly against its key. */
+static bool may_be_issuer(const struct loading *l, X509 *x)
+{
+	uint32_t flags = X509_get_extension_flags(x);
+
+	if ((flags & EXFLAG_BCONS) && !(flags & EXFLAG_CA))
+		REFUSE(l,
+		    "%s is not a CA's (basicConstraints CA:FALSE); name the certificate "
+		    "of "
+		    "the CA itself",
+		    l->path);
+	else if ((flags & EXFLAG_KUSAGE) &&
+		 !(X509_get_key_usage(x) & (KU_KEY_CERT_SIGN | KU_CRL_SIGN)))
+		REFUSE(l,
+		    "%s is not a CA's (keyUsage without keyCertSign and cRLSign); name "
+		    "the "
+		    "certificate of the CA itself",
+		    l->path);
+	else if (flags & EXFLAG_INVALID)
+		REFUSE(l,
+		    "%s has an extension that cannot be read; name another certificate",
+		    l->path);
+	else if (!X509_get0_pubkey(x))
+		REFUSE(l,
+		    "%s has a public key that cannot be used; name another certificate",
+		    l->path);
+	else
+		return true;
+	return false;
+}
+
+static void warn_about(const struct loading *l, X509 *x)
+{
+	time_t now = l->now;
+
+	if (!(X509_get_extension_flags(x) & EXFLAG_BCONS))
+		WARN(l,
+		    "%s does not say that it is a CA's (no basicConstraints); it is "
+		    "taken, "
+		    "check that it is the right one",
+		    l->path);
+	if (X509_cmp_time(X509_get0_notAfter(x), &now) < 0)
+		WARN(l,
+		    "%s has expired; its answers are still verified, take it out when "
+		    "the "
+		    "CA no longer needs it",
+		    l->path);
+	if (X509_cmp_time(X509_get0_notBefore(x), &now) > 0)
+		WARN(l, "%s is not valid yet; check the clock", l->path);
+}
+
+/* x is handed over. */
+static bool take(const struct loading *l, X509 *x)
+{
+	X509 **grown;
+
+	if (!may_be_issuer(l, x)) {
+		X509_free(x);
+		return true;
+	}
+	grown = realloc(l->out->x, (l->out->n + 1) * sizeof *grown);
+	if (!grown) {
+		X509_free(x);
+		return false;
+	}
+	l->out->x = grown;
+	grown[l->out->n++] = x;
+	warn_about(l, x);
+	return true;
+}
+
+/* OpenSSL would ask on the terminal. */
+static int no_password(char *buffer, int size, int writing, void *arg)
+{
+	(void)buffer, (void)size, (void)writing, (void)arg;
+	return -1;
+}
+
+static bool load_pem(const struct loading *l, BIO *bio)
+{
+	bool ok = true;
+	X509 *x;
+	int n = 0;
+
+	while (ok && (x = PEM_read_bio_X509(bio, NULL, no_password, NULL))) {
+		ok = take(l, x);
+		n++;
+	}
+	if (ok && ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
+		REFUSE(l,
+		    "%s: certificate %d of the file cannot be read; export it again",
+		    l->path, n + 1);
+	else if (ok && n == 0)
+		REFUSE(l,
+		    "%s holds no certificate; name a PEM or DER file of the CA's "
+		    "certificate",
+		    l->path);
+	return ok;
+}
+
+static bool load_der(const struct loading *l, const char *data, size_t n)
+{
+	const unsigned char *p = (const unsigned char *)data;
+	X509 *x = d2i_X509(NULL, &p, (long)n);
+
+	if (x && p == (const unsigned char *)data + n)
+		return take(l, x);
+	REFUSE(l,
+	    "%s is not a certificate; name a PEM or DER file of the CA's certificate",
+	    l->path);
+	X509_free(x);
+	return true;
+}
+
+static char *read_it(const struct loading *l, size_t *n)
+{
+	char *data = read_regular_file(l->path, CERTIFICATE_FILE_MAX, n);
+
+	if (!data && errno == EFBIG)
+		REFUSE(l, "%s is larger than %d bytes; name the CA's certificates only",
+		    l->path, CERTIFICATE_FILE_MAX);
+	else if (!data && errno == EINVAL)
+		REFUSE(l, "%s is no regular file; name one that is", l->path);
+	else if (!data)
+		REFUSE(l, "cannot read %s: %s; check its name and permissions", l->path,
+		    strerror(errno));
+	return data;
+}
+
+bool certificates_load(struct certificates *out, const char *path, time_t now,
+    struct report *r, const char *file, int line)
+{
+	struct loading l = {out, path, now, r, file, line};
+	size_t n;
+	char *data = read_it(&l, &n);
+	BIO *bio = NULL;
+	bool ok = true;
+
+	if (!data)
+		return true;
+	ERR_clear_error();
+	if (memmem(data, n, "-----BEGIN", 10)) {
+		bio = BIO_new_mem_buf(data, (int)n);
+		ok = bio && load_pem(&l, bio);
+	} else {
+		ok = load_der(&l, data, n);
+	}
+	BIO_free(bio);
+	ERR_clear_error();
+	free(data);
+	return ok;
+}
+
+void certificates_free(struct certificates *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		X509_free(c->x[i]);
+	free(c->x);
+	*c = (struct certificates){0};
+}

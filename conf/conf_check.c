@@ -1,0 +1,427 @@
+#include "conf/conf_check.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "conf/conf_address.h"
+#include "conf/conf_values.h"
+
+/* No CA of the public web may keep an answer alive for longer (CA/Browser Forum BR
+ * 4.9.10), and one without nextUpdate deserves no more. */
+#define WITHOUT_NEXT_UPDATE_MIN_MS INT64_C(1000)
+#define WITHOUT_NEXT_UPDATE_MAX_MS INT64_C(864000000)
+
+static const struct setting *setting_of(const struct group *g, enum option_id id)
+{
+	return &g->setting[id];
+}
+
+static bool is_refused(const struct group *g, enum option_id id)
+{
+	return g->setting[id].refused;
+}
+
+static bool is_given(const struct group *g, enum option_id id)
+{
+	return g->setting[id].line > 0;
+}
+
+/* Where value i of an option was written; else where its group starts. */
+static const char *place(const struct group *g, enum option_id id, size_t i, int *line)
+{
+	const struct setting *set = setting_of(g, id);
+
+	if (set->line == 0) {
+		*line = g->line;
+		return g->file;
+	}
+	*line = i < set->n ? set->value_line[i] : set->line;
+	return set->file;
+}
+
+static void fault(const struct draft *d, const struct group *g, enum option_id id,
+    size_t i, const char *format, ...) __attribute__((format(printf, 5, 6)));
+static void fault(const struct draft *d, const struct group *g, enum option_id id,
+    size_t i, const char *format, ...)
+{
+	char text[768];
+	int line;
+	const char *file = place(g, id, i, &line);
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof text, format, ap);
+	va_end(ap);
+	report_error(d->report, file, line, option_table[id].name, "%s", text);
+}
+
+static void advise(
+    const struct draft *d, const struct group *g, enum option_id id, const char *text)
+{
+	int line;
+	const char *file = place(g, id, 0, &line);
+
+	report_warning(d->report, file, line, option_table[id].name, "%s", text);
+}
+
+/* Index of an earlier equal item, or i. */
+static size_t first_equal(char **list, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (!strcmp(list[k], list[i]))
+			return k;
+	return i;
+}
+
+/* In "unix:PATH", "lmdb:DIR" and "redis+unix://PATH", make the path absolute against the
+ * file that names it. */
+static bool make_absolute(const struct group *g, enum option_id id, char **text)
+{
+	const char *path = embedded_path(*text);
+	char *absolute, *made = NULL;
+
+	if (!path || !*path || *path == '/')
+		return true;
+	absolute = path_beside(setting_of(g, id)->file, path);
+	if (absolute &&
+	    asprintf(&made, "%.*s%s", (int)(path - *text), *text, absolute) < 0)
+		made = NULL;
+	free(absolute);
+	if (!made)
+		return false;
+	free(*text);
+	*text = made;
+	return true;
+}
+
+/* ---- listeners ---- */
+
+static const char *check_listener(const char *text, bool loopback_only)
+{
+	struct address a;
+	const char *why;
+
+	if (!strncmp(text, "unix:", 5))
+		return socket_path_check(text + 5);
+	why = address_parse(text, &a);
+	if (!why && loopback_only && !address_is_loopback(&a))
+		why =
+		    "is not on loopback, and TLS and tokens for the API come in a later "
+		    "version; write 127.0.0.1:PORT, [::1]:PORT or unix:PATH";
+	return why;
+}
+
+static bool check_listen(const struct draft *d)
+{
+	const struct group *g = &d->settings->global;
+	struct conf *c = d->conf;
+
+	if (is_refused(g, OPTION_listen))
+		return true;
+	if (c->listen_n == 0)
+		fault(d, g, OPTION_listen, 0,
+		    "names no address; write at least one, like \"127.0.0.1:8080\"");
+	for (size_t i = 0; i < c->listen_n; i++) {
+		const char *why;
+
+		if (!make_absolute(g, OPTION_listen, &c->listen[i]))
+			return false;
+		why = check_listener(c->listen[i], false);
+		if (why)
+			fault(d, g, OPTION_listen, i, "\"%s\" %s", c->listen[i], why);
+		else if (first_equal(c->listen, i) < i)
+			fault(d, g, OPTION_listen, i,
+			    "\"%s\" is named twice; take one out", c->listen[i]);
+	}
+	return true;
+}
+
+static bool check_api_listen(const struct draft *d)
+{
+	const struct group *g = &d->settings->global;
+	struct conf *c = d->conf;
+	const char *why;
+
+	if (is_refused(g, OPTION_api_listen) || !*c->api_listen)
+		return true;
+	if (!make_absolute(g, OPTION_api_listen, &c->api_listen))
+		return false;
+	why = check_listener(c->api_listen, true);
+	if (why)
+		fault(d, g, OPTION_api_listen, 0, "\"%s\" %s", c->api_listen, why);
+	for (size_t i = 0; !why && i < c->listen_n; i++)
+		if (!strcmp(c->listen[i], c->api_listen))
+			fault(d, g, OPTION_api_listen, 0,
+			    "\"%s\" is an address of listen too; choose another port",
+			    c->api_listen);
+	return true;
+}
+
+static bool check_ocsp_path(const struct draft *d)
+{
+	const struct group *g = &d->settings->global;
+
+	for (size_t i = 0; !is_refused(g, OPTION_ocsp_path) && i < d->conf->ocsp_path_n;
+	     i++) {
+		const char *why;
+		char *path = path_normal(d->conf->ocsp_path[i], &why);
+
+		if (!path && !why)
+			return false;
+		if (why)
+			fault(d, g, OPTION_ocsp_path, i, "\"%s\" %s",
+			    d->conf->ocsp_path[i], why);
+		else if (first_equal(d->conf->ocsp_path, i) < i)
+			fault(d, g, OPTION_ocsp_path, i,
+			    "\"%s\" is named twice; take one out", d->conf->ocsp_path[i]);
+		free(path);
+	}
+	return true;
+}
+
+/* ---- stores ---- */
+
+static bool check_store(const struct draft *d)
+{
+	const struct group *g = &d->settings->global;
+	const char *why;
+
+	if (is_refused(g, OPTION_store))
+		return true;
+	if (!make_absolute(g, OPTION_store, &d->conf->store))
+		return false;
+	why = store_url_check(d->conf->store);
+	if (why) /* its text may hold a password */
+		fault(d, g, OPTION_store, 0, "%s", why);
+	return true;
+}
+
+static void check_key_file(const struct draft *d)
+{
+	const struct group *g = &d->settings->global;
+	const char *path = d->conf->store_key_file;
+	char why[512];
+	struct stat st;
+	enum err e;
+
+	if (is_refused(g, OPTION_store_key_file) || !*path)
+		return;
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+		fault(d, g, OPTION_store_key_file, 0,
+		    "%s is no regular file; name one that is", path);
+		return;
+	}
+	e = mac_keys_load(&d->conf->mac_keys, path, why, sizeof why);
+	if (e == ERR_NOMEM)
+		d->report->nomem = true;
+	else if (e)
+		fault(d, g, OPTION_store_key_file, 0,
+		    "%s; write one line of 64 hexadecimal digits for each key, as "
+		    "\"openssl rand -hex 32\" does",
+		    why);
+	else if (st.st_mode & (S_IROTH | S_IWOTH))
+		advise(d, g, OPTION_store_key_file,
+		    "is open to every user of this machine, and whoever knows a key can "
+		    "forge "
+		    "answers; take that away with chmod o-rw");
+}
+
+static void check_state_directory(const struct draft *d)
+{
+	if (!is_refused(&d->settings->global, OPTION_state_directory) &&
+	    !*d->conf->state_directory)
+		fault(d, &d->settings->global, OPTION_state_directory, 0,
+		    "names no directory; write one that the daemon may write to");
+}
+
+/* ---- options against each other ---- */
+
+static void check_order(const struct draft *d, enum option_id low, enum option_id high)
+{
+	const struct group *g = &d->settings->global;
+	const struct option *lo = &option_table[low], *ho = &option_table[high];
+	int64_t l = *option_number(lo, d->conf), h = *option_number(ho, d->conf);
+	char ltext[VALUE_TEXT_MAX], htext[VALUE_TEXT_MAX];
+
+	if (l > h && !is_refused(g, low) && !is_refused(g, high))
+		fault(d, g, is_given(g, low) ? low : high, 0,
+		    "%s is %s and %s is %s; the first may not be larger", lo->name,
+		    value_text(lo->type, l, ltext), ho->name,
+		    value_text(ho->type, h, htext));
+}
+
+static void check_lease(const struct draft *d)
+{
+	const struct group *g = &d->settings->global;
+	const struct conf *c = d->conf;
+
+	if (!strncmp(c->store, "redis", 5) && c->lease_time_ms <= c->upstream_timeout_ms)
+		advise(d, g,
+		    is_given(g, OPTION_lease_time) ? OPTION_lease_time
+						   : OPTION_upstream_timeout,
+		    "lease-time is not longer than upstream-timeout, so that another "
+		    "node may "
+		    "fetch what this one still waits for; write a longer lease-time");
+}
+
+/* ---- issuers ---- */
+
+bool issuer_name_is_valid(const char *name)
+{
+	size_t n = strlen(name);
+
+	return n >= 1 && n <= 63 &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") == n &&
+	       strspn(name, ".") < n;
+}
+
+static void check_name(const struct draft *d, size_t i)
+{
+	const struct group *g = d->settings->issuer[i];
+
+	if (!g->name)
+		return;
+	if (!issuer_name_is_valid(g->name)) {
+		report_error(d->report, g->file, g->line, "issuer",
+		    "\"%.80s\" is no name; write 1 to 63 of a-z, 0-9, '.', '_' and '-'",
+		    g->name);
+		return;
+	}
+	for (size_t k = 0; k < i; k++) {
+		const struct group *o = d->settings->issuer[k];
+
+		if (o->name && !strcmp(o->name, g->name)) {
+			report_error(d->report, g->file, g->line, "issuer",
+			    "\"%s\" is the name of another one, at %s:%d; choose another "
+			    "name, or put both into one",
+			    g->name, o->file, o->line);
+			return;
+		}
+	}
+}
+
+static const char *name_of(const struct group *g)
+{
+	return g->name ? g->name : "";
+}
+
+static bool check_certificates(const struct draft *d, size_t i, time_t now)
+{
+	const struct group *g = d->settings->issuer[i];
+	const struct conf_issuer *is = &d->conf->issuer[i];
+
+	if (is_refused(g, OPTION_certificate))
+		return true;
+	if (is->certificate_n == 0)
+		fault(d, g, OPTION_certificate, 0,
+		    "issuer \"%s\" has none; write certificate = \"FILE\" with the CA's "
+		    "certificate",
+		    name_of(g));
+	for (size_t k = 0; k < is->certificate_n; k++) {
+		int line;
+		const char *file = place(g, OPTION_certificate, k, &line);
+
+		if (!certificates_load(
+			&d->ca[i], is->certificate[k], now, d->report, file, line))
+			return false;
+	}
+	return true;
+}
+
+static void check_responders(const struct draft *d, size_t i)
+{
+	const struct group *g = d->settings->issuer[i];
+	const struct conf_issuer *is = &d->conf->issuer[i];
+
+	if (is_refused(g, OPTION_ocsp))
+		return;
+	if (is->ocsp_n == 0)
+		fault(d, g, OPTION_ocsp, 0,
+		    "issuer \"%s\" has no way to get an answer; write ocsp = \"URL\" of "
+		    "the "
+		    "CA's responder",
+		    name_of(g));
+	for (size_t k = 0; k < is->ocsp_n; k++) {
+		struct url u;
+		const char *why = url_parse(is->ocsp[k], &u);
+		const char *path_why = NULL;
+
+		if (!why) {
+			free(path_normal(u.path, &path_why));
+			why = path_why;
+		}
+		if (why)
+			fault(d, g, OPTION_ocsp, k, "\"%s\" %s", is->ocsp[k], why);
+		else if (first_equal(is->ocsp, k) < k)
+			fault(d, g, OPTION_ocsp, k, "\"%s\" is named twice; take one out",
+			    is->ocsp[k]);
+	}
+}
+
+bool without_next_update_parse(const char *text, int64_t *s, char *why, size_t why_n)
+{
+	int64_t ms;
+
+	*s = 0;
+	if (!strcmp(text, "refuse"))
+		return true;
+	if (!value_duration(text, &ms, why, why_n))
+		return false;
+	if (ms < WITHOUT_NEXT_UPDATE_MIN_MS || ms > WITHOUT_NEXT_UPDATE_MAX_MS) {
+		snprintf(why, why_n, "%s is out of range; write \"refuse\", or 1s to 10d",
+		    text);
+		return false;
+	}
+	*s = ms / 1000;
+	return true;
+}
+
+static void check_rules(const struct draft *d, size_t i)
+{
+	const struct group *g = d->settings->issuer[i];
+	const struct conf_issuer *is = &d->conf->issuer[i];
+	char why[256];
+	int64_t s;
+
+	if (!is_refused(g, OPTION_without_next_update) &&
+	    !without_next_update_parse(is->without_next_update, &s, why, sizeof why))
+		fault(d, g, OPTION_without_next_update, 0, "%s", why);
+	if (is->profile == PROFILE_PUBLIC && is->allow_sha1_signatures)
+		fault(d, g, OPTION_allow_sha1_signatures, 0,
+		    "profile \"public\" refuses SHA-1 signatures; take this out, or "
+		    "write "
+		    "profile = \"private\"");
+}
+
+static bool check_issuers(const struct draft *d)
+{
+	time_t now = time(NULL);
+
+	for (size_t i = 0; i < d->conf->issuer_n; i++) {
+		check_name(d, i);
+		if (!check_certificates(d, i, now))
+			return false;
+		check_responders(d, i);
+		check_rules(d, i);
+	}
+	if (d->conf->issuer_n == 0 && !d->settings->incomplete)
+		report_error(d->report, d->settings->global.file, 0, NULL,
+		    "no issuer is configured; add issuer \"NAME\" { certificate = "
+		    "\"FILE\" "
+		    "ocsp = \"URL\" }");
+	return true;
+}
+
+bool draft_check(struct draft *d)
+{
+	if (!check_listen(d) || !check_api_listen(d) || !check_ocsp_path(d) ||
+	    !check_store(d))
+		return false;
+	check_key_file(d);
+	check_state_directory(d);
+	check_order(d, OPTION_refresh_min, OPTION_refresh_max);
+	check_order(d, OPTION_backoff_initial, OPTION_backoff_max);
+	check_lease(d);
+	return check_issuers(d);
+}
