@@ -1,0 +1,336 @@
+/* 10-miss: what happens between a question that nobody can answer yet and its answer. */
+#include "tests/lib/world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static const struct world_says good = {
+    .serial = 1, .status = STATUS_GOOD, .from = -10, .to = 3600};
+
+static int begin(void **state)
+{
+	(void)state;
+	world_begin("", "");
+	return 0;
+}
+
+static int begin_with_two_responders(void **state)
+{
+	(void)state;
+	world_begin("", "ocsp = { \"" WORLD_FIRST "\", \"" WORLD_SECOND "\" }");
+	return 0;
+}
+
+static int begin_with_little_room(void **state)
+{
+	(void)state;
+	world_begin("", "max-in-flight = 2\n\tmax-waiting = 3\n\tfetch-rate = 1000");
+	return 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	world_end();
+	return 0;
+}
+
+/* T15: the issue's "1,000 clients ask for one cold certificate at once: one upstream
+ * request". */
+static void a_thousand_who_ask_at_once_cost_one_fetch(void **state)
+{
+	struct world_asked *w[1000];
+	struct bytes der;
+
+	(void)state;
+	for (int i = 0; i < 1000; i++)
+		w[i] = world_ask(1, CERTID_SHA1);
+	assert_int_equal(fake_fetches(), 1);
+	der = world_sign(&good);
+	fake_fetch_answer(0, 200, der);
+	world_elapse(0);
+	for (int i = 0; i < 1000; i++) {
+		assert_int_equal(w[i]->answers, 1);
+		assert_int_equal(w[i]->status, STATUS_GOOD);
+		assert_int_equal(w[i]->tier, TIER_UPSTREAM);
+		assert_int_equal(w[i]->body_n, der.n); /* R67 */
+		assert_memory_equal(w[i]->body, der.p, der.n);
+	}
+	assert_int_equal(fake_fetches(), 1);
+}
+
+static void the_next_who_asks_gets_it_from_memory(void **state)
+{
+	struct world_asked *w;
+
+	(void)state;
+	world_ask(1, CERTID_SHA1);
+	fake_fetch_answer(0, 200, world_sign(&good));
+	world_elapse(0);
+	w = world_ask(1, CERTID_SHA1);
+	assert_int_equal(w->answers, 1);
+	assert_int_equal(w->tier, TIER_MEMORY);
+	assert_int_equal(fake_fetches(), 1);
+}
+
+/* R14: a SHA-1 answer is none for who asks by SHA-256. */
+static void each_hash_algorithm_has_an_answer_of_its_own(void **state)
+{
+	struct world_says says = good;
+	struct world_asked *w;
+
+	(void)state;
+	world_ask(1, CERTID_SHA1);
+	fake_fetch_answer(0, 200, world_sign(&good));
+	w = world_ask(1, CERTID_SHA256);
+	assert_int_equal(fake_fetches(), 2);
+	fake_fetch_answer(0, 200, world_sign(&good)); /* SHA-1 again */
+	world_elapse(0);
+	assert_int_equal(w->error, ERR_RESP_NOMATCH);
+	world_elapse(3000);
+	w = world_ask(1, CERTID_SHA256);
+	says.hash = CERTID_SHA256;
+	fake_fetch_answer(0, 200, world_sign(&says));
+	world_elapse(0);
+	assert_int_equal(w->status, STATUS_GOOD);
+}
+
+/* Contract: tryLater after answer-timeout (8 s); the flight goes on for those who come
+ * later. */
+static void a_client_waits_no_longer_than_answer_timeout(void **state)
+{
+	struct world_asked *w = world_ask(1, CERTID_SHA1), *late;
+
+	(void)state;
+	world_elapse(7900);
+	assert_int_equal(w->answers, 0);
+	late = world_ask(1, CERTID_SHA1);
+	world_elapse(200);
+	assert_int_equal(w->answers, 1);
+	assert_int_equal(w->error, ERR_UP_TIMEOUT);
+	assert_int_equal(late->answers, 0);
+	fake_fetch_answer(0, 200, world_sign(&good));
+	world_elapse(0);
+	assert_int_equal(late->status, STATUS_GOOD);
+	assert_int_equal(fake_fetches(), 1);
+}
+
+/* Failures become seconds-long negative answers, and then the CA is asked again. */
+static void a_failure_is_repeated_for_error_ttl_and_not_longer(void **state)
+{
+	struct world_asked *w = world_ask(1, CERTID_SHA1);
+
+	(void)state;
+	fake_fetch_answer(0, 200, bytes_of("<html>", 6));
+	world_elapse(0);
+	assert_int_equal(w->error, ERR_RESP_DER);
+	for (int i = 0; i < 50; i++) {
+		w = world_ask(1, CERTID_SHA1);
+		assert_int_equal(w->answers, 1);
+		assert_int_equal(w->tier, TIER_NONE);
+	}
+	assert_int_equal(fake_fetches(), 1);
+	world_elapse(2100);
+	w = world_ask(1, CERTID_SHA1);
+	assert_int_equal(fake_fetches(), 2);
+	fake_fetch_answer(0, 200, world_sign(&good));
+	world_elapse(0);
+	assert_int_equal(w->status, STATUS_GOOD);
+}
+
+/* R39, R151: an upstream unauthorized is repeated for unknown-ttl (60 s), never longer.
+ */
+static void unauthorized_is_repeated_for_unknown_ttl(void **state)
+{
+	static const uint8_t unauthorized[] = {0x30, 3, 0x0a, 1, 6};
+	struct world_asked *w = world_ask(1, CERTID_SHA1);
+
+	(void)state;
+	fake_fetch_answer(0, 200, bytes_of(unauthorized, sizeof unauthorized));
+	world_elapse(58000);
+	assert_int_equal(w->error, ERR_RESP_UNAUTHORIZED);
+	w = world_ask(1, CERTID_SHA1);
+	assert_int_equal(w->error, ERR_RESP_UNAUTHORIZED);
+	assert_int_equal(fake_fetches(), 1);
+	world_elapse(3000);
+	world_ask(1, CERTID_SHA1);
+	assert_int_equal(fake_fetches(), 2);
+}
+
+/* R151: the same for a signed unknown, whatever its nextUpdate. */
+static void a_signed_unknown_is_repeated_for_unknown_ttl(void **state)
+{
+	struct world_says says = good;
+	struct world_asked *w = world_ask(1, CERTID_SHA1);
+	struct bytes value;
+	struct key k;
+
+	(void)state;
+	says.status = STATUS_UNKNOWN;
+	says.to = 7 * 86400;
+	fake_fetch_answer(0, 200, world_sign(&says));
+	world_elapse(50000);
+	assert_int_equal(w->status, STATUS_UNKNOWN);
+	assert_int_equal(world_ask(1, CERTID_SHA1)->status, STATUS_UNKNOWN);
+	assert_int_equal(fake_fetches(), 1);
+	world_key(1, CERTID_SHA1, &k);
+	assert_false(
+	    fake_store_get(&k, &value)); /* no other node shall repeat it either */
+	world_elapse(11000);
+	world_ask(1, CERTID_SHA1);
+	assert_int_equal(fake_fetches(), 2);
+}
+
+static void a_forged_answer_leads_to_the_next_responder(void **state)
+{
+	struct world_says forged = good;
+	struct world_asked *w = world_ask(1, CERTID_SHA1);
+
+	(void)state;
+	forged.forged = true;
+	assert_memory_equal(fake_fetch_url(0), WORLD_FIRST, strlen(WORLD_FIRST));
+	fake_fetch_answer(0, 200, world_sign(&forged));
+	world_elapse(0);
+	assert_int_equal(w->answers, 0);
+	assert_memory_equal(fake_fetch_url(0), WORLD_SECOND, strlen(WORLD_SECOND));
+	fake_fetch_answer(0, 200, world_sign(&good));
+	world_elapse(0);
+	assert_int_equal(w->status, STATUS_GOOD);
+}
+
+static void a_responder_that_is_down_is_passed_over_until_its_back_off_ends(void **state)
+{
+	(void)state;
+	world_ask(1, CERTID_SHA1);
+	fake_fetch_fail(0, ERR_UP_CONNECT);
+	world_elapse(0);
+	fake_fetch_answer(0, 200, world_sign(&good));
+	world_elapse(0);
+	world_ask(2, CERTID_SHA1);
+	assert_memory_equal(fake_fetch_url(0), WORLD_SECOND, strlen(WORLD_SECOND));
+	world_elapse(11000);
+	world_ask(3, CERTID_SHA1);
+	assert_memory_equal(
+	    fake_fetch_url(fake_fetches_waiting() - 1), WORLD_FIRST, strlen(WORLD_FIRST));
+}
+
+/* "the CA comes back: fresh answers without a restart" */
+static void after_an_outage_the_first_probe_brings_answers_again(void **state)
+{
+	struct world_asked *w;
+	int failed = 0;
+
+	(void)state;
+	for (int i = 0; i < 60; i++) {
+		world_ask(1, CERTID_SHA1);
+		if (fake_fetches_waiting() > 0) {
+			fake_fetch_fail(0, ERR_UP_CONNECT);
+			failed++;
+		}
+		world_elapse(1000);
+	}
+	assert_in_range(failed, 5, 30); /* back-off doubles, but is capped at 10 s */
+	world_elapse(12000);
+	w = world_ask(1, CERTID_SHA1);
+	assert_int_equal(fake_fetches_waiting(), 1);
+	fake_fetch_answer(0, 200, world_sign(&good));
+	world_elapse(0);
+	assert_int_equal(w->status, STATUS_GOOD);
+}
+
+/* A miss over a cap waits its turn; over max-waiting it is told at once (T13). */
+static void misses_over_the_cap_wait_their_turn_and_a_flood_is_bounded(void **state)
+{
+	struct world_asked *w[7];
+	struct world_says says = good;
+
+	(void)state;
+	for (unsigned i = 0; i < 7; i++)
+		w[i] = world_ask(i, CERTID_SHA1);
+	assert_int_equal(fake_fetches_waiting(), 2);
+	world_elapse(0);
+	assert_int_equal(w[5]->error, ERR_UP_BUSY);
+	assert_int_equal(w[6]->error, ERR_UP_BUSY);
+	for (unsigned i = 0; i < 5; i++) {
+		says.serial = i;
+		fake_fetch_answer(0, 200, world_sign(&says));
+		world_elapse(0);
+		assert_int_equal(w[i]->status, STATUS_GOOD);
+	}
+}
+
+/* R131 */
+static void who_asks_for_cached_only_causes_no_fetch(void **state)
+{
+	struct world_asked *w = world_ask_cached(1, CERTID_SHA1);
+
+	(void)state;
+	world_elapse(0);
+	assert_int_equal(w->answers, 1);
+	assert_int_equal(w->error, ERR_NOT_FOUND);
+	assert_int_equal(fake_fetches(), 0);
+	world_ask(1, CERTID_SHA1);
+	w = world_ask_cached(1, CERTID_SHA1); /* a fetch is under way: not waited for */
+	assert_int_equal(w->answers, 1);
+	fake_fetch_answer(0, 200, world_sign(&good));
+	world_elapse(0);
+	assert_int_equal(world_ask_cached(1, CERTID_SHA1)->status, STATUS_GOOD);
+}
+
+/* R130: no-cache fetches anew, at most once in revalidate-min for a key. */
+static void no_cache_fetches_anew_but_not_each_time(void **state)
+{
+	struct world_asked *w;
+
+	(void)state;
+	world_ask(1, CERTID_SHA1);
+	fake_fetch_answer(0, 200, world_sign(&good));
+	world_elapse(0);
+	assert_int_equal(world_ask_anew(1, CERTID_SHA1)->tier, TIER_MEMORY);
+	world_elapse(11000);
+	w = world_ask_anew(1, CERTID_SHA1);
+	assert_int_equal(w->answers, 0);
+	assert_int_equal(fake_fetches(), 2);
+	fake_fetch_fail(0, ERR_UP_CONNECT); /* the held one is still good */
+	world_elapse(0);
+	assert_int_equal(w->status, STATUS_GOOD);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(
+		a_thousand_who_ask_at_once_cost_one_fetch, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		the_next_who_asks_gets_it_from_memory, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		each_hash_algorithm_has_an_answer_of_its_own, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		a_client_waits_no_longer_than_answer_timeout, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		a_failure_is_repeated_for_error_ttl_and_not_longer, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		unauthorized_is_repeated_for_unknown_ttl, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		a_signed_unknown_is_repeated_for_unknown_ttl, begin, end),
+	    cmocka_unit_test_setup_teardown(a_forged_answer_leads_to_the_next_responder,
+		begin_with_two_responders, end),
+	    cmocka_unit_test_setup_teardown(
+		a_responder_that_is_down_is_passed_over_until_its_back_off_ends,
+		begin_with_two_responders, end),
+	    cmocka_unit_test_setup_teardown(
+		after_an_outage_the_first_probe_brings_answers_again, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		misses_over_the_cap_wait_their_turn_and_a_flood_is_bounded,
+		begin_with_little_room, end),
+	    cmocka_unit_test_setup_teardown(
+		who_asks_for_cached_only_causes_no_fetch, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		no_cache_fetches_anew_but_not_each_time, begin, end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,190 @@
+/* 20-refresh: answers that are used stay fresh, and none outlives its nextUpdate. */
+#include "tests/lib/world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static int begin(void **state)
+{
+	(void)state;
+	world_begin("", "");
+	return 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	world_end();
+	return 0;
+}
+
+static struct bytes says(int64_t to)
+{
+	struct world_says s = {.serial = 1, .status = STATUS_GOOD, .from = 0, .to = to};
+
+	return world_sign(&s);
+}
+
+static void hold_an_answer(int64_t to)
+{
+	world_ask(1, CERTID_SHA1);
+	fake_fetch_answer(0, 200, says(to));
+	world_elapse(0);
+}
+
+/* R143: refresh at half of its life; no client asks or waits for it. */
+static void a_used_answer_is_fetched_anew_at_half_of_its_life(void **state)
+{
+	struct world_asked *w;
+
+	(void)state;
+	hold_an_answer(1000);
+	world_elapse(499000);
+	assert_int_equal(fake_fetches(), 1);
+	world_elapse(2000);
+	assert_int_equal(fake_fetches(), 2);
+	w = world_ask(1, CERTID_SHA1); /* meanwhile the old one is served */
+	assert_int_equal(w->answers, 1);
+	assert_int_equal(w->this_update, WORLD_START);
+	fake_fetch_answer(0, 200, says(1000));
+	world_elapse(0);
+	assert_int_equal(world_ask(1, CERTID_SHA1)->this_update, WORLD_START + 501);
+}
+
+static void an_answer_that_nobody_asks_for_again_is_not_refreshed_for_ever(void **state)
+{
+	struct key k;
+
+	(void)state;
+	hold_an_answer(1000);
+	world_elapse(501000);
+	assert_int_equal(fake_fetches(), 2); /* it was used once: by its first client */
+	fake_fetch_answer(0, 200, says(1000));
+	world_elapse(999000);
+	assert_int_equal(fake_fetches(), 2);
+	world_elapse(10000);
+	world_key(1, CERTID_SHA1, &k);
+	assert_null(hot_find(world_shared.hot, key_der(&k)));
+	world_ask(1, CERTID_SHA1);
+	assert_int_equal(fake_fetches(), 3);
+}
+
+static void one_that_is_used_late_is_refreshed_late(void **state)
+{
+	(void)state;
+	hold_an_answer(1000);
+	world_elapse(501000);
+	fake_fetch_answer(0, 200, says(1000)); /* unused from here on: lives until 1501 */
+	world_elapse(700000);
+	assert_int_equal(fake_fetches(), 2);
+	/* a hit: what a worker does */
+	{
+		struct key k;
+
+		world_key(1, CERTID_SHA1, &k);
+		hot_visit(hot_find(world_shared.hot, key_der(&k)));
+	}
+	world_elapse(150000);
+	assert_int_equal(fake_fetches(), 3);
+}
+
+/* R133, R132: the old one is served until nextUpdate, never after. R134: then tryLater.
+ */
+static void with_the_ca_down_it_is_served_until_next_update_and_then_no_more(void **state)
+{
+	struct world_asked *w;
+
+	(void)state;
+	hold_an_answer(100);
+	for (int s = 1; s < 100; s++) {
+		world_elapse(1000);
+		while (fake_fetches_waiting() > 0)
+			fake_fetch_fail(0, ERR_UP_CONNECT);
+		w = world_ask(1, CERTID_SHA1);
+		assert_int_equal(w->answers, 1);
+		assert_int_equal(w->status, STATUS_GOOD);
+	}
+	assert_in_range(fake_fetches(), 4, 40); /* tried again and again, with pauses */
+	world_elapse(1000);
+	w = world_ask(1, CERTID_SHA1);
+	while (fake_fetches_waiting() > 0)
+		fake_fetch_fail(0, ERR_UP_CONNECT);
+	world_elapse(0);
+	assert_int_equal(w->answers, 1);
+	assert_int_equal(w->status, STATUS_NONE);
+	assert_int_equal(err_wire(w->error), 3);
+	/* and it recovers */
+	world_elapse(12000);
+	w = world_ask(1, CERTID_SHA1);
+	fake_fetch_answer(0, 200, says(100));
+	world_elapse(0);
+	assert_int_equal(w->status, STATUS_GOOD);
+}
+
+/* R68: what comes must not be older than what is held. */
+static void an_older_answer_never_replaces_a_newer_one(void **state)
+{
+	struct bytes old = says(1000);
+
+	(void)state;
+	world_elapse(5000);
+	hold_an_answer(1000);
+	world_elapse(501000);
+	fake_fetch_answer(0, 200, old);
+	world_elapse(0);
+	assert_int_equal(world_ask(1, CERTID_SHA1)->this_update, WORLD_START + 5);
+}
+
+/* A responder that signs in advance gives the same bytes until its next batch. */
+static void the_same_answer_again_does_not_make_it_ask_each_second(void **state)
+{
+	struct bytes der = says(1000);
+
+	(void)state;
+	world_ask(1, CERTID_SHA1);
+	fake_fetch_answer(0, 200, der);
+	world_elapse(0);
+	for (int s = 0; s < 990; s += 5) {
+		world_elapse(5000);
+		while (fake_fetches_waiting() > 0)
+			fake_fetch_answer(0, 200, der);
+		world_ask(1, CERTID_SHA1);
+	}
+	assert_in_range(fake_fetches(), 3, 30);
+}
+
+/* T5: nextUpdate in the year 9999. */
+static void absurd_validity_does_not_stop_the_refresh(void **state)
+{
+	(void)state;
+	hold_an_answer(INT64_C(253402300799) - WORLD_START - 1);
+	world_elapse(INT64_C(345600000) + 3600000); /* refresh-max: four days */
+	assert_int_equal(fake_fetches(), 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup_teardown(
+		a_used_answer_is_fetched_anew_at_half_of_its_life, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		an_answer_that_nobody_asks_for_again_is_not_refreshed_for_ever, begin,
+		end),
+	    cmocka_unit_test_setup_teardown(
+		one_that_is_used_late_is_refreshed_late, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		with_the_ca_down_it_is_served_until_next_update_and_then_no_more, begin,
+		end),
+	    cmocka_unit_test_setup_teardown(
+		an_older_answer_never_replaces_a_newer_one, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		the_same_answer_again_does_not_make_it_ask_each_second, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		absurd_validity_does_not_stop_the_refresh, begin, end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
