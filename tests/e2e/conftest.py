@@ -1,0 +1,126 @@
+"""What every end-to-end test starts from."""
+import os
+import shutil
+import signal
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import daemon  # noqa: E402
+import lab  # noqa: E402
+
+CORPORA = os.environ.get("OCSPCACHED_CORPORA") or os.path.join(daemon.TOP, "..", "shared", "corpora")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: only with `make test-all`")
+
+
+@pytest.fixture(autouse=True)
+def deadline():
+    """No test hangs: after a minute (more when sanitized) it fails where it stands."""
+    def late(*_):
+        raise TimeoutError("the test took too long")
+    old = signal.signal(signal.SIGALRM, late)
+    signal.alarm(90 * lab.PATIENCE)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, old)
+
+
+@pytest.fixture
+def box():
+    """A short path: a unix socket's may have 107 bytes."""
+    path = tempfile.mkdtemp(prefix="oc-")
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def responders():
+    """Make responders; they are stopped at the end."""
+    made = []
+
+    def make(*cas, **more):
+        made.append(lab.Responder(*cas, **more))
+        return made[-1]
+    yield make
+    for r in made:
+        r.mode = "ok"
+        r.stop()
+
+
+@pytest.fixture
+def daemons(box):
+    """Make daemons; each is stopped at the end and has to end well."""
+    made = []
+
+    def make(issuers, **more):
+        more.setdefault("name", "d%d" % len(made))
+        made.append(daemon.Daemon(box, issuers, **more))
+        return made[-1]
+    yield make
+    failed = []
+    for d in made:
+        try:
+            d.stop()
+        except AssertionError as e:
+            failed.append(str(e))
+    assert not failed, "\n".join(failed)
+
+
+@pytest.fixture
+def redis(box):
+    r = lab.Redis(box)
+    yield r
+    r.stop()
+
+
+class World:
+    """A CA, its responder and the options of its issuer."""
+
+    def __init__(self, box, responders, name="demo", kind="ec", delegated=True, **more):
+        self.ca = lab.CA(name + " CA", kind)
+        self.signer = self.ca.delegate() if delegated else None
+        self.good, self.revoked = self.ca.issue(), self.ca.issue()
+        self.ca.statuses[self.revoked.serial] = {"status": "revoked", "reason": "key_compromise"}
+        self.unknown = self.ca.issue()
+        del self.ca.statuses[self.unknown.serial]
+        self.responder = responders(self.ca, signer=self.signer, **more)
+        self.name = name
+        self.pem = self.ca.write(os.path.join(box, name + "-ca.pem"))
+
+    def issuer(self, **more):
+        return dict({"name": self.name, "certificate": self.pem, "ocsp": [self.responder.url]}, **more)
+
+
+@pytest.fixture
+def worlds(box, responders):
+    def make(**more):
+        return World(box, responders, **more)
+    return make
+
+
+@pytest.fixture
+def world(worlds):
+    return worlds()
+
+
+@pytest.fixture
+def up(world, daemons):
+    """A daemon in front of world."""
+    d = daemons([world.issuer()]).start()
+    d.world = world
+    return d
+
+
+@pytest.fixture
+def corpora():
+    def path(*parts):
+        p = os.path.join(CORPORA, *parts)
+        if not os.path.exists(p):
+            pytest.skip("the public corpora are not at %s (set OCSPCACHED_CORPORA)" % CORPORA)
+        return p
+    return path

@@ -1,0 +1,447 @@
+"""lab - a CA, its responders and what a client sends: everything around the daemon.
+
+Answers are put together with asn1crypto field by field, so that a test can forge any of them; nothing of the
+daemon is used, so that what is expected comes from outside.
+"""
+import base64
+import datetime
+import hashlib
+import http.server
+import os
+import random
+import shutil
+import socket
+import subprocess
+import threading
+import time
+import urllib.parse
+
+from asn1crypto import core, keys as akeys, ocsp as aocsp, x509 as ax509
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+UTC = datetime.timezone.utc
+HASHES = {"sha1": hashlib.sha1, "sha256": hashlib.sha256, "sha384": hashlib.sha384, "sha512": hashlib.sha512}
+
+
+def now():
+    return datetime.datetime.now(UTC).replace(microsecond=0)
+
+
+def free_port():
+    """A port below the ephemeral range that nobody uses at the moment."""
+    for _ in range(200):
+        port = random.randrange(20000, 32000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+    raise RuntimeError("no free port")
+
+
+def new_key(kind="ec"):
+    return rsa.generate_private_key(65537, 2048) if kind == "rsa" else ec.generate_private_key(ec.SECP256R1())
+
+
+class Party:
+    """A certificate and its key."""
+
+    def __init__(self, cert, key):
+        self.cert, self.key = cert, key
+        self.serial = cert.serial_number
+        self.der = cert.public_bytes(serialization.Encoding.DER)
+        self.pem = cert.public_bytes(serialization.Encoding.PEM)
+        self.asn1 = ax509.Certificate.load(self.der)
+
+    def write(self, path, with_key=False):
+        with open(path, "wb") as f:
+            f.write(self.pem)
+        if with_key:
+            with open(path + ".key", "wb") as f:
+                f.write(self.key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
+                                               serialization.NoEncryption()))
+        return path
+
+    def sign(self, data, algorithm=None):
+        algorithm = algorithm or hashes.SHA256()
+        if isinstance(self.key, rsa.RSAPrivateKey):
+            return self.key.sign(data, padding.PKCS1v15(), algorithm)
+        return self.key.sign(data, ec.ECDSA(algorithm))
+
+    def algorithm(self, digest="sha256"):
+        return {"algorithm": digest + ("_rsa" if isinstance(self.key, rsa.RSAPrivateKey) else "_ecdsa")}
+
+
+class CA(Party):
+    def __init__(self, name="Test CA", kind="ec", key=None, issuer=None):
+        key = key or new_key(kind)
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        b = (x509.CertificateBuilder().subject_name(subject)
+             .issuer_name(issuer.cert.subject if issuer else subject).public_key(key.public_key())
+             .serial_number(x509.random_serial_number())
+             .not_valid_before(now() - datetime.timedelta(days=2)).not_valid_after(now() + datetime.timedelta(days=900))
+             .add_extension(x509.BasicConstraints(True, None), True)
+             .add_extension(x509.KeyUsage(True, False, False, False, False, True, True, False, False), True)
+             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False))
+        super().__init__(b.sign(issuer.key if issuer else key, hashes.SHA256()), key)
+        self.statuses = {}  # serial -> keyword arguments of single(); "good" for what issue() made
+
+    def issue(self, name="leaf.example", serial=None, key=None, eku=None, nocheck=False, days=(-1, 800), extra=()):
+        key = key or new_key()
+        at = now()
+        b = (x509.CertificateBuilder()
+             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])).issuer_name(self.cert.subject)
+             .public_key(key.public_key()).serial_number(serial or x509.random_serial_number())
+             .not_valid_before(at + datetime.timedelta(days=days[0]))
+             .not_valid_after(at + datetime.timedelta(days=days[1]))
+             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), False)
+             .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), False))
+        if eku:
+            b = b.add_extension(x509.ExtendedKeyUsage(eku), False)
+        if nocheck:
+            b = b.add_extension(x509.OCSPNoCheck(), False)
+        for e, critical in extra:
+            b = b.add_extension(e, critical)
+        p = Party(b.sign(self.key, hashes.SHA256()), key)
+        self.statuses[p.serial] = {"status": "good"}
+        return p
+
+    def delegate(self, name="OCSP signer", **more):
+        more.setdefault("eku", [ExtendedKeyUsageOID.OCSP_SIGNING])
+        more.setdefault("nocheck", True)
+        return self.issue(name, **more)
+
+    def key_hash(self, h="sha1"):
+        return HASHES[h](self.asn1.public_key["public_key"].contents[1:]).digest()
+
+    def name_hash(self, h="sha1"):
+        return HASHES[h](self.asn1.subject.dump()).digest()
+
+    def certid(self, serial, h="sha1", **instead):
+        fields = {
+            "hash_algorithm": {"algorithm": h, "parameters": core.Null()},
+            "issuer_name_hash": self.name_hash(h), "issuer_key_hash": self.key_hash(h), "serial_number": serial}
+        fields.update(instead)
+        return aocsp.CertId(fields)
+
+
+def single(ca, serial, h="sha1", status="good", this=-1, next=3600, revoked_at=None, reason=None, certid=None,
+           extensions=None):
+    """A SingleResponse; this and next in seconds from now, next None for no nextUpdate."""
+    if status == "revoked":
+        value = aocsp.CertStatus("revoked", aocsp.RevokedInfo({
+            "revocation_time": revoked_at or now() - datetime.timedelta(hours=1),
+            **({"revocation_reason": reason} if reason else {})}))
+    else:
+        value = aocsp.CertStatus(status, core.Null())
+    fields = {"cert_id": certid or ca.certid(serial, h), "cert_status": value,
+              "this_update": now() + datetime.timedelta(seconds=this)}
+    if next is not None:
+        fields["next_update"] = now() + datetime.timedelta(seconds=next)
+    if extensions:
+        fields["single_extensions"] = extensions
+    return aocsp.SingleResponse(fields)
+
+
+def response(ca, singles, signer=None, certs=None, produced=0, responder=None, by_name=False, extensions=None,
+             break_signature=False, digest="sha256", sign_as=None, outer=None):
+    """The DER of an OCSPResponse by signer (the CA itself when None)."""
+    signer = signer or ca
+    who = responder or signer
+    rid = (aocsp.ResponderId("by_name", who.asn1.subject) if by_name else
+           aocsp.ResponderId("by_key", hashlib.sha1(who.asn1.public_key["public_key"].contents[1:]).digest()))
+    fields = {"responder_id": rid, "produced_at": now() + datetime.timedelta(seconds=produced),
+              "responses": singles}
+    if extensions:
+        fields["response_extensions"] = extensions
+    tbs = aocsp.ResponseData(fields)
+    hasher = {"sha1": hashes.SHA1, "sha256": hashes.SHA256}[digest]()
+    signature = bytearray((sign_as or signer).sign(tbs.dump(), hasher))
+    if break_signature:
+        signature[-1] ^= 1
+    basic = {"tbs_response_data": tbs, "signature_algorithm": signer.algorithm(digest), "signature": bytes(signature)}
+    if certs is None:
+        certs = [] if signer is ca else [signer]
+    if certs:
+        basic["certs"] = [c.asn1 for c in certs]
+    return aocsp.OCSPResponse({
+        "response_status": outer or "successful",
+        "response_bytes": {"response_type": "basic_ocsp_response", "response": aocsp.BasicOCSPResponse(basic)},
+    }).dump()
+
+
+ERRORS = {"malformed_request": 1, "internal_error": 2, "try_later": 3, "sign_required": 5, "unauthorized": 6}
+
+
+def error(name):
+    return bytes([0x30, 3, 0x0A, 1, ERRORS[name]])
+
+
+def request(ca, serial, h="sha1", nonce=None, extensions=(), certids=None, parameters=True, version=None):
+    """The DER of an OCSPRequest."""
+    ids = certids or [ca.certid(serial, h)]
+    if not parameters:
+        for i in ids:
+            i["hash_algorithm"] = {"algorithm": h}
+    fields = {"request_list": [{"req_cert": i} for i in ids]}
+    exts = list(extensions)
+    if nonce is not None:
+        exts.append({"extn_id": "nonce", "critical": False, "extn_value": core.OctetString(nonce)})
+    if exts:
+        fields["request_extensions"] = exts
+    return aocsp.OCSPRequest({"tbs_request": fields}).dump()
+
+
+def outcome(der):
+    """"good", "revoked", "unknown", or the error in the response's own words."""
+    r = aocsp.OCSPResponse.load(der, strict=True)
+    status = r["response_status"].native
+    if status != "successful":
+        return status
+    basic = r["response_bytes"]["response"].parsed
+    return basic["tbs_response_data"]["responses"][0]["cert_status"].name
+
+
+def serial_of(der):
+    r = aocsp.OCSPResponse.load(der)
+    return r["response_bytes"]["response"].parsed["tbs_response_data"]["responses"][0]["cert_id"]["serial_number"].native
+
+
+class Responder:
+    """A responder that does what a test says: counts, delays, fails, lies.
+
+    answer(der, request) -> bytes is what it sends; None (the default) for an honest answer from ca.statuses.
+    mode: "ok", "500", "close" (accept and close), "hang" (say nothing), "truncate" (Content-Length too large),
+    "type" (another Content-Type), "redirect".
+    """
+
+    def __init__(self, *cas, signer=None, life=3600, this=-1):
+        self.cas, self.signer, self.life, self.this = cas, signer, life, this
+        self.port = free_port()
+        self.url = "http://127.0.0.1:%d/" % self.port
+        self.mode, self.delay, self.answer = "ok", 0, None
+        self.lock, self.requests, self.methods, self.sockets = threading.Lock(), [], [], set()
+        self.running, self.most_running = 0, 0
+        self.server = None
+        self.start()
+
+    def honest(self, der):
+        r = aocsp.OCSPRequest.load(der)["tbs_request"]["request_list"][0]["req_cert"]
+        h = r["hash_algorithm"]["algorithm"].native
+        for ca in self.cas:
+            if r["issuer_key_hash"].native == ca.key_hash(h) and r["issuer_name_hash"].native == ca.name_hash(h):
+                s = ca.statuses.get(r["serial_number"].native, {"status": "unknown"})
+                s = dict({"this": self.this, "next": self.life}, **s)
+                signer = self.signer.get(ca) if isinstance(self.signer, dict) else self.signer
+                return response(ca, [single(ca, r["serial_number"].native, h, **s)], signer)
+        return error("unauthorized")
+
+    def serials(self):
+        return [aocsp.OCSPRequest.load(d)["tbs_request"]["request_list"][0]["req_cert"]["serial_number"].native
+                for d in self.requests]
+
+    @property
+    def count(self):
+        return len(self.requests)
+
+    def start(self):
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def setup(self):
+                super().setup()
+                outer.sockets.add(self.connection)
+
+            def finish(self):
+                outer.sockets.discard(self.connection)
+                try:
+                    super().finish()
+                except OSError:
+                    pass
+
+            def log_message(self, *a):
+                pass
+
+            def do_POST(self):
+                self.serve(self.rfile.read(int(self.headers["Content-Length"])))
+
+            def do_GET(self):
+                self.serve(base64.b64decode(urllib.parse.unquote(self.path.split("/", 1)[1])))
+
+            def serve(self, der):
+                with outer.lock:
+                    outer.requests.append(der)
+                    outer.methods.append(self.command)
+                    outer.running += 1
+                    outer.most_running = max(outer.most_running, outer.running)
+                try:
+                    outer.reply(self, der)
+                except OSError:
+                    self.close_connection = True
+                finally:
+                    with outer.lock:
+                        outer.running -= 1
+
+        class Server(http.server.ThreadingHTTPServer):
+            request_queue_size = 1024
+            daemon_threads = True
+
+            def handle_error(self, request, client_address):
+                pass
+
+        self.server = Server(("127.0.0.1", self.port), Handler)
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def reply(self, h, der):
+        mode = self.mode  # of the moment when the request came
+        if self.delay:
+            time.sleep(self.delay)
+        if mode == "hang":
+            while self.mode == "hang" and self.server:
+                time.sleep(0.05)
+            h.close_connection = True
+            return
+        if mode == "close":
+            h.close_connection = True
+            return
+        body = self.answer(der) if self.answer else self.honest(der)
+        if mode == "redirect":
+            h.send_response(302)
+            h.send_header("Location", self.url + "elsewhere")
+            h.send_header("Content-Length", "0")
+            h.end_headers()
+            return
+        h.send_response(500 if mode == "500" else 200)
+        h.send_header("Content-Type", "text/html" if mode == "type" else "application/ocsp-response")
+        h.send_header("Content-Length", str(len(body) + (10 if mode == "truncate" else 0)))
+        h.end_headers()
+        h.wfile.write(body)
+        if mode == "truncate":
+            h.close_connection = True
+
+    def stop(self):
+        if not self.server:
+            return
+        self.server.shutdown()
+        self.server.server_close()
+        self.server = None
+        for s in list(self.sockets):
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+
+class OpensslResponder:
+    """The real `openssl ocsp -port`, started again whenever it ends: it ends on malformed input."""
+
+    def __init__(self, ca, signer, box, statuses, minutes=5):
+        """statuses: certificate -> "V" or "R"; what is not in it is unknown."""
+        self.port = free_port()
+        self.url = "http://127.0.0.1:%d/" % self.port
+        index = os.path.join(box, "index.txt")
+        with open(index, "w") as f:
+            for p, state in statuses.items():
+                end = p.cert.not_valid_after.strftime("%y%m%d%H%M%SZ")
+                f.write("%s\t%s\t%s\t%s\tunknown\t/CN=x\n" % (
+                    state, end, "250101000000Z,keyCompromise" if state == "R" else "",
+                    ("%X" % p.serial).rjust(2, "0") if len("%X" % p.serial) % 2 == 0 else "0%X" % p.serial))
+        open(index + ".attr", "w").write("unique_subject = no\n")
+        self.argv = ["openssl", "ocsp", "-index", index, "-port", str(self.port),
+                     "-CA", ca.write(os.path.join(box, "responder-ca.pem")),
+                     "-rsigner", signer.write(os.path.join(box, "signer.pem"), True),
+                     "-rkey", os.path.join(box, "signer.pem.key"), "-nmin", str(minutes), "-rmd", "sha256"]
+        self.log_path = os.path.join(box, "openssl-ocsp.log")
+        self.log = open(self.log_path, "ab")
+        self.wanted, self.process = False, None
+        self.start()
+
+    def start(self):
+        self.wanted = True
+        before = os.path.getsize(self.log_path)
+        self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        threading.Thread(target=self.supervise, args=(self.process,), daemon=True).start()
+        # Its own word, not a connection: a client that connects and leaves makes it spin for ever.
+        wait(lambda: b"waiting for OCSP" in open(self.log_path, "rb").read()[before:], 10, "openssl ocsp")
+
+    def supervise(self, process):
+        while self.wanted and process is self.process:
+            process.wait()
+            if self.wanted and process is self.process:
+                self.process = process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=self.log,
+                                                          stderr=self.log)
+
+    def stop(self):
+        self.wanted = False
+        if self.process and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait()
+
+
+class Redis:
+    """A private redis-server on a unix socket."""
+
+    def __init__(self, box):
+        self.path = os.path.join(box, "r%d.sock" % random.randrange(10**6))
+        self.url = "redis+unix://" + self.path
+        self.box = box
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(
+            ["redis-server", "--port", "0", "--unixsocket", self.path, "--save", "", "--appendonly", "no",
+             "--dir", self.box, "--loglevel", "warning"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        import redis
+        self.client = redis.Redis(unix_socket_path=self.path)
+
+        def up():
+            try:
+                return self.client.ping()
+            except redis.exceptions.RedisError:
+                return False
+        wait(up, 10, "redis-server")
+
+    def stop(self, kill=False):
+        if self.process.poll() is None:
+            (self.process.kill if kill else self.process.terminate)()
+            self.process.wait()
+        if os.path.exists(self.path):
+            os.unlink(self.path)
+
+    def keys(self, prefix="ocspcached:"):
+        return sorted(k for k in self.client.keys(prefix + "*"))
+
+
+def connects(port, host="127.0.0.1"):
+    try:
+        socket.create_connection((host, port), 1).close()
+        return True
+    except OSError:
+        return False
+
+
+def wait(what, seconds=10, name="that"):
+    """Wait until what() is true; its value."""
+    end = time.monotonic() + seconds * PATIENCE
+    while True:
+        value = what()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError("waited %g s for %s in vain" % (seconds * PATIENCE, name))
+        time.sleep(0.02)
+
+
+# A sanitized binary is slower; waiting longer for something never makes a test pass that should fail.
+PATIENCE = 4 if os.environ.get("SAN") else 1
+
+
+def tool(name):
+    """The path of a program, also of those that only root has in PATH; None where there is none."""
+    return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
