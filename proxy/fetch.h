@@ -1,8 +1,13 @@
 /* fetch.h - HTTP fetches by libcurl's multi interface on a libevent loop.
  *
  * Only http and https, no redirects, no proxy from the environment, no cookies, no
- * signals; the whole fetch has one deadline, the body a cap that is counted as it comes.
- * Only URLs of the configuration are ever given to it.  Keeper's thread.
+ * signals; the whole fetch has one deadline, the body a cap that is counted as it comes,
+ * the head one of 64 KiB.  Only URLs of the configuration are ever given to it.  Names
+ * are resolved by threads of libcurl's; one that hangs neither blocks the loop nor
+ * outlives the fetch's deadline.  Connections are kept alive and used again.  The server
+ * of an https URL is verified by the system's CAs.  Keeper's thread.
+ *
+ * The process must ignore SIGPIPE: OpenSSL's writes to a closed connection raise it.
  */
 #ifndef PROXY_FETCH_H
 #define PROXY_FETCH_H
@@ -19,14 +24,16 @@ struct fetch_request {
 	const char *content_type; /* of body; copied; with POST */
 	const char *accept;       /* or NULL */
 	struct bytes body;        /* copied; n > 0 makes it a POST */
-	int timeout_ms;
-	size_t max_size; /* of the response body */
+	int timeout_ms;           /* 1.. */
+	size_t max_size;          /* of the response body */
 };
 
 struct fetch_result {
-	enum err error; /* ERR_OK: a whole response with any status; else ERR_UP_TIMEOUT,
-			   ERR_UP_CONNECT, ERR_UP_SIZE, ERR_UP_TRUNCATED, ERR_NOMEM */
-	int status;     /* HTTP status, 0 for none */
+	enum err
+	    error;  /* ERR_OK: a whole response with any status; else ERR_UP_TIMEOUT,
+		       ERR_UP_CONNECT (also: name, TLS), ERR_UP_SIZE,
+		       ERR_UP_TRUNCATED, ERR_UP_HTTP (what came is no HTTP), ERR_NOMEM */
+	int status; /* HTTP status, 0 for none */
 	const char
 	    *content_type; /* "" for none; borrowed for the call, as the next two */
 	struct bytes body;
@@ -36,10 +43,11 @@ struct fetch_result {
 typedef void fetch_done_fn(void *arg, const struct fetch_result *r);
 
 struct fetcher *fetcher_new(struct event_base *base, const char *user_agent);
-void fetcher_free(struct fetcher *f); /* cancels what is under way */
+void fetcher_free(struct fetcher *f); /* cancels what is under way; never from done */
 
 /* Start.  done is called exactly once, from the loop and never before this returns; never
- * after fetch_cancel.  NULL when out of memory (done is not called). */
+ * after fetch_cancel.  done may start other fetches and cancel any but its own.  NULL
+ * when out of memory (done is not called). */
 struct fetch *fetch_start(
     struct fetcher *f, const struct fetch_request *r, fetch_done_fn *done, void *arg);
 void fetch_cancel(struct fetch *f);

@@ -1,0 +1,706 @@
+#include "proxy/fetch.h"
+
+#include <dlfcn.h>
+#include <event2/event.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* ---- a name server that hangs: libcurl's resolver threads come here ---- */
+
+#define HANG_MS 1500
+static _Atomic int hanging;
+
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+    struct addrinfo **res)
+{
+	int (*real)(
+	    const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+	if (node != NULL && strcmp(node, "hang.test") == 0) {
+		hanging++;
+		usleep(HANG_MS * 1000);
+		hanging--;
+		return EAI_AGAIN;
+	}
+	*(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+	return real(node, service, hints, res);
+}
+
+/* ---- a server whose manners depend on the path ---- */
+
+#define CLIENTS_MAX 64
+
+struct server {
+	int fd, port;
+	pthread_t thread;
+	struct {
+		int fd;
+		pthread_t thread;
+	} client[CLIENTS_MAX];
+	_Atomic int clients;
+	SSL_CTX *tls;
+};
+
+static void say(int fd, const char *s)
+{
+	(void)!send(fd, s, strlen(s), MSG_NOSIGNAL);
+}
+
+static void say_body(int fd, const char *head, const char *body, size_t n)
+{
+	char text[500];
+
+	snprintf(
+	    text, sizeof text, "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n", head, n);
+	say(fd, text);
+	(void)!send(fd, body, n, MSG_NOSIGNAL);
+}
+
+static void hold(int fd)
+{
+	char c;
+
+	while (recv(fd, &c, 1, 0) > 0)
+		;
+}
+
+static void reset(int fd)
+{
+	struct linger l = {1, 0};
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &l, sizeof l);
+}
+
+static void say_for_ever(int fd, const char *s)
+{
+	while (send(fd, s, strlen(s), MSG_NOSIGNAL) > 0)
+		;
+}
+
+/* Answers one request; false: close. */
+static bool answer(int fd, const char *request, size_t n)
+{
+#define IS(path) (strstr(request, " " path " ") != NULL)
+	if (IS("/ok")) {
+		say_body(
+		    fd, "200 OK\r\nContent-Type: application/ocsp-response", "hello", 5);
+		return true;
+	}
+	if (IS("/echo")) {
+		say_body(fd, "200 OK", request, n);
+		return true;
+	}
+	if (IS("/500")) {
+		say_body(fd, "500 Oops\r\nContent-Type: text/html", "<html>", 6);
+		return true;
+	}
+	if (IS("/redirect")) {
+		say_body(fd, "302 Found\r\nLocation: /ok", "", 0);
+		return true;
+	}
+	if (IS("/gzip")) {
+		say_body(fd, "200 OK\r\nContent-Encoding: gzip", "not gzip", 8);
+		return true;
+	}
+	if (IS("/chunked")) {
+		say(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+			"chunked\r\n\r\n5\r\nhello\r\n");
+		say(fd, "6\r\n world\r\n0\r\n\r\n");
+		return true;
+	}
+	if (IS("/zero")) {
+		say_body(fd, "200 OK", "", 0);
+		return true;
+	}
+	if (IS("/until-close"))
+		say(fd, "HTTP/1.1 200 OK\r\n\r\nall of it");
+	if (IS("/hang"))
+		hold(fd);
+	if (IS("/hang-in-body")) {
+		say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc");
+		hold(fd);
+	}
+	if (IS("/truncated"))
+		say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc");
+	if (IS("/truncated-chunk"))
+		say(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc");
+	if (IS("/truncated-head"))
+		say(fd, "HTTP/1.1 200 OK\r\nContent-Le");
+	if (IS("/reset-in-body")) {
+		say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc");
+		usleep(50000); /* so that the head is read before the reset */
+		reset(fd);
+	}
+	if (IS("/reset"))
+		reset(fd);
+	if (IS("/large")) {
+		say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n");
+		hold(fd);
+	}
+	if (IS("/large-chunked")) {
+		say(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+		say_for_ever(fd, "3\r\nabc\r\n");
+	}
+	if (IS("/large-head")) {
+		say(fd, "HTTP/1.1 200 OK\r\n");
+		say_for_ever(fd, "X-More: and more and more and more\r\n");
+	}
+	if (IS("/continue-for-ever"))
+		say_for_ever(fd, "HTTP/1.1 100 Continue\r\n\r\n");
+	if (IS("/garbage"))
+		say(fd, "SSH-2.0-OpenSSH_9.2\r\n");
+	return false; /* "/close" too */
+}
+
+static size_t content_length(const char *head)
+{
+	const char *p = strcasestr(head, "\r\nContent-Length:");
+
+	return p == NULL ? 0 : strtoul(p + 17, NULL, 10);
+}
+
+/* One client: requests one after the other. */
+static void *serve(void *arg)
+{
+	int fd = *(int *)arg;
+	char request[8192];
+	size_t n = 0;
+
+	for (;;) {
+		ssize_t got = recv(fd, request + n, sizeof request - 1 - n, 0);
+		const char *end;
+
+		if (got <= 0)
+			break;
+		n += (size_t)got;
+		request[n] = '\0';
+		end = strstr(request, "\r\n\r\n");
+		if (end == NULL ||
+		    n < (size_t)(end + 4 - request) + content_length(request))
+			continue;
+		if (!answer(fd, request, n))
+			break;
+		n = 0;
+	}
+	close(fd);
+	return NULL;
+}
+
+static void *serve_tls(void *arg)
+{
+	struct server *s = arg;
+	int fd = accept(s->fd, NULL, NULL);
+	SSL *tls = SSL_new(s->tls);
+
+	SSL_set_fd(tls, fd);
+	assert_int_equal(SSL_accept(tls) == 1, 0); /* the client must refuse */
+	SSL_free(tls);
+	close(fd);
+	return NULL;
+}
+
+static void *accept_all(void *arg)
+{
+	struct server *s = arg;
+
+	for (;;) {
+		int fd = accept(s->fd, NULL, NULL);
+
+		if (fd < 0 || s->clients == CLIENTS_MAX)
+			return NULL;
+		s->client[s->clients].fd = fd;
+		pthread_create(&s->client[s->clients].thread, NULL, serve,
+		    &s->client[s->clients].fd);
+		s->clients++;
+	}
+}
+
+static void listen_any(struct server *s)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET};
+	socklen_t n = sizeof a;
+
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	s->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(s->fd, (const struct sockaddr *)&a, sizeof a), 0);
+	assert_int_equal(listen(s->fd, 64), 0);
+	getsockname(s->fd, (struct sockaddr *)&a, &n);
+	s->port = ntohs(a.sin_port);
+}
+
+static void server_start(struct server *s)
+{
+	memset(s, 0, sizeof *s);
+	listen_any(s);
+	assert_int_equal(pthread_create(&s->thread, NULL, accept_all, s), 0);
+}
+
+static void server_stop(struct server *s)
+{
+	shutdown(s->fd, SHUT_RDWR);
+	pthread_join(s->thread, NULL);
+	close(s->fd);
+	for (int i = 0; i < s->clients; i++)
+		pthread_join(s->client[i].thread, NULL);
+}
+
+/* ---- the client's side ---- */
+
+static struct event_base *base;
+static struct fetcher *fetcher;
+static struct server server;
+
+struct outcome {
+	bool done;
+	enum err error;
+	int status;
+	char type[100], detail[300];
+	char body[4096];
+	size_t n;
+	int64_t us;
+	struct outcome *cancels; /* cancel this one from done */
+	struct fetch *fetch;
+	const char *then; /* fetch this one from done */
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void get(const char *path, struct outcome *o);
+
+static void on_done(void *arg, const struct fetch_result *r)
+{
+	struct outcome *o = arg;
+
+	assert_false(o->done);
+	o->done = true;
+	o->error = r->error;
+	o->status = r->status;
+	snprintf(o->type, sizeof o->type, "%s", r->content_type);
+	snprintf(o->detail, sizeof o->detail, "%s", r->detail);
+	assert_true(r->body.n < sizeof o->body);
+	if (r->body.n > 0)
+		memcpy(o->body, r->body.p, r->body.n);
+	o->body[r->body.n] = '\0';
+	o->n = r->body.n;
+	o->us = r->us;
+	if (o->cancels != NULL && !o->cancels->done) {
+		fetch_cancel(o->cancels->fetch);
+		o->cancels->fetch = NULL;
+	}
+	if (o->then != NULL) {
+		const char *path = o->then;
+
+		memset(o, 0, sizeof *o);
+		get(path, o);
+	}
+}
+
+static void start(const char *url, struct bytes body, int timeout_ms, struct outcome *o)
+{
+	struct fetch_request r = {.url = url,
+	    .content_type = "application/ocsp-request",
+	    .accept = "application/ocsp-response",
+	    .body = body,
+	    .timeout_ms = timeout_ms,
+	    .max_size = 1000};
+
+	o->fetch = fetch_start(fetcher, &r, on_done, o);
+	assert_non_null(o->fetch);
+	assert_false(o->done);
+}
+
+static void url_of(const char *path, char url[100])
+{
+	snprintf(url, 100, "http://127.0.0.1:%d%s", server.port, path);
+}
+
+static void get(const char *path, struct outcome *o)
+{
+	char url[100];
+
+	url_of(path, url);
+	start(url, bytes_of(NULL, 0), 5000, o);
+}
+
+static void wait_for(const struct outcome *o)
+{
+	while (!o->done)
+		event_base_loop(base, EVLOOP_ONCE);
+}
+
+static void fetch(const char *path, struct outcome *o)
+{
+	memset(o, 0, sizeof *o);
+	get(path, o);
+	wait_for(o);
+}
+
+static int begin(void **state)
+{
+	(void)state;
+	signal(SIGPIPE, SIG_IGN);
+	setenv("http_proxy", "http://127.0.0.1:1/", 1); /* must be ignored */
+	base = event_base_new();
+	fetcher = fetcher_new(base, "ocspcached/test");
+	server_start(&server);
+	return fetcher == NULL;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	fetcher_free(fetcher);
+	event_base_free(base);
+	server_stop(&server);
+	return 0;
+}
+
+static void a_whole_answer_comes_with_status_type_and_duration(void **state)
+{
+	struct outcome o;
+
+	(void)state;
+	fetch("/ok", &o);
+	assert_int_equal(o.error, ERR_OK);
+	assert_int_equal(o.status, 200);
+	assert_string_equal(o.type, "application/ocsp-response");
+	assert_string_equal(o.body, "hello");
+	assert_string_equal(o.detail, "");
+	assert_in_range(o.us, 1, 5000000);
+	fetch("/chunked", &o);
+	assert_string_equal(o.body, "hello world");
+	fetch("/until-close", &o);
+	assert_int_equal(o.error, ERR_OK);
+	assert_string_equal(o.body, "all of it");
+	assert_string_equal(o.type, "");
+	fetch("/zero", &o);
+	assert_int_equal(o.error, ERR_OK);
+	assert_int_equal(o.n, 0);
+}
+
+static void a_get_and_a_post_say_what_they_should_and_no_more(void **state)
+{
+	struct outcome o;
+	char url[100];
+
+	(void)state;
+	fetch("/echo", &o);
+	assert_int_equal(strncmp(o.body, "GET /echo HTTP/1.1\r\n", 20), 0);
+	assert_non_null(strstr(o.body, "\r\nUser-Agent: ocspcached/test\r\n"));
+	assert_non_null(strstr(o.body, "\r\nAccept: application/ocsp-response\r\n"));
+	assert_null(strcasestr(o.body, "Content-Type"));
+	assert_null(strcasestr(o.body, "Accept-Encoding"));
+
+	/* a body with NUL bytes; libcurl must not ask for 100-continue */
+	static const uint8_t body[700] = {0x30, 0x00, 0xff};
+	memset(&o, 0, sizeof o);
+	url_of("/echo", url);
+	start(url, bytes_of(body, 700), 5000, &o);
+	wait_for(&o);
+	assert_int_equal(o.error, ERR_OK);
+	assert_int_equal(strncmp(o.body, "POST /echo HTTP/1.1\r\n", 21), 0);
+	assert_non_null(strstr(o.body, "\r\nContent-Type: application/ocsp-request\r\n"));
+	assert_non_null(strstr(o.body, "\r\nContent-Length: 700\r\n"));
+	assert_null(strcasestr(o.body, "Expect"));
+	assert_memory_equal(o.body + o.n - 700, body, 700);
+}
+
+static void other_statuses_are_told_and_redirects_not_followed(void **state)
+{
+	struct outcome o;
+
+	(void)state;
+	fetch("/500", &o);
+	assert_int_equal(o.error, ERR_OK);
+	assert_int_equal(o.status, 500);
+	assert_string_equal(o.body, "<html>");
+	fetch("/redirect", &o);
+	assert_int_equal(o.error, ERR_OK);
+	assert_int_equal(o.status, 302);
+	assert_string_equal(o.body, "");
+}
+
+static void content_codings_are_left_alone(void **state)
+{
+	struct outcome o;
+
+	(void)state;
+	fetch("/gzip", &o);
+	assert_int_equal(o.error, ERR_OK);
+	assert_string_equal(o.body, "not gzip");
+}
+
+static void what_ends_early_is_truncated(void **state)
+{
+	static const char *const path[] = {"/truncated", "/truncated-chunk",
+	    "/truncated-head", "/reset-in-body", "/close"};
+	struct outcome o;
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		fetch(path[i], &o);
+		if (o.error != ERR_UP_TRUNCATED)
+			fail_msg("%s: %s, %s", path[i], err_label(o.error), o.detail);
+		assert_string_not_equal(o.detail, "");
+	}
+	fetch("/reset", &o);
+	assert_int_equal(o.error, ERR_UP_CONNECT);
+}
+
+static void what_is_too_large_is_cut_off(void **state)
+{
+	static const char *const path[] = {
+	    "/large", "/large-chunked", "/large-head", "/continue-for-ever"};
+	struct outcome o;
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		fetch(path[i], &o);
+		if (o.error != ERR_UP_SIZE)
+			fail_msg("%s: %s, %s", path[i], err_label(o.error), o.detail);
+	}
+}
+
+static void what_is_no_http_is_an_http_error(void **state)
+{
+	struct outcome o;
+
+	(void)state;
+	fetch("/garbage", &o);
+	assert_int_equal(o.error, ERR_UP_HTTP);
+	assert_string_not_equal(o.detail, "");
+}
+
+static void the_deadline_is_for_the_whole_fetch(void **state)
+{
+	static const char *const path[] = {"/hang", "/hang-in-body"};
+	struct outcome o;
+	char url[100];
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		int64_t before = now_ms();
+
+		memset(&o, 0, sizeof o);
+		url_of(path[i], url);
+		start(url, bytes_of(NULL, 0), 150, &o);
+		wait_for(&o);
+		assert_int_equal(o.error, ERR_UP_TIMEOUT);
+		assert_in_range(now_ms() - before, 140, 1200);
+	}
+}
+
+static void a_place_that_is_not_there_is_no_connection(void **state)
+{
+	static const char *const url[] = {"http://127.0.0.1:1/", "http://name.invalid/",
+	    "ftp://127.0.0.1/", "file:///etc/passwd", "http://", "nonsense\r\n"};
+	struct outcome o;
+
+	(void)state;
+	for (int i = 0; i < 6; i++) {
+		memset(&o, 0, sizeof o);
+		start(url[i], bytes_of(NULL, 0), 5000, &o);
+		wait_for(&o);
+		if (o.error != ERR_UP_CONNECT)
+			fail_msg("%s: %s, %s", url[i], err_label(o.error), o.detail);
+		assert_int_equal(o.status, 0);
+		assert_int_equal(o.n, 0);
+	}
+}
+
+static void a_tls_server_without_a_known_ca_is_refused(void **state)
+{
+	struct server s = {.tls = SSL_CTX_new(TLS_server_method())};
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *cert = X509_new();
+	struct outcome o = {0};
+	char url[100];
+
+	(void)state;
+	X509_gmtime_adj(X509_getm_notBefore(cert), -60);
+	X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
+	X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC,
+	    (const unsigned char *)"127.0.0.1", -1, -1, 0);
+	X509_set_issuer_name(cert, X509_get_subject_name(cert));
+	X509_set_pubkey(cert, key);
+	X509_sign(cert, key, EVP_sha256());
+	SSL_CTX_use_certificate(s.tls, cert);
+	SSL_CTX_use_PrivateKey(s.tls, key);
+	listen_any(&s);
+	pthread_create(&s.thread, NULL, serve_tls, &s);
+	snprintf(url, sizeof url, "https://127.0.0.1:%d/", s.port);
+	start(url, bytes_of(NULL, 0), 5000, &o);
+	wait_for(&o);
+	assert_int_equal(o.error, ERR_UP_CONNECT);
+	assert_non_null(strcasestr(o.detail, "certificate"));
+	pthread_join(s.thread, NULL);
+	close(s.fd);
+	X509_free(cert);
+	EVP_PKEY_free(key);
+	SSL_CTX_free(s.tls);
+}
+
+static void connections_are_used_again(void **state)
+{
+	struct outcome o;
+	int before;
+
+	(void)state;
+	fetch("/ok", &o);
+	before = server.clients;
+	for (int i = 0; i < 20; i++) {
+		fetch(i % 2 == 0 ? "/ok" : "/500", &o);
+		assert_int_equal(o.error, ERR_OK);
+	}
+	assert_int_equal(server.clients, before);
+}
+
+static void a_cancelled_fetch_never_ends(void **state)
+{
+	struct outcome o = {0}, other = {0};
+
+	(void)state;
+	get("/ok", &o);
+	fetch_cancel(o.fetch); /* before it began */
+	memset(&o, 0, sizeof o);
+	get("/hang", &o);
+	fetch("/ok", &other);
+	fetch_cancel(o.fetch); /* in its midst */
+	fetch("/ok", &other);
+	assert_false(o.done);
+	assert_int_equal(other.error, ERR_OK);
+}
+
+/* Both have ended in the same turn, or not: whoever is told first cancels the other. */
+static void done_may_cancel_another_and_start_a_new_one(void **state)
+{
+	struct outcome a = {0}, b = {0};
+
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		memset(&a, 0, sizeof a);
+		memset(&b, 0, sizeof b);
+		a.cancels = &b;
+		b.cancels = &a;
+		get("/ok", &a);
+		get("/ok", &b);
+		usleep(i * 200);
+		while (!a.done && !b.done)
+			event_base_loop(base, EVLOOP_ONCE);
+		for (int turn = 0; turn < 5; turn++)
+			event_base_loop(base, EVLOOP_NONBLOCK);
+		assert_true(a.done != b.done);
+	}
+	memset(&a, 0, sizeof a);
+	a.then = "/chunked";
+	get("/ok", &a);
+	wait_for(&a);
+	assert_string_equal(a.body, "hello world");
+}
+
+static int64_t last_tick_ms, longest_gap_ms;
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	int64_t now = now_ms();
+
+	(void)fd;
+	(void)what;
+	(void)arg;
+	if (now - last_tick_ms > longest_gap_ms)
+		longest_gap_ms = now - last_tick_ms;
+	last_tick_ms = now;
+}
+
+/* A name server that hangs holds neither the loop nor the fetch (T28). */
+static void a_name_that_hangs_blocks_nothing(void **state)
+{
+	struct event *tick = event_new(base, -1, EV_PERSIST, on_tick, NULL);
+	struct timeval every = {0, 10000};
+	struct outcome o = {0}, other;
+	int64_t before = now_ms();
+
+	(void)state;
+	last_tick_ms = before;
+	longest_gap_ms = 0;
+	event_add(tick, &every);
+	start("http://hang.test/", bytes_of(NULL, 0), 200, &o);
+	fetch("/ok", &other);
+	assert_int_equal(other.error, ERR_OK);
+	assert_false(o.done);
+	wait_for(&o);
+	assert_int_equal(o.error, ERR_UP_TIMEOUT);
+
+	memset(&o, 0, sizeof o);
+	start("http://hang.test/", bytes_of(NULL, 0), 5000, &o);
+	fetch("/ok", &other);
+	fetch_cancel(o.fetch);
+	event_free(tick);
+	assert_in_range(now_ms() - before, 190, HANG_MS - 300);
+	assert_in_range(longest_gap_ms, 0, 500);
+	while (hanging > 0) /* the detached threads free what is theirs */
+		usleep(10000);
+	usleep(100000);
+}
+
+static void a_fetcher_may_go_with_fetches_under_way(void **state)
+{
+	struct fetcher *all = fetcher;
+	struct outcome o = {0}, p = {0};
+
+	(void)state;
+	fetcher = fetcher_new(base, "x");
+	get("/hang", &o);
+	get("/ok", &p);
+	event_base_loop(base, EVLOOP_ONCE);
+	fetcher_free(fetcher);
+	fetcher = all;
+	fetcher_free(NULL);
+	fetch("/ok", &p);
+	assert_false(o.done);
+}
+
+int main(void)
+{
+	const struct CMUnitTest cases[] = {
+	    cmocka_unit_test(a_whole_answer_comes_with_status_type_and_duration),
+	    cmocka_unit_test(a_get_and_a_post_say_what_they_should_and_no_more),
+	    cmocka_unit_test(other_statuses_are_told_and_redirects_not_followed),
+	    cmocka_unit_test(content_codings_are_left_alone),
+	    cmocka_unit_test(what_ends_early_is_truncated),
+	    cmocka_unit_test(what_is_too_large_is_cut_off),
+	    cmocka_unit_test(what_is_no_http_is_an_http_error),
+	    cmocka_unit_test(the_deadline_is_for_the_whole_fetch),
+	    cmocka_unit_test(a_place_that_is_not_there_is_no_connection),
+	    cmocka_unit_test(a_tls_server_without_a_known_ca_is_refused),
+	    cmocka_unit_test(connections_are_used_again),
+	    cmocka_unit_test(a_cancelled_fetch_never_ends),
+	    cmocka_unit_test(done_may_cancel_another_and_start_a_new_one),
+	    cmocka_unit_test(a_name_that_hangs_blocks_nothing),
+	    cmocka_unit_test(a_fetcher_may_go_with_fetches_under_way),
+	};
+
+	return cmocka_run_group_tests(cases, begin, end);
+}
