@@ -6,8 +6,8 @@
 #include <time.h>
 
 /* Take one element off the front of in: its tag must be (class, tag, constructed).  whole
- * and content may be NULL.  Indefinite lengths are refused: DER has none, and what they
- * contain is not one run of bytes. */
+ * and content may be NULL, and are not in.  Indefinite lengths are refused: DER has none,
+ * and what they contain is not one run of bytes. */
 static bool take(struct bytes *in, int class, int tag, bool constructed,
     struct bytes *whole, struct bytes *content)
 {
@@ -55,7 +55,7 @@ static bool is_basic(struct bytes oid)
 /* From the outer wrapper to the bytes of BasicOCSPResponse. */
 static enum err unwrap(struct bytes der, struct bytes *basic)
 {
-	struct bytes in, status, bytes, type;
+	struct bytes in, status, tagged, bytes, type;
 	enum err e;
 
 	if (!take(&der, V_ASN1_UNIVERSAL, V_ASN1_SEQUENCE, true, NULL, &in) ||
@@ -68,8 +68,8 @@ static enum err unwrap(struct bytes der, struct bytes *basic)
 		return e;
 	if (in.n == 0)
 		return ERR_RESP_NOBYTES;
-	if (!take(&in, V_ASN1_CONTEXT_SPECIFIC, 0, true, NULL, &bytes) ||
-	    !take(&bytes, V_ASN1_UNIVERSAL, V_ASN1_SEQUENCE, true, NULL, &bytes) ||
+	if (!take(&in, V_ASN1_CONTEXT_SPECIFIC, 0, true, NULL, &tagged) ||
+	    !take(&tagged, V_ASN1_UNIVERSAL, V_ASN1_SEQUENCE, true, NULL, &bytes) ||
 	    !take(&bytes, V_ASN1_UNIVERSAL, V_ASN1_OBJECT, false, NULL, &type))
 		return ERR_RESP_DER;
 	if (!is_basic(type))
@@ -171,7 +171,7 @@ static bool extension_is_known(int nid)
 	case NID_id_pkix_OCSP_CrlID:
 	case NID_id_pkix_OCSP_archiveCutoff:
 	case NID_id_pkix_OCSP_serviceLocator:
-	case NID_id_pkix_OCSP_extendedStatus: /* extended-revoke */
+	case NID_id_pkix_OCSP_valid: /* OpenSSL's name for extended-revoke, ...48.1.9 */
 	case NID_ct_cert_scts:
 		return true;
 	default:
