@@ -1,0 +1,692 @@
+/* The API: what a request means (api_request), and its thread with a keeper that is made
+ * up here.  ops.h is replaced: these cases are about HTTP, tests/unit/ops.c about the
+ * calls. */
+#include "proxy/api.h"
+
+#include "proxy/api_request.h"
+#include "proxy/listener.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+#include <event2/event.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* What a request means. */
+
+static const struct http1_limits limits = {8192, 4096};
+
+static enum api_route read_text(
+    const char *head, const char *body, struct call *c, struct api_error *e)
+{
+	/* on the heap and exactly as long, so that a read behind the head is found */
+	char *text = malloc(strlen(head));
+	struct http1_request r;
+	enum api_route route;
+
+	memcpy(text, head, strlen(head));
+	memset(c, 0, sizeof *c);
+	assert_int_equal(http1_parse(&r, text, strlen(head), &limits), 0);
+	route = api_request_read(&r, bytes_of(body, strlen(body)), false, c, e);
+	free(text);
+	return route;
+}
+
+static enum api_route read_line(const char *line, struct call *c, struct api_error *e)
+{
+	char head[8192];
+
+	snprintf(head, sizeof head, "%s HTTP/1.1\r\nHost: 127.0.0.1:8081\r\n\r\n", line);
+	return read_text(head, "", c, e);
+}
+
+static void expect_error(const char *line, int status, const char *code)
+{
+	struct call c;
+	struct api_error e;
+
+	assert_int_equal(read_line(line, &c, &e), API_ERROR);
+	assert_int_equal(e.status, status);
+	assert_string_equal(e.code, code);
+	assert_true(e.message[0] != '\0');
+}
+
+static void expect_body_error(const char *body, const char *names)
+{
+	struct call c;
+	struct api_error e;
+
+	assert_int_equal(
+	    read_text("POST /v1/purge HTTP/1.1\r\nHost: localhost\r\n\r\n", body, &c, &e),
+	    API_ERROR);
+	assert_int_equal(e.status, 400);
+	assert_string_equal(e.code, "bad_request");
+	assert_non_null(strstr(e.message, names));
+}
+
+static void each_path_of_the_contract_is_its_call(void **state)
+{
+	static const struct {
+		const char *line;
+		enum op op;
+	} rows[] = {
+	    {"GET /v1/issuers", OP_ISSUERS},
+	    {"HEAD /v1/issuers", OP_ISSUERS},
+	    {"GET /v1/status/demo/1000", OP_STATUS},
+	    {"GET /v1/explain/demo/1000", OP_EXPLAIN},
+	    {"DELETE /v1/latches/demo/1000", OP_LATCH_DELETE},
+	    {"GET /metrics", OP_METRICS},
+	    {"GET /metrics?x=y", OP_METRICS},
+	    {"GET /readyz", OP_READY},
+	};
+	struct call c;
+	struct api_error e;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		assert_int_equal(read_line(rows[i].line, &c, &e), API_CALL);
+		assert_int_equal(c.op, rows[i].op);
+	}
+	assert_int_equal(read_line("GET /healthz", &c, &e), API_HEALTHZ);
+	assert_int_equal(read_line("HEAD /healthz", &c, &e), API_HEALTHZ);
+}
+
+/* DESIGN 1.4: any case, odd length and leading zeros are accepted. */
+static void a_serial_is_read_in_any_spelling(void **state)
+{
+	static const char *const lines[] = {"GET /v1/status/demo/abc",
+	    "GET /v1/status/demo/ABC", "GET /v1/status/demo/0aBc",
+	    "GET /v1/status/demo/000000000000000000000000000000000000000000000000abc",
+	    "GET /v1/status/de%6do/%61%42c"};
+	static const uint8_t octets[] = {0x0a, 0xbc};
+	struct call c;
+	struct api_error e;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+		assert_int_equal(read_line(lines[i], &c, &e), API_CALL);
+		assert_string_equal(c.issuer, "demo");
+		assert_true(c.has_serial);
+		assert_int_equal(c.serial.n, 2);
+		assert_memory_equal(c.serial.octets, octets, 2);
+	}
+}
+
+static void what_is_no_serial_is_a_bad_request(void **state)
+{
+	(void)state;
+	expect_error("GET /v1/status/demo/xyz", 400, "bad_request");
+	expect_error("GET /v1/status/demo/12%2034", 400, "bad_request");
+	expect_error("GET /v1/status/demo/0x12", 400, "bad_request");
+	expect_error("GET /v1/status/demo/12%2", 400, "bad_request");
+	expect_error("GET /v1/status/demo/12%zz", 400, "bad_request");
+	expect_error("GET /v1/status/demo/12%00", 400, "bad_request");
+	expect_error("GET /v1/status/de%00mo/12", 400, "bad_request");
+	/* 22 octets; and more than any buffer of ours */
+	expect_error("GET /v1/status/demo/"
+		     "11111111111111111111111111111111111111111111",
+	    400, "bad_request");
+	char line[2100] = "GET /v1/status/demo/";
+	memset(line + strlen(line), '1', 2000);
+	expect_error(line, 400, "bad_request");
+}
+
+static void a_name_that_no_issuer_can_have_is_not_found(void **state)
+{
+	char line[600] = "GET /v1/status/";
+
+	(void)state;
+	memset(line + strlen(line), 'a', 64);
+	strcat(line, "/1000");
+	expect_error(line, 404, "not_found");
+	memset(line, 0, sizeof line);
+	strcpy(line, "GET /v1/status/");
+	memset(line + strlen(line), 'a', 500);
+	strcat(line, "/1000");
+	expect_error(line, 404, "not_found");
+}
+
+static void other_paths_are_not_found(void **state)
+{
+	(void)state;
+	expect_error("GET /", 404, "not_found");
+	expect_error("GET /v1", 404, "not_found");
+	expect_error("GET /v1/issuersx", 404, "not_found");
+	expect_error("GET /v1/issuers/", 404, "not_found");
+	expect_error("GET /v1/issuers/demo", 404, "not_found");
+	expect_error("GET /v1/status", 404, "not_found");
+	expect_error("GET /v1/status/demo", 404, "not_found");
+	expect_error("GET /v1/status/demo/", 404, "not_found");
+	expect_error("GET /v1/status//1000", 404, "not_found");
+	expect_error("GET /v1/status/demo/1000/x", 404, "not_found");
+	expect_error("GET /HEALTHZ", 404, "not_found");
+	expect_error("GET /healthz/x", 404, "not_found");
+}
+
+static void calls_of_later_versions_say_so(void **state)
+{
+	(void)state;
+	expect_error("GET /v1/events", 404, "not_in_this_version");
+	expect_error("PUT /v1/watchlists/mine", 404, "not_in_this_version");
+	expect_error("GET /v1/webhooks/x", 404, "not_in_this_version");
+	expect_error("GET /v1/certificates?name=a", 404, "not_in_this_version");
+	expect_error("POST /v1/status", 404, "not_in_this_version");
+}
+
+static void another_method_is_refused_with_allow(void **state)
+{
+	struct call c;
+	struct api_error e;
+
+	(void)state;
+	expect_error("POST /v1/issuers", 405, "method_not_allowed");
+	assert_int_equal(read_line("PATCH /healthz", &c, &e), API_ERROR);
+	assert_string_equal(e.allow, "GET, HEAD");
+	assert_int_equal(read_line("GET /v1/purge", &c, &e), API_ERROR);
+	assert_int_equal(e.status, 405);
+	assert_string_equal(e.allow, "POST");
+	assert_int_equal(read_line("GET /v1/latches/demo/1000", &c, &e), API_ERROR);
+	assert_string_equal(e.allow, "DELETE");
+}
+
+static void a_body_names_an_issuer_and_perhaps_a_serial(void **state)
+{
+	static const char head[] = "POST /v1/refresh HTTP/1.1\r\nHost: localhost\r\n\r\n";
+	struct call c;
+	struct api_error e;
+
+	(void)state;
+	assert_int_equal(read_text(head, "{\"issuer\":\"demo\"}", &c, &e), API_CALL);
+	assert_int_equal(c.op, OP_REFRESH);
+	assert_string_equal(c.issuer, "demo");
+	assert_false(c.has_serial);
+	assert_int_equal(
+	    read_text(head, "{\"serial\":\"0A\", \"issuer\":\"demo\"}\n", &c, &e),
+	    API_CALL);
+	assert_true(c.has_serial);
+	assert_int_equal(c.serial.octets[0], 10);
+}
+
+/* A misspelt "serial" must not purge a whole issuer. */
+static void an_error_in_a_body_names_the_field(void **state)
+{
+	(void)state;
+	expect_body_error("", "body");
+	expect_body_error("[]", "body");
+	expect_body_error("{\"issuer\":\"demo\"", "body");
+	expect_body_error("{\"issuer\":\"demo\"} x", "body");
+	expect_body_error("{\"issuer\":\"demo\",\"issuer\":\"other\"}", "body");
+	expect_body_error("{\"issuer\":\"de\\u0000mo\"}", "body");
+	expect_body_error("{}", "issuer");
+	expect_body_error("{\"serial\":\"10\"}", "issuer");
+	expect_body_error("{\"issuer\":1}", "issuer");
+	expect_body_error("{\"issuer\":null}", "issuer");
+	expect_body_error("{\"issuer\":\"demo\",\"serial\":10}", "serial");
+	expect_body_error("{\"issuer\":\"demo\",\"serial\":null}", "serial");
+	expect_body_error("{\"issuer\":\"demo\",\"serial\":\"\"}", "serial");
+	expect_body_error("{\"issuer\":\"demo\",\"serial\":\"1z\"}", "serial");
+	expect_body_error("{\"issuer\":\"demo\",\"seral\":\"10\"}", "\"seral\"");
+	expect_body_error("{\"issuer\":\"demo\",\"dry\\u00e9\":true}", "dry");
+}
+
+static int host_status(const char *host)
+{
+	char head[512];
+	struct call c;
+	struct api_error e;
+
+	snprintf(head, sizeof head, "GET /readyz HTTP/1.1\r\nHost: %s\r\n\r\n", host);
+	return read_text(head, "", &c, &e) == API_CALL ? 200 : e.status;
+}
+
+/* A page at evil.example whose name now points to 127.0.0.1 sends its own name. */
+static void only_addresses_and_localhost_are_names_of_ours(void **state)
+{
+	struct call c;
+	struct api_error e;
+	struct http1_request r;
+	static const char unix_text[] = "GET /readyz HTTP/1.1\r\nHost: any\r\n\r\n";
+
+	(void)state;
+	assert_int_equal(host_status("127.0.0.1"), 200);
+	assert_int_equal(host_status("127.0.0.1:8081"), 200);
+	assert_int_equal(host_status("[::1]:8081"), 200);
+	assert_int_equal(host_status("localhost:8081"), 200);
+	assert_int_equal(host_status("LocalHost"), 200);
+	assert_int_equal(host_status("evil.example"), 403);
+	assert_int_equal(host_status("evil.example:8081"), 403);
+	assert_int_equal(host_status("localhost.evil.example"), 403);
+	assert_int_equal(host_status("127.0.0.1.evil.example"), 403);
+	assert_int_equal(read_text("GET http://evil.example/readyz HTTP/1.1\r\nHost: "
+				   "127.0.0.1\r\n\r\n",
+			     "", &c, &e),
+	    API_ERROR);
+	assert_int_equal(e.status, 403);
+	/* HTTP/1.0 without Host: no browser of today */
+	assert_int_equal(read_text("GET /readyz HTTP/1.0\r\n\r\n", "", &c, &e), API_CALL);
+	assert_int_equal(http1_parse(&r, unix_text, sizeof unix_text - 1, &limits), 0);
+	assert_int_equal(api_request_read(&r, bytes_of(NULL, 0), true, &c, &e), API_CALL);
+}
+
+/* A form or fetch() of any page may post to 127.0.0.1 without asking; it says Origin. */
+static void a_request_of_a_web_page_is_refused(void **state)
+{
+	struct call c;
+	struct api_error e;
+
+	(void)state;
+	assert_int_equal(read_text("POST /v1/purge HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+				   "origin: https://evil.example\r\n\r\n",
+			     "{\"issuer\":\"demo\"}", &c, &e),
+	    API_ERROR);
+	assert_int_equal(e.status, 403);
+	assert_int_equal(read_text("\r\nGET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+				   "X-Origin: a\r\nOriginal: b\r\n\r\n",
+			     "", &c, &e),
+	    API_CALL);
+}
+
+static bool openmetrics(const char *accept)
+{
+	char head[1024];
+	struct call c;
+	struct api_error e;
+
+	snprintf(head, sizeof head,
+	    "GET /metrics HTTP/1.1\r\nHost: [::1]\r\nAccept: %s\r\n\r\n", accept);
+	assert_int_equal(read_text(head, "", &c, &e), API_CALL);
+	return c.openmetrics;
+}
+
+static void openmetrics_is_for_who_asks_for_it(void **state)
+{
+	(void)state;
+	/* what Prometheus 2.42 sends */
+	assert_true(openmetrics("application/openmetrics-text;version=1.0.0,"
+				"application/openmetrics-text;version=0.0.1;q=0.75,"
+				"text/plain;version=0.0.4;q=0.5,*/*;q=0.1"));
+	assert_true(openmetrics("application/openmetrics-text"));
+	assert_true(
+	    openmetrics("text/plain;q=0.3, Application/OpenMetrics-Text ; q=0.5"));
+	assert_false(openmetrics("*/*"));
+	assert_false(openmetrics("text/plain"));
+	assert_false(openmetrics("application/openmetrics-text;q=0"));
+	assert_false(openmetrics("application/openmetrics-text;q=0.2,text/plain;q=0.9"));
+	assert_false(openmetrics("application/openmetrics-text-x"));
+	assert_false(openmetrics(",;,;q=,"));
+}
+
+/* The thread, with a keeper that is made up. */
+
+struct ops {
+	struct call *held[8]; /* calls for the issuer "slow" */
+	size_t held_n;
+	bool stopping;
+};
+static struct ops the_ops;
+static unsigned calls_seen;
+
+struct ops *ops_new(void)
+{
+	memset(&the_ops, 0, sizeof the_ops);
+	return &the_ops;
+}
+void ops_free(struct ops *o)
+{
+	if (o != NULL)
+		assert_int_equal(o->held_n, 0);
+}
+json_t *ops_error(const char *code, const char *message)
+{
+	return json_pack("{s:{s:s,s:s}}", "error", "code", code, "message", message);
+}
+
+static void back(void *arg, struct msg *m)
+{
+	struct call *c = (struct call *)m;
+
+	c->done(arg, c);
+}
+
+static void give_back(struct call *c, int status, json_t *body)
+{
+	c->http_status = status;
+	c->body = body;
+	c->msg.run = back;
+	inbox_post(c->reply_to, &c->msg);
+}
+
+void ops_call(void *keeper, struct msg *m)
+{
+	struct call *c = (struct call *)m;
+
+	assert_ptr_equal(keeper, &the_ops); /* the arg of the keeper's inbox */
+	if (c->op == OP_STOP) {
+		for (size_t i = 0; i < the_ops.held_n; i++)
+			give_back(the_ops.held[i], 503, ops_error("unavailable", "stop"));
+		the_ops.held_n = 0;
+		give_back(c, 204, NULL);
+		return;
+	}
+	calls_seen++;
+	if (strcmp(c->issuer, "slow") == 0)
+		the_ops.held[the_ops.held_n++] = c;
+	else if (c->op == OP_METRICS)
+		give_back(c, 200, json_string("x 1\n"));
+	else if (c->op == OP_REFRESH)
+		give_back(c, 202, NULL);
+	else if (c->op == OP_PURGE || c->op == OP_LATCH_DELETE)
+		give_back(c, 204, NULL);
+	else if (c->op == OP_READY)
+		give_back(c, 200, NULL); /* as when memory ran out */
+	else
+		give_back(c, 200, json_pack("{s:s}", "issuer", c->issuer));
+}
+
+struct world {
+	struct event_base *base;
+	struct inbox *keeper;
+	pthread_t thread;
+	struct conf conf;
+	struct shared shared;
+	struct api *api;
+	int port;
+	struct msg quit;
+};
+
+static void on_quit(void *arg, struct msg *m)
+{
+	struct world *w = (struct world *)((char *)m - offsetof(struct world, quit));
+
+	(void)arg;
+	event_base_loopbreak(w->base);
+}
+
+static void *keeper_run(void *arg)
+{
+	struct world *w = arg;
+
+	event_base_loop(w->base, EVLOOP_NO_EXIT_ON_EMPTY);
+	return NULL;
+}
+
+static int setup(void **state)
+{
+	struct world *w = calloc(1, sizeof *w);
+	struct sockaddr_in at;
+	socklen_t n = sizeof at;
+	char why[256], api_listen[] = "127.0.0.1:0";
+	int fd;
+
+	signal(SIGPIPE, SIG_IGN);
+	calls_seen = 0;
+	w->base = event_base_new();
+	w->keeper = inbox_new(w->base, &the_ops);
+	w->conf = (struct conf){.api_listen = strdup(api_listen),
+	    .header_timeout_ms = 5000,
+	    .body_timeout_ms = 5000,
+	    .idle_timeout_ms = 5000,
+	    .write_timeout_ms = 5000,
+	    .linger_timeout_ms = 100,
+	    .linger_size = 1000,
+	    .max_head_size = 8192,
+	    .max_target_size = 4096,
+	    .api_max_body_size = 1000};
+	w->shared.conf = &w->conf;
+	w->shared.keeper = w->keeper;
+	fd = listener_open(api_listen, 16, false, false, why, sizeof why);
+	assert_true(fd >= 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &n), 0);
+	w->port = ntohs(at.sin_port);
+	w->api = api_new(&w->shared, fd, why, sizeof why);
+	assert_non_null(w->api);
+	w->quit.run = on_quit;
+	assert_int_equal(pthread_create(&w->thread, NULL, keeper_run, w), 0);
+	assert_int_equal(api_start(w->api), 0);
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	api_stop(w->api);
+	api_stop(w->api); /* told twice is told once */
+	api_join(w->api);
+	inbox_post(w->keeper, &w->quit);
+	pthread_join(w->thread, NULL);
+	api_free(w->api);
+	inbox_free(w->keeper);
+	event_base_free(w->base);
+	free(w->conf.api_listen);
+	free(w);
+	metrics_reset();
+	return 0;
+}
+
+static int dial(const struct world *w)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET,
+	    .sin_port = htons((uint16_t)w->port),
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct timeval tv = {5, 0};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_true(fd >= 0);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
+	assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof at), 0);
+	return fd;
+}
+
+static void say(int fd, const char *text)
+{
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+}
+
+/* All until the server closes. */
+static const char *hear(int fd)
+{
+	static char text[65536];
+	size_t n = 0;
+	ssize_t got;
+
+	while ((got = read(fd, text + n, sizeof text - 1 - n)) > 0)
+		n += (size_t)got;
+	assert_int_equal(got, 0);
+	text[n] = '\0';
+	close(fd);
+	return text;
+}
+
+static const char *ask(const struct world *w, const char *text)
+{
+	int fd = dial(w);
+
+	say(fd, text);
+	return hear(fd);
+}
+
+#define GET(path) "GET " path " HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+
+static void expect(const char *answer, const char *part)
+{
+	if (strstr(answer, part) == NULL)
+		fail_msg("\"%s\" is not in:\n%s", part, answer);
+}
+
+static void an_answer_is_json_that_is_not_stored(void **state)
+{
+	const char *a = ask(*state, GET("/v1/status/demo/1"));
+
+	expect(a, "HTTP/1.1 200 OK\r\n");
+	expect(a, "\r\nDate: ");
+	expect(a, "\r\nContent-Type: application/json\r\n");
+	expect(a, "\r\nCache-Control: no-store\r\n");
+	expect(a, "\r\nConnection: close\r\n");
+	expect(a, "\r\nContent-Length: 18\r\n");
+	expect(a, "\r\n\r\n{\"issuer\":\"demo\"}\n");
+}
+
+static void a_head_request_gets_the_length_and_no_body(void **state)
+{
+	const char *a = ask(*state, "HEAD /v1/status/demo/1 HTTP/1.1\r\nHost: [::1]\r\n"
+				    "Connection: close\r\n\r\n");
+
+	expect(a, "\r\nContent-Length: 18\r\n");
+	assert_string_equal(strstr(a, "\r\n\r\n"), "\r\n\r\n");
+}
+
+static void errors_have_one_shape(void **state)
+{
+	const char *a = ask(*state, GET("/nothing"));
+
+	expect(a, "HTTP/1.1 404 Not Found\r\n");
+	expect(a, "\r\nContent-Type: application/json\r\n");
+	expect(a, "\r\n\r\n{\"error\":{\"code\":\"not_found\",\"message\":\"");
+	a = ask(*state, GET("/v1/purge"));
+	expect(a, "HTTP/1.1 405 ");
+	expect(a, "\r\nAllow: POST\r\n");
+	a = ask(*state, GET("/readyz")); /* the body could not be made */
+	expect(a, "HTTP/1.1 500 ");
+	expect(a, "{\"error\":{\"code\":\"internal\"");
+	assert_int_equal(calls_seen, 1);
+}
+
+static void orders_are_answered_without_a_body(void **state)
+{
+	const char *a = ask(*state,
+	    "POST /v1/refresh HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 17\r\n"
+	    "Connection: close\r\n\r\n{\"issuer\":\"demo\"}");
+
+	expect(a, "HTTP/1.1 202 Accepted\r\n");
+	expect(a, "\r\nContent-Length: 0\r\n");
+	a = ask(*state,
+	    "POST /v1/purge HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 17\r\n"
+	    "Connection: close\r\n\r\n{\"issuer\":\"demo\"}");
+	expect(a, "HTTP/1.1 204 No Content\r\n");
+	assert_null(strstr(a, "Content-Length"));
+	a = ask(*state, "DELETE /v1/latches/demo/1 HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+			"Connection: close\r\n\r\n");
+	expect(a, "HTTP/1.1 204 No Content\r\n");
+}
+
+static void a_body_over_the_limit_is_413(void **state)
+{
+	expect(ask(*state, "POST /v1/purge HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+			   "Content-Length: 1001\r\n\r\n"),
+	    "HTTP/1.1 413 ");
+	assert_int_equal(calls_seen, 0);
+}
+
+static void metrics_are_text_of_the_kind_that_was_asked_for(void **state)
+{
+	expect(ask(*state, GET("/metrics")),
+	    "\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n");
+	expect(ask(*state, "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: "
+			   "close\r\nAccept: application/openmetrics-text\r\n\r\n"),
+	    "\r\nContent-Type: application/openmetrics-text; version=1.0.0; "
+	    "charset=utf-8\r\n");
+}
+
+static void pipelined_requests_are_answered_in_order(void **state)
+{
+	const char *a = ask(*state,
+	    "GET /v1/status/one/1 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+	    "GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" GET("/v1/status/two/1"));
+	const char *one = strstr(a, "{\"issuer\":\"one\"}\n"), *ok = strstr(a, "ok\n"),
+		   *two = strstr(a, "{\"issuer\":\"two\"}\n");
+
+	assert_non_null(one);
+	assert_non_null(ok);
+	assert_non_null(two);
+	assert_true(one < ok && ok < two);
+}
+
+/* T27: a client that leaves is no event for the keeper. */
+static void a_client_that_leaves_a_parked_call_does_no_harm(void **state)
+{
+	struct world *w = *state;
+	struct linger reset = {1, 0};
+	int fd = dial(w);
+
+	say(fd, GET("/v1/status/slow/1"));
+	expect(ask(w, GET("/v1/issuers")), "200 OK"); /* so it is parked by now */
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+	close(fd);
+	expect(ask(w, GET("/v1/issuers")), "200 OK");
+	/* the call comes back in teardown, by OP_STOP */
+}
+
+static void a_stop_waits_for_parked_calls_and_answers_them(void **state)
+{
+	struct world *w = *state;
+	int fd = dial(w);
+
+	say(fd, GET("/v1/status/slow/1"));
+	while (strstr(ask(w, GET("/v1/issuers")), "200 OK") == NULL)
+		;
+	api_drain(w->api);
+	api_stop(w->api);
+	expect(hear(fd), "HTTP/1.1 503 Service Unavailable\r\n");
+	api_join(w->api);
+}
+
+static void a_reload_changes_the_limits(void **state)
+{
+	struct world *w = *state;
+	struct conf bigger = w->conf;
+	char text[3000];
+	int n = snprintf(text, sizeof text,
+	    "POST /v1/purge HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+	    "Content-Length: 2000\r\n\r\n");
+
+	memset(text + n, ' ', 2000); /* no JSON, but read */
+	text[n + 2000] = '\0';
+	bigger.api_max_body_size = 100000;
+	atomic_store(&w->shared.conf, &bigger);
+	for (int i = 0; i < 100; i++)
+		api_reload(w->api);
+	expect(ask(w, GET("/v1/issuers")), "200 OK");
+	expect(ask(w, text), "HTTP/1.1 400 ");
+	atomic_store(&w->shared.conf, &w->conf);
+}
+
+#define thread_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(each_path_of_the_contract_is_its_call),
+	    cmocka_unit_test(a_serial_is_read_in_any_spelling),
+	    cmocka_unit_test(what_is_no_serial_is_a_bad_request),
+	    cmocka_unit_test(a_name_that_no_issuer_can_have_is_not_found),
+	    cmocka_unit_test(other_paths_are_not_found),
+	    cmocka_unit_test(calls_of_later_versions_say_so),
+	    cmocka_unit_test(another_method_is_refused_with_allow),
+	    cmocka_unit_test(a_body_names_an_issuer_and_perhaps_a_serial),
+	    cmocka_unit_test(an_error_in_a_body_names_the_field),
+	    cmocka_unit_test(only_addresses_and_localhost_are_names_of_ours),
+	    cmocka_unit_test(a_request_of_a_web_page_is_refused),
+	    cmocka_unit_test(openmetrics_is_for_who_asks_for_it),
+	    thread_test(an_answer_is_json_that_is_not_stored),
+	    thread_test(a_head_request_gets_the_length_and_no_body),
+	    thread_test(errors_have_one_shape),
+	    thread_test(orders_are_answered_without_a_body),
+	    thread_test(a_body_over_the_limit_is_413),
+	    thread_test(metrics_are_text_of_the_kind_that_was_asked_for),
+	    thread_test(pipelined_requests_are_answered_in_order),
+	    thread_test(a_client_that_leaves_a_parked_call_does_no_harm),
+	    thread_test(a_stop_waits_for_parked_calls_and_answers_them),
+	    thread_test(a_reload_changes_the_limits),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
