@@ -1,0 +1,164 @@
+#include "proxy/disk.h"
+
+#include <event2/event.h>
+#include <event2/thread.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "proxy/inbox.h"
+
+static struct event_base *base;
+static struct inbox *inbox;
+static struct disk *disk;
+static pthread_t keeper;
+
+#define JOBS 2000
+
+static int worked[JOBS], worked_n; /* the disk thread's until disk_stop */
+static int finished[JOBS], finished_n;
+
+static int setup(void **state)
+{
+	(void)state;
+	base = event_base_new();
+	inbox = inbox_new(base, NULL);
+	disk = disk_start(inbox);
+	keeper = pthread_self();
+	worked_n = finished_n = 0;
+	return disk == NULL;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	disk_stop(disk);
+	inbox_free(inbox);
+	event_base_free(base);
+	return 0;
+}
+
+static void work(void *arg)
+{
+	if (pthread_equal(pthread_self(), keeper))
+		abort();
+	worked[worked_n++] = *(int *)arg;
+}
+
+static void done(void *arg)
+{
+	assert_true(pthread_equal(pthread_self(), keeper));
+	finished[finished_n++] = *(int *)arg;
+	if (finished_n == JOBS)
+		event_base_loopbreak(base);
+}
+
+static void jobs_run_elsewhere_one_after_the_other_and_come_back_in_order(void **state)
+{
+	static int number[JOBS];
+
+	(void)state;
+	for (int i = 0; i < JOBS; i++) {
+		number[i] = i;
+		disk_run(disk, work, done, &number[i]);
+	}
+	event_base_dispatch(base);
+	assert_int_equal(finished_n, JOBS);
+	for (int i = 0; i < JOBS; i++) {
+		assert_int_equal(worked[i], i);
+		assert_int_equal(finished[i], i);
+	}
+}
+
+static void slow_work(void *arg)
+{
+	usleep(2000);
+	work(arg);
+}
+
+static void stopping_runs_what_is_queued_and_leaves_its_ends_in_the_inbox(void **state)
+{
+	static int number[50];
+
+	(void)state;
+	for (int i = 0; i < 50; i++)
+		disk_run(disk, slow_work, done, &number[i]);
+	disk_stop(disk);
+	disk = NULL;
+	assert_int_equal(worked_n, 50);
+	assert_int_equal(finished_n, 0);
+	event_base_loop(base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	assert_int_equal(finished_n, 50);
+}
+
+static void the_ends_of_jobs_run_at_the_latest_when_the_inbox_goes(void **state)
+{
+	static int number;
+
+	(void)state;
+	disk_run(disk, work, done, &number);
+	disk_stop(disk);
+	disk = NULL;
+	inbox_free(inbox);
+	assert_int_equal(finished_n, 1);
+	inbox = inbox_new(base, NULL);
+}
+
+static void a_job_needs_nobody_who_waits(void **state)
+{
+	static int number = 5;
+	struct store_exec exec = disk_exec(disk);
+
+	(void)state;
+	exec.run(exec.ctx, work, NULL, &number);
+	disk_stop(disk);
+	disk = NULL;
+	assert_int_equal(worked_n, 1);
+	assert_int_equal(worked[0], 5);
+}
+
+static void look_at_signals(void *arg)
+{
+	sigset_t *set = arg;
+
+	pthread_sigmask(SIG_BLOCK, NULL, set);
+}
+
+static void the_thread_takes_no_signals(void **state)
+{
+	sigset_t set;
+
+	(void)state;
+	sigemptyset(&set);
+	disk_run(disk, look_at_signals, NULL, &set);
+	disk_stop(disk);
+	disk = NULL;
+	assert_true(sigismember(&set, SIGTERM));
+	assert_true(sigismember(&set, SIGHUP));
+	pthread_sigmask(SIG_BLOCK, NULL, &set);
+	assert_false(sigismember(&set, SIGTERM));
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    CASE(jobs_run_elsewhere_one_after_the_other_and_come_back_in_order),
+	    CASE(stopping_runs_what_is_queued_and_leaves_its_ends_in_the_inbox),
+	    CASE(the_ends_of_jobs_run_at_the_latest_when_the_inbox_goes),
+	    CASE(a_job_needs_nobody_who_waits),
+	    CASE(the_thread_takes_no_signals),
+	};
+	int failed;
+
+	evthread_use_pthreads();
+	failed = cmocka_run_group_tests_name("disk", tests, NULL, NULL);
+	libevent_global_shutdown();
+	return failed;
+}

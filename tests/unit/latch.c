@@ -1,0 +1,335 @@
+#include "cache/latch.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <lmdb.h>
+
+#include "tests/lib/store_kit.h"
+
+#define NOW  INT64_C(1700000000)
+#define KEEP INT64_C(34560000) /* 400 days */
+
+static char *dir;
+static struct latches *table;
+static struct latch_file *file;
+static char why[256];
+
+static int setup(void **state)
+{
+	(void)state;
+	dir = kit_directory();
+	return latch_open(&table, &file, dir, NOW, KEEP, why, sizeof why);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	latches_free(table);
+	latch_file_close(file);
+	kit_remove(dir);
+	return 0;
+}
+
+static void reopen(int64_t now)
+{
+	latches_free(table);
+	latch_file_close(file);
+	table = NULL;
+	file = NULL;
+	assert_int_equal(
+	    latch_open(&table, &file, dir, now, KEEP, why, sizeof why), ERR_OK);
+}
+
+static struct latch make(int ca, uint32_t n, int64_t set_at)
+{
+	struct latch l = {.serial = kit_serial(n),
+	    .reason = 1,
+	    .revoked_at = NOW - 5000,
+	    .set_at = set_at};
+	struct issuer_ca c;
+
+	kit_ca(&c, ca);
+	memcpy(l.ca_id, c.id, sizeof l.ca_id);
+	return l;
+}
+
+static const struct latch *look(int ca, uint32_t n)
+{
+	struct issuer_ca c;
+	struct issuer i = {.ca = &c, .ca_n = 1};
+	struct serial s = kit_serial(n);
+
+	kit_ca(&c, ca);
+	return latches_find(table, &i, &s);
+}
+
+static void a_latch_is_found_again_with_what_the_answer_said(void **state)
+{
+	struct latch l = make(1, 7, NOW);
+	bool added = false;
+
+	(void)state;
+	l.reason = REASON_NONE;
+	assert_int_equal(latches_add(table, &l, &added), ERR_OK);
+	assert_true(added);
+	assert_memory_equal(look(1, 7), &l, sizeof l);
+	assert_null(look(1, 8));
+	assert_null(look(2, 7)); /* T3: another CA, the same serial */
+}
+
+static void the_first_latch_of_a_certificate_stays(void **state)
+{
+	struct latch first = make(1, 7, NOW), second = make(1, 7, NOW + 9);
+	bool added = true;
+
+	(void)state;
+	second.reason = 4;
+	latches_add(table, &first, NULL);
+	assert_int_equal(latches_add(table, &second, &added), ERR_OK);
+	assert_false(added);
+	assert_int_equal(look(1, 7)->reason, 1);
+	assert_int_equal(latches_count(table), 1);
+}
+
+/* R16: neither padding nor length makes two serials one. */
+static void serials_that_look_alike_are_different(void **state)
+{
+	struct latch l = make(1, 0, NOW);
+	struct issuer_ca c;
+	struct issuer i = {.ca = &c, .ca_n = 1};
+	struct serial alike[] = {{1, {1}}, {2, {1, 0}}, {2, {0, 1}}, {1, {0xff}}};
+
+	(void)state;
+	kit_ca(&c, 1);
+	l.serial = (struct serial){3, {1, 0, 0}};
+	latches_add(table, &l, NULL);
+	for (size_t n = 0; n < 4; n++)
+		assert_null(latches_find(table, &i, &alike[n]));
+	assert_non_null(latches_find(table, &i, &l.serial));
+}
+
+/* A latch outlives the renewal of its CA. */
+static void a_renewed_issuer_still_has_the_latches_of_its_old_certificate(void **state)
+{
+	struct latch old = make(1, 7, NOW), fresh = make(2, 7, NOW), removed[2];
+	struct issuer_ca c[2];
+	struct issuer i = {.ca = c, .ca_n = 2};
+	struct serial s = kit_serial(7);
+
+	(void)state;
+	kit_ca(&c[0], 2);
+	kit_ca(&c[1], 1);
+	latches_add(table, &old, NULL);
+	assert_non_null(latches_find(table, &i, &s));
+	latches_add(table, &fresh, NULL);
+	assert_int_equal(latches_remove(table, &i, &s, removed), 2);
+	assert_null(latches_find(table, &i, &s));
+	assert_int_equal(latches_remove(table, &i, &s, removed), 0);
+}
+
+static void a_hundred_thousand_latches_are_all_found(void **state)
+{
+	(void)state;
+	for (uint32_t n = 0; n < 100000; n++) {
+		struct latch l = make(1, n, NOW + n);
+
+		assert_int_equal(latches_add(table, &l, NULL), ERR_OK);
+	}
+	for (uint32_t n = 0; n < 100000; n++)
+		assert_int_equal(look(1, n)->set_at, NOW + n);
+	assert_int_equal(latches_sweep(table, NOW + 60000), 60000);
+	assert_int_equal(latches_count(table), 40000);
+	assert_null(look(1, 59999));
+	assert_non_null(look(1, 60000));
+}
+
+static void what_was_put_is_there_after_a_restart(void **state)
+{
+	struct latch l[2] = {make(1, 7, NOW), make(2, 8, NOW - 10)};
+
+	(void)state;
+	l[1].reason = REASON_NONE; /* negative: must survive its four octets */
+	l[1].revoked_at = -1;
+	assert_int_equal(latch_file_put(file, l, 2), ERR_OK);
+	reopen(NOW);
+	assert_int_equal(latches_count(table), 2);
+	assert_memory_equal(look(1, 7), &l[0], sizeof l[0]);
+	assert_memory_equal(look(2, 8), &l[1], sizeof l[1]);
+	assert_int_equal(latch_file_delete(file, l, 1), ERR_OK);
+	assert_int_equal(latch_file_delete(file, l, 1), ERR_OK); /* gone is gone */
+	reopen(NOW);
+	assert_null(look(1, 7));
+	assert_non_null(look(2, 8));
+}
+
+static void a_latch_past_its_time_is_not_read_and_can_be_swept(void **state)
+{
+	struct latch l[2] = {make(1, 1, NOW), make(1, 2, NOW + 100)};
+
+	(void)state;
+	latch_file_put(file, l, 2);
+	reopen(NOW + KEEP + 1);
+	assert_null(look(1, 1));
+	assert_non_null(look(1, 2));
+	assert_int_equal(latch_file_sweep(file, NOW + 1), ERR_OK);
+	reopen(NOW);
+	assert_null(look(1, 1));
+	assert_non_null(look(1, 2));
+}
+
+/* The map starts with 4 MiB; 60,000 latches do not fit. */
+static void the_file_grows_by_itself(void **state)
+{
+	enum { N = 60000, PART = 5000 };
+	struct latch *l = calloc(PART, sizeof *l);
+
+	(void)state;
+	for (uint32_t from = 0; from < N; from += PART) {
+		for (uint32_t n = 0; n < PART; n++)
+			l[n] = make(1, (from + n) * 2654435761u, NOW);
+		assert_int_equal(latch_file_put(file, l, PART), ERR_OK);
+	}
+	free(l);
+	reopen(NOW);
+	assert_int_equal(latches_count(table), N);
+	assert_int_equal(latch_file_sweep(file, NOW + 1), ERR_OK);
+	reopen(NOW);
+	assert_int_equal(latches_count(table), 0);
+}
+
+/* Durable when latch_file_put returns: the parent kills the writer at any moment. */
+static void every_latch_that_was_reported_durable_survives_a_kill(void **state)
+{
+	uint32_t told = 0, n;
+	int fds[2], status;
+	pid_t pid;
+
+	(void)state;
+	teardown(NULL);
+	table = NULL;
+	file = NULL;
+	dir = kit_directory();
+	assert_int_equal(pipe(fds), 0);
+	pid = fork();
+	if (pid == 0) {
+		if (latch_open(&table, &file, dir, NOW, KEEP, why, sizeof why) != ERR_OK)
+			_exit(1);
+		for (n = 0;; n++) {
+			struct latch l = make(1, n, NOW);
+
+			if (latch_file_put(file, &l, 1) != ERR_OK ||
+			    write(fds[1], &n, sizeof n) != sizeof n)
+				_exit(1);
+		}
+	}
+	close(fds[1]);
+	while (told < 50 && read(fds[0], &n, sizeof n) == sizeof n)
+		told++;
+	kill(pid, SIGKILL);
+	while (read(fds[0], &n, sizeof n) == sizeof n)
+		told++;
+	close(fds[0]);
+	waitpid(pid, &status, 0);
+	assert_true(WIFSIGNALED(status));
+	reopen(NOW);
+	assert_true(told >= 50);
+	for (n = 0; n < told; n++)
+		assert_non_null(look(1, n));
+}
+
+/* Write one raw pair into a database of the closed file. */
+static void scribble(
+    const char *database, const void *k, size_t kn, const void *v, size_t vn)
+{
+	char path[4200];
+	MDB_env *env;
+	MDB_txn *txn;
+	MDB_dbi dbi;
+	MDB_val mk = {kn, (void *)(uintptr_t)k}, mv = {vn, (void *)(uintptr_t)v};
+
+	latches_free(table);
+	latch_file_close(file);
+	table = NULL;
+	file = NULL;
+	snprintf(path, sizeof path, "%s/latches.mdb", dir);
+	assert_int_equal(mdb_env_create(&env), 0);
+	mdb_env_set_maxdbs(env, 2);
+	assert_int_equal(mdb_env_open(env, path, MDB_NOSUBDIR, 0600), 0);
+	assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+	assert_int_equal(mdb_dbi_open(txn, database, MDB_CREATE, &dbi), 0);
+	assert_int_equal(mdb_put(txn, dbi, &mk, &mv, 0), 0);
+	assert_int_equal(mdb_txn_commit(txn), 0);
+	mdb_env_close(env);
+}
+
+static void a_file_with_an_unreadable_latch_is_refused(void **state)
+{
+	(void)state;
+	scribble("latches", "short", 5, "x", 1);
+	assert_int_equal(
+	    latch_open(&table, &file, dir, NOW, KEEP, why, sizeof why), ERR_STORE);
+	assert_non_null(strstr(why, "latches.mdb"));
+	assert_non_null(strstr(why, "unreadable"));
+}
+
+static void a_file_of_another_version_is_refused(void **state)
+{
+	(void)state;
+	scribble("meta", "format", 6, "ocspcached latches 9", 20);
+	assert_int_equal(
+	    latch_open(&table, &file, dir, NOW, KEEP, why, sizeof why), ERR_STORE);
+	assert_non_null(strstr(why, "another version"));
+	assert_null(table);
+	assert_null(file);
+}
+
+static void a_missing_directory_is_an_error_with_its_name(void **state)
+{
+	struct latches *t;
+	struct latch_file *f;
+
+	(void)state;
+	assert_int_equal(
+	    latch_open(&t, &f, "/nonexistent", NOW, KEEP, why, sizeof why), ERR_STORE);
+	assert_non_null(strstr(why, "/nonexistent/latches.mdb"));
+}
+
+static void the_file_is_for_its_owner_alone(void **state)
+{
+	char path[4200];
+	struct stat st;
+
+	(void)state;
+	snprintf(path, sizeof path, "%s/latches.mdb", dir);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 077, 0);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    CASE(a_latch_is_found_again_with_what_the_answer_said),
+	    CASE(the_first_latch_of_a_certificate_stays),
+	    CASE(serials_that_look_alike_are_different),
+	    CASE(a_renewed_issuer_still_has_the_latches_of_its_old_certificate),
+	    CASE(a_hundred_thousand_latches_are_all_found),
+	    CASE(what_was_put_is_there_after_a_restart),
+	    CASE(a_latch_past_its_time_is_not_read_and_can_be_swept),
+	    CASE(the_file_grows_by_itself),
+	    CASE(every_latch_that_was_reported_durable_survives_a_kill),
+	    CASE(a_file_with_an_unreadable_latch_is_refused),
+	    CASE(a_file_of_another_version_is_refused),
+	    CASE(a_missing_directory_is_an_error_with_its_name),
+	    CASE(the_file_is_for_its_owner_alone),
+	};
+
+	return cmocka_run_group_tests_name("latch", tests, NULL, NULL);
+}
