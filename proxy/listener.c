@@ -219,6 +219,15 @@ static const char *remedy(int error)
 	}
 }
 
+/* getaddrinfo() would take "+80" too, and a port modulo 65536. */
+static bool is_port(const char *text)
+{
+	size_t n = strlen(text);
+
+	return n >= 1 && n <= 5 && strspn(text, "0123456789") == n &&
+	       atoi(text) <= UINT16_MAX;
+}
+
 /* Split "host:port" and fill *p.  "*" is every IPv4 address and "[::]" every IPv6 one, so
  * that listening on both needs two entries and neither depends on bindv6only. */
 static bool place_tcp(struct place *p, const char *address)
@@ -230,9 +239,7 @@ static bool place_tcp(struct place *p, const char *address)
 	char host[64];
 	size_t n;
 
-	/* getaddrinfo() takes a port modulo 65536. */
-	if (colon == NULL || colon == address || strspn(colon + 1, "0123456789") > 5 ||
-	    colon[1] == '\0' || atoi(colon + 1) > UINT16_MAX)
+	if (colon == NULL || colon == address || !is_port(colon + 1))
 		return false;
 	n = (size_t)(colon - address);
 	if (address[0] == '[') {

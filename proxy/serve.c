@@ -126,15 +126,22 @@ static char *put_date(char *p, struct serve *s)
 	return put(p, (const char *)date.p, date.n);
 }
 
-/* "Name: date" of an answer's own time. */
-static char *put_time(char *p, const char *name, int64_t at)
+/* The lines of an answer's fixed head that a 304 has as well: all but those that describe
+ * its content (RFC 9110 section 15.4.5).  Ends with the empty line. */
+static char *put_validators(char *p, const struct answer *a)
 {
-	char date[HTTP1_DATE_MAX];
+	struct bytes head = answer_head(a);
 
-	http1_date(at, date);
-	p = put(p, name, strlen(name));
-	p = put(p, date, HTTP1_DATE_MAX - 1);
-	return PUT(p, "\r\n");
+	while (head.n > 0) {
+		const uint8_t *end = memchr(head.p, '\n', head.n);
+		size_t n = end != NULL ? (size_t)(end - head.p) + 1 : head.n;
+
+		if (n < 8 || memcmp(head.p, "Content-", 8) != 0)
+			p = put(p, (const char *)head.p, n);
+		head.p += n;
+		head.n -= n;
+	}
+	return p;
 }
 
 static char *put_connection(char *p, const struct conn *c)
@@ -223,16 +230,11 @@ static void reply_ocsp_error(struct serve *s, const struct turn *t, enum err e)
 static void reply_not_modified(
     struct serve *s, const struct turn *t, const struct answer *a, int64_t now)
 {
-	struct bytes etag = ocsp_http_etag(a);
 	char *p = PUT(s->head, "HTTP/1.1 304 Not Modified\r\n");
 
 	p = put_date(p, s);
 	p = put_caching(p, t->c, a, now, false);
-	p = put_time(p, "Last-Modified: ", a->facts.this_update);
-	p = put_time(p, "Expires: ", a->facts.next_update);
-	p = PUT(p, "ETag: ");
-	p = put(p, (const char *)etag.p, etag.n);
-	p = PUT(p, "\r\n\r\n");
+	p = put_validators(p, a);
 	metrics_count(s->counters, M_REQ_NOT_MODIFIED);
 	access_log(t, "not_modified", TIER_MEMORY, 304, 0);
 	send_head(s, t->c, p, bytes_of(NULL, 0));

@@ -1,0 +1,734 @@
+#include "proxy/conn.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "proxy/clock.h"
+
+#define BIG (1024 * 1024)
+
+/* The handler's side of a test: it echoes "TARGET BODY", but parks "/park", answers
+ * "/big" with BIG bytes and "/error" with 404. */
+struct stage {
+	struct event_base *base;
+	struct counters *counters;
+	struct conn_loop *loop;
+	struct conn_limits limits;
+	int client;
+	int requests;
+	struct conn *parked;
+	int gone, refused, closed;
+	int head_status;
+	char *big;
+};
+
+static void answer(struct conn *c, const char *body, size_t n)
+{
+	char head[256];
+	int head_n = snprintf(head, sizeof head,
+	    "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n%s\r\n", n,
+	    conn_will_close(c)        ? "Connection: close\r\n"
+	    : conn_says_keep_alive(c) ? "Connection: keep-alive\r\n"
+				      : "");
+
+	conn_send(c, bytes_of(head, (size_t)head_n), bytes_of(body, n), false);
+}
+
+static bool is(struct bytes b, const char *text)
+{
+	return bytes_equal(b, bytes_of(text, strlen(text)));
+}
+
+static void on_request(
+    void *arg, struct conn *c, const struct http1_request *r, struct bytes body)
+{
+	static char echo[128][256]; /* stays until the callback ends */
+	struct stage *s = arg;
+	char *text = echo[s->requests++ % 128];
+
+	if (is(r->path, "/park")) {
+		s->parked = c;
+		conn_park(c, s);
+	} else if (is(r->path, "/big")) {
+		answer(c, s->big, BIG);
+	} else if (is(r->path, "/copied")) {
+		char head[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
+		     two[] = "ok";
+		struct iovec iov[] = {{head, sizeof head - 1}, {two, 2}};
+
+		conn_reply(c, iov, 2, false);
+		memset(two, 'x', 2);
+	} else if (is(r->path, "/error")) {
+		conn_error(c, 404, NULL, false);
+	} else {
+		int n = snprintf(text, 256, "%.*s %.*s", (int)r->target.n,
+		    (const char *)r->target.p, body.n > 200 ? 3 : (int)body.n,
+		    body.n > 0 ? (const char *)body.p : "");
+
+		answer(c, text, (size_t)n);
+	}
+}
+
+static int on_head(void *arg, struct conn *c, const struct http1_request *r)
+{
+	(void)c, (void)r;
+	return ((struct stage *)arg)->head_status;
+}
+
+static void on_gone(void *arg, void *parked)
+{
+	struct stage *s = arg;
+
+	assert_ptr_equal(parked, s);
+	s->gone++;
+	s->parked = NULL;
+}
+
+static void on_refused(void *arg, int status)
+{
+	((struct stage *)arg)->refused = status;
+}
+
+static const struct conn_handler handler = {on_request, on_head, on_gone, on_refused};
+
+static void on_close(void *arg)
+{
+	((struct stage *)arg)->closed++;
+}
+
+static int stage_up(void **state)
+{
+	struct stage *s = calloc(1, sizeof *s);
+
+	signal(SIGPIPE, SIG_IGN);
+	assert_non_null(s);
+	s->limits = (struct conn_limits){.header_ms = 5000,
+	    .body_ms = 5000,
+	    .idle_ms = 30000,
+	    .write_ms = 10000,
+	    .linger_ms = 2000,
+	    .linger_bytes = 1 << 20,
+	    .head = 8192,
+	    .target = 4096,
+	    .body = 10000};
+	s->client = -1;
+	s->big = malloc(BIG);
+	memset(s->big, 'b', BIG);
+	s->base = event_base_new();
+	s->counters = calloc(1, sizeof *s->counters);
+	s->loop = conn_loop_new(s->base, &s->limits, &handler, s, s->counters);
+	assert_non_null(s->loop);
+	*state = s;
+	return 0;
+}
+
+static int stage_down(void **state)
+{
+	struct stage *s = *state;
+
+	conn_loop_free(s->loop);
+	event_base_free(s->base);
+	if (s->client >= 0)
+		close(s->client);
+	free(s->counters);
+	free(s->big);
+	free(s);
+	return 0;
+}
+
+static void join_unix(struct stage *s)
+{
+	int fd[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
+	s->client = fd[0];
+	assert_non_null(conn_new(s->loop, fd[1], on_close, s));
+}
+
+static void join_tcp(struct stage *s)
+{
+	struct sockaddr_in at = {
+	    .sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	socklen_t n = sizeof at;
+	int l = socket(AF_INET, SOCK_STREAM, 0), fd;
+
+	assert_int_equal(bind(l, (struct sockaddr *)&at, n), 0);
+	assert_int_equal(listen(l, 1), 0);
+	assert_int_equal(getsockname(l, (struct sockaddr *)&at, &n), 0);
+	s->client = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(s->client, (struct sockaddr *)&at, n), 0);
+	fd = accept4(l, NULL, NULL, SOCK_NONBLOCK);
+	close(l);
+	fcntl(s->client, F_SETFL, O_NONBLOCK);
+	assert_non_null(conn_new(s->loop, fd, on_close, s));
+}
+
+static void run(struct stage *s)
+{
+	for (int i = 0; i < 8; i++)
+		event_base_loop(s->base, EVLOOP_NONBLOCK);
+}
+
+static void run_ms(struct stage *s, int ms)
+{
+	int64_t end = clock_mono_ms() + ms;
+
+	do {
+		event_base_loop(s->base, EVLOOP_NONBLOCK);
+		usleep(1000);
+	} while (clock_mono_ms() < end);
+}
+
+static void say(struct stage *s, const char *text)
+{
+	assert_int_equal(write(s->client, text, strlen(text)), (ssize_t)strlen(text));
+	run(s);
+}
+
+/* What has come, as a string; "EOF" at its end when the server has closed, "RST" when it
+ * has reset. */
+static const char *hear(struct stage *s)
+{
+	static char text[64 * 1024];
+	size_t n = 0;
+	ssize_t got;
+
+	run(s);
+	while ((got = read(s->client, text + n, sizeof text - n - 8)) > 0) {
+		n += (size_t)got;
+		run(s);
+	}
+	text[n] = '\0';
+	if (got == 0)
+		strcpy(text + n, "EOF");
+	else if (errno == ECONNRESET)
+		strcpy(text + n, "RST");
+	return text;
+}
+
+#define OK(n, body) "HTTP/1.1 200 OK\r\nContent-Length: " #n "\r\n\r\n" body
+#define GET(path)   "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
+
+static void starts(const char *text, const char *with)
+{
+	if (strncmp(text, with, strlen(with)) != 0)
+		fail_msg("\"%s\" does not begin with \"%s\"", text, with);
+}
+
+static void ends(const char *text, const char *with)
+{
+	size_t n = strlen(text), m = strlen(with);
+
+	if (n < m || strcmp(text + n - m, with) != 0)
+		fail_msg("\"%s\" does not end with \"%s\"", text, with);
+}
+
+static void a_request_is_answered_and_the_connection_stays(void **state)
+{
+	struct stage *s = *state;
+
+	join_unix(s);
+	for (int i = 0; i < 3; i++) {
+		say(s, GET("/a"));
+		assert_string_equal(hear(s), OK(3, "/a "));
+	}
+	say(s, GET("/copied"));
+	assert_string_equal(hear(s), OK(2, "ok"));
+	assert_int_equal(conn_loop_count(s->loop), 1);
+}
+
+/* R138 */
+static void pipelined_requests_are_answered_in_order(void **state)
+{
+	struct stage *s = *state;
+	char all[500 * 64], want[500 * 64];
+	size_t n = 0, m = 0;
+
+	for (int i = 100; i < 600; i++) {
+		n += (size_t)sprintf(all + n, GET("/%d"), i);
+		m += (size_t)sprintf(want + m, OK(5, "/%d "), i);
+	}
+	join_unix(s);
+	say(s, all);
+	assert_string_equal(hear(s), want);
+}
+
+static void a_request_may_come_byte_by_byte(void **state)
+{
+	static const char text[] =
+	    "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello" GET("/y");
+	struct stage *s = *state;
+
+	join_unix(s);
+	for (size_t i = 0; i < sizeof text - 1; i++)
+		say(s, (char[]){text[i], '\0'});
+	assert_string_equal(hear(s), OK(8, "/x hello") OK(3, "/y "));
+}
+
+/* R118 */
+static void an_http10_client_is_closed_unless_it_asked(void **state)
+{
+	struct stage *s = *state;
+
+	join_unix(s);
+	say(s, "GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+	assert_string_equal(hear(s),
+	    "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: keep-alive\r\n\r\n/a ");
+	say(s, "GET /b HTTP/1.0\r\n\r\n");
+	assert_string_equal(hear(s), "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n"
+				     "Connection: close\r\n\r\n/b EOF");
+	assert_int_equal(s->closed, 1);
+}
+
+static void connection_close_ends_after_its_answer(void **state)
+{
+	struct stage *s = *state;
+
+	join_unix(s);
+	say(s, GET("/a") "GET /b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" GET(
+		   "/c"));
+	ends(hear(s), "/b EOF");
+	assert_int_equal(s->requests, 2);
+}
+
+/* R36 */
+static void continue_is_said_only_when_the_body_has_not_come(void **state)
+{
+	static const char head[] = "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n"
+				   "Expect: 100-continue\r\n\r\n";
+	struct stage *s = *state;
+	char whole[256];
+
+	join_unix(s);
+	say(s, head);
+	assert_string_equal(hear(s), "HTTP/1.1 100 Continue\r\n\r\n");
+	say(s, "a");
+	assert_string_equal(hear(s), "");
+	say(s, "b");
+	assert_string_equal(hear(s), OK(5, "/x ab"));
+	snprintf(whole, sizeof whole, "%sab", head);
+	say(s, whole);
+	assert_string_equal(hear(s), OK(5, "/x ab"));
+}
+
+static void a_refused_head_gets_no_continue(void **state)
+{
+	struct stage *s = *state;
+
+	s->head_status = 404;
+	join_unix(s);
+	say(s, "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n"
+	       "Expect: 100-continue\r\n\r\n");
+	starts(hear(s), "HTTP/1.1 404 Not Found\r\n");
+	assert_int_equal(s->requests, 0);
+}
+
+static void a_chunked_body_is_joined(void **state)
+{
+	static const char text[] =
+	    "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+	    "3\r\nabc\r\nA\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n";
+	struct stage *s = *state;
+
+	join_unix(s);
+	say(s, text);
+	assert_string_equal(hear(s), OK(16, "/x abc0123456789"));
+	for (size_t i = 0; i < sizeof text - 1; i++)
+		say(s, (char[]){text[i], '\0'});
+	say(s, GET("/y"));
+	assert_string_equal(hear(s), OK(16, "/x abc0123456789") OK(3, "/y "));
+}
+
+/* R139 */
+static void limits_have_their_own_status(void **state)
+{
+	static const struct {
+		const char *head;
+		size_t fill;
+		const char *tail, *want;
+	} row[] = {
+	    {"GET /", 5000, " HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 414 "},
+	    {"GET / HTTP/1.1\r\nHost: a\r\nX: ", 9000, "\r\n\r\n", "HTTP/1.1 431 "},
+	    {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10001\r\n\r\n", 10001, "",
+		"HTTP/1.1 413 "},
+	    {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2711\r\n",
+		10001, "\r\n0\r\n\r\n", "HTTP/1.1 413 "},
+	    {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n", 10000, "",
+		"HTTP/1.1 200 "},
+	};
+	struct stage *s = *state;
+
+	for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+		char text[16 * 1024];
+		int n = sprintf(text, "%s", row[i].head);
+
+		memset(text + n, 'a', row[i].fill);
+		strcpy(text + n + row[i].fill, row[i].tail);
+		join_unix(s);
+		say(s, text);
+		starts(hear(s), row[i].want);
+		close(s->client);
+		run(s);
+	}
+	s->client = -1;
+	assert_int_equal(conn_loop_count(s->loop), 0);
+}
+
+static void an_error_of_the_handler_keeps_the_connection(void **state)
+{
+	struct stage *s = *state;
+
+	join_unix(s);
+	say(s, GET("/error") GET("/a"));
+	starts(hear(s), "HTTP/1.1 404 Not Found\r\nDate: ");
+	say(s, "HEAD /error HTTP/1.1\r\nHost: a\r\n\r\n");
+	ends(hear(s), "\r\n\r\n");
+}
+
+static void times(struct stage *s, int64_t ms)
+{
+	s->limits.header_ms = s->limits.body_ms = s->limits.write_ms = ms;
+	s->limits.linger_ms = 3 * ms;
+	conn_loop_limits(s->loop, &s->limits);
+}
+
+static void a_slow_head_gets_408_however_it_drips(void **state)
+{
+	struct stage *s = *state;
+	int64_t start = clock_mono_ms();
+
+	times(s, 60);
+	join_unix(s);
+	say(s, "GET /");
+	while (s->refused == 0 && clock_mono_ms() < start + 2000) {
+		if (write(s->client, "a", 1) < 0)
+			break;
+		run_ms(s, 10);
+	}
+	assert_int_equal(s->refused, 408);
+	assert_in_range(clock_mono_ms() - start, 55, 500);
+	starts(hear(s), "HTTP/1.1 408 ");
+	run_ms(s, 400);
+	assert_int_equal(s->closed, 1);
+}
+
+static void a_slow_body_gets_408(void **state)
+{
+	struct stage *s = *state;
+
+	times(s, 60);
+	join_unix(s);
+	say(s, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc");
+	run_ms(s, 150);
+	starts(hear(s), "HTTP/1.1 408 ");
+}
+
+static void an_idle_connection_closes_without_a_word(void **state)
+{
+	struct stage *s = *state;
+
+	s->limits.idle_ms = 60;
+	conn_loop_limits(s->loop, &s->limits);
+	join_unix(s);
+	for (int i = 0; i < 6; i++) { /* each request puts it off */
+		run_ms(s, 30);
+		say(s, GET("/a"));
+		assert_string_equal(hear(s), OK(3, "/a "));
+	}
+	run_ms(s, 140);
+	assert_string_equal(hear(s), "EOF");
+	assert_int_equal(s->counters->value[M_CONN_TIMEOUT], 1);
+}
+
+/* Deadlines further away than the wheel reaches are found as well. */
+static void a_long_deadline_is_kept_with_a_fine_timer(void **state)
+{
+	struct stage *s = *state;
+
+	s->limits.linger_ms = 4; /* ticks of 10 ms, the wheel holds 2.5 s */
+	s->limits.idle_ms = 2800;
+	conn_loop_limits(s->loop, &s->limits);
+	join_unix(s);
+	run_ms(s, 2600);
+	assert_int_equal(s->closed, 0);
+	run_ms(s, 400);
+	assert_int_equal(s->closed, 1);
+}
+
+static void a_client_sees_the_error_while_it_is_still_sending(void **state)
+{
+	struct stage *s = *state;
+	char junk[8192];
+
+	memset(junk, 'j', sizeof junk);
+	join_tcp(s);
+	say(s, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\n");
+	for (int i = 0; i < 60; i++) {
+		if (write(s->client, junk, sizeof junk) < 0)
+			assert_int_equal(errno, EAGAIN);
+		run(s);
+	}
+	starts(hear(s), "HTTP/1.1 413 ");
+	assert_int_equal(s->closed, 0);
+	close(s->client);
+	s->client = -1;
+	run_ms(s, 20);
+	assert_int_equal(s->closed, 1);
+}
+
+static void lingering_ends_after_so_many_bytes(void **state)
+{
+	struct stage *s = *state;
+	char junk[8192];
+
+	memset(junk, 'j', sizeof junk);
+	s->limits.linger_bytes = 20000;
+	conn_loop_limits(s->loop, &s->limits);
+	join_unix(s);
+	say(s, "nonsense\r\n\r\n");
+	for (int i = 0; i < 10 && s->closed == 0; i++) {
+		assert_true(write(s->client, junk, sizeof junk) > 0);
+		run(s);
+	}
+	assert_int_equal(s->closed, 1);
+}
+
+/* A client that sends requests and takes no answers is not read any more. */
+static void who_takes_no_answers_is_stopped(void **state)
+{
+	struct stage *s = *state;
+	char *got = malloc(20 * BIG + 65536);
+	size_t n = 0, bodies = 0;
+	int64_t start = clock_mono_ms();
+
+	join_unix(s);
+	for (int i = 0; i < 20; i++)
+		say(s, GET("/big"));
+	assert_in_range(s->requests, 1, 3);
+	while (s->requests < 20 || n < 20 * (size_t)BIG) {
+		ssize_t r = read(s->client, got + n, 65536);
+
+		if (r > 0)
+			n += (size_t)r;
+		run(s);
+		assert_true(clock_mono_ms() < start + 20000);
+	}
+	for (size_t i = 0; i < n; i++)
+		bodies += got[i] == 'b';
+	assert_int_equal(bodies, 20 * (size_t)BIG);
+	say(s, GET("/a"));
+	ends(hear(s), OK(3, "/a "));
+	free(got);
+}
+
+static void who_takes_an_answer_too_slowly_is_cut_off(void **state)
+{
+	struct stage *s = *state;
+
+	times(s, 60);
+	join_tcp(s);
+	for (int i = 0; i < 20; i++)
+		say(s, GET("/big"));
+	run_ms(s, 200);
+	assert_int_equal(s->closed, 1);
+	assert_int_equal(s->counters->value[M_CONN_TIMEOUT], 1);
+}
+
+static void a_parked_request_holds_back_those_behind_it(void **state)
+{
+	struct stage *s = *state;
+
+	join_unix(s);
+	say(s, GET("/a") GET("/park") GET("/b"));
+	say(s, GET("/c"));
+	assert_string_equal(hear(s), OK(3, "/a "));
+	assert_non_null(s->parked);
+	answer(s->parked, "late", 4);
+	assert_string_equal(hear(s), OK(4, "late") OK(3, "/b ") OK(3, "/c "));
+}
+
+static void a_parked_error_answer_is_sent(void **state)
+{
+	struct stage *s = *state;
+
+	join_unix(s);
+	say(s, GET("/park"));
+	conn_error(s->parked, 504, NULL, false);
+	starts(hear(s), "HTTP/1.1 504 Gateway Timeout\r\n");
+	say(s, GET("/a"));
+	assert_string_equal(hear(s), OK(3, "/a "));
+}
+
+/* T27 */
+static void a_reset_while_parked_is_noticed_at_once(void **state)
+{
+	static const struct linger hard = {1, 0};
+	struct stage *s = *state;
+
+	join_tcp(s);
+	say(s, GET("/park"));
+	setsockopt(s->client, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+	close(s->client);
+	s->client = -1;
+	run_ms(s, 50);
+	assert_int_equal(s->gone, 1);
+	assert_int_equal(s->closed, 1);
+}
+
+static void who_shuts_his_side_still_gets_his_answers(void **state)
+{
+	struct stage *s = *state;
+
+	join_tcp(s);
+	say(s, GET("/a") GET("/park") GET("/b"));
+	shutdown(s->client, SHUT_WR);
+	run_ms(s, 20);
+	assert_int_equal(s->gone, 0);
+	answer(s->parked, "late", 4);
+	assert_string_equal(hear(s), OK(3, "/a ") OK(4, "late") OK(3, "/b ") "EOF");
+}
+
+static void a_client_that_left_is_found_when_it_is_answered(void **state)
+{
+	struct stage *s = *state;
+
+	join_unix(s);
+	say(s, GET("/park"));
+	close(s->client);
+	s->client = -1;
+	run(s);
+	if (s->parked != NULL)
+		answer(s->parked, "late", 4);
+	run(s);
+	assert_int_equal(conn_loop_count(s->loop), 0);
+}
+
+static void a_loop_that_is_freed_tells_who_parked(void **state)
+{
+	struct stage *s = *state;
+
+	join_unix(s);
+	say(s, GET("/park"));
+	conn_loop_free(s->loop);
+	assert_int_equal(s->gone, 1);
+	assert_int_equal(s->closed, 1);
+	s->loop = conn_loop_new(s->base, &s->limits, &handler, s, s->counters);
+}
+
+static void draining_closes_the_idle_and_lets_the_others_end(void **state)
+{
+	struct stage *s = *state;
+	int idle;
+
+	join_unix(s);
+	idle = s->client;
+	join_unix(s);
+	say(s, GET("/park"));
+	conn_loop_drain(s->loop);
+	assert_int_equal(s->closed, 1);
+	answer(s->parked, "late", 4);
+	assert_string_equal(hear(s), "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n"
+				     "Connection: close\r\n\r\nlateEOF");
+	close(idle);
+}
+
+static void a_reset_between_requests_is_an_end(void **state)
+{
+	static const struct linger hard = {1, 0};
+	struct stage *s = *state;
+
+	join_tcp(s);
+	say(s, "GET /a HT");
+	setsockopt(s->client, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+	close(s->client);
+	s->client = -1;
+	run_ms(s, 20);
+	assert_int_equal(conn_loop_count(s->loop), 0);
+}
+
+static void a_stray_line_end_behind_a_body_is_no_request(void **state)
+{
+	struct stage *s = *state;
+
+	times(s, 50);
+	join_unix(s);
+	say(s, GET("/a"));
+	say(s, "\r\n");
+	run_ms(s, 120);
+	say(s, GET("/b"));
+	assert_string_equal(hear(s), OK(3, "/a ") OK(3, "/b "));
+}
+
+/* T9, R140 */
+static void what_is_no_http_is_refused_and_closed(void **state)
+{
+	static const char *const text[] = {
+	    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+	    "GET / HTTP/1.1\nHost: a\n\n",
+	    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n"
+	    "Transfer-Encoding: chunked\r\n\r\n",
+	    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+	};
+	struct stage *s = *state;
+
+	for (size_t i = 0; i < sizeof text / sizeof text[0]; i++) {
+		join_unix(s);
+		say(s, text[i]);
+		starts(hear(s), "HTTP/1.1 400 Bad Request\r\n");
+		ends(hear(s), "EOF");
+		close(s->client);
+		run(s);
+	}
+	s->client = -1;
+	assert_int_equal(s->requests, 0);
+	assert_int_equal(conn_loop_count(s->loop), 0);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, stage_up, stage_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    CASE(a_request_is_answered_and_the_connection_stays),
+	    CASE(pipelined_requests_are_answered_in_order),
+	    CASE(a_request_may_come_byte_by_byte),
+	    CASE(an_http10_client_is_closed_unless_it_asked),
+	    CASE(connection_close_ends_after_its_answer),
+	    CASE(continue_is_said_only_when_the_body_has_not_come),
+	    CASE(a_refused_head_gets_no_continue),
+	    CASE(a_chunked_body_is_joined),
+	    CASE(limits_have_their_own_status),
+	    CASE(an_error_of_the_handler_keeps_the_connection),
+	    CASE(a_slow_head_gets_408_however_it_drips),
+	    CASE(a_slow_body_gets_408),
+	    CASE(an_idle_connection_closes_without_a_word),
+	    CASE(a_long_deadline_is_kept_with_a_fine_timer),
+	    CASE(a_client_sees_the_error_while_it_is_still_sending),
+	    CASE(lingering_ends_after_so_many_bytes),
+	    CASE(who_takes_no_answers_is_stopped),
+	    CASE(who_takes_an_answer_too_slowly_is_cut_off),
+	    CASE(a_parked_request_holds_back_those_behind_it),
+	    CASE(a_parked_error_answer_is_sent),
+	    CASE(a_reset_while_parked_is_noticed_at_once),
+	    CASE(who_shuts_his_side_still_gets_his_answers),
+	    CASE(a_client_that_left_is_found_when_it_is_answered),
+	    CASE(a_loop_that_is_freed_tells_who_parked),
+	    CASE(draining_closes_the_idle_and_lets_the_others_end),
+	    CASE(a_reset_between_requests_is_an_end),
+	    CASE(a_stray_line_end_behind_a_body_is_no_request),
+	    CASE(what_is_no_http_is_refused_and_closed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
