@@ -28,10 +28,11 @@ struct http1_request {
 	enum http1_method method;
 	struct bytes method_text;
 	struct bytes target; /* as it came */
-	struct bytes
-	    authority;      /* of an absolute-form target ("host[:port]"), else n == 0 */
-	struct bytes path;  /* from the first '/' on, query cut off; "/" for an
-			     * absolute-form  target without path */
+	/* of an absolute-form target ("host[:port]"), else n == 0 */
+	struct bytes authority;
+	/* from the first '/' on, query cut off; "/" for an absolute-form target without
+	 * path; "*" of OPTIONS; n == 0 for CONNECT */
+	struct bytes path;
 	struct bytes query; /* after '?', n == 0 where absent */
 	int minor;          /* 0 or 1: HTTP/1.minor */
 	bool keep_alive;    /* what the client wants, by version and Connection */
@@ -41,7 +42,7 @@ struct http1_request {
 	bool only_if_cached; /* Cache-Control: only-if-cached */
 	bool no_cache;       /* Cache-Control: no-cache, max-age=0 or Pragma: no-cache */
 	uint64_t length;     /* of the body, with has_length */
-	struct bytes host;   /* value of Host, n == 0 where absent */
+	struct bytes host;   /* value of Host, n == 0 where absent or empty */
 	struct bytes if_none_match;
 	struct bytes if_modified_since;
 	struct bytes content_type;
@@ -56,7 +57,10 @@ struct http1_limits {
 	size_t target; /* bytes; then 414 */
 };
 
-/* 0: a whole head was read into *r.  -1: more bytes are needed.  400..505: the status to
+/* The scheme of an absolute-form target is http or https; who may ask for which is the
+ * router's to decide.  A prefix of a head is refused with what the whole is refused with.
+ *
+ * 0: a whole head was read into *r.  -1: more bytes are needed.  400..505: the status to
  * refuse with; the connection closes.  At most limits->head + 1 bytes are ever looked at.
  * One empty line before the request line is skipped (RFC 9112 section 2.2). */
 int http1_parse(struct http1_request *r, const char *buf, size_t n,
@@ -70,7 +74,8 @@ struct http1_chunked {
 	uint64_t trailer_n; /* bytes of trailers */
 };
 void http1_chunked_start(struct http1_chunked *c);
-/* Take up to n bytes from in; data (what of it is body, borrowed from in, may be empty)
+/* A call ends with the first run of body bytes: call again with what is left of in.
+ * Take up to n bytes from in; data (what of it is body, borrowed from in, may be empty)
  * and *used. 0: go on.  1: the body has ended.  400 or 431: refuse. */
 int http1_chunked_feed(
     struct http1_chunked *c, const char *in, size_t n, size_t *used, struct bytes *data);
