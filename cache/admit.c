@@ -11,7 +11,7 @@
 #include <time.h>
 
 /* CA/B Baseline Requirements 4.9.9: an answer of a public CA lives ten days at most. */
-#define PUBLIC_AGE_MAX_S (10 * 24 * 3600)
+#define PUBLIC_AGE_MAX_S (INT64_C(10) * 24 * 3600)
 
 struct admit {
 	struct delegates *delegates;
@@ -127,7 +127,7 @@ static struct text responder_id(const struct ocsp_response *r)
 
 static struct text serial_text(const struct serial *s)
 {
-	struct text out;
+	struct text out = {""};
 
 	serial_to_hex(s, out.s);
 	return out;

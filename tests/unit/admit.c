@@ -768,6 +768,23 @@ static void a_remembered_delegate_is_judged_by_the_rules_of_the_day(void **state
 	X509_free(x);
 }
 
+/* Seen from outside: the CA's key is exchanged below the same certificate hash. */
+static void a_remembered_delegate_is_not_verified_again_until_forgotten(void **state)
+{
+	struct issuer_ca other = issuer.ca[0];
+	struct forge_response f = delegated_plan(w.delegate);
+	struct bytes der = forge_response(&f);
+
+	(void)state;
+	assert_string_equal(judge(der), ADMITTED);
+	other.key = w.sibling_key;
+	issuer.ca = &other;
+	issuer.ca_n = 1;
+	assert_string_equal(judge(der), ADMITTED);
+	admit_forget(ad);
+	assert_string_equal(judge(der), "delegate_issuer");
+}
+
 /* More delegates than one set of the table has places for, each still verified right. */
 static void many_delegates_push_one_another_out_and_are_verified_again(void **state)
 {
@@ -1743,6 +1760,7 @@ int main(void)
 	    CASE(a_delegate_outside_its_validity_is_refused),
 	    CASE(a_remembered_delegate_still_expires),
 	    CASE(a_remembered_delegate_is_judged_by_the_rules_of_the_day),
+	    CASE(a_remembered_delegate_is_not_verified_again_until_forgotten),
 	    CASE(many_delegates_push_one_another_out_and_are_verified_again),
 	    CASE(a_delegate_without_nocheck_is_a_warning_or_a_refusal),
 	    CASE(a_delegates_extensions_may_forbid_its_use),
