@@ -10,7 +10,7 @@
 static int begin(void **state)
 {
 	(void)state;
-	world_begin("error-ttl = 0", "");
+	world_begin("error-ttl = 0s", "");
 	return 0;
 }
 

@@ -287,6 +287,7 @@ static void a_silent_store_holds_clients_no_longer_than_answer_timeout(void **st
 	assert_int_equal(w->answers, 1);
 	fake_store.silent = false;
 	fake_store_speak(); /* after all: the flight goes on */
+	world_elapse(0);
 	assert_int_equal(fake_fetches(), 1);
 	fake_fetch_answer(0, 200, says(STATUS_GOOD, 0, 1000));
 	world_elapse(0);
