@@ -371,7 +371,7 @@ static enum api_route no_route(const struct http1_request *r, struct api_error *
 enum api_route api_request_read(const struct http1_request *r, struct bytes body,
     bool any_host, struct call *c, struct api_error *e)
 {
-	struct bytes rest, segment[2];
+	struct bytes rest, segment[2] = {{NULL, 0}, {NULL, 0}};
 
 	memset(e, 0, sizeof *e);
 	if (!may_ask(r, any_host, e))

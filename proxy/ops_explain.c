@@ -22,7 +22,8 @@ struct explain {
 	bool store_told; /* a store that fails is told once, not for each key */
 	bool judged;     /* upstream brought something */
 	enum err verdict;
-	bool *ended; /* explain_start is still on the stack and wants to know */
+	bool starting; /* explain_start is on the stack: it ends what is over */
+	bool over;
 	size_t slot_n;
 	struct slot slot[];
 };
@@ -77,7 +78,7 @@ static const struct issuer *issuer_of(const struct explain *e)
 	return issuers_find(keeper_conf(e->keeper)->issuers, &e->ask_key, NULL);
 }
 
-static void finish(struct explain *e)
+static void end(struct explain *e)
 {
 	json_t *answers = e->answers;
 
@@ -85,10 +86,15 @@ static void finish(struct explain *e)
 		json_decref(answers);
 		answers = NULL;
 	}
-	if (e->ended != NULL)
-		*e->ended = true;
 	e->done(e->arg, answers);
 	free(e);
+}
+
+static void finish(struct explain *e)
+{
+	e->over = true;
+	if (!e->starting)
+		end(e);
 }
 
 static enum err on_answer(void *arg, struct bytes der, const char *from)
@@ -249,7 +255,6 @@ struct explain *explain_start(struct keeper *k, const struct issuer *i,
 {
 	size_t n = i->ca_n * CERTID_HASH_COUNT;
 	struct explain *e = calloc(1, sizeof *e + n * sizeof e->slot[0]);
-	bool ended = false;
 
 	if (e == NULL || (e->answers = json_array()) == NULL) {
 		free(e);
@@ -259,7 +264,7 @@ struct explain *explain_start(struct keeper *k, const struct issuer *i,
 	e->keeper = k;
 	e->done = done;
 	e->arg = arg;
-	e->ended = &ended;
+	e->starting = true;
 	e->slot_n = n;
 	for (n = 0; n < e->slot_n; n++) {
 		e->slot[n].explain = e;
@@ -272,10 +277,12 @@ struct explain *explain_start(struct keeper *k, const struct issuer *i,
 	for (n = 0; n < e->slot_n; n++)
 		store_get(keeper_deps(k)->store, &e->slot[n].key, on_stored, &e->slot[n]);
 	store_back(e);
-	if (ended)
-		return NULL;
-	e->ended = NULL;
-	return e;
+	/* finish() frees nothing while this is true: NOLINTNEXTLINE(*-unix.Malloc) */
+	e->starting = false;
+	if (!e->over)
+		return e;
+	end(e);
+	return NULL;
 }
 
 void explain_stop(struct explain *e)

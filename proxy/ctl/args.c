@@ -1,6 +1,8 @@
 /* args.c - getopt_long, and how many arguments each command takes. */
 #include "proxy/ctl/args.h"
 
+#include "proxy/version.h"
+
 #include <getopt.h>
 #include <string.h>
 

@@ -1,6 +1,8 @@
 /* client.c - a curl handle, the token's header line and the answer's bytes. */
 #include "proxy/ctl/client.h"
 
+#include "proxy/version.h"
+
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>

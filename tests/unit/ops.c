@@ -637,7 +637,7 @@ static void a_stop_ends_an_explain_wherever_it_is(void **state)
 /* GET /v1/explain */
 
 #define CHECKS(times, code)                                                              \
-	"{'check':'signature','ok':true,'code':'ok','detail':'delegate CN=?'},"         \
+	"{'check':'signature','ok':true,'code':'ok','detail':'delegate CN=?'},"          \
 	"{'check':'times','ok':" times ",'code':'" code "','detail':''}]}"
 #define EXPLAIN(answers) "{'issuer':'demo','serial':'1000','answers':[" answers "]}"
 
