@@ -1,7 +1,7 @@
 # make            the daemon and its client      make run        a demo: CA, responder, ocspcached
 # make test       everything but the long tests  make unit       the inner loop: unit tests only
 # SAN=address,undefined or SAN=thread with any of them (a build folder each); B=DIR builds elsewhere
-VERSION := 0.1.0
+VERSION := $(shell sed -n 's/^.define OCSPCACHED_VERSION "\(.*\)"/\1/p' proxy/version.h)
 CC      ?= cc
 OPT     ?= -O2 -g
 HARDEN  := -fstack-protector-strong -fstack-clash-protection -fcf-protection -D_FORTIFY_SOURCE=2

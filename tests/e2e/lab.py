@@ -272,7 +272,7 @@ class Responder:
                 self.serve(self.rfile.read(int(self.headers["Content-Length"])))
 
             def do_GET(self):
-                self.serve(base64.b64decode(urllib.parse.unquote(self.path.split("/", 1)[1])))
+                self.serve(base64.b64decode(urllib.parse.unquote(self.path.rsplit("/", 1)[1])))
 
             def serve(self, der):
                 with outer.lock:
@@ -445,3 +445,9 @@ PATIENCE = 4 if os.environ.get("SAN") else 1
 def tool(name):
     """The path of a program, also of those that only root has in PATH; None where there is none."""
     return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+
+
+def outcome_end(der):
+    """nextUpdate of the first SingleResponse, in seconds since 1970."""
+    r = aocsp.OCSPResponse.load(der)["response_bytes"]["response"].parsed
+    return r["tbs_response_data"]["responses"][0]["next_update"].native.timestamp()
