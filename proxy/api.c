@@ -271,6 +271,11 @@ void api_drain(struct api *a)
 	order_post(a, &a->drain);
 }
 
+bool api_idle(const struct api *a)
+{
+	return atomic_load(&a->connections) == 0;
+}
+
 void api_stop(struct api *a)
 {
 	order_post(a, &a->stop);

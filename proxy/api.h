@@ -19,9 +19,10 @@ struct inbox *api_inbox(struct api *a); /* one of shared->readers */
 int api_start(struct api *a);           /* 0 or errno */
 
 /* Any thread, also again before the first was heard: */
-void api_reload(struct api *a); /* conf in force has changed: limits */
-void api_drain(struct api *a);  /* stop listening, close idle connections */
-void api_stop(struct api *a);   /* leave the loop when the last parked call is back */
+void api_reload(struct api *a);     /* conf in force has changed: limits */
+void api_drain(struct api *a);      /* stop listening, close idle connections */
+bool api_idle(const struct api *a); /* no connection is left */
+void api_stop(struct api *a);       /* leave the loop when the last parked call is back */
 
 /* After api_stop(): wait for the thread, then free all. */
 void api_join(struct api *a);

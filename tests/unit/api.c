@@ -633,6 +633,7 @@ static void a_stop_waits_for_parked_calls_and_answers_them(void **state)
 	say(fd, GET("/v1/status/slow/1"));
 	while (strstr(ask(w, GET("/v1/issuers")), "200 OK") == NULL)
 		;
+	assert_false(api_idle(w->api));
 	api_drain(w->api);
 	api_stop(w->api);
 	expect(hear(fd), "HTTP/1.1 503 Service Unavailable\r\n");
