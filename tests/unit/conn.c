@@ -676,8 +676,8 @@ static void what_is_no_http_is_refused_and_closed(void **state)
 	static const char *const text[] = {
 	    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 	    "GET / HTTP/1.1\nHost: a\n\n",
-	    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n"
-	    "Transfer-Encoding: chunked\r\n\r\n",
+	    ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n"
+	     "Transfer-Encoding: chunked\r\n\r\n"),
 	    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
 	};
 	struct stage *s = *state;
