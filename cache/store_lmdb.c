@@ -52,7 +52,7 @@
 #define EXPIRY_N   8
 #define PREFIX_MAX (1 + 2 * CERTID_HASH_MAX)
 #define SLICE_MAX  1000  /* records in one transaction */
-#define SWEEP_MAX  10000 /* expired answers deleted in one transaction */
+#define SWEEP_MAX  10000 /* expired answers deleted by one job */
 #define EVICT_STEP 64    /* answers that go together when the map is full */
 #define GATHER_MAX                                                                       \
 	((size_t)64 << 20) /* bytes that wait for a slow disk; then puts fail */
@@ -424,11 +424,21 @@ static int finish(MDB_txn *txn, int e)
 	return e;
 }
 
+/* How many answers, at most max, are deleted in one transaction: each makes LMDB copy
+ * about three pages, and the pages of the last two transactions are not free yet, so that
+ * a small map takes small steps. */
+static size_t step_of(const struct lmdb_store *s, size_t max)
+{
+	size_t n = s->limit / s->page / 64;
+
+	return n < 1 ? 1 : n < max ? n : max;
+}
+
 /* Evict until `need` more bytes fit under the limit. */
 static int make_room(const struct lmdb_store *s, struct batch *b, uint64_t need)
 {
 	uint64_t used;
-	size_t n = 0;
+	size_t n = 0, step = step_of(s, EVICT_STEP);
 	MDB_txn *txn;
 	int e;
 
@@ -441,11 +451,14 @@ static int make_room(const struct lmdb_store *s, struct batch *b, uint64_t need)
 			mdb_txn_abort(txn);
 			return e;
 		}
-		e = finish(txn, delete_first(s, txn, NULL, EVICT_STEP, &n));
-		if (e != 0)
+		e = finish(txn, delete_first(s, txn, NULL, step, &n));
+		if (e == 0)
+			b->evicted += n;
+		else if (e != MDB_MAP_FULL || step == 1)
 			return e;
-		b->evicted += n;
-	} while (n > 0);
+		else
+			step = 1;
+	} while (e != 0 || n > 0);
 	return MDB_MAP_FULL; /* empty, and still too small */
 }
 
@@ -455,11 +468,11 @@ static uint64_t cost(const struct lmdb_store *s, const struct change *c)
 	return c->value == NULL ? 0 : (c->value_n / s->page + 3) * (uint64_t)s->page;
 }
 
-/* Write n changes from c on in one transaction. */
-static int write_slice(
-    const struct lmdb_store *s, struct batch *b, struct change *c, size_t n)
+/* Write n changes from c on in one transaction, with `spare` bytes more of room. */
+static int write_slice(const struct lmdb_store *s, struct batch *b, struct change *c,
+    size_t n, uint64_t spare)
 {
-	uint64_t need = 0;
+	uint64_t need = spare;
 	struct change *x = c;
 	MDB_txn *txn;
 	int e;
@@ -492,25 +505,24 @@ static size_t slice_of(const struct lmdb_store *s, const struct change *c)
 static int write_changes(const struct lmdb_store *s, struct batch *b)
 {
 	struct change *c = b->first;
+	uint64_t spare = 0;
 
 	while (c != NULL) {
-		size_t n = slice_of(s, c), done = 0;
-		int e;
+		size_t n = slice_of(s, c);
+		int e = write_slice(s, b, c, n, spare);
 
-		while (done < n) {
-			size_t some = n - done;
-
-			e = write_slice(s, b, c, some);
-			/* The mark was too optimistic: less at a time. */
-			while (e == MDB_MAP_FULL && some > 1) {
-				some /= 2;
-				e = write_slice(s, b, c, some);
-			}
-			if (e != 0)
-				return e;
-			for (done += some; some > 0; some--)
-				c = c->next;
+		/* Full before the mark: less at a time, then more room. */
+		while (e == MDB_MAP_FULL && (n > 1 || spare < s->limit / 2)) {
+			if (n > 1)
+				n /= 2;
+			else
+				spare += s->limit / 16;
+			e = write_slice(s, b, c, n, spare);
 		}
+		if (e != 0)
+			return e;
+		for (; n > 0; n--)
+			c = c->next;
 	}
 	return 0;
 }
@@ -518,29 +530,32 @@ static int write_changes(const struct lmdb_store *s, struct batch *b)
 static int write_purges(const struct lmdb_store *s, const struct batch *b)
 {
 	MDB_txn *txn;
-	size_t n;
+	size_t n, step = step_of(s, SLICE_MAX);
 	int e = 0;
 
 	for (const struct prefix *p = b->purges; e == 0 && p != NULL; p = p->next)
 		do {
 			if ((e = mdb_txn_begin(s->env, NULL, 0, &txn)) == 0)
-				e = finish(txn, delete_prefix(s, txn, p, SLICE_MAX, &n));
-		} while (e == 0 && n == SLICE_MAX);
+				e = finish(txn, delete_prefix(s, txn, p, step, &n));
+		} while (e == 0 && n == step);
 	return e;
 }
 
 static int sweep_some(const struct lmdb_store *s, struct batch *b)
 {
 	uint8_t before[EXPIRY_N];
+	size_t n, step = step_of(s, SLICE_MAX), swept = 0;
 	MDB_txn *txn;
-	size_t n = 0;
-	int e = mdb_txn_begin(s->env, NULL, 0, &txn);
+	int e;
 
-	if (e != 0)
-		return e;
 	put_time(before, b->sweep_before);
-	e = finish(txn, delete_first(s, txn, before, SWEEP_MAX, &n));
-	b->sweep_again = e == 0 && n == SWEEP_MAX;
+	do {
+		if ((e = mdb_txn_begin(s->env, NULL, 0, &txn)) != 0)
+			return e;
+		e = finish(txn, delete_first(s, txn, before, step, &n));
+		swept += n;
+	} while (e == 0 && n == step && swept < SWEEP_MAX);
+	b->sweep_again = e == 0 && n == step;
 	return e;
 }
 
