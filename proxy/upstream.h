@@ -14,9 +14,14 @@
  *
  * Failures of a responder (no connection, timeout, HTTP status, type, truncation,
  * internalError, tryLater) start its back-off: doubling, jitter, capped.  An answer, also
- * unauthorized, ends it.
+ * unauthorized, ends it.  An answer whose contents are refused changes nothing: its
+ * Content-Type is only a failure (ERR_UP_TYPE) when the judge refuses it as well.
+ * A timeout is no failure of the responder when the ask had waited so long for its turn
+ * that less than half of a full share was left; and of the fetches that were under way
+ * together when a responder failed, only the first one counts.
  *
- * Health is kept by URL and survives a reload.  Keeper's thread.
+ * Health is kept by URL and survives a reload; URLs, hosts and issuer names are never
+ * forgotten, a few hundred bytes for each one that was ever configured.  Keeper's thread.
  */
 #ifndef PROXY_UPSTREAM_H
 #define PROXY_UPSTREAM_H
@@ -44,7 +49,9 @@ struct upstream_load {
 	unsigned in_flight, waiting;
 };
 
-/* *source is owned by the caller and freed with upstream_free. */
+/* *source is owned by the caller and freed with upstream_free, never from a callback;
+ * done is not called for asks that are still under way then.  base, f and counters are
+ * borrowed for its life, c is copied.  NULL when out of memory. */
 struct source *upstream_new(struct event_base *base, struct fetcher *f,
     const struct upstream_config *c, struct counters *counters);
 void upstream_free(struct source *s);
@@ -54,5 +61,11 @@ void upstream_health(
 void upstream_load(const struct source *s, const char *issuer, struct upstream_load *out);
 /* Forget the back-off of an issuer's responders: POST /v1/refresh asks at once. */
 void upstream_retry_now(struct source *s, const struct issuer *i);
+
+/* The pause after so many failures in a row (1..), in ms: initial, doubled at most
+ * backoff_doublings times, capped, then times 0.5 (random 0) to 1.5 (random 65535). Pure.
+ */
+int64_t upstream_backoff_ms(
+    const struct upstream_config *c, int failures, unsigned random);
 
 #endif
