@@ -251,7 +251,11 @@ int conf_make_directory(const char *path)
 
 	if (!copy)
 		return -1;
-	for (char *at = copy + 1; rc == 0 && *copy; at++) {
+	if (!*copy) {
+		errno = ENOENT;
+		rc = -1;
+	}
+	for (char *at = copy + 1; rc == 0; at++) {
 		char end = *at;
 
 		if (end != '/' && end != '\0')

@@ -305,6 +305,7 @@ static void include_matches(
 static void include(struct reader *rd, const char *file, const struct statement *st)
 {
 	const char *slash = strrchr(file, '/');
+	size_t errors = rd->report->errors->n;
 	char *path = NULL;
 
 	/* Like the file's own name, so that messages look the same. */
@@ -322,6 +323,8 @@ static void include(struct reader *rd, const char *file, const struct statement 
 		include_matches(rd, path, file, st);
 	else
 		include_file(rd, path, file, st);
+	if (rd->report->errors->n > errors)
+		rd->out->incomplete = true;
 	free(path);
 }
 
@@ -455,6 +458,8 @@ static bool read_file(struct reader *rd, const char *path, const char *base_text
 	name = add_file(rd, &f);
 	if (!name)
 		return false;
+	if (!rd->out->global.file)
+		rd->out->global.file = name;
 	text = text_of(rd, &f, base_text, &n);
 	if (!text) {
 		rd->out->incomplete = true;
@@ -470,7 +475,7 @@ bool settings_read(
 {
 	struct reader rd = {.out = s, .report = report};
 
-	*s = (struct settings){.global.file = path};
+	*s = (struct settings){0};
 	return read_file(&rd, path, base_text, NULL, 0) && !rd.nomem;
 }
 

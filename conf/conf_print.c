@@ -54,7 +54,7 @@ static void print_list(FILE *out, const struct option *o, void *holder)
 		fputs(i ? ", " : " ", out);
 		print_string(out, o, list[i]);
 	}
-	fputs(" }", out);
+	fputs(*n ? " }" : "}", out);
 }
 
 static void print_word(FILE *out, const struct option *o, int index)

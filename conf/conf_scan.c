@@ -289,6 +289,20 @@ static bool is_followed_by(const struct scanner *s, char c)
 	return at < s->n && s->text[at] == c;
 }
 
+static bool is_word(const struct scanner *s, const char *word)
+{
+	return s->token.kind == TOKEN_WORD &&
+	       s->token.to - s->token.from == strlen(word) &&
+	       is_at(s, s->token.from, word);
+}
+
+/* The token is a value, and not the name that starts the next statement. */
+static bool is_value(const struct scanner *s)
+{
+	return is_text(s) && !is_followed_by(s, '=') && !is_word(s, "issuer") &&
+	       !is_word(s, "include");
+}
+
 /* ---- from tokens to statements ---- */
 
 static void parse_statements(struct scanner *s, int section);
@@ -375,7 +389,7 @@ static void parse_list(struct scanner *s, struct statement *st)
 
 	advance(s);
 	while (s->token.kind != TOKEN_CLOSE) {
-		if (!is_text(s) || is_followed_by(s, '=')) {
+		if (!is_value(s)) {
 			st->refused = false;
 			complain(s, st, line,
 			    "the list that opens with '{' here is not closed; write { "
@@ -386,7 +400,7 @@ static void parse_list(struct scanner *s, struct statement *st)
 		advance(s);
 		if (s->token.kind == TOKEN_COMMA)
 			advance(s);
-		else if (is_text(s) && !is_followed_by(s, '='))
+		else if (is_value(s))
 			complain(s, st, s->token.line,
 			    "two values of the list have no ',' between them; add it");
 	}
@@ -403,7 +417,7 @@ static void parse_value(struct scanner *s, struct statement *st)
 			    "takes one value and not a list; write %s = VALUE",
 			    s->subject);
 		parse_list(s, st);
-	} else if (is_text(s) && !is_followed_by(s, '=')) {
+	} else if (is_value(s)) {
 		add_value(s, st);
 		advance(s);
 	} else {
@@ -571,6 +585,7 @@ static void parse_issuer(struct scanner *s, struct statement *st)
 	st->kind = STATEMENT_ISSUER;
 	if (is_text(s)) {
 		bool unclosed = s->token.bad;
+		size_t name = s->token.from;
 
 		st->text = plain_text(s);
 		st->refused = s->token.bad;
@@ -581,9 +596,9 @@ static void parse_issuer(struct scanner *s, struct statement *st)
 			    "and '-'");
 		blank(s->text, s->token.from, s->token.to);
 		advance(s);
-		/* a lost quote swallows the brace after the name */
+		/* a lost quote swallows the brace after the name: put it back */
 		if (unclosed && s->token.kind != TOKEN_OPEN)
-			s->out->whole = false;
+			s->text[name] = '{';
 		else if (s->token.kind != TOKEN_OPEN)
 			goto refuse;
 	} else {
@@ -643,9 +658,7 @@ static void parse_statements(struct scanner *s, int section)
 
 		if (in_issuer && s->token.kind == TOKEN_CLOSE)
 			return;
-		if (in_issuer && s->token.kind == TOKEN_WORD &&
-		    is_at(s, s->token.from, "issuer") &&
-		    s->token.to - s->token.from == strlen("issuer"))
+		if (in_issuer && is_word(s, "issuer"))
 			return;
 		if (is_text(s))
 			parse_statement(s, section);

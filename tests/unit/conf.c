@@ -1,0 +1,1187 @@
+#include "conf/conf.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+#include "conf/conf_address.h"
+#include "conf/conf_table.h"
+#include "conf/conf_values.h"
+
+/* Where the tests' files are; "DIR" in a configuration is it. */
+static char dir[] = "/tmp/ocspcached-conf-XXXXXX";
+
+static struct conf_errors errors;
+static struct conf *conf;
+
+/* ---- files ---- */
+
+static char *in_dir(const char *name)
+{
+	static char path[4][256];
+	static unsigned turn;
+	char *p = path[turn++ % 4];
+
+	snprintf(p, sizeof path[0], "%s/%s", dir, name);
+	return p;
+}
+
+static void write_file(const char *name, const char *text)
+{
+	FILE *f = fopen(in_dir(name), "w");
+
+	assert_non_null(f);
+	assert_int_equal(fputs(text, f) >= 0, 1);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* A self-signed certificate; bc and ku are extensions as openssl.cnf spells them, or
+ * NULL. */
+static X509 *make_certificate(
+    const char *cn, const char *bc, const char *ku, long from, long to)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *x = X509_new();
+	const struct {
+		int nid;
+		const char *value;
+	} ext[] = {{NID_basic_constraints, bc}, {NID_key_usage, ku}};
+
+	assert_non_null(key);
+	X509_set_version(x, X509_VERSION_3);
+	ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
+	X509_gmtime_adj(X509_getm_notBefore(x), from);
+	X509_gmtime_adj(X509_getm_notAfter(x), to);
+	X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC,
+	    (const unsigned char *)cn, -1, -1, 0);
+	X509_set_issuer_name(x, X509_get_subject_name(x));
+	X509_set_pubkey(x, key);
+	for (size_t i = 0; i < 2; i++)
+		if (ext[i].value) {
+			X509_EXTENSION *e =
+			    X509V3_EXT_conf_nid(NULL, NULL, ext[i].nid, ext[i].value);
+
+			assert_non_null(e);
+			X509_add_ext(x, e, -1);
+			X509_EXTENSION_free(e);
+		}
+	assert_true(X509_sign(x, key, EVP_sha256()) > 0);
+	EVP_PKEY_free(key);
+	return x;
+}
+
+static void add_pem(const char *name, const char *mode, X509 *x)
+{
+	FILE *f = fopen(in_dir(name), mode);
+
+	assert_non_null(f);
+	assert_true(PEM_write_X509(f, x));
+	assert_int_equal(fclose(f), 0);
+}
+
+static void write_ca(const char *name, const char *bc, const char *ku, long from, long to)
+{
+	X509 *x = make_certificate(name, bc, ku, from, to);
+
+	add_pem(name, "w", x);
+	X509_free(x);
+}
+
+#define DAY 86400
+
+static int make_files(void **state)
+{
+	(void)state;
+	if (!mkdtemp(dir))
+		return -1;
+	write_ca("ca.pem", "critical,CA:TRUE", "critical,keyCertSign,cRLSign", -DAY, DAY);
+	write_ca("other.pem", "CA:TRUE", NULL, -DAY, DAY);
+	return 0;
+}
+
+static int remove_files(void **state)
+{
+	char command[300];
+
+	(void)state;
+	snprintf(command, sizeof command, "rm -rf %s", dir);
+	return system(command);
+}
+
+/* ---- loading ---- */
+
+static int forget(void **state)
+{
+	(void)state;
+	conf_free(conf);
+	conf_errors_free(&errors);
+	conf = NULL;
+	return 0;
+}
+
+static bool load(const char *text)
+{
+	forget(NULL);
+	conf = conf_load(in_dir("test.conf"), text, &errors);
+	assert_int_equal(conf == NULL, errors.n > 0);
+	return conf != NULL;
+}
+
+static bool load_file(const char *name)
+{
+	forget(NULL);
+	conf = conf_load(in_dir(name), NULL, &errors);
+	assert_int_equal(conf == NULL, errors.n > 0);
+	return conf != NULL;
+}
+
+#define ISSUER                                                                           \
+	"issuer \"demo\" { certificate = \"ca.pem\" ocsp = \"http://ocsp.test/\" }\n"
+/* another CA, with room for more options */
+#define SECOND "issuer \"two\" { certificate = other.pem ocsp = \"http://x\" "
+
+static void print_errors(void)
+{
+	for (size_t i = 0; i < errors.n; i++)
+		print_message("E %s\n", errors.line[i]);
+	for (size_t i = 0; i < errors.warning_n; i++)
+		print_message("W %s\n", errors.warning[i]);
+}
+
+static bool contains(char **line, size_t n, const char *part)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strstr(line[i], part))
+			return true;
+	return false;
+}
+
+static void must_say(const char *part)
+{
+	if (!contains(errors.line, errors.n, part)) {
+		print_errors();
+		fail_msg("no error says: %s", part);
+	}
+}
+
+static void must_warn(const char *part)
+{
+	if (!contains(errors.warning, errors.warning_n, part)) {
+		print_errors();
+		fail_msg("no warning says: %s", part);
+	}
+}
+
+/* The text is refused with exactly one error, that starts with FILE:LINE: option: and
+ * holds each part. */
+static void refused_line(const char *text, int line, const char *option, const char *part)
+{
+	char start[400];
+
+	assert_false(load(text));
+	snprintf(start, sizeof start, "%s:%d: %s%s", in_dir("test.conf"), line, option,
+	    *option ? ": " : "");
+	if (errors.n != 1 || strncmp(errors.line[0], start, strlen(start)) ||
+	    !strstr(errors.line[0], part)) {
+		print_errors();
+		fail_msg("expected %s...%s", start, part);
+	}
+}
+
+/* One global line in front of a good issuer. */
+static void refused(const char *line, const char *option, const char *part)
+{
+	char text[4096];
+
+	snprintf(text, sizeof text, "%s\n%s", line, ISSUER);
+	refused_line(text, 1, option, part);
+}
+
+static void refused_in_issuer(const char *line, const char *option, const char *part)
+{
+	char text[4096];
+
+	snprintf(text, sizeof text, SECOND "\n%s\n}", line);
+	refused_line(text, 2, option, part);
+}
+
+static void taken(const char *line)
+{
+	char text[4096];
+
+	snprintf(text, sizeof text, "%s\n%s", line, ISSUER);
+	if (!load(text)) {
+		print_errors();
+		fail_msg("refused: %s", line);
+	}
+}
+
+static char *printed(void)
+{
+	char *text = NULL;
+	size_t n;
+	FILE *f = open_memstream(&text, &n);
+
+	assert_non_null(conf);
+	conf_print(conf, f);
+	fclose(f);
+	return text;
+}
+
+/* ---- what is taken ---- */
+
+static void an_issuer_is_enough_and_the_rest_has_defaults(void **state)
+{
+	(void)state;
+	taken("");
+	assert_int_equal(errors.warning_n, 0);
+	/* DESIGN 1.2 */
+	assert_int_equal(conf->listen_n, 1);
+	assert_string_equal(conf->listen[0], "127.0.0.1:8080");
+	assert_string_equal(conf->api_listen, "127.0.0.1:8081");
+	assert_int_equal(conf->ocsp_path_n, 2);
+	assert_int_equal(conf->workers, 0);
+	assert_int_equal(conf->hot_cache, 268435456);
+	assert_string_equal(conf->store, "lmdb:/var/lib/ocspcached");
+	assert_int_equal(conf->upstream_timeout_ms, 10000);
+	assert_int_equal(conf->answer_timeout_ms, 8000);
+	assert_int_equal(conf->clock_skew_ms, 300000);
+	assert_int_equal(conf->max_age_cap_ms, 3600000);
+	assert_int_equal(conf->max_connections, 100000);
+	assert_int_equal(conf->log_format, LOG_FORMAT_LOGFMT);
+	assert_int_equal(conf->log_level, LEVEL_INFO);
+	assert_int_equal(conf->issuer_n, 1);
+	assert_string_equal(conf->issuer[0].name, "demo");
+	assert_int_equal(conf->issuer[0].line, 2);
+	assert_int_equal(conf->issuer[0].unknown_ttl_ms, 60000);
+	assert_false(conf->issuer[0].allow_sha1_signatures);
+	assert_null(conf->mac_keys);
+}
+
+static void values_are_taken_with_and_without_quotes(void **state)
+{
+	(void)state;
+	taken(
+	    "workers = 2 hot-cache = 0 max-age-cap = 1h store-timeout = '700ms'\n"
+	    "linger-size=\"3M\"store-size = 2G response-max-size = 15360 log-format=json "
+	    "latch-keep = 40d\tidle-timeout = 2m # end");
+	assert_int_equal(conf->workers, 2);
+	assert_int_equal(conf->hot_cache, 0);
+	assert_int_equal(conf->max_age_cap_ms, 3600000);
+	assert_int_equal(conf->store_timeout_ms, 700);
+	assert_int_equal(conf->linger_size, 3 << 20);
+	assert_int_equal(conf->store_size, INT64_C(2) << 30);
+	assert_int_equal(conf->response_max_size, 15360);
+	assert_int_equal(conf->log_format, LOG_FORMAT_JSON);
+	assert_int_equal(conf->latch_keep_ms, INT64_C(40) * 86400000);
+	assert_int_equal(conf->idle_timeout_ms, 120000);
+}
+
+static void comments_stand_anywhere_and_a_list_may_end_with_a_comma(void **state)
+{
+	(void)state;
+	taken("/* a { \" */ listen = { # one }\n \"127.0.0.1:1\", // two {\n/* } */ "
+	      "'[::1]:2',\n}\r\nocsp-path = {} ### x\nlog-level = \"debug\" /* \n\n */");
+	assert_int_equal(conf->listen_n, 2);
+	assert_string_equal(conf->listen[1], "[::1]:2");
+	assert_int_equal(conf->ocsp_path_n, 0);
+	assert_int_equal(conf->log_level, LEVEL_DEBUG);
+	assert_int_equal(conf->issuer[0].line, 9);
+}
+
+static void strings_have_escapes_and_variables(void **state)
+{
+	(void)state;
+	setenv("OCSPCACHED_TEST", "it\"s }", 1);
+	taken("store-prefix = \"a\\\"b\\\\c${OCSPCACHED_TEST}\\${x}${OCSPCACHED_NONE:-d "
+	      "e}\"");
+	assert_string_equal(conf->store_prefix, "a\"b\\cit\"s }${x}d e");
+	taken("store-prefix = 'a\\'b\\\\c${x}\"'");
+	assert_string_equal(conf->store_prefix, "a'b\\c${x}\"");
+	unsetenv("OCSPCACHED_TEST");
+	refused("store-prefix = \"${OCSPCACHED_TEST}\"", "store-prefix",
+	    "environment variable OCSPCACHED_TEST is not set; set it");
+	refused("store-prefix = \"${a b\"", "store-prefix", "write \\${");
+	refused(
+	    "store-prefix = \"a\\n\"", "store-prefix", "\\n is no escape; write \\\\");
+}
+
+static void paths_are_seen_from_the_file_that_names_them(void **state)
+{
+	char expected[300];
+
+	(void)state;
+	taken("state-directory = ./state store = \"lmdb:db\" listen = \"unix:run/s\" "
+	      "api-listen = \"unix:/run/api\"");
+	snprintf(expected, sizeof expected, "%s/state", dir);
+	assert_string_equal(conf->state_directory, expected);
+	snprintf(expected, sizeof expected, "lmdb:%s/db", dir);
+	assert_string_equal(conf->store, expected);
+	snprintf(expected, sizeof expected, "unix:%s/run/s", dir);
+	assert_string_equal(conf->listen[0], expected);
+	assert_string_equal(conf->api_listen, "unix:/run/api");
+	taken("store = \"redis+unix://r.sock\"");
+	snprintf(expected, sizeof expected, "redis+unix://%s/r.sock", dir);
+	assert_string_equal(conf->store, expected);
+	snprintf(expected, sizeof expected, "%s/ca.pem", dir);
+	assert_string_equal(conf->issuer[0].certificate[0], expected);
+}
+
+/* R32: absolute-form requests may go where configured URLs point; DESIGN 1.3: paths. */
+static void paths_and_authorities_come_from_the_urls(void **state)
+{
+	(void)state;
+	assert_true(load("ocsp-path = { \"/a%2Fb/\", \"/x\" }"
+			 "issuer demo { certificate = ca.pem ocsp = { "
+			 "\"http://OCSP.Test/ocsp/v1/\", \"https://ocsp.test/x\", "
+			 "\"http://ocsp.test:80/x//\", \"http://[::1]:81\" } }"));
+	assert_int_equal(conf->path_n, 4);
+	assert_string_equal(conf->path[0], "/ocsp/v1");
+	assert_string_equal(conf->path[1], "/a/b");
+	assert_string_equal(conf->path[2], "/x");
+	assert_string_equal(conf->path[3], "/");
+	assert_int_equal(conf->authority_n, 3);
+	assert_string_equal(conf->authority[0].host, "ocsp.test");
+	assert_int_equal(conf->authority[0].port, 80);
+	assert_int_equal(conf->authority[1].port, 443);
+	assert_string_equal(conf->authority[2].host, "::1");
+	assert_int_equal(conf->authority[2].port, 81);
+}
+
+static void the_rules_of_an_issuer_come_from_its_options(void **state)
+{
+	const struct issuer *i;
+
+	(void)state;
+	assert_true(load(ISSUER SECOND "unknown-ttl = 90s without-next-update = 2h "
+				       "allow-sha1-signatures = true max-in-flight = 3 "
+				       "max-waiting = 4 fetch-rate = 5 }"));
+	assert_int_equal(issuers_count(conf->issuers), 2);
+	i = issuers_named(conf->issuers, "demo");
+	assert_non_null(i);
+	assert_int_equal(i->rules.without_next_update_s, 0);
+	i = issuers_named(conf->issuers, "two");
+	assert_non_null(i);
+	assert_int_equal(i->rules.profile, PROFILE_PRIVATE);
+	assert_true(i->rules.allow_sha1);
+	assert_int_equal(i->rules.unknown_ttl_s, 90);
+	assert_int_equal(i->rules.without_next_update_s, 7200);
+	assert_int_equal(i->rules.max_in_flight, 3);
+	assert_int_equal(i->rules.max_waiting, 4);
+	assert_int_equal(i->rules.fetch_rate, 5);
+	assert_int_equal(i->ocsp_n, 1);
+	assert_true(load(SECOND "profile = public }"));
+	i = issuers_at(conf->issuers, 0);
+	assert_int_equal(i->rules.profile, PROFILE_PUBLIC);
+	assert_false(i->rules.allow_sha1);
+}
+
+/* ---- form ---- */
+
+static void an_unknown_option_is_named_with_the_one_that_was_meant(void **state)
+{
+	(void)state;
+	refused("hot_cache = 1M", "hot_cache", "did you mean \"hot-cache\"?");
+	refused("worker = 1", "worker", "did you mean \"workers\"?");
+	refused("hot-cahce = 1M", "hot-cahce", "did you mean \"hot-cache\"?");
+	refused("Listen = 'a:1'", "Listen", "did you mean \"listen\"?");
+	refused("gargantua = { a, b }", "gargantua", "unknown option; take it out");
+	refused("gargantua { a = b }", "gargantua", "unknown section");
+	refused("gargantua 'x' { a { b = c } }", "gargantua", "unknown section");
+	refused_in_issuer(
+	    "certficate = x", "certficate", "did you mean \"certificate\"?");
+}
+
+static void an_option_in_the_wrong_scope_is_told_where_it_belongs(void **state)
+{
+	(void)state;
+	refused("max-waiting = 1", "max-waiting", "belongs to an issuer; move it");
+	refused_in_issuer("workers = 1", "workers", "belongs to no issuer; move it");
+	refused_in_issuer("include(\"x\")", "include", "only outside of an issuer");
+}
+
+static void every_option_of_later_work_is_refused_with_its_reason(void **state)
+{
+	char text[200];
+
+	(void)state;
+	for (size_t i = 0; i < later_count; i++) {
+		snprintf(text, sizeof text, "%s = \"5m\"", later_table[i].name);
+		if (later_table[i].scope == SCOPE_GLOBAL)
+			refused(text, later_table[i].name, later_table[i].reason);
+		else
+			refused_in_issuer(
+			    text, later_table[i].name, later_table[i].reason);
+	}
+	refused_in_issuer("source = crl", "source",
+	    "\"crl\": answers from CRLs come in a later version; write \"ocsp\"");
+	refused_in_issuer("source = \"ocsp-then-crl\"", "source", "later version");
+	refused_in_issuer("nonce = forward", "nonce", "later version; write \"ignore\"");
+	refused_in_issuer("nonce = echo", "nonce", "later version");
+}
+
+static void a_duplicate_is_named_with_both_places(void **state)
+{
+	char part[300];
+
+	(void)state;
+	snprintf(part, sizeof part, "is given twice, first at %s:1; take one",
+	    in_dir("test.conf"));
+	refused_line("workers = 1\n\nworkers = 1\n" ISSUER, 3, "workers", part);
+	refused_line("workers = 1\nworkers = 1\n" ISSUER, 2, "workers", part);
+	snprintf(part, sizeof part, "first at %s:1", in_dir("test.conf"));
+	refused_line(SECOND "\nocsp = 'http://y' }", 2, "ocsp", part);
+	refused_line(ISSUER "issuer demo { certificate = other.pem ocsp = 'http://x' }",
+	    2, "issuer", "\"demo\" is the name of another one, at ");
+	assert_true(load("max-connections = 1 " ISSUER SECOND "fetch-rate = 1 }"));
+}
+
+static void what_is_not_closed_is_named_where_it_opens(void **state)
+{
+	(void)state;
+	refused("store-prefix = \"abc", "store-prefix",
+	    "quote that opens here is not closed");
+	refused("store-prefix = 'abc", "store-prefix", "add the missing '");
+	refused("store-prefix = \"abc\\", "store-prefix", "not closed");
+	refused("listen = { \"127.0.0.1:1\", \n workers = 1", "listen",
+	    "list that opens with '{' here is not closed");
+	refused("listen = {", "listen", "is not closed");
+	refused_line("\n\nissuer a { certificate = ca.pem ocsp = 'http://x'\n", 3,
+	    "issuer", "never closed; add the missing '}'");
+	refused_line("issuer a { certificate = other.pem\nocsp = 'http://x'\n" ISSUER, 1,
+	    "issuer", "not closed before the next one in line 3");
+	refused_line(ISSUER "}\n", 2, "", "this '}' closes nothing");
+	refused_line(ISSUER "/* never", 2, "", "never closed; add */");
+	assert_false(load(ISSUER "foo {\n { }\n"));
+	must_say(":2: foo: unknown section");
+	must_say(":2: foo: this '{' is never closed");
+	refused_line("issuer \"x {\ncertificate = ca.pem ocsp = 'http://x' }", 1,
+	    "issuer", "quote that opens here is not closed");
+}
+
+static void other_slips_of_form_have_their_remedy(void **state)
+{
+	(void)state;
+	refused("workers 4", "workers", "'=' is missing; write workers = VALUE");
+	refused("workers", "workers", "'=' is missing");
+	refused("workers =", "workers", "has no value");
+	refused("workers = \n log-level = info", "workers", "has no value");
+	refused("workers = { 4 }", "workers", "takes one value and not a list");
+	refused("workers = 4;", "", "nothing ends with ';' here; take it out");
+	refused("listen += 'a:1'", "listen", "write '=' and the whole list");
+	refused("listen = { 'a:1' 'b:1' }", "listen", "no ',' between them");
+	refused(
+	    "listen = a*b:1", "listen", "cannot stand without quotes; write \"a*b:1\"");
+	refused("store = redis://h:1", "store", "cannot stand without quotes");
+	refused("\"workers\" = 4", "workers", "a name stands without quotes");
+	refused(", x", "", "where an option should start");
+	refused("include \"x\"", "include", "write include(\"FILE\")");
+	refused("include(\"x\"", "include", "')' is missing");
+	refused("store-prefix = \"a\tb\"", "store-prefix", "control character");
+	refused_line("issuer { certificate = ca.pem ocsp = 'http://x' }", 1, "issuer",
+	    "has no name; write issuer \"NAME\" { }");
+}
+
+static void names_of_issuers_are_checked(void **state)
+{
+	static const char *const bad[] = {"", "A", "a b", "a/b", "..", "a\\\"b",
+	    "0123456789012345678901234567890123456789012345678901234567890123"};
+	char text[300];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		snprintf(text, sizeof text,
+		    "issuer \"%s\" { certificate = ca.pem ocsp = 'http://x' }", bad[i]);
+		refused_line(text, 1, "issuer", "write");
+	}
+	assert_true(load("issuer a.b_c-9 { certificate = ca.pem ocsp = 'http://x' }"));
+}
+
+static void all_mistakes_are_said_in_one_load_and_in_order(void **state)
+{
+	static const char *const expected[] = {":1: worker: ", ":2: workers: 300 ",
+	    ":3: hot-cache: ", ":4: upstream-timeout: ", ":6: issuer: ",
+	    ":7: certificate: cannot read", ":8: ocsp: ", ":9: issuer: \"B\" "};
+
+	(void)state;
+	assert_false(load("worker = 1\nworkers = 300\nhot-cache = 1Q\nupstream-timeout = "
+			  "\"1s\n\nissuer a {\ncertificate = none.pem\nocsp = 'x'\n"
+			  "issuer B { certificate = ca.pem ocsp = 'http://x' }"));
+	if (errors.n != 8)
+		print_errors();
+	assert_int_equal(errors.n, 8);
+	for (size_t i = 0; i < 8; i++)
+		if (!strstr(errors.line[i], expected[i]))
+			fail_msg("%s is not %s", errors.line[i], expected[i]);
+}
+
+static void a_line_of_the_report_has_no_control_characters(void **state)
+{
+	(void)state;
+	assert_false(load("a\033[2Jb = \"x\"\n\001" ISSUER));
+	for (size_t i = 0; i < errors.n; i++)
+		for (const char *c = errors.line[i]; *c; c++)
+			assert_true((unsigned char)*c >= ' ');
+}
+
+static void mistakes_without_end_are_cut_off(void **state)
+{
+	char *text = malloc(100001);
+
+	(void)state;
+	memset(text, '}', 100000);
+	text[100000] = '\0';
+	assert_false(load(text));
+	assert_in_range(errors.n, 100, 1000);
+	free(text);
+}
+
+/* ---- values ---- */
+
+static void numbers_have_units_and_ranges(void **state)
+{
+	(void)state;
+	refused("header-timeout = 8", "header-timeout", "has no unit; write 8s");
+	refused("header-timeout = 0", "header-timeout", "has no unit");
+	refused(
+	    "header-timeout = 8S", "header-timeout", "write a number and one of ms, s");
+	refused("header-timeout = 1h30m", "header-timeout", "is not understood");
+	refused("header-timeout = -1s", "header-timeout", "is not understood");
+	refused("header-timeout = '1 s'", "header-timeout", "is not understood");
+	refused("header-timeout = s", "header-timeout", "is not understood");
+	refused(
+	    "header-timeout = 10ms", "header-timeout", "out of range; write 50ms to 10m");
+	refused("header-timeout = 11m", "header-timeout", "out of range");
+	refused("header-timeout = 9223372036854775807d", "header-timeout", "too large");
+	refused("header-timeout = 99999999999999999999s", "header-timeout", "too large");
+	refused("hot-cache = 256MB", "hot-cache", "one with K, M or G");
+	refused("hot-cache = 1m", "hot-cache", "one with K, M or G");
+	refused("hot-cache = 1T", "hot-cache", "is not understood");
+	refused("hot-cache = 1025G", "hot-cache", "out of range; write 0 to 1024G");
+	refused("workers = 257", "workers", "out of range; write 0 to 256");
+	refused("workers = four", "workers", "write a whole number");
+	refused("workers = 1.5", "workers", "write a whole number");
+	refused("workers = 0x10", "workers", "write a whole number");
+	refused("workers = ''", "workers", "write a whole number");
+	refused("log-level = trace", "log-level",
+	    "write \"error\" or \"warn\" or \"info\" or \"debug\"");
+	refused("log-level = ''", "log-level", "is not one of its words");
+	refused("log-format = logfmt|json", "log-format", "without quotes");
+	refused("log-format = 'logfmt|json'", "log-format", "is not one of its words");
+	refused_in_issuer("allow-sha1-signatures = yes", "allow-sha1-signatures",
+	    "write true or false");
+	refused_in_issuer("unknown-ttl = 16m", "unknown-ttl", "write 1s to 15m");
+	refused_in_issuer("without-next-update = 9", "without-next-update", "no unit");
+	refused_in_issuer(
+	    "without-next-update = 0s", "without-next-update", "\"refuse\"");
+	refused_in_issuer("without-next-update = 11d", "without-next-update", "to 10d");
+	refused_in_issuer(
+	    "without-next-update = no", "without-next-update", "understood");
+}
+
+static void every_range_is_closed_and_every_default_inside(void **state)
+{
+	char text[VALUE_TEXT_MAX], why[256];
+	int64_t n;
+
+	(void)state;
+	for (int i = 0; i < OPTION_COUNT; i++) {
+		const struct option *o = &option_table[i];
+
+		if (o->type > TYPE_SIZE)
+			continue;
+		assert_true(value_number(
+		    o, value_text(o->type, o->min, text), &n, why, sizeof why));
+		assert_int_equal(n, o->min);
+		assert_true(value_number(
+		    o, value_text(o->type, o->max, text), &n, why, sizeof why));
+		assert_int_equal(n, o->max);
+		assert_false(value_number(
+		    o, value_text(o->type, o->max + 1, text), &n, why, sizeof why));
+		assert_true(value_number(o, o->dflt, &n, why, sizeof why));
+	}
+}
+
+static void listeners_are_checked(void **state)
+{
+	static const char *const bad[] = {"8080", "*:80", ":80", "127.0.0.1",
+	    "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:x", "127.0.0.1:", "::1:80",
+	    "[::1]", "[::1]80", "[::1:80", "[1.2.3.4]:80", "300.1.1.1:80", "1.2.3:80",
+	    "a b:80", "http://x:80", "/run/x", "unix:", "unix:/run/x/", "-a:80"};
+	static const char *const good[] = {"0.0.0.0:1", "[::]:65535", "localhost:80",
+	    "a-b.c_d:80", "unix:/run/x", "[fe80::1]:80"};
+	char text[300];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		snprintf(text, sizeof text, "listen = \"%s\"", bad[i]);
+		refused(text, "listen", ";");
+	}
+	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+		snprintf(text, sizeof text, "listen = \"%s\"", good[i]);
+		taken(text);
+	}
+	refused("listen = {}", "listen", "names no address");
+	refused("listen = { 'a:1', '' }", "listen", "is empty");
+	refused("listen = { 'a:1', 'b:1', 'a:1' }", "listen", "named twice");
+	snprintf(text, sizeof text, "listen = \"unix:/%0120d\"", 1);
+	refused(text, "listen", "longer than the 107");
+}
+
+/* DESIGN 1.2: off loopback the API needs TLS and a token, which come later. */
+static void the_api_stays_on_loopback(void **state)
+{
+	static const char *const off[] = {"0.0.0.0:1", "[::]:1", "10.0.0.1:1",
+	    "api.example.com:1", "128.0.0.1:1", "[::ffff:127.0.0.1]:1", "localhost.x:1"};
+	static const char *const on[] = {
+	    "", "127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1", "unix:/run/x"};
+	char text[300];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof off / sizeof *off; i++) {
+		snprintf(text, sizeof text, "api-listen = \"%s\"", off[i]);
+		refused(text, "api-listen", "TLS and tokens for the API come in a later");
+	}
+	for (size_t i = 0; i < sizeof on / sizeof *on; i++) {
+		snprintf(text, sizeof text, "api-listen = \"%s\"", on[i]);
+		taken(text);
+	}
+	refused("api-listen = '127.0.0.1:8080'", "api-listen", "address of listen too");
+}
+
+static void ocsp_paths_are_checked(void **state)
+{
+	(void)state;
+	refused("ocsp-path = ocsp", "ocsp-path", "does not start with '/'");
+	refused("ocsp-path = '/a b'", "ocsp-path", "percent-encode");
+	refused("ocsp-path = '/a%2'", "ocsp-path", "two hexadecimal digits");
+	refused("ocsp-path = '/a%00'", "ocsp-path", "zero byte");
+	refused("ocsp-path = '/a?b'", "ocsp-path", "query");
+	refused("ocsp-path = { '/a', '/a' }", "ocsp-path", "twice");
+}
+
+static void stores_are_checked_and_their_passwords_never_repeated(void **state)
+{
+	static const char *const bad[] = {"", "lmdb:", "file:x", "redis://",
+	    "redis://h:0", "redis://geheim@h:1", "redis://u:@h:1",
+	    "redis://u:geheim@h:1/x", "redis://u:geheim@h:1?x=1", "redis://u:ge heim@h:1",
+	    "redis+unix://", "REDIS://h:1", "memory:x"};
+	static const char *const later[] = {"rediss://u:geheim@h:1",
+	    "redis+sentinel://u:geheim@h:1", "redis+cluster://u:geheim@h:1"};
+	static const char *const good[] = {"memory:", "lmdb:/x", "redis://h:1",
+	    "redis://h", "redis://h:1/0", "redis://u:p@h:1/15", "redis://:p%40@[::1]:1",
+	    "redis+unix:///run/r"};
+	char text[300];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		snprintf(text, sizeof text, "store = \"%s\"", bad[i]);
+		refused(text, "store", ";");
+		assert_null(strstr(errors.line[0], "geheim"));
+	}
+	for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
+		snprintf(text, sizeof text, "store = \"%s\"", later[i]);
+		refused(text, "store", "comes in a later version");
+		assert_null(strstr(errors.line[0], "geheim"));
+	}
+	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+		snprintf(text, sizeof text, "store = \"%s\"", good[i]);
+		taken(text);
+	}
+}
+
+static void responders_are_checked(void **state)
+{
+	static const char *const bad[] = {"ocsp.test", "ftp://x", "http://", "http:///p",
+	    "http://u@h/", "http://u:p@h/", "http://h/#f", "http://h/?q", "http://h:0/",
+	    "http://h:99999/", "http://h:/", "http://h /", "http://h/\xc3\xa9",
+	    "http://h/%zz", "http://h/%00", "http://[::g]/", "http://::1/", "http://h/\"",
+	    "file:///x", "http://1.2.3/"};
+	char text[300];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		snprintf(text, sizeof text,
+		    "issuer a { certificate = ca.pem\nocsp = '%s' }", bad[i]);
+		refused_line(text, 2, "ocsp", ";");
+	}
+	refused_line(
+	    "issuer a { certificate = ca.pem ocsp = { 'http://x',\n'http://x' } }", 2,
+	    "ocsp", "named twice");
+	refused_line("issuer a {\ncertificate = ca.pem ocsp = {} }", 2, "ocsp",
+	    "has no way to get an answer");
+	refused_line("issuer a {\ncertificate = ca.pem }", 1, "ocsp",
+	    "has no way to get an answer");
+	assert_true(load("issuer a { certificate = ca.pem ocsp = 'HTTPS://h:1/a%20b' }"));
+}
+
+static void options_are_checked_against_each_other(void **state)
+{
+	(void)state;
+	refused("refresh-min = 1h refresh-max = 1m", "refresh-min", "may not be larger");
+	refused("backoff-max = 100ms", "backoff-max", "backoff-initial is 500ms");
+	refused_in_issuer("profile = public allow-sha1-signatures = true",
+	    "allow-sha1-signatures", "profile \"public\" refuses SHA-1");
+	taken("answer-timeout = 30s");
+	assert_int_equal(errors.warning_n, 0);
+	taken("lease-time = 10s store = 'redis://h:1'");
+	must_warn(":1: lease-time: lease-time is not longer than upstream-timeout");
+}
+
+/* ---- files ---- */
+
+static void certificates_are_checked(void **state)
+{
+	(void)state;
+	write_ca("leaf.pem", "CA:FALSE", NULL, -DAY, DAY);
+	write_ca("sign.pem", "CA:TRUE", "digitalSignature", -DAY, DAY);
+	write_ca("crl.pem", "CA:TRUE", "cRLSign", -DAY, DAY);
+	write_ca("bare.pem", NULL, NULL, -DAY, DAY);
+	write_ca("expired.pem", "CA:TRUE", NULL, -2 * DAY, -DAY);
+	write_ca("future.pem", "CA:TRUE", NULL, DAY, 2 * DAY);
+	write_file("text.pem", "hello\n");
+	write_file("empty.pem", "");
+	write_file(
+	    "key.pem", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
+	write_file("broken.pem",
+	    "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n");
+	write_file("secret.pem",
+	    "-----BEGIN CERTIFICATE-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: "
+	    "AES-128-CBC,00000000000000000000000000000000\n\nAAAA\n-----END "
+	    "CERTIFICATE-----\n");
+#define WITH(name) "issuer a { ocsp = 'http://x'\ncertificate = " name " }"
+	refused_line(
+	    WITH("leaf.pem"), 2, "certificate", "CA:FALSE); name the certificate");
+	refused_line(WITH("sign.pem"), 2, "certificate", "keyUsage without keyCertSign");
+	refused_line(WITH("none.pem"), 2, "certificate", "No such file");
+	refused_line(WITH("text.pem"), 2, "certificate", "is not a certificate");
+	refused_line(WITH("empty.pem"), 2, "certificate", "is not a certificate");
+	refused_line(WITH("key.pem"), 2, "certificate", "holds no certificate");
+	refused_line(WITH("broken.pem"), 2, "certificate", "cannot be read");
+	refused_line(WITH("secret.pem"), 2, "certificate", "cannot be read");
+	refused_line(WITH("'.'"), 2, "certificate", "Is a directory");
+	refused_line(WITH("/dev/null"), 2, "certificate", "no regular file");
+	refused_line("\nissuer a { ocsp = 'http://x' }", 2, "certificate", "has none");
+	assert_true(load(WITH("crl.pem")));
+	assert_int_equal(errors.warning_n, 0);
+	assert_true(load(WITH("bare.pem")));
+	must_warn(":2: certificate: ");
+	must_warn("does not say that it is a CA's");
+	assert_true(load(WITH("expired.pem")));
+	must_warn("has expired");
+	assert_true(load(WITH("future.pem")));
+	must_warn("is not valid yet");
+}
+
+static void a_file_may_hold_several_certificates_or_one_in_der(void **state)
+{
+	X509 *x = make_certificate("new", "CA:TRUE", NULL, -DAY, DAY);
+	unsigned char *der = NULL;
+	int n = i2d_X509(x, &der);
+	FILE *f = fopen(in_dir("new.der"), "w");
+
+	(void)state;
+	assert_true(n > 0 && f && fwrite(der, 1, (size_t)n, f) == (size_t)n);
+	fclose(f);
+	f = fopen(in_dir("long.der"), "w");
+	assert_true(f && fwrite(der, 1, (size_t)n, f) == (size_t)n && fputc(0, f) == 0);
+	fclose(f);
+	write_ca("both.pem", "CA:TRUE", NULL, -DAY, DAY);
+	add_pem("both.pem", "a", x);
+	assert_true(load(WITH("both.pem")));
+	assert_int_equal(issuers_at(conf->issuers, 0)->ca_n, 2);
+	assert_true(load(WITH("{ new.der, ca.pem }")));
+	assert_int_equal(issuers_at(conf->issuers, 0)->ca_n, 2);
+	refused_line(WITH("long.der"), 2, "certificate", "is not a certificate");
+	X509_free(x);
+	OPENSSL_free(der);
+}
+
+static void two_issuers_alike_are_named_with_both_places(void **state)
+{
+	char part[300];
+
+	(void)state;
+	snprintf(part, sizeof part,
+	    "issuer \"b\" is the same CA as issuer \"demo\" at %s:1",
+	    in_dir("test.conf"));
+	refused_line(ISSUER "\nissuer b { certificate = ca.pem ocsp = 'http://y' }", 3,
+	    "certificate", part);
+}
+
+static void the_key_file_is_loaded_and_guarded(void **state)
+{
+	(void)state;
+	write_file("mac.key",
+	    "# new\n"
+	    "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n");
+	chmod(in_dir("mac.key"), 0600);
+	taken("store-key-file = mac.key");
+	assert_non_null(conf->mac_keys);
+	assert_int_equal(errors.warning_n, 0);
+	chmod(in_dir("mac.key"), 0644);
+	taken("store-key-file = mac.key");
+	must_warn(":1: store-key-file: is open to every user");
+	write_file("short.key", "0011\n");
+	refused("store-key-file = short.key", "store-key-file", "64 hexadecimal digits");
+	refused("store-key-file = none.key", "store-key-file", ";");
+	refused("store-key-file = /dev/null", "store-key-file", "no regular file");
+}
+
+static void includes_are_relative_nested_and_globbed(void **state)
+{
+	(void)state;
+	mkdir(in_dir("sub"), 0700);
+	write_file("main.conf", "include(\"sub/*.conf\")\ninclude('empty.d/*.conf')\n");
+	write_file("sub/a.conf", "include('deeper.inc')\nworkers = 3\n");
+	write_file("sub/b.conf", "state-directory = here\n");
+	write_file(
+	    "sub/deeper.inc", "issuer i { certificate = ../ca.pem ocsp = 'http://x' }");
+	if (!load_file("main.conf"))
+		print_errors();
+	assert_non_null(conf);
+	assert_int_equal(conf->workers, 3);
+	assert_string_equal(conf->state_directory, in_dir("sub/here"));
+	assert_string_equal(conf->issuer[0].file, in_dir("sub/deeper.inc"));
+	/* a duplicate over two files */
+	write_file("sub/b.conf", "\nworkers = 4\n");
+	assert_false(load_file("main.conf"));
+	must_say("sub/b.conf:2: workers: is given twice, first at ");
+	must_say("sub/a.conf:2; take one of them out");
+	/* a missing plain file, and mistakes of both files in one load */
+	write_file("sub/b.conf", "wrkers = 4\ninclude(\"none.conf\")\n");
+	write_file("sub/a.conf", "hot-cache = x\n");
+	assert_false(load_file("main.conf"));
+	must_say("sub/a.conf:1: hot-cache: ");
+	must_say("sub/b.conf:1: wrkers: unknown option; did you mean \"workers\"?");
+	must_say("sub/b.conf:2: include: cannot read ");
+}
+
+static void includes_do_not_turn_in_circles(void **state)
+{
+	char name[40], text[80];
+
+	(void)state;
+	write_file("ring.conf", "include('ring2.conf')\n" ISSUER);
+	write_file("ring2.conf", "include('ring.conf')\n");
+	assert_false(load_file("ring.conf"));
+	must_say("ring2.conf:1: include: ");
+	must_say("is the file that all started with");
+	write_file("ring.conf", "include('ring3.conf')\ninclude('ring3.conf')\n" ISSUER);
+	write_file("ring3.conf", "");
+	assert_false(load_file("ring.conf"));
+	must_say("ring.conf:2: include: ");
+	must_say("is included already, at ");
+	for (int i = 0; i < 30; i++) {
+		snprintf(name, sizeof name, "deep%d.conf", i);
+		snprintf(text, sizeof text, "include('deep%d.conf')\n", i + 1);
+		write_file(name, text);
+	}
+	assert_false(load_file("deep0.conf"));
+	must_say("deep15.conf:1: include: goes deeper than 16 files");
+}
+
+static void a_file_that_is_none_is_refused(void **state)
+{
+	FILE *f;
+
+	(void)state;
+	assert_false(load_file("nothing.conf"));
+	must_say("nothing.conf: cannot read ");
+	must_say("No such file or directory");
+	assert_int_equal(errors.n, 1);
+	assert_false(load_file("."));
+	must_say("Is a directory");
+	f = fopen(in_dir("zero.conf"), "w");
+	fwrite("workers = 1\0", 1, 12, f);
+	fclose(f);
+	assert_false(load_file("zero.conf"));
+	must_say("zero byte");
+	assert_int_equal(truncate(in_dir("zero.conf"), 3 << 20), 0);
+	assert_false(load_file("zero.conf"));
+	must_say("larger than");
+	mkfifo(in_dir("fifo"), 0600);
+	assert_false(load_file("fifo"));
+	must_say("no regular file");
+}
+
+static void a_mistake_leaves_nothing_behind_for_the_next_load(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		assert_false(load("workers = \"1\nlisten = { 'a" ISSUER));
+		assert_false(load(ISSUER "store-prefix = 'abc"));
+		taken("workers = 1");
+	}
+}
+
+/* ---- printing and comparing ---- */
+
+static void what_is_printed_loads_to_the_same(void **state)
+{
+	char *first, *second;
+
+	(void)state;
+	taken("listen = { '0.0.0.0:1', \"unix:s\" } workers = 7 hot-cache = 1025 "
+	      "store = 'lmdb:a\"b' store-prefix = '\\'\"\\\\${x}$' ocsp-path = {} "
+	      "clock-skew = 90s refresh-min = 1500ms log-format = json " SECOND
+	      "without-next-update = 36h allow-sha1-signatures = true }");
+	first = printed();
+	if (!load(first)) {
+		print_errors();
+		fail();
+	}
+	second = printed();
+	assert_string_equal(first, second);
+	assert_string_equal(conf->store_prefix, "'\"\\${x}$");
+	assert_int_equal(conf->ocsp_path_n, 0);
+	assert_int_equal(conf->hot_cache, 1025);
+	assert_int_equal(conf->issuer_n, 2);
+	assert_non_null(strstr(first, "\nclock-skew = 90s\n"));
+	assert_non_null(strstr(first, "\nrefresh-min = 1500ms\n"));
+	free(first);
+	free(second);
+}
+
+static void a_password_is_never_printed(void **state)
+{
+	char *text;
+
+	(void)state;
+	taken("store = 'redis://u:ge%20heim@h:1/2'");
+	text = printed();
+	assert_null(strstr(text, "heim"));
+	assert_non_null(strstr(text, "store = \"redis://u:***@h:1/2\"\n"));
+	free(text);
+}
+
+static void remember(void *arg, const char *option)
+{
+	strcat(arg, option);
+	strcat(arg, " ");
+}
+
+static void what_needs_a_restart_is_named(void **state)
+{
+	char names[200] = "";
+	struct conf *old;
+
+	(void)state;
+	taken("workers = 1 log-level = info store = 'memory:'");
+	old = conf;
+	conf = NULL;
+	taken("workers = 2 log-level = debug listen = { '127.0.0.1:8080', 'a:1' }");
+	conf_restart_needed(old, conf, remember, names);
+	assert_string_equal(names, "listen workers store ");
+	*names = '\0';
+	conf_restart_needed(conf, conf, remember, names);
+	assert_string_equal(names, "");
+	conf_free(old);
+}
+
+static void directories_are_made_with_their_parents(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(conf_make_directory(in_dir("x/y/z/")), 0);
+	assert_int_equal(stat(in_dir("x/y"), &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0700);
+	assert_int_equal(conf_make_directory(in_dir("x/y")), 0);
+	assert_int_equal(conf_make_directory(in_dir("ca.pem")), -1);
+	assert_int_equal(conf_make_directory(in_dir("ca.pem/x")), -1);
+	assert_int_equal(conf_make_directory(""), -1);
+}
+
+/* ---- the documents ---- */
+
+static char *slurp(const char *path)
+{
+	char *text = NULL;
+	size_t n = 0;
+	FILE *f = fopen(path, "r");
+
+	if (!f) {
+		print_message(
+		    "%s: not there, run this in the root of the repository\n", path);
+		skip();
+	}
+	assert_true(getdelim(&text, &n, '\0', f) > 0);
+	fclose(f);
+	return text;
+}
+
+/* A default as it is written in a configuration; "" where there is none. */
+static void default_text(const struct option *o, char *out, size_t n)
+{
+	char words[200];
+	size_t used;
+
+	if (!o->dflt) {
+		*out = '\0';
+	} else if (o->type <= TYPE_BOOL) {
+		snprintf(out, n, "%s", o->dflt);
+	} else if (!option_is_list(o)) {
+		snprintf(out, n, "\"%s\"", o->dflt);
+	} else {
+		snprintf(words, sizeof words, "%s", o->dflt);
+		used = (size_t)snprintf(out, n, "{");
+		for (char *save, *w = strtok_r(words, " ", &save); w;
+		     w = strtok_r(NULL, " ", &save))
+			used += (size_t)snprintf(
+			    out + used, n - used, "%s \"%s\"", used > 1 ? "," : "", w);
+		snprintf(out + used, n - used, used > 1 ? " }" : "}");
+	}
+}
+
+/* The example has every option in a line of its own with its default, or, for the two
+ * that an issuer needs, with a value. */
+static void the_example_names_every_option_with_its_default(void **state)
+{
+	char *text = slurp("conf/ocspcached.conf");
+	char dflt[200], line[300];
+
+	(void)state;
+	for (int i = 0; i < OPTION_COUNT; i++) {
+		const struct option *o = &option_table[i];
+		const char *indent = o->scope == SCOPE_ISSUER ? "\t" : "";
+
+		default_text(o, dflt, sizeof dflt);
+		if (i == OPTION_certificate || i == OPTION_ocsp)
+			snprintf(line, sizeof line, "\n%s%s = ", indent, o->name);
+		else
+			snprintf(
+			    line, sizeof line, "\n%s#%s = %s\n", indent, o->name, dflt);
+		if (!strstr(text, line))
+			fail_msg("conf/ocspcached.conf has no line: %s", line + 1);
+	}
+	free(text);
+}
+
+static void the_example_loads_also_with_every_option_taken_in(void **state)
+{
+	char *text = slurp("conf/ocspcached.conf"), *first, *second;
+
+	(void)state;
+	if (!load(text)) {
+		print_errors();
+		fail();
+	}
+	assert_int_equal(errors.warning_n, 0);
+	first = printed();
+	/* comments have a space after '#', options have none */
+	for (char *c = text; (c = strchr(c, '#')); c++)
+		if (c[1] != ' ' && c[1] != '\n')
+			*c = ' ';
+	if (!load(text)) {
+		print_errors();
+		fail();
+	}
+	second = printed();
+	assert_string_equal(first, second);
+	free(first);
+	free(second);
+	free(text);
+}
+
+static void the_man_page_has_every_option_with_its_default(void **state)
+{
+	char *text = slurp("conf/ocspcached.conf.5");
+	char dflt[200], line[300];
+
+	(void)state;
+	for (int i = 0; i < OPTION_COUNT; i++) {
+		const struct option *o = &option_table[i];
+		char *item, *end;
+
+		snprintf(line, sizeof line, "\n.It Cm %s = ", o->name);
+		item = strstr(text, line);
+		if (!item)
+			fail_msg("ocspcached.conf.5 has no item: %s", line + 1);
+		end = strstr(item + 1, "\n.It");
+		end = end ? end : strstr(item, "\n.El");
+		assert_non_null(end);
+		*end = '\0';
+		default_text(o, dflt, sizeof dflt);
+		snprintf(line, sizeof line,
+		    *dflt ? "\nDefault: %s." : "\nIt has to be given.", dflt);
+		if (!strstr(item, line))
+			fail_msg(
+			    "ocspcached.conf.5: %s does not say: %s", o->name, line + 1);
+		if (!strstr(item, "\nNeeds a restart.") == o->restart)
+			fail_msg("ocspcached.conf.5: %s: restart is wrong", o->name);
+		*end = '\n';
+	}
+	free(text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_teardown(
+		an_issuer_is_enough_and_the_rest_has_defaults, forget),
+	    cmocka_unit_test_teardown(values_are_taken_with_and_without_quotes, forget),
+	    cmocka_unit_test_teardown(
+		comments_stand_anywhere_and_a_list_may_end_with_a_comma, forget),
+	    cmocka_unit_test_teardown(strings_have_escapes_and_variables, forget),
+	    cmocka_unit_test_teardown(
+		paths_are_seen_from_the_file_that_names_them, forget),
+	    cmocka_unit_test_teardown(paths_and_authorities_come_from_the_urls, forget),
+	    cmocka_unit_test_teardown(
+		the_rules_of_an_issuer_come_from_its_options, forget),
+	    cmocka_unit_test_teardown(
+		an_unknown_option_is_named_with_the_one_that_was_meant, forget),
+	    cmocka_unit_test_teardown(
+		an_option_in_the_wrong_scope_is_told_where_it_belongs, forget),
+	    cmocka_unit_test_teardown(
+		every_option_of_later_work_is_refused_with_its_reason, forget),
+	    cmocka_unit_test_teardown(a_duplicate_is_named_with_both_places, forget),
+	    cmocka_unit_test_teardown(what_is_not_closed_is_named_where_it_opens, forget),
+	    cmocka_unit_test_teardown(other_slips_of_form_have_their_remedy, forget),
+	    cmocka_unit_test_teardown(names_of_issuers_are_checked, forget),
+	    cmocka_unit_test_teardown(
+		all_mistakes_are_said_in_one_load_and_in_order, forget),
+	    cmocka_unit_test_teardown(
+		a_line_of_the_report_has_no_control_characters, forget),
+	    cmocka_unit_test_teardown(mistakes_without_end_are_cut_off, forget),
+	    cmocka_unit_test_teardown(numbers_have_units_and_ranges, forget),
+	    cmocka_unit_test_teardown(
+		every_range_is_closed_and_every_default_inside, forget),
+	    cmocka_unit_test_teardown(listeners_are_checked, forget),
+	    cmocka_unit_test_teardown(the_api_stays_on_loopback, forget),
+	    cmocka_unit_test_teardown(ocsp_paths_are_checked, forget),
+	    cmocka_unit_test_teardown(
+		stores_are_checked_and_their_passwords_never_repeated, forget),
+	    cmocka_unit_test_teardown(responders_are_checked, forget),
+	    cmocka_unit_test_teardown(options_are_checked_against_each_other, forget),
+	    cmocka_unit_test_teardown(certificates_are_checked, forget),
+	    cmocka_unit_test_teardown(
+		a_file_may_hold_several_certificates_or_one_in_der, forget),
+	    cmocka_unit_test_teardown(
+		two_issuers_alike_are_named_with_both_places, forget),
+	    cmocka_unit_test_teardown(the_key_file_is_loaded_and_guarded, forget),
+	    cmocka_unit_test_teardown(includes_are_relative_nested_and_globbed, forget),
+	    cmocka_unit_test_teardown(includes_do_not_turn_in_circles, forget),
+	    cmocka_unit_test_teardown(a_file_that_is_none_is_refused, forget),
+	    cmocka_unit_test_teardown(
+		a_mistake_leaves_nothing_behind_for_the_next_load, forget),
+	    cmocka_unit_test_teardown(what_is_printed_loads_to_the_same, forget),
+	    cmocka_unit_test_teardown(a_password_is_never_printed, forget),
+	    cmocka_unit_test_teardown(what_needs_a_restart_is_named, forget),
+	    cmocka_unit_test_teardown(directories_are_made_with_their_parents, forget),
+	    cmocka_unit_test_teardown(
+		the_example_names_every_option_with_its_default, forget),
+	    cmocka_unit_test_teardown(
+		the_example_loads_also_with_every_option_taken_in, forget),
+	    cmocka_unit_test_teardown(
+		the_man_page_has_every_option_with_its_default, forget),
+	};
+
+	return cmocka_run_group_tests(tests, make_files, remove_files);
+}
