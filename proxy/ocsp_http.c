@@ -1,0 +1,308 @@
+#include "proxy/ocsp_http.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <strings.h>
+
+#include <openssl/sha.h>
+
+#define HTTP_PORT 80
+
+static bool escapes_are_valid(struct bytes path)
+{
+	const uint8_t *p = path.p, *end = path.p + path.n;
+
+	while ((p = memchr(p, '%', (size_t)(end - p))) != NULL) {
+		if (end - p < 3 || hex_value(p[1]) < 0 || hex_value(p[2]) < 0)
+			return false;
+		p += 3;
+	}
+	return true;
+}
+
+/* Split what http1 has found to be host[:port]: the brackets of an IPv6 literal go, a
+ * port that is absent or empty is 80 (RFC 9110 section 4.2.1). */
+static void split_authority(struct bytes authority, struct bytes *host, int *port)
+{
+	const uint8_t *p = authority.p, *end = p + authority.n, *colon = NULL;
+	bool literal = authority.n > 0 && *p == '[';
+
+	if (literal)
+		p = memchr(p, ']', authority.n);
+	if (p != NULL)
+		colon = memchr(p, ':', (size_t)(end - p));
+	*host =
+	    bytes_of(authority.p, (size_t)((colon != NULL ? colon : end) - authority.p));
+	if (literal && host->n >= 2)
+		*host = bytes_of(host->p + 1, host->n - 2);
+	*port = 0;
+	for (p = colon != NULL ? colon + 1 : end; p < end; p++)
+		*port = 10 * *port + (*p - '0');
+	if (colon == NULL || colon + 1 == end)
+		*port = HTTP_PORT;
+}
+
+/* R32: never an open proxy. */
+static bool authority_is_ours(const struct conf *c, const struct http1_request *r)
+{
+	struct bytes host;
+	int port;
+
+	if (r->target.n < 5 || strncasecmp((const char *)r->target.p, "http:", 5) != 0)
+		return false;
+	split_authority(r->authority, &host, &port);
+	for (size_t i = 0; i < c->authority_n; i++) {
+		const struct conf_authority *a = &c->authority[i];
+
+		if (a->port == port && strlen(a->host) == host.n &&
+		    strncasecmp(a->host, (const char *)host.p, host.n) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Does path begin with prefix, up to the end of a segment?  The prefix "/" ends in its
+ * own separator; after any other the separator is taken off. */
+static bool cut_prefix(struct bytes path, const char *prefix, struct bytes *rest)
+{
+	size_t n = strlen(prefix);
+
+	if (n > path.n || memcmp(path.p, prefix, n) != 0)
+		return false;
+	*rest = bytes_of(path.p + n, path.n - n);
+	if (prefix[n - 1] == '/' || rest->n == 0)
+		return true;
+	if (rest->p[0] != '/')
+		return false;
+	*rest = bytes_of(rest->p + 1, rest->n - 1);
+	return true;
+}
+
+/* The bytes of the path are compared as they came: who escapes what needs no escape is
+ * not a client of a configured URL.  The query is nobody's (R30). */
+enum route ocsp_http_route(
+    const struct conf *c, const struct http1_request *r, struct bytes *rest)
+{
+	if (r->path.n == 0) /* CONNECT */
+		return ROUTE_NONE;
+	if (r->authority.n > 0 && !authority_is_ours(c, r))
+		return ROUTE_FORBIDDEN;
+	if (!escapes_are_valid(r->path))
+		return ROUTE_BAD;
+	if (r->authority.n == 0 && bytes_equal(r->path, bytes_of("/healthz", 8)))
+		return ROUTE_HEALTHZ;
+	for (size_t i = 0; i < c->path_n; i++) {
+		if (!cut_prefix(r->path, c->path[i], rest))
+			continue;
+		/* R24, R25: one, because no request begins with it; not more, because it
+		 * may be data further on. */
+		if (rest->n > 0 && rest->p[0] == '/')
+			*rest = bytes_of(rest->p + 1, rest->n - 1);
+		return ROUTE_OCSP;
+	}
+	return ROUTE_NONE;
+}
+
+/* Value of a base64 digit (RFC 4648 section 4), or NO_DIGIT; '-' and '_' are none (R27).
+ */
+#define NO_DIGIT 64
+#define X8       64, 64, 64, 64, 64, 64, 64, 64
+#define X32      X8, X8, X8, X8
+/* clang-format off */
+static const uint8_t digit[256] = {
+	X32,
+	X8, 64, 64, 64, 62, 64, 64, 64, 63, /* '+' '/' */
+	52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 64, 64, 64, 64, 64, 64, /* '0' */
+	64,  0,  1,  2,  3,  4,  5,  6,  7,  8,  9, 10, 11, 12, 13, 14, /* 'A' */
+	15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 64, 64, 64, 64, 64,
+	64, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, /* 'a' */
+	41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 64, 64, 64, 64, 64,
+	X32, X32, X32, X32,
+};
+/* clang-format on */
+
+struct decoder {
+	const uint8_t *p, *end;
+	uint8_t *out, *out_end;
+	uint32_t bits;
+	unsigned digits; /* of the group of four under way */
+};
+
+/* Whole groups without escapes: nearly all there is. */
+static void decode_plain(struct decoder *d)
+{
+	while (d->end - d->p >= 4 && d->out_end - d->out >= 3) {
+		uint32_t a = digit[d->p[0]], b = digit[d->p[1]], c = digit[d->p[2]],
+			 e = digit[d->p[3]];
+
+		if ((a | b | c | e) & NO_DIGIT)
+			return;
+		a = a << 18 | b << 12 | c << 6 | e;
+		d->out[0] = (uint8_t)(a >> 16);
+		d->out[1] = (uint8_t)(a >> 8);
+		d->out[2] = (uint8_t)a;
+		d->out += 3;
+		d->p += 4;
+	}
+}
+
+/* The next character with its escape resolved; -1 for a bad escape. */
+static int next_octet(struct decoder *d)
+{
+	int high, low;
+
+	if (*d->p != '%')
+		return *d->p++;
+	if (d->end - d->p < 3)
+		return -1;
+	high = hex_value(d->p[1]);
+	low = hex_value(d->p[2]);
+	d->p += 3;
+	return high < 0 || low < 0 ? -1 : high << 4 | low;
+}
+
+static bool put_octets(struct decoder *d, unsigned n)
+{
+	if ((size_t)(d->out_end - d->out) < n)
+		return false;
+	for (unsigned i = 0; i < n; i++)
+		*d->out++ = (uint8_t)(d->bits >> (16 - 8 * i));
+	d->bits = 0;
+	d->digits = 0;
+	return true;
+}
+
+/* From the first '=' on: as many as the group lacks, or fewer, and nothing else (R26). */
+static bool skip_padding(struct decoder *d)
+{
+	unsigned room = d->digits < 2 ? 0 : 4 - d->digits;
+
+	for (; d->p < d->end; room--) {
+		if (room == 0 || next_octet(d) != '=')
+			return false;
+	}
+	return true;
+}
+
+static bool decode_all(struct decoder *d)
+{
+	while (d->p < d->end) {
+		const uint8_t *here = d->p;
+		int c;
+
+		if (d->digits == 0) {
+			decode_plain(d);
+			here = d->p;
+			if (here == d->end)
+				break;
+		}
+		c = next_octet(d);
+		/* R22: decoded once too often on its way, a '+' has become a space. */
+		if (c == ' ')
+			c = '+';
+		if (c == '=') {
+			d->p = here;
+			if (!skip_padding(d))
+				return false;
+			break;
+		}
+		if (c < 0 || digit[c] == NO_DIGIT)
+			return false;
+		d->bits |= (uint32_t)digit[c] << (18 - 6 * d->digits);
+		if (++d->digits == 4 && !put_octets(d, 3))
+			return false;
+	}
+	/* One digit alone is no octet. */
+	return d->digits == 0 || (d->digits > 1 && put_octets(d, d->digits - 1));
+}
+
+enum err ocsp_http_decode(struct bytes rest, uint8_t *out, size_t *n)
+{
+	struct decoder d = {rest.p, rest.p + rest.n, out, out + *n, 0, 0};
+
+	/* R25: an OCSPRequest is a SEQUENCE, 0x30 and a length: 'M' in base64. */
+	if (rest.n == 0 || next_octet(&d) != 'M')
+		return ERR_NOT_FOUND;
+	d.p = rest.p;
+	if (!decode_all(&d))
+		return ERR_REQ_BASE64;
+	*n = (size_t)(d.out - out);
+	return ERR_OK;
+}
+
+#define ETAG_SIZE (2 * SHA256_DIGEST_LENGTH + 2)
+
+/* An error answer states nothing that a cache could keep.  The tag comes last:
+ * ocsp_http_etag() counts from the end. */
+size_t ocsp_http_head(char *out, const struct facts *f, struct bytes body)
+{
+	uint8_t sum[SHA256_DIGEST_LENGTH];
+	char etag[2 * SHA256_DIGEST_LENGTH + 1], modified[HTTP1_DATE_MAX],
+	    expires[HTTP1_DATE_MAX];
+	int n = snprintf(out, OCSP_HEAD_MAX,
+	    "Content-Type: application/ocsp-response\r\nContent-Length: %zu\r\n", body.n);
+
+	if (f->status == STATUS_NONE) {
+		n += snprintf(out + n, OCSP_HEAD_MAX - (size_t)n, "\r\n");
+		return (size_t)n;
+	}
+	SHA256(body.p, body.n, sum);
+	hex_encode(sum, sizeof(sum), etag);
+	http1_date(f->this_update, modified);
+	http1_date(facts_expiry(f), expires);
+	n += snprintf(out + n, OCSP_HEAD_MAX - (size_t)n,
+	    "Last-Modified: %s\r\nExpires: %s\r\nETag: \"%s\"\r\n\r\n", modified, expires,
+	    etag);
+	assert(n < OCSP_HEAD_MAX);
+	return (size_t)n;
+}
+
+struct bytes ocsp_http_etag(const struct answer *a)
+{
+	struct bytes head = answer_head(a);
+	size_t from_end = ETAG_SIZE + strlen("\r\n\r\n");
+
+	if (a->facts.status == STATUS_NONE || head.n < from_end)
+		return bytes_of(NULL, 0);
+	return bytes_of(head.p + head.n - from_end, ETAG_SIZE);
+}
+
+int64_t ocsp_http_max_age(const struct answer *a, int64_t now)
+{
+	/* now + max-age stays before the end (RFC 9919 section 6.2). */
+	int64_t left = a->expiry > now ? a->expiry - now - 1 : 0;
+
+	return left < a->max_age_cap ? left : a->max_age_cap;
+}
+
+struct bytes ocsp_http_error_body(int wire)
+{
+	/* SEQUENCE { ENUMERATED } */
+	static const uint8_t body[][5] = {
+	    {0x30, 0x03, 0x0a, 0x01, 0},
+	    {0x30, 0x03, 0x0a, 0x01, 1},
+	    {0x30, 0x03, 0x0a, 0x01, 2},
+	    {0x30, 0x03, 0x0a, 0x01, 3},
+	    {0x30, 0x03, 0x0a, 0x01, 4},
+	    {0x30, 0x03, 0x0a, 0x01, 5},
+	    {0x30, 0x03, 0x0a, 0x01, 6},
+	};
+
+	assert(wire >= 1 && wire <= 6 && wire != 4);
+	return bytes_of(body[wire], sizeof(body[wire]));
+}
+
+bool ocsp_http_not_modified(const struct http1_request *r, const struct answer *a)
+{
+	int64_t since;
+
+	if (a->facts.status == STATUS_NONE ||
+	    (r->method != HTTP1_GET && r->method != HTTP1_HEAD))
+		return false;
+	/* It wins, whatever it says (RFC 9110 section 13.2.2). */
+	if (r->if_none_match.n > 0)
+		return http1_etag_match(r->if_none_match, ocsp_http_etag(a));
+	return r->if_modified_since.n > 0 &&
+	       http1_date_parse(r->if_modified_since, &since) &&
+	       a->facts.this_update <= since;
+}
