@@ -56,6 +56,8 @@ struct reload {
 	struct msg msg;
 	struct barrier_want want;
 	struct conf *conf; /* the new one; then the old one, until no thread reads it */
+	void (*published)(void *arg);
+	void *arg;
 };
 struct command {
 	struct msg msg;
@@ -346,12 +348,14 @@ static void on_reload(void *arg, struct msg *m)
 	admit_forget(k->d.admit);
 	configure(k, r->conf);
 	hot_sweep(k->shared->hot, rules_changed, &change);
+	r->published(r->arg);
 	r->conf = old;
 	r->want.done = conf_passed;
 	keeper_barrier(k, &r->want);
 }
 
-void keeper_reload(struct keeper *k, struct conf *conf)
+void keeper_reload(
+    struct keeper *k, struct conf *conf, void (*published)(void *arg), void *arg)
 {
 	struct reload *r = malloc(sizeof *r);
 
@@ -361,6 +365,8 @@ void keeper_reload(struct keeper *k, struct conf *conf)
 		return;
 	}
 	r->conf = conf;
+	r->published = published;
+	r->arg = arg;
 	r->msg.run = on_reload;
 	inbox_post(k->inbox, &r->msg);
 }

@@ -23,8 +23,10 @@ struct keeper; /* opaque: the accessors below are for the modules of its thread 
 struct keeper *keeper_new(struct shared *shared, char *why, size_t why_n);
 int keeper_start(struct keeper *k); /* after shared->readers is complete; 0 or errno */
 
-/* Any thread.  conf is handed over and becomes the configuration in force. */
-void keeper_reload(struct keeper *k, struct conf *conf);
+/* Any thread.  conf is handed over and becomes the configuration in force; then
+ * published(arg) is called, on the keeper's thread, to tell the others. */
+void keeper_reload(
+    struct keeper *k, struct conf *conf, void (*published)(void *arg), void *arg);
 void keeper_ask(struct shared *shared, struct ask *a); /* handed over */
 /* From now on everybody who waits or asks is told ERR_CANCELLED at once: the first step
  * of a stop, so that the other threads get their parked requests back. */

@@ -125,7 +125,7 @@ static void fit_descriptors(struct daemon *d, const struct conf *c)
 		room = (int64_t)rl.rlim_cur / 2;
 	d->shared.max_connections = (int)room;
 	if (room < c->max_connections)
-		log_warn("max_connections_lowered",
+		log_info("max_connections_lowered",
 		    "configured=%lld now=%lld nofile=%llu", (long long)c->max_connections,
 		    (long long)room, (unsigned long long)rl.rlim_cur);
 }
@@ -277,6 +277,8 @@ static void on_drain_look(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	for (unsigned i = 0; i < d->workers_n; i++)
 		idle = idle && worker_idle(d->workers[i]);
+	if (d->api != NULL)
+		idle = idle && api_idle(d->api);
 	if (idle || clock_mono_ms() >= d->drain_until_ms)
 		stop(d);
 }
@@ -312,6 +314,18 @@ static void needs_restart(void *arg, const char *option)
 	log_warn("reload_needs_restart", "option=%s", option);
 }
 
+/* The keeper's thread: the new configuration is in force. */
+static void on_published(void *arg)
+{
+	struct daemon *d = arg;
+
+	for (unsigned i = 0; i < d->workers_n; i++)
+		worker_reload(d->workers[i]);
+	if (d->api != NULL)
+		api_reload(d->api);
+	log_info("reloaded", "file=%s", d->conf_path);
+}
+
 static void on_hup(evutil_socket_t sig, short what, void *arg)
 {
 	struct daemon *d = arg;
@@ -338,12 +352,7 @@ static void on_hup(evutil_socket_t sig, short what, void *arg)
 	} else {
 		metrics_count(d->counters, M_RELOADS_OK);
 		conf_restart_needed(shared_conf(&d->shared), c, needs_restart, NULL);
-		keeper_reload(d->keeper, c);
-		for (unsigned i = 0; i < d->workers_n; i++)
-			worker_reload(d->workers[i]);
-		if (d->api != NULL)
-			api_reload(d->api);
-		log_info("reloaded", "file=%s", d->conf_path);
+		keeper_reload(d->keeper, c, on_published, d);
 	}
 	atomic_store(&d->shared.reload_failed, c == NULL);
 	notify_send("READY=1");
