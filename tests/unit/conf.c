@@ -1090,6 +1090,22 @@ static void the_example_loads_also_with_every_option_taken_in(void **state)
 	free(text);
 }
 
+static void the_recipe_for_several_nodes_loads(void **state)
+{
+	char *text = slurp("conf/recipes/redis-shared.conf");
+
+	(void)state;
+	write_file("mac.key",
+	    "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n");
+	chmod(in_dir("mac.key"), 0600);
+	if (!load(text)) {
+		print_errors();
+		fail();
+	}
+	assert_int_equal(errors.warning_n, 0);
+	free(text);
+}
+
 static void the_man_page_has_every_option_with_its_default(void **state)
 {
 	char *text = slurp("conf/ocspcached.conf.5");
@@ -1179,6 +1195,7 @@ int main(void)
 		the_example_names_every_option_with_its_default, forget),
 	    cmocka_unit_test_teardown(
 		the_example_loads_also_with_every_option_taken_in, forget),
+	    cmocka_unit_test_teardown(the_recipe_for_several_nodes_loads, forget),
 	    cmocka_unit_test_teardown(
 		the_man_page_has_every_option_with_its_default, forget),
 	};
