@@ -209,7 +209,7 @@ static void queue_replace(struct queue *q, struct answer *a, struct answer *b)
 		q->oldest = b;
 	if (q->hand == a)
 		q->hand = b;
-	q->bytes += b->_size - a->_size;
+	q->bytes = q->bytes - a->_size + b->_size;
 }
 
 void hot_discard(struct hot *t, struct answer *a)

@@ -83,6 +83,23 @@ static void a_newer_answer_takes_the_place_of_the_old_one(void **state)
 	hot_free(t);
 }
 
+static void a_smaller_answer_in_the_place_of_a_larger_gives_its_bytes_back(void **state)
+{
+	struct hot *t = hot_new(BUDGET, 7);
+	struct hot_stats before, after;
+	static char big[2000];
+
+	(void)state;
+	memset(big, 'x', sizeof big - 1);
+	hot_put(t, make_answer(1, STATUS_GOOD, big));
+	hot_stats(t, &before);
+	hot_put(t, make_answer(1, STATUS_GOOD, "small"));
+	hot_stats(t, &after);
+	assert_true(after.bytes < before.bytes);
+	assert_true(after.bytes > before.bytes - 2100);
+	hot_free(t);
+}
+
 static void what_was_removed_is_gone_and_its_neighbours_stay(void **state)
 {
 	struct hot *t = hot_new(BUDGET, 7);
@@ -314,6 +331,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_was_put_is_found_and_nothing_else),
 	    cmocka_unit_test(a_newer_answer_takes_the_place_of_the_old_one),
+	    cmocka_unit_test(
+		a_smaller_answer_in_the_place_of_a_larger_gives_its_bytes_back),
 	    cmocka_unit_test(what_was_removed_is_gone_and_its_neighbours_stay),
 	    cmocka_unit_test(churn_keeps_the_table_small),
 	    cmocka_unit_test(the_budget_is_never_exceeded),
