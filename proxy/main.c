@@ -361,7 +361,7 @@ static void on_hup(evutil_socket_t sig, short what, void *arg)
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what, (void)arg;
-	log_flush();
+	log_flush_due();
 	notify_send("WATCHDOG=1");
 }
 
