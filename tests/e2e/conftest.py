@@ -64,6 +64,7 @@ def daemons(box):
     yield make
     failed = []
     for d in made:
+        print("%s: %s" % (d.name, d.log[-8000:] if os.path.exists(d.log_path) else ""))  # shown when the test failed
         try:
             d.stop()
         except AssertionError as e:

@@ -82,7 +82,7 @@ def test_answers_go_on_until_next_update_then_try_later_then_recover(worlds, dae
 
 def test_an_answer_that_is_used_is_fetched_anew_before_it_ends(worlds, daemons):
     world = worlds(life=6)
-    d = daemons([world.issuer()], refresh_min="100ms", refresh_jitter=0).start()
+    d = daemons([world.issuer()], refresh_min="100ms", refresh_jitter=0, log_level="debug").start()
     first = d.ask(world.ca, world.good.serial)
     end = time.monotonic() + 9
     while time.monotonic() < end:
