@@ -112,8 +112,7 @@ const char *address_parse(const char *text, struct address *out)
 		return "\"*\" is no address; write 0.0.0.0:PORT, and [::]:PORT for IPv6";
 	if (*text && text[strspn(text, DIGITS)] == '\0')
 		return "is a port without a host; write 127.0.0.1:PORT, or 0.0.0.0:PORT "
-		       "for "
-		       "all addresses";
+		       "for all addresses";
 	if (strstr(text, "://"))
 		return "is a URL; write HOST:PORT";
 	if (*text == '/')
@@ -237,8 +236,7 @@ const char *store_url_check(const char *text)
 		return check_redis(text);
 	if (begins(text, "rediss:"))
 		return "TLS to Redis comes in a later version; write redis://HOST:PORT "
-		       "or "
-		       "redis+unix://PATH";
+		       "or redis+unix://PATH";
 	if (begins(text, "redis+sentinel:") || begins(text, "sentinel:") ||
 	    begins(text, "redis-sentinel:"))
 		return "Redis Sentinel comes in a later version; write redis://HOST:PORT";
@@ -295,8 +293,8 @@ char *path_normal(const char *path, const char **why)
 	for (to = out; *path; path++) {
 		*to = *path;
 		if (*path == '%') {
-			*to = (char)(hex_value((unsigned char)path[1]) << 4 |
-				     hex_value((unsigned char)path[2]));
+			*to = (char)((unsigned)hex_value((unsigned char)path[1]) << 4 |
+				     (unsigned)hex_value((unsigned char)path[2]));
 			path += 2;
 		}
 		if (*to++ == '\0') {

@@ -31,15 +31,13 @@ static bool may_be_issuer(const struct loading *l, X509 *x)
 	if ((flags & EXFLAG_BCONS) && !(flags & EXFLAG_CA))
 		REFUSE(l,
 		    "%s is not a CA's (basicConstraints CA:FALSE); name the certificate "
-		    "of "
-		    "the CA itself",
+		    "of the CA itself",
 		    l->path);
 	else if ((flags & EXFLAG_KUSAGE) &&
 		 !(X509_get_key_usage(x) & (KU_KEY_CERT_SIGN | KU_CRL_SIGN)))
 		REFUSE(l,
 		    "%s is not a CA's (keyUsage without keyCertSign and cRLSign); name "
-		    "the "
-		    "certificate of the CA itself",
+		    "the certificate of the CA itself",
 		    l->path);
 	else if (flags & EXFLAG_INVALID)
 		REFUSE(l,
@@ -61,14 +59,12 @@ static void warn_about(const struct loading *l, X509 *x)
 	if (!(X509_get_extension_flags(x) & EXFLAG_BCONS))
 		WARN(l,
 		    "%s does not say that it is a CA's (no basicConstraints); it is "
-		    "taken, "
-		    "check that it is the right one",
+		    "taken, check that it is the right one",
 		    l->path);
 	if (X509_cmp_time(X509_get0_notAfter(x), &now) < 0)
 		WARN(l,
 		    "%s has expired; its answers are still verified, take it out when "
-		    "the "
-		    "CA no longer needs it",
+		    "the CA no longer needs it",
 		    l->path);
 	if (X509_cmp_time(X509_get0_notBefore(x), &now) > 0)
 		WARN(l, "%s is not valid yet; check the clock", l->path);
@@ -83,7 +79,7 @@ static bool take(const struct loading *l, X509 *x)
 		X509_free(x);
 		return true;
 	}
-	grown = realloc(l->out->x, (l->out->n + 1) * sizeof *grown);
+	grown = realloc(l->out->x, (l->out->n + 1) * sizeof(X509 *));
 	if (!grown) {
 		X509_free(x);
 		return false;

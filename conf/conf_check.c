@@ -106,9 +106,8 @@ static const char *check_listener(const char *text, bool loopback_only)
 		return socket_path_check(text + 5);
 	why = address_parse(text, &a);
 	if (!why && loopback_only && !address_is_loopback(&a))
-		why =
-		    "is not on loopback, and TLS and tokens for the API come in a later "
-		    "version; write 127.0.0.1:PORT, [::1]:PORT or unix:PATH";
+		why = "is not on loopback, and TLS and tokens for the API come in a "
+		      "later version; write 127.0.0.1:PORT, [::1]:PORT or unix:PATH";
 	return why;
 }
 
@@ -223,8 +222,7 @@ static void check_key_file(const struct draft *d)
 	else if (st.st_mode & (S_IROTH | S_IWOTH))
 		advise(d, g, OPTION_store_key_file,
 		    "is open to every user of this machine, and whoever knows a key can "
-		    "forge "
-		    "answers; take that away with chmod o-rw");
+		    "forge answers; take that away with chmod o-rw");
 }
 
 static void check_state_directory(const struct draft *d)
@@ -261,8 +259,8 @@ static void check_lease(const struct draft *d)
 		    is_given(g, OPTION_lease_time) ? OPTION_lease_time
 						   : OPTION_upstream_timeout,
 		    "lease-time is not longer than upstream-timeout, so that another "
-		    "node may "
-		    "fetch what this one still waits for; write a longer lease-time");
+		    "node may fetch what this one still waits for; write a longer "
+		    "lease-time");
 }
 
 /* ---- issuers ---- */
@@ -339,8 +337,7 @@ static void check_responders(const struct draft *d, size_t i)
 	if (is->ocsp_n == 0)
 		fault(d, g, OPTION_ocsp, 0,
 		    "issuer \"%s\" has no way to get an answer; write ocsp = \"URL\" of "
-		    "the "
-		    "CA's responder",
+		    "the CA's responder",
 		    name_of(g));
 	for (size_t k = 0; k < is->ocsp_n; k++) {
 		struct url u;
@@ -390,8 +387,7 @@ static void check_rules(const struct draft *d, size_t i)
 	if (is->profile == PROFILE_PUBLIC && is->allow_sha1_signatures)
 		fault(d, g, OPTION_allow_sha1_signatures, 0,
 		    "profile \"public\" refuses SHA-1 signatures; take this out, or "
-		    "write "
-		    "profile = \"private\"");
+		    "write profile = \"private\"");
 }
 
 static bool check_issuers(const struct draft *d)
@@ -408,8 +404,7 @@ static bool check_issuers(const struct draft *d)
 	if (d->conf->issuer_n == 0 && !d->settings->incomplete)
 		report_error(d->report, d->settings->global.file, 0, NULL,
 		    "no issuer is configured; add issuer \"NAME\" { certificate = "
-		    "\"FILE\" "
-		    "ocsp = \"URL\" }");
+		    "\"FILE\" ocsp = \"URL\" }");
 	return true;
 }
 

@@ -135,6 +135,8 @@ static struct {
 } parsing;
 
 static void on_parser_error(cfg_t *parser, const char *format, va_list ap)
+    __attribute__((format(printf, 2, 0)));
+static void on_parser_error(cfg_t *parser, const char *format, va_list ap)
 {
 	char text[512];
 
@@ -157,7 +159,7 @@ static struct setting *setting_of(
 static bool add_issuer(struct reader *rd, const char *file, struct statement *st)
 {
 	struct group **grown =
-	    realloc(rd->out->issuer, (rd->out->issuer_n + 1) * sizeof *grown);
+	    realloc(rd->out->issuer, (rd->out->issuer_n + 1) * sizeof(struct group *));
 	struct group *g = calloc(1, sizeof *g);
 
 	if (grown)

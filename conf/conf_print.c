@@ -124,7 +124,7 @@ static bool lists_differ(const struct option *o, void *a, void *b)
 	if (*n != *m)
 		return true;
 	for (size_t i = 0; i < *n; i++)
-		if (strcmp(x[i], y[i]))
+		if (strcmp(x[i], y[i]) != 0)
 			return true;
 	return false;
 }

@@ -57,6 +57,8 @@ static void make_printable(char *s)
 }
 
 static void vreport(struct lines l, const char *file, int line, const char *option,
+    const char *format, va_list ap) __attribute__((format(printf, 5, 0)));
+static void vreport(struct lines l, const char *file, int line, const char *option,
     const char *format, va_list ap)
 {
 	char text[REPORT_LINE_SIZE];
