@@ -8,16 +8,10 @@
  *   PREFIXl:NAME  string   the lease of the node that fetches: its token; PX
  *   PREFIXf:NAME  string   "1": a node has just failed to fetch; PX
  *
- * Two connections.  A sends commands.  B is subscribed to __redis__:invalidate, and A
- * redirects its tracking there (CLIENT TRACKING ... BCAST PREFIX PREFIXa: NOLOOP), since
- * RESP2 cannot push into A.  B dying tells A nothing, so a heartbeat looks at both ends:
- * PING on B proves that its socket is alive, CLIENT TRACKINGINFO on A proves that Redis
- * still redirects to this B.  A key that is written for the purpose was rejected: with
- * NOLOOP its news would not come back to us, and it would make every node wake up for
- * every other node's heart.  NOLOOP covers plain commands only: Redis 7 reports what our
- * own scripts write to us too, so each store_put() that wrote comes back as `changed`
- * once.  It is not filtered out, because Redis merges the news of one turn: a filter
- * would also drop another node's write to the same key.
+ * The two connections are store_redis_link's.  NOLOOP covers plain commands only: Redis 7
+ * reports what our own scripts write to us too, so each store_put() that wrote comes back
+ * as `changed` once.  It is not filtered out, because Redis merges the news of one turn:
+ * a filter would also drop another node's write to the same key.
  *
  * Not-newer rule, lease and release are Lua scripts, each one round trip and atomic.  The
  * scripts compare times by their bytes and not as strings, because Lua compares strings
@@ -26,33 +20,23 @@
  * Redis is a stranger (T16): every reply's type is checked, one of another type is a
  * miss. No reply makes us drop anything from memory: `changed` only asks to compare.
  */
-#include "cache/store_redis_conn.h"
+#include "cache/store.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <event2/event.h>
-#include <netdb.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 
 #include "cache/record.h"
-#include "cache/store.h"
-#include "cache/store_redis_url.h"
+#include "cache/store_redis_link.h"
 
-#define BACKOFF_MIN_MS  100
-#define HEARTBEATS      4     /* timeouts between two heartbeats: 2 s by default */
 #define FAILED_MAX_MS   60000 /* no other node keeps us from fetching for longer */
-#define REPLY_SLACK     ((size_t)1 << 20) /* besides one value: a page of SCAN, news */
 #define SCAN_COUNT      "1000"
 #define PURGE_STEPS_MAX 1000000 /* pages of SCAN; ends a server that has no last page */
-#define ADDRESSES_MAX   8
 #define SCRIPT_ARGS_MAX 8
-#define INVALIDATE      "__redis__:invalidate"
 #define TOKEN_N         32
 
 _Static_assert(RECORD_THIS_UPDATE_OFFSET == 1 && RECORD_PRODUCED_AT_OFFSET == 9,
@@ -60,7 +44,7 @@ _Static_assert(RECORD_THIS_UPDATE_OFFSET == 1 && RECORD_PRODUCED_AT_OFFSET == 9,
 
 enum script { SCRIPT_PUT, SCRIPT_LEASE, SCRIPT_RELEASE, SCRIPT_COUNT };
 
-static const char *const scripts[SCRIPT_COUNT] = {
+static const char *const scripts[SCRIPT_COUNT + 1] = {
     /* KEYS: answer.  ARGV: record, expiry, force, longest value.  1: written. */
     [SCRIPT_PUT] = "local new = ARGV[1]\n"
 		   "local old = redis.pcall('GETRANGE', KEYS[1], 0, 16)\n"
@@ -95,34 +79,13 @@ static const char *const scripts[SCRIPT_COUNT] = {
 		       "return 1\n",
 };
 
-struct link {
-	struct redis_conn *conn; /* NULL between attempts */
-	struct event *retry;
-	int backoff_ms;
-};
-
-struct resolving;
-
 struct redis_store {
 	struct store store;
-	struct store_config config; /* url and prefix are ours */
-	struct redis_url url;
+	struct redis_link *link;
+	struct store_config config; /* url is not kept; prefix is ours */
 	char *prefix;
 	char token[TOKEN_N + 1]; /* of every lease of this process */
 	char sha[SCRIPT_COUNT][41];
-	struct sockaddr_storage addr[ADDRESSES_MAX];
-	socklen_t addr_n[ADDRESSES_MAX];
-	size_t addrs, next_addr;
-	struct resolving
-	    *resolving; /* a name look-up on the executor's thread, or NULL */
-	struct link a, b;
-	struct event *heartbeat;
-	bool up;       /* A was greeted */
-	bool tracking; /* B hears of changes */
-	bool told_down, told_up;
-	long long b_id; /* client id of B */
-	uint64_t reconnects;
-	char error[200];
 };
 
 static struct redis_store *of(struct store *s)
@@ -130,500 +93,14 @@ static struct redis_store *of(struct store *s)
 	return (struct redis_store *)s;
 }
 
-/* What people are told. */
-
-/* Text of a stranger, fit for a quoted value of a log line. */
-static void make_printable(char *text)
+/* The connection for commands, or NULL. */
+static struct redis_conn *conn_of(const struct redis_store *s)
 {
-	for (; *text != '\0'; text++)
-		if (*text < ' ' || *text == 127 || *text == '"' || *text == '\\')
-			*text = '?';
-}
-
-static void tell(struct redis_store *s, bool warn, const char *event, const char *error)
-{
-	char text[320], clean[200];
-
-	if (s->config.hooks.event == NULL)
-		return;
-	snprintf(clean, sizeof clean, "%s", error);
-	make_printable(clean);
-	if (clean[0] != '\0')
-		snprintf(text, sizeof text, "store=redis error=\"%s\"", clean);
-	else
-		snprintf(text, sizeof text, "store=redis");
-	s->config.hooks.event(s->config.hooks.arg, warn, event, text);
-}
-
-static void remember_error(struct redis_store *s, const char *error)
-{
-	snprintf(s->error, sizeof s->error, "%s", error);
-	make_printable(s->error);
-}
-
-static void all_changed(struct redis_store *s)
-{
-	if (s->config.hooks.all_changed != NULL)
-		s->config.hooks.all_changed(s->config.hooks.arg);
-}
-
-/* Back-off. */
-
-static void retry_later(struct redis_store *s, struct link *l)
-{
-	unsigned char r[2] = {128, 0};
-	struct timeval tv;
-	int64_t ms;
-
-	(void)RAND_bytes(r, sizeof r);
-	/* 0.5 to 1.5 of the step, so that nodes do not come back in one wave. */
-	ms = l->backoff_ms / 2 + (int64_t)l->backoff_ms * (r[0] << 8 | r[1]) / 65536;
-	tv.tv_sec = (time_t)(ms / 1000);
-	tv.tv_usec = (suseconds_t)(ms % 1000 * 1000);
-	event_add(l->retry, &tv);
-	l->backoff_ms = l->backoff_ms > s->config.backoff_max_ms / 2
-			    ? s->config.backoff_max_ms
-			    : 2 * l->backoff_ms;
-}
-
-static void reset_backoff(struct redis_store *s, struct link *l)
-{
-	l->backoff_ms = BACKOFF_MIN_MS < s->config.backoff_max_ms
-			    ? BACKOFF_MIN_MS
-			    : s->config.backoff_max_ms;
-}
-
-/* Commands without an answer that matters. */
-
-static void on_ignored(void *arg, enum err e, const redisReply *r)
-{
-	(void)arg, (void)e, (void)r;
-}
-
-#define WORDS(conn, fn, arg, ...)                                                        \
-	redis_conn_words((conn), (fn), (arg), (const char *const[]){__VA_ARGS__},        \
-	    (int)(sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *)))
-
-/* End a connection whose greeting was answered with an error. */
-static void refuse(struct redis_conn *c, const char *what, const redisReply *r)
-{
-	char why[160];
-
-	snprintf(why, sizeof why, "%s: %.100s", what,
-	    r->type == REDIS_REPLY_ERROR ? r->str : "answered with another type");
-	redis_conn_fail(c, why);
-}
-
-static void on_auth_a(void *arg, enum err e, const redisReply *r)
-{
-	struct redis_store *s = arg;
-
-	if (e == ERR_OK && !redis_reply_is_ok(r))
-		refuse(s->a.conn, "AUTH or SELECT", r);
-}
-
-static void on_auth_b(void *arg, enum err e, const redisReply *r)
-{
-	struct redis_store *s = arg;
-
-	if (e == ERR_OK && !redis_reply_is_ok(r))
-		refuse(s->b.conn, "AUTH", r);
-}
-
-static void greet(struct redis_store *s, struct redis_conn *c, redis_reply_fn *fn)
-{
-	const struct redis_url *u = &s->url;
-
-	if (u->password[0] != '\0' && u->user[0] != '\0')
-		WORDS(c, fn, s, "AUTH", u->user, u->password);
-	else if (u->password[0] != '\0')
-		WORDS(c, fn, s, "AUTH", u->password);
-	/* A name for CLIENT LIST; a server that refuses it is welcome all the same. */
-	WORDS(c, on_ignored, NULL, "CLIENT", "SETNAME", "ocspcached");
-}
-
-/* Connection B: news. */
-
-static void on_message(void *arg, const redisReply *keys)
-{
-	struct redis_store *s = arg;
-	size_t skip = strlen(s->prefix) + 2;
-	struct key k;
-
-	if (keys->type != REDIS_REPLY_ARRAY) {
-		/* nil: the whole database was flushed; anything else we do not know. */
-		all_changed(s);
-		return;
-	}
-	for (size_t i = 0; i < keys->elements; i++) {
-		const redisReply *r = keys->element[i];
-
-		if (!redis_reply_is_text(r) || r->len <= skip ||
-		    memcmp(r->str, s->prefix, skip - 2) != 0 ||
-		    memcmp(r->str + skip - 2, "a:", 2) != 0 ||
-		    key_from_name(&k, r->str + skip, r->len - skip) != ERR_OK)
-			continue;
-		if (s->config.hooks.changed != NULL)
-			s->config.hooks.changed(s->config.hooks.arg, &k);
-	}
-}
-
-static void on_tracking(void *arg, enum err e, const redisReply *r)
-{
-	struct redis_store *s = arg;
-
-	if (e != ERR_OK)
-		return;
-	s->tracking = redis_reply_is_ok(r);
-	if (!s->tracking)
-		tell(s, true, "store_tracking_refused",
-		    r->type == REDIS_REPLY_ERROR ? r->str : "answer of another type");
-	/* Whatever was written since the last connection was not heard. */
-	all_changed(s);
-}
-
-static void on_subscribed(void *arg, enum err e, const redisReply *r)
-{
-	struct redis_store *s = arg;
-	char id[24], prefix[256 + 3];
-
-	if (e != ERR_OK)
-		return;
-	if (r->type != REDIS_REPLY_ARRAY) {
-		refuse(s->b.conn, "SUBSCRIBE", r);
-		return;
-	}
-	if (!s->up)
-		return;
-	snprintf(id, sizeof id, "%lld", s->b_id);
-	snprintf(prefix, sizeof prefix, "%sa:", s->prefix);
-	/* Off first: Redis refuses a prefix that is tracked already. */
-	WORDS(s->a.conn, on_ignored, NULL, "CLIENT", "TRACKING", "OFF");
-	WORDS(s->a.conn, on_tracking, s, "CLIENT", "TRACKING", "ON", "REDIRECT", id,
-	    "BCAST", "PREFIX", prefix, "NOLOOP");
-}
-
-static void on_client_id(void *arg, enum err e, const redisReply *r)
-{
-	struct redis_store *s = arg;
-
-	if (e != ERR_OK)
-		return;
-	if (r->type != REDIS_REPLY_INTEGER) {
-		refuse(s->b.conn, "CLIENT ID", r);
-		return;
-	}
-	s->b_id = r->integer;
-	WORDS(s->b.conn, on_subscribed, s, "SUBSCRIBE", INVALIDATE);
-}
-
-static void on_b_connected(void *arg)
-{
-	struct redis_store *s = arg;
-
-	greet(s, s->b.conn, on_auth_b);
-	WORDS(s->b.conn, on_client_id, s, "CLIENT", "ID");
-}
-
-static void on_b_closed(void *arg, const char *why, bool was_connected)
-{
-	struct redis_store *s = arg;
-
-	(void)was_connected;
-	s->b.conn = NULL;
-	if (s->tracking)
-		tell(s, true, "store_tracking_lost", why);
-	s->tracking = false;
-	retry_later(s, &s->b);
-}
-
-/* Both connections go to the address that A was connected by. */
-static struct redis_conn *open_conn(struct redis_store *s, struct redis_conn_config *c)
-{
-	c->base = s->config.base;
-	c->timeout_ms = s->config.timeout_ms;
-	c->connect_timeout_ms = s->config.connect_timeout_ms;
-	c->max_reply = s->config.max_value + REPLY_SLACK;
-	c->arg = s;
-	return redis_conn_open(
-	    c, (struct sockaddr *)&s->addr[s->next_addr], s->addr_n[s->next_addr]);
-}
-
-static void connect_b(struct redis_store *s)
-{
-	struct redis_conn_config c = {
-	    .connected = on_b_connected, .closed = on_b_closed, .message = on_message};
-
-	s->b.conn = open_conn(s, &c);
-	if (s->b.conn == NULL)
-		retry_later(s, &s->b);
-}
-
-static void on_retry_b(evutil_socket_t fd, short what, void *arg)
-{
-	struct redis_store *s = arg;
-
-	(void)fd, (void)what;
-	if (s->up && s->b.conn == NULL)
-		connect_b(s);
-}
-
-/* Heartbeat. */
-
-static bool has_word(const redisReply *list, const char *word)
-{
-	for (size_t i = 0; list->type == REDIS_REPLY_ARRAY && i < list->elements; i++) {
-		const redisReply *r = list->element[i];
-
-		if (redis_reply_is_text(r) && strcmp(r->str, word) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* Does CLIENT TRACKINGINFO (pairs of name and value) still name this B? */
-static bool tracks(const redisReply *r, long long id)
-{
-	bool on = false, here = false;
-
-	for (size_t i = 0; r->type == REDIS_REPLY_ARRAY && i + 1 < r->elements; i += 2) {
-		const redisReply *name = r->element[i], *value = r->element[i + 1];
-
-		if (!redis_reply_is_text(name))
-			continue;
-		if (strcmp(name->str, "flags") == 0)
-			on = has_word(value, "on") && !has_word(value, "broken_redirect");
-		if (strcmp(name->str, "redirect") == 0)
-			here = value->type == REDIS_REPLY_INTEGER && value->integer == id;
-	}
-	return on && here;
-}
-
-static void on_tracking_info(void *arg, enum err e, const redisReply *r)
-{
-	struct redis_store *s = arg;
-
-	/* Before Redis 6.2, or without the right to ask, PING on B has to do. */
-	if (e != ERR_OK || r->type == REDIS_REPLY_ERROR || s->b.conn == NULL ||
-	    !s->tracking)
-		return;
-	if (!tracks(r, s->b_id))
-		redis_conn_fail(s->b.conn, "Redis no longer tracks for this connection");
-}
-
-static void on_heartbeat(evutil_socket_t fd, short what, void *arg)
-{
-	struct redis_store *s = arg;
-
-	(void)fd, (void)what;
-	if (!s->up)
-		return;
-	reset_backoff(s, &s->a);
-	if (!s->tracking) {
-		WORDS(s->a.conn, on_ignored, NULL, "PING");
-		return;
-	}
-	reset_backoff(s, &s->b);
-	WORDS(s->a.conn, on_tracking_info, s, "CLIENT", "TRACKINGINFO");
-	WORDS(s->b.conn, on_ignored, NULL, "PING");
-}
-
-/* Connection A: commands. */
-
-static void on_policy(void *arg, enum err e, const redisReply *r)
-{
-	struct redis_store *s = arg;
-
-	/* Refused by an ACL is fine. */
-	if (e != ERR_OK || r->type != REDIS_REPLY_ARRAY || r->elements != 2 ||
-	    !redis_reply_is_text(r->element[1]))
-		return;
-	if (strncmp(r->element[1]->str, "allkeys-", 8) == 0)
-		tell(s, true, "store_evicts",
-		    "maxmemory-policy may evict keys without TTL; use noeviction or "
-		    "volatile-ttl");
-}
-
-static void on_greeted(void *arg, enum err e, const redisReply *r)
-{
-	struct redis_store *s = arg;
-
-	if (e != ERR_OK)
-		return;
-	if (!redis_reply_is_text(r) || strcmp(r->str, "PONG") != 0) {
-		refuse(s->a.conn, "PING", r);
-		return;
-	}
-	s->up = true;
-	if (s->told_up)
-		s->reconnects++;
-	s->told_up = true;
-	s->told_down = false;
-	tell(s, false, "store_up", "");
-	event_del(s->b.retry);
-	if (s->b.conn == NULL)
-		connect_b(s);
-}
-
-static void on_a_connected(void *arg)
-{
-	struct redis_store *s = arg;
-	char db[12];
-
-	greet(s, s->a.conn, on_auth_a);
-	snprintf(db, sizeof db, "%d", s->url.db);
-	if (s->url.db != 0)
-		WORDS(s->a.conn, on_auth_a, s, "SELECT", db);
-	for (int i = 0; i < SCRIPT_COUNT; i++)
-		WORDS(s->a.conn, on_ignored, NULL, "SCRIPT", "LOAD", scripts[i]);
-	WORDS(s->a.conn, on_policy, s, "CONFIG", "GET", "maxmemory-policy");
-	/* The last of the greeting: its PONG means that we may ask. */
-	WORDS(s->a.conn, on_greeted, s, "PING");
-}
-
-static void connect_a(struct redis_store *s);
-
-static void on_a_closed(void *arg, const char *why, bool was_connected)
-{
-	struct redis_store *s = arg;
-
-	s->a.conn = NULL;
-	s->up = s->tracking = false;
-	event_del(s->b.retry);
-	redis_conn_free(s->b.conn); /* tracks for an A that is gone */
-	s->b.conn = NULL;
-	remember_error(s, why);
-	if (!was_connected && s->next_addr + 1 < s->addrs) {
-		s->next_addr++; /* localhost: ::1, then 127.0.0.1 */
-		connect_a(s);
-		return;
-	}
-	s->addrs = 0; /* look the name up again: it may have moved */
-	if (!s->told_down)
-		tell(s, true, "store_down", why);
-	s->told_down = true;
-	retry_later(s, &s->a);
-}
-
-static void connect_a(struct redis_store *s)
-{
-	struct redis_conn_config c = {.connected = on_a_connected, .closed = on_a_closed};
-
-	s->a.conn = open_conn(s, &c);
-	if (s->a.conn == NULL)
-		on_a_closed(s, strerror(errno), false);
-}
-
-/* Addresses.  A name is looked up on the executor's thread, because getaddrinfo() may
- * take seconds; numeric addresses and sockets need no thread. */
-
-struct resolving {
-	struct redis_store *s; /* NULL: closed meanwhile */
-	char host[256], port[6];
-	struct addrinfo *list;
-	int e;
-};
-
-static void take_addresses(struct redis_store *s, const struct addrinfo *list)
-{
-	s->addrs = s->next_addr = 0;
-	for (; list != NULL && s->addrs < ADDRESSES_MAX; list = list->ai_next) {
-		memcpy(&s->addr[s->addrs], list->ai_addr, list->ai_addrlen);
-		s->addr_n[s->addrs++] = list->ai_addrlen;
-	}
-}
-
-static void resolve(void *arg)
-{
-	struct resolving *r = arg;
-	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-
-	r->e = getaddrinfo(r->host, r->port, &hints, &r->list);
-}
-
-static void on_resolved(void *arg)
-{
-	struct resolving *r = arg;
-	struct redis_store *s = r->s;
-
-	if (s != NULL) {
-		s->resolving = NULL;
-		if (r->e == 0)
-			take_addresses(s, r->list);
-		if (s->addrs > 0)
-			connect_a(s);
-		else
-			on_a_closed(s, gai_strerror(r->e), false);
-	}
-	if (r->list != NULL)
-		freeaddrinfo(r->list);
-	free(r);
-}
-
-static void start_resolving(struct redis_store *s)
-{
-	struct resolving *r = calloc(1, sizeof *r);
-
-	if (r == NULL) {
-		on_a_closed(s, err_text(ERR_NOMEM), false);
-		return;
-	}
-	r->s = s;
-	s->resolving = r;
-	memcpy(r->host, s->url.host, sizeof r->host);
-	memcpy(r->port, s->url.port, sizeof r->port);
-	if (s->config.exec.run != NULL) {
-		s->config.exec.run(s->config.exec.ctx, resolve, on_resolved, r);
-		return;
-	}
-	resolve(r);
-	on_resolved(r);
-}
-
-static void address_of_socket(struct redis_store *s)
-{
-	struct sockaddr_un *un = (struct sockaddr_un *)&s->addr[0];
-
-	memset(un, 0, sizeof *un);
-	un->sun_family = AF_UNIX;
-	strcpy(un->sun_path, s->url.host); /* redis_url_parse() saw to its length */
-	s->addr_n[0] = sizeof *un;
-	s->addrs = 1;
-	s->next_addr = 0;
-}
-
-static bool address_is_numeric(struct redis_store *s)
-{
-	struct addrinfo hints = {.ai_family = AF_UNSPEC,
-	    .ai_socktype = SOCK_STREAM,
-	    .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
-	struct addrinfo *list = NULL;
-
-	if (getaddrinfo(s->url.host, s->url.port, &hints, &list) != 0)
-		return false;
-	take_addresses(s, list);
-	freeaddrinfo(list);
-	return s->addrs > 0;
-}
-
-static void on_retry_a(evutil_socket_t fd, short what, void *arg)
-{
-	struct redis_store *s = arg;
-
-	(void)fd, (void)what;
-	assert(s->a.conn == NULL && s->resolving == NULL);
-	if (s->url.unix_socket)
-		address_of_socket(s);
-	else if (!address_is_numeric(s)) {
-		start_resolving(s);
-		return;
-	}
-	connect_a(s);
+	return redis_link_commands(s->link);
 }
 
 /* The names of keys: room for the prefix, one letter, ':' and a key's name. */
-#define PREFIX_MAX 200
-#define NAME_ROOM  (PREFIX_MAX + 2 + KEY_NAME_MAX)
+#define NAME_ROOM (REDIS_PREFIX_MAX + 2 + KEY_NAME_MAX)
 
 static size_t write_name(
     const struct redis_store *s, char kind, const struct key *k, char out[NAME_ROOM])
@@ -668,14 +145,14 @@ static void redis_get(
     struct store *st, const struct key *k, store_got_fn *done, void *arg)
 {
 	struct redis_store *s = of(st);
-	struct get *g = s->up ? malloc(sizeof *g) : NULL;
+	struct get *g = conn_of(s) != NULL ? malloc(sizeof *g) : NULL;
 	char name[NAME_ROOM], last[24];
 
 	if (g != NULL) {
 		*g = (struct get){s, done, arg};
 		write_name(s, 'a', k, name);
 		snprintf(last, sizeof last, "%zu", s->config.max_value);
-		if (WORDS(s->a.conn, on_got, g, "GETRANGE", name, "0", last))
+		if (WORDS(conn_of(s), on_got, g, "GETRANGE", name, "0", last))
 			return;
 		free(g);
 	}
@@ -758,7 +235,7 @@ static bool call_send(struct call *c)
 		argv_n[i] = strlen(argv[i]);
 	memcpy(argv + 3, c->argv, sizeof c->argv);
 	memcpy(argv_n + 3, c->argv_n, sizeof c->argv_n);
-	return redis_conn_send(c->s->a.conn, 3 + c->argc, argv, argv_n, on_call, c);
+	return redis_conn_send(conn_of(c->s), 3 + c->argc, argv, argv_n, on_call, c);
 }
 
 static void on_call(void *arg, enum err e, const redisReply *r)
@@ -780,7 +257,7 @@ static void on_call(void *arg, enum err e, const redisReply *r)
 /* Send a call or end it at once. */
 static void call_start(struct call *c)
 {
-	if (c->s->up && call_send(c))
+	if (conn_of(c->s) != NULL && call_send(c))
 		return;
 	c->finish(c, ERR_STORE, NULL);
 	free(c);
@@ -790,9 +267,10 @@ static void finish_put(struct call *c, enum err e, const redisReply *r)
 {
 	if (e == ERR_OK && r->type != REDIS_REPLY_INTEGER) {
 		e = redis_reply_is_error(r, "OOM") ? ERR_STORE_FULL : ERR_STORE;
-		remember_error(c->s, r->type == REDIS_REPLY_ERROR
-					 ? r->str
-					 : "a write was answered with another type");
+		redis_link_note_error(
+		    c->s->link, r->type == REDIS_REPLY_ERROR
+				    ? r->str
+				    : "a write was answered with another type");
 	}
 	if (c->done != NULL)
 		c->done(c->arg, e);
@@ -804,7 +282,8 @@ static void redis_put(struct store *st, const struct key *k, const struct facts 
 	struct redis_store *s = of(st);
 	size_t room = NAME_ROOM + RECORD_OVERHEAD + der.n + 64;
 	/* Redis refuses an end before 1970; nothing is lost that could be served. */
-	bool worth = s->up && der.n + RECORD_OVERHEAD <= s->config.max_value &&
+	bool worth = conn_of(s) != NULL &&
+		     der.n + RECORD_OVERHEAD <= s->config.max_value &&
 		     facts_expiry(f) > 0;
 	struct call *c = worth ? call_new(s, SCRIPT_PUT, room) : NULL;
 	size_t n;
@@ -915,13 +394,13 @@ static void redis_del(
     struct store *st, const struct key *k, store_done_fn *done, void *arg)
 {
 	struct redis_store *s = of(st);
-	struct del *d = s->up ? malloc(sizeof *d) : NULL;
+	struct del *d = conn_of(s) != NULL ? malloc(sizeof *d) : NULL;
 	char name[NAME_ROOM];
 
 	if (d != NULL) {
 		*d = (struct del){s, done, arg};
 		write_name(s, 'a', k, name);
-		if (WORDS(s->a.conn, on_deleted, d, "UNLINK", name))
+		if (WORDS(conn_of(s), on_deleted, d, "UNLINK", name))
 			return;
 		free(d);
 	}
@@ -932,7 +411,7 @@ static void redis_del(
 /* Purging: SCAN for one (CA, hash algorithm) after the other, one command under way at a
  * time.  SCAN may show a key twice and need not show one that is written meanwhile. */
 
-#define PATTERN_MAX (2 * PREFIX_MAX + 2 + KEY_NAME_MAX + 2)
+#define PATTERN_MAX (2 * REDIS_PREFIX_MAX + 2 + KEY_NAME_MAX + 2)
 
 struct purge {
 	struct redis_store *s;
@@ -957,8 +436,8 @@ static void purge_step(struct purge *p)
 {
 	if (p->at == p->n)
 		purge_end(p, ERR_OK);
-	else if (++p->steps > PURGE_STEPS_MAX || !p->s->up ||
-		 !WORDS(p->s->a.conn, on_scanned, p, "SCAN", p->cursor, "MATCH",
+	else if (++p->steps > PURGE_STEPS_MAX || conn_of(p->s) == NULL ||
+		 !WORDS(conn_of(p->s), on_scanned, p, "SCAN", p->cursor, "MATCH",
 		     p->pattern[p->at], "COUNT", SCAN_COUNT))
 		purge_end(p, ERR_STORE);
 }
@@ -989,7 +468,7 @@ static bool unlink_keys(struct purge *p, const redisReply *keys)
 			argv_n[argc++] = keys->element[i]->len;
 		}
 		sent = argc > 1 &&
-		       redis_conn_send(p->s->a.conn, argc, argv, argv_n, on_unlinked, p);
+		       redis_conn_send(conn_of(p->s), argc, argv, argv_n, on_unlinked, p);
 	}
 	free(argv);
 	free(argv_n);
@@ -1043,7 +522,8 @@ static void redis_purge(
 {
 	struct redis_store *s = of(st);
 	size_t n = i->ca_n * CERTID_HASH_COUNT;
-	struct purge *p = s->up ? calloc(1, sizeof *p + n * PATTERN_MAX) : NULL;
+	struct purge *p =
+	    conn_of(s) != NULL ? calloc(1, sizeof *p + n * PATTERN_MAX) : NULL;
 
 	if (p == NULL) {
 		if (done != NULL)
@@ -1067,27 +547,15 @@ static void redis_health(const struct store *st, struct store_health *out)
 	const struct redis_store *s = (const struct redis_store *)st;
 
 	out->kind = "redis";
-	out->up = s->up;
 	out->shared = true;
-	out->error = s->error;
-	out->reconnects = s->reconnects;
+	redis_link_health(s->link, out);
 }
 
 static void redis_close(struct store *st)
 {
 	struct redis_store *s = of(st);
 
-	if (s->resolving != NULL)
-		s->resolving->s = NULL;
-	redis_conn_free(s->b.conn);
-	redis_conn_free(s->a.conn);
-	if (s->a.retry != NULL)
-		event_free(s->a.retry);
-	if (s->b.retry != NULL)
-		event_free(s->b.retry);
-	if (s->heartbeat != NULL)
-		event_free(s->heartbeat);
-	OPENSSL_cleanse(&s->url, sizeof s->url);
+	redis_link_free(s->link);
 	free(s->prefix);
 	free(s);
 }
@@ -1117,55 +585,42 @@ static bool make_names(struct redis_store *s)
 			return false;
 		hex_encode(sha, sizeof sha, s->sha[i]);
 	}
-	s->prefix = strdup(s->config.prefix);
+	s->config.prefix = s->prefix = strdup(s->config.prefix);
 	return s->prefix != NULL;
-}
-
-static bool make_timers(struct redis_store *s)
-{
-	int64_t ms = (int64_t)s->config.timeout_ms * HEARTBEATS;
-	struct timeval tv = {
-	    .tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
-
-	s->a.retry = event_new(s->config.base, -1, 0, on_retry_a, s);
-	s->b.retry = event_new(s->config.base, -1, 0, on_retry_b, s);
-	s->heartbeat = event_new(s->config.base, -1, EV_PERSIST, on_heartbeat, s);
-	return s->a.retry != NULL && s->b.retry != NULL && s->heartbeat != NULL &&
-	       event_add(s->heartbeat, &tv) == 0;
 }
 
 enum err store_redis_open(
     struct store **out, const struct store_config *c, char *why, size_t n)
 {
 	struct redis_store *s;
-	const char *wrong;
+	struct redis_url url;
+	const char *wrong = redis_url_parse(&url, c->url);
 
 	*out = NULL;
-	assert(c->timeout_ms > 0 && c->connect_timeout_ms > 0 && c->backoff_max_ms > 0);
-	if (strlen(c->prefix) > PREFIX_MAX) {
-		snprintf(why, n, "store-prefix is longer than %d characters", PREFIX_MAX);
+	if (wrong != NULL) {
+		snprintf(why, n, "URL of the store: %s", wrong);
+		return ERR_STORE;
+	}
+	if (strlen(c->prefix) > REDIS_PREFIX_MAX) {
+		snprintf(why, n, "store-prefix is longer than %d characters",
+		    REDIS_PREFIX_MAX);
 		return ERR_STORE;
 	}
 	s = calloc(1, sizeof *s);
-	if (s == NULL)
-		return ERR_NOMEM;
-	s->store.ops = &redis_ops;
-	s->config = *c;
-	s->config.url = NULL;
-	if ((wrong = redis_url_parse(&s->url, c->url)) != NULL) {
-		snprintf(why, n, "URL of the store: %s", wrong);
-		redis_close(&s->store);
-		return ERR_STORE;
+	if (s != NULL) {
+		s->store.ops = &redis_ops;
+		s->config = *c;
+		s->config.url = NULL;
+		if (make_names(s))
+			s->link = redis_link_open(&s->config, &url, scripts);
 	}
-	if (!make_names(s) || !make_timers(s)) {
+	OPENSSL_cleanse(&url, sizeof url);
+	if (s == NULL || s->link == NULL) {
 		snprintf(why, n, "%s", err_text(ERR_NOMEM));
-		redis_close(&s->store);
+		if (s != NULL)
+			redis_close(&s->store);
 		return ERR_NOMEM;
 	}
-	s->config.prefix = s->prefix;
-	reset_backoff(s, &s->a);
-	reset_backoff(s, &s->b);
-	event_active(s->a.retry, EV_TIMEOUT, 0);
 	*out = &s->store;
 	return ERR_OK;
 }

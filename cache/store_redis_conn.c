@@ -123,7 +123,8 @@ typedef int array_size;
 
 static void *create_array(const redisReadTask *task, array_size n)
 {
-	if (n < 0 || !afford(task, (size_t)n * sizeof(redisReply *), (size_t)n))
+	if ((long long)n < 0 ||
+	    !afford(task, (size_t)n * sizeof(redisReply *), (size_t)n))
 		return NULL;
 	return plain(task)->createArray(task, n);
 }

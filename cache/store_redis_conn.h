@@ -63,9 +63,12 @@ void redis_conn_fail(struct redis_conn *c, const char *why);
 bool redis_conn_send(struct redis_conn *c, int argc, const char *const *argv,
     const size_t *argv_n, redis_reply_fn *fn, void *arg);
 
-/* The same for words. */
+/* The same for words: WORDS(conn, fn, arg, "PING"). */
 bool redis_conn_words(
     struct redis_conn *c, redis_reply_fn *fn, void *arg, const char *const *words, int n);
+#define WORDS(conn, fn, arg, ...)                                                        \
+	redis_conn_words((conn), (fn), (arg), (const char *const[]){__VA_ARGS__},        \
+	    (int)(sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *)))
 
 /* Reading replies without trusting their type. */
 bool redis_reply_is_ok(const redisReply *r);                      /* +OK */

@@ -691,6 +691,8 @@ static void a_user_with_few_rights_still_shares_answers(void **state)
 	expect(store, one(1), "x");
 	turn(2500);
 	assert_null(strstr(events, "no reply in time"));
+	assert_int_equal(all_changes, 1);
+	assert_non_null(strstr(events, "store_tracking_refused"));
 }
 
 static void a_policy_that_may_evict_anything_is_told(void **state)
