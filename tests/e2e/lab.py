@@ -253,6 +253,7 @@ class Responder:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # head and body are two writes
 
             def setup(self):
                 super().setup()

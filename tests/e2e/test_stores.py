@@ -302,7 +302,7 @@ def test_a_full_lmdb_forgets_what_expires_first_and_goes_on(box, world, daemons)
     d = daemons([world.issuer(fetch_rate=100000)], store="lmdb:" + os.path.join(box, "store"), store_size="1M",
                 hot_cache="64K").start()
     with d.connect(60) as c:
-        for i in range(2500):
+        for i in range(1500):
             world.ca.statuses[10**6 + i] = {"status": "good"}
             r = c.send(wire.post(lab.request(world.ca, 10**6 + i))).reply()
             assert r.outcome == "good"
@@ -311,6 +311,6 @@ def test_a_full_lmdb_forgets_what_expires_first_and_goes_on(box, world, daemons)
     d.stop()
     n = world.responder.count
     d.start()
-    hits = sum(d.ask(world.ca, 10**6 + i).hit for i in range(2490, 2500))
+    hits = sum(d.ask(world.ca, 10**6 + i).hit for i in range(1490, 1500))
     assert hits >= 5, "the newest are kept"
     assert world.responder.count - n <= 5
