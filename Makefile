@@ -1,6 +1,7 @@
 # make            the daemon and its client      make run        a demo: CA, responder, ocspcached
 # make test       everything but the long tests  make unit       the inner loop: unit tests only
-# SAN=address,undefined or SAN=thread with any of them (a build folder each); B=DIR builds elsewhere
+# SAN=address,undefined or SAN=thread with any of them (a build folder each); B=DIR builds elsewhere; V=1 shows
+# the commands; STORE=redis, PORT=, API_PORT=, CONF= are for run
 VERSION := $(shell sed -n 's/^.define OCSPCACHED_VERSION "\(.*\)"/\1/p' proxy/version.h)
 CC      ?= cc
 OPT     ?= -O2 -g
@@ -26,6 +27,8 @@ REPLAYS  := $(FUZZ:%=$(B)/fuzz/%)
 # the archive of the real ones.
 TESTLIB  := $(patsubst %.c,$(B)/%.o,$(filter-out tests/lib/fake_%.c,$(wildcard tests/lib/*.c)))
 FAKES    := $(patsubst %.c,$(B)/%.o,$(wildcard tests/lib/fake_*.c))
+Q        := $(if $(V),,@)
+say       = $(if $(V),,@echo "  $1  $@")
 ENGINE   ?=# of the fuzz targets: empty for the replay of their corpora, -fsanitize=fuzzer to search
 NPROC    := $(shell nproc 2>/dev/null || echo 2)
 # A second make in a recipe uses all cores, or the jobs that this one was given.
@@ -36,26 +39,34 @@ tests: all $(UNITS) $(SCENES) $(REPLAYS)
 
 $(B)/libocspcached.a: $(LIB)
 	@rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR)
+	$(Q)$(AR) rcs $@ $^
 $(B)/libtest.a: $(TESTLIB)
 	@mkdir -p $(@D); rm -f $@
-	$(AR) rcs $@ $^
+	$(call say,AR)
+	$(Q)$(AR) rcs $@ $^
 $(B)/ocspcached: $(B)/proxy/main.o $(B)/libocspcached.a
-	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 $(B)/ocspctl: $(patsubst %.c,$(B)/%.o,$(wildcard proxy/ctl/*.c)) $(B)/libocspcached.a
-	$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 $(UNITS): $(B)/unit/%: $(B)/tests/unit/%.o $(B)/libtest.a $(B)/libocspcached.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) $^ -lcmocka $(LDLIBS) -o $@
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -lcmocka $(LDLIBS) -o $@
 $(SCENES): $(B)/scenario/%: $(B)/tests/scenario/%.o $(FAKES) $(B)/libtest.a $(B)/libocspcached.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) $^ -lcmocka $(LDLIBS) -o $@
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -lcmocka $(LDLIBS) -o $@
 $(REPLAYS): $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(if $(ENGINE),,$(B)/tests/fuzz/replay.o) $(B)/libocspcached.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) $(ENGINE) $^ $(LDLIBS) -o $@
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(ENGINE) $^ $(LDLIBS) -o $@
 $(B)/%.o: %.c $(B)/.flags
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
 
 # Changes when the compiler or its flags do; and says what is missing before the compiler does in its words.
 export define FLAGS
@@ -92,12 +103,10 @@ fuzz:
 	    build/fuzzing/fuzz/$$t -timeout=5 -rss_limit_mb=2048 -print_final_stats=1 \
 	        -max_total_time=$$(($(SECONDS) / $(words $(FUZZ)) + 1)) -artifact_prefix=tests/fuzz/corpus/$$t/ \
 	        build/fuzzing/corpus/$$t tests/fuzz/corpus/$$t || exit 1; done
-bench bench-quick:
-	@echo "$@: the bench harness comes with the next version; there is nothing to measure with yet" >&2; exit 1
-
 SOURCES := $(wildcard cache/*.[ch] conf/*.[ch] proxy/*.[ch] proxy/ctl/*.[ch] tests/unit/*.[ch] \
              tests/scenario/*.[ch] tests/lib/*.[ch] tests/fuzz/*.[ch])
 MANS    := $(wildcard proxy/*.8 proxy/ctl/*.1 conf/*.5)
+include bench/rules.mk
 fmt:
 	clang-format -i $(SOURCES)
 lint:
@@ -136,7 +145,7 @@ deb:
 	@B=$(B) VERSION=$(VERSION) conf/deb/build
 clean:
 	rm -rf build
-.PHONY: all tests run test test-all unit scenario replay layers e2e deps fuzz bench bench-quick fmt lint cover \
+.PHONY: all tests run test test-all unit scenario replay layers e2e deps fuzz fmt lint cover \
         install deb clean FORCE
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,97 @@
+"""`make run` as a newcomer meets it."""
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+
+import daemon
+import lab
+
+RUN = os.path.join(daemon.TOP, "conf", "demo", "run")
+
+
+class Demo:
+    def __init__(self, box, **more):
+        self.port, self.api_port = lab.free_port(), lab.free_port()
+        self.env = dict(os.environ, **dict({"B": os.environ.get("B") or "build", "PORT": str(self.port),
+                                           "API_PORT": str(self.api_port), "CA_PORT": str(lab.free_port())}, **more))
+        self.out_path = os.path.join(box, "out")
+        self.process = subprocess.Popen([RUN], cwd=daemon.TOP, env=self.env, stdin=subprocess.DEVNULL,
+                                        stdout=open(self.out_path, "wb"), stderr=subprocess.STDOUT,
+                                        start_new_session=True)
+
+    @property
+    def out(self):
+        with open(self.out_path, errors="replace") as f:
+            return f.read()
+
+    def wait(self):
+        lab.wait(lambda: "Ctrl-C stops everything" in self.out or self.process.poll() is not None, 20, "the demo")
+        return self
+
+    def left(self):
+        """Processes of the demo's session."""
+        r = subprocess.run(["ps", "-o", "pid=,args=", "-s", str(self.process.pid)], capture_output=True, text=True)
+        return [line for line in r.stdout.splitlines() if line.strip()]
+
+    def stop(self, sig=signal.SIGINT, group=True):
+        if self.process.poll() is None:
+            (os.killpg if group else os.kill)(self.process.pid, sig)
+        code = self.process.wait(15 * lab.PATIENCE)
+        lab.wait(lambda: not self.left(), 5, "the end of " + repr(self.left()))
+        return code
+
+
+@pytest.mark.parametrize("store,sig,group", [("lmdb", signal.SIGINT, True), ("redis", signal.SIGTERM, False)])
+def test_the_demo(box, store, sig, group):
+    demo = Demo(box, STORE=store).wait()
+    try:
+        out = demo.out
+        assert demo.process.poll() is None, out
+        for status in ("good", "revoked", "unknown"):
+            assert re.search(r"^  %s +\(signature verified, valid until " % status, out, re.M), out
+        # Every command that it prints works as it stands, from the top of the tree.
+        commands = re.findall(r"^  ((?:openssl|build|curl|%s)\S* .*?)(?:  +#.*)?$" % re.escape(demo.env["B"]), out, re.M)
+        assert len(commands) == 6, commands
+        for c in commands:
+            r = subprocess.run(c, shell=True, cwd=daemon.TOP, capture_output=True, text=True, timeout=20 * lab.PATIENCE)
+            assert r.returncode == (1 if " status " in c else 0), (c, r)
+        assert "good" in subprocess.run(commands[0], shell=True, cwd=daemon.TOP, capture_output=True, text=True).stdout
+        # The CA goes and comes.
+        down = os.path.join(daemon.TOP, demo.env["B"], "demo", "ca-down")
+        open(down, "w").close()
+        lab.wait(lambda: not lab.connects(int(demo.env["CA_PORT"])), 5, "the responder to stop")
+        assert "good" in subprocess.run(commands[0], shell=True, cwd=daemon.TOP, capture_output=True, text=True).stdout
+        os.unlink(down)
+        lab.wait(lambda: lab.connects(int(demo.env["CA_PORT"])), 5, "the responder to come back")
+        # That look, a client that leaves, has made it spin: the supervisor notices.
+        def answers():
+            r = subprocess.run(commands[0].replace("-cert", "-sha384 -cert"), shell=True,
+                               cwd=daemon.TOP, capture_output=True, text=True, timeout=20 * lab.PATIENCE)
+            return "good.pem: good" in r.stdout
+        lab.wait(answers, 30, "the responder to answer again")
+    finally:
+        code = demo.stop(sig, group)
+    assert code == 0, demo.out
+
+
+@pytest.mark.parametrize("which", ["PORT", "API_PORT"])
+def test_a_taken_port_is_named_with_its_remedy(box, which):
+    import socket
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        demo = Demo(box, **{which: str(s.getsockname()[1])})
+        assert demo.process.wait(15) == 1
+        assert re.search(r"port %d is taken.*make run %s=\d+" % (s.getsockname()[1], which), demo.out), demo.out
+        demo.stop()
+
+
+def test_a_configuration_of_ones_own(box, world, daemons):
+    d = daemons([world.issuer()])
+    demo = Demo(box, CONF=d.conf)
+    lab.wait(lambda: lab.connects(d.port), 10, "the daemon")
+    assert d.ask(world.ca, world.good.serial).outcome == "good"
+    assert demo.stop(signal.SIGTERM, False) == 0
