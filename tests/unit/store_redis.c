@@ -96,8 +96,16 @@ static void start_redis(const char *const extra[])
 		execvp("redis-server", (char *const *)(uintptr_t)argv);
 		_exit(127);
 	}
-	for (int i = 0; i < 5000 && access(socket_path, F_OK) != 0; i++)
+	/* The socket is there before anybody listens on it: connecting is the proof. */
+	for (int i = 0; i < 5000; i++) {
+		redisContext *c = redisConnectUnix(socket_path);
+		bool up = c != NULL && c->err == 0;
+
+		redisFree(c);
+		if (up)
+			return;
 		usleep(1000);
+	}
 }
 
 static void stop_redis(void)
