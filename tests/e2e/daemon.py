@@ -34,8 +34,8 @@ def lines(options, indent=""):
 class Daemon:
     """Options are those of the file, with _ for -; an issuer is a dict with its name and its options."""
 
-    def __init__(self, box, issuers, name="d", env=None, prefix=(), limit_nofile=None, **options):
-        self.box, self.name, self.env, self.prefix = box, name, env or {}, list(prefix)
+    def __init__(self, box, issuers, name="d", env=None, limit_nofile=None, **options):
+        self.box, self.name, self.env = box, name, env or {}
         self.limit_nofile = limit_nofile
         self.port, self.api_port = lab.free_port(), lab.free_port()
         self.options = {
@@ -63,7 +63,7 @@ class Daemon:
             if self.limit_nofile:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (self.limit_nofile, self.limit_nofile))
         log = open(self.log_path, "ab")
-        self.process = subprocess.Popen(self.prefix + [PROGRAM, "-c", self.conf], stdin=subprocess.DEVNULL, stdout=log,
+        self.process = subprocess.Popen([PROGRAM, "-c", self.conf], stdin=subprocess.DEVNULL, stdout=log,
                                         stderr=log, env=dict(os.environ, **self.env), preexec_fn=limit)
         log.close()
         return self
