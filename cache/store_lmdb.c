@@ -39,6 +39,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <event2/event.h>
 #include <lmdb.h>
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -109,6 +110,7 @@ struct lmdb_store {
 	uint64_t seed;
 	struct batch *gathering; /* never NULL */
 	struct batch *writing;   /* or NULL */
+	struct event *next;      /* launches the next batch; NULL without a loop */
 	bool failed;             /* the last write did */
 	const char *error;       /* static text of mdb_strerror or ours */
 	uint64_t entries, used;
@@ -643,8 +645,12 @@ static void on_written(void *arg)
 	}
 	s->writing = NULL;
 	take_outcome(s, b);
-	/* The next batch goes first: who is told below may close the store. */
-	launch(s);
+	/* Not from here: this may be the last that a stopped executor brings back, and
+	 * who is told below may close the store.  Without a loop there is no such end. */
+	if (s->next != NULL)
+		event_active(s->next, EV_TIMEOUT, 0);
+	else
+		launch(s);
 	batch_end(b, from_mdb(b->e), false);
 }
 
@@ -666,6 +672,12 @@ static void launch(struct lmdb_store *s)
 	}
 	write_batch(b);
 	on_written(b);
+}
+
+static void on_next(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	launch(arg);
 }
 
 /* The store's calls. */
@@ -886,6 +898,8 @@ static void lmdb_close(struct store *st)
 	if (s->gathering != NULL && !batch_is_empty(s->gathering))
 		write_batch(s->gathering);
 	batch_end(s->gathering, ERR_CANCELLED, true);
+	if (s->next != NULL)
+		event_free(s->next);
 	if (s->reader != NULL)
 		mdb_txn_abort(s->reader);
 	if (s->env != NULL)
@@ -1062,7 +1076,9 @@ enum err store_lmdb_open(
 	s->config.url = s->config.prefix = NULL;
 	s->error = "";
 	s->gathering = batch_new(s);
-	if (s->gathering != NULL &&
+	if (c->base != NULL)
+		s->next = event_new(c->base, -1, 0, on_next, s);
+	if (s->gathering != NULL && (c->base == NULL || s->next != NULL) &&
 	    RAND_bytes((unsigned char *)&s->seed, sizeof s->seed) == 1)
 		e = open_file(s, c->url + strlen("lmdb:"), why, n);
 	if (e == ERR_NOMEM)

@@ -554,6 +554,32 @@ static void closing_writes_what_is_pending_and_calls_nobody(void **state)
 	expect(one(2), "gathering");
 }
 
+/* The keeper stops the disk, empties its inbox, and closes the store last. */
+static void a_stopped_executor_is_given_nothing_more(void **state)
+{
+	struct event_base *base = event_base_new();
+
+	(void)state;
+	config.base = base;
+	hold_writes();
+	put(one(1), THIS, "flying", false);
+	put(one(2), THIS, "gathering", false);
+	let_go();
+	assert_int_equal(queued, 0);
+	event_base_loop(base, EVLOOP_NONBLOCK); /* alive, the next turn brings the next */
+	assert_int_equal(queued, 1);
+	put(one(3), THIS, "last", false);
+	let_go();
+	assert_int_equal(queued, 0);
+	config.exec.run = NULL;
+	store_close(store);
+	event_base_free(base);
+	config.base = NULL;
+	assert_int_equal(open_store(), ERR_OK);
+	expect(one(2), "gathering");
+	expect(one(3), "last");
+}
+
 static void on_lease(void *arg, enum lease l, int64_t ms)
 {
 	(void)ms;
@@ -777,6 +803,7 @@ static void reads_and_writes_go_together_with_the_disk_thread(void **state)
 	(void)state;
 	store_close(store);
 	config.exec = disk_exec(disk);
+	config.base = base;
 	assert_int_equal(open_store(), ERR_OK);
 	threaded_done = 0;
 	for (uint32_t n = 0; n < 3000; n++) {
@@ -797,6 +824,7 @@ static void reads_and_writes_go_together_with_the_disk_thread(void **state)
 	put(one(7), THIS + 1, "last", false);
 	disk_stop(disk);
 	config.exec.run = NULL;
+	config.base = NULL;
 	reopen();
 	inbox_free(inbox); /* ends of jobs that outlive the store */
 	event_base_free(base);
@@ -827,6 +855,7 @@ int main(void)
 	    CASE(a_value_over_the_limit_is_neither_written_nor_read),
 	    CASE(a_callback_may_use_the_store),
 	    CASE(closing_writes_what_is_pending_and_calls_nobody),
+	    CASE(a_stopped_executor_is_given_nothing_more),
 	    CASE(nobody_else_is_asked_for_a_lease),
 	    CASE(missing_directories_are_made_for_their_owner_alone),
 	    CASE(what_cannot_work_is_refused_with_the_reason),
