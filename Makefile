@@ -67,6 +67,8 @@ $(B)/%.o: %.c $(B)/.flags
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+# A fuzz target's entry point is declared nowhere: libFuzzer finds it by its name.
+$(B)/tests/fuzz/%.o: CFLAGS += -Wno-missing-prototypes -Wno-missing-declarations
 
 # Changes when the compiler or its flags do; and says what is missing before the compiler does in its words.
 export define FLAGS

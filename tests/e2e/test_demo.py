@@ -71,7 +71,13 @@ def test_the_demo(box, store, sig, group):
             r = subprocess.run(commands[0].replace("-cert", "-sha384 -cert"), shell=True,
                                cwd=daemon.TOP, capture_output=True, text=True, timeout=20 * lab.PATIENCE)
             return "good.pem: good" in r.stdout
-        lab.wait(answers, 30, "the responder to answer again")
+        try:
+            lab.wait(answers, 30, "the responder to answer again")
+        except AssertionError:
+            for name in ("ocspcached.log", "responder.log"):
+                print(name, open(os.path.join(daemon.TOP, demo.env["B"], "demo", name)).read())
+            print("\n".join(demo.left()))
+            raise
     finally:
         code = demo.stop(sig, group)
     assert code == 0, demo.out
