@@ -1,0 +1,16 @@
+# What the bench is made of, and how it is started.  bench/run says what it does.
+BENCH := $(patsubst %,$(B)/bench/%,floor load ca make_answers near)
+BENCH_LIB := $(patsubst %,$(B)/bench/%.o,hist pairs cpu wire loop)
+SOURCES += $(wildcard bench/*.[ch])
+
+$(B)/bench/libbench.a: $(BENCH_LIB)
+	@rm -f $@
+	$(AR) rcs $@ $^
+$(BENCH): $(B)/bench/%: $(B)/bench/%.o $(B)/bench/libbench.a
+	$(CC) $(CFLAGS) $(LDFLAGS) $^ -lxxhash -lcrypto -o $@
+bench bench-quick:
+	@.ci/packages build redis bench
+	@$(SUBMAKE) all bench-tools
+	@B=$(B) bench/run $(if $(filter bench-quick,$@),--quick)
+bench-tools: $(BENCH)
+.PHONY: bench bench-quick bench-tools
