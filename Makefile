@@ -150,4 +150,4 @@ clean:
 .PHONY: all tests run test test-all unit scenario replay layers e2e deps fuzz fmt lint cover \
         install deb clean FORCE
 .SECONDARY:
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -name '*.d' -type f 2>/dev/null)
