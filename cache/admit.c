@@ -225,6 +225,18 @@ static enum err check_extensions(const struct visit *vi, const struct ocsp_respo
 	return NOTE(vi, "extensions", e, "%s", what);
 }
 
+/* R64: absent is not wrong, the times decide then. */
+static enum err check_nonce(const struct visit *vi, const struct ocsp_response *r)
+{
+	struct bytes sent = vi->q->nonce, got = ocsp_response_nonce(r);
+
+	if (sent.n == 0)
+		return ERR_OK;
+	return NOTE(vi, "nonce",
+	    got.n == 0 || bytes_equal(sent, got) ? ERR_OK : ERR_RESP_NONCE, "%s",
+	    got.n == 0 ? "none in the answer" : "in the answer");
+}
+
 /* --- of which certificate --- */
 
 static bool serial_is_ours(const struct visit *vi, const struct ocsp_single *s)
@@ -493,7 +505,7 @@ static enum err judge(struct visit *vi, const struct ocsp_response *r)
 
 	if ((e = check_algorithm(vi, r)) != ERR_OK ||
 	    (e = check_responder(vi, r, &who)) != ERR_OK ||
-	    (e = check_extensions(vi, r)) != ERR_OK)
+	    (e = check_extensions(vi, r)) != ERR_OK || (e = check_nonce(vi, r)) != ERR_OK)
 		return e;
 	read_singles(vi, r, &said);
 	if ((e = check_certid(vi, &said)) != ERR_OK ||

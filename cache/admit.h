@@ -34,8 +34,9 @@ struct admit_question {
 	int64_t skew_s;  /* clock-skew */
 	size_t max_size; /* of the DER; larger is ERR_RESP_LARGE */
 	const struct facts
-	    *held;    /* what is held under this key, in date or not; NULL for nothing */
-	bool latched; /* the certificate was seen revoked before */
+	    *held; /* what is held under this key, in date or not; NULL for nothing */
+	struct bytes nonce; /* that we sent; n is 0 where we sent none */
+	bool latched;       /* the certificate was seen revoked before */
 };
 
 #define ADMIT_WARN_SHA1         1u  /* SHA-1 signature, allowed by the issuer's option */
@@ -69,6 +70,7 @@ struct admit_verdict {
  *   delegate              where the issuer did not sign itself (R44..R49)
  *   signature             over the bytes as they came (R43, R67)
  *   extensions            no unknown critical one, none twice (R56)
+ *   nonce                 is the one that we sent, or absent (R64); where we sent one
  *   certid                a SingleResponse has the CertID that was asked for (R52, R54)
  *   single                it is the only one (R53, R55)
  *   reason                status, reason and date of revocation (R65)

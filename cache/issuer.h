@@ -31,7 +31,10 @@ struct issuer_rules {
 	    without_next_update_s; /* life of an answer without nextUpdate; 0: refused */
 	unsigned max_in_flight;    /* fetches under way at once */
 	unsigned max_waiting;      /* fetches waiting for their turn */
-	unsigned fetch_rate;       /* fetches started in a second */
+	bool nonce_forward;  /* a client's nonce goes upstream, and its answer is not kept
+			      */
+	unsigned nonce_rate; /* ... so often in a second */
+	unsigned fetch_rate; /* fetches started in a second */
 };
 
 struct issuer_ca {

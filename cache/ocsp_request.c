@@ -4,6 +4,7 @@
  */
 #include "cache/ocsp_request.h"
 
+#include <assert.h>
 #include <openssl/err.h>
 #include <openssl/ocsp.h>
 
@@ -211,4 +212,78 @@ enum err ocsp_request_parse(struct ocsp_request *out, struct bytes der)
 	/* Also after success: a bare nonce is tried as an OCTET STRING first. */
 	ERR_clear_error();
 	return e;
+}
+
+/* ---- what we send ---- */
+
+/* DER is written from its end: each length is known when it is put in front. */
+struct writer {
+	uint8_t *start, *p;
+};
+
+static void put(struct writer *w, const void *bytes, size_t n)
+{
+	assert((size_t)(w->p - w->start) >= n);
+	w->p -= n;
+	memcpy(w->p, bytes, n);
+}
+
+/* Tag and length of the n bytes that follow; lengths up to 65535. */
+static void put_header(struct writer *w, uint8_t tag, size_t n)
+{
+	uint8_t head[4] = {tag, (uint8_t)n};
+	size_t head_n = 2;
+
+	if (n > 255) {
+		head[1] = 0x82;
+		head[2] = (uint8_t)(n >> 8);
+		head[3] = (uint8_t)n;
+		head_n = 4;
+	} else if (n > 127) {
+		head[1] = 0x81;
+		head[2] = (uint8_t)n;
+		head_n = 3;
+	}
+	put(w, head, head_n);
+}
+
+static size_t written(const struct writer *w, const uint8_t *end)
+{
+	return (size_t)(end - w->p);
+}
+
+/* The content of a TLV of ours. */
+static struct bytes content(struct bytes tlv)
+{
+	size_t head = tlv.p[1] < 0x80 ? 2 : 2 + (tlv.p[1] & 0x7f);
+
+	return bytes_of(tlv.p + head, tlv.n - head);
+}
+
+size_t ocsp_request_build(
+    const struct key *k, struct bytes nonce, uint8_t out[OCSP_REQUEST_MAX])
+{
+	static const uint8_t oid[] = {
+	    0x06, 0x09, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x02};
+	uint8_t *end = out + OCSP_REQUEST_MAX;
+	struct writer w = {out, end};
+	struct bytes list = content(content(key_der(k)));
+
+	assert(nonce.n <= OCSP_NONCE_MAX);
+	if (nonce.n == 0) {
+		memcpy(out, k->der, k->der_n);
+		return k->der_n;
+	}
+	put(&w, nonce.p, nonce.n);
+	put_header(&w, 0x04, nonce.n);          /* Nonce */
+	put_header(&w, 0x04, written(&w, end)); /* extnValue */
+	put(&w, oid, sizeof oid);
+	put_header(&w, 0x30, written(&w, end)); /* Extension */
+	put_header(&w, 0x30, written(&w, end)); /* Extensions */
+	put_header(&w, 0xa2, written(&w, end)); /* requestExtensions [2] */
+	put(&w, list.p, list.n);
+	put_header(&w, 0x30, written(&w, end)); /* tbsRequest */
+	put_header(&w, 0x30, written(&w, end));
+	memmove(out, w.p, written(&w, end));
+	return written(&w, end);
 }

@@ -25,4 +25,11 @@ struct ocsp_request {
  * for the bytes themselves first (cache/key.h). */
 enum err ocsp_request_parse(struct ocsp_request *out, struct bytes der);
 
+/* The request that asks for k with this nonce (RFC 9654 section 2.1); nonce:
+ * 0..OCSP_NONCE_MAX octets, 0 for the canonical request itself.  Returns the bytes
+ * written. */
+#define OCSP_REQUEST_MAX (KEY_DER_MAX + OCSP_NONCE_MAX + 48)
+size_t ocsp_request_build(
+    const struct key *k, struct bytes nonce, uint8_t out[OCSP_REQUEST_MAX]);
+
 #endif

@@ -239,6 +239,27 @@ enum err ocsp_response_extensions(
 	return e;
 }
 
+struct bytes ocsp_response_nonce(const struct ocsp_response *r)
+{
+	int at = OCSP_BASICRESP_get_ext_by_NID(r->basic, NID_id_pkix_OCSP_Nonce, -1);
+	const unsigned char *p, *inner;
+	const ASN1_STRING *value;
+	int tag, class;
+	long n, inner_n;
+
+	if (at < 0)
+		return bytes_of(NULL, 0);
+	value = X509_EXTENSION_get_data(OCSP_BASICRESP_get_ext(r->basic, at));
+	p = inner = ASN1_STRING_get0_data(value);
+	n = ASN1_STRING_length(value);
+	/* primitive, universal, and nothing behind it */
+	if (ASN1_get_object(&inner, &inner_n, &tag, &class, n) == 0 &&
+	    tag == V_ASN1_OCTET_STRING && class == V_ASN1_UNIVERSAL &&
+	    inner + inner_n == p + n)
+		return bytes_of(inner, (size_t)inner_n);
+	return bytes_of(p, (size_t)n);
+}
+
 static bool digits(const char *p, int n, int *out)
 {
 	*out = 0;

@@ -56,6 +56,10 @@ bool ocsp_response_signed_by(const struct ocsp_response *r, EVP_PKEY *key);
 enum err ocsp_response_extensions(
     const struct ocsp_response *r, char *what, size_t what_n);
 
+/* The nonce in responseExtensions: the content of its OCTET STRING, or of extnValue where
+ * there is none within (R88).  Borrowed from r; n is 0 where the answer has no nonce. */
+struct bytes ocsp_response_nonce(const struct ocsp_response *r);
+
 /* SingleResponse number i < singles_n. */
 void ocsp_response_single(
     const struct ocsp_response *r, size_t i, struct ocsp_single *out);

@@ -20,11 +20,11 @@ typedef enum err source_judge_fn(void *arg, struct bytes der, const char *from);
 typedef void source_done_fn(void *arg, enum err e);
 
 struct source_ops {
-	/* Ask for k, for at most wait_ms, all places together.  done is called exactly
-	 * once, possibly before this returns (then NULL is returned), or never after
-	 * cancel. */
+	/* Ask for k, with this nonce in the request where it has bytes, for at most
+	 * wait_ms, all places together.  done is called exactly once, possibly before
+	 * this returns (then NULL is returned), or never after cancel. */
 	struct source_ask *(*ask)(struct source *s, const struct issuer *i,
-	    const struct key *k, int wait_ms, source_judge_fn *judge,
+	    const struct key *k, struct bytes nonce, int wait_ms, source_judge_fn *judge,
 	    source_done_fn *done, void *arg);
 	void (*cancel)(struct source *s, struct source_ask *a);
 };

@@ -103,6 +103,8 @@ static struct issuer_spec spec_of(const struct draft *d, size_t i)
 	spec.rules = (struct issuer_rules){
 	    .profile = is->profile == PROFILE_PUBLIC ? PROFILE_PUBLIC : PROFILE_PRIVATE,
 	    .allow_sha1 = is->allow_sha1_signatures && is->profile != PROFILE_PUBLIC,
+	    .nonce_forward = is->nonce == NONCE_FORWARD,
+	    .nonce_rate = (unsigned)is->nonce_rate,
 	    .unknown_ttl_s = is->unknown_ttl_ms / 1000,
 	    .max_in_flight = (unsigned)is->max_in_flight,
 	    .max_waiting = (unsigned)is->max_waiting,

@@ -33,6 +33,7 @@
 #define CONF_ISSUER_GLOBAL(type, f)
 #define CONF_ISSUER_ISSUER(type, f) CONF_FIELD_##type(f)
 
+enum { NONCE_IGNORE, NONCE_FORWARD };                      /* conf_issuer.nonce */
 enum { LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };               /* conf.log_format */
 enum { LEVEL_ERROR, LEVEL_WARN, LEVEL_INFO, LEVEL_DEBUG }; /* conf.log_level */
 

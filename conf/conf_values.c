@@ -111,8 +111,6 @@ static const struct {
 } later_words[] = {
     {"source", "crl", "answers from CRLs come in a later version"},
     {"source", "ocsp-then-crl", "answers from CRLs come in a later version"},
-    {"nonce", "forward",
-	"asking upstream with the client's nonce comes in a later version"},
     {"nonce", "echo", "answers that we sign come in a later version"},
 };
 

@@ -14,13 +14,15 @@
 #define PROXY_ASK_H
 
 #include "cache/answer.h"
+#include "cache/ocsp_request.h"
 #include "proxy/inbox.h"
 
 enum tier {
 	TIER_MEMORY,
 	TIER_STORE,
 	TIER_UPSTREAM,
-	TIER_NONE /* an error answer */
+	TIER_FORWARD, /* upstream, with the client's nonce: for this client only */
+	TIER_NONE     /* an error answer */
 };
 
 struct ask {
@@ -30,6 +32,8 @@ struct ask {
 	struct inbox *reply_to;
 	int64_t asked_at_ms; /* monotonic */
 	bool only_if_cached; /* do not fetch: memory and store only */
+	uint8_t nonce_n;     /* > 0: send this nonce upstream (nonce = "forward") */
+	uint8_t nonce[OCSP_NONCE_MAX];
 	bool revalidate; /* client said no-cache: a held answer may be fetched anew once
 			    in a while */
 	/* outcome: */

@@ -167,7 +167,7 @@ static void run_done(void *inbox_arg, struct msg *m)
 	a->done(inbox_arg, a);
 }
 
-static void reply(struct ask *a, const struct answer *answer, enum err e, enum tier tier)
+void flights_reply(struct ask *a, const struct answer *answer, enum err e, enum tier tier)
 {
 	a->answer = answer;
 	a->error = answer != NULL ? ERR_OK : e;
@@ -245,7 +245,7 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg)
 		struct ask *a = fs->oldest;
 
 		ask_remove(a);
-		reply(a, held_in_date(fs, &a->key), ERR_UP_TIMEOUT, TIER_MEMORY);
+		flights_reply(a, held_in_date(fs, &a->key), ERR_UP_TIMEOUT, TIER_MEMORY);
 	}
 	timeout_arm(fs);
 }
@@ -576,7 +576,7 @@ static void answer_all(
 
 	while ((k = f->first) != NULL) {
 		ask_remove(k);
-		reply(k, a, e, tier);
+		flights_reply(k, a, e, tier);
 	}
 	timeout_arm(f->all);
 }
@@ -694,8 +694,8 @@ static void fetch(struct flight *f)
 		return;
 	}
 	f->state = FLIGHT_FETCHING;
-	a = fs->d.source->ops->ask(
-	    fs->d.source, i, &f->key, fetch_wait_ms(f, i), judge, on_fetched, f);
+	a = fs->d.source->ops->ask(fs->d.source, i, &f->key, bytes_of(NULL, 0),
+	    fetch_wait_ms(f, i), judge, on_fetched, f);
 	if (a != NULL) /* else on_fetched was called, and f is gone */
 		f->source_ask = a;
 }
@@ -741,7 +741,8 @@ static void answer_only_if_cached(struct flight *f)
 		if (!a->only_if_cached)
 			continue;
 		ask_remove(a);
-		reply(a, held_in_date(f->all, &a->key), ERR_NOT_FOUND, TIER_MEMORY);
+		flights_reply(
+		    a, held_in_date(f->all, &a->key), ERR_NOT_FOUND, TIER_MEMORY);
 	}
 }
 
@@ -920,18 +921,18 @@ void flights_ask(struct flights *fs, struct ask *a)
 	struct flight *f;
 
 	if (fs->cancelled) {
-		reply(a, NULL, ERR_CANCELLED, TIER_NONE);
+		flights_reply(a, NULL, ERR_CANCELLED, TIER_NONE);
 		return;
 	}
 	if (issuer_of(fs, &a->key) == NULL) {
-		reply(a, NULL, ERR_REQ_ISSUER, TIER_NONE);
+		flights_reply(a, NULL, ERR_REQ_ISSUER, TIER_NONE);
 		return;
 	}
 	if (in_date(held)) {
 		if (!a->revalidate || held->facts.status == STATUS_NONE ||
 		    !may_revalidate(fs, held)) {
 			hot_visit(held);
-			reply(a, held, ERR_OK, TIER_MEMORY);
+			flights_reply(a, held, ERR_OK, TIER_MEMORY);
 			return;
 		}
 		why = FLIGHT_REFRESH;
@@ -948,7 +949,7 @@ void flights_ask(struct flights *fs, struct ask *a)
 	}
 	f = flight_new(fs, &a->key, why);
 	if (f == NULL) {
-		reply(a, NULL, ERR_NOMEM, TIER_NONE);
+		flights_reply(a, NULL, ERR_NOMEM, TIER_NONE);
 		return;
 	}
 	ask_add(f, a);

@@ -57,6 +57,10 @@ void flights_free(struct flights *f);
 /* A client's question; handed over, and posted back to its reply_to exactly once. */
 void flights_ask(struct flights *f, struct ask *a);
 
+/* Post an ask back with this outcome. */
+void flights_reply(
+    struct ask *a, const struct answer *answer, enum err e, enum tier tier);
+
 enum flight_why {
 	FLIGHT_CLIENT,  /* somebody waits: any in-date answer will do */
 	FLIGHT_REFRESH, /* the schedule: only a newer one */

@@ -6,6 +6,7 @@
 #include "proxy/keeper.h"
 
 #include "proxy/clock.h"
+#include "proxy/forward.h"
 #include "proxy/log.h"
 #include "proxy/version.h"
 
@@ -42,6 +43,7 @@ struct keeper {
 	struct mac_keys *keys;
 	struct fetcher *fetcher;
 	struct flights *flights;
+	struct forwards *forwards;
 	struct event tick, due, garbage_timer;
 	int64_t due_at_ms; /* what `due` is armed for */
 	bool garbage_under_way;
@@ -280,8 +282,12 @@ static void *run(void *arg)
 static void on_ask(void *arg, struct msg *m)
 {
 	struct keeper *k = arg;
+	struct ask *a = (struct ask *)m;
 
-	flights_ask(k->flights, (struct ask *)m);
+	if (a->nonce_n > 0)
+		forwards_ask(k->forwards, a);
+	else
+		flights_ask(k->flights, a);
 }
 
 void keeper_ask(struct shared *shared, struct ask *a)
@@ -376,6 +382,7 @@ static void on_cancel(void *arg, struct msg *m)
 	struct keeper *k = arg;
 
 	free(m);
+	forwards_cancel(k->forwards);
 	flights_cancel(k->flights);
 }
 
@@ -509,7 +516,9 @@ struct keeper *keeper_new(struct shared *shared, char *why, size_t why_n)
 	if (open_stores(k, c, why, why_n) != ERR_OK)
 		goto fail;
 	k->flights = flights_new(&k->d);
-	if (k->flights == NULL) {
+	if (k->flights != NULL)
+		k->forwards = forwards_new(&k->d, k->flights);
+	if (k->forwards == NULL) {
 		snprintf(why, why_n, "%s", err_text(ERR_NOMEM));
 		goto fail;
 	}
@@ -554,6 +563,8 @@ void keeper_free(struct keeper *k)
 	assert(!k->started);
 	if (k->d.disk != NULL)
 		disk_stop(k->d.disk);
+	if (k->forwards != NULL)
+		forwards_cancel(k->forwards);
 	if (k->flights != NULL) {
 		flights_cancel(k->flights);
 		event_del(&k->tick);
@@ -567,6 +578,7 @@ void keeper_free(struct keeper *k)
 	store_close(k->d.store);
 	upstream_free(k->d.source);
 	fetcher_free(k->fetcher);
+	forwards_free(k->forwards);
 	flights_free(k->flights);
 	schedule_free(k->d.schedule);
 	admit_free(k->d.admit);

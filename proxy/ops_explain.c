@@ -148,7 +148,7 @@ static void ask_upstream(struct explain *e)
 		return;
 	}
 	upstream_retry_now(s, i);
-	ask = s->ops->ask(s, i, &e->ask_key,
+	ask = s->ops->ask(s, i, &e->ask_key, bytes_of(NULL, 0),
 	    (int)keeper_conf(e->keeper)->answer_timeout_ms, on_answer, on_asked, e);
 	if (ask != NULL) /* otherwise it has ended, and e with it */
 		e->ask = ask;

@@ -73,6 +73,7 @@ static const char *const tier_name[] = {
     [TIER_MEMORY] = "memory",
     [TIER_STORE] = "store",
     [TIER_UPSTREAM] = "upstream",
+    [TIER_FORWARD] = "forward",
     [TIER_NONE] = "none",
 };
 
@@ -164,6 +165,13 @@ static char *put_caching(
 	return put_connection(p, c);
 }
 
+/* An answer to one client's nonce is for nobody else (R86). */
+static char *put_not_cached(char *p, const struct conn *c)
+{
+	p = PUT(p, "Cache-Control: no-store\r\nCache-Status: ocspcached; fwd=bypass\r\n");
+	return put_connection(p, c);
+}
+
 static char *put_start(char *p, struct serve *s, int64_t now)
 {
 	if (s->start_at != now) {
@@ -247,11 +255,13 @@ static void reply_answer(struct serve *s, const struct turn *t, const struct ans
 	    [TIER_MEMORY] = M_REQ_HIT_MEMORY,
 	    [TIER_STORE] = M_REQ_HIT_STORE,
 	    [TIER_UPSTREAM] = M_REQ_FETCHED,
+	    [TIER_FORWARD] = M_REQ_FORWARDED,
 	};
 	char *p = put_start(s->head, s, now);
 
 	assert(tier < TIER_NONE);
-	p = put_caching(p, t->c, a, now, tier == TIER_UPSTREAM);
+	p = tier == TIER_FORWARD ? put_not_cached(p, t->c)
+				 : put_caching(p, t->c, a, now, tier == TIER_UPSTREAM);
 	metrics_count(s->counters, metric[tier]);
 	if (t->method == HTTP1_HEAD)
 		send_head(s, t->c, p, answer_head(a));
@@ -357,7 +367,7 @@ static void on_done(void *inbox_arg, struct ask *a)
 }
 
 static void ask_keeper(struct serve *s, const struct turn *t,
-    const struct http1_request *r, const struct key *k)
+    const struct http1_request *r, const struct ocsp_request *q, bool forward)
 {
 	struct pending *p = pending_take(s);
 
@@ -367,13 +377,17 @@ static void ask_keeper(struct serve *s, const struct turn *t,
 	}
 	p->method = t->method;
 	p->access_log = t->access_log;
-	p->ask = (struct ask){.key = *k,
+	p->ask = (struct ask){.key = q->key,
 	    .reply_to = s->own,
 	    .asked_at_ms = conn_loop_mono_ms(s->loop),
 	    .only_if_cached = r->only_if_cached,
 	    .revalidate = r->no_cache,
 	    .owner = t->c,
 	    .done = on_done};
+	if (forward) {
+		p->ask.nonce_n = q->nonce_n;
+		memcpy(p->ask.nonce, q->nonce, q->nonce_n);
+	}
 	s->parked++;
 	conn_park(t->c, p);
 	keeper_ask(s->shared, &p->ask);
@@ -385,7 +399,8 @@ static void miss(struct serve *s, const struct turn *t, const struct http1_reque
 {
 	struct ocsp_request q;
 	enum err e = ocsp_request_parse(&q, der);
-	bool canonical = e == ERR_OK && bytes_equal(key_der(&q.key), der);
+	bool canonical = e == ERR_OK && bytes_equal(key_der(&q.key), der), forward;
+	const struct issuer *issuer;
 
 	if (!canonical)
 		metrics_count(s->counters, M_PARSED);
@@ -393,13 +408,15 @@ static void miss(struct serve *s, const struct turn *t, const struct http1_reque
 		reply_ocsp_error(s, t, e);
 		return;
 	}
-	if (!canonical && !r->no_cache && hit(s, t, r, key_der(&q.key)))
-		return;
-	if (issuers_find(conf->issuers, &q.key, NULL) == NULL) {
+	issuer = issuers_find(conf->issuers, &q.key, NULL);
+	if (issuer == NULL) {
 		reply_ocsp_error(s, t, ERR_REQ_ISSUER);
 		return;
 	}
-	ask_keeper(s, t, r, &q.key);
+	forward = issuer->rules.nonce_forward && q.has_nonce && !r->only_if_cached;
+	if (!canonical && !forward && !r->no_cache && hit(s, t, r, key_der(&q.key)))
+		return;
+	ask_keeper(s, t, r, &q, forward);
 }
 
 /* One OCSP request.  rest: what follows the OCSP path. */

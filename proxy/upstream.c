@@ -24,6 +24,7 @@
 #include <sys/queue.h>
 #include <sys/random.h>
 
+#include "cache/ocsp_request.h"
 #include "proxy/clock.h"
 #include "proxy/log.h"
 
@@ -86,7 +87,6 @@ struct source_ask {
 	struct queue *queue;
 	struct lane *lane;
 	enum ask_state state;
-	struct key key;
 	int64_t deadline_ms;
 	int fair_ms; /* a timeout of a fetch that had less says nothing */
 	struct event timer;
@@ -101,6 +101,8 @@ struct source_ask {
 	/* the outcome so far: */
 	bool tried_any, unauthorized;
 	enum err error;
+	uint16_t request_n;
+	uint8_t request[OCSP_REQUEST_MAX];
 	unsigned n;
 	struct place {
 		struct responder *r;
@@ -406,11 +408,12 @@ static bool type_is_ocsp(const char *type)
 	return n == sizeof ocsp - 1 && strncasecmp(type, ocsp, n) == 0;
 }
 
+#define PATH_MAX_N (3 * (OCSP_REQUEST_MAX * 4 / 3 + 4) + 1)
+
 /* base64 of the request, percent-encoded (RFC 6960 appendix A.1). */
-static void encode_path(const struct key *k, char out[3 * (KEY_DER_MAX * 4 / 3 + 4) + 1])
+static void encode_path(struct bytes der, char out[PATH_MAX_N])
 {
-	unsigned char b64[KEY_DER_MAX * 4 / 3 + 8];
-	struct bytes der = key_der(k);
+	unsigned char b64[OCSP_REQUEST_MAX * 4 / 3 + 8];
 
 	EVP_EncodeBlock(b64, der.p, (int)der.n);
 	for (const unsigned char *p = b64; *p != '\0'; p++) {
@@ -426,9 +429,9 @@ static void encode_path(const struct key *k, char out[3 * (KEY_DER_MAX * 4 / 3 +
 
 /* The URL of a GET; false: it has to be a POST.  A URL with a query is no prefix to put a
  * path behind. */
-static bool get_url(const char *url, const struct key *k, char out[GET_URL_MAX + 1])
+static bool get_url(const char *url, struct bytes der, char out[GET_URL_MAX + 1])
 {
-	char path[3 * (KEY_DER_MAX * 4 / 3 + 4) + 1];
+	char path[PATH_MAX_N];
 	size_t n = strlen(url);
 	int made;
 
@@ -436,7 +439,7 @@ static bool get_url(const char *url, const struct key *k, char out[GET_URL_MAX +
 		return false;
 	while (n > 0 && url[n - 1] == '/')
 		n--;
-	encode_path(k, path);
+	encode_path(der, path);
 	made = snprintf(out, GET_URL_MAX + 1, "%.*s/%s", (int)n, url, path);
 	return made > 0 && made <= GET_URL_MAX;
 }
@@ -534,12 +537,13 @@ static struct place *next_place(struct source_ask *a, int64_t now, int *n)
 static bool fetch_from(struct source_ask *a, struct responder *r)
 {
 	char url[GET_URL_MAX + 1];
-	bool get = get_url(r->url, &a->key, url);
+	struct bytes der = bytes_of(a->request, a->request_n);
+	bool get = get_url(r->url, der, url);
 	struct fetch_request q = {
 	    .url = get ? url : r->url,
 	    .content_type = "application/ocsp-request",
 	    .accept = "application/ocsp-response",
-	    .body = get ? bytes_of(NULL, 0) : key_der(&a->key),
+	    .body = get ? bytes_of(NULL, 0) : der,
 	    .timeout_ms = a->timeout_ms,
 	    .max_size = a->up->config.max_size,
 	};
@@ -716,15 +720,15 @@ static struct queue *queue_get(struct upstream *u, const struct issuer *i)
 	return q->timer == NULL ? NULL : q;
 }
 
-static struct source_ask *ask_new(
-    struct upstream *u, const struct issuer *i, const struct key *k, int wait_ms)
+static struct source_ask *ask_new(struct upstream *u, const struct issuer *i,
+    const struct key *k, struct bytes nonce, int wait_ms)
 {
 	struct source_ask *a = calloc(1, sizeof *a + i->ocsp_n * sizeof a->place[0]);
 
 	if (a == NULL)
 		return NULL;
 	a->up = u;
-	a->key = *k;
+	a->request_n = (uint16_t)ocsp_request_build(k, nonce, a->request);
 	a->queue = queue_get(u, i);
 	a->n = (unsigned)i->ocsp_n;
 	for (unsigned n = 0; n < a->n; n++)
@@ -748,8 +752,8 @@ fail:
 }
 
 static struct source_ask *upstream_ask(struct source *s, const struct issuer *i,
-    const struct key *k, int wait_ms, source_judge_fn *judge_fn, source_done_fn *done,
-    void *arg)
+    const struct key *k, struct bytes nonce, int wait_ms, source_judge_fn *judge_fn,
+    source_done_fn *done, void *arg)
 {
 	struct upstream *u = (struct upstream *)s;
 	struct source_ask *a;
@@ -760,7 +764,7 @@ static struct source_ask *upstream_ask(struct source *s, const struct issuer *i,
 		done(arg, ERR_UP_NONE);
 		return NULL;
 	}
-	a = ask_new(u, i, k, wait_ms);
+	a = ask_new(u, i, k, nonce, wait_ms);
 	if (a == NULL)
 		e = ERR_NOMEM;
 	else if (next_place(a, clock_mono_ms(), &places) == NULL)

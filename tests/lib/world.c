@@ -17,6 +17,7 @@
 
 struct flights *world_flights;
 struct shared world_shared;
+struct forwards *world_forwards;
 struct latches *world_latches;
 struct schedule *world_schedule;
 
@@ -100,6 +101,8 @@ static void make_flights(const struct conf *c)
 	world_latches = deps.latches;
 	world_flights = flights_new(&deps);
 	need(world_flights != NULL, "out of memory");
+	world_forwards = forwards_new(&deps, world_flights);
+	need(world_forwards != NULL, "out of memory");
 }
 
 void world_begin(const char *global, const char *issuer)
@@ -128,9 +131,11 @@ static void remove_file(const char *name)
 
 void world_end(void)
 {
+	forwards_cancel(world_forwards);
 	flights_cancel(world_flights);
 	event_base_loop(base, EVLOOP_NONBLOCK);
 	upstream_free(deps.source);
+	forwards_free(world_forwards);
 	flights_free(world_flights);
 	fake_fetch_reset();
 	fake_store_reset();
@@ -208,6 +213,7 @@ static void answered(void *inbox_arg, struct ask *a)
 	w->status = a->answer->facts.status;
 	if (w->status == STATUS_NONE)
 		w->error = a->answer->error;
+	w->obtained_at = a->answer->obtained_at;
 	w->this_update = a->answer->facts.this_update;
 	w->body_n = answer_body(a->answer).n;
 	need(w->body_n <= sizeof w->body, "answer too large");
@@ -227,6 +233,22 @@ static struct world_asked *ask(
 	w->ask.only_if_cached = cached;
 	w->ask.revalidate = anew;
 	flights_ask(world_flights, &w->ask);
+	turn();
+	return w;
+}
+
+struct world_asked *world_ask_nonce(unsigned serial, enum certid_hash h)
+{
+	struct world_asked *w = &asked[asked_n++];
+
+	need(asked_n <= ASKED_MAX, "too many asks");
+	world_key(serial, h, &w->ask.key);
+	w->ask.reply_to = inbox;
+	w->ask.asked_at_ms = clock_mono_ms();
+	w->ask.done = answered;
+	w->ask.nonce_n = 16;
+	memset(w->ask.nonce, 'n', 16);
+	forwards_ask(world_forwards, &w->ask);
 	turn();
 	return w;
 }

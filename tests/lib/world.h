@@ -10,7 +10,7 @@
 #ifndef TESTS_LIB_WORLD_H
 #define TESTS_LIB_WORLD_H
 
-#include "proxy/flight.h"
+#include "proxy/forward.h"
 
 #define WORLD_START  INT64_C(1750000000) /* wall clock, s: 2025-06-15 */
 #define WORLD_FIRST  "http://first.example/"
@@ -24,6 +24,7 @@ void world_elapse(int64_t ms); /* time passes, and what is due happens */
 
 extern struct flights *world_flights;
 extern struct shared world_shared;
+extern struct forwards *world_forwards;
 extern struct latches *world_latches;
 extern struct schedule *world_schedule;
 const struct issuer *world_issuer(void);
@@ -36,6 +37,7 @@ struct world_asked {
 	enum err error;
 	enum tier tier;
 	enum status status;
+	int64_t obtained_at;
 	int64_t this_update;
 	size_t body_n;
 	uint8_t body[4096];
@@ -44,6 +46,8 @@ struct world_asked *world_ask(unsigned serial, enum certid_hash h);
 struct world_asked *world_ask_cached(
     unsigned serial, enum certid_hash h); /* only-if-cached */
 struct world_asked *world_ask_anew(unsigned serial, enum certid_hash h); /* no-cache */
+
+struct world_asked *world_ask_nonce(unsigned serial, enum certid_hash h); /* 16 octets */
 
 /* What the CA signs; times in seconds from now. */
 struct world_says {

@@ -271,6 +271,7 @@ static void a_right_answer_is_admitted_with_all_its_facts(void **state)
 				    "certid single reason times produced_at order latch");
 }
 
+/* R44, RFC 6960 section 4.2.2.2: the CA itself, or a delegate of its own. */
 static void a_delegated_answer_is_admitted_until_its_delegate_ends(void **state)
 {
 	struct forge_response f = delegated_plan(w.delegate);
@@ -414,6 +415,7 @@ static void an_answer_with_any_one_byte_changed_is_never_another_answer(void **s
 	free(copy);
 }
 
+/* R141: what a TLS server gets is exactly one OCSPResponse. */
 static void bytes_after_the_answer_are_refused(void **state)
 {
 	struct forge_response f = plan();
@@ -516,6 +518,7 @@ static void long_lengths_are_verified_over_the_bytes_as_they_came(void **state)
 
 /* --- the signature --- */
 
+/* R43 */
 static void a_forged_signature_is_refused(void **state)
 {
 	struct forge_response f = plan();
@@ -545,6 +548,7 @@ static void md5_is_never_allowed(void **state)
 	assert_string_equal(judge_forged(&f), "signature_algorithm");
 }
 
+/* R43 */
 static void sha1_signatures_need_the_issuers_option(void **state)
 {
 	static const enum forge_signature rsa[] = {FORGE_RSA_SHA1, FORGE_PSS_SHA1};
@@ -637,7 +641,7 @@ static const char *judge_delegate(struct forge_cert c)
 	return said;
 }
 
-/* R45 */
+/* R45, T4 */
 static void a_delegate_must_name_ocsp_signing(void **state)
 {
 	static const char *const usages[] = {NULL, "anyExtendedKeyUsage",
@@ -654,7 +658,7 @@ static void a_delegate_must_name_ocsp_signing(void **state)
 	assert_string_equal(judge_delegate(c), ADMITTED);
 }
 
-/* R46: each of these has all a delegate needs, but another issuer. */
+/* R46, T4: each of these has all a delegate needs, but another issuer. */
 static void a_delegate_of_another_ca_is_refused(void **state)
 {
 	struct forge_cert c = delegate_plan();
@@ -671,7 +675,7 @@ static void a_delegate_of_another_ca_is_refused(void **state)
 	assert_string_equal(judge_delegate(c), "delegate_issuer");
 }
 
-/* R46: below a CA is not by the CA. */
+/* R46, T4: below a CA is not by the CA. */
 static void a_delegate_of_a_sub_ca_is_refused_though_its_chain_is_included(void **state)
 {
 	struct forge_cert sub = {.subject = "Sub CA",
@@ -694,7 +698,7 @@ static void a_delegate_of_a_sub_ca_is_refused_though_its_chain_is_included(void 
 	X509_free(sub_ca);
 }
 
-/* R47: the CA's name on it, another key below it. */
+/* R47, T4: the CA's name on it, another key below it. */
 static void a_forged_delegate_is_refused(void **state)
 {
 	struct forge_cert c = delegate_plan();
@@ -704,7 +708,7 @@ static void a_forged_delegate_is_refused(void **state)
 	assert_string_equal(judge_delegate(c), "delegate_issuer");
 }
 
-/* R48 */
+/* R48, T4 */
 static void a_delegate_outside_its_validity_is_refused(void **state)
 {
 	struct forge_cert c = delegate_plan();
@@ -814,6 +818,7 @@ static void a_delegate_without_nocheck_is_a_warning_or_a_refusal(void **state)
 	assert_string_equal(judge_delegate(c), "delegate_nocheck");
 }
 
+/* R49, BR 7.1.2.8: what a delegate's certificate must not have. */
 static void a_delegates_extensions_may_forbid_its_use(void **state)
 {
 	struct forge_cert c = delegate_plan();
@@ -945,6 +950,25 @@ static void only_so_many_candidates_are_tried(void **state)
 
 /* --- extensions --- */
 
+/* R64: where a nonce was sent, the answer has that one or none. */
+static void another_nonce_than_we_sent_is_refused(void **state)
+{
+	static const uint8_t in_forgery[] = {5, 0};
+	struct forge_response f = plan();
+
+	(void)state;
+	question.nonce = bytes_of("another", 7);
+	assert_string_equal(judge_forged(&f), ADMITTED); /* none in the answer */
+	f.extension = (struct forge_extension){"1.3.6.1.5.5.7.48.1.2", false, false};
+	assert_string_equal(judge_forged(&f), "nonce");
+	assert_string_equal(last_check(), "nonce=nonce");
+	question.nonce = bytes_of(in_forgery, sizeof(in_forgery));
+	assert_string_equal(judge_forged(&f), ADMITTED);
+	question.nonce =
+	    bytes_of(NULL, 0); /* R87: where none was sent, none is looked at */
+	assert_string_equal(judge_forged(&f), ADMITTED);
+}
+
 /* R56: OpenSSL's own verification does not look at these. */
 static void an_unknown_critical_extension_is_refused_in_both_places(void **state)
 {
@@ -962,6 +986,7 @@ static void an_unknown_critical_extension_is_refused_in_both_places(void **state
 	assert_string_equal(judge_forged(&f), ADMITTED);
 }
 
+/* R56 */
 static void the_known_extensions_may_be_critical(void **state)
 {
 	static const char *const known[] = {"1.3.6.1.5.5.7.48.1.2",
@@ -977,6 +1002,7 @@ static void the_known_extensions_may_be_critical(void **state)
 	}
 }
 
+/* R56 */
 static void an_extension_that_appears_twice_is_refused(void **state)
 {
 	struct forge_response f = plan();
@@ -992,7 +1018,7 @@ static void an_extension_that_appears_twice_is_refused(void **state)
 
 /* --- which certificate --- */
 
-/* R52, R54 */
+/* R52, R54, T1 */
 static void an_answer_for_another_certificate_is_refused(void **state)
 {
 	static const uint8_t other[] = {0x01, 0xaa, 0xf0, 0x0e};
@@ -1047,6 +1073,38 @@ static void a_negative_serial_never_aliases_a_positive_one(void **state)
 		}
 }
 
+/* T1, R15: every question against every answer; only its own is admitted. */
+static void no_answer_is_taken_for_another_question(void **state)
+{
+	static const struct {
+		uint8_t octets[20];
+		size_t n;
+	} serials[] = {{{0x01, 0xaa, 0xf0, 0x0d}, 4}, {{0x01, 0xaa, 0xf0, 0x0d, 0x00}, 5},
+	    {{0x01, 0xaa, 0xf0, 0x8d}, 4}, {{0x00, 0x80}, 2}, {{0x80}, 1},
+	    {{0x7f, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19},
+		20}};
+	X509 *issuers[] = {w.ca, w.renewed, w.sibling};
+	const size_t n = sizeof(serials) / sizeof(*serials), all = 2 * 3 * n;
+
+	(void)state;
+	for (size_t q = 0; q < 2 * n; q++)
+		for (size_t a = 0; a < all; a++) {
+			struct forge_response f;
+			size_t asked = q / 2, got = a / 6, by = a / 2 % 3;
+			bool same = got == asked && by == 0 && a % 2 == q % 2;
+
+			forge_reset();
+			f = plan();
+			ask_for(w.issuers, q % 2 ? CERTID_SHA256 : CERTID_SHA1,
+			    serials[asked].octets, serials[asked].n);
+			f.single[0].hash = a % 2 ? CERTID_SHA256 : CERTID_SHA1;
+			f.single[0].issuer = issuers[by];
+			f.single[0].serial =
+			    bytes_of(serials[got].octets, serials[got].n);
+			assert_string_equal(judge_forged(&f), same ? ADMITTED : "certid");
+		}
+}
+
 /* A serial that no key can have is no crash and no match. */
 static void a_serial_of_forty_octets_matches_nothing(void **state)
 {
@@ -1084,7 +1142,7 @@ static struct forge_response pair(struct forge_single a, struct forge_single b)
 	return f;
 }
 
-/* R53: OpenSSL's OCSP_resp_find_status() says "good" to the first of these. */
+/* R53, T6: OpenSSL's OCSP_resp_find_status() says "good" to the first of these. */
 static void contradicting_duplicates_are_refused_and_prove_the_revocation(void **state)
 {
 	struct forge_single good = plan().single[0], bad = revoked_plan(1).single[0];
@@ -1103,6 +1161,7 @@ static void contradicting_duplicates_are_refused_and_prove_the_revocation(void *
 	assert_false(verdict.revoked_proved);
 }
 
+/* R53, T6 */
 static void a_contradiction_under_another_hash_algorithm_is_one_too(void **state)
 {
 	struct forge_single good = plan().single[0], bad = revoked_plan(4).single[0];
@@ -1141,7 +1200,7 @@ static void what_proves_a_revocation_is_in_date_and_no_hold(void **state)
 	assert_false(verdict.revoked_proved);
 }
 
-/* R55 */
+/* R55, R52, R142 */
 static void more_than_one_single_response_is_refused(void **state)
 {
 	static const uint8_t other[] = {0x77};
@@ -1183,6 +1242,7 @@ static void reasons_that_no_answer_can_have_are_refused(void **state)
 	}
 }
 
+/* R65, R69 */
 static void a_hold_is_revoked_but_latches_nothing(void **state)
 {
 	struct forge_response f = revoked_plan(REASON_CERTIFICATE_HOLD);
@@ -1205,7 +1265,7 @@ static void a_revocation_date_in_the_future_is_revoked_now(void **state)
 	assert_true(verdict.revoked_proved);
 }
 
-/* R57 */
+/* R57, T5 */
 static void this_update_may_be_in_the_future_by_the_skew_only(void **state)
 {
 	struct forge_response f = plan();
@@ -1252,6 +1312,7 @@ static void next_update_must_be_after_this_update(void **state)
 	assert_string_equal(judge_forged(&f), "next_before_this");
 }
 
+/* R61, T5 */
 static void the_year_9999_is_far_away_and_no_overflow(void **state)
 {
 	struct forge_response f = plan();
@@ -1301,7 +1362,7 @@ static void without_next_update_the_operator_says_how_long(void **state)
 	assert_int_equal(verdict.warnings, ADMIT_WARN_NONEXT);
 }
 
-/* R63 */
+/* R63, T5 */
 static void times_of_another_form_are_read_for_private_cas_only(void **state)
 {
 	static const struct {
@@ -1342,6 +1403,7 @@ static void times_of_another_form_are_read_for_private_cas_only(void **state)
 	}
 }
 
+/* R63 */
 static void the_form_counts_in_every_time_of_an_answer(void **state)
 {
 	struct forge_response f = plan();
@@ -1376,7 +1438,7 @@ static void the_leap_day_is_a_day_and_only_in_leap_years(void **state)
 	assert_string_equal(judge_forged(&f), ADMITTED);
 }
 
-/* R62 */
+/* R62, T5 */
 static void produced_at_has_its_bounds(void **state)
 {
 	struct forge_cert c = delegate_plan();
@@ -1571,6 +1633,7 @@ static void with_a_good_mac_the_facts_are_judged_and_not_the_der(void **state)
 	mac_keys_free(keys);
 }
 
+/* T16 */
 static void a_good_mac_replaces_the_signature_only(void **state)
 {
 	struct mac_keys *keys = mac_keys_new(mac_key, 1);
@@ -1646,6 +1709,7 @@ static void a_revoked_record_with_a_good_mac_proves_the_revocation(void **state)
 	mac_keys_free(keys);
 }
 
+/* T16 */
 static void without_a_good_mac_everything_is_verified(void **state)
 {
 	static const uint8_t other_key[1][32] = {{9}};
@@ -1702,6 +1766,7 @@ static void without_next_update_only_a_mac_tells_when_it_was_fetched(void **stat
 	mac_keys_free(keys);
 }
 
+/* T1, T16 */
 static void a_record_of_another_key_or_of_nothing_is_refused(void **state)
 {
 	struct mac_keys *keys = mac_keys_new(mac_key, 1);
@@ -1770,12 +1835,14 @@ int main(void)
 	    CASE(the_issuers_certificate_and_strangers_in_certs_do_no_harm),
 	    CASE(each_certificate_that_fits_is_tried_and_the_best_reason_told),
 	    CASE(only_so_many_candidates_are_tried),
+	    CASE(another_nonce_than_we_sent_is_refused),
 	    CASE(an_unknown_critical_extension_is_refused_in_both_places),
 	    CASE(the_known_extensions_may_be_critical),
 	    CASE(an_extension_that_appears_twice_is_refused),
 	    CASE(an_answer_for_another_certificate_is_refused),
 	    CASE(a_serial_that_begins_like_ours_is_another),
 	    CASE(a_negative_serial_never_aliases_a_positive_one),
+	    CASE(no_answer_is_taken_for_another_question),
 	    CASE(a_serial_of_forty_octets_matches_nothing),
 	    CASE(an_answer_by_another_hash_algorithm_is_not_served),
 	    CASE(contradicting_duplicates_are_refused_and_prove_the_revocation),

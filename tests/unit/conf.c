@@ -422,7 +422,8 @@ static void every_option_of_later_work_is_refused_with_its_reason(void **state)
 	refused_in_issuer("source = crl", "source",
 	    "\"crl\": answers from CRLs come in a later version; write \"ocsp\"");
 	refused_in_issuer("source = \"ocsp-then-crl\"", "source", "later version");
-	refused_in_issuer("nonce = forward", "nonce", "later version; write \"ignore\"");
+	refused_in_issuer(
+	    "nonce = echo", "nonce", "later version; write \"ignore\" or \"forward\"");
 	refused_in_issuer("nonce = echo", "nonce", "later version");
 }
 
@@ -585,6 +586,7 @@ static void numbers_have_units_and_ranges(void **state)
 	    "without-next-update = no", "without-next-update", "understood");
 }
 
+/* R34: max-target-size has no value below 2,048; R39: unknown-ttl none over 15 min */
 static void every_range_is_closed_and_every_default_inside(void **state)
 {
 	char text[VALUE_TEXT_MAX], why[256];
@@ -696,13 +698,14 @@ static void stores_are_checked_and_their_passwords_never_repeated(void **state)
 	}
 }
 
+/* T7, T8 */
 static void responders_are_checked(void **state)
 {
 	static const char *const bad[] = {"ocsp.test", "ftp://x", "http://", "http:///p",
 	    "http://u@h/", "http://u:p@h/", "http://h/#f", "http://h/?q", "http://h:0/",
 	    "http://h:99999/", "http://h:/", "http://h /", "http://h/\xc3\xa9",
 	    "http://h/%zz", "http://h/%00", "http://[::g]/", "http://::1/", "http://h/\"",
-	    "file:///x", "http://1.2.3/"};
+	    "file:///x", "http://1.2.3/", "http://redis:6379/\\r\\nSET x y"};
 	char text[300];
 
 	(void)state;

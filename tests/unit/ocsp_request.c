@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <openssl/err.h>
+#include <openssl/ocsp.h>
 
 #include "tests/lib/corpus.h"
 #include "tests/lib/key_vectors.h"
@@ -424,10 +425,47 @@ static void requests_of_others_are_read(void **state)
 	}
 }
 
+/* RFC 9654 section 2.1.  OpenSSL reads what we build, and writes the same bytes. */
+static void what_we_send_with_a_nonce_is_read_back_as_it_was(void **state)
+{
+	uint8_t nonce[OCSP_NONCE_MAX], out[OCSP_REQUEST_MAX], *der;
+	const unsigned char *p;
+	struct ocsp_request q;
+	OCSP_REQUEST *r;
+	size_t n;
+
+	(void)state;
+	memset(nonce, 0x5a, sizeof(nonce));
+	for (size_t v = 0; v < sizeof(key_vectors) / sizeof(key_vectors[0]); v++) {
+		struct key k;
+		struct der d = hex(key_vectors[v].der);
+
+		assert_int_equal(key_from_der(&k, bytes_of(d.p, d.n)), ERR_OK);
+		n = ocsp_request_build(&k, bytes_of(NULL, 0), out);
+		assert_true(bytes_equal(bytes_of(out, n), key_der(&k)));
+		for (size_t len = 1; len <= OCSP_NONCE_MAX; len++) {
+			n = ocsp_request_build(&k, bytes_of(nonce, len), out);
+			assert_int_equal(
+			    ocsp_request_parse(&q, bytes_of(out, n)), ERR_OK);
+			assert_true(key_equal(&q.key, &k));
+			assert_int_equal(q.nonce_n, len);
+			assert_memory_equal(q.nonce, nonce, len);
+			p = out;
+			r = d2i_OCSP_REQUEST(NULL, &p, (long)n);
+			der = NULL;
+			assert_int_equal(i2d_OCSP_REQUEST(r, &der), n);
+			assert_memory_equal(der, out, n);
+			OPENSSL_free(der);
+			OCSP_REQUEST_free(r);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_canonical_request_is_its_own_key),
+	    cmocka_unit_test(what_we_send_with_a_nonce_is_read_back_as_it_was),
 	    cmocka_unit_test(all_spellings_are_one_key),
 	    cmocka_unit_test(what_is_no_request_is_malformed),
 	    cmocka_unit_test(another_version_is_refused),

@@ -222,10 +222,11 @@ static const struct store_ops my_store_ops = {
 static struct store my_store = {&my_store_ops};
 
 static struct source_ask *my_ask(struct source *s, const struct issuer *i,
-    const struct key *key, int wait_ms, source_judge_fn *judge, source_done_fn *done,
-    void *arg)
+    const struct key *key, struct bytes nonce, int wait_ms, source_judge_fn *judge,
+    source_done_fn *done, void *arg)
 {
 	(void)i;
+	assert_int_equal(nonce.n, 0);
 	assert_int_equal(wait_ms, 8000);
 	did.ask_key = *key;
 	did.judge = judge;

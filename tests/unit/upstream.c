@@ -194,7 +194,8 @@ static void ask(const struct issuer *i, int wait_ms, struct outcome *o)
 	struct key k;
 
 	key_of(1, &k);
-	a = source->ops->ask(source, i, &k, wait_ms, on_judge, on_done, o);
+	a = source->ops->ask(
+	    source, i, &k, bytes_of(NULL, 0), wait_ms, on_judge, on_done, o);
 	assert_true((a == NULL) == (o->done == 1));
 	o->ask = a;
 }

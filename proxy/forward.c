@@ -1,0 +1,215 @@
+/* forward.c - a forward is an ask, its fetch and a token of its issuer. */
+#include "proxy/forward.h"
+
+#include "proxy/clock.h"
+#include "proxy/log.h"
+#include "proxy/ocsp_http.h"
+
+#include <stdlib.h>
+#include <sys/queue.h>
+
+/* A client's whole wait is answer-timeout; a quarter of it is left for the cached answer.
+ */
+#define SHARE_OF_WAIT 3 / 4
+
+struct bucket { /* tokens of one issuer, by its name: a reload changes nothing */
+	char name[64];
+	int64_t tokens_ms; /* thousandths of a token */
+	int64_t filled_at_ms;
+};
+
+struct forward {
+	LIST_ENTRY(forward) link;
+	struct forwards *all;
+	struct ask *ask;
+	struct source_ask *source_ask;
+	struct answer *got;
+};
+
+struct forwards {
+	struct flight_deps d;
+	struct flights *flights;
+	struct bucket *buckets;
+	size_t buckets_n;
+	LIST_HEAD(, forward) list;
+	bool cancelled;
+};
+
+static struct bucket *bucket_of(struct forwards *fs, const struct issuer *i)
+{
+	struct bucket *b;
+
+	for (size_t n = 0; n < fs->buckets_n; n++) {
+		if (strcmp(fs->buckets[n].name, i->name) == 0)
+			return &fs->buckets[n];
+	}
+	b = realloc(fs->buckets, (fs->buckets_n + 1) * sizeof *b);
+	if (b == NULL)
+		return NULL;
+	fs->buckets = b;
+	b = &fs->buckets[fs->buckets_n++];
+	memset(b, 0, sizeof *b);
+	strncpy(b->name, i->name, sizeof b->name - 1);
+	b->tokens_ms = (int64_t)i->rules.nonce_rate * 1000;
+	b->filled_at_ms = clock_mono_ms();
+	return b;
+}
+
+/* One of nonce-rate's tokens; a second's worth gathers. */
+static bool token_take(struct forwards *fs, const struct issuer *i)
+{
+	struct bucket *b = bucket_of(fs, i);
+	int64_t now = clock_mono_ms(), full = (int64_t)i->rules.nonce_rate * 1000;
+
+	if (b == NULL)
+		return false;
+	if (now - b->filled_at_ms >= 1000)
+		b->tokens_ms = full;
+	else
+		b->tokens_ms += (now - b->filled_at_ms) * i->rules.nonce_rate;
+	if (b->tokens_ms > full)
+		b->tokens_ms = full;
+	b->filled_at_ms = now;
+	if (b->tokens_ms < 1000)
+		return false;
+	b->tokens_ms -= 1000;
+	return true;
+}
+
+static void forward_free(struct forward *f)
+{
+	LIST_REMOVE(f, link);
+	if (f->got != NULL) /* a reader may hold it until a barrier has passed */
+		hot_discard(f->all->d.shared->hot, f->got);
+	free(f);
+}
+
+static void without_nonce(struct forwards *fs, struct ask *a)
+{
+	metrics_count(fs->d.counters, M_NONCE_CAPPED);
+	a->nonce_n = 0;
+	flights_ask(fs->flights, a);
+}
+
+static struct answer *make_answer(
+    const struct key *k, const struct facts *facts, struct bytes der)
+{
+	char head[OCSP_HEAD_MAX];
+	struct answer *a =
+	    answer_new(k, facts, bytes_of(head, ocsp_http_head(head, facts, der)), der);
+
+	if (a != NULL)
+		a->obtained_at = clock_now();
+	return a;
+}
+
+static enum err judge(void *arg, struct bytes der, const char *from)
+{
+	struct forward *f = arg;
+	struct forwards *fs = f->all;
+	const struct key *k = &f->ask->key;
+	const struct issuer *i =
+	    issuers_find(shared_conf(fs->d.shared)->issuers, k, NULL);
+	struct admit_question q;
+	struct admit_verdict v;
+	struct facts held;
+	enum err e;
+
+	if (i == NULL) /* a reload took the issuer away */
+		return ERR_REQ_ISSUER;
+	flights_question(fs->flights, i, k, &q, &held);
+	q.nonce = bytes_of(f->ask->nonce, f->ask->nonce_n);
+	e = admit_der(fs->d.admit, &q, der, &v, NULL);
+	flights_latch(fs->flights, i, k, &v);
+	if (e != ERR_OK) {
+		metrics_count(fs->d.counters, M_REFUSED_UPSTREAM);
+		log_warn("answer_refused", "issuer=%s err=%s from=%s", i->name,
+		    err_label(e), from);
+		return e;
+	}
+	metrics_count(fs->d.counters, M_ADMITTED_UPSTREAM);
+	f->got = make_answer(k, &v.facts, der);
+	return f->got != NULL ? ERR_OK : ERR_NOMEM;
+}
+
+static void on_fetched(void *arg, enum err e)
+{
+	struct forward *f = arg;
+	struct forwards *fs = f->all;
+	struct ask *a = f->ask;
+
+	f->source_ask = NULL;
+	if (e == ERR_OK)
+		flights_reply(a, f->got, ERR_OK, TIER_FORWARD);
+	forward_free(f);
+	if (e != ERR_OK)
+		without_nonce(fs, a);
+}
+
+static struct forward *forward_new(struct forwards *fs, struct ask *a)
+{
+	struct forward *f = calloc(1, sizeof *f);
+
+	if (f == NULL)
+		return NULL;
+	f->all = fs;
+	f->ask = a;
+	LIST_INSERT_HEAD(&fs->list, f, link);
+	return f;
+}
+
+void forwards_ask(struct forwards *fs, struct ask *a)
+{
+	const struct conf *c = shared_conf(fs->d.shared);
+	const struct issuer *i = issuers_find(c->issuers, &a->key, NULL);
+	struct source_ask *ask;
+	struct forward *f;
+
+	if (fs->cancelled || i == NULL) {
+		flights_reply(
+		    a, NULL, i == NULL ? ERR_REQ_ISSUER : ERR_CANCELLED, TIER_NONE);
+		return;
+	}
+	if (!token_take(fs, i) || (f = forward_new(fs, a)) == NULL) {
+		without_nonce(fs, a);
+		return;
+	}
+	ask = fs->d.source->ops->ask(fs->d.source, i, &a->key,
+	    bytes_of(a->nonce, a->nonce_n), (int)(c->answer_timeout_ms * SHARE_OF_WAIT),
+	    judge, on_fetched, f);
+	if (ask != NULL) /* else on_fetched was called, and f is gone */
+		f->source_ask = ask;
+}
+
+struct forwards *forwards_new(const struct flight_deps *deps, struct flights *flights)
+{
+	struct forwards *fs = calloc(1, sizeof *fs);
+
+	if (fs == NULL)
+		return NULL;
+	fs->d = *deps;
+	fs->flights = flights;
+	LIST_INIT(&fs->list);
+	return fs;
+}
+
+void forwards_cancel(struct forwards *fs)
+{
+	struct forward *f;
+
+	fs->cancelled = true;
+	while ((f = LIST_FIRST(&fs->list)) != NULL) {
+		if (f->source_ask != NULL)
+			fs->d.source->ops->cancel(fs->d.source, f->source_ask);
+		flights_reply(f->ask, NULL, ERR_CANCELLED, TIER_NONE);
+		forward_free(f);
+	}
+}
+
+void forwards_free(struct forwards *fs)
+{
+	if (fs == NULL)
+		return;
+	free(fs->buckets);
+	free(fs);
+}
