@@ -98,8 +98,8 @@ static void each_hash_algorithm_has_an_answer_of_its_own(void **state)
 	assert_int_equal(w->status, STATUS_GOOD);
 }
 
-/* Contract: tryLater after answer-timeout (8 s); the flight goes on for those who come
- * later. */
+/* R149. Contract: tryLater after answer-timeout (8 s); the flight goes on for those who
+ * come later. */
 static void a_client_waits_no_longer_than_answer_timeout(void **state)
 {
 	struct world_asked *w = world_ask(1, CERTID_SHA1), *late;
@@ -118,7 +118,7 @@ static void a_client_waits_no_longer_than_answer_timeout(void **state)
 	assert_int_equal(fake_fetches(), 1);
 }
 
-/* Failures become seconds-long negative answers, and then the CA is asked again. */
+/* R39: failures become seconds-long negative answers, and then the CA is asked again. */
 static void a_failure_is_repeated_for_error_ttl_and_not_longer(void **state)
 {
 	struct world_asked *w = world_ask(1, CERTID_SHA1);
@@ -299,6 +299,31 @@ static void no_cache_fetches_anew_but_not_each_time(void **state)
 	assert_int_equal(w->status, STATUS_GOOD);
 }
 
+/* R121: caches in front come back at different moments, and none after max-age-cap. */
+static void max_age_is_spread_below_its_cap(void **state)
+{
+	struct world_says says = good;
+	uint32_t least = UINT32_MAX, most = 0;
+
+	(void)state;
+	says.to = 86400;
+	for (unsigned serial = 1; serial <= 60; serial++) {
+		const struct answer *a;
+		struct key k;
+
+		says.serial = serial;
+		world_ask(serial, CERTID_SHA1);
+		fake_fetch_answer(0, 200, world_sign(&says));
+		world_elapse(0);
+		world_key(serial, CERTID_SHA1, &k);
+		a = hot_find(world_shared.hot, key_der(&k));
+		assert_in_range(a->max_age_cap, 2700, 3600);
+		least = a->max_age_cap < least ? a->max_age_cap : least;
+		most = a->max_age_cap > most ? a->max_age_cap : most;
+	}
+	assert_true(most - least > 450); /* half of the spread, by 60 draws: sure */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -330,6 +355,7 @@ int main(void)
 		who_asks_for_cached_only_causes_no_fetch, begin, end),
 	    cmocka_unit_test_setup_teardown(
 		no_cache_fetches_anew_but_not_each_time, begin, end),
+	    cmocka_unit_test_setup_teardown(max_age_is_spread_below_its_cap, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

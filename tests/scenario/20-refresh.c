@@ -28,6 +28,14 @@ static struct bytes says(int64_t to)
 	return world_sign(&s);
 }
 
+static struct bytes says_of(unsigned serial, int64_t to)
+{
+	struct world_says s = {
+	    .serial = serial, .status = STATUS_GOOD, .from = 0, .to = to};
+
+	return world_sign(&s);
+}
+
 static void hold_an_answer(int64_t to)
 {
 	world_ask(1, CERTID_SHA1);
@@ -165,6 +173,69 @@ static void absurd_validity_does_not_stop_the_refresh(void **state)
 	assert_int_equal(fake_fetches(), 2);
 }
 
+/* R133, T26: an error of the responder is worth less than a signed answer in date. */
+static void no_error_of_the_responder_displaces_a_signed_answer(void **state)
+{
+	static const uint8_t wire[] = {1, 2, 3, 5, 6, 4, 7};
+
+	(void)state;
+	hold_an_answer(100000);
+	world_elapse(50100000);
+	for (size_t i = 0; i < sizeof wire; i++) {
+		const uint8_t der[] = {0x30, 3, 0x0a, 1, wire[i]};
+
+		for (int n = 0; n < 700 && fake_fetches_waiting() == 0; n++)
+			world_elapse(1000);
+		assert_int_equal(fake_fetches_waiting(), 1);
+		fake_fetch_answer(0, 200, bytes_of(der, sizeof der));
+		world_elapse(0);
+		assert_int_equal(world_ask(1, CERTID_SHA1)->status, STATUS_GOOD);
+	}
+}
+
+/* T28: HAProxy's one stuck update held up all others (PEERS section 3). */
+static void a_refresh_that_hangs_holds_up_no_other_and_is_told(void **state)
+{
+	(void)state;
+	for (unsigned serial = 1; serial <= 3; serial++) {
+		world_ask(serial, CERTID_SHA1);
+		fake_fetch_answer(0, 200, says_of(serial, 1000));
+		world_elapse(2000); /* due one after the other */
+	}
+	world_elapse(499000);
+	assert_int_equal(fake_fetches_waiting(), 3);
+	assert_in_range(flights_overdue_s(world_flights), 4, 6);
+	fake_fetch_answer(2, 200, says_of(3, 1000)); /* the first one hangs */
+	fake_fetch_answer(1, 200, says_of(2, 1000));
+	world_elapse(60000);
+	assert_int_equal(world_ask(2, CERTID_SHA1)->this_update, WORLD_START + 505);
+	assert_int_equal(world_ask(3, CERTID_SHA1)->this_update, WORLD_START + 505);
+	assert_int_equal(world_ask(1, CERTID_SHA1)->status, STATUS_GOOD);
+	assert_in_range(flights_overdue_s(world_flights), 64, 66);
+	fake_fetch_answer(0, 200, says_of(1, 1000));
+	world_elapse(0);
+	assert_int_equal(flights_overdue_s(world_flights), 0);
+}
+
+/* proftpd#519 (PEERS section 3): the good answer was dropped before a better one came. */
+static void a_refused_refresh_leaves_the_held_answer(void **state)
+{
+	struct world_says forged = {
+	    .serial = 1, .status = STATUS_GOOD, .to = 2000, .forged = true};
+
+	(void)state;
+	hold_an_answer(1000);
+	world_elapse(501000);
+	fake_fetch_answer(0, 200, world_sign(&forged));
+	world_elapse(0);
+	assert_int_equal(world_ask(1, CERTID_SHA1)->this_update, WORLD_START);
+	world_elapse(100000);
+	assert_true(fake_fetches() > 2); /* and it is tried again */
+	fake_fetch_answer(0, 200, bytes_of("<html>", 6));
+	world_elapse(0);
+	assert_int_equal(world_ask(1, CERTID_SHA1)->this_update, WORLD_START);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -184,6 +255,12 @@ int main(void)
 		the_same_answer_again_does_not_make_it_ask_each_second, begin, end),
 	    cmocka_unit_test_setup_teardown(
 		absurd_validity_does_not_stop_the_refresh, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		no_error_of_the_responder_displaces_a_signed_answer, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		a_refresh_that_hangs_holds_up_no_other_and_is_told, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		a_refused_refresh_leaves_the_held_answer, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -403,6 +403,7 @@ static void times(struct stage *s, int64_t ms)
 	conn_loop_limits(s->loop, &s->limits);
 }
 
+/* R139, T10 */
 static void a_slow_head_gets_408_however_it_drips(void **state)
 {
 	struct stage *s = *state;
@@ -423,6 +424,7 @@ static void a_slow_head_gets_408_however_it_drips(void **state)
 	assert_int_equal(s->closed, 1);
 }
 
+/* R139, T10 */
 static void a_slow_body_gets_408(void **state)
 {
 	struct stage *s = *state;
@@ -434,6 +436,7 @@ static void a_slow_body_gets_408(void **state)
 	starts(hear(s), "HTTP/1.1 408 ");
 }
 
+/* T10 */
 static void an_idle_connection_closes_without_a_word(void **state)
 {
 	struct stage *s = *state;
@@ -532,6 +535,7 @@ static void who_takes_no_answers_is_stopped(void **state)
 	free(got);
 }
 
+/* T10 */
 static void who_takes_an_answer_too_slowly_is_cut_off(void **state)
 {
 	struct stage *s = *state;

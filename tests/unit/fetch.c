@@ -400,6 +400,16 @@ static void a_whole_answer_comes_with_status_type_and_duration(void **state)
 	assert_int_equal(o.n, 0);
 }
 
+static int lines_of(const char *text)
+{
+	int n = 0;
+
+	for (const char *p = text; (p = strstr(p, "\r\n")) != NULL; p += 2)
+		n++;
+	return n;
+}
+
+/* R136: the question is our own.  No header of a client is among these, nor Via. */
 static void a_get_and_a_post_say_what_they_should_and_no_more(void **state)
 {
 	struct outcome o;
@@ -407,6 +417,8 @@ static void a_get_and_a_post_say_what_they_should_and_no_more(void **state)
 
 	(void)state;
 	fetch("/echo", &o);
+	assert_int_equal(lines_of(o.body), 5); /* the request, three headers, the end */
+	assert_non_null(strstr(o.body, "\r\nHost: 127.0.0.1"));
 	assert_int_equal(strncmp(o.body, "GET /echo HTTP/1.1\r\n", 20), 0);
 	assert_non_null(strstr(o.body, "\r\nUser-Agent: ocspcached/test\r\n"));
 	assert_non_null(strstr(o.body, "\r\nAccept: application/ocsp-response\r\n"));
@@ -427,6 +439,7 @@ static void a_get_and_a_post_say_what_they_should_and_no_more(void **state)
 	assert_memory_equal(o.body + o.n - 700, body, 700);
 }
 
+/* T7 */
 static void other_statuses_are_told_and_redirects_not_followed(void **state)
 {
 	struct outcome o;

@@ -157,6 +157,7 @@ static void the_four_forms_of_target(void **state)
 	assert_bytes(r.path, "//MEM/x/+=");
 }
 
+/* R28, R29, R33, T8 */
 static void bad_targets_are_refused(void **state)
 {
 	static const char *const bad[] = {"*", "a:443", "a", "http:/a/", "http://",
@@ -331,6 +332,7 @@ static void framing_is_never_guessed(void **state)
 	expect("POST / HTTP/1.0\r\nTransfer-Encoding: gzip\r\n\r\n", 400);
 }
 
+/* R1, R137 */
 static void bodies_are_announced(void **state)
 {
 	struct http1_request r;
@@ -504,7 +506,7 @@ static int dechunk(
 	return status;
 }
 
-/* RFC 9112 section 7.1 */
+/* RFC 9112 section 7.1; R137: trailers are dropped */
 static void chunks_are_joined(void **state)
 {
 	static const char in[] =
@@ -563,7 +565,7 @@ static void chunk_lines_and_trailers_have_their_limits(void **state)
 	assert_int_equal(n, 3);
 }
 
-/* RFC 9110 section 5.6.7 has this date in its three forms. */
+/* R125; RFC 9110 section 5.6.7 has this date in its three forms. */
 static void dates_have_three_forms(void **state)
 {
 	static const struct {

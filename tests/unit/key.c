@@ -168,7 +168,7 @@ static void absent_algorithm_parameters_are_not_canonical(void **state)
 	}
 }
 
-/* R16 */
+/* R16, T1 */
 static void a_negative_serial_never_aliases_a_positive_one(void **state)
 {
 	static const char *const hex[] = {"0", "1", "-1", "7f", "80", "-80", "-81", "ff",

@@ -106,7 +106,9 @@ static void an_absolute_target_names_a_configured_host(void **state)
 	    "http://ocsp.ca.exampl/MEM", "http://xocsp.ca.example/MEM",
 	    "http://[::1]/MEM", "http://[::2]:8080/MEM", "http://127.0.0.1:6379/MEM",
 	    "https://ocsp.ca.example/MEM", "https://ocsp.ca.example:80/MEM",
-	    "http://ocsp.ca.example./MEM", "http://localhost/healthz"};
+	    "http://ocsp.ca.example./MEM", "http://localhost/healthz",
+	    "http://redis:6379/%0d%0aSET%20x%20y", "http://169.254.169.254/MEM",
+	    "http://[::ffff:127.0.0.1]/MEM"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
@@ -127,6 +129,7 @@ static void healthz_is_ours_alone(void **state)
 	expect_route(&some, "/healthz/", ROUTE_NONE);
 }
 
+/* R32 */
 static void connect_and_asterisk_have_no_route(void **state)
 {
 	const struct http1_limits limits = {8192, 4096};
@@ -241,6 +244,7 @@ static void what_is_not_base64_is_malformed(void **state)
 	}
 }
 
+/* R25: an OCSPRequest begins with 0x30, its base64 with M */
 static void what_cannot_be_a_request_is_not_found(void **state)
 {
 	static const char *const bad[] = {"", "AAAA", "/MEM", "==MF", "ocspx", "%41",
@@ -345,7 +349,7 @@ static void the_head_of_an_error_has_nothing_to_keep(void **state)
 	answer_free(a);
 }
 
-/* R119, R121 */
+/* R119, R121; R126: all caches in a row count max-age from our Date */
 static void max_age_ends_before_the_answer(void **state)
 {
 	struct answer *a = make_answer(&good, bytes_of("abc", 3));
@@ -363,7 +367,7 @@ static void max_age_ends_before_the_answer(void **state)
 	answer_free(a);
 }
 
-/* R5 and RFC 6960 section 4.2.1 */
+/* R5, RFC 6960 section 4.2.1; T29: five octets, whatever was asked */
 static void error_bodies_are_the_five_octets(void **state)
 {
 	(void)state;

@@ -263,7 +263,7 @@ static void ends(const char *text, const char *with)
 		fail_msg("\"%s\" does not end with \"%s\"", text, with);
 }
 
-/* An OCSP error answer with this OCSPResponseStatus (R5: 30 03 0A 01 xx). */
+/* An OCSP error answer with this OCSPResponseStatus (R5: 30 03 0A 01 xx), R120. */
 static void is_ocsp_error(const char *text, char wire)
 {
 	char want[] = "\r\n\r\n\x30\x03\x0a\x01?";
@@ -278,7 +278,7 @@ static void is_ocsp_error(const char *text, char wire)
 
 #define COUNT(s, m) ((int)(s)->counters->value[m])
 
-/* R2, R116, R117, R119, R122 */
+/* R2, R116, R117, R119, R122, R126: our own Date and no Age; R129 */
 static void a_hit_says_everything_a_cache_needs(void **state)
 {
 	struct stage *s = *state;
@@ -294,13 +294,15 @@ static void a_hit_says_everything_a_cache_needs(void **state)
 	has(text, "\r\nExpires: Wed, 15 Nov 2023 22:13:20 GMT\r\n");
 	has(text, "\r\nETag: \"");
 	has_not(text, "Connection:");
+	has_not(text, "Age:");
+	has_not(text, "Vary:");
 	ends(text, "\r\n\r\n" BODY);
 	assert_int_equal(COUNT(s, M_REQ_HIT_MEMORY), 1);
 	assert_int_equal(COUNT(s, M_PARSED), 0);
 	assert_int_equal(asks, 0);
 }
 
-/* R2 */
+/* R2, R127, R128: one entry for both, and no redirect from one to the other */
 static void get_and_post_get_the_same_bytes(void **state)
 {
 	struct stage *s = *state;
@@ -353,7 +355,7 @@ static void a_copy_that_is_still_good_gets_304(void **state)
 	assert_int_equal(COUNT(s, M_REQ_NOT_MODIFIED), 2);
 }
 
-/* R134: past its end nothing is served from memory. */
+/* R132, R134: past its end nothing is served from memory. */
 static void an_answer_past_its_end_is_not_served(void **state)
 {
 	struct stage *s = *state;
@@ -368,6 +370,7 @@ static void an_answer_past_its_end_is_not_served(void **state)
 	assert_int_equal(COUNT(s, M_REQ_TRYLATER), 1);
 }
 
+/* R39, R120 */
 static void a_held_error_is_repeated_until_its_end(void **state)
 {
 	struct stage *s = *state;
@@ -531,6 +534,7 @@ static void http_errors_are_http_errors(void **state)
 	assert_int_equal(conn_loop_count(s->loop), 1); /* none of these closes */
 }
 
+/* R32 */
 static void connect_is_refused(void **state)
 {
 	static const char text[] = "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n";
