@@ -16,7 +16,8 @@ class Demo:
     def __init__(self, box, **more):
         self.port, self.api_port = lab.free_port(), lab.free_port()
         self.env = dict(os.environ, **dict({"B": os.environ.get("B") or "build", "PORT": str(self.port),
-                                           "API_PORT": str(self.api_port), "CA_PORT": str(lab.free_port())}, **more))
+                                           "API_PORT": str(self.api_port), "CA_PORT": str(lab.free_port()),
+                                           "DEMO": os.path.join(box, "demo")}, **more))
         self.out_path = os.path.join(box, "out")
         self.process = subprocess.Popen([RUN], cwd=daemon.TOP, env=self.env, stdin=subprocess.DEVNULL,
                                         stdout=open(self.out_path, "wb"), stderr=subprocess.STDOUT,
@@ -60,7 +61,7 @@ def test_the_demo(box, store, sig, group):
             assert r.returncode == (1 if " status " in c else 0), (c, r)
         assert "good" in subprocess.run(commands[0], shell=True, cwd=daemon.TOP, capture_output=True, text=True).stdout
         # The CA goes and comes.
-        down = os.path.join(daemon.TOP, demo.env["B"], "demo", "ca-down")
+        down = os.path.join(demo.env["DEMO"], "ca-down")
         open(down, "w").close()
         lab.wait(lambda: not lab.connects(int(demo.env["CA_PORT"])), 5, "the responder to stop")
         assert "good" in subprocess.run(commands[0], shell=True, cwd=daemon.TOP, capture_output=True, text=True).stdout
@@ -75,7 +76,7 @@ def test_the_demo(box, store, sig, group):
             lab.wait(answers, 30, "the responder to answer again")
         except AssertionError:
             for name in ("ocspcached.log", "responder.log"):
-                print(name, open(os.path.join(daemon.TOP, demo.env["B"], "demo", name)).read())
+                print(name, open(os.path.join(demo.env["DEMO"], name)).read())
             print("\n".join(demo.left()))
             raise
     finally:
