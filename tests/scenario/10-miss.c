@@ -233,7 +233,7 @@ static void after_an_outage_the_first_probe_brings_answers_again(void **state)
 		world_elapse(1000);
 	}
 	assert_in_range(failed, 5, 30); /* back-off doubles, but is capped at 10 s */
-	world_elapse(12000);
+	world_elapse(16000);            /* the longest pause: 10 s and half */
 	w = world_ask(1, CERTID_SHA1);
 	assert_int_equal(fake_fetches_waiting(), 1);
 	fake_fetch_answer(0, 200, world_sign(&good));

@@ -125,7 +125,7 @@ static void with_the_ca_down_it_is_served_until_next_update_and_then_no_more(voi
 	assert_int_equal(w->status, STATUS_NONE);
 	assert_int_equal(err_wire(w->error), 3);
 	/* and it recovers */
-	world_elapse(12000);
+	world_elapse(16000); /* the longest pause: 10 s and half */
 	w = world_ask(1, CERTID_SHA1);
 	fake_fetch_answer(0, 200, says(100));
 	world_elapse(0);
