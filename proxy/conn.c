@@ -546,6 +546,8 @@ static void body_await(struct conn *c, const struct http1_request *r)
  * 1: it is whole.  Else the status to refuse it with. */
 static int chunks_decode(struct conn *c, struct view *v)
 {
+	const size_t limit = c->loop->limits.body;
+	size_t taken;
 	int end = 0;
 
 	while (end == 0 && c->raw < v->n) {
@@ -554,7 +556,9 @@ static int chunks_decode(struct conn *c, struct view *v)
 
 		end = http1_chunked_feed(
 		    &c->chunk, v->p + c->raw, v->n - c->raw, &used, &data);
-		if (data.n + c->body_n > c->loop->limits.body)
+		/* A size that is too large is told at once, not when that much came. */
+		taken = c->body_n + data.n;
+		if (taken > limit || (end == 0 && c->chunk.left > limit - taken))
 			return 413;
 		if (data.n > 0)
 			memmove(v->p + c->head_n + c->body_n, data.p, data.n);

@@ -194,13 +194,14 @@ static void send_head(struct serve *s, struct conn *c, const char *end, struct b
 	conn_send(c, bytes_of(s->head, n), rest, conn_will_close(c));
 }
 
-static void reply_http_error(struct serve *s, const struct turn *t, int status)
+static void reply_http_error(
+    struct serve *s, const struct turn *t, int status, bool close)
 {
 	const char *allow = status == 405 ? ALLOW : NULL;
 
 	metrics_count(s->counters, M_HTTP_ERRORS);
 	access_log(t, "http_error", TIER_NONE, status, 0);
-	conn_error(t->c, status, allow, false);
+	conn_error(t->c, status, allow, close);
 }
 
 static const struct {
@@ -427,7 +428,7 @@ static void on_ocsp(struct serve *s, const struct turn *t, const struct http1_re
 
 	if (t->method == HTTP1_POST) {
 		if (rest.n > 0) {
-			reply_http_error(s, t, 404);
+			reply_http_error(s, t, 404, false);
 			return;
 		}
 	} else {
@@ -435,7 +436,7 @@ static void on_ocsp(struct serve *s, const struct turn *t, const struct http1_re
 		enum err e = ocsp_http_decode(rest, s->der, &n);
 
 		if (e == ERR_NOT_FOUND) {
-			reply_http_error(s, t, 404);
+			reply_http_error(s, t, 404, false);
 			return;
 		}
 		if (e != ERR_OK) {
@@ -501,16 +502,14 @@ static void on_request(
 
 	turn_start(s, &t, conf);
 	if (!is_served(r->method)) {
-		reply_http_error(s, &t, 405);
+		/* What comes behind a CONNECT was meant for the tunnel, not for us. */
+		reply_http_error(s, &t, 405, r->path.n == 0);
 		return;
 	}
 	route = ocsp_http_route(conf, r, &rest);
 	status = route_status(route);
-	if (status == 400) {
-		metrics_count(s->counters, M_HTTP_ERRORS);
-		conn_error(c, 400, NULL, true);
-	} else if (status != 0) {
-		reply_http_error(s, &t, status);
+	if (status != 0) {
+		reply_http_error(s, &t, status, status == 400);
 	} else if (route == ROUTE_HEALTHZ) {
 		on_healthz(s, &t);
 	} else {
