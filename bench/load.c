@@ -6,6 +6,7 @@
  *	-k  a connection for each request       -o  each key once, then stop
  *	-r  open loop at this rate              -x  flood: serials that nobody has (POST)
  *	-f  every answer is this key's (floor)  -s  a server's process, for its CPU time
+ *	-k -x  clients that ask for such serials and leave
  *
  * Prints one line of JSON and ends with 1 when an answer was wrong.  "limit" says who
  * could do no more: in a closed loop the rate means something only when it is the server;

@@ -110,6 +110,12 @@ static ssize_t request_send(struct loop *l, const struct conn *c)
 	return send(c->fd, r.p, r.n, MSG_NOSIGNAL);
 }
 
+/* Clients that ask and do not wait for the answer. */
+static bool is_leaving(const struct loop *l)
+{
+	return l->plan->strange && l->plan->reconnect;
+}
+
 static void conn_broken(struct loop *l, struct conn *c);
 
 static void conn_send(struct loop *l, struct conn *c)
@@ -119,8 +125,8 @@ static void conn_send(struct loop *l, struct conn *c)
 
 	/* A new connection over loopback usually stands when connect() returns. */
 	c->unsent = n < 0 && (errno == EAGAIN || errno == ENOTCONN);
-	if (c->unsent != was_unsent)
-		conn_want(l, c, c->unsent ? EPOLLOUT : EPOLLIN);
+	if (c->unsent != was_unsent || is_leaving(l))
+		conn_want(l, c, c->unsent || is_leaving(l) ? EPOLLOUT : EPOLLIN);
 	if (!c->unsent && n != (ssize_t)l->plan->wire->request[c->key].n)
 		conn_broken(l, c);
 }
@@ -253,6 +259,15 @@ static void conn_read(struct loop *l, struct conn *c, uint32_t events)
 	answered(l, c, v == VERDICT_GOOD, events);
 }
 
+/* The request is out: go, with a reset, so that ports are not used up. */
+static void conn_leave(struct loop *l, struct conn *c)
+{
+	struct linger hard = {.l_onoff = 1, .l_linger = 0};
+
+	setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+	answered(l, c, true, EPOLLRDHUP);
+}
+
 static void on_event(struct loop *l, const struct epoll_event *e)
 {
 	struct conn *c = &l->conn[e->data.u32];
@@ -261,6 +276,8 @@ static void on_event(struct loop *l, const struct epoll_event *e)
 		return;
 	if (c->unsent)
 		conn_send(l, c);
+	else if (is_leaving(l))
+		conn_leave(l, c);
 	else
 		conn_read(l, c, e->events);
 }

@@ -21,7 +21,8 @@ struct plan {
 	bool reconnect; /* a connection for each request, which the server closes */
 	bool once;      /* each key once, in order, then stop; no warming up */
 	bool any;       /* any body will do */
-	bool strange;   /* every request asks for a serial that nobody has; POST only */
+	bool strange;   /* every request asks for a serial that nobody has; POST only;
+			   with reconnect nobody waits for the answer */
 	long fixed;     /* the key that all answers are for, or -1 */
 	double rate;    /* of the open loop, requests a second; 0: closed loop */
 	double warm, seconds;

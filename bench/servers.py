@@ -7,6 +7,7 @@ import os
 import random
 import resource
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -58,6 +59,7 @@ class Server:
     """A process pinned to a core; box is a directory for its files."""
 
     name = "server"
+    log_name = None  # its own where there are several
 
     def __init__(self, box, core=SERVER_CORE):
         self.box, self.core, self.port, self.process = box, core, free_port(), None
@@ -67,7 +69,7 @@ class Server:
 
     def start(self):
         pin = [] if self.core is None else ["taskset", "-c", str(self.core)]
-        self.log_path = os.path.join(self.box, self.name + ".log")
+        self.log_path = os.path.join(self.box, (self.log_name or self.name) + ".log")
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(pin + self.argv(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
@@ -132,6 +134,7 @@ class Ocspcached(Server):
     def __init__(self, box, ca_pem, ca_port, core=SERVER_CORE, workers=1, **options):
         super().__init__(box, core)
         self.api_port = free_port()
+        self.log_name = "ocspcached-%d" % self.port
         self.state = os.path.join(box, "state-%d" % self.port)
         self.options = {"listen": '{ "127.0.0.1:%d" }' % self.port, "api-listen": '"127.0.0.1:%d"' % self.api_port,
                         "workers": str(workers), "store": '"lmdb:%s"' % self.state,
@@ -140,9 +143,27 @@ class Ocspcached(Server):
         self.issuer = {"certificate": '"%s"' % ca_pem, "ocsp": '{ "http://127.0.0.1:%d/" }' % ca_port}
 
     def argv(self):
+        return [os.path.join(B, "ocspcached"), "-c", self.write()]
+
+    def write(self):
         text = "".join("%s = %s\n" % o for o in self.options.items())
         text += 'issuer "bench" {\n%s}\n' % "".join("\t%s = %s\n" % o for o in self.issuer.items())
-        return [os.path.join(B, "ocspcached"), "-c", self.conf("ocspcached-%d.conf" % self.port, text)]
+        return self.conf("ocspcached-%d.conf" % self.port, text)
+
+    def filled(self, *fill):
+        """Start, run each of fill (functions that fill its cache) without a limit on fetches, which is for its
+        upstream's sake, and give it its defaults."""
+        limits = {"fetch-rate": "1000000"}
+        self.issuer.update(limits)
+        self.start()
+        for f in fill:
+            f(self)
+        for name in limits:
+            del self.issuer[name]
+        self.write()
+        self.process.send_signal(signal.SIGHUP)
+        wait(lambda: "event=reloaded" in open(self.log_path).read(), 10, "reload")
+        return self
 
     def threads(self):
         """Thread ids by name."""
