@@ -552,6 +552,19 @@ static void unlink_flight(struct flight *f)
 	f->all->n--;
 }
 
+/* A refresh that fails while less than a third of the answer's life is left is an alarm:
+ * the next attempt is at most 3/16 of that later, so it comes before the last quarter
+ * (R143).  A signed unknown's life is our own unknown-ttl and none to worry about. */
+static void tell_late(struct flights *fs, const struct answer *held, int64_t left_s)
+{
+	int64_t life = held->expiry - held->facts.this_update;
+
+	if (left_s >= life / 3 || held->facts.status == STATUS_UNKNOWN)
+		return;
+	metrics_count(fs->d.counters, M_REFRESHES_LATE);
+	log_warn("refresh_late", "left_s=%lld", (long long)left_s);
+}
+
 /* A refresh that failed is tried again while its answer lives, sooner as the end comes
  * nearer. */
 static void schedule_retry(
@@ -565,6 +578,7 @@ static void schedule_retry(
 	if (wait < conf_of(fs)->refresh_min_ms)
 		wait = conf_of(fs)->refresh_min_ms;
 	wait = wait / 2 + wait / 2 * (int64_t)random16(fs) / 32768;
+	tell_late(fs, held, left / 1000);
 	mark_used(held);
 	schedule_set(fs->d.schedule, k, clock_mono_ms() + (wait < left ? wait : left));
 }

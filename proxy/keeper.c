@@ -206,6 +206,14 @@ static void after_turn(struct keeper *k)
 		arm(&k->garbage_timer, GARBAGE_MS);
 }
 
+/* A clock that cannot be right is told and never a reason to refuse (T20). */
+static void judge_clock(void)
+{
+	if (clock_now() < OCSPCACHED_RELEASED)
+		log_error("clock_before_release",
+		    "remedy=\"set the clock: answers seem to be from the future\"");
+}
+
 /* Validity follows the wall clock, timers the monotonic one: a step moves what is in
  * date, and the schedule is right again after each key's next look.  A person should know
  * (T20). */
@@ -221,6 +229,7 @@ static void watch_clock(struct keeper *k)
 		return;
 	metrics_count(k->d.counters, M_CLOCK_STEPS);
 	log_error("clock_step", "ms=%lld", (long long)step);
+	judge_clock();
 }
 
 struct latch_sweep {
@@ -546,6 +555,7 @@ int keeper_start(struct keeper *k)
 	e = pthread_create(&k->thread, NULL, run, k);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	k->started = e == 0;
+	judge_clock();
 	return e;
 }
 

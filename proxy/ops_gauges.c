@@ -2,6 +2,9 @@
  * together. */
 #include "proxy/ops_gauges.h"
 
+#include "proxy/clock.h"
+#include "proxy/version.h"
+
 #include <stdio.h>
 
 #define LABEL_MAX  2048 /* an escaped URL */
@@ -19,6 +22,9 @@ static void print_process(struct keeper *k, struct metrics_text *t)
 
 	gauge(t, "start_time_seconds", "When the daemon started, in seconds since 1970.",
 	    (double)s->started_at);
+	gauge(t, "clock_before_release",
+	    "1 while the wall clock is before this release was made: it is wrong.",
+	    clock_now() < OCSPCACHED_RELEASED);
 	gauge(t, "draining", "1 while the daemon finishes what is in progress and stops.",
 	    atomic_load(&s->draining));
 	gauge(t, "connections", "Client connections that are open.",

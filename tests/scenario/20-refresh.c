@@ -217,6 +217,24 @@ static void a_refresh_that_hangs_holds_up_no_other_and_is_told(void **state)
 	assert_int_equal(flights_overdue_s(world_flights), 0);
 }
 
+/* R143: who watches must have time to act: the alarm is there before the last quarter. */
+static void a_refresh_that_keeps_failing_is_told_before_the_last_quarter(void **state)
+{
+	uint64_t told = 0;
+
+	(void)state;
+	hold_an_answer(8640);
+	for (int s = 0; s < 8640 * 3 / 4; s += 5) {
+		world_elapse(5000);
+		while (fake_fetches_waiting() > 0)
+			fake_fetch_fail(0, ERR_UP_CONNECT);
+		told = metrics_sum(M_REFRESHES_LATE);
+		if (s < 8640 * 3 / 5)
+			assert_int_equal(told, 0);
+	}
+	assert_true(told > 0);
+}
+
 /* proftpd#519 (PEERS section 3): the good answer was dropped before a better one came. */
 static void a_refused_refresh_leaves_the_held_answer(void **state)
 {
@@ -259,6 +277,8 @@ int main(void)
 		no_error_of_the_responder_displaces_a_signed_answer, begin, end),
 	    cmocka_unit_test_setup_teardown(
 		a_refresh_that_hangs_holds_up_no_other_and_is_told, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		a_refresh_that_keeps_failing_is_told_before_the_last_quarter, begin, end),
 	    cmocka_unit_test_setup_teardown(
 		a_refused_refresh_leaves_the_held_answer, begin, end),
 	};
