@@ -85,7 +85,7 @@ run:
 	@$(SUBMAKE) all
 	@B=$(B) STORE=$(STORE) PORT=$(PORT) API_PORT=$(API_PORT) CONF=$(CONF) exec conf/demo/run
 test test-all:
-	@.ci/packages build test
+	@.ci/packages build test $(if $(filter test-all,$@),clients)
 	@$(SUBMAKE) tests
 	@B=$(B) SAN=$(SAN) tests/run $(if $(filter test-all,$@),--all)
 unit scenario replay layers e2e:
