@@ -11,6 +11,7 @@ import subprocess
 import threading
 
 import pytest
+from asn1crypto import ocsp as aocsp
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import AuthorityInformationAccessOID
@@ -76,6 +77,18 @@ class Site:
         there = [self.responder.url, "http://%s/" % AIA_HOST, "http://%s:8888/ocsp/" % AIA_HOST]
         return [dict({"name": "root", "certificate": self.root_pem, "ocsp": there}, **more),
                 dict({"name": "sub", "certificate": self.sub_pem, "ocsp": there}, **more)]
+
+    def echo(self, der):
+        """An answer as the responder would give it, with the nonce of the request if there is one."""
+        tbs = aocsp.OCSPRequest.load(der)["tbs_request"]
+        certid = tbs["request_list"][0]["req_cert"]
+        h = certid["hash_algorithm"]["algorithm"].native
+        ca = next(c for c in (self.root, self.sub) if c.key_hash(h) == certid["issuer_key_hash"].native)
+        serial = certid["serial_number"].native
+        status = ca.statuses.get(serial, {"status": "unknown"})
+        nonce = [e for e in tbs["request_extensions"] or [] if e["extn_id"].native == "nonce"]
+        return lab.response(ca, [lab.single(ca, serial, h, **status)], self.signers[ca], extensions=[
+            {"extn_id": "nonce", "critical": False, "extn_value": nonce[0]["extn_value"].parsed}] if nonce else None)
 
     def leaf(self, name, status="good", url="http://%s/" % AIA_HOST):
         """A certificate of the intermediate, NAME.pem (alone), NAME.chain, NAME.key and NAME.all in the box."""

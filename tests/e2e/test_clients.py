@@ -257,6 +257,54 @@ def test_stunnel_refuses_everybody_when_its_own_nonce_is_ignored(d, site, starte
     assert "nonce" in s.log
 
 
+# nonce = "forward": those that insist on their nonce get it back from the CA (R64, R87).
+
+@pytest.fixture
+def forward(site, daemons):
+    site.responder.answer = site.echo
+    made = daemons(site.issuers(nonce="forward"), listen=["127.0.0.1:%d" % site.port])
+    made.port, made.url = site.port, site.url
+    return made.start()
+
+
+def test_openssl_with_its_nonce(forward, site):
+    for status in ("good", "revoked"):
+        leaf = site.leaf(status, status)
+        r = clients.run("openssl", "ocsp", "-timeout", "10", "-issuer", site.sub_pem, "-cert", site.path(status + ".pem"),
+                        "-CAfile", site.bundle, "-url", forward.url)
+        assert "%s.pem: %s" % (leaf.name, status) in r.stdout and r.stderr.strip() == "Response verify OK", r.stderr
+
+
+def test_ocsptool_with_its_nonce(forward, site):
+    clients.need("ocsptool")
+    for status in ("good", "revoked"):
+        code, text, _ = ocsptool(site, forward, site.leaf(status, status), "--nonce")
+        assert code == 0 and "Certificate Status: " + status in text and "Success" in text, text
+
+
+def test_apache_with_its_nonce(forward, site, started):
+    """Its defaults, leaf and intermediate."""
+    site.leaf("site")
+    a = started(clients.Apache(site, "", apache_tls(site) + """SSLCACertificateFile %s
+SSLVerifyClient require
+SSLVerifyDepth 3
+SSLOCSPEnable on
+SSLOCSPOverrideResponder on
+SSLOCSPDefaultResponder %s
+""" % (site.bundle, forward.url)))
+    good, revoked = site.leaf("good"), site.leaf("revoked", "revoked")
+    for _ in range(2):
+        assert site.visit(a.port, good).startswith("HTTP/1.1 204")
+        assert site.visit(a.port, revoked) is None
+    assert site.responder.serials().count(good.serial) == 2  # each asks the CA, with a nonce of its own
+
+
+def test_stunnel_with_its_nonce(forward, site, started):
+    s = started(clients.Stunnel(site, site.leaf("site"), "OCSP = %s\nOCSPnonce = yes" % forward.url, forward.port))
+    assert site.visit(s.port, site.leaf("good")) == "HTTP/1.1 200 OK"
+    assert site.visit(s.port, site.leaf("revoked", "revoked")) is None
+
+
 # HAProxy 2.6 asks nobody: it is handed what we serve, over its socket (R55, R141).
 
 def test_haproxy_takes_what_we_serve(d, site, started):
