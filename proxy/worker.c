@@ -33,7 +33,7 @@ struct worker {
 	struct event_base *base;
 	struct inbox *inbox; /* its arg is serve */
 	struct serve *serve;
-	struct conn_loop *loop; /* NULL once it has stopped */
+	struct conn_loop *loop; /* NULL once the thread has ended */
 	struct listener **listener;
 	size_t listener_n;
 	bool stopping;
@@ -103,17 +103,12 @@ static void on_drain(void *arg, struct msg *m)
 	w->drained = true;
 }
 
-/* The connections go now; the loop goes on for the questions that are at the keeper. */
+/* The loop goes on for the questions that are at the keeper, so that their clients hear
+ * what it says last; then the connections go. */
 static void on_stop(void *arg, struct msg *m)
 {
-	struct worker *w = command_begin(m);
-
-	(void)arg;
-	listeners_free(w);
-	conn_loop_free(w->loop);
-	w->loop = NULL;
-	w->drained = true;
-	w->stopping = true;
+	on_drain(arg, m);
+	((struct command *)m)->worker->stopping = true;
 }
 
 /* Any thread */
@@ -162,6 +157,8 @@ static void *run(void *arg)
 			    w->loop == NULL || conn_loop_count(w->loop) == 0,
 			    memory_order_release);
 	}
+	conn_loop_free(w->loop);
+	w->loop = NULL;
 	return NULL;
 }
 
