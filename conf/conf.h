@@ -56,6 +56,8 @@ struct conf_authority {
 	int port;
 };
 
+#define CONF_LISTEN_MAX 64 /* addresses; each worker has a socket for each */
+
 struct conf {
 #define OPTION(scope, type, field, name, dflt, min, max, when, text)                     \
 	CONF_GLOBAL_##scope(type, field)

@@ -132,6 +132,14 @@ bool address_is_loopback(const struct address *a)
 	return !strcmp(a->host, "localhost");
 }
 
+bool address_is_numeric(const struct address *a)
+{
+	struct in6_addr any; /* room for either */
+
+	return inet_pton(AF_INET, a->host, &any) == 1 ||
+	       inet_pton(AF_INET6, a->host, &any) == 1 || !strcmp(a->host, "localhost");
+}
+
 /* What RFC 3986 has no place for. */
 static const char *check_characters(const char *text)
 {

@@ -20,6 +20,8 @@ struct address {
 const char *address_parse(const char *text, struct address *out);
 /* 127.0.0.0/8, ::1, localhost */
 bool address_is_loopback(const struct address *a);
+/* An address that can be listened on without asking anybody; localhost is one. */
+bool address_is_numeric(const struct address *a);
 
 struct url {
 	struct address at; /* the scheme's port where the URL has none */

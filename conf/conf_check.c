@@ -108,6 +108,9 @@ static const char *check_listener(const char *text, bool loopback_only)
 	if (!why && loopback_only && !address_is_loopback(&a))
 		why = "is not on loopback, and TLS and tokens for the API come in a "
 		      "later version; write 127.0.0.1:PORT, [::1]:PORT or unix:PATH";
+	if (!why && !address_is_numeric(&a))
+		why = "names a host, and names are not looked up to listen; write an "
+		      "address, like 0.0.0.0:PORT or [::]:PORT";
 	return why;
 }
 
@@ -121,6 +124,9 @@ static bool check_listen(const struct draft *d)
 	if (c->listen_n == 0)
 		fault(d, g, OPTION_listen, 0,
 		    "names no address; write at least one, like \"127.0.0.1:8080\"");
+	if (c->listen_n > CONF_LISTEN_MAX)
+		fault(d, g, OPTION_listen, CONF_LISTEN_MAX,
+		    "names more than %d addresses; write fewer", CONF_LISTEN_MAX);
 	for (size_t i = 0; i < c->listen_n; i++) {
 		const char *why;
 

@@ -14,6 +14,7 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -255,7 +256,7 @@ static bool place_tcp(struct place *p, const char *address)
 		return false;
 	memcpy(host, address, n);
 	host[n] = '\0';
-	if (strcmp(host, "localhost") == 0)
+	if (strcasecmp(host, "localhost") == 0)
 		strcpy(host, "127.0.0.1");
 	else if (strcmp(host, "*") == 0)
 		strcpy(host, "0.0.0.0");

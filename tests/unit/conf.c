@@ -615,10 +615,17 @@ static void listeners_are_checked(void **state)
 	static const char *const bad[] = {"8080", "*:80", ":80", "127.0.0.1",
 	    "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:x", "127.0.0.1:", "::1:80",
 	    "[::1]", "[::1]80", "[::1:80", "[1.2.3.4]:80", "300.1.1.1:80", "1.2.3:80",
-	    "a b:80", "http://x:80", "/run/x", "unix:", "unix:/run/x/", "-a:80"};
+	    "a b:80", "http://x:80", "/run/x", "unix:", "unix:/run/x/", "-a:80",
+	    "a-b.c_d:80"};
 	static const char *const good[] = {"0.0.0.0:1", "[::]:65535", "localhost:80",
-	    "a-b.c_d:80", "unix:/run/x", "[fe80::1]:80"};
-	char text[300];
+	    "LocalHost:80", "unix:/run/x", "[fe80::1]:80"};
+	char text[4000] = "listen = { \"0.0.0.0:1\"";
+	size_t n = strlen(text);
+
+	for (int i = 1; i <= 64; i++)
+		n += (size_t)sprintf(text + n, ", \"127.0.0.1:%d\"", i);
+	strcpy(text + n, " }");
+	refused(text, "listen", "more than 64");
 
 	(void)state;
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -631,7 +638,8 @@ static void listeners_are_checked(void **state)
 	}
 	refused("listen = {}", "listen", "names no address");
 	refused("listen = { 'a:1', '' }", "listen", "is empty");
-	refused("listen = { 'a:1', 'b:1', 'a:1' }", "listen", "named twice");
+	refused("listen = { '[::1]:1', '[::1]:2', '[::1]:1' }", "listen", "named twice");
+	refused("listen = 'ca.example:80'", "listen", "names a host");
 	snprintf(text, sizeof text, "listen = \"unix:/%0120d\"", 1);
 	refused(text, "listen", "longer than the 107");
 }
@@ -979,7 +987,7 @@ static void what_needs_a_restart_is_named(void **state)
 	taken("workers = 1 log-level = info store = 'memory:'");
 	old = conf;
 	conf = NULL;
-	taken("workers = 2 log-level = debug listen = { '127.0.0.1:8080', 'a:1' }");
+	taken("workers = 2 log-level = debug listen = { '127.0.0.1:8080', '[::1]:1' }");
 	conf_restart_needed(old, conf, remember, names);
 	assert_string_equal(names, "listen workers store ");
 	*names = '\0';
