@@ -325,8 +325,18 @@ struct rules_change {
 	const struct conf *old, *new;
 };
 
-/* Is this answer's issuer gone, or are its rules stricter than those it was admitted by?
- */
+/* Was a verified against a certificate of i? */
+static bool is_vouched_for(const struct answer *a, const struct issuer *i)
+{
+	for (size_t n = 0; n < i->ca_n; n++)
+		if (memcmp(i->ca[n].sha256, a->facts.issuer_sha256,
+			sizeof i->ca[n].sha256) == 0)
+			return true;
+	return a->facts.status == STATUS_NONE;
+}
+
+/* Is this answer's issuer gone, or the certificate that it was verified against, or are
+ * the rules others than those it was admitted by? */
 static bool rules_changed(void *arg, const struct answer *a)
 {
 	const struct rules_change *c = arg;
@@ -341,7 +351,8 @@ static bool rules_changed(void *arg, const struct answer *a)
 		return true;
 	return was->rules.profile != is->rules.profile ||
 	       was->rules.allow_sha1 != is->rules.allow_sha1 ||
-	       was->rules.without_next_update_s != is->rules.without_next_update_s;
+	       was->rules.without_next_update_s != is->rules.without_next_update_s ||
+	       !is_vouched_for(a, is);
 }
 
 static void conf_passed(struct barrier_want *w)
@@ -369,7 +380,7 @@ static void on_reload(void *arg, struct msg *m)
 	keeper_barrier(k, &r->want);
 }
 
-void keeper_reload(
+bool keeper_reload(
     struct keeper *k, struct conf *conf, void (*published)(void *arg), void *arg)
 {
 	struct reload *r = malloc(sizeof *r);
@@ -377,13 +388,14 @@ void keeper_reload(
 	if (r == NULL) {
 		log_error("reload_failed", "err=%s", err_label(ERR_NOMEM));
 		conf_free(conf);
-		return;
+		return false;
 	}
 	r->conf = conf;
 	r->published = published;
 	r->arg = arg;
 	r->msg.run = on_reload;
 	inbox_post(k->inbox, &r->msg);
+	return true;
 }
 
 static void on_cancel(void *arg, struct msg *m)
@@ -581,6 +593,9 @@ void keeper_free(struct keeper *k)
 		event_del(&k->due);
 		event_del(&k->garbage_timer);
 	}
+	/* The readers are gone: a round that begins when the last probe is back must not
+	 * go to them. */
+	k->shared->readers_n = 0;
 	if (k->inbox != NULL)
 		inbox_free(k->inbox); /* runs what is left: done callbacks, probes */
 	wants_run(k->current);

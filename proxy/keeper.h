@@ -24,8 +24,10 @@ struct keeper *keeper_new(struct shared *shared, char *why, size_t why_n);
 int keeper_start(struct keeper *k); /* after shared->readers is complete; 0 or errno */
 
 /* Any thread.  conf is handed over and becomes the configuration in force; then
- * published(arg) is called, on the keeper's thread, to tell the others. */
-void keeper_reload(
+ * published(arg) is called, on the keeper's thread, to tell the others.  It lives until
+ * the next one is in force.  False when out of memory: conf is freed, the old one stays.
+ */
+bool keeper_reload(
     struct keeper *k, struct conf *conf, void (*published)(void *arg), void *arg);
 void keeper_ask(struct shared *shared, struct ask *a); /* handed over */
 /* From now on everybody who waits or asks is told ERR_CANCELLED at once: the first step

@@ -30,12 +30,12 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define CONF_DEFAULT  "/etc/ocspcached/ocspcached.conf"
 #define WHY_MAX       512
-#define LISTEN_MAX    64 /* addresses; each worker has a socket for each */
 #define DRAIN_LOOK_MS 20 /* how often a drain looks whether all connections are gone */
 
 enum { EXIT_CLEAN = 0, EXIT_RUN = 1, EXIT_USAGE_OR_CONF = 2 };
@@ -45,12 +45,17 @@ struct daemon {
 	struct event_base *base;
 	struct event *signals[3], *tick, *drain_look;
 	struct shared shared;
+	/* What the keeper was given last.  The main thread is in no barrier and may read
+	 * no other: this one lives until it gives the next. */
+	const struct conf *latest;
 	struct keeper *keeper;
 	struct worker **workers;
 	unsigned workers_n;
 	struct api *api;
 	struct counters *counters;
 	int lock_fd;
+	int unix_fd[CONF_LISTEN_MAX]; /* of all workers together */
+	size_t unix_n;
 	int64_t drain_until_ms;
 	bool stopping;
 };
@@ -159,8 +164,8 @@ static bool is_unix(const char *address)
 static int add_worker(struct daemon *d, const struct conf *c, int *unix_fd)
 {
 	char why[WHY_MAX] = "";
-	int fds[LISTEN_MAX];
-	bool shared_fd[LISTEN_MAX];
+	int fds[CONF_LISTEN_MAX];
+	bool shared_fd[CONF_LISTEN_MAX];
 	struct worker *w;
 
 	for (size_t i = 0; i < c->listen_n; i++) {
@@ -171,7 +176,8 @@ static int add_worker(struct daemon *d, const struct conf *c, int *unix_fd)
 			    !shared_fd[i], d->workers_n == 0, why, sizeof why);
 		if (fds[i] < 0)
 			return fail("listen", why);
-		unix_fd[i] = shared_fd[i] ? fds[i] : -1;
+		if (shared_fd[i] && unix_fd[i] < 0)
+			d->unix_fd[d->unix_n++] = unix_fd[i] = fds[i];
 	}
 	w = worker_new(
 	    &d->shared, d->workers_n, fds, shared_fd, c->listen_n, why, sizeof why);
@@ -188,10 +194,8 @@ static int add_workers(struct daemon *d, const struct conf *c)
 	unsigned n = c->workers > 0 ? (unsigned)c->workers
 		     : cores > 0    ? (unsigned)cores
 				    : 1;
-	int unix_fd[LISTEN_MAX], e = EXIT_CLEAN;
+	int unix_fd[CONF_LISTEN_MAX], e = EXIT_CLEAN;
 
-	if (c->listen_n > LISTEN_MAX)
-		return fail("listen", "more than 64 addresses");
 	if (n > SHARED_READERS_MAX - 1)
 		n = SHARED_READERS_MAX - 1;
 	d->workers = calloc(n, sizeof(struct worker *));
@@ -229,6 +233,7 @@ static int make_parts(struct daemon *d, struct conf *c)
 	int e;
 
 	atomic_store(&d->shared.conf, c);
+	d->latest = c;
 	d->shared.started_at = clock_now();
 	if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
 		return fail("random", strerror(errno));
@@ -287,7 +292,7 @@ static void on_term(evutil_socket_t sig, short what, void *arg)
 {
 	struct daemon *d = arg;
 	struct timeval tv = {0, DRAIN_LOOK_MS * 1000};
-	const struct conf *c = shared_conf(&d->shared);
+	const struct conf *c = d->latest;
 
 	(void)what;
 	if (d->stopping) {
@@ -301,6 +306,9 @@ static void on_term(evutil_socket_t sig, short what, void *arg)
 	    "draining", "signal=%d ms=%lld", (int)sig, (long long)c->drain_timeout_ms);
 	notify_send("STOPPING=1\nSTATUS=draining");
 	d->drain_until_ms = clock_mono_ms() + c->drain_timeout_ms;
+	/* Nobody owns these alone: a worker that is drained only stops listening. */
+	for (size_t i = 0; i < d->unix_n; i++)
+		shutdown(d->unix_fd[i], SHUT_RDWR);
 	for (unsigned i = 0; i < d->workers_n; i++)
 		worker_drain(d->workers[i]);
 	if (d->api != NULL)
@@ -345,14 +353,18 @@ static void on_hup(evutil_socket_t sig, short what, void *arg)
 	for (size_t i = 0; i < errors.n; i++)
 		log_error("config_error", "detail=%s", errors.line[i]);
 	conf_errors_free(&errors);
+	if (c != NULL) {
+		conf_restart_needed(d->latest, c, needs_restart, NULL);
+		if (!keeper_reload(d->keeper, c, on_published, d))
+			c = NULL;
+	}
 	if (c == NULL) {
 		metrics_count(d->counters, M_RELOADS_BAD);
 		log_error("reload_failed", "file=%s now=%s", d->conf_path,
 		    "the old configuration stays in force");
 	} else {
 		metrics_count(d->counters, M_RELOADS_OK);
-		conf_restart_needed(shared_conf(&d->shared), c, needs_restart, NULL);
-		keeper_reload(d->keeper, c, on_published, d);
+		d->latest = c;
 	}
 	atomic_store(&d->shared.reload_failed, c == NULL);
 	notify_send("READY=1");
@@ -422,6 +434,8 @@ static void free_parts(struct daemon *d)
 		event_free(d->drain_look);
 	if (d->base != NULL)
 		event_base_free(d->base);
+	for (size_t i = 0; i < d->unix_n; i++)
+		close(d->unix_fd[i]);
 	if (d->lock_fd >= 0)
 		close(d->lock_fd);
 	metrics_reset();
