@@ -562,6 +562,9 @@ static void op_latch_delete(struct keeper *k, const struct issuer *i, struct cal
 		a = hot_find(d->shared->hot, key_der(&key));
 		if (a != NULL && a->error != ERR_OK)
 			hot_remove(d->shared->hot, key_der(&key));
+		/* The revoked answer in the store would set the latch again when it is
+		 * read.  That in memory is served until a newer one is admitted. */
+		store_delete(d->store, &key, NULL, NULL);
 	}
 	disk_run(d->disk, unlatch_on_disk, on_unlatched, w);
 }
