@@ -189,7 +189,8 @@ static void on_tracking(void *arg, enum err e, const redisReply *r)
 {
 	struct redis_link *l = arg;
 
-	if (e != ERR_OK)
+	/* B may have died meanwhile: its successor asks again. */
+	if (e != ERR_OK || l->b.conn == NULL)
 		return;
 	l->tracking = redis_reply_is_ok(r);
 	if (!l->tracking)
