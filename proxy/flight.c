@@ -54,8 +54,9 @@ struct flight {
 	int64_t started_ms;
 	bool has_held;
 	bool leased;
-	bool force_put; /* what the store had was refused */
-	bool scheduled; /* counts among its issuer's refreshes */
+	bool force_put;   /* what the store had was refused */
+	bool scheduled;   /* counts among its issuer's refreshes: */
+	size_t refreshes; /* index; the issuer may be gone when it ends */
 	enum tier tier;
 	struct facts
 	    held; /* the newest that was ever verified under this key, in date or not */
@@ -530,11 +531,8 @@ static struct refreshes *refreshes_of(struct flights *fs, const char *name)
 
 static void refresh_ended(struct flight *f)
 {
-	const struct issuer *i = issuer_of(f->all, &f->key);
-	struct refreshes *r = i == NULL ? NULL : refreshes_of(f->all, i->name);
-
-	if (f->scheduled && r != NULL && r->n > 0)
-		r->n--;
+	if (f->scheduled)
+		f->all->refreshes[f->refreshes].n--;
 }
 
 static void flight_free(struct flight *f)
@@ -731,14 +729,25 @@ static void on_hold_timer(evutil_socket_t fd, short what, void *arg)
 	read_store(arg);
 }
 
+/* A flight that will not end gives its lease back, or the other nodes would wait for a
+ * fetch that never comes. */
+static void lease_back(struct flight *f)
+{
+	if (f->leased)
+		store_release(f->all->d.store, &f->key, 0);
+	f->leased = false;
+}
+
 static void on_leased(void *arg, enum lease l, int64_t retry_ms)
 {
 	struct flight *f = arg;
 
 	(void)retry_ms;
 	f->leased = l == LEASE_YOURS;
-	if (f->state == FLIGHT_CANCELLED)
+	if (f->state == FLIGHT_CANCELLED) {
+		lease_back(f);
 		return;
+	}
 	if (l == LEASE_TAKEN && f->why != FLIGHT_FORCE)
 		hold(f);
 	else if (l == LEASE_FAILED && f->why != FLIGHT_FORCE)
@@ -972,36 +981,33 @@ void flights_ask(struct flights *fs, struct ask *a)
 
 /* The schedule. */
 
-static bool refresh_begins(struct flights *fs, const struct issuer *i)
+/* Half of the issuer's fetches are left to clients who wait. */
+static bool may_refresh(const struct refreshes *r, const struct issuer *i)
 {
-	struct refreshes *r = refreshes_of(fs, i->name);
-
-	/* half of the issuer's fetches are left to clients who wait */
-	if (r == NULL || r->n > i->rules.max_in_flight / 2)
-		return false;
-	r->n++;
-	return true;
+	return r != NULL && r->n <= i->rules.max_in_flight / 2;
 }
 
 static void refresh(struct flights *fs, const struct issuer *i, const struct key *k)
 {
+	struct refreshes *r;
 	struct flight *f;
 
 	if (*slot_of(fs, k) != NULL) {
 		strengthen(*slot_of(fs, k), FLIGHT_REFRESH);
 		return;
 	}
-	if (!refresh_begins(fs, i)) {
+	r = refreshes_of(fs, i->name);
+	if (!may_refresh(r, i)) {
 		schedule_set(
 		    fs->d.schedule, k, clock_mono_ms() + 500 + random16(fs) / 64);
 		return;
 	}
 	f = flight_new(fs, k, FLIGHT_REFRESH);
-	if (f == NULL) {
-		refreshes_of(fs, i->name)->n--;
+	if (f == NULL)
 		return;
-	}
+	r->n++;
 	f->scheduled = true;
+	f->refreshes = (size_t)(r - fs->refreshes);
 	metrics_count(fs->d.counters, M_REFRESHES);
 	read_store(f);
 }
@@ -1158,6 +1164,7 @@ void flights_cancel(struct flights *fs)
 			if (f->source_ask != NULL)
 				fs->d.source->ops->cancel(fs->d.source, f->source_ask);
 			f->source_ask = NULL;
+			lease_back(f);
 			f->wants = NULL;
 			f->state = FLIGHT_CANCELLED;
 			answer_all(f, NULL, ERR_CANCELLED, TIER_NONE);

@@ -61,11 +61,12 @@ void flights_ask(struct flights *f, struct ask *a);
 void flights_reply(
     struct ask *a, const struct answer *answer, enum err e, enum tier tier);
 
-enum flight_why {
+enum flight_why {       /* the stronger the later: who joins a flight never weakens it */
+	FLIGHT_COMPARE, /* read the store, fetch nothing: it has changed, or a client
+			   takes only what is cached */
 	FLIGHT_CLIENT,  /* somebody waits: any in-date answer will do */
 	FLIGHT_REFRESH, /* the schedule: only a newer one */
-	FLIGHT_FORCE,   /* the operator: ask upstream now, whatever back-off says */
-	FLIGHT_COMPARE  /* the store has changed: read it, fetch nothing */
+	FLIGHT_FORCE    /* the operator: ask upstream now, whatever back-off says */
 };
 /* The outcome: the answer in force now (borrowed for the call; NULL for none) and how the
  * attempt ended. */

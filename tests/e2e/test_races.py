@@ -1,0 +1,209 @@
+"""What happens when several things happen at once: reasons to fly, reloads, purges, the stop."""
+import os
+import random
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+import lab
+import wire
+
+ONLY_IF_CACHED = "Cache-Control: only-if-cached\r\n"
+
+
+def in_background(*calls, pause=0.05):
+    """Start them one after the other; a function that waits for all and returns what they returned (or raised)."""
+    results = [None] * len(calls)
+
+    def run(i):
+        try:
+            results[i] = calls[i]()
+        except Exception as e:  # it is the result
+            results[i] = e
+    threads = [threading.Thread(target=run, args=(i,)) for i in range(len(calls))]
+    for t in threads:
+        t.start()
+        time.sleep(pause)
+
+    def wait():
+        for t in threads:
+            t.join()
+        return results
+    return wait
+
+
+def url_of(store, box, redis):
+    return {"memory": "memory:", "lmdb": "lmdb:" + os.path.join(box, "store"), "redis": redis.url}[store]
+
+
+def up_with(d):
+    """Until its store is there."""
+    d.start()
+    lab.wait(lambda: not d.api("GET", "/readyz")[1]["degraded"], 10, "the store")
+    return d
+
+
+@pytest.mark.parametrize("order", ["fetch first", "cache first"])
+def test_only_if_cached_takes_no_fetch_from_those_who_wait(world, daemons, redis, order):
+    """While the store is read both share one flight; who would fetch is the stronger."""
+    d = up_with(daemons([world.issuer()], store=redis.url, store_timeout="5s"))
+    der = lab.request(world.ca, world.good.serial)
+    calls = [lambda: d.post(der), lambda: wire.exchange(d.port, wire.get(der, more=ONLY_IF_CACHED))]
+    redis.client.execute_command("CLIENT", "PAUSE", "600", "ALL")
+    results = in_background(*(calls if order == "fetch first" else calls[::-1]))()
+    fetched, cached = results if order == "fetch first" else results[::-1]
+    assert fetched.outcome == "good"
+    assert cached.status == 504
+
+
+@pytest.mark.parametrize("store", ["memory", "lmdb", "redis"])
+def test_without_memory_the_store_answers(box, world, daemons, redis, store):
+    d = up_with(daemons([world.issuer()], store=url_of(store, box, redis), hot_cache=0))
+    for _ in range(3):
+        for p, outcome in ((world.good, "good"), (world.revoked, "revoked"), (world.unknown, "unknown")):
+            assert d.ask(world.ca, p.serial).outcome == outcome
+    der = lab.request(world.ca, world.good.serial)
+    cached = wire.exchange(d.port, wire.get(der, more=ONLY_IF_CACHED))
+    if store == "memory":
+        assert cached.status == 504
+    else:
+        assert cached.hit and cached.outcome == "good"
+        assert world.responder.count == 5  # an unknown is not stored
+
+
+@pytest.mark.parametrize("store", ["memory", "lmdb", "redis"])
+def test_a_cleared_latch_is_not_set_again_by_our_own_store(box, world, daemons, redis, store):
+    d = up_with(daemons([world.issuer()], store=url_of(store, box, redis)))
+    serial = world.revoked.serial
+    one = {"issuer": "demo", "serial": "%x" % serial}
+    assert d.ask(world.ca, serial).outcome == "revoked"
+    world.ca.statuses[serial] = {"status": "good"}
+    time.sleep(1.1)  # a newer thisUpdate
+    assert d.api("DELETE", "/v1/latches/demo/%x" % serial)[0] == 204
+    assert d.api("POST", "/v1/refresh", one)[0] == 202
+    lab.wait(lambda: d.ask(world.ca, serial).outcome == "good", 5, "the good one")
+
+
+def test_a_reload_takes_an_issuer_away_while_it_is_asked(world, worlds, daemons):
+    other = worlds(name="other")
+    other.responder.delay = 1
+    d = daemons([world.issuer(), other.issuer()]).start()
+    wait = in_background(lambda: d.ask(other.ca, other.good.serial).outcome, pause=0.3)
+    d.issuers = [world.issuer()]
+    d.write()
+    d.reload()
+    assert wait()[0] in ("unauthorized", "try_later")
+    assert d.ask(other.ca, other.good.serial).outcome == "unauthorized"
+    d.issuers = [world.issuer(), other.issuer()]
+    d.write()
+    d.reload()
+    lab.wait(lambda: d.ask(other.ca, other.good.serial).outcome == "good", 5, "the issuer to be back")
+
+
+def test_a_storm_of_reloads_under_load(world, worlds, daemons):
+    other = worlds(name="other")
+    d = daemons([world.issuer(), other.issuer()]).start()
+    texts = [open(d.conf).read()]
+    d.issuers = [world.issuer()]
+    d.write()
+    texts.append(open(d.conf).read())
+    end = time.monotonic() + 4
+    failed = []
+
+    def ask(ca):
+        c = d.connect()
+        while time.monotonic() < end:
+            r = c.send(wire.post(lab.request(ca, random.randrange(1, 50)))).reply()
+            if r.status != 200:
+                failed.append(r)
+    wait = in_background(*[lambda ca=ca: ask(ca) for ca in (world.ca, other.ca) * 2], pause=0)
+    while time.monotonic() < end:
+        with open(d.conf + ".new", "w") as f:
+            f.write(random.choice(texts))
+        os.rename(d.conf + ".new", d.conf)
+        d.signal(signal.SIGHUP)
+        time.sleep(random.choice([0, 0.001, 0.02]))
+    assert wait() == [None] * 4 and not failed
+    for _ in range(3):
+        d.signal(signal.SIGHUP)
+    d.stop()
+
+
+def test_purges_and_refreshes_while_a_fetch_is_under_way(world, daemons):
+    world.responder.delay = 0.5
+    d = daemons([world.issuer()]).start()
+    one = {"issuer": "demo", "serial": "%x" % world.good.serial}
+    wait = in_background(*[lambda: d.ask(world.ca, world.good.serial).outcome] * 10, pause=0)
+    for _ in range(20):
+        assert d.api("POST", "/v1/purge", one)[0] == 204
+        assert d.api("POST", "/v1/refresh", one)[0] == 202
+    assert wait() == ["good"] * 10
+
+
+def test_the_certificate_that_vouched_for_an_answer_is_taken_away(box, responders, daemons):
+    """A renewed CA: what only its new key has signed goes when the new certificate does."""
+    old, new = lab.CA("Renewed CA"), lab.CA("Renewed CA")
+    leaf = old.issue()
+    responder = responders(old)
+    responder.answer = lambda der: lab.response(new, [lab.single(old, leaf.serial)])
+    both = [old.write(os.path.join(box, "old.pem")), new.write(os.path.join(box, "new.pem"))]
+    d = daemons([{"name": "demo", "certificate": both, "ocsp": [responder.url]}]).start()
+    assert d.ask(old, leaf.serial).outcome == "good"
+    assert d.ask(old, leaf.serial).hit
+    d.issuers[0]["certificate"] = both[:1]
+    d.write()
+    d.reload()
+    lab.wait(lambda: d.ask(old, leaf.serial).outcome == "try_later", 5, "the answer to go")
+
+
+def test_a_lease_is_given_back_at_the_stop(world, daemons, redis):
+    first, second = [up_with(daemons([world.issuer()], store=redis.url)) for _ in range(2)]
+    world.responder.mode = "hang"
+    wait = in_background(lambda: first.ask(world.ca, world.good.serial))
+    lab.wait(lambda: any(k.startswith(b"ocspcached:l:") for k in redis.keys()), 5, "the lease")
+    first.stop()
+    wait()
+    world.responder.mode = "ok"
+    started = time.monotonic()
+    assert second.ask(world.ca, world.good.serial).outcome == "good"
+    assert time.monotonic() - started < 3
+
+
+def test_redis_dies_while_leases_are_held(world, daemons, redis):
+    nodes = [up_with(daemons([world.issuer()], store=redis.url)) for _ in range(2)]
+    world.responder.delay = 2
+    wait = in_background(*[lambda d=d: d.ask(world.ca, world.good.serial).outcome for d in nodes], pause=0.3)
+    redis.stop(kill=True)
+    assert wait() == ["good", "good"]
+
+
+def test_who_still_waits_at_the_stop_is_told(world, daemons):
+    world.responder.mode = "hang"
+    d = daemons([world.issuer()], drain_timeout="300ms").start()
+    wait = in_background(*[lambda: d.ask(world.ca, world.good.serial).outcome] * 5)
+    d.stop()
+    assert wait() == ["try_later"] * 5
+
+
+def test_a_unix_socket_closes_at_once_when_draining(box, world, daemons):
+    path = os.path.join(box, "s")
+    d = daemons([world.issuer()], listen=["unix:" + path], drain_timeout="5s").start()
+    world.responder.delay = 1
+    busy = wire.Connection(0, unix=path).send(wire.post(lab.request(world.ca, world.good.serial)))
+    time.sleep(0.3)
+    d.signal(signal.SIGTERM)
+    d.wait_event("event=draining")
+
+    def refused():
+        with socket.socket(socket.AF_UNIX) as s:
+            try:
+                s.connect(path)
+            except ConnectionRefusedError:
+                return True
+            return False
+    lab.wait(refused, 1, "the listener to close")
+    assert d.process.poll() is None
+    assert busy.reply().outcome == "good"
