@@ -135,10 +135,13 @@ cover:
 install: all
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
 	    $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8 \
-	    $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)/etc/ocspcached/issuers.d
+	    $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+	    $(DESTDIR)/etc/ocspcached/issuers.d
 	install -m 755 $(B)/ocspcached $(DESTDIR)$(PREFIX)/sbin/ocspcached
 	install -m 755 $(B)/ocspctl $(DESTDIR)$(PREFIX)/bin/ocspctl
 	for m in $(MANS); do install -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/ || exit 1; done
+	install -m 644 conf/ocspctl.bash-completion \
+	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ocspctl
 	sed 's,/usr/sbin/,$(PREFIX)/sbin/,' conf/ocspcached.service \
 	    >$(DESTDIR)$(PREFIX)/lib/systemd/system/ocspcached.service
 	test -e $(DESTDIR)/etc/ocspcached/ocspcached.conf || \
