@@ -146,6 +146,7 @@ def test_the_serial_has_all_that_is_special_in_a_url(world):
 
 @pytest.mark.parametrize("name", FORMS)
 def test_form(d, world, name):
+    """R1, R2, R13, R18, R19, R21, R24, R26, R31, R35, R36, R37, R38, R85, R117, R118, R154..R157."""
     head, body, h = message(FORMS[name], world.ca)
     for cut in (0, 1, len(head) - 1, len(head), len(head) + len(body) - 1):
         with d.connect() as c:

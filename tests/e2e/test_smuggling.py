@@ -206,9 +206,9 @@ HALF = b"GET /poisoned HTTP/1.1\r\nX-Eaten: "
 
 
 class Front:
-    """The connections of all attacks at once, read until nobody says anything any more."""
+    """The connections of all attacks at once, read until nobody has said anything for so many seconds."""
 
-    def __init__(self, port, attacks, quiet=0.4):
+    def __init__(self, port, attacks, quiet=1):
         self.selector, self.received = selectors.DefaultSelector(), {}
         for name, data in attacks.items():
             s = socket.create_connection(("127.0.0.1", port), 10 * lab.PATIENCE)
@@ -275,6 +275,7 @@ def names(a):
 
 
 def test_the_daemon_itself(up, world, attacks):
+    """T9, R137: exactly the answers that the row names, and the CA was asked for nothing else."""
     front = Front(up.port, {name: build(attacks[name]) for name, (build, _) in MATRIX.items()})
     asked, wrong = set(world.responder.serials()), []
     for name, (_, expected) in MATRIX.items():
@@ -352,6 +353,7 @@ PROXY = """
 
 @pytest.mark.parametrize("how", ["by the book", "lets everything through"])
 def test_through_nginx(box, up, world, attacks, how, started):
+    """T9: strict, and told to pass on what it would rather not."""
     lenient = how != "by the book"
     site = type("Box", (), {"box": box})
     n = started(clients.Nginx(
@@ -364,6 +366,7 @@ def test_through_nginx(box, up, world, attacks, how, started):
 
 @pytest.mark.parametrize("how", ["by the book", "lets everything through"])
 def test_through_haproxy(box, up, world, attacks, how, started):
+    """T9: strict, and told to pass on what it would rather not."""
     lenient = how != "by the book"
     site = type("Box", (), {"box": box})
     h = started(clients.Haproxy(site, """
