@@ -499,6 +499,15 @@ static void log_refused(const struct issuer *i, enum err e, const char *from)
 		    err_label(e), from);
 }
 
+/* arg: the counters, which outlive flights and store. */
+static void on_written(void *arg, enum err e)
+{
+	if (e == ERR_OK)
+		return;
+	metrics_count(arg, M_STORE_ERRORS);
+	log_warn("store_write_failed", "err=%s", err_label(e));
+}
+
 void flights_admitted(struct flights *fs, const struct issuer *i, const struct key *k,
     const struct admit_verdict *v, struct bytes der)
 {
@@ -506,7 +515,8 @@ void flights_admitted(struct flights *fs, const struct issuer *i, const struct k
 	flights_latch(fs, i, k, v);
 	if (install(fs, i, k, &v->facts, der) != NULL &&
 	    v->facts.status != STATUS_UNKNOWN)
-		store_put(fs->d.store, k, &v->facts, der, false, NULL, NULL);
+		store_put(
+		    fs->d.store, k, &v->facts, der, false, on_written, fs->d.counters);
 }
 
 /* The end of a flight. */
@@ -667,7 +677,8 @@ static enum err judge(void *arg, struct bytes der, const char *from)
 	if (f->got == NULL)
 		return ERR_NOMEM;
 	if (v.facts.status != STATUS_UNKNOWN) {
-		store_put(fs->d.store, &f->key, &v.facts, der, f->force_put, NULL, NULL);
+		store_put(fs->d.store, &f->key, &v.facts, der, f->force_put, on_written,
+		    fs->d.counters);
 		metrics_count(fs->d.counters, M_STORE_PUTS);
 	}
 	return ERR_OK;

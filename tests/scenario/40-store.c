@@ -103,6 +103,7 @@ static void an_expired_value_is_a_miss_but_keeps_replays_out(void **state)
 	assert_int_equal(w->error, ERR_RESP_OLDER);
 }
 
+/* T16 */
 static void a_store_that_is_down_is_a_miss_and_no_error(void **state)
 {
 	struct world_asked *w;
@@ -115,6 +116,7 @@ static void a_store_that_is_down_is_a_miss_and_no_error(void **state)
 	world_elapse(0);
 	assert_int_equal(w->status, STATUS_GOOD);
 	assert_int_equal(world_ask(1, CERTID_SHA1)->tier, TIER_MEMORY);
+	assert_int_equal(metrics_sum(M_STORE_ERRORS), 2); /* the read and the write */
 }
 
 /* T15 over several nodes: the one without the lease waits for the other's answer. */
