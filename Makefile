@@ -128,7 +128,7 @@ cover:
 	@$(SUBMAKE) B=build/cover OPT="-O0 -g --coverage" tests
 	@find build/cover -name '*.gcda' -delete
 	@B=build/cover tests/run
-	@gcov -n -o . $$(find build/cover/cache build/cover/conf build/cover/proxy -name '*.gcda') 2>/dev/null | \
+	@gcov -n $$(find build/cover/cache build/cover/conf build/cover/proxy -name '*.gcda') 2>/dev/null | \
 	    awk -F"[':% ]+" '/^File/ { f = $$2 } /^Lines/ && f ~ /^(cache|conf|proxy)\// { printf "%6.1f %%  %s\n", $$3, f; f = "" }' | \
 	    sort -u -k3 | sort -n
 
