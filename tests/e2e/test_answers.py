@@ -62,6 +62,7 @@ def test_the_real_responder_stops_and_comes_back(box, world, real):
 
 
 def test_answers_go_on_until_next_update_then_try_later_then_recover(worlds, daemons):
+    """R132, R133, R134"""
     world = worlds(life=6)
     d = daemons([world.issuer()], backoff_initial="50ms", backoff_max="200ms", refresh_min="100ms",
                 error_ttl="100ms", upstream_timeout="1s", answer_timeout="2s").start()
@@ -95,6 +96,7 @@ def test_an_answer_that_is_used_is_fetched_anew_before_it_ends(worlds, daemons):
 
 
 def test_the_first_is_a_miss_the_second_a_hit(up, world):
+    """R12, R127, P24"""
     for ask in (wire.post, wire.get):
         for h in ("sha1", "sha256", "sha384", "sha512"):
             before = world.responder.count
@@ -106,7 +108,7 @@ def test_the_first_is_a_miss_the_second_a_hit(up, world):
 
 
 def test_an_answer_has_the_hash_algorithm_that_was_asked_for(up, world):
-    """R14: curl, certbot and nginx find nothing in another."""
+    """P2, R14: curl, certbot and nginx find nothing in another."""
     from cryptography.x509 import ocsp
     for h in ("sha1", "sha256"):
         r = ocsp.load_der_ocsp_response(up.ask(world.ca, world.revoked.serial, h).body)
@@ -115,6 +117,7 @@ def test_an_answer_has_the_hash_algorithm_that_was_asked_for(up, world):
 
 
 def test_the_head_of_an_answer_says_how_long_it_may_be_kept(up, world):
+    """R116"""
     for r in (up.ask(world.ca, world.good.serial), up.ask(world.ca, world.good.serial)):
         assert r["Content-Type"] == "application/ocsp-response"
         assert int(r["Content-Length"]) == len(r.body)
@@ -134,7 +137,7 @@ def test_the_head_of_an_answer_says_how_long_it_may_be_kept(up, world):
 
 
 def test_every_spelling_of_a_question_shares_one_answer(up, world):
-    """T12: nonces, extensions and encodings fill no memory and bust no cache."""
+    """R19, R85, P15, T12: nonces, extensions and encodings fill no memory and bust no cache."""
     ca, serial = world.ca, world.good.serial
     plain = up.post(lab.request(ca, serial)).body
     before = world.responder.count
@@ -150,6 +153,7 @@ def test_every_spelling_of_a_question_shares_one_answer(up, world):
 
 
 def test_a_thousand_clients_ask_for_one_cold_certificate_and_one_fetch_is_made(up, world):
+    """T15"""
     world.responder.delay = 0.5
     der = wire.post(lab.request(world.ca, world.good.serial))
     connections = [up.connect(30) for _ in range(1000)]
@@ -173,7 +177,7 @@ def test_clients_that_leave_while_they_wait_are_harmless(up, world):
 
 
 def test_two_issuers_with_one_serial_are_never_mixed_up(worlds, daemons):
-    """T3."""
+    """P1, T3."""
     a, b = worlds(name="a"), worlds(name="b", kind="rsa")
     la, lb = a.ca.issue(serial=0x1234567890), b.ca.issue(serial=0x1234567890)
     b.ca.statuses[lb.serial] = {"status": "revoked"}
@@ -196,6 +200,7 @@ def test_odd_serials_are_their_own(up, world):
 
 
 def test_a_request_that_is_none_of_ours_gets_unauthorized_and_asks_nobody(up, world):
+    """R12, R17"""
     stranger = lab.CA("stranger")
     assert up.ask(stranger, 5).outcome == "unauthorized"
     key, name = world.ca.key_hash(), world.ca.name_hash()
@@ -208,6 +213,7 @@ def test_a_request_that_is_none_of_ours_gets_unauthorized_and_asks_nobody(up, wo
 
 
 def test_what_is_no_request_is_malformed(up, world):
+    """R5, R6, R7, R10, R84"""
     ca, serial = world.ca, world.good.serial
     good = lab.request(ca, serial)
     critical = lab.request(ca, serial, extensions=[
@@ -226,6 +232,7 @@ def test_what_is_no_request_is_malformed(up, world):
 
 
 def test_an_upstream_unauthorized_is_repeated_for_a_while(worlds, daemons):
+    """R151, P29"""
     world = worlds()
     world.responder.answer = lambda der: lab.error("unauthorized")
     d = daemons([world.issuer(unknown_ttl="2s")], refresh_min="100ms", backoff_initial="50ms").start()
@@ -238,6 +245,7 @@ def test_an_upstream_unauthorized_is_repeated_for_a_while(worlds, daemons):
 
 
 def test_only_if_cached_is_never_fetched(up, world):
+    """R131"""
     der = lab.request(world.ca, world.good.serial)
     more = "Cache-Control: only-if-cached\r\n"
     assert wire.exchange(up.port, wire.get(der, more=more)).status == 504
@@ -269,6 +277,7 @@ def test_a_second_responder_is_asked_when_the_first_fails(worlds, daemons, respo
 
 
 def test_a_slow_ca_never_delays_another(worlds, daemons):
+    """T28"""
     a, b = worlds(name="a"), worlds(name="b")
     a.responder.mode = "hang"
     d = daemons([a.issuer(max_in_flight=4), b.issuer()], answer_timeout="5s", upstream_timeout="5s").start()
@@ -427,6 +436,7 @@ def test_a_revocation_takes_the_certificates_other_answers_out_of_service(up, wo
 
 
 def test_a_hold_is_no_latch(world, daemons):
+    """R70"""
     d = daemons([world.issuer()], backoff_initial="10ms", refresh_min="100ms").start()
     serial = world.good.serial
     world.ca.statuses[serial] = {"status": "revoked", "reason": "certificate_hold"}

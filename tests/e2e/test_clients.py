@@ -127,7 +127,7 @@ def test_nginx_staples_our_bytes(d, site, started):
 
 
 def test_nginx_does_not_staple_revoked(d, site, started):
-    """R145: its rule; the front must go on for others."""
+    """P35, R145: its rule; the front must go on for others."""
     leaf = site.leaf("site", "revoked")
     n = started(clients.Nginx(site, """
         ssl_certificate %s; ssl_certificate_key %s; ssl_stapling on; ssl_stapling_verify on;

@@ -40,7 +40,7 @@ def fake_clock(at):
 
 
 def test_the_answers_of_2012(corpora, responders, daemons):
-    """The 55 verdicts, each at a clock inside its answer's life.
+    """R66: the 55 verdicts, each at a clock inside its answer's life.
 
     The issuer is the file in column "untrusted": the certificate's direct issuer, which is what an operator names.
     It is the CA file itself in all rows but the cross-signed one."""

@@ -13,6 +13,7 @@ def status_of(data):
 
 
 def test_every_shape_of_get_path_reaches_the_same_answer(up, world):
+    """R21, R22, R24, R30"""
     der = lab.request(world.ca, world.good.serial)
     expected = up.post(der).body
     raw, quoted = wire.path_of(der, "", True), wire.path_of(der, "")
@@ -35,6 +36,7 @@ def test_paths_of_the_ocsp_urls_are_ours_too(box, world, daemons):
 
 
 def test_a_prefix_ends_at_a_segment(world, daemons):
+    """R30"""
     d = daemons([world.issuer(ocsp=[world.responder.url + "x"])], ocsp_path=["/ocsp"]).start()
     der = lab.request(world.ca, world.good.serial)
     for p in ("/ocspx/", "/ocs/", "/other/", "/"):
@@ -102,6 +104,7 @@ def front(daemons, world):
 
 
 def test_the_refusals(front, world):
+    """R4, R28, R29, R33, R137, R140"""
     wrong = []
     for name, data, expected in REFUSED:
         got = wire.whole(front.port, data)
@@ -172,6 +175,7 @@ def test_slow_clients_are_told_or_cut_off(front):
 
 
 def test_http_1_0_is_answered_and_closed_unless_keep_alive_is_asked(up, world):
+    """R118, R154"""
     der = lab.request(world.ca, world.good.serial)
     up.post(der)
     for request in (wire.post(der, version="1.0"), wire.get(der, version="1.0"),
@@ -241,6 +245,7 @@ def test_the_three_shapes_of_a_request(up, world):
 
 
 def test_content_types_are_not_looked_at(up, world):
+    """R1"""
     der = lab.request(world.ca, world.good.serial)
     for kind in (b"application/ocsp-request", b"text/plain", b"application/x-www-form-urlencoded"):
         data = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n" % (kind, len(der)) + der
@@ -250,6 +255,7 @@ def test_content_types_are_not_looked_at(up, world):
 
 
 def test_range_and_encoding_are_ignored(up, world):
+    """R129, R135"""
     r = wire.exchange(up.port, wire.get(lab.request(world.ca, world.good.serial),
                                         more="Range: bytes=0-3\r\nAccept-Encoding: gzip\r\n"))
     assert r.outcome == "good" and r["Content-Encoding"] is None
@@ -296,6 +302,7 @@ def test_the_get_paths_of_boulder_and_cfssl(corpora, up):
 
 
 def test_a_reader_that_does_not_read_is_cut_off(daemons, world):
+    """T10"""
     d = daemons([world.issuer()], write_timeout="500ms", idle_timeout="30s").start()
     der = wire.get(lab.request(world.ca, world.good.serial))
     with d.connect() as c:

@@ -61,6 +61,7 @@ def nginx(box, world, daemons):
 
 
 def test_nginx_staples_our_answer(world, nginx):
+    """R141"""
     n = nginx(world.good)
     lab.wait(lambda: "Cert Status: good" in n.staple(), 15, "the staple")
     text = n.staple()
@@ -71,6 +72,7 @@ def test_nginx_staples_our_answer(world, nginx):
 
 
 def test_several_nginx_cost_one_fetch(box, world, nginx):
+    """R144"""
     boxes = [os.path.join(box, str(i)) for i in range(3)]
     for b in boxes:
         os.mkdir(b)

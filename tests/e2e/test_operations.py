@@ -125,6 +125,7 @@ def test_a_reload_keeps_connections_and_answers(box, worlds, daemons):
 
 
 def test_a_reload_under_load_fails_nobody(world, daemons):
+    """R150"""
     import threading
     d = daemons([world.issuer()]).start()
     stop, failed = threading.Event(), []
@@ -354,6 +355,7 @@ def test_logs(world, daemons):
 
 
 def test_the_access_log_is_sampled(world, daemons):
+    """T25"""
     d = daemons([world.issuer()], access_log_sample=1, log_repeat="0s").start()
     for _ in range(5):
         d.ask(world.ca, world.good.serial)

@@ -98,7 +98,7 @@ def test_a_get_may_be_longer_than_two_thousand_octets(up, world):
 
 
 def test_expect_100_continue_gets_the_answer_to_its_own_body(up, world):
-    """R36: in 2019 a CDN gave such clients another certificate's answer."""
+    """P7, R36: in 2019 a CDN gave such clients another certificate's answer."""
     for _ in range(2):
         for leaf in (world.good, world.revoked, world.unknown):
             der = lab.request(world.ca, leaf.serial)
@@ -111,7 +111,7 @@ def test_expect_100_continue_gets_the_answer_to_its_own_body(up, world):
 
 
 def test_nothing_that_a_client_sends_makes_us_connect_elsewhere(up, world):
-    """T7, T8, R17, R31, R32: by target, by Host, by serviceLocator, by CONNECT."""
+    """P8, T7, T8, R17, R31, R32: by target, by Host, by serviceLocator, by CONNECT."""
     with socket.socket() as trap:
         trap.bind(("127.0.0.1", 0))
         trap.listen()

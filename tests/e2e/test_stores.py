@@ -83,6 +83,7 @@ def test_garbage_in_the_lmdb_file_is_an_error_with_a_name_and_no_crash(box, worl
 
 
 def test_after_kill_9_the_first_request_is_a_hit_from_redis(world, daemons, redis):
+    """P16"""
     d = daemons([world.issuer()], store=redis.url, **FAST).start()
     before = {p.serial: d.ask(world.ca, p.serial).body for p in (world.good, world.revoked)}
     lab.wait(lambda: len(redis.keys()) >= 2, 5, "the writes")
@@ -99,7 +100,7 @@ def test_after_kill_9_the_first_request_is_a_hit_from_redis(world, daemons, redi
 
 
 def test_redis_goes_and_comes_under_load_while_the_ca_is_down(world, daemons, redis):
-    """No failed request for what is in memory, no crash, recovery by itself."""
+    """P9, P38: no failed request for what is in memory, no crash, recovery by itself."""
     d = daemons([world.issuer()], store=redis.url, **FAST).start()
     leaves = [world.ca.issue(key=world.good.key) for _ in range(20)]
     for p in leaves:
@@ -148,6 +149,7 @@ def test_redis_that_is_away_at_start_is_no_error(world, daemons, redis):
 
 
 def test_three_nodes_on_one_redis_fetch_once(world, daemons, redis):
+    """T15"""
     nodes = [daemons([world.issuer()], store=redis.url) for _ in range(3)]
     for d in nodes:
         d.start()
@@ -254,7 +256,7 @@ def test_what_redis_tampers_with_is_never_served(cold, world, redis):
 
 
 def test_forged_values_in_redis_are_never_served(cold, world, redis):
-    """A bare DER, as another program might store it: verified in full."""
+    """T16: a bare DER, as another program might store it: verified in full."""
     keys = {}
     cold.start()
     for p in (world.good,):

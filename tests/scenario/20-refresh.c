@@ -99,8 +99,8 @@ static void one_that_is_used_late_is_refreshed_late(void **state)
 	assert_int_equal(fake_fetches(), 3);
 }
 
-/* R133, R132: the old one is served until nextUpdate, never after. R134: then tryLater.
- */
+/* P23, R133, R132: the old one is served until nextUpdate, never after. R134: then
+ * tryLater. */
 static void with_the_ca_down_it_is_served_until_next_update_and_then_no_more(void **state)
 {
 	struct world_asked *w;
@@ -164,7 +164,7 @@ static void the_same_answer_again_does_not_make_it_ask_each_second(void **state)
 	assert_in_range(fake_fetches(), 3, 30);
 }
 
-/* T5: nextUpdate in the year 9999. */
+/* R61, T5: nextUpdate in the year 9999. */
 static void absurd_validity_does_not_stop_the_refresh(void **state)
 {
 	(void)state;
@@ -193,7 +193,7 @@ static void no_error_of_the_responder_displaces_a_signed_answer(void **state)
 	}
 }
 
-/* T28: HAProxy's one stuck update held up all others (PEERS section 3). */
+/* P13, T28: HAProxy's one stuck update held up all others (PEERS section 3). */
 static void a_refresh_that_hangs_holds_up_no_other_and_is_told(void **state)
 {
 	(void)state;
@@ -235,7 +235,8 @@ static void a_refresh_that_keeps_failing_is_told_before_the_last_quarter(void **
 	assert_true(told > 0);
 }
 
-/* proftpd#519 (PEERS section 3): the good answer was dropped before a better one came. */
+/* P31, P32: proftpd#519 (PEERS section 3): the good answer was dropped before a better
+ * one came. */
 static void a_refused_refresh_leaves_the_held_answer(void **state)
 {
 	struct world_says forged = {

@@ -70,8 +70,8 @@ static void what_was_fetched_is_stored(void **state)
 	assert_true(fake_store_get(&k, &value));
 }
 
-/* T16: what the store offers goes through the one door, and what was refused is written
- * over. */
+/* P11, T16: what the store offers goes through the one door, and what was refused is
+ * written over. */
 static void a_forged_value_is_refused_and_replaced(void **state)
 {
 	struct world_says forged = {

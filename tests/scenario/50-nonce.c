@@ -48,6 +48,7 @@ static void a_nonce_is_fetched_for_and_its_answer_is_not_kept(void **state)
 	assert_false(fake_store_get(&k, &value));
 }
 
+/* R87 */
 static void over_the_rate_the_cached_answer_is_given(void **state)
 {
 	struct world_asked *w;

@@ -1283,7 +1283,7 @@ static void this_update_may_be_in_the_future_by_the_skew_only(void **state)
 	assert_false(verdict.revoked_proved);
 }
 
-/* R59 */
+/* P4, R59 */
 static void next_update_is_the_end_to_the_second(void **state)
 {
 	struct forge_response f = plan();
@@ -1517,7 +1517,7 @@ static void an_older_answer_never_replaces_a_newer_one(void **state)
 	assert_string_equal(judge_forged(&f), "older_than_held");
 }
 
-/* R68: Boulder's bug: in the second of the revocation, good won. */
+/* P28, R68: Boulder's bug: in the second of the revocation, good won. */
 static void within_one_second_revoked_wins(void **state)
 {
 	struct forge_response good = plan(), bad = revoked_plan(6);

@@ -193,6 +193,7 @@ static bool reason_fits(const char *class, const char *said)
 	return false;
 }
 
+/* R66 */
 static void the_verdicts_on_openssls_set_are_ours(void **state)
 {
 	struct blob b;

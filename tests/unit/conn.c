@@ -350,7 +350,7 @@ static void a_chunked_body_is_joined(void **state)
 	assert_string_equal(hear(s), OK(16, "/x abc0123456789") OK(3, "/y "));
 }
 
-/* R139 */
+/* P20, R139 */
 static void limits_have_their_own_status(void **state)
 {
 	static const struct {

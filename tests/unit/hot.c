@@ -147,7 +147,7 @@ static void churn_keeps_the_table_small(void **state)
 	hot_free(t);
 }
 
-/* Issue: byte budget with all overhead counted. */
+/* P10: byte budget with all overhead counted. */
 static void the_budget_is_never_exceeded(void **state)
 {
 	struct hot *t = hot_new(256 << 10, 7);

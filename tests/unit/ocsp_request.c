@@ -144,7 +144,7 @@ static void a_canonical_request_is_its_own_key(void **state)
 	expect_key(request(NONE, plain_one(), NONE));
 }
 
-/* T12, R8, R9, R13, R18-R20 */
+/* R87, T12, R8, R9, R13, R18-R20 */
 static void all_spellings_are_one_key(void **state)
 {
 	struct der indefinite = {.n = 0},
@@ -211,7 +211,7 @@ static void another_version_is_refused(void **state)
 	    ERR_REQ_VERSION);
 }
 
-/* R7 */
+/* R142, R7 */
 static void none_or_several_certids_are_refused(void **state)
 {
 	(void)state;

@@ -806,6 +806,7 @@ static void a_purge_of_an_issuer_leaves_the_others_and_the_latches(void **state)
 	assert_int_equal(schedule_count(k.d.schedule), 1);
 }
 
+/* P27 */
 static void a_purge_that_the_store_did_not_take_says_so(void **state)
 {
 	(void)state;

@@ -86,7 +86,7 @@ static void a_cancelled_key_is_forgotten_and_the_others_keep_their_order(void **
 	schedule_free(s);
 }
 
-/* Half of validity, in ms; no jitter. */
+/* R143: Half of validity, in ms; no jitter. */
 static void a_refresh_is_due_at_the_set_share_of_validity(void **state)
 {
 	(void)state;

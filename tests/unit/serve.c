@@ -330,7 +330,7 @@ static void head_is_get_without_the_body(void **state)
 	assert_string_equal(get(s, "HEAD", "/", ""), whole);
 }
 
-/* R124, R125, R38 */
+/* R153, R158, R124, R125, R38 */
 static void a_copy_that_is_still_good_gets_304(void **state)
 {
 	struct stage *s = *state;
@@ -576,6 +576,7 @@ static void an_http10_client_gets_a_length_and_a_close(void **state)
 	assert_int_equal(conn_loop_count(s->loop), 0);
 }
 
+/* R138 */
 static void pipelined_hits_and_misses_keep_their_order(void **state)
 {
 	struct stage *s = *state;

@@ -237,7 +237,7 @@ static void an_answer_is_found_again_also_after_a_restart(void **state)
 	assert_int_equal(check_file(), 1);
 }
 
-/* R15, R16, T3: every part of a CertID tells answers apart. */
+/* P21, R15, R16, T3: every part of a CertID tells answers apart. */
 static void keys_that_differ_in_one_part_are_apart(void **state)
 {
 	(void)state;

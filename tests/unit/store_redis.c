@@ -715,6 +715,7 @@ static void a_policy_that_may_evict_anything_is_told(void **state)
 	assert_true(wait_for(&evicts, 1, 3000));
 }
 
+/* P25 */
 static void a_full_server_is_an_error_of_the_write_alone(void **state)
 {
 	(void)state;
@@ -950,6 +951,7 @@ static void a_reply_that_stops_in_the_middle_is_a_timeout_or_a_closed_connection
 	assert_int_equal(fake_get("", 0, false, true), ERR_STORE);
 }
 
+/* T16 */
 static void data_without_end_is_cut_off(void **state)
 {
 	static char line[100000];

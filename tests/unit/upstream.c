@@ -313,7 +313,7 @@ static void a_short_url_is_a_get_with_one_slash_and_percent_encoding(void **stat
 	}
 }
 
-/* RFC 9919 section 5: GET when the whole URL has at most 255 bytes. */
+/* P3: RFC 9919 section 5: GET when the whole URL has at most 255 bytes. */
 static void a_url_of_255_bytes_is_a_get_and_of_256_a_post(void **state)
 {
 	struct key k;
@@ -576,7 +576,7 @@ static void a_preferred_responder_is_probed_while_the_other_one_answers(void **s
 	backoff_is(URL_1, 0, 0, 0);
 }
 
-/* HAProxy's back-off overflows after 26 failures (PEERS section 3). */
+/* P12: HAProxy's back-off overflows after 26 failures (PEERS section 3). */
 static void the_pause_grows_to_its_cap_and_stays_there(void **state)
 {
 	static const int64_t want[] = {500, 1000, 2000, 4000, 8000, 10000, 10000};
