@@ -214,15 +214,27 @@ static void judge_clock(void)
 		    "remedy=\"set the clock: answers seem to be from the future\"");
 }
 
+/* Errors and unknowns are repeated for seconds by our own word: what was made at a time
+ * that is to come, before the clock stepped back, would be repeated until then. */
+static bool is_of_the_future(void *arg, const struct answer *a)
+{
+	const int64_t *now = arg;
+
+	return a->obtained_at > *now &&
+	       (a->facts.status == STATUS_NONE || a->facts.status == STATUS_UNKNOWN);
+}
+
 /* Validity follows the wall clock, timers the monotonic one: a step moves what is in
  * date, and the schedule is right again after each key's next look.  A person should know
  * (T20). */
 static void watch_clock(struct keeper *k)
 {
 	int64_t offset = clock_now_ms() - clock_mono_ms();
-	int64_t step = offset - k->clock_offset_ms;
+	int64_t step = offset - k->clock_offset_ms, now = clock_now();
 
 	k->clock_offset_ms = offset;
+	if (step < -1000)
+		hot_sweep(k->shared->hot, is_of_the_future, &now);
 	if (step < 0)
 		step = -step;
 	if (step < shared_conf(k->shared)->clock_step_alarm_ms)

@@ -10,6 +10,7 @@ import pytest
 
 import lab
 import wire
+from test_corpora import fake_clock
 
 ONLY_IF_CACHED = "Cache-Control: only-if-cached\r\n"
 
@@ -207,3 +208,24 @@ def test_a_unix_socket_closes_at_once_when_draining(box, world, daemons):
     lab.wait(refused, 1, "the listener to close")
     assert d.process.poll() is None
     assert busy.reply().outcome == "good"
+
+
+def test_an_error_does_not_outlive_a_clock_that_steps_back(box, world, daemons):
+    """T20: what was to be repeated for seconds is not repeated for as long as the clock was ahead."""
+    clock = os.path.join(box, "clock")
+    env = dict(fake_clock("+0"), DONT_FAKE_MONOTONIC="1")  # its name before faketime 0.9.8
+    del env["FAKETIME"]
+
+    def step(to):
+        with open(clock + ".new", "w") as f:
+            f.write(to)
+        os.rename(clock + ".new", clock)
+    step("+0s")
+    d = daemons([world.issuer()], env=dict(env, FAKETIME_TIMESTAMP_FILE=clock, FAKETIME_NO_CACHE="1")).start()
+    assert d.ask(world.ca, world.good.serial).outcome == "good"
+    step("+7200s")
+    lab.wait(lambda: d.ask(world.ca, world.good.serial).outcome == "try_later", 5, "an answer to be expired")
+    d.wait_event("event=clock_step")
+    step("+0s")
+    lab.wait(lambda: d.ask(world.ca, world.good.serial).outcome == "good", 10, "the error to end")
+    assert d.metric("clock_steps_total") == 2
