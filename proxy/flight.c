@@ -190,6 +190,29 @@ static void timeout_arm(struct flights *fs)
 					    clock_mono_ms());
 }
 
+/* By the time of asking: nearly always the newest, but one whose nonce was forwarded in
+ * vain has waited already. */
+static void ask_queue(struct flights *fs, struct ask *a)
+{
+	struct ask *older = fs->newest;
+
+	while (older != NULL && older->asked_at_ms > a->asked_at_ms)
+		older = older->_older;
+	a->_older = older;
+	a->_newer = older != NULL ? older->_newer : fs->oldest;
+	if (a->_newer != NULL)
+		a->_newer->_older = a;
+	else
+		fs->newest = a;
+	if (older != NULL) {
+		older->_newer = a;
+	} else {
+		fs->oldest = a;
+		evtimer_del(&fs->timeout); /* armed for one that is younger */
+	}
+	timeout_arm(fs);
+}
+
 static void ask_add(struct flight *f, struct ask *a)
 {
 	struct flights *fs = f->all;
@@ -202,14 +225,7 @@ static void ask_add(struct flight *f, struct ask *a)
 	else
 		f->first = a;
 	f->last = a;
-	a->_newer = NULL;
-	a->_older = fs->newest;
-	if (fs->newest != NULL)
-		fs->newest->_newer = a;
-	else
-		fs->oldest = a;
-	fs->newest = a;
-	timeout_arm(fs);
+	ask_queue(fs, a);
 }
 
 static void ask_remove(struct ask *a)
