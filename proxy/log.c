@@ -6,6 +6,7 @@
 #include "proxy/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -415,6 +416,19 @@ static void line_begin(struct line *l, int level, const char *event)
 	put_text(l, "event", event);
 }
 
+static _Atomic uint64_t dropped; /* lines that stderr had no room for */
+/* From the look whether there is room to the write: held for no longer than that. */
+static pthread_mutex_t write_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* A reader of our stderr that has stopped reading must not stop those who serve: a line
+ * is shorter than PIPE_BUF, so what poll() calls writable takes it without blocking. */
+static bool has_room(void)
+{
+	struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+	return poll(&p, 1, 0) != 0;
+}
+
 static void line_write(struct line *l, uint64_t repeated)
 {
 	char text[32];
@@ -428,15 +442,21 @@ static void line_write(struct line *l, uint64_t repeated)
 		puts_line(l, text);
 	}
 	puts_line(l, l->json ? "}\n" : "\n");
+	pthread_mutex_lock(&write_lock);
+	if (!has_room()) {
+		atomic_fetch_add_explicit(&dropped, 1, memory_order_relaxed);
+		done = l->n;
+	}
 	while (done < l->n) {
 		ssize_t n = write(STDERR_FILENO, l->p + done, l->n - done);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return; /* nobody is there to be told */
+			break; /* nobody is there to be told */
 		done += (size_t)n;
 	}
+	pthread_mutex_unlock(&write_lock);
 }
 
 /* Under the lock.  NULL when the table is full. */
@@ -506,9 +526,22 @@ void log_event(int level, const char *event, const char *fmt, ...)
 	errno = e;
 }
 
+/* Tell how many lines are missing, now that there is room again. */
+static void tell_dropped(void)
+{
+	uint64_t n = atomic_load_explicit(&dropped, memory_order_relaxed);
+
+	if (n == 0 || !has_room())
+		return;
+	atomic_fetch_sub_explicit(&dropped, n, memory_order_relaxed);
+	log_warn("log_dropped", "lines=%llu", (unsigned long long)n);
+}
+
 static void flush(bool all)
 {
 	int64_t now = clock_mono_ms();
+
+	tell_dropped();
 
 	for (unsigned i = 0; i < EVENTS_MAX; i++) {
 		struct seen s = {.repeated = 0};

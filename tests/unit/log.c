@@ -67,6 +67,33 @@ static void a_line_is_time_level_event_and_pairs(void **state)
 	    "level=info event=none\n");
 }
 
+/* A reader that has stopped must not stop us; what it missed is counted. */
+static void a_full_pipe_is_not_waited_for(void **state)
+{
+	char drained[65536];
+	int fds[2], stderr_now = dup(STDERR_FILENO);
+	ssize_t n;
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(dup2(fds[1], STDERR_FILENO), STDERR_FILENO);
+	for (int i = 0; i < 2000; i++) /* more than any pipe's default holds */
+		log_info("many", "i=%d text=%s", i, "a line of some length, to fill it");
+	n = read(fds[0], drained, sizeof drained);
+	assert_true(n > 0);
+	log_flush();
+	dup2(stderr_now, STDERR_FILENO);
+	close(fds[1]);
+	while ((n = read(fds[0], drained, sizeof drained - 1)) > 0) {
+		drained[n] = '\0';
+		if (strstr(drained, "event=log_dropped lines=") != NULL)
+			break;
+	}
+	assert_true(n > 0);
+	close(fds[0]);
+	close(stderr_now);
+}
+
 static void every_conversion_that_we_promise_prints_as_printf_does(void **state)
 {
 	(void)state;
@@ -297,6 +324,7 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 	    cmocka_unit_test(a_line_is_time_level_event_and_pairs),
+	    cmocka_unit_test(a_full_pipe_is_not_waited_for),
 	    cmocka_unit_test(every_conversion_that_we_promise_prints_as_printf_does),
 	    cmocka_unit_test(what_a_peer_says_cannot_forge_a_line_or_a_key),
 	    cmocka_unit_test(only_valid_utf8_is_written_as_it_is),
