@@ -21,8 +21,10 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#define GARBAGE_MS       20   /* garbage of so long goes into one barrier */
-#define SWEEP_S          60   /* store_sweep(): expired answers in the store */
+#define GARBAGE_MS 20 /* garbage of so long goes into one barrier */
+#define SWEEP_S    60 /* store_sweep(): expired answers in the store */
+/* What response-max-size may become by a reload, and its record. */
+#define STORED_MAX       ((1 << 20) + RECORD_OVERHEAD)
 #define LATCH_SWEEP_S    3600 /* latches that are over latch-keep */
 #define REDIS_CONNECT_MS 2000 /* one attempt to connect */
 
@@ -39,6 +41,7 @@ struct keeper {
 	pthread_t thread;
 	bool started;
 	bool stop;
+	struct msg cancel_msg, stop_msg; /* a stop needs no memory */
 	struct flight_deps d;
 	struct mac_keys *keys;
 	struct fetcher *fetcher;
@@ -47,6 +50,8 @@ struct keeper {
 	struct event tick, due, garbage_timer;
 	int64_t due_at_ms; /* what `due` is armed for */
 	bool garbage_under_way;
+	bool beating;
+	struct barrier_want beat;
 	unsigned ticks;
 	int64_t clock_offset_ms; /* wall minus monotonic at the last tick */
 	struct barrier_want *waiting, *current;
@@ -60,9 +65,6 @@ struct reload {
 	struct conf *conf; /* the new one; then the old one, until no thread reads it */
 	void (*published)(void *arg);
 	void *arg;
-};
-struct command {
-	struct msg msg;
 };
 
 /* The barrier. */
@@ -271,6 +273,24 @@ static void sweep_latches(struct keeper *k)
 	disk_run(k->d.disk, latch_sweep_work, free, s);
 }
 
+static void beat_passed(struct barrier_want *w)
+{
+	struct keeper *k = (struct keeper *)((char *)w - offsetof(struct keeper, beat));
+
+	atomic_store(&k->shared->beat_ms, clock_mono_ms());
+	k->beating = false;
+}
+
+/* For the watchdog: a barrier passes only when every thread turns. */
+static void beat(struct keeper *k)
+{
+	if (k->beating)
+		return;
+	k->beating = true;
+	k->beat.done = beat_passed;
+	keeper_barrier(k, &k->beat);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct keeper *k = arg;
@@ -278,6 +298,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	k->ticks++;
 	watch_clock(k);
+	if (k->shared->watched)
+		beat(k);
 	flights_tick(k->flights);
 	if (k->ticks % SWEEP_S == 0)
 		store_sweep(k->d.store, clock_now());
@@ -344,7 +366,7 @@ static bool is_vouched_for(const struct answer *a, const struct issuer *i)
 		if (memcmp(i->ca[n].sha256, a->facts.issuer_sha256,
 			sizeof i->ca[n].sha256) == 0)
 			return true;
-	return a->facts.status == STATUS_NONE;
+	return false;
 }
 
 /* Is this answer's issuer gone, or the certificate that it was verified against, or are
@@ -355,7 +377,8 @@ static bool rules_changed(void *arg, const struct answer *a)
 	const struct issuer *was, *is;
 	struct key k;
 
-	if (key_from_der(&k, answer_key(a)) != ERR_OK)
+	/* an error may be what the reload is to mend */
+	if (a->facts.status == STATUS_NONE || key_from_der(&k, answer_key(a)) != ERR_OK)
 		return true;
 	was = issuers_find(c->old->issuers, &k, NULL);
 	is = issuers_find(c->new->issuers, &k, NULL);
@@ -414,7 +437,7 @@ static void on_cancel(void *arg, struct msg *m)
 {
 	struct keeper *k = arg;
 
-	free(m);
+	(void)m;
 	forwards_cancel(k->forwards);
 	flights_cancel(k->flights);
 }
@@ -423,28 +446,20 @@ static void on_stop(void *arg, struct msg *m)
 {
 	struct keeper *k = arg;
 
-	free(m);
+	(void)m;
 	k->stop = true;
-}
-
-static void tell(struct keeper *k, void (*fn)(void *arg, struct msg *m))
-{
-	struct command *c = malloc(sizeof *c);
-
-	if (c == NULL) /* a stop that cannot be told would hang for ever */
-		abort();
-	c->msg.run = fn;
-	inbox_post(k->inbox, &c->msg);
 }
 
 void keeper_cancel(struct keeper *k)
 {
-	tell(k, on_cancel);
+	k->cancel_msg.run = on_cancel;
+	inbox_post(k->inbox, &k->cancel_msg);
 }
 
 void keeper_stop(struct keeper *k)
 {
-	tell(k, on_stop);
+	k->stop_msg.run = on_stop;
+	inbox_post(k->inbox, &k->stop_msg);
 }
 
 /* Store hooks. */
@@ -484,7 +499,7 @@ static enum err open_stores(
 	    .timeout_ms = (int)c->store_timeout_ms,
 	    .connect_timeout_ms = REDIS_CONNECT_MS,
 	    .backoff_max_ms = (int)c->store_backoff_max_ms,
-	    .max_value = (size_t)c->response_max_size + RECORD_OVERHEAD,
+	    .max_value = STORED_MAX,
 	    .base = k->base,
 	    .exec = disk_exec(k->d.disk),
 	    .hooks = {on_store_changed, on_store_all_changed, on_store_event, k},

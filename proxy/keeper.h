@@ -32,8 +32,8 @@ bool keeper_reload(
 void keeper_ask(struct shared *shared, struct ask *a); /* handed over */
 /* From now on everybody who waits or asks is told ERR_CANCELLED at once: the first step
  * of a stop, so that the other threads get their parked requests back. */
-void keeper_cancel(struct keeper *k);
-void keeper_stop(struct keeper *k); /* leave the loop; nobody may ask any more */
+void keeper_cancel(struct keeper *k); /* once */
+void keeper_stop(struct keeper *k);   /* once; leave the loop; nobody may ask any more */
 void keeper_join(struct keeper *k);
 /* After every other thread was joined. */
 void keeper_free(struct keeper *k);

@@ -34,9 +34,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CONF_DEFAULT  "/etc/ocspcached/ocspcached.conf"
-#define WHY_MAX       512
-#define DRAIN_LOOK_MS 20 /* how often a drain looks whether all connections are gone */
+#define CONF_DEFAULT "/etc/ocspcached/ocspcached.conf"
+#define WHY_MAX      512
+#define BEAT_LATE_MS 5000 /* without a barrier for so long, we do not say we are alive   \
+			   */
+#define DRAIN_LOOK_MS 20  /* how often a drain looks whether all connections are gone */
 
 enum { EXIT_CLEAN = 0, EXIT_RUN = 1, EXIT_USAGE_OR_CONF = 2 };
 
@@ -235,6 +237,8 @@ static int make_parts(struct daemon *d, struct conf *c)
 	atomic_store(&d->shared.conf, c);
 	d->latest = c;
 	d->shared.started_at = clock_now();
+	atomic_store(&d->shared.beat_ms, clock_mono_ms());
+	d->shared.watched = notify_watchdog_ms() > 0;
 	if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
 		return fail("random", strerror(errno));
 	fit_descriptors(d, c);
@@ -331,6 +335,7 @@ static void on_published(void *arg)
 		worker_reload(d->workers[i]);
 	if (d->api != NULL)
 		api_reload(d->api);
+	notify_send("READY=1");
 	log_info("reloaded", "file=%s", d->conf_path);
 }
 
@@ -367,14 +372,19 @@ static void on_hup(evutil_socket_t sig, short what, void *arg)
 		d->latest = c;
 	}
 	atomic_store(&d->shared.reload_failed, c == NULL);
-	notify_send("READY=1");
+	if (c == NULL) /* else on_published() says so */
+		notify_send("READY=1");
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
-	(void)fd, (void)what, (void)arg;
+	struct daemon *d = arg;
+
+	(void)fd, (void)what;
 	log_flush_due();
-	notify_send("WATCHDOG=1");
+	/* alive is who lets a barrier through: the keeper and every reader */
+	if (clock_mono_ms() - atomic_load(&d->shared.beat_ms) < BEAT_LATE_MS)
+		notify_send("WATCHDOG=1");
 }
 
 static bool hear(struct daemon *d)
@@ -462,6 +472,11 @@ static int serve(struct daemon *d, struct conf *c)
 		    strncmp(c->store, "redis", 5) == 0 ? "redis" : c->store);
 		notify_send("READY=1\nSTATUS=serving");
 		event_base_dispatch(d->base);
+	}
+	/* from here on a second signal has its default effect: it ends us at once */
+	for (size_t i = 0; i < 2; i++) {
+		if (d->signals[i] != NULL)
+			event_del(d->signals[i]);
 	}
 	take_down(d);
 	if (e == EXIT_CLEAN)

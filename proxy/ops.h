@@ -8,8 +8,9 @@
  * Some calls wait for the store, the disk or a responder.  struct ops is the list of
  * these: it belongs to the API that makes the calls and is touched on the keeper's thread
  * only.  Before the API ends it posts an OP_STOP: what waits for a responder comes back
- * with 503 at once, what waits for the store or the disk when that has answered (bounded
- * by store-timeout), and nothing new is begun.  So nothing here outlives the keeper.
+ * with 503 at once, what waits for the store or the disk when that has answered (a purge
+ * of a whole issuer out of a large Redis may take seconds), and nothing new is begun.  So
+ * nothing here outlives the keeper.
  */
 #ifndef PROXY_OPS_H
 #define PROXY_OPS_H

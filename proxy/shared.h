@@ -23,7 +23,10 @@ struct shared {
 				    start */
 	_Atomic bool draining;   /* TERM came; set by main */
 	_Atomic bool
-	    reload_failed;  /* the last HUP found a bad configuration; set by main */
+	    reload_failed; /* the last HUP found a bad configuration; set by main */
+	bool watched;      /* somebody wants to know that all threads live */
+	_Atomic int64_t
+	    beat_ms;        /* monotonic: when a barrier last passed; set by keeper */
 	int64_t started_at; /* wall clock */
 	struct inbox *keeper;
 	struct inbox
