@@ -266,14 +266,12 @@ def test_no_cache_does_not_bust_the_cache(up, world):
 def test_a_second_responder_is_asked_when_the_first_fails(worlds, daemons, responders):
     world = worlds()
     second = responders(world.ca, signer=world.signer)
-    d = daemons([world.issuer(ocsp=[world.responder.url, second.url])]).start()
-    for mode in ("500", "close", "truncate", "type", "redirect"):
+    for n, mode in enumerate(("500", "close", "truncate", "redirect"), 1):
         world.responder.mode = mode
-        leaf = world.ca.issue()
-        before = second.count
-        assert d.ask(world.ca, leaf.serial).outcome == "good", mode
-        assert second.count == before + 1, mode
-    assert world.responder.count >= 1
+        d = daemons([world.issuer(ocsp=[world.responder.url, second.url])]).start()  # with no pause for the first one
+        assert d.ask(world.ca, world.good.serial).outcome == "good", mode
+        assert (world.responder.count, second.count) == (n, n), mode
+        d.stop()
 
 
 def test_a_slow_ca_never_delays_another(worlds, daemons):
