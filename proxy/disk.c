@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "proxy/inbox.h"
@@ -25,10 +24,11 @@ struct job {
 struct disk {
 	struct inbox *replies;
 	pthread_t thread;
-	pthread_mutex_t lock; /* over the next three */
+	pthread_mutex_t lock; /* over the next four */
 	struct job *head, **tail;
+	bool busy; /* a job runs */
 	bool stop;
-	pthread_cond_t work;
+	pthread_cond_t work, idle;
 };
 
 static void on_reply(void *inbox_arg, struct msg *m)
@@ -46,10 +46,14 @@ static struct job *wait_for_job(struct disk *d)
 	struct job *j;
 
 	pthread_mutex_lock(&d->lock);
+	d->busy = false;
+	if (d->head == NULL)
+		pthread_cond_signal(&d->idle);
 	while (d->head == NULL && !d->stop)
 		pthread_cond_wait(&d->work, &d->lock);
 	j = d->head;
 	if (j != NULL) {
+		d->busy = true;
 		d->head = j->next;
 		if (d->head == NULL)
 			d->tail = &d->head;
@@ -99,8 +103,10 @@ struct disk *disk_start(struct inbox *replies)
 	d->tail = &d->head;
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_cond_init(&d->work, NULL);
+	pthread_cond_init(&d->idle, NULL);
 	e = start_thread(d);
 	if (e != 0) {
+		pthread_cond_destroy(&d->idle);
 		pthread_cond_destroy(&d->work);
 		pthread_mutex_destroy(&d->lock);
 		free(d);
@@ -120,9 +126,23 @@ void disk_stop(struct disk *d)
 	pthread_mutex_unlock(&d->lock);
 	pthread_join(d->thread, NULL);
 	assert(d->head == NULL);
+	pthread_cond_destroy(&d->idle);
 	pthread_cond_destroy(&d->work);
 	pthread_mutex_destroy(&d->lock);
 	free(d);
+}
+
+/* Here and now, but in its turn. */
+static void run_here(
+    struct disk *d, void (*work)(void *arg), void (*done)(void *arg), void *arg)
+{
+	pthread_mutex_lock(&d->lock);
+	while (d->head != NULL || d->busy)
+		pthread_cond_wait(&d->idle, &d->lock);
+	pthread_mutex_unlock(&d->lock);
+	work(arg);
+	if (done != NULL)
+		done(arg);
 }
 
 void disk_run(struct disk *d, void (*work)(void *arg), void (*done)(void *arg), void *arg)
@@ -130,8 +150,8 @@ void disk_run(struct disk *d, void (*work)(void *arg), void (*done)(void *arg), 
 	struct job *j = calloc(1, sizeof *j);
 
 	if (j == NULL) {
-		fputs("disk: out of memory for a write that was promised\n", stderr);
-		abort();
+		run_here(d, work, done, arg);
+		return;
 	}
 	j->reply.run = on_reply;
 	j->work = work;

@@ -18,8 +18,9 @@ struct disk *disk_start(struct inbox *replies);
  * are in the inbox when this returns. */
 void disk_stop(struct disk *d);
 
-/* Queue a job; the keeper's thread.  done may be NULL.  Out of memory ends the process: a
- * write that is promised cannot be dropped. */
+/* Queue a job; the keeper's thread.  done may be NULL.  A write that is promised is never
+ * dropped: out of memory, this waits for the jobs before it, does the work itself and
+ * calls done before it returns. */
 void disk_run(
     struct disk *d, void (*work)(void *arg), void (*done)(void *arg), void *arg);
 struct store_exec disk_exec(struct disk *d);

@@ -175,30 +175,6 @@ static void collect(struct fetcher *f)
 	}
 }
 
-static void on_socket(evutil_socket_t fd, short what, void *arg)
-{
-	struct fetcher *f = arg;
-	int running, flags = 0;
-
-	if (what & EV_READ)
-		flags |= CURL_CSELECT_IN;
-	if (what & EV_WRITE)
-		flags |= CURL_CSELECT_OUT;
-	curl_multi_socket_action(f->multi, fd, flags, &running);
-	collect(f);
-}
-
-static void on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	struct fetcher *f = arg;
-	int running;
-
-	(void)fd;
-	(void)what;
-	curl_multi_socket_action(f->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-	collect(f);
-}
-
 static int watch_timer(CURLM *multi, long timeout_ms, void *arg)
 {
 	struct fetcher *f = arg;
@@ -210,6 +186,44 @@ static int watch_timer(CURLM *multi, long timeout_ms, void *arg)
 	else
 		evtimer_add(f->timer, &tv);
 	return 0;
+}
+
+/* After each call into libcurl: out of memory, it forgets to have its timer set again,
+ * also for the fetches that come later. */
+static void mind_timer(struct fetcher *f)
+{
+	long ms = -1;
+
+	if (evtimer_pending(f->timer, NULL) || TAILQ_EMPTY(&f->live))
+		return;
+	curl_multi_timeout(f->multi, &ms);
+	watch_timer(f->multi, ms, f);
+}
+
+static void on_socket(evutil_socket_t fd, short what, void *arg)
+{
+	struct fetcher *f = arg;
+	int running, flags = 0;
+
+	if (what & EV_READ)
+		flags |= CURL_CSELECT_IN;
+	if (what & EV_WRITE)
+		flags |= CURL_CSELECT_OUT;
+	curl_multi_socket_action(f->multi, fd, flags, &running);
+	mind_timer(f);
+	collect(f);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct fetcher *f = arg;
+	int running;
+
+	(void)fd;
+	(void)what;
+	curl_multi_socket_action(f->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+	mind_timer(f);
+	collect(f);
 }
 
 static void watch_free(struct watch *w)
@@ -444,6 +458,7 @@ struct fetch *fetch_start(
 	}
 	x->state = FETCH_LIVE;
 	TAILQ_INSERT_TAIL(&f->live, x, link);
+	mind_timer(f);
 	return x;
 }
 

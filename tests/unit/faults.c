@@ -1,0 +1,830 @@
+/* faults: the whole daemon but main.c in one process - workers, API, keeper, disk,
+ * libcurl, LMDB or Redis, as threads - is started, asked, reloaded and stopped, while the
+ * n-th call of some kind fails; for n = 1, 2, 3, ... until no call is left to fail.
+ *
+ * In each life: nothing crashes, hangs or leaks; nobody ever gets an OCSP answer other
+ * than the right one or an error; and when the fault is over the next requests are
+ * answered correctly.  `make test` takes a sample of the n, TEST_ALL=1 takes all.
+ * FAULTS=kind:n runs that one and shows where it strikes, FAULTS=kind:n- that one and all
+ * after it (kinds: the names below).
+ */
+#include "tests/lib/faults.h"
+
+#include <arpa/inet.h>
+#include <curl/curl.h>
+#include <dirent.h>
+#include <ftw.h>
+#include <openssl/pem.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+#include "proxy/api.h"
+#include "proxy/clock.h"
+#include "proxy/keeper.h"
+#include "proxy/listener.h"
+#include "proxy/log.h"
+#include "proxy/worker.h"
+#include "tests/lib/forge.h"
+
+#define PATIENCE_MS 5000 /* nothing here takes longer, unless it hangs */
+#define SAMPLE      16   /* lives of a kind in a quick run */
+
+int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
+
+static const char *const kind_name[FAULT_COUNT] = {
+    [FAULT_MEMORY] = "memory",
+    [FAULT_SHORT_READ] = "short-read",
+    [FAULT_SHORT_WRITE] = "short-write",
+    [FAULT_AGAIN] = "again",
+    [FAULT_INTR] = "intr",
+    [FAULT_RESET] = "reset",
+    [FAULT_END] = "end",
+    [FAULT_REFUSED] = "refused",
+    [FAULT_DESCRIPTORS] = "descriptors",
+    [FAULT_EPOLL] = "epoll",
+    [FAULT_DISK_FULL] = "disk-full",
+    [FAULT_DISK_ERROR] = "disk-error",
+    [FAULT_UPSTREAM_CLOSES] = "upstream-closes",
+    [FAULT_UPSTREAM_HANGS] = "upstream-hangs",
+    [FAULT_UPSTREAM_STOPS_HALFWAY] = "upstream-stops-halfway",
+    [FAULT_PEER] = "redis-dies",
+};
+
+static unsigned long fault_number; /* of the life that is led */
+
+/* What does not hold ends the program: the threads of a life cannot be left behind. */
+static void wrong(const char *what)
+{
+	fprintf(
+	    stderr, "FAULTS=%s:%lu: %s\n", kind_name[faults.armed], fault_number, what);
+	abort();
+}
+
+#define MUST(x)                                                                          \
+	do {                                                                             \
+		if (!(x))                                                                \
+			wrong(#x);                                                       \
+	} while (0)
+
+/* The world around: a CA, its responder, two certificates. */
+
+struct certificate {
+	struct key key;
+	struct bytes answer;
+	char base64[256];
+};
+
+static char directory[64];
+static EVP_PKEY *ca_key;
+static X509 *ca;
+static struct certificate good, revoked;
+static int upstream_fd, upstream_port;
+static pthread_t upstream_thread;
+static char store_url[128];
+static _Atomic pid_t redis; /* killed by the keeper's thread */
+static bool has_redis;
+
+static struct bytes sign(struct bytes serial, enum forge_status status)
+{
+	int64_t now = clock_now();
+	struct forge_response r = {.id = ca,
+	    .produced_at = forge_time(now - 60),
+	    .signature = FORGE_ECDSA_SHA256,
+	    .key = ca_key,
+	    .singles_n = 1};
+
+	r.single[0] = (struct forge_single){.issuer = ca,
+	    .serial = serial,
+	    .status = status,
+	    .reason = -1,
+	    .revoked_at = forge_time(now - 3600),
+	    .this_update = forge_time(now - 60),
+	    .next_update = forge_time(now + 86400)};
+	return forge_response(&r);
+}
+
+static void make_certificate(
+    struct certificate *c, const struct issuer *i, uint8_t number, enum forge_status s)
+{
+	struct serial serial = {2, {0x10, number}};
+
+	issuer_key(i, 0, CERTID_SHA1, &serial, &c->key);
+	EVP_EncodeBlock(
+	    (unsigned char *)c->base64, key_der(&c->key).p, (int)key_der(&c->key).n);
+	c->answer = sign(bytes_of(serial.octets, serial.n), s);
+}
+
+static void make_ca(void)
+{
+	struct forge_cert c = {.subject = "Faulty CA",
+	    .from = clock_now() - 86400,
+	    .to = clock_now() + 10 * 86400,
+	    .usage = "critical,keyCertSign,cRLSign",
+	    .ca = true};
+	char path[128];
+	FILE *f;
+
+	ca_key = c.key = c.issuer_key = forge_key("P-256");
+	ca = forge_cert(&c);
+	snprintf(path, sizeof path, "%s/ca.pem", directory);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	assert_int_equal(PEM_write_X509(f, ca), 1);
+	fclose(f);
+}
+
+/* The responder: one request for each connection. */
+
+static void unescape(char *text)
+{
+	char *to = text;
+
+	for (; *text != '\0'; text++) {
+		if (*text == '%' && text[1] != '\0' && text[2] != '\0') {
+			*to++ = (char)(hex_value(text[1]) << 4 | hex_value(text[2]));
+			text += 2;
+		} else {
+			*to++ = *text;
+		}
+	}
+	*to = '\0';
+}
+
+static void upstream_answer(int fd, const struct certificate *c)
+{
+	char text[2048];
+	int n = snprintf(text, sizeof text,
+	    "HTTP/1.1 200 OK\r\nContent-Type: application/ocsp-response\r\n"
+	    "Content-Length: %zu\r\nConnection: close\r\n\r\n",
+	    c->answer.n);
+
+	memcpy(text + n, c->answer.p, c->answer.n);
+	n += (int)c->answer.n;
+	if (fault_now(FAULT_UPSTREAM_STOPS_HALFWAY))
+		n -= (int)c->answer.n / 2;
+	send(fd, text, (size_t)n, MSG_NOSIGNAL);
+}
+
+static void *upstream_run(void *arg)
+{
+	int hung = -1, fd;
+
+	(void)arg;
+	faults_exempt(true);
+	while ((fd = accept(upstream_fd, NULL, NULL)) >= 0) {
+		char text[1024];
+		ssize_t n;
+
+		if (hung >= 0)
+			close(hung);
+		hung = -1;
+		n = fault_now(FAULT_UPSTREAM_CLOSES) ? 0
+						     : recv(fd, text, sizeof text - 1, 0);
+		if (n > 0 && fault_now(FAULT_UPSTREAM_HANGS)) {
+			hung = fd;
+			continue;
+		}
+		text[n > 0 ? n : 0] = '\0';
+		unescape(text);
+		if (strstr(text, good.base64) != NULL)
+			upstream_answer(fd, &good);
+		else if (strstr(text, revoked.base64) != NULL)
+			upstream_answer(fd, &revoked);
+		close(fd);
+	}
+	if (hung >= 0)
+		close(hung);
+	return NULL;
+}
+
+static void upstream_start(void)
+{
+	char why[256];
+	struct sockaddr_in at;
+	socklen_t n = sizeof at;
+
+	upstream_fd = listener_open("127.0.0.1:0", 64, false, false, why, sizeof why);
+	assert_true(upstream_fd >= 0);
+	fcntl(upstream_fd, F_SETFL, 0); /* it blocks */
+	assert_int_equal(getsockname(upstream_fd, (struct sockaddr *)&at, &n), 0);
+	upstream_port = ntohs(at.sin_port);
+	assert_int_equal(pthread_create(&upstream_thread, NULL, upstream_run, NULL), 0);
+}
+
+/* The Redis. */
+
+static void redis_start(void)
+{
+	char path[96];
+	struct sockaddr_un {
+		sa_family_t family;
+		char path[108];
+	} at = {.family = AF_UNIX};
+	int fd;
+
+	snprintf(path, sizeof path, "%s/redis", directory);
+	strcpy(at.path, path);
+	unlink(path);
+	redis = fork();
+	if (redis == 0) {
+		execlp("redis-server", "redis-server", "--port", "0", "--save", "",
+		    "--logfile", "/dev/null", "--unixsocket", path, "--dir", directory,
+		    (char *)NULL);
+		_exit(127);
+	}
+	for (int i = 0; i < PATIENCE_MS; i++) {
+		fd = socket(AF_UNIX, SOCK_STREAM, 0);
+		if (connect(fd, (struct sockaddr *)&at, sizeof at) == 0) {
+			close(fd);
+			return;
+		}
+		close(fd);
+		usleep(1000);
+	}
+	wrong("redis-server does not start");
+}
+
+static void redis_stop(void)
+{
+	if (redis <= 0)
+		return;
+	kill(redis, SIGKILL);
+	waitpid(redis, NULL, 0);
+	redis = 0;
+}
+
+/* The house: what main.c makes, in its order. */
+
+struct house {
+	struct shared shared;
+	struct keeper *keeper;
+	struct worker *worker;
+	struct api *api;
+	int port, api_port;
+};
+
+static struct conf *make_conf(const char *hot_cache)
+{
+	struct conf_errors errors = {0};
+	char text[2048], path[128];
+	struct conf *c;
+
+	snprintf(path, sizeof path, "%s/conf", directory);
+	snprintf(text, sizeof text,
+	    "store = \"%s\"\nstate-directory = \"%s/state\"\nhot-cache = \"%s\"\n"
+	    "store-size = \"1M\"\nstore-timeout = \"200ms\"\nstore-backoff-max = "
+	    "\"100ms\"\n"
+	    "upstream-timeout = \"300ms\"\nanswer-timeout = \"500ms\"\nerror-ttl = "
+	    "\"0s\"\n"
+	    "lease-time = \"200ms\"\n"
+	    "backoff-initial = \"10ms\"\nbackoff-max = \"10ms\"\nlog-level = \"error\"\n"
+	    "issuer \"house\" {\n\tcertificate = \"ca.pem\"\n"
+	    "\tocsp = \"http://127.0.0.1:%d/\"\n}\n",
+	    store_url, directory, hot_cache, upstream_port);
+	c = conf_load(path, text, &errors);
+	for (size_t i = 0; i < errors.n; i++)
+		fprintf(stderr, "%s\n", errors.line[i]);
+	MUST(c != NULL);
+	conf_errors_free(&errors);
+	return c;
+}
+
+static int open_listener(int *port, bool reuse)
+{
+	struct sockaddr_in at;
+	socklen_t n = sizeof at;
+	char why[256] = "";
+	int fd = listener_open("127.0.0.1:0", 64, reuse, false, why, sizeof why);
+
+	if (fd >= 0 && getsockname(fd, (struct sockaddr *)&at, &n) == 0)
+		*port = ntohs(at.sin_port);
+	return fd;
+}
+
+static bool house_make(struct house *h)
+{
+	static const bool own = false;
+	char why[512] = "";
+	int fd;
+
+	if (conf_make_directory(shared_conf(&h->shared)->state_directory) != 0)
+		return false;
+	h->shared.max_connections = 100;
+	h->shared.started_at = clock_now();
+	h->shared.hot = hot_new((size_t)shared_conf(&h->shared)->hot_cache, 7);
+	if (h->shared.hot == NULL || (fd = open_listener(&h->port, true)) < 0)
+		return false;
+	h->worker = worker_new(&h->shared, 0, &fd, &own, 1, why, sizeof why);
+	if (h->worker == NULL || (fd = open_listener(&h->api_port, false)) < 0)
+		return false;
+	h->shared.readers[h->shared.readers_n++] = worker_inbox(h->worker);
+	h->api = api_new(&h->shared, fd, why, sizeof why);
+	if (h->api == NULL)
+		return false;
+	h->shared.readers[h->shared.readers_n++] = api_inbox(h->api);
+	h->keeper = keeper_new(&h->shared, why, sizeof why);
+	return h->keeper != NULL;
+}
+
+static bool house_start(struct house *h)
+{
+	return keeper_start(h->keeper) == 0 && worker_start(h->worker) == 0 &&
+	       api_start(h->api) == 0;
+}
+
+static void house_stop(struct house *h)
+{
+	if (h->keeper != NULL)
+		keeper_cancel(h->keeper);
+	if (h->worker != NULL) {
+		worker_stop(h->worker);
+		worker_join(h->worker);
+	}
+	if (h->api != NULL) {
+		api_stop(h->api);
+		api_join(h->api);
+	}
+	if (h->keeper != NULL) {
+		keeper_stop(h->keeper);
+		keeper_join(h->keeper);
+	}
+	worker_free(h->worker);
+	api_free(h->api);
+	keeper_free(h->keeper);
+	hot_free(h->shared.hot);
+	conf_free((struct conf *)(uintptr_t)shared_conf(&h->shared));
+	metrics_reset();
+}
+
+/* Its clients. */
+
+enum said { SAID_ANSWER, SAID_ERROR, SAID_NOTHING };
+
+static int dial(int port)
+{
+	static const struct timeval patience = {PATIENCE_MS / 1000, 0};
+	struct sockaddr_in at = {.sin_family = AF_INET,
+	    .sin_port = htons((uint16_t)port),
+	    .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	MUST(connect(fd, (struct sockaddr *)&at, sizeof at) == 0);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+	return fd;
+}
+
+/* A whole answer: its status, and its body's bytes; 0 when the connection closed first.
+ */
+static int hear(int fd, char *text, size_t room, struct bytes *body)
+{
+	size_t n = 0, whole = SIZE_MAX;
+	int status = 0;
+
+	while (n < whole) {
+		ssize_t got = recv(fd, text + n, room - 1 - n, 0);
+
+		if (got < 0 && errno == EAGAIN)
+			wrong("no answer, and not closed");
+		if (got <= 0)
+			return 0;
+		n += (size_t)got;
+		text[n] = '\0';
+		if (whole == SIZE_MAX && strstr(text, "\r\n\r\n") != NULL) {
+			const char *l = strcasestr(text, "Content-Length: ");
+			size_t head = (size_t)(strstr(text, "\r\n\r\n") + 4 - text);
+
+			status = atoi(text + 9);
+			body->p = (const uint8_t *)text + head;
+			body->n = l == NULL || status == 304 ? 0 : (size_t)atoi(l + 16);
+			whole = head + body->n;
+			MUST(whole < room);
+		}
+	}
+	return status;
+}
+
+/* OCSP: the right answer, an error, or nothing; anything else is wrong whatever failed.
+ */
+static enum said judge(int status, struct bytes body, const struct certificate *c)
+{
+	if (status == 0)
+		return SAID_NOTHING;
+	if (status != 200)
+		return SAID_ERROR;
+	if (body.n == 5 && memcmp(body.p, "\x30\x03\x0a\x01", 4) == 0)
+		return SAID_ERROR;
+	MUST(bytes_equal(body, c->answer));
+	return SAID_ANSWER;
+}
+
+static enum said post(int fd, const struct certificate *c)
+{
+	static char text[32768];
+	struct bytes der = key_der(&c->key), body = {NULL, 0};
+	int n = snprintf(text, sizeof text,
+	    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n", der.n);
+
+	memcpy(text + n, der.p, der.n);
+	if (send(fd, text, (size_t)n + der.n, MSG_NOSIGNAL) < 0)
+		return SAID_NOTHING;
+	n = hear(fd, text, sizeof text, &body);
+	return judge(n, body, c);
+}
+
+static enum said get(int fd, const struct certificate *c)
+{
+	static char text[32768];
+	struct bytes body = {NULL, 0};
+	int n =
+	    snprintf(text, sizeof text, "GET /%s HTTP/1.1\r\nHost: a\r\n\r\n", c->base64);
+
+	if (send(fd, text, (size_t)n, MSG_NOSIGNAL) < 0)
+		return SAID_NOTHING;
+	n = hear(fd, text, sizeof text, &body);
+	return judge(n, body, c);
+}
+
+static int api_call(const struct house *h, const char *request)
+{
+	static char text[131072];
+	struct bytes body = {NULL, 0};
+	int fd = dial(h->api_port), status = 0;
+
+	if (send(fd, request, strlen(request), MSG_NOSIGNAL) >= 0)
+		status = hear(fd, text, sizeof text, &body);
+	close(fd);
+	return status;
+}
+
+static enum said ask(const struct house *h, const struct certificate *c)
+{
+	int fd = dial(h->port);
+	enum said said = post(fd, c);
+
+	close(fd);
+	return said;
+}
+
+static void on_published(void *arg)
+{
+	struct house *h = arg;
+
+	worker_reload(h->worker);
+	api_reload(h->api);
+}
+
+#define API_GET(path) "GET " path " HTTP/1.1\r\nHost: localhost\r\n\r\n"
+#define API_POST(path, n, body)                                                          \
+	"POST " path                                                                     \
+	" HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"             \
+	"Content-Length: " n "\r\n\r\n" body
+
+/* Misses, hits, a revoked one, requests that are refused, the API, a reload, the store.
+ */
+static void use(struct house *h)
+{
+	int fd = dial(h->port), garbage = dial(h->port);
+
+	if (post(fd, &good) != SAID_NOTHING && post(fd, &good) != SAID_NOTHING)
+		(void)get(fd, &good);
+	close(fd);
+	(void)send(garbage, "nonsense\r\n\r\n", 12, MSG_NOSIGNAL);
+	ask(h, &revoked);
+	close(garbage);
+	api_call(h, API_GET("/v1/status/house/1001"));
+	api_call(h, API_GET("/v1/issuers"));
+	api_call(h, API_GET("/v1/explain/house/1001"));
+	api_call(h, API_GET("/metrics"));
+	/* without memory, so that the store is read */
+	keeper_reload(h->keeper, make_conf("0"), on_published, h);
+	api_call(h,
+	    API_POST("/v1/refresh", "34", "{\"issuer\":\"house\",\"serial\":\"1001\"}"));
+	ask(h, &good);
+	api_call(
+	    h, API_POST("/v1/purge", "34", "{\"issuer\":\"house\",\"serial\":\"1001\"}"));
+	ask(h, &good);
+}
+
+/* Nothing fails any more: everybody gets the right answer, perhaps after a back-off. */
+static void is_well(struct house *h)
+{
+	const struct certificate *all[] = {&good, &revoked};
+
+	for (size_t i = 0; i < 2; i++) {
+		int64_t end = clock_mono_ms() + PATIENCE_MS / 2;
+
+		while (ask(h, all[i]) != SAID_ANSWER) {
+			MUST(clock_mono_ms() < end);
+			usleep(2000);
+		}
+	}
+	MUST(api_call(h, API_GET("/healthz")) == 200);
+}
+
+/* A life. */
+
+static int remove_entry(
+    const char *path, const struct stat *st, int what, struct FTW *where)
+{
+	(void)st, (void)what, (void)where;
+	return remove(path);
+}
+
+static void remove_tree(const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/%s", directory, name);
+	nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static size_t open_descriptors(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	size_t n = 0;
+
+	MUST(d != NULL);
+	while (readdir(d) != NULL)
+		n++;
+	closedir(d);
+	return n;
+}
+
+static bool house_open(struct house *h)
+{
+	bool made;
+
+	memset(h, 0, sizeof *h);
+	atomic_store(&h->shared.conf, make_conf("1M"));
+	faults_exempt(false);
+	made = house_make(h) && house_start(h);
+	faults_exempt(true);
+	return made;
+}
+
+static void house_close(struct house *h)
+{
+	faults_exempt(false);
+	house_stop(h);
+	faults_exempt(true);
+}
+
+/* The main thread is a client most of the time, and exempt then.  Returns the calls of
+ * this kind that there were. */
+static unsigned long live(enum fault kind, unsigned long number)
+{
+	size_t before = open_descriptors();
+	struct house h;
+
+	alarm(60); /* a hang ends the program */
+	remove_tree("state");
+	remove_tree("store");
+	if (store_url[0] == 'r' && redis == 0)
+		redis_start();
+	faults_arm(kind, number, 1);
+	if (house_open(&h)) {
+		use(&h);
+		faults_pause();
+		if (store_url[0] == 'r' && redis == 0)
+			redis_start();
+		is_well(&h);
+		faults_resume();
+		house_close(&h);
+	} else {
+		MUST(number > 0); /* without a fault it starts */
+		house_close(&h);
+	}
+	faults_disarm();
+	if (number > 0) { /* and what it left on disk is good for another life */
+		MUST(house_open(&h));
+		is_well(&h);
+		house_close(&h);
+	}
+	for (int i = 0; open_descriptors() != before;
+	     i++) { /* the responder's are ours too */
+		MUST(i < PATIENCE_MS);
+		usleep(1000);
+	}
+	alarm(0);
+	return atomic_load(&faults.calls);
+}
+
+static void no_leak(void)
+{
+	if (__lsan_do_recoverable_leak_check != NULL)
+		MUST(__lsan_do_recoverable_leak_check() == 0);
+}
+
+/* Which of its calls fail. */
+struct range {
+	unsigned long first, last, step;
+};
+
+/* FAULTS: false when another kind is asked for. */
+static bool is_wanted(enum fault kind, struct range *r)
+{
+	const char *wanted = getenv("FAULTS"), *colon;
+	char *end;
+
+	if (wanted == NULL)
+		return true;
+	colon = strchr(wanted, ':');
+	if (colon == NULL || strlen(kind_name[kind]) != (size_t)(colon - wanted) ||
+	    strncmp(wanted, kind_name[kind], (size_t)(colon - wanted)) != 0)
+		return false;
+	r->first = strtoul(colon + 1, &end, 10);
+	r->step = 1;
+	faults.show = *end != '-';
+	if (faults.show)
+		r->last = r->first;
+	return true;
+}
+
+static void every(enum fault kind, bool on_redis)
+{
+	struct range r = {1, 0, 1};
+	int64_t start = clock_mono_ms();
+	unsigned long lives = 0;
+
+	if (!is_wanted(kind, &r))
+		return;
+	snprintf(store_url, sizeof store_url,
+	    on_redis ? "redis+unix://%s/redis" : "lmdb:%s/store", directory);
+	faults.peer = redis_stop;
+	fault_number = 0;
+	if (r.last == 0) {
+		r.last = live(kind, 0);
+		MUST(r.last > 0);
+		if (getenv("TEST_ALL") == NULL && getenv("FAULTS") == NULL &&
+		    r.last > SAMPLE)
+			r.step = r.last / SAMPLE;
+	}
+	for (fault_number = r.first; fault_number <= r.last; fault_number += r.step) {
+		live(kind, fault_number);
+		if (++lives % 64 == 0)
+			no_leak();
+	}
+	no_leak();
+	redis_stop();
+	printf("%s, %.5s: %lu of %lu, %lld ms\n", kind_name[kind], store_url, lives,
+	    r.last, (long long)(clock_mono_ms() - start));
+}
+
+#define ON_LMDB(name, kind)                                                              \
+	static void name(void **state)                                                   \
+	{                                                                                \
+		(void)state;                                                             \
+		every(kind, false);                                                      \
+	}
+#define ON_REDIS(name, kind)                                                             \
+	static void name(void **state)                                                   \
+	{                                                                                \
+		(void)state;                                                             \
+		if (!has_redis)                                                          \
+			skip();                                                          \
+		every(kind, true);                                                       \
+	}
+
+ON_LMDB(no_memory_with_lmdb, FAULT_MEMORY)
+ON_REDIS(no_memory_with_redis, FAULT_MEMORY)
+ON_LMDB(a_read_may_be_short, FAULT_SHORT_READ)
+ON_REDIS(a_read_from_redis_may_be_short, FAULT_SHORT_READ)
+ON_LMDB(a_write_may_be_short, FAULT_SHORT_WRITE)
+ON_REDIS(a_write_to_redis_may_be_short, FAULT_SHORT_WRITE)
+ON_REDIS(a_socket_may_not_be_ready_after_all, FAULT_AGAIN)
+ON_REDIS(a_call_may_be_interrupted, FAULT_INTR)
+ON_LMDB(a_connection_may_be_reset, FAULT_RESET)
+ON_REDIS(a_connection_with_redis_may_be_reset, FAULT_RESET)
+ON_REDIS(a_connection_may_end, FAULT_END)
+ON_REDIS(a_connection_may_be_refused, FAULT_REFUSED)
+ON_LMDB(descriptors_may_run_out, FAULT_DESCRIPTORS)
+ON_REDIS(descriptors_may_run_out_with_redis, FAULT_DESCRIPTORS)
+ON_REDIS(a_socket_may_not_be_watched, FAULT_EPOLL)
+ON_LMDB(the_disk_may_be_full, FAULT_DISK_FULL)
+ON_LMDB(the_disk_may_fail, FAULT_DISK_ERROR)
+ON_LMDB(a_responder_may_close, FAULT_UPSTREAM_CLOSES)
+ON_LMDB(a_responder_may_hang, FAULT_UPSTREAM_HANGS)
+ON_LMDB(a_responder_may_stop_halfway, FAULT_UPSTREAM_STOPS_HALFWAY)
+ON_REDIS(redis_may_be_killed, FAULT_PEER)
+
+/* libcurl 7.88 divides by zero when a socket's second entry into its tables follows a
+ * first one that found no memory: its own allocations do not fail here. */
+
+static void *curl_malloc(size_t n)
+{
+	bool before = faults_exempt(true);
+	void *p = malloc(n);
+
+	faults_exempt(before);
+	return p;
+}
+
+static void *curl_calloc(size_t n, size_t size)
+{
+	void *p = curl_malloc(n * size);
+
+	return p != NULL ? memset(p, 0, n * size) : NULL;
+}
+
+static void *curl_realloc(void *old, size_t n)
+{
+	bool before = faults_exempt(true);
+	void *p = realloc(old, n);
+
+	faults_exempt(before);
+	return p;
+}
+
+static char *curl_strdup(const char *s)
+{
+	char *p = curl_malloc(strlen(s) + 1);
+
+	return p != NULL ? strcpy(p, s) : NULL;
+}
+
+static void on_alarm(int signal)
+{
+	char text[128];
+	int n = snprintf(text, sizeof text, "faults: hangs (signal %d): %s:%lu\n", signal,
+	    kind_name[faults.armed], fault_number);
+
+	if (write(STDERR_FILENO, text, (size_t)n) > 0)
+		abort();
+	abort();
+}
+
+static int begin(void **state)
+{
+	struct conf *c;
+
+	(void)state;
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGALRM, on_alarm);
+	curl_global_init_mem(CURL_GLOBAL_DEFAULT, curl_malloc, free, curl_realloc,
+	    curl_strdup, curl_calloc);
+	faults_exempt(true);
+	snprintf(directory, sizeof directory, "%s/faults.XXXXXX",
+	    getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
+	assert_non_null(mkdtemp(directory));
+	has_redis = system("command -v redis-server >/dev/null 2>&1") == 0;
+	if (!has_redis)
+		printf("redis-server is not installed\n");
+	make_ca();
+	upstream_start();
+	strcpy(store_url, "memory:");
+	c = make_conf("1M");
+	log_setup(LEVEL_ERROR, LOG_FORMAT_LOGFMT, 3600000);
+	make_certificate(&good, issuers_at(c->issuers, 0), 1, FORGE_GOOD);
+	make_certificate(&revoked, issuers_at(c->issuers, 0), 2, FORGE_REVOKED);
+	conf_free(c);
+	return 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	redis_stop();
+	shutdown(upstream_fd, SHUT_RDWR);
+	pthread_join(upstream_thread, NULL);
+	close(upstream_fd);
+	X509_free(ca);
+	EVP_PKEY_free(ca_key);
+	forge_reset();
+	nftw(directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(no_memory_with_lmdb),
+	    cmocka_unit_test(no_memory_with_redis),
+	    cmocka_unit_test(a_read_may_be_short),
+	    cmocka_unit_test(a_read_from_redis_may_be_short),
+	    cmocka_unit_test(a_write_may_be_short),
+	    cmocka_unit_test(a_write_to_redis_may_be_short),
+	    cmocka_unit_test(a_socket_may_not_be_ready_after_all),
+	    cmocka_unit_test(a_call_may_be_interrupted),
+	    cmocka_unit_test(a_connection_may_be_reset),
+	    cmocka_unit_test(a_connection_with_redis_may_be_reset),
+	    cmocka_unit_test(a_connection_may_end),
+	    cmocka_unit_test(a_connection_may_be_refused),
+	    cmocka_unit_test(descriptors_may_run_out),
+	    cmocka_unit_test(descriptors_may_run_out_with_redis),
+	    cmocka_unit_test(a_socket_may_not_be_watched),
+	    cmocka_unit_test(the_disk_may_be_full),
+	    cmocka_unit_test(the_disk_may_fail),
+	    cmocka_unit_test(a_responder_may_close),
+	    cmocka_unit_test(a_responder_may_hang),
+	    cmocka_unit_test(a_responder_may_stop_halfway),
+	    cmocka_unit_test(redis_may_be_killed),
+	};
+
+	return cmocka_run_group_tests(tests, begin, end);
+}
