@@ -1,0 +1,58 @@
+/* Any request to the API is a call with sound arguments, or an error that can be said. */
+#include "proxy/api_request.h"
+
+#include <stdlib.h>
+
+#define MUST(x)                                                                          \
+	do {                                                                             \
+		if (!(x))                                                                \
+			abort();                                                         \
+	} while (0)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+static void check_call(const struct call *c)
+{
+	MUST(c->op < OP_STOP);
+	MUST(memchr(c->issuer, '\0', sizeof c->issuer) != NULL);
+	MUST(!c->has_serial || (c->serial.n >= 1 && c->serial.n <= SERIAL_MAX));
+}
+
+static void check_error(const struct api_error *e)
+{
+	json_t *body;
+
+	MUST(e->status >= 400 && e->status < 600 && e->code != NULL);
+	MUST(memchr(e->message, '\0', sizeof e->message) != NULL);
+	MUST((e->allow != NULL) == (e->status == 405));
+	body = ops_error(e->code, e->message);
+	MUST(body != NULL); /* the message is UTF-8 whatever was asked */
+	json_decref(body);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	const struct http1_limits limits = {8192, 4096};
+	struct http1_request r;
+	struct api_error e;
+
+	if (http1_parse(&r, (const char *)data, n, &limits) != 0)
+		return 0;
+	for (int any_host = 0; any_host < 2; any_host++) {
+		struct bytes body = bytes_of(data + r.head_n, n - r.head_n);
+		struct call c = {0};
+
+		memset(&e, 0, sizeof e);
+		switch (api_request_read(&r, body, any_host, &c, &e)) {
+		case API_CALL:
+			check_call(&c);
+			break;
+		case API_ERROR:
+			check_error(&e);
+			break;
+		case API_HEALTHZ:
+			break;
+		}
+	}
+	return 0;
+}
