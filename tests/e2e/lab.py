@@ -416,7 +416,11 @@ class Redis:
             os.unlink(self.path)
 
     def keys(self, prefix="ocspcached:"):
+        """All of ours: answers (a:), and leases (l:) and marks (f:), which come and go."""
         return sorted(k for k in self.client.keys(prefix + "*"))
+
+    def answers(self):
+        return self.keys("ocspcached:a:")
 
 
 def connects(port, host="127.0.0.1"):
