@@ -392,15 +392,6 @@ void hot_sweep(struct hot *t, bool (*fn)(void *arg, const struct answer *a), voi
 	queue_sweep(t, &t->errors, fn, arg);
 }
 
-bool hot_used(const struct answer *a)
-{
-	struct answer *w = (struct answer *)(uintptr_t)a;
-
-	return atomic_fetch_and_explicit(
-		   &w->mark, (uint8_t)~MARK_USED, memory_order_relaxed) &
-	       MARK_USED;
-}
-
 bool hot_has_garbage(const struct hot *t)
 {
 	return t->garbage != NULL || t->old_slots != NULL;

@@ -66,8 +66,14 @@ void hot_discard(struct hot *t, struct answer *a);
  */
 void hot_sweep(struct hot *t, bool (*fn)(void *arg, const struct answer *a), void *arg);
 
-/* Clear MARK_USED; true when it was set. */
-bool hot_used(const struct answer *a);
+/* Note that a was used by somebody who did not find it here: its first client, the
+ * operator. */
+static inline void hot_mark_used(const struct answer *a)
+{
+	struct answer *w = (struct answer *)(uintptr_t)a;
+
+	atomic_fetch_or_explicit(&w->mark, MARK_USED, memory_order_relaxed);
+}
 
 /* Take over all that left the table since the last call (answers and old slots); NULL
  * when nothing did, or when out of memory: then it is kept for the next call.  To be

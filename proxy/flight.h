@@ -19,35 +19,12 @@
 #ifndef PROXY_FLIGHT_H
 #define PROXY_FLIGHT_H
 
-#include "cache/admit.h"
-#include "cache/latch.h"
-#include "cache/source.h"
-#include "cache/store.h"
-#include "proxy/ask.h"
-#include "proxy/disk.h"
-#include "proxy/metrics.h"
-#include "proxy/schedule.h"
-#include "proxy/shared.h"
-
-/* What flights work with; all borrowed, for as long as the flights live. */
-struct flight_deps {
-	struct event_base *base;
-	struct shared *shared;
-	struct admit *admit;
-	struct store *store;
-	const struct mac_keys
-	    *keys; /* of the store's values; NULL without store-key-file */
-	struct source *source;
-	struct latches *latches;
-	struct latch_file *latch_file;
-	struct disk *disk;
-	struct schedule *schedule;
-	struct counters *counters;
-};
+#include "proxy/parts.h"
 
 struct flights;
 
-struct flights *flights_new(const struct flight_deps *deps); /* NULL when out of memory */
+/* parts is copied; parts->holdings has to be there.  NULL when out of memory. */
+struct flights *flights_new(const struct parts *parts);
 /* Everybody who waits, and everybody who asks from now on, gets ERR_CANCELLED at once. */
 void flights_cancel(struct flights *f);
 /* After flights_cancel(), and after store and source were closed: they call back into
@@ -78,30 +55,10 @@ typedef void flight_done_fn(
 void flights_go(struct flights *f, const struct key *k, enum flight_why why,
     flight_done_fn *done, void *arg);
 
-/* Start what is due: to be called when schedule_next() has come. */
-void flights_due(struct flights *f);
-/* Once a second: latches that the disk refused are tried again. */
-void flights_tick(struct flights *f);
-/* Another node has written k, or anything may have changed: what is held is compared with
- * the store, and stays until something better was admitted. */
-void flights_compare(struct flights *f, const struct key *k);
-void flights_compare_all(struct flights *f);
-
-/* An answer that passed admit() elsewhere (explain): treat it as a flight would. */
-void flights_admitted(struct flights *f, const struct issuer *i, const struct key *k,
-    const struct admit_verdict *v, struct bytes der);
-/* A verdict that proves a revocation: latch the certificate and take its other answers
- * out of service.  Nothing happens where v->revoked_proved is false. */
-void flights_latch(struct flights *f, const struct issuer *i, const struct key *k,
-    const struct admit_verdict *v);
-
-/* The admit question for k as it stands now: held facts and latch filled in.  held: room
- * for a copy. */
-void flights_question(struct flights *f, const struct issuer *i, const struct key *k,
-    struct admit_question *q, struct facts *held);
+/* Another node has written k: a flight that waits for its answer looks at once.  False
+ * when no flight for k is under way. */
+bool flights_wake(struct flights *f, const struct key *k);
 
 size_t flights_count(const struct flights *f);
-/* Latest time by which the oldest overdue refresh is late, in seconds (T28). */
-int64_t flights_overdue_s(const struct flights *f);
 
 #endif

@@ -2,6 +2,7 @@
 #include "proxy/forward.h"
 
 #include "proxy/clock.h"
+#include "proxy/holdings.h"
 #include "proxy/log.h"
 #include "proxy/ocsp_http.h"
 
@@ -27,7 +28,7 @@ struct forward {
 };
 
 struct forwards {
-	struct flight_deps d;
+	struct parts d;
 	struct flights *flights;
 	struct bucket *buckets;
 	size_t buckets_n;
@@ -117,10 +118,10 @@ static enum err judge(void *arg, struct bytes der, const char *from)
 
 	if (i == NULL) /* a reload took the issuer away */
 		return ERR_REQ_ISSUER;
-	flights_question(fs->flights, i, k, &q, &held);
+	holdings_question(fs->d.holdings, i, k, &q, &held);
 	q.nonce = bytes_of(f->ask->nonce, f->ask->nonce_n);
 	e = admit_der(fs->d.admit, &q, der, &v, NULL);
-	flights_latch(fs->flights, i, k, &v);
+	holdings_latch(fs->d.holdings, i, k, &v);
 	if (e != ERR_OK) {
 		metrics_count(fs->d.counters, M_REFUSED_UPSTREAM);
 		log_warn("answer_refused", "issuer=%s err=%s from=%s", i->name,
@@ -181,13 +182,13 @@ void forwards_ask(struct forwards *fs, struct ask *a)
 		f->source_ask = ask;
 }
 
-struct forwards *forwards_new(const struct flight_deps *deps, struct flights *flights)
+struct forwards *forwards_new(const struct parts *parts, struct flights *flights)
 {
 	struct forwards *fs = calloc(1, sizeof *fs);
 
 	if (fs == NULL)
 		return NULL;
-	fs->d = *deps;
+	fs->d = *parts;
 	fs->flights = flights;
 	LIST_INIT(&fs->list);
 	return fs;

@@ -16,8 +16,8 @@
 
 struct forwards;
 
-/* deps and flights are borrowed for life.  NULL when out of memory. */
-struct forwards *forwards_new(const struct flight_deps *deps, struct flights *flights);
+/* parts is copied, flights borrowed for life.  NULL when out of memory. */
+struct forwards *forwards_new(const struct parts *parts, struct flights *flights);
 /* Everybody who waits gets ERR_CANCELLED at once. */
 void forwards_cancel(struct forwards *f);
 void forwards_free(struct forwards *f); /* after forwards_cancel() */

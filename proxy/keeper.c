@@ -7,7 +7,9 @@
 
 #include "proxy/clock.h"
 #include "proxy/forward.h"
+#include "proxy/holdings.h"
 #include "proxy/log.h"
+#include "proxy/upkeep.h"
 #include "proxy/version.h"
 
 #include <assert.h>
@@ -42,11 +44,12 @@ struct keeper {
 	bool started;
 	bool stop;
 	struct msg cancel_msg, stop_msg; /* a stop needs no memory */
-	struct flight_deps d;
+	struct parts d;
 	struct mac_keys *keys;
 	struct fetcher *fetcher;
 	struct flights *flights;
 	struct forwards *forwards;
+	struct upkeep *upkeep;
 	struct event tick, due, garbage_timer;
 	int64_t due_at_ms; /* what `due` is armed for */
 	bool garbage_under_way;
@@ -197,7 +200,7 @@ static void on_due(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	k->due_at_ms = INT64_MAX;
-	flights_due(k->flights);
+	upkeep_due(k->upkeep);
 }
 
 static void after_turn(struct keeper *k)
@@ -300,7 +303,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	watch_clock(k);
 	if (k->shared->watched)
 		beat(k);
-	flights_tick(k->flights);
+	holdings_tick(k->d.holdings);
 	if (k->ticks % SWEEP_S == 0)
 		store_sweep(k->d.store, clock_now());
 	if (k->ticks % LATCH_SWEEP_S == 0)
@@ -468,19 +471,22 @@ static void on_store_changed(void *arg, const struct key *key)
 {
 	struct keeper *k = arg;
 
-	flights_compare(k->flights, key);
+	upkeep_compare(k->upkeep, key);
 }
 
 static void on_store_all_changed(void *arg)
 {
 	struct keeper *k = arg;
 
-	flights_compare_all(k->flights);
+	upkeep_compare_all(k->upkeep);
 }
 
 static void on_store_event(void *arg, bool warn, const char *event, const char *text)
 {
-	(void)arg;
+	struct keeper *k = arg;
+
+	if (strcmp(event, "store_up") == 0 || strcmp(event, "store_down") == 0)
+		atomic_store(&k->shared->store_settled, true);
 	if (warn)
 		log_warn(event, "detail=%s", text);
 	else
@@ -516,6 +522,8 @@ static enum err open_stores(
 	    c->latch_keep_ms / 1000, why, why_n);
 	if (e != ERR_OK)
 		return e;
+	/* a store that is here already; Redis tells later */
+	atomic_store(&k->shared->store_settled, strncmp(c->store, "redis", 5) != 0);
 	return store_open(&k->d.store, &sc, why, why_n);
 }
 
@@ -546,6 +554,19 @@ static bool make_parts(struct keeper *k, const struct conf *c)
 	return k->d.source != NULL;
 }
 
+static bool make_flights(struct keeper *k)
+{
+	k->d.holdings = holdings_new(&k->d);
+	if (k->d.holdings == NULL)
+		return false;
+	k->flights = flights_new(&k->d);
+	if (k->flights == NULL)
+		return false;
+	k->forwards = forwards_new(&k->d, k->flights);
+	k->upkeep = upkeep_new(&k->d, k->flights);
+	return k->forwards != NULL && k->upkeep != NULL;
+}
+
 struct keeper *keeper_new(struct shared *shared, char *why, size_t why_n)
 {
 	const struct conf *c = shared_conf(shared);
@@ -563,10 +584,7 @@ struct keeper *keeper_new(struct shared *shared, char *why, size_t why_n)
 	}
 	if (open_stores(k, c, why, why_n) != ERR_OK)
 		goto fail;
-	k->flights = flights_new(&k->d);
-	if (k->flights != NULL)
-		k->forwards = forwards_new(&k->d, k->flights);
-	if (k->forwards == NULL) {
+	if (!make_flights(k)) {
 		snprintf(why, why_n, "%s", err_text(ERR_NOMEM));
 		goto fail;
 	}
@@ -630,8 +648,10 @@ void keeper_free(struct keeper *k)
 	store_close(k->d.store);
 	upstream_free(k->d.source);
 	fetcher_free(k->fetcher);
+	upkeep_free(k->upkeep);
 	forwards_free(k->forwards);
 	flights_free(k->flights);
+	holdings_free(k->d.holdings);
 	schedule_free(k->d.schedule);
 	admit_free(k->d.admit);
 	latches_free(k->d.latches);
@@ -642,7 +662,7 @@ void keeper_free(struct keeper *k)
 	free(k);
 }
 
-const struct flight_deps *keeper_deps(struct keeper *k)
+const struct parts *keeper_parts(struct keeper *k)
 {
 	return &k->d;
 }
@@ -650,6 +670,11 @@ const struct flight_deps *keeper_deps(struct keeper *k)
 struct flights *keeper_flights(struct keeper *k)
 {
 	return k->flights;
+}
+
+struct upkeep *keeper_upkeep(struct keeper *k)
+{
+	return k->upkeep;
 }
 
 const struct conf *keeper_conf(struct keeper *k)

@@ -16,6 +16,7 @@
 #include "proxy/flight.h"
 #include "proxy/upstream.h"
 
+struct upkeep; /* proxy/upkeep.h */
 struct keeper; /* opaque: the accessors below are for the modules of its thread (ops) */
 
 /* Make it: opens latches and store, creates directories; starts no thread.  Sets
@@ -48,8 +49,9 @@ struct barrier_want {
 void keeper_barrier(struct keeper *k, struct barrier_want *w);
 
 /* Keeper's thread: what it works with. */
-const struct flight_deps *keeper_deps(struct keeper *k);
+const struct parts *keeper_parts(struct keeper *k);
 struct flights *keeper_flights(struct keeper *k);
+struct upkeep *keeper_upkeep(struct keeper *k);
 const struct conf *keeper_conf(struct keeper *k);
 
 #endif

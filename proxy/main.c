@@ -36,9 +36,10 @@
 
 #define CONF_DEFAULT "/etc/ocspcached/ocspcached.conf"
 #define WHY_MAX      512
-#define BEAT_LATE_MS 5000 /* without a barrier for so long, we do not say we are alive   \
-			   */
-#define DRAIN_LOOK_MS 20  /* how often a drain looks whether all connections are gone */
+#define BEAT_LATE_MS                                                                     \
+	5000             /* without a barrier for so long, we do not say we are alive    \
+			  */
+#define DRAIN_LOOK_MS 20 /* how often a drain looks whether all connections are gone */
 
 enum { EXIT_CLEAN = 0, EXIT_RUN = 1, EXIT_USAGE_OR_CONF = 2 };
 
@@ -260,9 +261,23 @@ static int make_parts(struct daemon *d, struct conf *c)
 	return d->keeper != NULL ? EXIT_CLEAN : fail("keeper", why);
 }
 
+/* Clients wait in the backlog until the store is there, so that the first of them after a
+ * restart is a hit; a store that does not come holds nobody for long. */
+static void await_store(const struct daemon *d)
+{
+	int64_t until = clock_mono_ms() + d->latest->store_timeout_ms;
+	struct timespec pause = {0, 2000000};
+
+	while (!atomic_load(&d->shared.store_settled) && clock_mono_ms() < until)
+		nanosleep(&pause, NULL);
+}
+
 static int start_threads(struct daemon *d)
 {
 	int e = keeper_start(d->keeper);
+
+	if (e == 0)
+		await_store(d);
 
 	for (unsigned i = 0; i < d->workers_n && e == 0; i++)
 		e = worker_start(d->workers[i]);

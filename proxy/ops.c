@@ -152,7 +152,7 @@ static json_t *responders_json(struct keeper *k, const struct issuer *i)
 	for (size_t n = 0; n < i->ocsp_n; n++) {
 		struct upstream_health h;
 
-		upstream_health(keeper_deps(k)->source, i->ocsp[n], &h);
+		upstream_health(keeper_parts(k)->source, i->ocsp[n], &h);
 		json_array_append_new(
 		    list, json_pack("{s:o, s:b, s:s?}", "url", json_text(i->ocsp[n]),
 			      "healthy", h.healthy, "last_error",
@@ -273,13 +273,13 @@ static void view_make(struct view *v, struct keeper *k, const struct issuer *i,
 	memset(v, 0, sizeof *v);
 	v->reason = REASON_NONE;
 	v->evidence = json_array();
-	view_latch(v, latches_find(keeper_deps(k)->latches, i, s));
+	view_latch(v, latches_find(keeper_parts(k)->latches, i, s));
 	for (size_t n = 0; n < key_count(i); n++) {
 		const struct answer *a;
 		struct key key;
 
 		key_at(i, n, s, &key);
-		a = hot_find(keeper_deps(k)->shared->hot, key_der(&key));
+		a = hot_find(keeper_parts(k)->shared->hot, key_der(&key));
 		if (a != NULL)
 			view_answer(v, a, now);
 	}
@@ -404,7 +404,7 @@ static bool is_error_of(void *arg, const struct answer *a)
 static void refresh_certificate(
     struct keeper *k, const struct issuer *i, const struct serial *s)
 {
-	const struct hot *hot = keeper_deps(k)->shared->hot;
+	const struct hot *hot = keeper_parts(k)->shared->hot;
 	bool any = false;
 	struct key key;
 
@@ -428,11 +428,11 @@ static void op_refresh(struct keeper *k, const struct issuer *i, struct call *c)
 {
 	struct match m = {k, i};
 
-	upstream_retry_now(keeper_deps(k)->source, i);
+	upstream_retry_now(keeper_parts(k)->source, i);
 	if (c->has_serial)
 		refresh_certificate(k, i, &c->serial);
 	else
-		hot_sweep(keeper_deps(k)->shared->hot, is_error_of, &m);
+		hot_sweep(keeper_parts(k)->shared->hot, is_error_of, &m);
 	reply(c, 202, NULL);
 }
 
@@ -445,13 +445,13 @@ static bool forget(void *arg, const struct answer *a)
 
 	if (!match_key(m, a, &k))
 		return false;
-	schedule_cancel(keeper_deps(m->keeper)->schedule, &k);
+	schedule_cancel(keeper_parts(m->keeper)->schedule, &k);
 	return true;
 }
 
 static void purge_memory(struct keeper *k, const struct issuer *i, const struct call *c)
 {
-	const struct flight_deps *d = keeper_deps(k);
+	const struct parts *d = keeper_parts(k);
 	struct match m = {k, i};
 	struct key key;
 
@@ -495,7 +495,7 @@ static void on_purged(void *arg, enum err e)
  * from there. 204, because a purge has no answer but that it is done. */
 static void op_purge(struct keeper *k, const struct issuer *i, struct call *c)
 {
-	struct store *store = keeper_deps(k)->store;
+	struct store *store = keeper_parts(k)->store;
 	struct work *w = work_new(k, c, 0);
 	struct key key;
 
@@ -521,7 +521,7 @@ static void unlatch_on_disk(void *arg) /* the disk's thread */
 	struct work *w = arg;
 
 	w->worst =
-	    latch_file_delete(keeper_deps(w->keeper)->latch_file, w->latch, w->latch_n);
+	    latch_file_delete(keeper_parts(w->keeper)->latch_file, w->latch, w->latch_n);
 }
 
 static void on_unlatched(void *arg)
@@ -541,7 +541,7 @@ static void on_unlatched(void *arg)
 
 static void op_latch_delete(struct keeper *k, const struct issuer *i, struct call *c)
 {
-	const struct flight_deps *d = keeper_deps(k);
+	const struct parts *d = keeper_parts(k);
 	struct work *w = work_new(k, c, i->ca_n);
 	struct key key;
 
@@ -576,7 +576,7 @@ static void ready_store(struct keeper *k, json_t *degraded)
 	struct store_health h;
 	char text[256];
 
-	store_health(keeper_deps(k)->store, &h);
+	store_health(keeper_parts(k)->store, &h);
 	if (h.up)
 		return;
 	snprintf(text, sizeof text, "store %s is away: %s", h.kind,
@@ -593,7 +593,7 @@ static void ready_issuer(
 	for (size_t n = 0; n < i->ocsp_n; n++) {
 		struct upstream_health h;
 
-		upstream_health(keeper_deps(k)->source, i->ocsp[n], &h);
+		upstream_health(keeper_parts(k)->source, i->ocsp[n], &h);
 		healthy += h.healthy;
 	}
 	if (healthy > 0)
@@ -612,7 +612,7 @@ static void op_ready(struct keeper *k, struct call *c)
 	json_t *reasons = json_array(), *degraded = json_array();
 	bool ready;
 
-	if (atomic_load(&keeper_deps(k)->shared->draining))
+	if (atomic_load(&keeper_parts(k)->shared->draining))
 		json_array_append_new(reasons, json_string("draining"));
 	ready_store(k, degraded);
 	for (size_t n = 0; n < issuers_count(is); n++)

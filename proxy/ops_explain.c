@@ -2,6 +2,8 @@
  * trace. */
 #include "proxy/ops_explain.h"
 
+#include "proxy/holdings.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
@@ -101,7 +103,7 @@ static enum err on_answer(void *arg, struct bytes der, const char *from)
 {
 	struct explain *e = arg;
 	const struct issuer *i = issuer_of(e);
-	struct flights *f = keeper_flights(e->keeper);
+	struct holdings *h = keeper_parts(e->keeper)->holdings;
 	struct admit_trace trace = {note, json_array()};
 	struct admit_question q;
 	struct admit_verdict v;
@@ -115,13 +117,12 @@ static enum err on_answer(void *arg, struct bytes der, const char *from)
 		json_decref(trace.arg);
 		return e->verdict = ERR_REQ_ISSUER;
 	}
-	flights_question(f, i, &e->ask_key, &q, &held);
-	e->verdict = admit_der(keeper_deps(e->keeper)->admit, &q, der, &v, &trace);
+	holdings_question(h, i, &e->ask_key, &q, &held);
+	e->verdict = admit_der(keeper_parts(e->keeper)->admit, &q, der, &v, &trace);
 	add(e, "upstream", &e->ask_key, e->verdict == ERR_OK, trace.arg);
+	holdings_latch(h, i, &e->ask_key, &v);
 	if (e->verdict == ERR_OK)
-		flights_admitted(f, i, &e->ask_key, &v, der);
-	else if (v.revoked_proved)
-		flights_latch(f, i, &e->ask_key, &v);
+		holdings_take(h, i, &e->ask_key, &v.facts, der, false);
 	return e->verdict;
 }
 
@@ -140,7 +141,7 @@ static void on_asked(void *arg, enum err why)
 static void ask_upstream(struct explain *e)
 {
 	const struct issuer *i = issuer_of(e);
-	struct source *s = keeper_deps(e->keeper)->source;
+	struct source *s = keeper_parts(e->keeper)->source;
 	struct source_ask *ask;
 
 	if (i == NULL) {
@@ -168,7 +169,7 @@ static void store_back(struct explain *e)
 static void judge_stored(struct explain *e, const struct key *k, struct bytes value)
 {
 	const struct issuer *i = issuer_of(e);
-	struct flights *f = keeper_flights(e->keeper);
+	struct holdings *h = keeper_parts(e->keeper)->holdings;
 	struct admit_trace trace = {note, NULL};
 	struct admit_question q;
 	struct admit_verdict v;
@@ -179,15 +180,14 @@ static void judge_stored(struct explain *e, const struct key *k, struct bytes va
 	if (i == NULL)
 		return;
 	trace.arg = json_array();
-	flights_question(f, i, k, &q, &held);
+	holdings_question(h, i, k, &q, &held);
 	memset(&v, 0, sizeof v); /* a value that is no record leaves it alone */
-	why = admit_record(keeper_deps(e->keeper)->admit, &q, value,
-	    keeper_deps(e->keeper)->keys, &der, &v, &trace);
+	why = admit_record(keeper_parts(e->keeper)->admit, &q, value,
+	    keeper_parts(e->keeper)->keys, &der, &v, &trace);
 	if (json_array_size(trace.arg) == 0)
 		note(trace.arg, "record", why, err_text(why));
 	add(e, "store", k, why == ERR_OK, trace.arg);
-	if (v.revoked_proved)
-		flights_latch(f, i, k, &v);
+	holdings_latch(h, i, k, &v);
 }
 
 static void on_stored(void *arg, enum err why, struct bytes value)
@@ -224,15 +224,15 @@ static void judge_held(struct explain *e, const struct issuer *i, const struct k
 		return;
 	}
 	trace.arg = json_array();
-	flights_question(keeper_flights(e->keeper), i, k, &q, &held);
+	holdings_question(keeper_parts(e->keeper)->holdings, i, k, &q, &held);
 	q.held = NULL;
-	why = admit_der(keeper_deps(e->keeper)->admit, &q, answer_body(a), &v, &trace);
+	why = admit_der(keeper_parts(e->keeper)->admit, &q, answer_body(a), &v, &trace);
 	add(e, "memory", k, why == ERR_OK, trace.arg);
 }
 
 static void look_in_memory(struct explain *e, const struct issuer *i)
 {
-	const struct hot *hot = keeper_deps(e->keeper)->shared->hot;
+	const struct hot *hot = keeper_parts(e->keeper)->shared->hot;
 	bool found = false;
 
 	e->ask_key = e->slot[0].key;
@@ -275,7 +275,8 @@ struct explain *explain_start(struct keeper *k, const struct issuer *i,
 
 	e->waiting = e->slot_n + 1; /* one is ours: the slots are read below */
 	for (n = 0; n < e->slot_n; n++)
-		store_get(keeper_deps(k)->store, &e->slot[n].key, on_stored, &e->slot[n]);
+		store_get(
+		    keeper_parts(k)->store, &e->slot[n].key, on_stored, &e->slot[n]);
 	store_back(e);
 	/* finish() frees nothing while this is true: NOLINTNEXTLINE(*-unix.Malloc) */
 	e->starting = false;
@@ -287,7 +288,7 @@ struct explain *explain_start(struct keeper *k, const struct issuer *i,
 
 void explain_stop(struct explain *e)
 {
-	struct source *s = keeper_deps(e->keeper)->source;
+	struct source *s = keeper_parts(e->keeper)->source;
 
 	e->stopping = true;
 	if (e->ask == NULL)

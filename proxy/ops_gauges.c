@@ -3,6 +3,7 @@
 #include "proxy/ops_gauges.h"
 
 #include "proxy/clock.h"
+#include "proxy/upkeep.h"
 #include "proxy/version.h"
 
 #include <stdio.h>
@@ -18,7 +19,7 @@ static void gauge(
 
 static void print_process(struct keeper *k, struct metrics_text *t)
 {
-	const struct shared *s = keeper_deps(k)->shared;
+	const struct shared *s = keeper_parts(k)->shared;
 
 	gauge(t, "start_time_seconds", "When the daemon started, in seconds since 1970.",
 	    (double)s->started_at);
@@ -42,7 +43,7 @@ static void print_hot(struct keeper *k, struct metrics_text *t)
 {
 	struct hot_stats h;
 
-	hot_stats(keeper_deps(k)->shared->hot, &h);
+	hot_stats(keeper_parts(k)->shared->hot, &h);
 	gauge(t, "hot_cache_bytes", "Memory of the answers held, all overhead counted.",
 	    (double)h.bytes);
 	gauge(t, "hot_cache_limit_bytes", "The budget of the answers held: hot-cache.",
@@ -57,13 +58,13 @@ static void print_hot(struct keeper *k, struct metrics_text *t)
 
 static void print_keeper(struct keeper *k, struct metrics_text *t)
 {
-	const struct flight_deps *d = keeper_deps(k);
+	const struct parts *d = keeper_parts(k);
 
 	gauge(t, "flights_active", "Attempts to get an answer that are under way.",
 	    (double)flights_count(keeper_flights(k)));
 	gauge(t, "refresh_overdue_seconds",
 	    "By how much the refresh that is most overdue is late.",
-	    (double)flights_overdue_s(keeper_flights(k)));
+	    (double)upkeep_overdue_s(keeper_upkeep(k)));
 	gauge(t, "schedule_entries", "Certificates' keys with a planned refresh.",
 	    (double)schedule_count(d->schedule));
 	gauge(t, "latches", "Certificates that were seen revoked and stay so.",
@@ -75,7 +76,7 @@ static void print_store(struct keeper *k, struct metrics_text *t)
 	struct store_health h;
 	char labels[64];
 
-	store_health(keeper_deps(k)->store, &h);
+	store_health(keeper_parts(k)->store, &h);
 	snprintf(labels, sizeof labels, "kind=\"%s\"", h.kind);
 	metrics_line(
 	    t, "store_up", "gauge", "1 when the store can be asked.", labels, h.up);
@@ -101,7 +102,7 @@ static void print_load(struct keeper *k, struct metrics_text *t, bool waiting)
 		struct upstream_load load;
 		char labels[128];
 
-		upstream_load(keeper_deps(k)->source, i->name, &load);
+		upstream_load(keeper_parts(k)->source, i->name, &load);
 		snprintf(labels, sizeof labels, "issuer=\"%s\"", i->name);
 		metrics_line(t, waiting ? "upstream_waiting" : "upstream_in_flight",
 		    "gauge", n == 0 ? help : NULL, labels,
@@ -169,7 +170,7 @@ static void print_row(struct keeper *k, struct metrics_text *t, const struct row
 
 			if (listed_before(i, u))
 				continue;
-			upstream_health(keeper_deps(k)->source, i->ocsp[u], &h);
+			upstream_health(keeper_parts(k)->source, i->ocsp[u], &h);
 			metrics_escape(i->ocsp[u], url, sizeof url);
 			snprintf(labels, sizeof labels, "issuer=\"%s\",url=\"%s\"",
 			    i->name, url);

@@ -18,7 +18,7 @@ struct entry {
 };
 
 struct schedule {
-	uint64_t seed;
+	uint64_t seed, random;
 	struct entry **heap, **bucket;
 	size_t n, room, buckets;
 };
@@ -30,6 +30,7 @@ struct schedule *schedule_new(uint64_t seed)
 	if (s == NULL)
 		return NULL;
 	s->seed = seed;
+	s->random = seed | 1;
 	s->buckets = BUCKETS_MIN;
 	s->bucket = calloc(s->buckets, sizeof(struct entry *));
 	if (s->bucket == NULL) {
@@ -218,6 +219,15 @@ bool schedule_due(const struct schedule *s, const struct key *k, int64_t *due_ms
 		return false;
 	*due_ms = e->due_ms;
 	return true;
+}
+
+unsigned schedule_random(struct schedule *s)
+{
+	/* xorshift64* */
+	s->random ^= s->random >> 12;
+	s->random ^= s->random << 25;
+	s->random ^= s->random >> 27;
+	return (unsigned)(s->random * UINT64_C(2685821657736338717) >> 48);
 }
 
 /* x moved by up to jitter percent of span to either side. */

@@ -24,6 +24,9 @@ bool schedule_take(struct schedule *s, int64_t now_ms, struct key *k, int64_t *d
 size_t schedule_count(const struct schedule *s);
 bool schedule_due(const struct schedule *s, const struct key *k, int64_t *due_ms);
 
+/* 0..65535, to spread due times; keeps no secret. */
+unsigned schedule_random(struct schedule *s);
+
 /* When to refresh an answer that is valid from `from` to `to` and was obtained at `now`
  * (all wall clock, ms): refresh_at percent of its validity, spread by jitter percent of
  * it before and after (random: 0..65535), not sooner than min_ms and not later than

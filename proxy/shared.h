@@ -26,7 +26,9 @@ struct shared {
 	    reload_failed; /* the last HUP found a bad configuration; set by main */
 	bool watched;      /* somebody wants to know that all threads live */
 	_Atomic int64_t
-	    beat_ms;        /* monotonic: when a barrier last passed; set by keeper */
+	    beat_ms; /* monotonic: when a barrier last passed; set by keeper */
+	_Atomic bool
+	    store_settled;  /* the store is up or known to be down; set by keeper */
 	int64_t started_at; /* wall clock */
 	struct inbox *keeper;
 	struct inbox

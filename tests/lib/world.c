@@ -1,6 +1,7 @@
 #include "tests/lib/world.h"
 
 #include "proxy/clock.h"
+#include "proxy/holdings.h"
 #include "proxy/inbox.h"
 #include "proxy/log.h"
 #include "proxy/upstream.h"
@@ -18,12 +19,13 @@
 struct flights *world_flights;
 struct shared world_shared;
 struct forwards *world_forwards;
+struct upkeep *world_upkeep;
 struct latches *world_latches;
 struct schedule *world_schedule;
 
 static struct event_base *base;
 static struct inbox *inbox;
-static struct flight_deps deps;
+static struct parts parts;
 static char directory[64];
 static EVP_PKEY *ca_key;
 static X509 *ca;
@@ -89,20 +91,23 @@ static void make_flights(const struct conf *c)
 	world_shared = (struct shared){.hot = hot_new((size_t)c->hot_cache, 1)};
 	atomic_store(&world_shared.conf, c);
 	world_schedule = schedule_new(1);
-	deps = (struct flight_deps){.base = base,
+	parts = (struct parts){.base = base,
 	    .shared = &world_shared,
 	    .admit = admit_new(),
 	    .schedule = world_schedule,
 	    .counters = metrics_thread()};
-	deps.source = upstream_new(base, NULL, &u, deps.counters);
-	need(latch_open(&deps.latches, &deps.latch_file, directory, WORLD_START,
+	parts.source = upstream_new(base, NULL, &u, parts.counters);
+	need(latch_open(&parts.latches, &parts.latch_file, directory, WORLD_START,
 		 c->latch_keep_ms / 1000, why, sizeof why) == ERR_OK,
 	    why);
-	world_latches = deps.latches;
-	world_flights = flights_new(&deps);
+	world_latches = parts.latches;
+	parts.holdings = holdings_new(&parts);
+	need(parts.holdings != NULL, "out of memory");
+	world_flights = flights_new(&parts);
 	need(world_flights != NULL, "out of memory");
-	world_forwards = forwards_new(&deps, world_flights);
-	need(world_forwards != NULL, "out of memory");
+	world_forwards = forwards_new(&parts, world_flights);
+	world_upkeep = upkeep_new(&parts, world_flights);
+	need(world_forwards != NULL && world_upkeep != NULL, "out of memory");
 }
 
 void world_begin(const char *global, const char *issuer)
@@ -134,17 +139,19 @@ void world_end(void)
 	forwards_cancel(world_forwards);
 	flights_cancel(world_flights);
 	event_base_loop(base, EVLOOP_NONBLOCK);
-	upstream_free(deps.source);
+	upstream_free(parts.source);
 	forwards_free(world_forwards);
+	upkeep_free(world_upkeep);
 	flights_free(world_flights);
+	holdings_free(parts.holdings);
 	fake_fetch_reset();
 	fake_store_reset();
 	hot_free(world_shared.hot);
 	conf_free((struct conf *)(uintptr_t)shared_conf(&world_shared));
-	latches_free(deps.latches);
-	latch_file_close(deps.latch_file);
-	schedule_free(deps.schedule);
-	admit_free(deps.admit);
+	latches_free(parts.latches);
+	latch_file_close(parts.latch_file);
+	schedule_free(parts.schedule);
+	admit_free(parts.admit);
 	inbox_free(inbox);
 	event_base_free(base);
 	metrics_reset();
@@ -161,7 +168,7 @@ void world_end(void)
 static void turn(void)
 {
 	for (int i = 0; i < 3; i++) {
-		flights_due(world_flights);
+		upkeep_due(world_upkeep);
 		event_base_loop(base, EVLOOP_NONBLOCK);
 	}
 	hot_garbage_free(hot_garbage(world_shared.hot));

@@ -11,6 +11,7 @@
 #define TESTS_LIB_WORLD_H
 
 #include "proxy/forward.h"
+#include "proxy/upkeep.h"
 
 #define WORLD_START  INT64_C(1750000000) /* wall clock, s: 2025-06-15 */
 #define WORLD_FIRST  "http://first.example/"
@@ -25,6 +26,7 @@ void world_elapse(int64_t ms); /* time passes, and what is due happens */
 extern struct flights *world_flights;
 extern struct shared world_shared;
 extern struct forwards *world_forwards;
+extern struct upkeep *world_upkeep;
 extern struct latches *world_latches;
 extern struct schedule *world_schedule;
 const struct issuer *world_issuer(void);

@@ -42,7 +42,7 @@ static void compare(void)
 	struct key k;
 
 	world_key(1, CERTID_SHA1, &k);
-	flights_compare(world_flights, &k);
+	upkeep_compare(world_upkeep, &k);
 	world_elapse(0);
 }
 
@@ -233,7 +233,7 @@ static void nothing_the_store_does_takes_an_answer_from_memory(void **state)
 	assert_int_equal(world_ask(1, CERTID_SHA1)->status, STATUS_GOOD);
 	fake_store.down = true;
 	compare();
-	flights_compare_all(world_flights);
+	upkeep_compare_all(world_upkeep);
 	world_elapse(1000);
 	assert_int_equal(world_ask(1, CERTID_SHA1)->tier, TIER_MEMORY);
 	assert_int_equal(fake_fetches(), 1);
@@ -249,7 +249,7 @@ static void another_nodes_revocation_takes_every_key_out_of_service(void **state
 	hold_good();
 	world_key(1, CERTID_SHA256, &k); /* not held here; the certificate is */
 	fake_store_put(&k, world_sign(&revoked));
-	flights_compare(world_flights, &k);
+	upkeep_compare(world_upkeep, &k);
 	world_elapse(0);
 	assert_int_equal(latches_count(world_latches), 1);
 	world_key(1, CERTID_SHA1, &k);
@@ -261,7 +261,7 @@ static void after_the_store_was_away_everything_held_is_compared(void **state)
 	(void)state;
 	hold_good();
 	store_has(says(STATUS_GOOD, 0, 2000));
-	flights_compare_all(world_flights);
+	upkeep_compare_all(world_upkeep);
 	world_elapse(200);
 	assert_int_equal(world_ask(1, CERTID_SHA1)->this_update, WORLD_START);
 }

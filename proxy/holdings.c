@@ -1,0 +1,289 @@
+/* holdings.c - from an admitted answer to one that is served; from a proof to its latch.
+ */
+#include "proxy/holdings.h"
+
+#include "proxy/clock.h"
+#include "proxy/log.h"
+#include "proxy/ocsp_http.h"
+
+#include <stdlib.h>
+
+struct latch_job {
+	struct latch_job *next;
+	struct holdings *all;
+	struct latch latch;
+	enum err e;
+};
+
+struct holdings {
+	struct parts d;
+	struct latch_job *failed_latches;
+};
+
+static const struct conf *conf_of(const struct holdings *h)
+{
+	return shared_conf(h->d.shared);
+}
+
+const struct answer *holdings_in_date(const struct holdings *h, const struct key *k)
+{
+	const struct answer *a = hot_find(h->d.shared->hot, key_der(k));
+
+	if (a == NULL || a->facts.status == STATUS_NONE || a->expiry <= clock_now())
+		return NULL;
+	return a;
+}
+
+/* Latches. */
+
+static void latch_write(void *arg)
+{
+	struct latch_job *j = arg;
+
+	j->e = latch_file_put(j->all->d.latch_file, &j->latch, 1);
+}
+
+static void latch_written(void *arg)
+{
+	struct latch_job *j = arg;
+
+	if (j->e == ERR_OK) {
+		free(j);
+		return;
+	}
+	log_error("latch_not_durable", "err=%s", err_label(j->e));
+	j->next = j->all->failed_latches;
+	j->all->failed_latches = j;
+}
+
+void holdings_tick(struct holdings *h)
+{
+	struct latch_job *j = h->failed_latches, *next;
+
+	h->failed_latches = NULL;
+	for (; j != NULL; j = next) {
+		next = j->next;
+		disk_run(h->d.disk, latch_write, latch_written, j);
+	}
+}
+
+static void latch_add(struct holdings *h, const struct latch *l)
+{
+	struct latch_job *j;
+	bool added;
+
+	if (latches_add(h->d.latches, l, &added) != ERR_OK) {
+		log_error("latch_not_kept", "err=%s", err_label(ERR_NOMEM));
+		return;
+	}
+	if (!added)
+		return;
+	metrics_count(h->d.counters, M_LATCHED);
+	j = calloc(1, sizeof *j);
+	if (j == NULL) {
+		log_error("latch_not_durable", "err=%s", err_label(ERR_NOMEM));
+		return;
+	}
+	j->all = h;
+	j->latch = *l;
+	disk_run(h->d.disk, latch_write, latch_written, j);
+}
+
+/* Take the answers of a revoked certificate out of service, all but those that say
+ * revoked. */
+static void withdraw(struct holdings *h, const struct issuer *i, const struct serial *s)
+{
+	for (unsigned ca = 0; ca < i->ca_n; ca++) {
+		for (enum certid_hash n = 0; n < CERTID_HASH_COUNT; n++) {
+			const struct answer *a;
+			struct key k;
+
+			issuer_key(i, ca, n, s, &k);
+			a = hot_find(h->d.shared->hot, key_der(&k));
+			if (a == NULL || a->facts.status == STATUS_REVOKED)
+				continue;
+			hot_remove(h->d.shared->hot, key_der(&k));
+			schedule_cancel(h->d.schedule, &k);
+		}
+	}
+}
+
+/* The store's too: no node shall find an old good under another hash algorithm. */
+static void withdraw_stored(struct holdings *h, const struct issuer *i,
+    const struct serial *s, const struct key *but)
+{
+	for (unsigned ca = 0; ca < i->ca_n; ca++) {
+		for (enum certid_hash n = 0; n < CERTID_HASH_COUNT; n++) {
+			const struct answer *a;
+			struct key k;
+
+			issuer_key(i, ca, n, s, &k);
+			a = hot_find(h->d.shared->hot, key_der(&k));
+			if (!key_equal(&k, but) &&
+			    (a == NULL || a->facts.status != STATUS_REVOKED))
+				store_delete(h->d.store, &k, NULL, NULL);
+		}
+	}
+}
+
+void holdings_latch(struct holdings *h, const struct issuer *i, const struct key *k,
+    const struct admit_verdict *v)
+{
+	struct latch l = {
+	    .reason = v->reason, .revoked_at = v->revoked_at, .set_at = clock_now()};
+	char serial[SERIAL_HEX_MAX];
+	unsigned ca = 0;
+
+	if (!v->revoked_proved)
+		return;
+	key_serial(k, &l.serial);
+	issuers_find(conf_of(h)->issuers, k, &ca);
+	memcpy(l.ca_id, i->ca[ca].id, sizeof l.ca_id);
+	if (latches_find(h->d.latches, i, &l.serial) == NULL) {
+		serial_to_hex(&l.serial, serial);
+		log_info("revoked", "issuer=%s serial=%s reason=%s", i->name, serial,
+		    reason_name(v->reason) != NULL ? reason_name(v->reason) : "none");
+		withdraw_stored(h, i, &l.serial, k);
+	}
+	latch_add(h, &l);
+	withdraw(h, i, &l.serial);
+}
+
+/* From an admitted answer to one that is served. */
+
+static void schedule_next_look(
+    struct holdings *h, const struct answer *a, const struct key *k)
+{
+	const struct conf *c = conf_of(h);
+	int64_t now = clock_now_ms(), end_ms = a->expiry * 1000, at = end_ms;
+
+	if (a->facts.status != STATUS_UNKNOWN)
+		at = schedule_refresh_at(a->facts.this_update * 1000, end_ms, now,
+		    (int)c->refresh_at, (int)c->refresh_jitter, c->refresh_min_ms,
+		    c->refresh_max_ms, schedule_random(h->d.schedule));
+	/* the schedule runs on the monotonic clock */
+	if (schedule_set(h->d.schedule, k, clock_mono_ms() + at - now) != ERR_OK)
+		log_error("schedule_full", "err=%s", err_label(ERR_NOMEM));
+}
+
+static uint32_t jittered_cap(struct holdings *h)
+{
+	int64_t cap = conf_of(h)->max_age_cap_ms / 1000;
+
+	return (
+	    uint32_t)(cap - cap / 4 * (int64_t)schedule_random(h->d.schedule) / 65536);
+}
+
+const struct answer *holdings_install(struct holdings *h, const struct issuer *i,
+    const struct key *k, const struct facts *facts, struct bytes der)
+{
+	char head[OCSP_HEAD_MAX];
+	struct facts shown = *facts;
+	int64_t now = clock_now(), expiry = facts_expiry(facts);
+	struct answer *a;
+	struct serial s;
+
+	/* a signed unknown is repeated for unknown-ttl only: the certificate may be new
+	 * (R151) */
+	if (facts->status == STATUS_UNKNOWN && expiry > now + i->rules.unknown_ttl_s)
+		shown.next_update = expiry = now + i->rules.unknown_ttl_s;
+	a = answer_new(k, facts, bytes_of(head, ocsp_http_head(head, &shown, der)), der);
+	if (a == NULL)
+		return NULL;
+	a->expiry = expiry;
+	a->obtained_at = now;
+	a->max_age_cap = jittered_cap(h);
+	if (facts->status == STATUS_REVOKED) {
+		key_serial(k, &s);
+		withdraw(h, i, &s);
+		if (facts->reason ==
+		    REASON_CERTIFICATE_HOLD) /* the others: holdings_latch() */
+			withdraw_stored(h, i, &s, k);
+	}
+	if (hot_put(h->d.shared->hot, a) == ERR_OK)
+		schedule_next_look(h, a, k);
+	else
+		schedule_cancel(h->d.schedule, k);
+	return a;
+}
+
+void holdings_install_error(
+    struct holdings *h, const struct key *k, enum err e, int64_t ttl_ms)
+{
+	struct facts none = {.status = STATUS_NONE};
+	struct answer *a;
+
+	/* whole seconds, as expiry is; under one second a repeat is not worth it */
+	if (ttl_ms < 1000 ||
+	    (a = answer_new(k, &none, bytes_of("", 0), bytes_of("", 0))) == NULL)
+		return;
+	a->error = (uint8_t)e;
+	a->obtained_at = clock_now();
+	a->expiry = a->obtained_at + ttl_ms / 1000;
+	hot_put(h->d.shared->hot, a);
+}
+
+void holdings_question(struct holdings *h, const struct issuer *i, const struct key *k,
+    struct admit_question *q, struct facts *held)
+{
+	const struct conf *c = conf_of(h);
+	const struct answer *a = hot_find(h->d.shared->hot, key_der(k));
+	struct serial s;
+
+	key_serial(k, &s);
+	*q = (struct admit_question){
+	    .issuer = i,
+	    .key = k,
+	    .now = clock_now(),
+	    .skew_s = c->clock_skew_ms / 1000,
+	    .max_size = (size_t)c->response_max_size,
+	    .latched = latches_find(h->d.latches, i, &s) != NULL,
+	};
+	if (a != NULL && a->facts.status != STATUS_NONE) {
+		*held = a->facts;
+		q->held = held;
+	}
+}
+
+/* arg: the counters, which outlive store and holdings. */
+static void on_written(void *arg, enum err e)
+{
+	if (e == ERR_OK)
+		return;
+	metrics_count(arg, M_STORE_ERRORS);
+	log_warn("store_write_failed", "err=%s", err_label(e));
+}
+
+const struct answer *holdings_take(struct holdings *h, const struct issuer *i,
+    const struct key *k, const struct facts *facts, struct bytes der, bool force)
+{
+	const struct answer *a = holdings_install(h, i, k, facts, der);
+
+	metrics_count(h->d.counters, M_ADMITTED_UPSTREAM);
+	/* an unknown is repeated by nobody but us, and not for long (R151) */
+	if (a != NULL && facts->status != STATUS_UNKNOWN) {
+		store_put(h->d.store, k, facts, der, force, on_written, h->d.counters);
+		metrics_count(h->d.counters, M_STORE_PUTS);
+	}
+	return a;
+}
+
+struct holdings *holdings_new(const struct parts *parts)
+{
+	struct holdings *h = calloc(1, sizeof *h);
+
+	if (h != NULL)
+		h->d = *parts;
+	return h;
+}
+
+void holdings_free(struct holdings *h)
+{
+	if (h == NULL)
+		return;
+	for (struct latch_job *j = h->failed_latches, *next; j != NULL; j = next) {
+		next = j->next;
+		free(j);
+	}
+	free(h);
+}
