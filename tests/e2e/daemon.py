@@ -63,6 +63,7 @@ class Daemon:
             if self.limit_nofile:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (self.limit_nofile, self.limit_nofile))
         log = open(self.log_path, "ab")
+        self.told = False  # to end
         self.process = subprocess.Popen([PROGRAM, "-c", self.conf], stdin=subprocess.DEVNULL, stdout=log,
                                         stderr=log, env=dict(os.environ, **self.env), preexec_fn=limit)
         log.close()
@@ -98,6 +99,7 @@ class Daemon:
 
     def signal(self, s):
         self.process.send_signal(s)
+        self.told |= s == signal.SIGTERM
 
     def kill(self):
         self.process.kill()
@@ -105,11 +107,11 @@ class Daemon:
         self.process = None
 
     def stop(self, code=0):
-        """TERM; the end has to be clean."""
+        """TERM, unless it got one: a second cuts the stop short.  The end has to be clean."""
         if self.process is None:
             return
         p, self.process = self.process, None
-        if p.poll() is None:
+        if p.poll() is None and not self.told:
             p.send_signal(signal.SIGTERM)
         try:
             p.wait(15 * lab.PATIENCE)
