@@ -186,13 +186,13 @@ class Nginx(Server):
     TEXT = """
 daemon off; worker_processes 1; pid {box}/nginx.pid; error_log {box}/nginx-error.log error;
 worker_rlimit_nofile {files};
-events {{ worker_connections 8192; multi_accept on; }}
+events {{ worker_connections 2048; multi_accept on; }}
 http {{
   access_log off; sendfile off; tcp_nodelay on; keepalive_requests 1000000000; keepalive_timeout 1h;
   merge_slashes off; server_tokens off; reset_timedout_connection on; types {{ }} client_body_buffer_size 16k;
   client_body_in_single_buffer on; client_body_temp_path {box}/n-body; proxy_temp_path {box}/n-proxy;
   fastcgi_temp_path {box}/n-f; uwsgi_temp_path {box}/n-u; scgi_temp_path {box}/n-s;
-  open_file_cache max={cached} inactive=1h; open_file_cache_valid 1h;
+  open_file_cache {cached}; open_file_cache_valid 1h;
   proxy_cache_path {box}/n-cache levels=1:2 keys_zone=ocsp:32m max_size=1g inactive=1d use_temp_path=off;
   upstream ca {{ server 127.0.0.1:{ca}; keepalive 64; }}
   server {{
@@ -212,8 +212,9 @@ http {{
 
     def argv(self):
         # Files that it keeps open save it a tenth of its time; connections need descriptors too.
-        files = 65536 if os.getuid() == 0 else resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        text = self.TEXT.format(box=self.box, port=self.port, ca=self.ca_port, files=files, cached=files - 9000)
+        files = min(65536, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+        cached = "max=%d inactive=1h" % (files - 2500) if files > 5000 else "off"
+        text = self.TEXT.format(box=self.box, port=self.port, ca=self.ca_port, files=files, cached=cached)
         if os.getuid() == 0:
             text = "user root;" + text
         return [program("nginx"), "-e", os.path.join(self.box, "nginx-error.log"), "-c", self.conf("nginx.conf", text)]
