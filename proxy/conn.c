@@ -83,6 +83,8 @@ struct conn {
 	/* of the connection: */
 	bool closing; /* after the answers that are on their way */
 	bool linger;  /* ... and the client may be sending still */
+	bool knocked; /* something came while it was parked */
+	bool resumed; /* it was parked until now */
 	struct conn_loop *loop;
 	void *parked;
 	void (*on_close)(void *arg);
@@ -406,6 +408,7 @@ static bool answer_begin(struct conn *c)
 	assert(!was_parked || c->loop->batch.n == 0);
 	c->parked = NULL;
 	c->state = CONN_READING;
+	c->resumed = was_parked;
 	if (was_parked)
 		turn_begin(c->loop);
 	return was_parked;
@@ -498,6 +501,7 @@ void conn_park(struct conn *c, void *parked)
 	assert(c->magic == CONN_MAGIC && c->state == CONN_ANSWERING && parked != NULL);
 	c->parked = parked;
 	c->state = CONN_PARKED;
+	c->knocked = false;
 }
 
 /* Requests */
@@ -730,6 +734,7 @@ static void on_parked(struct conn *c)
 	int error = 0;
 	socklen_t n = sizeof error;
 
+	c->knocked = true;
 	if (getsockopt(event_get_fd(&c->ev), SOL_SOCKET, SO_ERROR, &error, &n) != 0 ||
 	    error != 0)
 		c->state = CONN_CLOSED;
@@ -782,29 +787,37 @@ static void close_begin(struct conn *c)
 		c->state = CONN_LINGERING;
 }
 
-/* Wait for what the state needs; nothing is done when that has not changed. */
+static int rearm(struct conn *c, short want)
+{
+	if (c->armed != 0)
+		event_del(&c->ev);
+	c->armed = want;
+	if (event_assign(
+		&c->ev, c->loop->base, event_get_fd(&c->ev), want, on_event, c) != 0)
+		return -1;
+	return event_add(&c->ev, NULL);
+}
+
+/* Wait for what the state needs; nothing is done when that has not changed.  A parked
+ * connection goes on waiting to read until something comes, which it hardly ever does:
+ * four calls of epoll_ctl for each miss were a sixth of what it cost. */
 static int arm(struct conn *c)
 {
 	short want = EV_READ | EV_PERSIST;
 
 	if (c->out.p != NULL)
 		want = EV_WRITE | EV_PERSIST;
-	else if (c->state == CONN_PARKED)
+	else if (c->state == CONN_PARKED && c->knocked)
 		want = EV_READ | EV_ET | EV_PERSIST; /* bytes that we leave there must
 							not call again and again */
-	if (want == c->armed)
-		return 0;
-	if (c->armed != 0)
-		event_del(&c->ev);
-	c->armed = want;
-	if (event_assign(
-		&c->ev, c->loop->base, event_get_fd(&c->ev), want, on_event, c) != 0 ||
-	    event_add(&c->ev, NULL) != 0)
+	if (want != c->armed && rearm(c, want) != 0)
 		return -1;
 	/* Requests that came behind the parked one have been read already. */
-	if (c->state == CONN_READING && c->out.p == NULL && c->in.p != NULL &&
-	    !c->head_done)
-		event_active(&c->ev, EV_TIMEOUT, 0);
+	if (c->resumed && c->state == CONN_READING && c->out.p == NULL) {
+		c->resumed = false;
+		if (c->in.p != NULL && !c->head_done)
+			event_active(&c->ev, EV_TIMEOUT, 0);
+	}
 	return 0;
 }
 
