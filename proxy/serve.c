@@ -394,17 +394,30 @@ static void ask_keeper(struct serve *s, const struct turn *t,
 	keeper_ask(s->shared, &p->ask);
 }
 
-/* The bytes are not in the table as they are: what do they ask? */
+/* What der asks.  Canonical bytes are their own key, compared with what we would write;
+ * every other spelling is read by OpenSSL. */
+static enum err read_question(
+    struct serve *s, struct bytes der, struct ocsp_request *q, bool *canonical)
+{
+	*canonical = key_from_der(&q->key, der) == ERR_OK;
+	if (!*canonical) {
+		metrics_count(s->counters, M_PARSED);
+		return ocsp_request_parse(q, der);
+	}
+	q->has_nonce = false;
+	q->nonce_n = 0;
+	return ERR_OK;
+}
+
+/* The bytes are not in the table as they are. */
 static void miss(struct serve *s, const struct turn *t, const struct http1_request *r,
     const struct conf *conf, struct bytes der)
 {
-	struct ocsp_request q;
-	enum err e = ocsp_request_parse(&q, der);
-	bool canonical = e == ERR_OK && bytes_equal(key_der(&q.key), der), forward;
 	const struct issuer *issuer;
+	struct ocsp_request q;
+	bool canonical, forward;
+	enum err e = read_question(s, der, &q, &canonical);
 
-	if (!canonical)
-		metrics_count(s->counters, M_PARSED);
 	if (e != ERR_OK) {
 		reply_ocsp_error(s, t, e);
 		return;
