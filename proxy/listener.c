@@ -69,7 +69,6 @@ static bool is_shortage(int error)
 /* Accept one client: false when there is none, or no room for it. */
 static bool accept_one(struct listener *ls)
 {
-	static const int on = 1;
 	_Atomic int *count = ls->limits.connections;
 	int fd;
 
@@ -89,7 +88,6 @@ static bool accept_one(struct listener *ls)
 		/* Anything but these is the fate of one client only. */
 		return !is_shortage(error) && error != EAGAIN;
 	}
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	if (conn_new(ls->loop, fd, on_close, ls) == NULL) {
 		atomic_fetch_sub_explicit(count, 1, memory_order_relaxed);
 		pause_accept(ls, "ENOMEM");
@@ -286,6 +284,7 @@ static int place_socket(const struct place *p)
 }
 
 /* A bound socket, or -1 with errno. */
+/* TCP_NODELAY is set here, once: on Linux the sockets that are accepted inherit it. */
 static int place_bind(const struct place *p, bool reuseport)
 {
 	static const int on = 1;
@@ -295,6 +294,7 @@ static int place_bind(const struct place *p, bool reuseport)
 		return -1;
 	if (p->at.any.sa_family != AF_UNIX &&
 	    (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 ||
 		(p->at.any.sa_family == AF_INET6 &&
 		    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0) ||
 		(reuseport &&
