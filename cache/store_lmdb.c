@@ -55,6 +55,7 @@
 #define SLICE_MAX  1000  /* records in one transaction */
 #define SWEEP_MAX  10000 /* expired answers deleted by one job */
 #define EVICT_STEP 64    /* answers that go together when the map is full */
+#define RETRY_MS   50    /* after there was no memory for the next batch */
 #define GATHER_MAX                                                                       \
 	((size_t)64 << 20) /* bytes that wait for a slow disk; then puts fail */
 #define BATCH_BUCKETS 1024 /* of the index of a batch; a power of two */
@@ -657,13 +658,17 @@ static void on_written(void *arg)
 /* Hand over what gathered, when there is something and the last batch is back. */
 static void launch(struct lmdb_store *s)
 {
+	static const struct timeval retry = {0, RETRY_MS * 1000};
 	struct batch *b = s->gathering, *next;
 
 	if (s->writing != NULL || batch_is_empty(b))
 		return;
 	next = batch_new(s);
-	if (next == NULL)
-		return; /* goes on gathering; the next write tries again */
+	if (next == NULL) { /* goes on gathering; the next write may try, or time */
+		if (s->next != NULL)
+			event_add(s->next, &retry);
+		return;
+	}
 	s->gathering = next;
 	s->writing = b;
 	if (s->config.exec.run != NULL) {

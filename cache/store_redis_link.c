@@ -101,7 +101,8 @@ static void retry_later(struct redis_link *l, struct end *end)
 	ms = end->backoff_ms / 2 + (int64_t)end->backoff_ms * (r[0] << 8 | r[1]) / 65536;
 	tv.tv_sec = (time_t)(ms / 1000);
 	tv.tv_usec = (suseconds_t)(ms % 1000 * 1000);
-	event_add(end->retry, &tv);
+	if (event_add(end->retry, &tv) != 0) /* out of memory, and nobody else would */
+		event_active(end->retry, EV_TIMEOUT, 0);
 	end->backoff_ms = end->backoff_ms > l->config.backoff_max_ms / 2
 			      ? l->config.backoff_max_ms
 			      : 2 * end->backoff_ms;

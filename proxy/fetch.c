@@ -64,6 +64,8 @@ struct fetcher {
 	LIST_HEAD(, watch) watches;
 };
 
+static void on_socket(evutil_socket_t fd, short what, void *arg);
+
 static void curl_init(void)
 {
 	curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -188,44 +190,6 @@ static int watch_timer(CURLM *multi, long timeout_ms, void *arg)
 	return 0;
 }
 
-/* After each call into libcurl: out of memory, it forgets to have its timer set again,
- * also for the fetches that come later. */
-static void mind_timer(struct fetcher *f)
-{
-	long ms = -1;
-
-	if (evtimer_pending(f->timer, NULL) || TAILQ_EMPTY(&f->live))
-		return;
-	curl_multi_timeout(f->multi, &ms);
-	watch_timer(f->multi, ms, f);
-}
-
-static void on_socket(evutil_socket_t fd, short what, void *arg)
-{
-	struct fetcher *f = arg;
-	int running, flags = 0;
-
-	if (what & EV_READ)
-		flags |= CURL_CSELECT_IN;
-	if (what & EV_WRITE)
-		flags |= CURL_CSELECT_OUT;
-	curl_multi_socket_action(f->multi, fd, flags, &running);
-	mind_timer(f);
-	collect(f);
-}
-
-static void on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	struct fetcher *f = arg;
-	int running;
-
-	(void)fd;
-	(void)what;
-	curl_multi_socket_action(f->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-	mind_timer(f);
-	collect(f);
-}
-
 static void watch_free(struct watch *w)
 {
 	LIST_REMOVE(w, link);
@@ -263,6 +227,87 @@ static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void 
 	}
 	curl_multi_assign(f->multi, fd, w);
 	return 0;
+}
+
+static CURLM *multi_new(struct fetcher *f)
+{
+	CURLM *multi = curl_multi_init();
+
+	if (multi == NULL)
+		return NULL;
+	curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
+	curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, f);
+	curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, watch_timer);
+	curl_multi_setopt(multi, CURLMOPT_TIMERDATA, f);
+	curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_IDLE_MAX);
+	return multi;
+}
+
+static void multi_free(struct fetcher *f)
+{
+	if (f->multi != NULL)
+		curl_multi_cleanup(f->multi);
+	f->multi = NULL;
+	while (!LIST_EMPTY(&f->watches))
+		watch_free(LIST_FIRST(&f->watches));
+}
+
+/* A multi handle that ran out of memory is left in pieces: libcurl 7.88 divides by zero
+ * when it next sees the socket that it was about. */
+static void start_over(struct fetcher *f)
+{
+	struct fetch *x;
+
+	while ((x = TAILQ_FIRST(&f->live)) != NULL) {
+		curl_multi_remove_handle(f->multi, x->easy);
+		TAILQ_REMOVE(&f->live, x, link);
+		TAILQ_INSERT_TAIL(&f->ended, x, link);
+		x->state = FETCH_ENDED;
+		x->no_memory = true;
+	}
+	multi_free(f);
+	evtimer_del(f->timer);
+	f->multi = multi_new(f); /* NULL: fetch_start() tries again */
+}
+
+/* Out of memory, libcurl forgets to have its timer set, also for the fetches that come
+ * later. */
+static void mind_timer(struct fetcher *f)
+{
+	long ms = -1;
+
+	if (evtimer_pending(f->timer, NULL) || TAILQ_EMPTY(&f->live))
+		return;
+	curl_multi_timeout(f->multi, &ms);
+	watch_timer(f->multi, ms, f);
+}
+
+static void act(struct fetcher *f, curl_socket_t fd, int flags)
+{
+	int running;
+
+	if (curl_multi_socket_action(f->multi, fd, flags, &running) != CURLM_OK)
+		start_over(f);
+	mind_timer(f);
+	collect(f);
+}
+
+static void on_socket(evutil_socket_t fd, short what, void *arg)
+{
+	int flags = 0;
+
+	if (what & EV_READ)
+		flags |= CURL_CSELECT_IN;
+	if (what & EV_WRITE)
+		flags |= CURL_CSELECT_OUT;
+	act(arg, fd, flags);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	act(arg, CURL_SOCKET_TIMEOUT, 0);
 }
 
 static size_t on_head(char *p, size_t size, size_t n, void *arg)
@@ -327,16 +372,11 @@ struct fetcher *fetcher_new(struct event_base *base, const char *user_agent)
 	LIST_INIT(&f->watches);
 	f->user_agent = strdup(user_agent);
 	f->timer = evtimer_new(base, on_timer, f);
-	f->multi = curl_multi_init();
+	f->multi = multi_new(f);
 	if (f->user_agent == NULL || f->timer == NULL || f->multi == NULL) {
 		fetcher_free(f);
 		return NULL;
 	}
-	curl_multi_setopt(f->multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
-	curl_multi_setopt(f->multi, CURLMOPT_SOCKETDATA, f);
-	curl_multi_setopt(f->multi, CURLMOPT_TIMERFUNCTION, watch_timer);
-	curl_multi_setopt(f->multi, CURLMOPT_TIMERDATA, f);
-	curl_multi_setopt(f->multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_IDLE_MAX);
 	return f;
 }
 
@@ -359,10 +399,7 @@ void fetcher_free(struct fetcher *f)
 	destroy_all(&f->live);
 	destroy_all(&f->ended);
 	destroy_all(&f->idle);
-	if (f->multi != NULL)
-		curl_multi_cleanup(f->multi);
-	while (!LIST_EMPTY(&f->watches))
-		watch_free(LIST_FIRST(&f->watches));
+	multi_free(f);
 	if (f->timer != NULL)
 		event_free(f->timer);
 	free(f->user_agent);
@@ -442,10 +479,12 @@ static bool set_request(struct fetch *x, const struct fetch_request *r)
 struct fetch *fetch_start(
     struct fetcher *f, const struct fetch_request *r, fetch_done_fn *done, void *arg)
 {
-	struct fetch *x = take_idle(f);
+	struct fetch *x;
 
 	assert(r->timeout_ms > 0);
-	if (x == NULL)
+	if (f->multi == NULL)
+		f->multi = multi_new(f);
+	if (f->multi == NULL || (x = take_idle(f)) == NULL)
 		return NULL;
 	x->done = done;
 	x->arg = arg;

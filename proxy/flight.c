@@ -85,7 +85,8 @@ static const struct issuer *issuer_of(const struct flights *fs, const struct key
 	return issuers_find(conf_of(fs)->issuers, k, NULL);
 }
 
-static void timer_set(struct event *ev, int64_t ms)
+/* False when out of memory. */
+static bool timer_set(struct event *ev, int64_t ms)
 {
 	struct timeval tv;
 
@@ -93,7 +94,7 @@ static void timer_set(struct event *ev, int64_t ms)
 		ms = 0;
 	tv.tv_sec = (time_t)(ms / 1000);
 	tv.tv_usec = (suseconds_t)(ms % 1000) * 1000;
-	evtimer_add(ev, &tv);
+	return evtimer_add(ev, &tv) == 0;
 }
 
 static bool facts_newer(const struct facts *a, const struct facts *b)
@@ -393,7 +394,8 @@ static void hold(struct flight *f)
 	f->hold_ms = f->hold_ms == 0 ? HOLD_FIRST_MS : f->hold_ms * 2;
 	if (f->hold_ms > HOLD_MAX_MS)
 		f->hold_ms = HOLD_MAX_MS;
-	timer_set(&f->timer, f->hold_ms);
+	if (!timer_set(&f->timer, f->hold_ms))
+		fetch(f); /* rather twice than never */
 }
 
 static void on_hold_timer(evutil_socket_t fd, short what, void *arg)

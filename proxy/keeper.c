@@ -172,11 +172,12 @@ static void on_garbage(evutil_socket_t fd, short what, void *arg)
 
 /* The loop. */
 
-static void arm(struct event *ev, int64_t ms)
+/* False when out of memory. */
+static bool arm(struct event *ev, int64_t ms)
 {
 	struct timeval tv = {(time_t)(ms / 1000), (suseconds_t)(ms % 1000) * 1000};
 
-	evtimer_add(ev, &tv);
+	return evtimer_add(ev, &tv) == 0;
 }
 
 static void arm_due(struct keeper *k)
@@ -191,7 +192,8 @@ static void arm_due(struct keeper *k)
 		return;
 	}
 	now = clock_mono_ms();
-	arm(&k->due, next > now ? next - now : 0);
+	if (!arm(&k->due, next > now ? next - now : 0))
+		k->due_at_ms = INT64_MAX; /* again after the next turn, a second away */
 }
 
 static void on_due(evutil_socket_t fd, short what, void *arg)

@@ -226,8 +226,10 @@ static void queue_kick(struct queue *q)
 		return;
 	q->is_kicked = true;
 	TAILQ_INSERT_TAIL(&u->kicked, q, link);
-	evtimer_add(
-	    u->kick, &at_once); /* unlike event_active(): other events come first */
+	/* Not event_active() first: other events come before a timer.  But a kick that is
+	 * lost would stop the queue for ever, and event_active() needs no memory. */
+	if (evtimer_add(u->kick, &at_once) != 0)
+		event_active(u->kick, EV_TIMEOUT, 0);
 }
 
 static void lane_unblock(struct lane *l)
@@ -601,7 +603,8 @@ static bool has_token(struct queue *q, int64_t now)
 		return true;
 	ms = (TOKEN - q->tokens + q->rules.fetch_rate - 1) / q->rules.fetch_rate;
 	tv = (struct timeval){ms / 1000, ms % 1000 * 1000};
-	evtimer_add(q->timer, &tv);
+	if (evtimer_add(q->timer, &tv) != 0) /* out of memory: look again at once */
+		event_active(q->timer, EV_TIMEOUT, 0);
 	return false;
 }
 

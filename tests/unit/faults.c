@@ -5,8 +5,8 @@
  * In each life: nothing crashes, hangs or leaks; nobody ever gets an OCSP answer other
  * than the right one or an error; and when the fault is over the next requests are
  * answered correctly.  `make test` takes a sample of the n, TEST_ALL=1 takes all.
- * FAULTS=kind:n runs that one and shows where it strikes, FAULTS=kind:n- that one and all
- * after it (kinds: the names below).
+ * FAULTS=kind:n runs that one, FAULTS=kind:n- that one and all after it, and shows where
+ * they strike (kinds: the names below).
  */
 #include "tests/lib/faults.h"
 
@@ -640,8 +640,8 @@ static bool is_wanted(enum fault kind, struct range *r)
 		return false;
 	r->first = strtoul(colon + 1, &end, 10);
 	r->step = 1;
-	faults.show = *end != '-';
-	if (faults.show)
+	faults.show = true;
+	if (*end != '-')
 		r->last = r->first;
 	return true;
 }
@@ -713,41 +713,6 @@ ON_LMDB(a_responder_may_hang, FAULT_UPSTREAM_HANGS)
 ON_LMDB(a_responder_may_stop_halfway, FAULT_UPSTREAM_STOPS_HALFWAY)
 ON_REDIS(redis_may_be_killed, FAULT_PEER)
 
-/* libcurl 7.88 divides by zero when a socket's second entry into its tables follows a
- * first one that found no memory: its own allocations do not fail here. */
-
-static void *curl_malloc(size_t n)
-{
-	bool before = faults_exempt(true);
-	void *p = malloc(n);
-
-	faults_exempt(before);
-	return p;
-}
-
-static void *curl_calloc(size_t n, size_t size)
-{
-	void *p = curl_malloc(n * size);
-
-	return p != NULL ? memset(p, 0, n * size) : NULL;
-}
-
-static void *curl_realloc(void *old, size_t n)
-{
-	bool before = faults_exempt(true);
-	void *p = realloc(old, n);
-
-	faults_exempt(before);
-	return p;
-}
-
-static char *curl_strdup(const char *s)
-{
-	char *p = curl_malloc(strlen(s) + 1);
-
-	return p != NULL ? strcpy(p, s) : NULL;
-}
-
 static void on_alarm(int signal)
 {
 	char text[128];
@@ -766,8 +731,7 @@ static int begin(void **state)
 	(void)state;
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGALRM, on_alarm);
-	curl_global_init_mem(CURL_GLOBAL_DEFAULT, curl_malloc, free, curl_realloc,
-	    curl_strdup, curl_calloc);
+	curl_global_init(CURL_GLOBAL_DEFAULT);
 	faults_exempt(true);
 	snprintf(directory, sizeof directory, "%s/faults.XXXXXX",
 	    getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp");
