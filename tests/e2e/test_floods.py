@@ -223,7 +223,7 @@ def test_a_flood_of_random_serials_leaves_memory_flat_and_hits_alone(world, daem
 
 @pytest.mark.long
 def test_a_flood_of_random_serials_leaves_the_latency_of_hits(world, daemons):
-    """Within a factor of three of quiet, in the middle and at the 90th percentile.  The flood is niced: what its
+    """T13: within a factor of three of quiet, in the middle and at the 90th percentile.  The flood is niced: what its
     sender takes from the cores is not the daemon's doing (bench/run has the figures on pinned cores)."""
     d = flooded(world, daemons)
 
