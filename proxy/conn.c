@@ -25,8 +25,10 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -871,6 +873,14 @@ static void finish(struct conn *c)
 		wait_begin(c, w);
 }
 
+/* Are there bytes that the peer has not taken from the kernel? */
+static bool is_owed(struct conn *c)
+{
+	int n = 0;
+
+	return ioctl(event_get_fd(&c->ev), SIOCOUTQ, &n) == 0 && n > 0;
+}
+
 /* The deadline of c has passed. */
 static void expire(struct conn *c)
 {
@@ -885,7 +895,7 @@ static void expire(struct conn *c)
 		return;
 	}
 	/* The kernel would go on offering the rest to a client that does not take it. */
-	if (c->wait == WAIT_WRITE)
+	if (c->wait == WAIT_WRITE || is_owed(c))
 		setsockopt(
 		    event_get_fd(&c->ev), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
 	destroy(c);

@@ -303,7 +303,8 @@ def test_the_get_paths_of_boulder_and_cfssl(corpora, up):
 
 def test_a_reader_that_does_not_read_is_cut_off(daemons, world):
     """T10"""
-    d = daemons([world.issuer()], write_timeout="500ms", idle_timeout="30s").start()
+    # It may be cut off in the midst of a head: then its answers are all in the kernel, and it takes none.
+    d = daemons([world.issuer()], write_timeout="500ms", header_timeout="1s", idle_timeout="30s").start()
     der = wire.get(lab.request(world.ca, world.good.serial))
     with d.connect() as c:
         c.s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -312,6 +313,22 @@ def test_a_reader_that_does_not_read_is_cut_off(daemons, world):
             for _ in range(20000):  # far more than buffers take
                 c.send(der * 10)
     assert d.ask(world.ca, world.good.serial).hit
+
+
+def test_what_a_cut_off_client_did_not_take_is_dropped(daemons, world):
+    """T10: the kernel offers nothing to a client that reads no answer and never finishes its next head."""
+    d = daemons([world.issuer()], header_timeout="1s", linger_timeout="500ms", idle_timeout="30s").start()
+    der = wire.get(lab.request(world.ca, world.good.serial))
+    with d.connect() as c:
+        c.s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        c.send(der * 400 + der[:50])
+        lab.wait(lambda: d.metric("connections_timed_out_total") >= 1, 5, "the deadline")
+        here, there = ("0100007F:%04X" % n for n in (d.port, c.s.getsockname()[1]))
+
+        def gone():
+            with open("/proc/net/tcp") as f:
+                return not any(line.split()[1:3] == [here, there] for line in f)
+        lab.wait(gone, 5, "the kernel to forget the connection")
 
 
 def test_descriptors_run_out_and_nothing_is_lost(daemons, world):
