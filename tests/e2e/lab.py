@@ -30,10 +30,20 @@ def now():
     return datetime.datetime.now(UTC).replace(microsecond=0)
 
 
+def ports():
+    """Ports below the ephemeral range, one after the other.  Each process goes through a part of its own: test files
+    run at the same time, and a port that was given is bound a moment later only."""
+    first = 20000 + os.getpid() % 60 * 200
+    while True:
+        yield from range(first, first + 200)
+
+
+PORTS = ports()
+
+
 def free_port():
-    """A port below the ephemeral range that nobody uses at the moment."""
-    for _ in range(200):
-        port = random.randrange(20000, 32000)
+    """A port that nobody uses at the moment, and that was not given lately."""
+    for port in (next(PORTS) for _ in range(200)):
         with socket.socket() as s:
             try:
                 s.bind(("127.0.0.1", port))
