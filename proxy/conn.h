@@ -2,7 +2,7 @@
  * deadline.
  *
  * A conn_loop is everything that the connections of one thread share: limits, a read
- * buffer, deadline queues, counters.  The front's workers and the API run the same code
+ * buffer, deadlines, counters.  The front's workers and the API run the same code
  * with another handler.
  *
  * One libevent entry point per connection; a state, a step function per state.  Bytes are
@@ -12,8 +12,8 @@
  * socket takes at once costs one read and one write, and allocates nothing.  Answers of
  * pipelined requests leave in one write.
  *
- * Deadlines (idle, head, body, write, linger) are kept in queues that are looked at by
- * one coarse timer; a connection that is active only notes the time (no timer is touched
+ * Deadlines (idle, head, body, write, linger) stand in a wheel that one coarse timer
+ * turns; a connection that is active only notes the time (no timer is touched
  * for a hit).
  *
  * While a request is parked its connection reads nothing.  A client that leaves is

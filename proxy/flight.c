@@ -3,7 +3,7 @@
  *	start -> read_store -> [lease -> [hold -> read_store ...]] -> fetch -> end
  *
  * Each step may call back before it returns and then the flight may be gone: a step is
- *always the last thing that its caller does with the flight.
+ * always the last thing that its caller does with the flight.
  */
 #include "proxy/flight.h"
 
@@ -47,11 +47,9 @@ struct flight {
 	struct source_ask *source_ask;
 	struct event timer; /* FLIGHT_HOLDING */
 	int hold_ms;
-	int64_t started_ms;
 	bool has_held;
 	bool leased;
 	bool force_put; /* what the store had was refused */
-	enum tier tier;
 	struct facts
 	    held; /* the newest that was ever verified under this key, in date or not */
 	const struct answer *got; /* set by the judge, until end */
@@ -239,15 +237,6 @@ static void note_held(struct flight *f, const struct facts *facts)
 	f->has_held = true;
 }
 
-static void log_refused(const struct issuer *i, enum err e, const char *from)
-{
-	if (e == ERR_RESP_LATCH)
-		log_error("revoked_became_good", "issuer=%s from=%s", i->name, from);
-	else
-		log_warn("answer_refused", "issuer=%s err=%s from=%s", i->name,
-		    err_label(e), from);
-}
-
 /* The end of a flight. */
 
 static void flight_free(struct flight *f)
@@ -336,11 +325,8 @@ static enum err judge(void *arg, struct bytes der, const char *from)
 	question(f, i, &q, &held);
 	e = admit_der(fs->d.admit, &q, der, &v, NULL);
 	holdings_latch(fs->d.holdings, i, &f->key, &v);
-	if (e == ERR_RESP_LATCH)
-		metrics_count(fs->d.counters, M_CONTRADICTED);
 	if (e != ERR_OK) {
-		metrics_count(fs->d.counters, M_REFUSED_UPSTREAM);
-		log_refused(i, e, from);
+		holdings_refused(fs->d.holdings, i, e, M_REFUSED_UPSTREAM, from);
 		return e;
 	}
 	f->got = holdings_take(fs->d.holdings, i, &f->key, &v.facts, der, f->force_put);
@@ -471,8 +457,7 @@ static void refused_stored(
 	if (e == ERR_RESP_OLDER)
 		return;
 	f->force_put = true;
-	metrics_count(f->all->d.counters, M_REFUSED_STORE);
-	log_refused(i, e, "store");
+	holdings_refused(f->all->d.holdings, i, e, M_REFUSED_STORE, "store");
 }
 
 static const struct answer *admit_stored(
@@ -544,7 +529,6 @@ static struct flight *flight_new(
 	f->all = fs;
 	f->key = *k;
 	f->why = why;
-	f->started_ms = clock_mono_ms();
 	evtimer_assign(&f->timer, fs->d.base, on_hold_timer, f);
 	if (held != NULL && held->facts.status != STATUS_NONE)
 		note_held(f, &held->facts);

@@ -1,20 +1,18 @@
-/* flight.h - the one ongoing attempt to get the answer for a key, with all who wait for
- *it.
+/* flight.h - the one ongoing attempt to get the answer for a key, with all who wait.
  *
  *	ask ---> hot table ---> joins the flight of its key, or starts one:
  *	    STORE   read it; admitted and in date: done
  *	    LEASE   (shared store) this node fetches, or waits for the node that does
  *	    FETCH   the issuer's source; each answer through admit()
- *	    END     hot table, store, latch; everybody who waits gets that answer; next
- *due time
+ *	    END     what was admitted is held, and everybody who waits gets it
  *
  * A flight that fails leaves what is held in place: an answer stays until a better one
- *was admitted and never past its expiry.  Those who wait then get the held answer, or an
- *error that is repeated for error-ttl. Each client waits at most answer-timeout; the
- *flight itself goes on for those who come later.
+ * was admitted and never past its expiry.  Those who wait then get the held answer, or
+ * an error that is repeated for error-ttl.  Each client waits at most answer-timeout;
+ * the flight itself goes on for those who come later.
  *
  * Keeper's thread.  A flight borrows nothing of the configuration over a turn: it finds
- *its issuer by the key each time, so that a reload needs no care here.
+ * its issuer by the key each time, so that a reload needs no care here.
  */
 #ifndef PROXY_FLIGHT_H
 #define PROXY_FLIGHT_H

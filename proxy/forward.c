@@ -3,7 +3,6 @@
 
 #include "proxy/clock.h"
 #include "proxy/holdings.h"
-#include "proxy/log.h"
 #include "proxy/ocsp_http.h"
 
 #include <stdlib.h>
@@ -123,9 +122,7 @@ static enum err judge(void *arg, struct bytes der, const char *from)
 	e = admit_der(fs->d.admit, &q, der, &v, NULL);
 	holdings_latch(fs->d.holdings, i, k, &v);
 	if (e != ERR_OK) {
-		metrics_count(fs->d.counters, M_REFUSED_UPSTREAM);
-		log_warn("answer_refused", "issuer=%s err=%s from=%s", i->name,
-		    err_label(e), from);
+		holdings_refused(fs->d.holdings, i, e, M_REFUSED_UPSTREAM, from);
 		return e;
 	}
 	metrics_count(fs->d.counters, M_ADMITTED_UPSTREAM);

@@ -245,6 +245,19 @@ void holdings_question(struct holdings *h, const struct issuer *i, const struct 
 	}
 }
 
+void holdings_refused(struct holdings *h, const struct issuer *i, enum err e,
+    enum metric refused, const char *from)
+{
+	metrics_count(h->d.counters, refused);
+	if (e != ERR_RESP_LATCH) {
+		log_warn("answer_refused", "issuer=%s err=%s from=%s", i->name,
+		    err_label(e), from);
+		return;
+	}
+	metrics_count(h->d.counters, M_CONTRADICTED);
+	log_error("revoked_became_good", "issuer=%s from=%s", i->name, from);
+}
+
 /* arg: the counters, which outlive store and holdings. */
 static void on_written(void *arg, enum err e)
 {

@@ -36,6 +36,12 @@ void holdings_question(struct holdings *h, const struct issuer *i, const struct 
 void holdings_latch(struct holdings *h, const struct issuer *i, const struct key *k,
     const struct admit_verdict *v);
 
+/* What the one door refused is counted (refused: M_REFUSED_UPSTREAM or M_REFUSED_STORE)
+ * and logged; good after revoked is an alarm (R69).  from: the responder's URL, or
+ * "store". */
+void holdings_refused(struct holdings *h, const struct issuer *i, enum err e,
+    enum metric refused, const char *from);
+
 /* Serve what passed admit(): make the answer, put it into the hot table, set its next due
  * time. NULL when out of memory.  Borrowed until a barrier has passed, also where the
  * table did not keep it. */
