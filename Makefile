@@ -12,7 +12,7 @@ WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wmis
 comma   := ,
 SANFLAG := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 B       ?= build$(if $(SAN),/$(subst $(comma),-,$(SAN)))
-CPPFLAGS += -I. -D_GNU_SOURCE -DOCSPCACHED_VERSION='"$(VERSION)"'
+CPPFLAGS += -I. -D_GNU_SOURCE
 CFLAGS  += -std=c11 $(OPT) $(WARN) $(if $(SAN),$(SANFLAG) -U_FORTIFY_SOURCE,$(HARDEN)) -fPIE -pthread
 LDFLAGS += -pie -pthread -Wl,-z,relro,-z,now
 LDLIBS  := -levent_core -levent_pthreads -lhiredis -lcurl -llmdb -lxxhash -ljansson -lconfuse -lssl -lcrypto
