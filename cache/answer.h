@@ -1,8 +1,9 @@
 /* answer.h - one answer as it is served: its facts, its head and its body, in one
  * allocation.
  *
- * An answer never changes from answer_new() on, but for two things: the mark, which
- * readers set, and the links, which belong to the hot table's single writer.  Readers
+ * An answer never changes from answer_new() on, but for these: the mark and
+ * crl_checked, which readers set, and the links, which belong to the hot table's single
+ * writer.  Readers
  * borrow an answer for one callback; the keeper alone frees it, after every reader has
  * passed a barrier (proxy/keeper.h).
  *
@@ -56,6 +57,8 @@ static inline int64_t facts_expiry(const struct facts *f)
 #define MARK_VISITED 1u /* since the eviction hand last passed (SIEVE) */
 #define MARK_USED    2u /* since the keeper last looked whether a refresh is worth it */
 
+struct crl_slot; /* cache/crl_set.h */
+
 struct answer {
 	/* the hot table's writer: */
 	struct answer *_newer, *_older; /* SIEVE queue, or the garbage list */
@@ -63,6 +66,8 @@ struct answer {
 	uint32_t _size; /* bytes charged to the budget */
 	/* readers set it, and only when it is not set already: */
 	_Atomic uint8_t mark;
+	/* readers, crl_allows(): the CRL set that this answer was last found to fit */
+	_Atomic uint64_t crl_checked;
 	/* never change: */
 	uint8_t error; /* enum err: the reason of an error answer; ERR_OK otherwise */
 	uint8_t key_n;
@@ -70,7 +75,8 @@ struct answer {
 	uint32_t body_n;
 	int64_t expiry; /* facts_expiry(), or until when an error answer is repeated */
 	int64_t obtained_at;
-	uint32_t max_age_cap; /* seconds; max-age-cap with this answer's jitter */
+	uint32_t max_age_cap;       /* seconds; max-age-cap with this answer's jitter */
+	const struct crl_slot *crl; /* of its issuer; NULL for errors */
 	struct facts facts;
 	uint8_t data[]; /* canonical request, fixed head, body: one after the other */
 };

@@ -74,7 +74,31 @@
 	X(ERR_RESP_LATCH,      "contradicted_by_latch", 3, "certificate was seen revoked before") \
 	X(ERR_RESP_CRL,        "contradicted_by_crl",  3, "the CRL in force says revoked") \
 	X(ERR_RESP_LARGE,      "response_large",       3, "too large to be served with its header in response-max-size") \
+	/* revocation lists, in the order of their checks */ \
+	X(ERR_CRL_LARGE,       "crl_large",            3, "list is over crl-max-size") \
+	X(ERR_CRL_DER,         "crl_der",              3, "not the DER of a CertificateList") \
+	X(ERR_CRL_TRUNCATED,   "crl_truncated",        3, "list ends early") \
+	X(ERR_CRL_TRAILING,    "crl_trailing",         3, "bytes after the list") \
+	X(ERR_CRL_VERSION,     "crl_version",          3, "list's version does not fit what it contains") \
+	X(ERR_CRL_SIGALG,      "crl_signature_algorithm", 3, "list's signature algorithms differ, or are not allowed") \
+	X(ERR_CRL_ISSUER,      "crl_issuer",           3, "list is from another issuer") \
+	X(ERR_CRL_TIMEFORM,    "crl_time_format",      3, "time in the list is not in RFC 5280's form") \
+	X(ERR_CRL_NONEXT,      "crl_next_update_missing", 3, "list has no nextUpdate") \
+	X(ERR_CRL_ORDER,       "crl_next_before_this", 3, "list's nextUpdate is not after its thisUpdate") \
+	X(ERR_CRL_EMPTY,       "crl_empty_list",       3, "list has an empty revokedCertificates") \
+	X(ERR_CRL_ENTRY,       "crl_entry",            3, "malformed entry in the list") \
+	X(ERR_CRL_ENTRY_EXTENSION, "crl_entry_extension", 3, "unknown critical or duplicate extension in an entry") \
+	X(ERR_CRL_INDIRECT,    "crl_indirect",         3, "indirect list: it speaks for other issuers") \
+	X(ERR_CRL_DELTA,       "crl_delta",            3, "delta list: not used yet") \
+	X(ERR_CRL_EXTENSION,   "crl_extension",        3, "unknown critical or duplicate extension in the list") \
+	X(ERR_CRL_SCOPE,       "crl_scope",            3, "list is of another scope") \
+	X(ERR_CRL_NUMBER,      "crl_number",           3, "CRLNumber is negative or over 20 octets") \
+	X(ERR_CRL_USAGE,       "crl_key_usage",        3, "issuer's certificate may not sign lists") \
+	X(ERR_CRL_SIGNATURE,   "crl_signature",        3, "list's signature does not verify") \
+	X(ERR_CRL_FUTURE,      "crl_this_update_future", 3, "list's thisUpdate is in the future") \
+	X(ERR_CRL_ROLLBACK,    "crl_rollback",         3, "list is older than the one in force") \
 	/* stores */ \
+	X(ERR_CONFLICT,        "conflict",             3, "somebody else was there before") \
 	X(ERR_NOT_FOUND,       "not_found",            3, "not held") \
 	X(ERR_RECORD,          "record",               3, "stored value is not in our encoding") \
 	X(ERR_RECORD_KEY,      "record_key",           3, "stored value belongs to another key") \

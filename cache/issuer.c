@@ -106,11 +106,24 @@ static enum err issuer_fill(struct issuer *i, const struct issuer_spec *spec)
 	i->name = strdup(spec->name);
 	i->ca = calloc(spec->certificates_n, sizeof(*i->ca));
 	i->ocsp = calloc(spec->ocsp_n + 1, sizeof(*i->ocsp));
-	if (i->name == NULL || i->ca == NULL || i->ocsp == NULL)
+	i->crl = calloc(spec->crl_n + 1, sizeof(*i->crl));
+	i->crl_scope = calloc(spec->crl_n + 1, sizeof(*i->crl_scope));
+	if (i->name == NULL || i->ca == NULL || i->ocsp == NULL || i->crl == NULL ||
+	    i->crl_scope == NULL)
 		return ERR_NOMEM;
 	for (; i->ocsp_n < spec->ocsp_n; i->ocsp_n++) {
 		i->ocsp[i->ocsp_n] = strdup(spec->ocsp[i->ocsp_n]);
 		if (i->ocsp[i->ocsp_n] == NULL)
+			return ERR_NOMEM;
+	}
+	for (; i->crl_n < spec->crl_n; i->crl_n++) {
+		const char *scope =
+		    i->crl_n < spec->crl_scope_n ? spec->crl_scope[i->crl_n] : "";
+
+		i->crl[i->crl_n] = strdup(spec->crl[i->crl_n]);
+		i->crl_scope[i->crl_n] =
+		    strdup(scope[0] != '\0' ? scope : spec->crl[i->crl_n]);
+		if (i->crl[i->crl_n] == NULL || i->crl_scope[i->crl_n] == NULL)
 			return ERR_NOMEM;
 	}
 	while (i->ca_n < spec->certificates_n) {
@@ -130,6 +143,13 @@ static void issuer_empty(struct issuer *i)
 	}
 	for (size_t u = 0; u < i->ocsp_n; u++)
 		free(i->ocsp[u]);
+	/* one more than crl_n: the list at which memory ended */
+	for (size_t u = 0; i->crl != NULL && i->crl_scope != NULL && u <= i->crl_n; u++) {
+		free(i->crl[u]);
+		free(i->crl_scope[u]);
+	}
+	free(i->crl);
+	free(i->crl_scope);
 	free(i->ca);
 	free(i->ocsp);
 	free(i->name);

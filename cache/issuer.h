@@ -54,6 +54,10 @@ struct issuer {
 	struct issuer_rules rules;
 	char **ocsp; /* responder URLs in order of preference */
 	size_t ocsp_n;
+	char **crl; /* list URLs (http, https, file): every shard */
+	char *
+	    *crl_scope; /* of each: the name that the list has for itself (never NULL) */
+	size_t crl_n;
 };
 
 /* How an issuer is asked for.  Everything is copied or up-referenced; the caller keeps
@@ -65,6 +69,10 @@ struct issuer_spec {
 	struct issuer_rules rules;
 	char *const *ocsp;
 	size_t ocsp_n;
+	char *const *crl;
+	size_t crl_n;
+	char *const *crl_scope; /* of the first lists; "" and those after: their URL */
+	size_t crl_scope_n;
 };
 
 struct issuers; /* the set; opaque */

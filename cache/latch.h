@@ -22,6 +22,9 @@ struct latch {
 	int reason;
 	int64_t revoked_at; /* as the answer said */
 	int64_t set_at;     /* when we saw it */
+	/* Its change is not in the change log yet (proxy/telling.h); durable with the
+	 * latch, so that a kill between the two loses no change (T23). */
+	bool untold;
 };
 
 struct latches;    /* the table; keeper */
@@ -49,8 +52,16 @@ size_t latches_count(const struct latches *t);
 /* Drop those set before `before`; returns how many. */
 size_t latches_sweep(struct latches *t, int64_t before);
 
+/* Call fn for each latch, in no order; it changes nothing. */
+void latches_each(
+    const struct latches *t, void (*fn)(void *arg, const struct latch *l), void *arg);
+/* The change of this latch is in the log: clears untold; nothing where there is none. */
+void latches_told(struct latches *t, const uint8_t ca_id[32], const struct serial *s);
+
 /* Disk: durable (fsync) when they return.  Any one thread, not two at once. */
 enum err latch_file_put(struct latch_file *f, const struct latch *l, size_t n);
+/* The mark untold of n latches is cleared. */
+enum err latch_file_told(struct latch_file *f, const struct latch *l, size_t n);
 enum err latch_file_delete(struct latch_file *f, const struct latch *l, size_t n);
 enum err latch_file_sweep(struct latch_file *f, int64_t before);
 

@@ -97,7 +97,11 @@ static struct issuer_spec spec_of(const struct draft *d, size_t i)
 	    .certificates = d->ca[i].x,
 	    .certificates_n = d->ca[i].n,
 	    .ocsp = is->ocsp,
-	    .ocsp_n = is->ocsp_n};
+	    .ocsp_n = is->ocsp_n,
+	    .crl = is->crl,
+	    .crl_n = is->crl_n,
+	    .crl_scope = is->crl_scope,
+	    .crl_scope_n = is->crl_scope_n};
 	char why[256];
 
 	spec.rules = (struct issuer_rules){

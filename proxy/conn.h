@@ -96,6 +96,20 @@ void conn_send(struct conn *c, struct bytes head, struct bytes rest, bool close)
 /* Write what conn_send() has gathered so far: for measuring. */
 void conn_flush(struct conn *c);
 
+/* The head, then n bytes of f from offset on, by sendfile as the client takes them: a
+ * list of 155 MB costs a slow client's connection a reference and an offset.  head is
+ * copied; a reference to f is taken.  Behind it the connection goes on as after
+ * conn_reply(). */
+struct crl_file; /* cache/crl_set.h */
+void conn_send_file(struct conn *c, struct bytes head, struct crl_file *f,
+    uint64_t offset, uint64_t n, bool close);
+
+/* Take the socket out of the connection: the fd is the caller's from now on, c is gone
+ * when this callback ends, without on_close of the listener's limits being forgotten: it
+ * is called.  Only from within request() or for a parked request, when nothing waits to
+ * be written; -1 when something does (pipelined answers): then answer as usual. */
+int conn_detach(struct conn *c);
+
 /* An HTTP error: one-line plain text body, no-store.  allow: value of Allow,
  * or NULL. close: the connection ends after it, lingering. */
 void conn_error(struct conn *c, int status, const char *allow, bool close);

@@ -1,4 +1,4 @@
-/* disk.c - the disk thread's queue: a mutex, a condition, a list.
+/* disk.c - the queue of such a thread: a mutex, a condition, a list.
  *
  * A mutex and not an inbox, because this thread has no event loop: it sleeps on the
  * condition and in fsync.
@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "proxy/inbox.h"
 
@@ -23,6 +24,7 @@ struct job {
 
 struct disk {
 	struct inbox *replies;
+	int nice;
 	pthread_t thread;
 	pthread_mutex_t lock; /* over the next four */
 	struct job *head, **tail;
@@ -67,6 +69,10 @@ static void *disk_thread(void *arg)
 	struct disk *d = arg;
 	struct job *j;
 
+	/* Linux has a nice value for each thread, and pid 0 is the calling one; that it
+	 * is refused is no reason not to work. */
+	if (d->nice > 0)
+		(void)setpriority(PRIO_PROCESS, 0, d->nice);
 	while ((j = wait_for_job(d)) != NULL) {
 		j->work(j->arg);
 		if (j->done == NULL)
@@ -78,7 +84,7 @@ static void *disk_thread(void *arg)
 }
 
 /* Signals are the main thread's: a handler must never run in the middle of a commit. */
-static int start_thread(struct disk *d)
+static int start_thread(struct disk *d, const char *name)
 {
 	sigset_t all, before;
 	int e;
@@ -88,11 +94,11 @@ static int start_thread(struct disk *d)
 	e = pthread_create(&d->thread, NULL, disk_thread, d);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (e == 0)
-		pthread_setname_np(d->thread, "disk");
+		pthread_setname_np(d->thread, name);
 	return e;
 }
 
-struct disk *disk_start(struct inbox *replies)
+struct disk *disk_start(struct inbox *replies, const char *name, int niceness)
 {
 	struct disk *d = calloc(1, sizeof *d);
 	int e;
@@ -104,7 +110,8 @@ struct disk *disk_start(struct inbox *replies)
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_cond_init(&d->work, NULL);
 	pthread_cond_init(&d->idle, NULL);
-	e = start_thread(d);
+	d->nice = niceness;
+	e = start_thread(d, name);
 	if (e != 0) {
 		pthread_cond_destroy(&d->idle);
 		pthread_cond_destroy(&d->work);

@@ -1,4 +1,7 @@
-/* disk.h - the disk thread: every file and LMDB write, one at a time and in order.
+/* disk.h - a thread for work that blocks, one job at a time and in order.
+ *
+ * There are two: "disk", for every file and LMDB write, and "bulk", for lists: walk,
+ * verify, merge, diff, below the priority of the others.
  *
  * A job is (work, done, arg): work runs on the disk thread, then done comes back through
  * the inbox of the thread that owns the disk (the keeper).  disk_exec() is this as a
@@ -12,8 +15,9 @@
 struct disk;
 struct inbox;
 
-/* Start the thread.  done callbacks come through replies.  NULL with errno. */
-struct disk *disk_start(struct inbox *replies);
+/* Start the thread, called name, with this much added to its nice value (the bulk thread:
+ * below the others).  done callbacks come through replies.  NULL with errno. */
+struct disk *disk_start(struct inbox *replies, const char *name, int niceness);
 /* Run what is queued, then end the thread and join it.  The done callbacks of those jobs
  * are in the inbox when this returns. */
 void disk_stop(struct disk *d);

@@ -20,25 +20,34 @@ struct fetcher;
 struct fetch;
 
 struct fetch_request {
-	const char *url;          /* copied */
-	const char *content_type; /* of body; copied; with POST */
-	const char *accept;       /* or NULL */
-	struct bytes body;        /* copied; n > 0 makes it a POST */
-	int timeout_ms;           /* 1.. */
-	size_t max_size;          /* of the response body */
+	const char *url;               /* copied */
+	const char *content_type;      /* of body; copied; with POST */
+	const char *accept;            /* or NULL */
+	struct bytes body;             /* copied; n > 0 makes it a POST */
+	int timeout_ms;                /* 1.. */
+	size_t max_size;               /* of the response body */
+	const char *if_none_match;     /* entity tag as it came, or NULL; copied */
+	const char *if_modified_since; /* Last-Modified as it came, or NULL; copied */
+	/* true: the body of a 200 goes to sink_fd as it comes, and not to memory; other
+	 * bodies are dropped.  The descriptor stays the caller's, and open until done or
+	 * cancel.  Writing blocks this thread no longer than the page cache does. */
+	bool sink;
+	int sink_fd;
 };
 
 struct fetch_result {
-	enum err
-	    error;  /* ERR_OK: a whole response with any status; else ERR_UP_TIMEOUT,
-		       ERR_UP_CONNECT (also: name, TLS), ERR_UP_SIZE,
-		       ERR_UP_TRUNCATED, ERR_UP_HTTP (what came is no HTTP), ERR_NOMEM */
-	int status; /* HTTP status, 0 for none */
+	enum err error; /* ERR_OK: a whole response with any status; else ERR_UP_TIMEOUT,
+			   ERR_UP_CONNECT (also: name, TLS), ERR_UP_SIZE,
+			   ERR_UP_TRUNCATED, ERR_UP_HTTP (what came is no HTTP),
+			   ERR_NOMEM, ERR_STORE (the sink could not be written) */
+	int status;     /* HTTP status, 0 for none */
 	const char
 	    *content_type; /* "" for none; borrowed for the call, as the next two */
-	struct bytes body;
-	const char *detail; /* libcurl's words for people, "" for none */
-	int64_t us;         /* duration */
+	const char *etag, *last_modified; /* "" for none */
+	struct bytes body;                /* empty with a sink */
+	uint64_t body_n;                  /* bytes of the body, also with a sink */
+	const char *detail;               /* libcurl's words for people, "" for none */
+	int64_t us;                       /* duration */
 };
 typedef void fetch_done_fn(void *arg, const struct fetch_result *r);
 

@@ -1,4 +1,4 @@
-/* keeper.c - the keeper's loop, its barrier, and what it is told through its inbox.
+/* keeper.c - the keeper's loop, and what it is told through its inbox.
  *
  * After each turn of the loop the keeper arms the timer of the schedule and sees whether
  * the hot table has garbage; both are cheap looks at one word.
@@ -30,12 +30,6 @@
 #define LATCH_SWEEP_S    3600 /* latches that are over latch-keep */
 #define REDIS_CONNECT_MS 2000 /* one attempt to connect */
 
-/* One message of a round; goes to its reader and comes back. */
-struct probe {
-	struct msg msg;
-	struct keeper *keeper;
-};
-
 struct keeper {
 	struct shared *shared;
 	struct event_base *base;
@@ -57,9 +51,6 @@ struct keeper {
 	struct barrier_want beat;
 	unsigned ticks;
 	int64_t clock_offset_ms; /* wall minus monotonic at the last tick */
-	struct barrier_want *waiting, *current;
-	struct probe probes[SHARED_READERS_MAX];
-	unsigned probes_out;
 };
 
 struct reload {
@@ -69,70 +60,6 @@ struct reload {
 	void (*published)(void *arg);
 	void *arg;
 };
-
-/* The barrier. */
-
-static void round_start(struct keeper *k);
-
-static void wants_run(struct barrier_want *w)
-{
-	for (struct barrier_want *next; w != NULL; w = next) {
-		next = w->_next;
-		w->done(w);
-	}
-}
-
-static void round_end(struct keeper *k)
-{
-	struct barrier_want *w = k->current;
-
-	k->current = NULL;
-	wants_run(w);
-	if (k->waiting != NULL && k->current == NULL)
-		round_start(k);
-}
-
-static void probe_back(void *arg, struct msg *m)
-{
-	struct keeper *k = arg;
-
-	(void)m;
-	if (--k->probes_out == 0)
-		round_end(k);
-}
-
-static void probe_at_reader(void *arg, struct msg *m)
-{
-	struct probe *p = (struct probe *)m;
-
-	(void)arg;
-	p->msg.run = probe_back;
-	inbox_post(p->keeper->inbox, &p->msg);
-}
-
-static void round_start(struct keeper *k)
-{
-	k->current = k->waiting;
-	k->waiting = NULL;
-	k->probes_out = k->shared->readers_n;
-	if (k->probes_out == 0) {
-		round_end(k);
-		return;
-	}
-	for (unsigned i = 0; i < k->shared->readers_n; i++) {
-		k->probes[i].keeper = k;
-		k->probes[i].msg.run = probe_at_reader;
-		inbox_post(k->shared->readers[i], &k->probes[i].msg);
-	}
-}
-
-void keeper_barrier(struct keeper *k, struct barrier_want *w)
-{
-	w->_next = k->waiting;
-	k->waiting = w;
-	if (k->current == NULL)
-		round_start(k);
-}
 
 /* Garbage of the hot table. */
 
@@ -167,7 +94,7 @@ static void on_garbage(evutil_socket_t fd, short what, void *arg)
 	}
 	k->garbage_under_way = true;
 	r->want.done = garbage_passed;
-	keeper_barrier(k, &r->want);
+	barrier_pass(k->d.barrier, &r->want);
 }
 
 /* The loop. */
@@ -293,7 +220,7 @@ static void beat(struct keeper *k)
 		return;
 	k->beating = true;
 	k->beat.done = beat_passed;
-	keeper_barrier(k, &k->beat);
+	barrier_pass(k->d.barrier, &k->beat);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
@@ -417,7 +344,7 @@ static void on_reload(void *arg, struct msg *m)
 	r->published(r->arg);
 	r->conf = old;
 	r->want.done = conf_passed;
-	keeper_barrier(k, &r->want);
+	barrier_pass(k->d.barrier, &r->want);
 }
 
 bool keeper_reload(
@@ -542,13 +469,15 @@ static bool make_parts(struct keeper *k, const struct conf *c)
 	k->inbox = inbox_new(k->base, k);
 	k->d.base = k->base;
 	k->d.shared = k->shared;
+	if (k->inbox != NULL)
+		k->d.barrier = barrier_new(k->shared, k->inbox);
 	k->d.counters = metrics_thread();
 	k->d.admit = admit_new();
 	k->d.schedule = schedule_new(seed);
-	if (k->inbox == NULL || k->d.counters == NULL || k->d.admit == NULL ||
+	if (k->d.barrier == NULL || k->d.counters == NULL || k->d.admit == NULL ||
 	    k->d.schedule == NULL)
 		return false;
-	k->d.disk = disk_start(k->inbox);
+	k->d.disk = disk_start(k->inbox, "disk", 0);
 	k->fetcher = fetcher_new(k->base, "ocspcached/" OCSPCACHED_VERSION);
 	if (k->d.disk == NULL || k->fetcher == NULL)
 		return false;
@@ -645,8 +574,7 @@ void keeper_free(struct keeper *k)
 	k->shared->readers_n = 0;
 	if (k->inbox != NULL)
 		inbox_free(k->inbox); /* runs what is left: done callbacks, probes */
-	wants_run(k->current);
-	wants_run(k->waiting);
+	barrier_free(k->d.barrier);
 	store_close(k->d.store);
 	upstream_free(k->d.source);
 	fetcher_free(k->fetcher);

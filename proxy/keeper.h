@@ -4,11 +4,6 @@
  * It owns everything in struct keeper.  Other threads reach it through its inbox
  * (shared->keeper) only; what it lends them is valid until a barrier that it posts later
  * has passed.
- *
- * The barrier: an empty message goes through the inbox of every reader; when all have run
- * it, no reader holds anything that was unlinked before the barrier began, and no worker
- * can newly serve it.  It frees garbage and old configurations, and (second law: know,
- * then tell) is what a change waits for before it is told.
  */
 #ifndef PROXY_KEEPER_H
 #define PROXY_KEEPER_H
@@ -38,15 +33,6 @@ void keeper_stop(struct keeper *k);   /* once; leave the loop; nobody may ask an
 void keeper_join(struct keeper *k);
 /* After every other thread was joined. */
 void keeper_free(struct keeper *k);
-
-/* Keeper's thread: w->done(w) is called when a barrier that begins now (or later) has
- * passed.  w is the caller's, usually part of what waits, so that a barrier cannot fail.
- */
-struct barrier_want {
-	struct barrier_want *_next;
-	void (*done)(struct barrier_want *w);
-};
-void keeper_barrier(struct keeper *k, struct barrier_want *w);
 
 /* Keeper's thread: what it works with. */
 const struct parts *keeper_parts(struct keeper *k);

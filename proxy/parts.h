@@ -11,16 +11,20 @@
 #include "cache/source.h"
 #include "cache/store.h"
 #include "proxy/ask.h"
+#include "proxy/barrier.h"
 #include "proxy/disk.h"
 #include "proxy/metrics.h"
 #include "proxy/schedule.h"
 #include "proxy/shared.h"
 
 struct holdings; /* proxy/holdings.h */
+struct telling;  /* proxy/telling.h */
+struct crl_feed; /* proxy/crl_feed.h */
 
 struct parts {
 	struct event_base *base;
 	struct shared *shared;
+	struct barrier *barrier;
 	struct counters *counters;
 	struct admit *admit;
 	struct schedule *schedule;
@@ -31,6 +35,8 @@ struct parts {
 	struct latches *latches;
 	struct latch_file *latch_file;
 	struct store *store;
+	struct telling *telling;
+	struct crl_feed *crl_feed;
 	struct holdings *holdings;
 };
 

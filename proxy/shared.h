@@ -13,6 +13,8 @@
 #include "conf/conf.h"
 #include "proxy/inbox.h"
 
+struct telling; /* proxy/telling.h */
+
 #define SHARED_READERS_MAX 260 /* workers and API */
 
 struct shared {
@@ -31,6 +33,7 @@ struct shared {
 	    store_settled;  /* the store is up or known to be down; set by keeper */
 	int64_t started_at; /* wall clock */
 	struct inbox *keeper;
+	struct telling *telling; /* for telling_ask messages; set before threads start */
 	struct inbox
 	    *readers[SHARED_READERS_MAX]; /* threads that a barrier goes through */
 	unsigned readers_n;               /* fixed before the keeper starts */

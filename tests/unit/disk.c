@@ -28,7 +28,7 @@ static int setup(void **state)
 	(void)state;
 	base = event_base_new();
 	inbox = inbox_new(base, NULL);
-	disk = disk_start(inbox);
+	disk = disk_start(inbox, "disk", 0);
 	keeper = pthread_self();
 	worked_n = finished_n = 0;
 	return disk == NULL;

@@ -798,7 +798,7 @@ static void reads_and_writes_go_together_with_the_disk_thread(void **state)
 {
 	struct event_base *base = event_base_new();
 	struct inbox *inbox = inbox_new(base, NULL);
-	struct disk *disk = disk_start(inbox);
+	struct disk *disk = disk_start(inbox, "disk", 0);
 
 	(void)state;
 	store_close(store);

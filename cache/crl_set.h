@@ -1,0 +1,116 @@
+/* crl_set.h - the lists of an issuer in force, merged: one look-up for all its shards.
+ *
+ * A set is immutable.  A list that comes into force makes a new set, with a generation
+ * that no other set of this process has; the issuer's slot points to it.  The swap of
+ * that pointer *is* the revocation: an answer remembers the generation that it was last
+ * checked against, and one that was checked against another looks its serial up before it
+ * is served (crl_allows()).
+ *
+ * Readers (workers, API) borrow a set for one callback, as they borrow answers; the
+ * keeper drops the slot's reference only after a barrier has passed (proxy/keeper.h).
+ * Who needs it longer takes a reference.
+ *
+ * Revoked if any list in force has the serial, in date or not; absent only if every
+ * configured list is here and in date and none has it.
+ */
+#ifndef CACHE_CRL_SET_H
+#define CACHE_CRL_SET_H
+
+#include "cache/answer.h"
+#include "cache/crl.h"
+
+/* A list's file, for the mirror: open as long as somebody holds a reference. */
+struct crl_file {
+	_Atomic unsigned refs;
+	int fd;
+	uint64_t size;
+	int64_t this_update, next_update;
+	uint8_t sha256[32];
+};
+/* fd is handed over, also on failure (NULL: out of memory).  One reference. */
+struct crl_file *crl_file_new(int fd, const struct crl_facts *f);
+struct crl_file *crl_file_ref(const struct crl_file *f);
+void crl_file_unref(struct crl_file *f); /* NULL is allowed */
+
+/* One configured list. */
+struct crl_shard {
+	bool in_force; /* a list was verified; else the rest is zero */
+	struct crl_facts facts;
+	struct crl_file *file; /* a reference; may be NULL */
+};
+
+struct crl_set {
+	_Atomic unsigned refs;
+	uint64_t generation;
+	const struct crl_entry *entries; /* sorted by serial; of a serial that several
+					    lists have, by shard */
+	size_t n;
+	size_t mapped;
+	size_t shards_n;
+	struct crl_shard shard[];
+};
+
+/* An issuer's place for its set.  Made once for each name and never freed before all
+ * threads have ended, so that answers may point to it. */
+struct crl_slot {
+	_Atomic(const struct crl_set *) set; /* NULL: no list is in force */
+};
+
+/* A set with shards_n lists, none in force. */
+struct crl_set *crl_set_new(size_t shards_n, uint64_t generation);
+/* A new set: that of old (borrowed; NULL: an empty one with shards_n) with list in the
+ * place of shard.  list is emptied (its entries may be taken over), file is handed over
+ * (NULL is allowed).  Linear in the entries.  ERR_NOMEM: nothing was taken. */
+enum err crl_set_replace(struct crl_set **out, const struct crl_set *old, size_t shards_n,
+    size_t shard, struct crl_list *list, struct crl_file *file, uint64_t generation);
+/* A new set with other configured lists (reload): map[i] is the old place of new list i,
+ * or -1 for a new one. */
+enum err crl_set_rearrange(struct crl_set **out, const struct crl_set *old,
+    const int *map, size_t shards_n, uint64_t generation);
+const struct crl_set *crl_set_ref(const struct crl_set *s);
+void crl_set_unref(const struct crl_set *s); /* NULL is allowed */
+
+struct crl_finding {
+	bool listed;
+	bool hold;  /* certificateHold, and no list says worse */
+	int reason; /* REASON_NONE where absent */
+	int64_t revoked_at;
+	unsigned shard;      /* of the entry that counts */
+	int64_t this_update; /* of the newest list that has the serial */
+};
+/* Not hold before hold, then the earlier date. */
+bool crl_set_find(
+    const struct crl_set *s, const struct serial *serial, struct crl_finding *out);
+
+/* Is a serial that is not listed known not to be revoked: every configured list is in
+ * force and in date, and together they cover end-entity certificates and all reasons
+ * (R94, R103, R105)?  oldest (may be NULL): the list with the earliest nextUpdate. */
+bool crl_set_covers(const struct crl_set *s, int64_t now, unsigned *oldest);
+
+/* What the lists say to an OCSP statement about this certificate (DESIGN 1.3). */
+enum crl_verdict {
+	CRL_FITS,        /* not listed; or the statement is revoked; or a hold and a newer
+			    good */
+	CRL_CONTRADICTS, /* listed; the statement is not newer than the list */
+	CRL_DISAGREES    /* listed (no hold); the statement is newer: an alarm */
+};
+enum crl_verdict crl_set_judge(const struct crl_set *s, const struct serial *serial,
+    const struct facts *f, struct crl_finding *found /* may be NULL */);
+
+/* May a, which is in date, be served, as far as its issuer's lists know?  The hit path:
+ * one load and one compare when a was checked against this generation already; else one
+ * look-up, and a remembers. */
+bool crl_allows_slow(const struct crl_set *s, const struct answer *a);
+static inline bool crl_allows(const struct answer *a)
+{
+	const struct crl_set *s =
+	    a->crl != NULL ? atomic_load_explicit(&a->crl->set, memory_order_acquire)
+			   : NULL;
+
+	if (s == NULL ||
+	    atomic_load_explicit(&a->crl_checked, memory_order_relaxed) == s->generation)
+		return true;
+	return crl_allows_slow(s, a);
+}
+
+#endif

@@ -1,0 +1,70 @@
+/* crl_feed.h - every configured list: asked for in its time, read, brought into force,
+ * its changes told.
+ *
+ *	due -> fetch to a file -> bulk: read, check, merge, diff -> swap the issuer's set
+ *	    -> barrier -> telling (changes into the log) -> told
+ *	                -> disk: current is durable
+ *
+ * A list is due every crl-interval (jittered by a tenth), at its nextUpdate, at once as
+ * the program starts and when the operator asks; after a failure with back-off.  What is
+ * refused is told with its reason and counted; the old list stays in force.  An http list
+ * that answers 304, and a file whose device, inode, size and mtime (ns) are those of the
+ * last one, is unchanged.
+ *
+ * The first list of a scope, also after its files were lost, is a baseline: no changes.
+ *
+ * Keeper's thread; the work on lists on the bulk thread, one list at a time.  The feed
+ * owns the issuers' slots (crl_set.h), which live as long as it does.
+ */
+#ifndef PROXY_CRL_FEED_H
+#define PROXY_CRL_FEED_H
+
+#include "cache/crl_set.h"
+#include "proxy/parts.h"
+
+#include <jansson.h>
+
+struct crl_feed;
+struct fetcher;
+struct telling;
+struct metrics_text;
+
+/* parts is copied.  bulk: the thread for lists.  Nothing is begun before
+ * crl_feed_start().  NULL when out of memory. */
+struct crl_feed *crl_feed_new(const struct parts *parts, struct fetcher *fetcher,
+    struct disk *bulk, struct telling *telling);
+/* Read what the state directory has (current lists are in force from then on, verified
+ * again), then fetch everything.  The configuration in force is shared_conf(). */
+void crl_feed_start(struct crl_feed *f);
+/* The configuration has changed: lists that are gone go out of force, new ones are
+ * fetched. The old configuration is still readable.  Call before the new conf's answers
+ * are made: every issuer of it has a slot afterwards. */
+void crl_feed_reload(struct crl_feed *f);
+/* Begin nothing more; fetches under way are cancelled.  Before the bulk thread is
+ * stopped. */
+void crl_feed_cancel(struct crl_feed *f);
+/* After bulk and disk were stopped and the inbox has run. */
+void crl_feed_free(struct crl_feed *f);
+
+/* The slot of an issuer; made when it is asked for the first time.  NULL when out of
+ * memory. */
+struct crl_slot *crl_feed_slot(struct crl_feed *f, const char *issuer);
+/* The set in force; borrowed until control returns to the loop; NULL for none. */
+const struct crl_set *crl_feed_set(struct crl_feed *f, const char *issuer);
+
+/* Fetch all lists of the issuer now, whatever back-off says; one under way is followed by
+ * another. */
+void crl_feed_refresh(struct crl_feed *f, const struct issuer *i);
+
+/* Has each configured list been tried since the start (in force, or failed once)? */
+bool crl_feed_tried_all(const struct crl_feed *f);
+
+/* One list, for people: GET /v1/issuers' "crls" of this issuer, one object for each
+ * configured list that is in force or has an error.  {"url","crl_number","this_update",
+ * "next_update","entries","fetched_at","last_error"}; what is not known is null. */
+json_t *crl_feed_json(struct crl_feed *f, const struct issuer *i);
+
+/* Gauges: age and entries of each list, seconds to nextUpdate, refused by reason. */
+void crl_feed_gauges(struct crl_feed *f, struct metrics_text *t);
+
+#endif

@@ -1,0 +1,56 @@
+/* crl_state.h - the files of one list in the state directory.
+ *
+ *	STATE/crl/SCOPE/current   the DER in force
+ *	STATE/crl/SCOPE/next      the list whose changes are being told, while they are
+ *	STATE/crl/SCOPE/told      the list whose changes have all been told
+ *	STATE/crl/SCOPE/hints     URL, ETag, Last-Modified and SHA-256 of current: text
+ *	STATE/crl/SCOPE/new.*     under way; deleted at start
+ *
+ * SCOPE is the hexadecimal of the scope's id (change_log.h).  next and told are hard
+ * links: a list is written once.  Every step is a rename after an fsync, so that a kill
+ * -9 anywhere leaves one of two states, and current carries the CRLNumber and thisUpdate
+ * below which nothing is taken any more (R96).  A file is never written to once it has
+ * one of these names: who has it open may map or send it.
+ *
+ * The functions block: disk thread or bulk thread, one at a time for one scope.
+ */
+#ifndef PROXY_CRL_STATE_H
+#define PROXY_CRL_STATE_H
+
+#include "cache/change_log.h"
+
+enum crl_state_name { CRL_CURRENT, CRL_NEXT, CRL_TOLD };
+
+/* The scope's id: SHA-256 over issuer name, NUL, scope. */
+void crl_scope_id(const char *issuer, const char *scope, uint8_t id[CHANGE_SCOPE_N]);
+
+/* The folder, made when it is missing (dir has room for dir_n bytes).  0 or errno. */
+int crl_state_dir(const char *state_directory, const uint8_t id[CHANGE_SCOPE_N],
+    char *dir, size_t dir_n);
+/* Delete what an earlier life left half done. */
+void crl_state_clean(const char *dir);
+/* A new file for reading and writing, in *path (room for path_n).  fd, or -1, errno. */
+int crl_state_new(const char *dir, char *path, size_t path_n);
+/* -1 with errno. */
+int crl_state_open(const char *dir, enum crl_state_name name);
+/* Make the file at path (written in full) current, durable when it returns. */
+int crl_state_install(const char *dir, const char *path, int fd);
+/* Make `to` another name of what `from` is now, durable; CRL_NEXT is removed by
+ * crl_state_told(), which renames it to told. */
+int crl_state_link(const char *dir, enum crl_state_name from, enum crl_state_name to);
+int crl_state_told(const char *dir);
+
+struct crl_hints {
+	char etag[256], last_modified[64]; /* "" for none */
+	uint8_t sha256[32];
+};
+/* Only hints: absent or unreadable gives empty ones. */
+void crl_hints_read(const char *dir, const char *url, struct crl_hints *h);
+void crl_hints_write(const char *dir, const char *url, const struct crl_hints *h);
+
+/* Copy a local list to fd as DER: PEM (one "X509 CRL" block, text before it allowed) is
+ * decoded.  *size: bytes written.  ERR_CRL_LARGE, ERR_CRL_DER (broken PEM), ERR_STORE
+ * with errno. */
+enum err crl_state_import(int from, int fd, uint64_t max_size, uint64_t *size);
+
+#endif

@@ -1,0 +1,39 @@
+/* standing.h - a certificate's effective status, from all evidence that this node has.
+ *
+ * Revoked if a latch, an in-date OCSP answer or a list in force says so (a
+ * certificateHold no longer counts once a good newer than its evidence is admitted); else
+ * good if an in-date OCSP answer says good, or every configured list is in date and none
+ * has the serial; else unknown (DESIGN 1.4).  The one place that knows this rule: the
+ * API's status, the changes that are told, and `explain` ask here.
+ *
+ * Keeper's thread.
+ */
+#ifndef PROXY_STANDING_H
+#define PROXY_STANDING_H
+
+#include "cache/crl_set.h"
+#include "proxy/parts.h"
+
+/* latch, answers of every key (each status's newest), list: what was found. */
+struct standing_answer {
+	bool found;
+	struct facts facts;
+};
+struct standing {
+	enum status status; /* STATUS_GOOD, STATUS_REVOKED, STATUS_UNKNOWN */
+	int64_t revoked_at; /* when revoked */
+	int reason;
+	bool disagree;             /* OCSP and list contradict each other (DESIGN 1.3) */
+	const struct latch *latch; /* borrowed until the table changes; or NULL */
+	struct standing_answer good, revoked, unknown; /* in-date OCSP answers */
+	const struct crl_set *set; /* borrowed for this turn; NULL: no list in force */
+	struct crl_finding crl;
+	bool crl_covers;     /* every list in date: absent means good */
+	unsigned crl_oldest; /* then: the list whose nextUpdate comes first */
+};
+
+/* extra: an answer that may not be in the hot table (small hot-cache), or NULL. */
+void standing_of(const struct parts *d, const struct issuer *i, const struct serial *s,
+    const struct answer *extra, struct standing *out);
+
+#endif
