@@ -20,6 +20,7 @@
 #ifndef PROXY_TELLING_H
 #define PROXY_TELLING_H
 
+#include "cache/change_log.h"
 #include "cache/crl_diff.h"
 #include "proxy/parts.h"
 
