@@ -64,6 +64,47 @@ static bool add_url(struct conf *c, const char *text)
 	return add_path(c, path) && add_authority(c, &u.at);
 }
 
+/* One name of a list, when it is an http URL: who asks for it by that name asks us. */
+static bool add_mirror(struct conf *c, size_t issuer, size_t list, const char *text)
+{
+	struct conf_mirror *grown;
+	struct url u;
+	char *host;
+
+	if (strncmp(text, "http", 4) != 0 || list_url_parse(text, &u))
+		return true; /* a file; or reported by draft_check() */
+	for (size_t i = 0; i < c->mirror_n; i++)
+		if (c->mirror[i].issuer == issuer && c->mirror[i].list == list &&
+		    c->mirror[i].port == u.at.port &&
+		    !strcmp(c->mirror[i].host, u.at.host) &&
+		    !strcmp(c->mirror[i].target, *u.path ? u.path : "/"))
+			return true;
+	grown = realloc(c->mirror, (c->mirror_n + 1) * sizeof *grown);
+	if (!grown)
+		return false;
+	c->mirror = grown;
+	host = strdup(u.at.host);
+	if (!host)
+		return false;
+	grown[c->mirror_n++] =
+	    (struct conf_mirror){host, u.at.port, *u.path ? u.path : "/", issuer, list};
+	return add_authority(c, &u.at);
+}
+
+/* Names point into the set of issuers, which lives as long as the configuration. */
+static bool make_mirrors(struct conf *c)
+{
+	for (size_t i = 0; c->issuers && i < issuers_count(c->issuers); i++) {
+		const struct issuer *is = issuers_at(c->issuers, i);
+
+		for (size_t k = 0; k < is->crl_n; k++)
+			if (!add_mirror(c, i, k, is->crl[k]) ||
+			    !add_mirror(c, i, k, is->crl_scope[k]))
+				return false;
+	}
+	return true;
+}
+
 static int by_length_down(const void *a, const void *b)
 {
 	const char *const *x = a, *const *y = b;
@@ -194,7 +235,7 @@ static bool build(struct draft *d)
 {
 	return values_apply(d->conf, SCOPE_GLOBAL, &d->settings->global, d->report) &&
 	       fill_issuers(d) && draft_check(d) && make_issuers(d) &&
-	       make_paths(d->conf);
+	       make_paths(d->conf) && make_mirrors(d->conf);
 }
 
 static void draft_free(struct draft *d)
@@ -245,6 +286,9 @@ void conf_free(struct conf *c)
 	for (size_t i = 0; i < c->authority_n; i++)
 		free(c->authority[i].host);
 	free(c->authority);
+	for (size_t i = 0; i < c->mirror_n; i++)
+		free(c->mirror[i].host);
+	free(c->mirror);
 	values_free(c, SCOPE_GLOBAL);
 	free(c);
 }

@@ -49,14 +49,25 @@ struct conf_issuer {
 #undef LATER
 };
 
-/* host (lower case, no brackets) and port of a configured ocsp URL: where an
+/* host (lower case, no brackets) and port of a configured ocsp or crl URL: where an
  * absolute-form request may point to (R32) */
 struct conf_authority {
 	char *host;
 	int port;
 };
 
-#define CONF_LISTEN_MAX 64 /* addresses; each worker has a socket for each */
+/* A list that is mirrored under its own URL: Host (or absolute-form authority) and target
+ * of a request for it. */
+struct conf_mirror {
+	char *host; /* lower case, no brackets */
+	int port;
+	const char *target;  /* path and query, "/" where the URL has none; borrowed from
+			      * the issuer's crl or crl_scope */
+	size_t issuer, list; /* of conf.issuers */
+};
+
+#define CONF_CRL_MAX    4096 /* lists of an issuer; the largest public CA has 128 shards */
+#define CONF_LISTEN_MAX 64   /* addresses; each worker has a socket for each */
 
 struct conf {
 #define OPTION(scope, type, field, name, dflt, min, max, when, text)                     \
@@ -76,6 +87,8 @@ struct conf {
 	size_t path_n;
 	struct conf_authority *authority;
 	size_t authority_n;
+	struct conf_mirror *mirror;
+	size_t mirror_n;
 };
 
 /* Errors and warnings of one load, each a whole line: "FILE:LINE: option: what is wrong;

@@ -157,7 +157,7 @@ static const char *check_characters(const char *text)
 	return NULL;
 }
 
-const char *url_parse(const char *text, struct url *out)
+static const char *parse_url(const char *text, struct url *out, bool query)
 {
 	bool https = starts(text, "https://");
 	const char *from = text + (https ? 8 : 7), *why;
@@ -170,14 +170,26 @@ const char *url_parse(const char *text, struct url *out)
 		return why;
 	n = strcspn(from, "/?#");
 	if (memchr(from, '@', n))
-		return "has a user name; responders ask for none, take it out";
+		return "has a user name; none is asked for, take it out";
 	if (strchr(from, '#'))
 		return "has a fragment; take out '#' and what follows";
-	if (strchr(from, '?'))
+	if (query && from[n] == '?')
+		return "has a query and no path; write http://HOST/?QUERY";
+	if (!query && strchr(from, '?'))
 		return "has a query, to which no GET request can be appended (RFC 6960 "
 		       "appendix A); take out '?' and what follows";
 	out->path = from + n;
 	return take_authority(from, n, https ? 443 : 80, &out->at);
+}
+
+const char *url_parse(const char *text, struct url *out)
+{
+	return parse_url(text, out, false);
+}
+
+const char *list_url_parse(const char *text, struct url *out)
+{
+	return parse_url(text, out, true);
 }
 
 /* ---- stores ---- */

@@ -30,6 +30,8 @@ struct url {
 
 /* An http or https URL of a responder. */
 const char *url_parse(const char *text, struct url *out);
+/* The same of a list, which may have a query (in path). */
+const char *list_url_parse(const char *text, struct url *out);
 
 /* "memory:", "lmdb:DIR", "redis://[user:pass@]host:port[/db]", "redis+unix://PATH" */
 const char *store_url_check(const char *text);

@@ -340,10 +340,10 @@ static void check_responders(const struct draft *d, size_t i)
 
 	if (is_refused(g, OPTION_ocsp))
 		return;
-	if (is->ocsp_n == 0)
+	if (is->ocsp_n == 0 && is->crl_n == 0 && !is_refused(g, OPTION_crl))
 		fault(d, g, OPTION_ocsp, 0,
 		    "issuer \"%s\" has no way to get an answer; write ocsp = \"URL\" of "
-		    "the CA's responder",
+		    "the CA's responder, or crl = \"URL\" of its revocation list",
 		    name_of(g));
 	for (size_t k = 0; k < is->ocsp_n; k++) {
 		struct url u;
@@ -360,6 +360,77 @@ static void check_responders(const struct draft *d, size_t i)
 			fault(d, g, OPTION_ocsp, k, "\"%s\" is named twice; take one out",
 			    is->ocsp[k]);
 	}
+}
+
+/* "file:PATH" and "file:///PATH" become "file:///PATH", absolute.  False: out of memory.
+ */
+static bool normalize_file(const struct group *g, char **text)
+{
+	const char *path = *text + 5;
+	char *absolute, *made = NULL;
+
+	if (strncmp(*text, "file:", 5) != 0 || !*path)
+		return true;
+	if (!strncmp(path, "//", 2) && path[2] != '/')
+		return true; /* a host: check_list_url() says so */
+	if (!strncmp(path, "//", 2))
+		path += 2;
+	absolute = *path == '/' ? strdup(path)
+				: path_beside(setting_of(g, OPTION_crl)->file, path);
+	if (absolute && asprintf(&made, "file://%s", absolute) < 0)
+		made = NULL;
+	free(absolute);
+	if (!made)
+		return false;
+	free(*text);
+	*text = made;
+	return true;
+}
+
+static const char *check_list_url(const char *text)
+{
+	struct url u;
+
+	if (!strncmp(text, "file://", 7))
+		return text[7] == '/' && text[8]
+			   ? NULL
+			   : "has no path from the root; write file:///PATH, or "
+			     "file:PATH for one beside this file";
+	if (!strncmp(text, "file:", 5))
+		return "names no file; write file:///PATH";
+	if (!strncmp(text, "ldap", 4))
+		return "is LDAP, which is not spoken; write the http URL or file of the "
+		       "same list";
+	return list_url_parse(text, &u);
+}
+
+static bool check_lists(const struct draft *d, size_t i)
+{
+	const struct group *g = d->settings->issuer[i];
+	struct conf_issuer *is = &d->conf->issuer[i];
+
+	if (is_refused(g, OPTION_crl))
+		return true;
+	if (is->crl_n > CONF_CRL_MAX)
+		fault(d, g, OPTION_crl, CONF_CRL_MAX,
+		    "names more than %d lists; write fewer", CONF_CRL_MAX);
+	for (size_t k = 0; k < is->crl_n; k++) {
+		const char *why;
+
+		if (!normalize_file(g, &is->crl[k]))
+			return false;
+		why = check_list_url(is->crl[k]);
+		if (why)
+			fault(d, g, OPTION_crl, k, "\"%s\" %s", is->crl[k], why);
+		else if (first_equal(is->crl, k) < k)
+			fault(d, g, OPTION_crl, k, "\"%s\" is named twice; take one out",
+			    is->crl[k]);
+	}
+	if (is->crl_scope_n > is->crl_n && !is_refused(g, OPTION_crl_scope))
+		fault(d, g, OPTION_crl_scope, is->crl_n,
+		    "names more scopes than crl has lists; write one for each list, in "
+		    "the same order");
+	return true;
 }
 
 bool without_next_update_parse(const char *text, int64_t *s, char *why, size_t why_n)
@@ -405,6 +476,8 @@ static bool check_issuers(const struct draft *d)
 		if (!check_certificates(d, i, now))
 			return false;
 		check_responders(d, i);
+		if (!check_lists(d, i))
+			return false;
 		check_rules(d, i);
 	}
 	if (d->conf->issuer_n == 0 && !d->settings->incomplete)

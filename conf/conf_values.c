@@ -290,7 +290,8 @@ static bool set_list(const struct target *t)
 	for (size_t i = 0; ok && i < t->set->n; i++) {
 		const char *text = t->set->value[i];
 
-		if (*text)
+		/* crl-scope goes with crl by place: "" is the list's URL there */
+		if (*text || t->o == &option_table[OPTION_crl_scope])
 			ok = add_item(t, text);
 		else if (t->set->n > 1)
 			refuse(t, i, "one of its values is empty; take it out");

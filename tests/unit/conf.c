@@ -732,6 +732,41 @@ static void responders_are_checked(void **state)
 	assert_true(load("issuer a { certificate = ca.pem ocsp = 'HTTPS://h:1/a%20b' }"));
 }
 
+/* R104: each list has one name of its own, its URL unless crl-scope says another. */
+static void lists_are_checked_and_have_their_names(void **state)
+{
+	const struct issuer *i;
+
+	(void)state;
+	refused_in_issuer("crl = \"ldap://x/cn=a\"", "crl", "LDAP");
+	refused_in_issuer("crl = \"file:\"", "crl", "names no file");
+	refused_in_issuer("crl = \"file://x\"", "crl", "no path from");
+	refused_in_issuer("crl = \"x.crl\"", "crl", "http://HOST");
+	refused_in_issuer("crl = { \"http://x/a\", \"http://x/a\" }", "crl", "twice");
+	refused_in_issuer("crl = \"http://x/a\" crl-scope = { \"a\", \"b\" }",
+	    "crl-scope", "more scopes");
+	refused_in_issuer("crl = \"http://x?a\"", "crl", "no path");
+	assert_true(load("issuer demo { certificate = ca.pem crl = { \"file:a.crl\", "
+			 "\"http://C.test/b.crl?x=1\", \"file:///c\" } "
+			 "crl-scope = { \"http://ca.test/a.crl\", \"\" } }"));
+	i = issuers_named(conf->issuers, "demo");
+	assert_int_equal(i->crl_n, 3);
+	assert_int_equal(i->ocsp_n, 0); /* lists are a way to answer */
+	assert_string_equal(i->crl[0] + strlen(i->crl[0]) - 6, "/a.crl");
+	assert_memory_equal(i->crl[0], "file:///", 8);
+	assert_string_equal(i->crl_scope[0], "http://ca.test/a.crl");
+	assert_string_equal(i->crl_scope[1], "http://C.test/b.crl?x=1");
+	assert_string_equal(i->crl_scope[2], "file:///c");
+	assert_int_equal(conf->mirror_n, 2);
+	assert_string_equal(conf->mirror[0].host, "ca.test");
+	assert_string_equal(conf->mirror[0].target, "/a.crl");
+	assert_int_equal(conf->mirror[0].list, 0);
+	assert_string_equal(conf->mirror[1].host, "c.test");
+	assert_int_equal(conf->mirror[1].port, 80);
+	assert_string_equal(conf->mirror[1].target, "/b.crl?x=1");
+	assert_int_equal(conf->mirror[1].list, 1);
+}
+
 static void options_are_checked_against_each_other(void **state)
 {
 	(void)state;
@@ -1186,6 +1221,7 @@ int main(void)
 	    cmocka_unit_test_teardown(
 		stores_are_checked_and_their_passwords_never_repeated, forget),
 	    cmocka_unit_test_teardown(responders_are_checked, forget),
+	    cmocka_unit_test_teardown(lists_are_checked_and_have_their_names, forget),
 	    cmocka_unit_test_teardown(options_are_checked_against_each_other, forget),
 	    cmocka_unit_test_teardown(certificates_are_checked, forget),
 	    cmocka_unit_test_teardown(
