@@ -30,7 +30,11 @@ struct telling;
 struct telling *telling_new(const struct parts *parts, struct change_log *log);
 /* Latches that an earlier life did not tell. */
 void telling_start(struct telling *t);
-void telling_cancel(struct telling *t); /* begin nothing more */
+/* Lists under way end with ERR_CANCELLED, questions are answered with it.  Single changes
+ * that wait still go into the log as long as the loop turns: without a latch nobody would
+ * tell them again. */
+void telling_cancel(struct telling *t);
+/* Closes the log.  Before or after barrier_free(). */
 void telling_free(struct telling *t);
 
 /* A certificate's effective status has moved, by an answer.  When: what has just been
@@ -64,20 +68,34 @@ struct list_change {
 	void (*done)(void *arg, enum err e);
 	void *arg;
 };
-/* One at a time for a scope.  l is copied. */
+/* Out of memory is the one case where l->done is called (ERR_NOMEM) before this returns:
+ * then nothing was begun.  One at a time for a scope.  l is copied. */
 void telling_list(struct telling *t, const struct list_change *l);
 
 /* The log has grown, perhaps by others: what follows goes to the API. */
 void telling_grown(struct telling *t);
 
-/* How the API's thread hears of it and asks for what was before.  Posted to api (from
- * telling_listen() on, in order, without gaps within an epoch). */
+/* How the API's thread hears of it and asks for what was before.  Posted to the API's
+ * inbox from telling_listen() on, in order, without gaps or repeats within an epoch.  At
+ * most TELLING_NEWS_MAX bytes of batches are out at a time; what follows is read from the
+ * log when they have been given back, so that a list of millions never piles up here. */
+#define TELLING_NEWS_MAX ((size_t)16 << 20)
+struct telling_flow;
 struct telling_news {
 	struct msg msg; /* run: set by the listener */
-	struct change_batch
-	    *batch; /* a reference; NULL: only `end` has moved (new epoch) */
+	/* The log holds it from here on; NULL: only `end` has moved, and what lies before
+	 * it is not told (a new epoch, or more than the log keeps): a gap.  A listener
+	 * who keeps it longer than the news takes a reference. */
+	struct change_batch *batch;
 	struct change_pos end;
+	/* Monotonic: when this node knew it to be durable.  Whoever has told it observes
+	 * H_DURABLE_TOLD with its own counters. */
+	int64_t durable_at_us;
+	struct telling_flow *_flow;
 };
+/* Each of them, once, when it is done with: drops the batch and frees n.  Any thread. */
+void telling_news_done(struct telling_news *n);
+
 struct telling_ask {             /* asked and answered by message, as struct ask */
 	struct msg msg;          /* run: telling_read, posted to shared->keeper */
 	struct telling *telling; /* shared->telling */
@@ -87,7 +105,7 @@ struct telling_ask {             /* asked and answered by message, as struct ask
 	void (*done)(void *inbox_arg, struct telling_ask *a); /* on the asker's thread */
 	void *owner;
 	/* outcome: */
-	enum err error;
+	enum err error; /* ERR_OK; ERR_CANCELLED: stopping; ERR_NOMEM; that of the log */
 	struct change_batch **batches; /* references and array are the asker's now */
 	size_t n;
 	struct change_pos oldest, newest;
@@ -95,10 +113,13 @@ struct telling_ask {             /* asked and answered by message, as struct ask
 };
 /* The run of a telling_ask's msg. */
 void telling_read(void *inbox_arg, struct msg *m);
-/* Any time before the threads start: news go to inbox as messages with this run. */
+/* Any time before the threads start, and before telling_start(): news go to inbox as
+ * messages with this run. */
 void telling_listen(
     struct telling *t, struct inbox *inbox, void (*run)(void *inbox_arg, struct msg *m));
-/* The end of the log as it is known now. */
+/* The place up to which news were posted; without a listener the end of the log as it is
+ * known now.  epoch 0: not known yet (a log that could not be reached so far); the first
+ * news then has no batch.  Keeper's thread, or before the threads start. */
 void telling_end(const struct telling *t, struct change_pos *end);
 
 struct metrics_text;
