@@ -2,10 +2,13 @@
  *
  * The table is a chained hash table on (CA id, serial); the hash is seeded (T14).
  *
- * The file, DIR/latches.mdb, is an LMDB environment of two databases:
+ * The file, DIR/latches.mdb, is an LMDB environment of three databases:
  *   "meta"     "format" -> "ocspcached latches 1"
  *   "latches"  CA id (32 octets), serial (1..21 octets)
  *              -> reason (be32), revoked_at (be64), set_at (be64)
+ *   "untold"   the same key -> nothing: its change is not in the change log yet
+ * Files from before there was a change log have no "untold", and their latches were all
+ * seen; a program of then reads the file without it, so the format is still 1.
  * An entry that cannot be read is no small thing: skipping it would let a revoked
  * certificate become good again, so the file is refused as a whole.
  */
@@ -41,7 +44,7 @@ struct latches {
 
 struct latch_file {
 	MDB_env *env;
-	MDB_dbi latches;
+	MDB_dbi latches, untold;
 };
 
 static void put_be(uint8_t *p, uint64_t v, size_t n)
@@ -222,18 +225,43 @@ size_t latches_sweep(struct latches *t, int64_t before)
 	return count;
 }
 
+void latches_each(
+    const struct latches *t, void (*fn)(void *arg, const struct latch *l), void *arg)
+{
+	for (size_t i = 0; i < t->buckets; i++)
+		for (const struct node *n = t->bucket[i]; n != NULL; n = n->next)
+			fn(arg, &n->latch);
+}
+
+void latches_told(struct latches *t, const uint8_t ca_id[32], const struct serial *s)
+{
+	struct node *n = *find_link(t, ca_id, s);
+
+	if (n != NULL)
+		n->latch.untold = false;
+}
+
 /* The file. */
 
-static bool read_latch(struct latch *l, const MDB_val *k, const MDB_val *v)
+static bool read_key(struct latch *l, const MDB_val *k)
 {
-	const uint8_t *key = k->mv_data, *value = v->mv_data;
+	const uint8_t *key = k->mv_data;
 
-	if (k->mv_size < 33 || k->mv_size > KEY_MAX || v->mv_size != VALUE_N)
-		return false;
 	memset(l, 0, sizeof *l);
+	if (k->mv_size < 33 || k->mv_size > KEY_MAX)
+		return false;
 	memcpy(l->ca_id, key, 32);
 	l->serial.n = (uint8_t)(k->mv_size - 32);
 	memcpy(l->serial.octets, key + 32, l->serial.n);
+	return true;
+}
+
+static bool read_latch(struct latch *l, const MDB_val *k, const MDB_val *v)
+{
+	const uint8_t *value = v->mv_data;
+
+	if (!read_key(l, k) || v->mv_size != VALUE_N)
+		return false;
 	l->reason = (int32_t)get_be(value, 4);
 	l->revoked_at = (int64_t)get_be(value + 4, 8);
 	l->set_at = (int64_t)get_be(value + 12, 8);
@@ -272,6 +300,7 @@ static int open_databases(struct latch_file *f, bool *same)
 		return e;
 	if ((e = mdb_dbi_open(txn, "meta", MDB_CREATE, &meta)) != 0 ||
 	    (e = mdb_dbi_open(txn, "latches", MDB_CREATE, &f->latches)) != 0 ||
+	    (e = mdb_dbi_open(txn, "untold", MDB_CREATE, &f->untold)) != 0 ||
 	    (e = check_format(txn, meta, same)) != 0) {
 		mdb_txn_abort(txn);
 		return e;
@@ -286,7 +315,7 @@ static enum err open_file(struct latch_file *f, const char *path, char *why, siz
 	bool same = true;
 	int e = mdb_env_create(&f->env);
 
-	if (e == 0 && (e = mdb_env_set_maxdbs(f->env, 2)) == 0 &&
+	if (e == 0 && (e = mdb_env_set_maxdbs(f->env, 3)) == 0 &&
 	    (e = mdb_env_set_mapsize(f->env, MAP_START)) == 0 &&
 	    (e = mdb_env_open(f->env, path, MDB_NOSUBDIR, 0600)) == 0)
 		e = open_databases(f, &same);
@@ -299,31 +328,69 @@ static enum err open_file(struct latch_file *f, const char *path, char *why, siz
 	return ERR_OK;
 }
 
-static enum err read_all(const struct latch_file *f, struct latches *t, int64_t since,
+struct reading {
+	struct latches *table;
+	int64_t since;
+};
+
+static enum err take_latch(const struct reading *r, const MDB_val *k, const MDB_val *v)
+{
+	struct latch l;
+
+	if (!read_latch(&l, k, v))
+		return ERR_RECORD;
+	return l.set_at >= r->since ? latches_add(r->table, &l, NULL) : ERR_OK;
+}
+
+static enum err take_untold(const struct reading *r, const MDB_val *k, const MDB_val *v)
+{
+	struct latch l;
+	struct node *n;
+
+	(void)v;
+	if (!read_key(&l, k))
+		return ERR_RECORD;
+	n = *find_link(r->table, l.ca_id, &l.serial);
+	if (n != NULL) /* else its latch is over latch-keep */
+		n->latch.untold = true;
+	return ERR_OK;
+}
+
+/* *e: LMDB's error, where it is at fault. */
+static enum err read_database(MDB_txn *txn, MDB_dbi dbi, const struct reading *r,
+    enum err (*take)(const struct reading *r, const MDB_val *k, const MDB_val *v), int *e)
+{
+	MDB_cursor *cursor;
+	MDB_val k, v;
+	enum err err = ERR_OK;
+
+	if ((*e = mdb_cursor_open(txn, dbi, &cursor)) != 0)
+		return ERR_STORE;
+	while (err == ERR_OK && (*e = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) == 0)
+		err = take(r, &k, &v);
+	mdb_cursor_close(cursor);
+	if (*e == MDB_NOTFOUND)
+		*e = 0;
+	return *e != 0 ? ERR_STORE : err;
+}
+
+static enum err read_all(const struct latch_file *f, const struct reading *r,
     const char *path, char *why, size_t why_n)
 {
-	MDB_txn *txn = NULL;
-	MDB_cursor *cursor = NULL;
-	MDB_val k, v;
-	struct latch l;
-	enum err err = ERR_OK;
+	MDB_txn *txn;
+	enum err err = ERR_STORE;
 	int e = mdb_txn_begin(f->env, NULL, MDB_RDONLY, &txn);
 
-	if (e == 0)
-		e = mdb_cursor_open(txn, f->latches, &cursor);
-	while (e == 0 && err == ERR_OK &&
-	       (e = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) == 0) {
-		if (!read_latch(&l, &k, &v))
-			err = complain(why, why_n, path, "holds an unreadable latch");
-		else if (l.set_at >= since && (err = latches_add(t, &l, NULL)) != ERR_OK)
-			complain(why, why_n, path, err_text(err));
-	}
-	if (cursor != NULL)
-		mdb_cursor_close(cursor);
-	if (txn != NULL)
+	if (e == 0) {
+		err = read_database(txn, f->latches, r, take_latch, &e);
+		if (err == ERR_OK)
+			err = read_database(txn, f->untold, r, take_untold, &e);
 		mdb_txn_abort(txn);
-	if (e != 0 && e != MDB_NOTFOUND)
-		return complain(why, why_n, path, mdb_strerror(e));
+	}
+	if (err == ERR_RECORD)
+		return complain(why, why_n, path, "holds an unreadable latch");
+	if (err != ERR_OK)
+		complain(why, why_n, path, e != 0 ? mdb_strerror(e) : err_text(err));
 	return err;
 }
 
@@ -343,7 +410,7 @@ enum err latch_open(struct latches **table, struct latch_file **file, const char
 		 sizeof path)
 		e = complain(why, why_n, dir, "name of the directory is too long");
 	else if ((e = open_file(f, path, why, why_n)) == ERR_OK)
-		e = read_all(f, t, now - keep_s, path, why, why_n);
+		e = read_all(f, &(struct reading){t, now - keep_s}, path, why, why_n);
 	if (e != ERR_OK) {
 		latches_free(t);
 		latch_file_close(f);
@@ -382,7 +449,7 @@ static enum err from_mdb(int e)
 /* Run step in a write transaction of its own; again with a larger map when it was full.
  * Durable on success. */
 static enum err transact(const struct latch_file *f,
-    int (*step)(MDB_txn *txn, MDB_dbi dbi, void *arg), void *arg)
+    int (*step)(const struct latch_file *f, MDB_txn *txn, void *arg), void *arg)
 {
 	MDB_txn *txn;
 	int e;
@@ -391,7 +458,7 @@ static enum err transact(const struct latch_file *f,
 		e = mdb_txn_begin(f->env, NULL, 0, &txn);
 		if (e != 0)
 			return from_mdb(e);
-		e = step(txn, f->latches, arg);
+		e = step(f, txn, arg);
 		if (e == 0)
 			e = mdb_txn_commit(txn);
 		else
@@ -405,22 +472,36 @@ struct latch_list {
 	size_t n;
 };
 
-static int put_step(MDB_txn *txn, MDB_dbi dbi, void *arg)
+static int remove_key(MDB_txn *txn, MDB_dbi dbi, MDB_val *k)
+{
+	int e = mdb_del(txn, dbi, k, NULL);
+
+	return e == MDB_NOTFOUND ? 0 : e;
+}
+
+static int put_one(const struct latch_file *f, MDB_txn *txn, const struct latch *l)
+{
+	uint8_t key[KEY_MAX], value[VALUE_N];
+	MDB_val k = {write_key(key, l->ca_id, &l->serial), key};
+	MDB_val v = {sizeof value, value}, none = {0, value};
+	int e;
+
+	put_be(value, (uint32_t)l->reason, 4);
+	put_be(value + 4, (uint64_t)l->revoked_at, 8);
+	put_be(value + 12, (uint64_t)l->set_at, 8);
+	if ((e = mdb_put(txn, f->latches, &k, &v, 0)) != 0)
+		return e;
+	return l->untold ? mdb_put(txn, f->untold, &k, &none, 0)
+			 : remove_key(txn, f->untold, &k);
+}
+
+static int put_step(const struct latch_file *f, MDB_txn *txn, void *arg)
 {
 	const struct latch_list *list = arg;
-	uint8_t key[KEY_MAX], value[VALUE_N];
 	int e = 0;
 
-	for (size_t i = 0; e == 0 && i < list->n; i++) {
-		const struct latch *l = &list->latch[i];
-		MDB_val k = {write_key(key, l->ca_id, &l->serial), key};
-		MDB_val v = {sizeof value, value};
-
-		put_be(value, (uint32_t)l->reason, 4);
-		put_be(value + 4, (uint64_t)l->revoked_at, 8);
-		put_be(value + 12, (uint64_t)l->set_at, 8);
-		e = mdb_put(txn, dbi, &k, &v, 0);
-	}
+	for (size_t i = 0; e == 0 && i < list->n; i++)
+		e = put_one(f, txn, &list->latch[i]);
 	return e;
 }
 
@@ -431,7 +512,7 @@ enum err latch_file_put(struct latch_file *f, const struct latch *l, size_t n)
 	return transact(f, put_step, &list);
 }
 
-static int delete_step(MDB_txn *txn, MDB_dbi dbi, void *arg)
+static int told_step(const struct latch_file *f, MDB_txn *txn, void *arg)
 {
 	const struct latch_list *list = arg;
 	uint8_t key[KEY_MAX];
@@ -441,9 +522,30 @@ static int delete_step(MDB_txn *txn, MDB_dbi dbi, void *arg)
 		const struct latch *l = &list->latch[i];
 		MDB_val k = {write_key(key, l->ca_id, &l->serial), key};
 
-		e = mdb_del(txn, dbi, &k, NULL);
-		if (e == MDB_NOTFOUND)
-			e = 0;
+		e = remove_key(txn, f->untold, &k);
+	}
+	return e;
+}
+
+enum err latch_file_told(struct latch_file *f, const struct latch *l, size_t n)
+{
+	struct latch_list list = {l, n};
+
+	return transact(f, told_step, &list);
+}
+
+static int delete_step(const struct latch_file *f, MDB_txn *txn, void *arg)
+{
+	const struct latch_list *list = arg;
+	uint8_t key[KEY_MAX];
+	int e = 0;
+
+	for (size_t i = 0; e == 0 && i < list->n; i++) {
+		const struct latch *l = &list->latch[i];
+		MDB_val k = {write_key(key, l->ca_id, &l->serial), key};
+
+		if ((e = remove_key(txn, f->latches, &k)) == 0)
+			e = remove_key(txn, f->untold, &k);
 	}
 	return e;
 }
@@ -460,13 +562,24 @@ struct sweep {
 	size_t deleted;
 };
 
-static int sweep_step(MDB_txn *txn, MDB_dbi dbi, void *arg)
+/* The latch at the cursor, with its mark. */
+static int sweep_one(
+    const struct latch_file *f, MDB_txn *txn, MDB_cursor *cursor, const struct latch *l)
+{
+	uint8_t key[KEY_MAX]; /* a copy: the cursor's own goes with the entry */
+	MDB_val k = {write_key(key, l->ca_id, &l->serial), key};
+	int e = mdb_cursor_del(cursor, 0);
+
+	return e != 0 ? e : remove_key(txn, f->untold, &k);
+}
+
+static int sweep_step(const struct latch_file *f, MDB_txn *txn, void *arg)
 {
 	struct sweep *s = arg;
 	struct latch l;
 	MDB_cursor *cursor;
 	MDB_val k, v;
-	int e = mdb_cursor_open(txn, dbi, &cursor);
+	int e = mdb_cursor_open(txn, f->latches, &cursor);
 
 	if (e != 0)
 		return e;
@@ -476,7 +589,7 @@ static int sweep_step(MDB_txn *txn, MDB_dbi dbi, void *arg)
 		/* What cannot be read is kept, and told at the next start. */
 		if (!read_latch(&l, &k, &v) || l.set_at >= s->before)
 			continue;
-		if ((e = mdb_cursor_del(cursor, 0)) != 0)
+		if ((e = sweep_one(f, txn, cursor, &l)) != 0)
 			break;
 		s->deleted++;
 	}

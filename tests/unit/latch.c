@@ -183,6 +183,85 @@ static void a_latch_past_its_time_is_not_read_and_can_be_swept(void **state)
 	assert_non_null(look(1, 2));
 }
 
+/* T23: a latch whose change was not logged yet is told by the next life. */
+static void what_was_not_told_is_marked_until_it_is(void **state)
+{
+	struct latch l[2] = {make(1, 7, NOW), make(1, 8, NOW)};
+
+	(void)state;
+	l[0].untold = l[1].untold = true;
+	assert_int_equal(latch_file_put(file, l, 2), ERR_OK);
+	reopen(NOW);
+	assert_true(look(1, 7)->untold);
+	assert_true(look(1, 8)->untold);
+	assert_int_equal(latch_file_told(file, l, 1), ERR_OK);
+	assert_int_equal(latch_file_told(file, l, 1), ERR_OK); /* told is told */
+	reopen(NOW);
+	assert_false(look(1, 7)->untold);
+	assert_true(look(1, 8)->untold);
+	l[1].untold = false;
+	assert_int_equal(latch_file_put(file, &l[1], 1), ERR_OK);
+	reopen(NOW);
+	assert_false(look(1, 8)->untold);
+}
+
+static void the_mark_goes_with_its_latch(void **state)
+{
+	struct latch l[2] = {make(1, 7, NOW), make(1, 8, NOW)};
+
+	(void)state;
+	l[0].untold = l[1].untold = true;
+	assert_int_equal(latch_file_put(file, l, 2), ERR_OK);
+	assert_int_equal(latch_file_delete(file, &l[0], 1), ERR_OK);
+	assert_int_equal(latch_file_sweep(file, NOW + 1), ERR_OK);
+	reopen(NOW);
+	assert_int_equal(latches_count(table), 0);
+	l[0].untold = l[1].untold = false;
+	assert_int_equal(latch_file_put(file, l, 2), ERR_OK);
+	reopen(NOW);
+	assert_false(look(1, 7)->untold);
+	assert_false(look(1, 8)->untold);
+}
+
+/* A latch that is too old to be read may still have its mark until the sweep. */
+static void a_mark_without_a_latch_does_nothing(void **state)
+{
+	struct latch l = make(1, 7, NOW);
+
+	(void)state;
+	l.untold = true;
+	assert_int_equal(latch_file_put(file, &l, 1), ERR_OK);
+	reopen(NOW + KEEP + 1);
+	assert_int_equal(latches_count(table), 0);
+}
+
+static void collect(void *arg, const struct latch *l)
+{
+	int *seen = arg;
+
+	seen[l->serial.octets[l->serial.n - 1]] += l->untold ? 100 : 1;
+}
+
+static void each_latch_is_shown_once_and_told_is_told_in_memory(void **state)
+{
+	int seen[256] = {0};
+	struct latch l = make(1, 1, NOW);
+
+	(void)state;
+	for (uint32_t n = 1; n <= 200; n++) {
+		l = make(1, n, NOW);
+		l.untold = true;
+		assert_int_equal(latches_add(table, &l, NULL), ERR_OK);
+	}
+	latches_told(table, l.ca_id, &l.serial);
+	l = make(2, 200, NOW); /* another CA's: there is none */
+	latches_told(table, l.ca_id, &l.serial);
+	latches_each(table, collect, seen);
+	for (int n = 1; n < 200; n++)
+		assert_int_equal(seen[n], 100);
+	assert_int_equal(seen[200], 1);
+}
+
 /* The map starts with 4 MiB; 60,000 latches do not fit. */
 static void the_file_grows_by_itself(void **state)
 {
@@ -259,7 +338,7 @@ static void scribble(
 	file = NULL;
 	snprintf(path, sizeof path, "%s/latches.mdb", dir);
 	assert_int_equal(mdb_env_create(&env), 0);
-	mdb_env_set_maxdbs(env, 2);
+	mdb_env_set_maxdbs(env, 3);
 	assert_int_equal(mdb_env_open(env, path, MDB_NOSUBDIR, 0600), 0);
 	assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
 	assert_int_equal(mdb_dbi_open(txn, database, MDB_CREATE, &dbi), 0);
@@ -276,6 +355,41 @@ static void a_file_with_an_unreadable_latch_is_refused(void **state)
 	    latch_open(&table, &file, dir, NOW, KEEP, why, sizeof why), ERR_STORE);
 	assert_non_null(strstr(why, "latches.mdb"));
 	assert_non_null(strstr(why, "unreadable"));
+}
+
+static void a_file_with_an_unreadable_mark_is_refused(void **state)
+{
+	(void)state;
+	scribble("untold", "short", 5, "", 0);
+	assert_int_equal(
+	    latch_open(&table, &file, dir, NOW, KEEP, why, sizeof why), ERR_STORE);
+	assert_non_null(strstr(why, "unreadable"));
+}
+
+/* As a program from before there was a change log left it. */
+static void a_file_without_marks_is_read_and_its_latches_are_told(void **state)
+{
+	struct latch l = make(1, 7, NOW);
+	char path[4200];
+	MDB_env *env;
+	MDB_txn *txn;
+	MDB_dbi dbi;
+
+	(void)state;
+	assert_int_equal(latch_file_put(file, &l, 1), ERR_OK);
+	scribble("meta", "format", 6, "ocspcached latches 1", 20);
+	snprintf(path, sizeof path, "%s/latches.mdb", dir);
+	assert_int_equal(mdb_env_create(&env), 0);
+	mdb_env_set_maxdbs(env, 3);
+	assert_int_equal(mdb_env_open(env, path, MDB_NOSUBDIR, 0600), 0);
+	assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+	assert_int_equal(mdb_dbi_open(txn, "untold", 0, &dbi), 0);
+	assert_int_equal(mdb_drop(txn, dbi, 1), 0);
+	assert_int_equal(mdb_txn_commit(txn), 0);
+	mdb_env_close(env);
+	reopen(NOW);
+	assert_non_null(look(1, 7));
+	assert_false(look(1, 7)->untold);
 }
 
 static void a_file_of_another_version_is_refused(void **state)
@@ -323,9 +437,15 @@ int main(void)
 	    CASE(a_hundred_thousand_latches_are_all_found),
 	    CASE(what_was_put_is_there_after_a_restart),
 	    CASE(a_latch_past_its_time_is_not_read_and_can_be_swept),
+	    CASE(what_was_not_told_is_marked_until_it_is),
+	    CASE(the_mark_goes_with_its_latch),
+	    CASE(a_mark_without_a_latch_does_nothing),
+	    CASE(each_latch_is_shown_once_and_told_is_told_in_memory),
 	    CASE(the_file_grows_by_itself),
 	    CASE(every_latch_that_was_reported_durable_survives_a_kill),
 	    CASE(a_file_with_an_unreadable_latch_is_refused),
+	    CASE(a_file_with_an_unreadable_mark_is_refused),
+	    CASE(a_file_without_marks_is_read_and_its_latches_are_told),
 	    CASE(a_file_of_another_version_is_refused),
 	    CASE(a_missing_directory_is_an_error_with_its_name),
 	    CASE(the_file_is_for_its_owner_alone),
