@@ -59,16 +59,19 @@ struct change_batch {
 	struct change change[];
 };
 
-/* Room for n changes, zeroed, one reference; NULL when out of memory. */
+/* Room for n changes (up to CHANGE_BATCH_MAX), all zero, its n too; one reference.  NULL
+ * when out of memory. */
 struct change_batch *change_batch_new(size_t n);
 struct change_batch *change_batch_ref(const struct change_batch *b);
 void change_batch_unref(struct change_batch *b); /* NULL is allowed */
 
 /* Binary form (layout in change.c and ocspcached(8)).  Returns bytes written; out has
- * room for change_batch_size(b).  epoch and seq are the log's and not part of it. */
+ * room for change_batch_size(b).  epoch and seq are the log's and not part of it.  b has
+ * an issuer and changes. */
 size_t change_batch_size(const struct change_batch *b);
 size_t change_batch_encode(const struct change_batch *b, uint8_t *out);
-/* ERR_RECORD: not in our encoding.  ERR_NOMEM. */
+/* ERR_RECORD: not in our encoding.  ERR_NOMEM.  That changes are sorted is not checked:
+ * nobody relies on it.  What is read encodes to the same bytes. */
 enum err change_batch_decode(struct change_batch **out, struct bytes in);
 
 struct change_pos {
@@ -77,8 +80,10 @@ struct change_pos {
 	uint32_t index; /* changes of batch seq that are covered; its n: all */
 };
 #define CHANGE_POS_TEXT_MAX 32
+/* "67409c1a-00000000002a-00003": strcmp() orders texts as change_pos_cmp() orders places.
+ * seq is below 2^48, index at most CHANGE_BATCH_MAX. */
 void change_pos_text(const struct change_pos *p, char out[CHANGE_POS_TEXT_MAX]);
-/* Takes exactly what change_pos_text wrote. */
+/* Takes exactly what change_pos_text wrote; text may have no NUL. */
 bool change_pos_parse(struct change_pos *p, const char *text, size_t n);
 int change_pos_cmp(const struct change_pos *a, const struct change_pos *b);
 

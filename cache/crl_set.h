@@ -37,6 +37,7 @@ struct crl_shard {
 	bool in_force; /* a list was verified; else the rest is zero */
 	struct crl_facts facts;
 	struct crl_file *file; /* a reference; may be NULL */
+	size_t n;              /* entries of the set that are this list's */
 };
 
 struct crl_set {
@@ -58,13 +59,15 @@ struct crl_slot {
 
 /* A set with shards_n lists, none in force. */
 struct crl_set *crl_set_new(size_t shards_n, uint64_t generation);
-/* A new set: that of old (borrowed; NULL: an empty one with shards_n) with list in the
- * place of shard.  list is emptied (its entries may be taken over), file is handed over
- * (NULL is allowed).  Linear in the entries.  ERR_NOMEM: nothing was taken. */
+/* A new set: that of old (borrowed; NULL: an empty one with shards_n; else it has
+ * shards_n) with list in the place of shard.  list is emptied (its entries may be taken
+ * over), file is handed over (NULL is allowed).  Linear in the entries; where the set has
+ * no other list's entries, nothing is copied.  ERR_NOMEM: nothing was taken. */
 enum err crl_set_replace(struct crl_set **out, const struct crl_set *old, size_t shards_n,
     size_t shard, struct crl_list *list, struct crl_file *file, uint64_t generation);
 /* A new set with other configured lists (reload): map[i] is the old place of new list i,
- * or -1 for a new one. */
+ * or -1 for a new one; no old place stands twice.  old is borrowed (NULL: none of the
+ * lists is in force).  Entries of lists without a new place are gone.  ERR_NOMEM. */
 enum err crl_set_rearrange(struct crl_set **out, const struct crl_set *old,
     const int *map, size_t shards_n, uint64_t generation);
 const struct crl_set *crl_set_ref(const struct crl_set *s);
@@ -83,14 +86,24 @@ bool crl_set_find(
     const struct crl_set *s, const struct serial *serial, struct crl_finding *out);
 
 /* Is a serial that is not listed known not to be revoked: every configured list is in
- * force and in date, and together they cover end-entity certificates and all reasons
- * (R94, R103, R105)?  oldest (may be NULL): the list with the earliest nextUpdate. */
+ * force and in date, none has onlySomeReasons, and one at least does not have
+ * onlyContainsCACerts (R94, R103, R105)?
+ *
+ * A question names a serial and not what kind of certificate it is.  It is taken for an
+ * end-entity certificate: that is what is asked about, and what the lists of public CAs
+ * with onlyContainsUserCerts are for.  So such lists count, and lists that all have
+ * onlyContainsCACerts know nothing.  Who asks about CA certificates too configures the
+ * issuer's list for them as another of its lists.
+ *
+ * oldest (may be NULL): of the lists in force, the one with the earliest nextUpdate; 0
+ * where there is none. */
 bool crl_set_covers(const struct crl_set *s, int64_t now, unsigned *oldest);
 
-/* What the lists say to an OCSP statement about this certificate (DESIGN 1.3). */
+/* What the lists say to an OCSP statement about this certificate (DESIGN 1.3).  Good and
+ * unknown are the statements that a list can contradict. */
 enum crl_verdict {
 	CRL_FITS,        /* not listed; or the statement is revoked; or a hold and a newer
-			    good */
+			    good or unknown */
 	CRL_CONTRADICTS, /* listed; the statement is not newer than the list */
 	CRL_DISAGREES    /* listed (no hold); the statement is newer: an alarm */
 };
