@@ -246,6 +246,11 @@ const struct issuer *issuers_at(const struct issuers *is, size_t i)
 	return &is->issuer[i];
 }
 
+void issuers_set_slot(struct issuers *is, size_t i, struct crl_slot *slot)
+{
+	is->issuer[i].slot = slot;
+}
+
 const struct issuer *issuers_named(const struct issuers *is, const char *name)
 {
 	for (size_t i = 0; i < is->n; i++) {

@@ -47,6 +47,8 @@ struct issuer_ca {
 			   latches use */
 };
 
+struct crl_slot; /* cache/crl_set.h */
+
 struct issuer {
 	char *name; /* [a-z0-9._-]{1,63} */
 	struct issuer_ca *ca;
@@ -58,6 +60,9 @@ struct issuer {
 	char *
 	    *crl_scope; /* of each: the name that the list has for itself (never NULL) */
 	size_t crl_n;
+	/* Where its lists in force are (crl_set.h).  The one field that is set later: by
+	 * the keeper, before the set of issuers is in force.  NULL in tools and tests. */
+	struct crl_slot *slot;
 };
 
 /* How an issuer is asked for.  Everything is copied or up-referenced; the caller keeps
@@ -87,6 +92,8 @@ void issuers_free(struct issuers *is);
 
 size_t issuers_count(const struct issuers *is);
 const struct issuer *issuers_at(const struct issuers *is, size_t i);
+/* Before any other thread sees the set. */
+void issuers_set_slot(struct issuers *is, size_t i, struct crl_slot *slot);
 const struct issuer *issuers_named(
     const struct issuers *is, const char *name); /* or NULL */
 

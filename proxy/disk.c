@@ -133,6 +133,13 @@ void disk_stop(struct disk *d)
 	pthread_mutex_unlock(&d->lock);
 	pthread_join(d->thread, NULL);
 	assert(d->head == NULL);
+}
+
+void disk_free(struct disk *d)
+{
+	if (d == NULL)
+		return;
+	assert(d->stop);
 	pthread_cond_destroy(&d->idle);
 	pthread_cond_destroy(&d->work);
 	pthread_mutex_destroy(&d->lock);
@@ -154,7 +161,8 @@ static void run_here(
 
 void disk_run(struct disk *d, void (*work)(void *arg), void (*done)(void *arg), void *arg)
 {
-	struct job *j = calloc(1, sizeof *j);
+	/* d->stop is set by this thread only */
+	struct job *j = d->stop ? NULL : calloc(1, sizeof *j);
 
 	if (j == NULL) {
 		run_here(d, work, done, arg);
@@ -165,7 +173,6 @@ void disk_run(struct disk *d, void (*work)(void *arg), void (*done)(void *arg), 
 	j->done = done;
 	j->arg = arg;
 	pthread_mutex_lock(&d->lock);
-	assert(!d->stop);
 	*d->tail = j;
 	d->tail = &j->next;
 	pthread_cond_signal(&d->work);

@@ -19,8 +19,11 @@ struct inbox;
  * below the others).  done callbacks come through replies.  NULL with errno. */
 struct disk *disk_start(struct inbox *replies, const char *name, int niceness);
 /* Run what is queued, then end the thread and join it.  The done callbacks of those jobs
- * are in the inbox when this returns. */
+ * are in the inbox when this returns.  A job that is given from now on is done before
+ * disk_run() returns, its done too: so those callbacks may give jobs.  NULL is allowed,
+ * as in the next. */
 void disk_stop(struct disk *d);
+void disk_free(struct disk *d); /* after disk_stop() */
 
 /* Queue a job; the keeper's thread.  done may be NULL.  A write that is promised is never
  * dropped: out of memory, this waits for the jobs before it, does the work itself and

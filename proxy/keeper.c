@@ -559,8 +559,7 @@ void keeper_free(struct keeper *k)
 	if (k == NULL)
 		return;
 	assert(!k->started);
-	if (k->d.disk != NULL)
-		disk_stop(k->d.disk);
+	disk_stop(k->d.disk);
 	if (k->forwards != NULL)
 		forwards_cancel(k->forwards);
 	if (k->flights != NULL) {
@@ -587,6 +586,7 @@ void keeper_free(struct keeper *k)
 	latches_free(k->d.latches);
 	latch_file_close(k->d.latch_file);
 	mac_keys_free(k->keys);
+	disk_free(k->d.disk);
 	if (k->base != NULL)
 		event_base_free(k->base);
 	free(k);

@@ -38,6 +38,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	disk_stop(disk);
+	disk_free(disk);
 	inbox_free(inbox);
 	event_base_free(base);
 	return 0;
@@ -89,6 +90,7 @@ static void stopping_runs_what_is_queued_and_leaves_its_ends_in_the_inbox(void *
 	for (int i = 0; i < 50; i++)
 		disk_run(disk, slow_work, done, &number[i]);
 	disk_stop(disk);
+	disk_free(disk);
 	disk = NULL;
 	assert_int_equal(worked_n, 50);
 	assert_int_equal(finished_n, 0);
@@ -103,6 +105,7 @@ static void the_ends_of_jobs_run_at_the_latest_when_the_inbox_goes(void **state)
 	(void)state;
 	disk_run(disk, work, done, &number);
 	disk_stop(disk);
+	disk_free(disk);
 	disk = NULL;
 	inbox_free(inbox);
 	assert_int_equal(finished_n, 1);
@@ -117,6 +120,7 @@ static void a_job_needs_nobody_who_waits(void **state)
 	(void)state;
 	exec.run(exec.ctx, work, NULL, &number);
 	disk_stop(disk);
+	disk_free(disk);
 	disk = NULL;
 	assert_int_equal(worked_n, 1);
 	assert_int_equal(worked[0], 5);
@@ -137,6 +141,7 @@ static void the_thread_takes_no_signals(void **state)
 	sigemptyset(&set);
 	disk_run(disk, look_at_signals, NULL, &set);
 	disk_stop(disk);
+	disk_free(disk);
 	disk = NULL;
 	assert_true(sigismember(&set, SIGTERM));
 	assert_true(sigismember(&set, SIGHUP));

@@ -823,6 +823,7 @@ static void reads_and_writes_go_together_with_the_disk_thread(void **state)
 	assert_int_equal(threaded_done, 3000);
 	put(one(7), THIS + 1, "last", false);
 	disk_stop(disk);
+	disk_free(disk);
 	config.exec.run = NULL;
 	config.base = NULL;
 	reopen();
