@@ -9,11 +9,14 @@
 
 #include <assert.h>
 #include <curl/curl.h>
+#include <errno.h>
 #include <event2/event.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <unistd.h>
 
 #include "proxy/clock.h"
 
@@ -26,6 +29,10 @@
 /* A head of a responder is under 1 KiB; libcurl 7.88 itself has no bound and keeps it. */
 #define HEAD_MAX_BYTES   65536
 #define BODY_FIRST_BYTES 4096 /* most answers fit */
+#define LINE_MAX_BYTES   1024 /* of a header of ours: entity tags are short */
+/* What libcurl hands over at a time, and so the writes to a sink: a list of 155 MB in 620
+ * of them.  Its default of 16 KiB is enough for answers. */
+#define SINK_PIECE_BYTES (256 * 1024)
 
 enum fetch_state { FETCH_IDLE, FETCH_LIVE, FETCH_ENDED, FETCH_TELLING };
 
@@ -43,7 +50,9 @@ struct fetch {
 	bool head_whole; /* its empty line has come; libcurl takes a head without one */
 	uint8_t *body;
 	size_t body_n, body_room, max_size;
-	bool too_large, no_memory; /* why our callbacks stopped it */
+	bool sink;
+	int sink_fd;
+	bool too_large, no_memory, sink_failed; /* why our callbacks stopped it */
 	char detail[CURL_ERROR_SIZE];
 };
 TAILQ_HEAD(fetch_list, fetch);
@@ -80,6 +89,8 @@ static enum err outcome(const struct fetch *x)
 		return ERR_UP_SIZE;
 	if (x->no_memory)
 		return ERR_NOMEM;
+	if (x->sink_failed)
+		return ERR_STORE;
 	switch (x->code) {
 	case CURLE_OK:
 		return x->head_whole ? ERR_OK : ERR_UP_TRUNCATED;
@@ -132,6 +143,25 @@ static void recycle(struct fetch *x)
 	f->idle_n++;
 }
 
+/* A header of the response, "" for none; borrowed until the handle is used again. */
+static const char *header(const struct fetch *x, const char *name)
+{
+	struct curl_header *h;
+
+	if (curl_easy_header(x->easy, name, 0, CURLH_HEADER, -1, &h) != CURLHE_OK)
+		return "";
+	return h->value;
+}
+
+static const char *detail_of(const struct fetch *x, enum err e)
+{
+	if (e == ERR_STORE)
+		return "the body could not be written to its file";
+	if (x->detail[0] != '\0' || e == ERR_OK)
+		return x->detail;
+	return curl_easy_strerror(x->code == CURLE_OK ? CURLE_PARTIAL_FILE : x->code);
+}
+
 static void tell(struct fetch *x)
 {
 	struct fetch_result r = {.error = outcome(x)};
@@ -142,11 +172,11 @@ static void tell(struct fetch *x)
 	curl_easy_getinfo(x->easy, CURLINFO_CONTENT_TYPE, &type);
 	r.status = (int)status;
 	r.content_type = type == NULL ? "" : type;
-	r.body = bytes_of(x->body, x->body_n);
-	r.detail =
-	    x->detail[0] != '\0' || r.error == ERR_OK
-		? x->detail
-		: curl_easy_strerror(x->code == CURLE_OK ? CURLE_PARTIAL_FILE : x->code);
+	r.etag = header(x, "ETag");
+	r.last_modified = header(x, "Last-Modified");
+	r.body = x->sink ? bytes_of(NULL, 0) : bytes_of(x->body, x->body_n);
+	r.body_n = x->body_n;
+	r.detail = detail_of(x, r.error);
 	r.us = clock_mono_us() - x->start_us;
 	x->state = FETCH_TELLING;
 	x->done(x->arg, &r);
@@ -340,6 +370,37 @@ static bool make_room(struct fetch *x, size_t n)
 	return true;
 }
 
+static bool keep(struct fetch *x, const char *p, size_t n)
+{
+	x->no_memory = !make_room(x, n);
+	if (x->no_memory)
+		return false;
+	memcpy(x->body + x->body_n, p, n);
+	return true;
+}
+
+/* To the sink, but only what a 200 brings: an error page is nobody's list. */
+static bool sink(struct fetch *x, const char *p, size_t n)
+{
+	long status = 0;
+
+	curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (status != 200)
+		return true;
+	while (n > 0) {
+		ssize_t wrote = write(x->sink_fd, p, n);
+
+		if (wrote < 0 && errno == EINTR)
+			continue;
+		x->sink_failed = wrote <= 0;
+		if (x->sink_failed)
+			return false;
+		p += wrote;
+		n -= (size_t)wrote;
+	}
+	return true;
+}
+
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
 {
 	struct fetch *x = arg;
@@ -348,10 +409,8 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 	x->too_large = n > x->max_size - x->body_n;
 	if (x->too_large)
 		return 0;
-	x->no_memory = !make_room(x, n);
-	if (x->no_memory)
+	if (!(x->sink ? sink(x, p, n) : keep(x, p, n)))
 		return 0;
-	memcpy(x->body + x->body_n, p, n);
 	x->body_n += n;
 	return n;
 }
@@ -429,7 +488,7 @@ static struct fetch *take_idle(struct fetcher *f)
 
 static bool add_header(struct fetch *x, const char *name, const char *value)
 {
-	char line[256];
+	char line[LINE_MAX_BYTES];
 	struct curl_slist *l;
 
 	if (snprintf(line, sizeof line, "%s: %s", name, value) >= (int)sizeof line)
@@ -468,6 +527,12 @@ static bool set_request(struct fetch *x, const struct fetch_request *r)
 
 	if (ok && r->accept != NULL)
 		ok = add_header(x, "Accept", r->accept);
+	if (ok && r->if_none_match != NULL)
+		ok = add_header(x, "If-None-Match", r->if_none_match);
+	if (ok && r->if_modified_since != NULL)
+		ok = add_header(x, "If-Modified-Since", r->if_modified_since);
+	if (ok && r->sink)
+		ok = SET(CURLOPT_BUFFERSIZE, (long)SINK_PIECE_BYTES);
 	if (ok && r->body.n > 0)
 		ok = SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.n) &&
 		     SET(CURLOPT_COPYPOSTFIELDS, (const char *)r->body.p) &&
@@ -489,6 +554,8 @@ struct fetch *fetch_start(
 	x->done = done;
 	x->arg = arg;
 	x->max_size = r->max_size;
+	x->sink = r->sink;
+	x->sink_fd = r->sink_fd;
 	x->start_us = clock_mono_us();
 	if (!set_policy(x) || !set_request(x, r) ||
 	    curl_multi_add_handle(f->multi, x->easy) != CURLM_OK) {

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <openssl/ssl.h>
@@ -126,6 +127,16 @@ static bool answer(int fd, const char *request, size_t n)
 	}
 	if (IS("/zero")) {
 		say_body(fd, "200 OK", "", 0);
+		return true;
+	}
+	if (IS("/list")) {
+		if (strstr(request, "If-None-Match: W/\"v 1\"\r\n") != NULL)
+			say(fd, "HTTP/1.1 304 Not Modified\r\nETag: W/\"v 1\"\r\n\r\n");
+		else
+			say_body(fd,
+			    "200 OK\r\neTag: W/\"v 1\"\r\n"
+			    "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT",
+			    "hello", 5);
 		return true;
 	}
 	if (IS("/until-close"))
@@ -271,8 +282,10 @@ struct outcome {
 	enum err error;
 	int status;
 	char type[100], detail[300];
+	char etag[100], last_modified[100];
 	char body[4096];
 	size_t n;
+	uint64_t body_n;
 	int64_t us;
 	struct outcome *cancels; /* cancel this one from done */
 	struct fetch *fetch;
@@ -299,6 +312,9 @@ static void on_done(void *arg, const struct fetch_result *r)
 	o->status = r->status;
 	snprintf(o->type, sizeof o->type, "%s", r->content_type);
 	snprintf(o->detail, sizeof o->detail, "%s", r->detail);
+	snprintf(o->etag, sizeof o->etag, "%s", r->etag);
+	snprintf(o->last_modified, sizeof o->last_modified, "%s", r->last_modified);
+	o->body_n = r->body_n;
 	assert_true(r->body.n < sizeof o->body);
 	if (r->body.n > 0)
 		memcpy(o->body, r->body.p, r->body.n);
@@ -354,6 +370,23 @@ static void fetch(const char *path, struct outcome *o)
 {
 	memset(o, 0, sizeof *o);
 	get(path, o);
+	wait_for(o);
+}
+
+/* A fetch whose body goes to fd. */
+static void fetch_to(int fd, const char *path, struct outcome *o)
+{
+	char url[100];
+	struct fetch_request r = {.url = url,
+	    .timeout_ms = 5000,
+	    .max_size = 1000,
+	    .sink = true,
+	    .sink_fd = fd};
+
+	url_of(path, url);
+	memset(o, 0, sizeof *o);
+	o->fetch = fetch_start(fetcher, &r, on_done, o);
+	assert_non_null(o->fetch);
 	wait_for(o);
 }
 
@@ -679,6 +712,112 @@ static void a_name_that_hangs_blocks_nothing(void **state)
 	usleep(100000);
 }
 
+static int scratch(void)
+{
+	char path[] = "/tmp/fetch.XXXXXX";
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	unlink(path);
+	return fd;
+}
+
+/* What was written to fd since the last look. */
+static const char *written(int fd)
+{
+	static char text[100];
+	ssize_t n = pread(fd, text, sizeof text - 1, 0);
+
+	assert_true(n >= 0);
+	text[n] = '\0';
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	return text;
+}
+
+/* R115: what a list is asked for with next time. */
+static void the_validators_of_an_answer_are_told_and_sent_back_as_they_came(void **state)
+{
+	struct fetch_request r = {.timeout_ms = 5000, .max_size = 1000};
+	struct outcome o;
+	char url[100];
+
+	(void)state;
+	fetch("/list", &o);
+	assert_string_equal(o.etag, "W/\"v 1\"");
+	assert_string_equal(o.last_modified, "Sun, 06 Nov 1994 08:49:37 GMT");
+	fetch("/ok", &o);
+	assert_string_equal(o.etag, "");
+	assert_string_equal(o.last_modified, "");
+
+	url_of("/list", url);
+	r.url = url;
+	r.if_none_match = "W/\"v 1\"";
+	r.if_modified_since = "Sun, 06 Nov 1994 08:49:37 GMT";
+	memset(&o, 0, sizeof o);
+	fetch_start(fetcher, &r, on_done, &o);
+	wait_for(&o);
+	assert_int_equal(o.error, ERR_OK);
+	assert_int_equal(o.status, 304);
+	assert_int_equal(o.body_n, 0);
+	url_of("/echo", url);
+	memset(&o, 0, sizeof o);
+	fetch_start(fetcher, &r, on_done, &o);
+	wait_for(&o);
+	assert_non_null(
+	    strstr(o.body, "\r\nIf-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n"));
+}
+
+/* R111: nothing but the whole body of a 200 can be taken for a list. */
+static void the_body_of_a_200_goes_to_the_sink_and_no_other(void **state)
+{
+	struct outcome o;
+	int fd = scratch();
+
+	(void)state;
+	fetch_to(fd, "/chunked", &o);
+	assert_int_equal(o.error, ERR_OK);
+	assert_int_equal(o.n, 0);
+	assert_int_equal(o.body_n, 11);
+	assert_string_equal(written(fd), "hello world");
+	fetch_to(fd, "/500", &o);
+	assert_int_equal(o.error, ERR_OK);
+	assert_int_equal(o.status, 500);
+	assert_int_equal(o.body_n, 6);
+	assert_string_equal(written(fd), "");
+	fetch_to(fd, "/truncated", &o);
+	assert_int_equal(o.error, ERR_UP_TRUNCATED);
+	written(fd);
+	fetch_to(fd, "/truncated-chunk", &o);
+	assert_int_equal(o.error, ERR_UP_TRUNCATED);
+	written(fd);
+	fetch_to(fd, "/large-chunked", &o); /* the cap is for a file too */
+	assert_int_equal(o.error, ERR_UP_SIZE);
+	assert_in_range(o.body_n, 0, 1000);
+	written(fd);
+	fetch("/ok", &o); /* the handle that had a sink has none now */
+	assert_string_equal(o.body, "hello");
+	assert_string_equal(written(fd), "");
+	close(fd);
+}
+
+static void a_sink_that_is_full_ends_the_fetch(void **state)
+{
+	struct outcome o;
+	int fd = open("/dev/full", O_WRONLY);
+
+	(void)state;
+	assert_true(fd >= 0);
+	fetch_to(fd, "/ok", &o);
+	assert_int_equal(o.error, ERR_STORE);
+	assert_true(o.detail[0] != '\0');
+	fetch_to(fd, "/500", &o); /* nothing to be written */
+	assert_int_equal(o.error, ERR_OK);
+	close(fd);
+	fetch("/ok", &o);
+	assert_int_equal(o.error, ERR_OK);
+}
+
 static void a_fetcher_may_go_with_fetches_under_way(void **state)
 {
 	struct fetcher *all = fetcher;
@@ -713,6 +852,10 @@ int main(void)
 	    cmocka_unit_test(a_cancelled_fetch_never_ends),
 	    cmocka_unit_test(done_may_cancel_another_and_start_a_new_one),
 	    cmocka_unit_test(a_name_that_hangs_blocks_nothing),
+	    cmocka_unit_test(
+		the_validators_of_an_answer_are_told_and_sent_back_as_they_came),
+	    cmocka_unit_test(the_body_of_a_200_goes_to_the_sink_and_no_other),
+	    cmocka_unit_test(a_sink_that_is_full_ends_the_fetch),
 	    cmocka_unit_test(a_fetcher_may_go_with_fetches_under_way),
 	};
 
