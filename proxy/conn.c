@@ -83,10 +83,11 @@ struct conn {
 	bool head_done; /* the head was accepted, its body is coming */
 	bool chunked;   /* ... in chunks; chunk, head_n, body_n, raw are in use */
 	/* of the connection: */
-	bool closing; /* after the answers that are on their way */
-	bool linger;  /* ... and the client may be sending still */
-	bool knocked; /* something came while it was parked */
-	bool resumed; /* it was parked until now */
+	bool closing;  /* after the answers that are on their way */
+	bool linger;   /* ... and the client may be sending still */
+	bool knocked;  /* something came while it was parked */
+	bool resumed;  /* it was parked until now */
+	bool detached; /* the socket is somebody else's now */
 	struct conn_loop *loop;
 	void *parked;
 	void (*on_close)(void *arg);
@@ -506,6 +507,29 @@ void conn_park(struct conn *c, void *parked)
 	c->knocked = false;
 }
 
+int conn_detach(struct conn *c)
+{
+	bool was_parked = c->state == CONN_PARKED;
+	int fd = event_get_fd(&c->ev);
+
+	assert(c->magic == CONN_MAGIC);
+	assert(was_parked || c->state == CONN_ANSWERING);
+	assert(!was_parked || c->loop->batch.n == 0);
+	flush(c); /* answers to the requests before this one */
+	if (c->state == CONN_CLOSED)
+		c->state = CONN_ANSWERING; /* whoever answers finds out once more */
+	else if (c->out.p == NULL)
+		c->detached = true;
+	if (!c->detached)
+		return -1;
+	event_del(&c->ev); /* before the caller adds one of its own */
+	c->parked = NULL;
+	c->state = CONN_CLOSED;
+	if (was_parked)
+		finish(c);
+	return fd;
+}
+
 /* Requests */
 
 struct view { /* of the input: the loop's buffer, or c->in */
@@ -844,11 +868,13 @@ static void destroy(struct conn *c)
 	if (c->parked != NULL)
 		l->handler->gone(l->arg, c->parked);
 	event_del(&c->ev);
-	close(fd);
+	if (!c->detached) {
+		close(fd);
+		metrics_count(l->counters, M_CONN_CLOSED);
+	}
 	slot_leave(c);
 	buf_free(&c->in);
 	buf_free(&c->out);
-	metrics_count(l->counters, M_CONN_CLOSED);
 	if (--l->count == 0)
 		event_del(&l->tick_event);
 	c->magic = 0;

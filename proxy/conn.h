@@ -104,10 +104,11 @@ struct crl_file; /* cache/crl_set.h */
 void conn_send_file(struct conn *c, struct bytes head, struct crl_file *f,
     uint64_t offset, uint64_t n, bool close);
 
-/* Take the socket out of the connection: the fd is the caller's from now on, c is gone
- * when this callback ends, without on_close of the listener's limits being forgotten: it
- * is called.  Only from within request() or for a parked request, when nothing waits to
- * be written; -1 when something does (pipelined answers): then answer as usual. */
+/* Take the socket out of the connection: the fd, and counting its end (M_CONN_CLOSED),
+ * are the caller's from now on; on_close is called, so that the listener's limits forget
+ * it, and c is gone: at once when it was parked, else when request() returns.  What the
+ * client sent behind its request is dropped.  Only from within request() or for a parked
+ * request. -1 when earlier answers still wait to be written: then answer as usual. */
 int conn_detach(struct conn *c);
 
 /* An HTTP error: one-line plain text body, no-store.  allow: value of Allow,

@@ -31,6 +31,7 @@ struct stage {
 	int gone, refused, closed;
 	int head_status;
 	char *big;
+	int detached; /* what conn_detach() said */
 };
 
 static void answer(struct conn *c, const char *body, size_t n)
@@ -69,6 +70,10 @@ static void on_request(
 
 		conn_reply(c, iov, 2, false);
 		memset(two, 'x', 2);
+	} else if (is(r->path, "/detach")) {
+		s->detached = conn_detach(c);
+		if (s->detached < 0)
+			conn_error(c, 503, NULL, true);
 	} else if (is(r->path, "/error")) {
 		conn_error(c, 404, NULL, false);
 	} else {
@@ -699,6 +704,70 @@ static void what_is_no_http_is_refused_and_closed(void **state)
 	assert_int_equal(conn_loop_count(s->loop), 0);
 }
 
+/* What has come on a detached socket so far. */
+static const char *hear_client(struct stage *s)
+{
+	static char text[4096];
+	ssize_t n = read(s->client, text, sizeof text - 1);
+
+	text[n > 0 ? n : 0] = '\0';
+	return n == 0 ? "EOF" : text;
+}
+
+static void a_detached_socket_is_the_callers(void **state)
+{
+	struct stage *s = *state;
+
+	join_unix(s);
+	say(s, GET("/a") GET("/detach") GET("/never"));
+	assert_true(s->detached >= 0);
+	assert_int_equal(s->requests, 2);
+	assert_int_equal(s->closed, 1); /* the listener's limit forgets it */
+	assert_int_equal(s->gone, 0);
+	assert_int_equal(conn_loop_count(s->loop), 0);
+	assert_int_equal(s->counters->value[M_CONN_CLOSED], 0);
+	assert_string_equal(hear_client(s), OK(3, "/a "));
+	assert_int_equal(write(s->detached, "mine", 4), 4);
+	assert_string_equal(hear_client(s), "mine");
+	close(s->detached);
+	assert_string_equal(hear_client(s), "EOF");
+}
+
+static void a_parked_request_is_detached_at_once(void **state)
+{
+	struct stage *s = *state;
+	int fd;
+
+	join_unix(s);
+	say(s, GET("/park"));
+	fd = conn_detach(s->parked);
+	assert_true(fd >= 0);
+	assert_int_equal(s->closed, 1);
+	assert_int_equal(s->gone, 0);
+	assert_int_equal(conn_loop_count(s->loop), 0);
+	run(s);
+	close(fd);
+}
+
+static void who_has_not_taken_his_answers_is_not_detached(void **state)
+{
+	struct stage *s = *state;
+
+	join_unix(s);
+	say(s, GET("/big") GET("/detach"));
+	assert_int_equal(s->detached, -1);
+	assert_int_equal(conn_loop_count(s->loop), 1);
+	close(s->client);
+	run(s);
+
+	join_unix(s);
+	shutdown(s->client, SHUT_RD); /* every answer fails */
+	s->detached = 0;
+	say(s, GET("/a") GET("/detach"));
+	assert_int_equal(s->detached, -1);
+	assert_int_equal(conn_loop_count(s->loop), 0);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, stage_up, stage_down)
 
 int main(void)
@@ -732,6 +801,9 @@ int main(void)
 	    CASE(a_reset_between_requests_is_an_end),
 	    CASE(a_stray_line_end_behind_a_body_is_no_request),
 	    CASE(what_is_no_http_is_refused_and_closed),
+	    CASE(a_detached_socket_is_the_callers),
+	    CASE(a_parked_request_is_detached_at_once),
+	    CASE(who_has_not_taken_his_answers_is_not_detached),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
