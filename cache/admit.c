@@ -1,5 +1,6 @@
 #include "cache/admit.h"
 
+#include "cache/crl_set.h"
 #include "cache/record.h"
 #include "cache/responder.h"
 
@@ -495,6 +496,45 @@ static enum err check_latch(const struct visit *vi)
 	    vi->q->latched ? "latched as revoked" : "no latch");
 }
 
+static struct text list_text(const struct crl_set *s, const struct crl_finding *found)
+{
+	struct text out = {""};
+
+	if (s == NULL)
+		snprintf(out.s, sizeof out.s, "no list is in force");
+	else if (!found->listed)
+		snprintf(out.s, sizeof out.s, "no list in force has it");
+	else
+		snprintf(out.s, sizeof out.s, "%s since %.40s by the list of %.40s",
+		    found->hold ? "on hold" : "revoked", when(found->revoked_at).s,
+		    when(found->this_update).s);
+	return out;
+}
+
+/* R71: what the lists say outweighs a good or unknown, but for a hold that a newer one
+ * ends.  That the statement is newer than the list is worth an alarm. */
+static enum err check_crl(const struct visit *vi)
+{
+	const struct crl_set *s = vi->q->crl;
+	struct crl_finding found = {.reason = REASON_NONE};
+	enum crl_verdict said =
+	    s != NULL ? crl_set_judge(s, &vi->serial, &vi->v->facts, &found) : CRL_FITS;
+
+	vi->v->crl_disagrees = said == CRL_DISAGREES;
+	return NOTE(vi, "crl", said == CRL_FITS ? ERR_OK : ERR_RESP_CRL, "%s",
+	    list_text(s, &found).s);
+}
+
+/* After all that the answer itself tells. */
+static enum err check_known(const struct visit *vi)
+{
+	enum err e = check_order(vi);
+
+	if (e == ERR_OK)
+		e = check_latch(vi);
+	return e == ERR_OK ? check_crl(vi) : e;
+}
+
 /* --- the door --- */
 
 static enum err judge(struct visit *vi, const struct ocsp_response *r)
@@ -512,10 +552,9 @@ static enum err judge(struct visit *vi, const struct ocsp_response *r)
 	    (e = check_single(vi, r, &said)) != ERR_OK ||
 	    (e = check_reason(vi, &said.asked)) != ERR_OK ||
 	    (e = check_times(vi, &said.asked)) != ERR_OK ||
-	    (e = check_produced(vi, r, &who)) != ERR_OK ||
-	    (e = check_order(vi)) != ERR_OK)
+	    (e = check_produced(vi, r, &who)) != ERR_OK)
 		return e;
-	return check_latch(vi);
+	return check_known(vi);
 }
 
 static enum err judge_der(struct visit *vi, struct bytes der)
@@ -615,9 +654,8 @@ static enum err judge_facts(struct visit *vi)
 		vi->v->revoked_at = f->revoked_at;
 		vi->v->reason = f->reason;
 	}
-	if ((e = check_record_produced(vi)) != ERR_OK || (e = check_order(vi)) != ERR_OK)
-		return e;
-	return check_latch(vi);
+	e = check_record_produced(vi);
+	return e == ERR_OK ? check_known(vi) : e;
 }
 
 enum err admit_record(struct admit *ad, const struct admit_question *q,

@@ -20,6 +20,7 @@
 #include "cache/issuer.h"
 
 struct admit;
+struct crl_set; /* cache/crl_set.h */
 
 struct admit *admit_new(void); /* NULL when out of memory */
 void admit_free(struct admit *ad);
@@ -35,8 +36,9 @@ struct admit_question {
 	size_t max_size; /* of the DER; larger is ERR_RESP_LARGE */
 	const struct facts
 	    *held; /* what is held under this key, in date or not; NULL for nothing */
-	struct bytes nonce; /* that we sent; n is 0 where we sent none */
-	bool latched;       /* the certificate was seen revoked before */
+	struct bytes nonce;        /* that we sent; n is 0 where we sent none */
+	bool latched;              /* the certificate was seen revoked before */
+	const struct crl_set *crl; /* the issuer's lists in force; NULL for none */
 };
 
 #define ADMIT_WARN_SHA1         1u  /* SHA-1 signature, allowed by the issuer's option */
@@ -56,6 +58,7 @@ struct admit_verdict {
 	int reason;          /* with revoked_proved */
 	unsigned warnings;   /* ADMIT_WARN_* */
 	bool mac_ok;         /* admit_record: the MAC stood in for the signature check */
+	bool crl_disagrees; /* with ERR_RESP_CRL: newer than the list that says revoked */
 };
 
 /* Told of every check as it is made, in order: its name, ERR_OK or the reason of refusal,
@@ -78,10 +81,11 @@ struct admit_verdict {
  *   produced_at           R62
  *   order                 not older than what is held (R68, R70)
  *   latch                 revoked stays revoked (R69)
+ *   crl                   a list in force does not say revoked (R71)
  *
  * A stored value begins with record (encoding and CertID) and mac.  With a good MAC
  * issuer (verified against a certificate that is still configured), delegate, reason,
- * times, produced_at, order and latch follow, else the list above. */
+ * times, produced_at, order, latch and crl follow, else the list above. */
 struct admit_trace {
 	void (*note)(void *arg, const char *check, enum err e, const char *detail);
 	void *arg;

@@ -7,8 +7,9 @@
  */
 #include "proxy/flight.h"
 
+#include "cache/crl_set.h"
 #include "proxy/clock.h"
-#include "proxy/holdings.h"
+#include "proxy/intake.h"
 #include "proxy/log.h"
 
 #include <assert.h>
@@ -49,7 +50,8 @@ struct flight {
 	int hold_ms;
 	bool has_held;
 	bool leased;
-	bool force_put; /* what the store had was refused */
+	bool force_put;    /* what the store had was refused */
+	bool contradicted; /* what was fetched is not what the lists say */
 	struct facts
 	    held; /* the newest that was ever verified under this key, in date or not */
 	const struct answer *got; /* set by the judge, until end */
@@ -266,7 +268,8 @@ static void answer_all(
 	timeout_arm(f->all);
 }
 
-/* What is held stays; where nothing is, the failure is repeated for a while. */
+/* What is held stays, unless the lists contradict it; where nothing is, the failure is
+ * repeated for a while. */
 static void failed(struct flight *f, const struct issuer *i, enum err e)
 {
 	struct flights *fs = f->all;
@@ -275,6 +278,10 @@ static void failed(struct flight *f, const struct issuer *i, enum err e)
 	if (f->why == FLIGHT_COMPARE || e == ERR_CANCELLED ||
 	    holdings_in_date(fs->d.holdings, &f->key) != NULL)
 		return;
+	if (f->contradicted) {
+		holdings_back_off(fs->d.holdings, &f->key);
+		return;
+	}
 	if (e == ERR_RESP_UNAUTHORIZED && i != NULL)
 		ttl = i->rules.unknown_ttl_s * 1000;
 	holdings_install_error(fs->d.holdings, &f->key, e, ttl);
@@ -324,12 +331,14 @@ static enum err judge(void *arg, struct bytes der, const char *from)
 		return ERR_REQ_ISSUER;
 	question(f, i, &q, &held);
 	e = admit_der(fs->d.admit, &q, der, &v, NULL);
-	holdings_latch(fs->d.holdings, i, &f->key, &v);
+	intake_latch(&fs->d, i, &f->key, &v);
 	if (e != ERR_OK) {
-		holdings_refused(fs->d.holdings, i, e, M_REFUSED_UPSTREAM, from);
+		f->contradicted = f->contradicted || e == ERR_RESP_CRL;
+		holdings_refused(
+		    fs->d.holdings, i, &f->key, e, &v, M_REFUSED_UPSTREAM, from);
 		return e;
 	}
-	f->got = holdings_take(fs->d.holdings, i, &f->key, &v.facts, der, f->force_put);
+	f->got = intake_take(&fs->d, i, &f->key, &v.facts, der, f->force_put);
 	return f->got != NULL ? ERR_OK : ERR_NOMEM;
 }
 
@@ -457,7 +466,7 @@ static void refused_stored(
 	if (e == ERR_RESP_OLDER)
 		return;
 	f->force_put = true;
-	holdings_refused(f->all->d.holdings, i, e, M_REFUSED_STORE, "store");
+	holdings_refused(f->all->d.holdings, i, &f->key, e, v, M_REFUSED_STORE, "store");
 }
 
 static const struct answer *admit_stored(
@@ -475,7 +484,7 @@ static const struct answer *admit_stored(
 		return NULL;
 	question(f, i, &q, &held);
 	e = admit_record(fs->d.admit, &q, value, fs->d.keys, &der, &v, NULL);
-	holdings_latch(fs->d.holdings, i, &f->key, &v);
+	intake_latch(&fs->d, i, &f->key, &v);
 	if (e != ERR_OK) {
 		refused_stored(f, i, e, &v);
 		return NULL;
@@ -486,7 +495,7 @@ static const struct answer *admit_stored(
 	note_held(f, &v.facts);
 	if (!*newer && holdings_in_date(fs->d.holdings, &f->key) != NULL)
 		return holdings_in_date(fs->d.holdings, &f->key);
-	return holdings_install(fs->d.holdings, i, &f->key, &v.facts, der);
+	return intake_install(&fs->d, i, &f->key, &v.facts, der);
 }
 
 static void on_stored(void *arg, enum err e, struct bytes value)
@@ -530,7 +539,7 @@ static struct flight *flight_new(
 	f->key = *k;
 	f->why = why;
 	evtimer_assign(&f->timer, fs->d.base, on_hold_timer, f);
-	if (held != NULL && held->facts.status != STATUS_NONE)
+	if (held != NULL && held->facts.status != STATUS_NONE && crl_allows(held))
 		note_held(f, &held->facts);
 	f->next = *slot;
 	*slot = f;
@@ -610,7 +619,7 @@ void flights_ask(struct flights *fs, struct ask *a)
 		flights_reply(a, NULL, ERR_REQ_ISSUER, TIER_NONE);
 		return;
 	}
-	if (held != NULL && held->expiry > clock_now()) {
+	if (held != NULL && held->expiry > clock_now() && crl_allows(held)) {
 		if (!a->revalidate || held->facts.status == STATUS_NONE ||
 		    !may_revalidate(fs, held)) {
 			hot_visit(held);

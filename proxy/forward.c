@@ -2,7 +2,7 @@
 #include "proxy/forward.h"
 
 #include "proxy/clock.h"
-#include "proxy/holdings.h"
+#include "proxy/intake.h"
 #include "proxy/ocsp_http.h"
 
 #include <stdlib.h>
@@ -120,9 +120,9 @@ static enum err judge(void *arg, struct bytes der, const char *from)
 	holdings_question(fs->d.holdings, i, k, &q, &held);
 	q.nonce = bytes_of(f->ask->nonce, f->ask->nonce_n);
 	e = admit_der(fs->d.admit, &q, der, &v, NULL);
-	holdings_latch(fs->d.holdings, i, k, &v);
+	intake_latch(&fs->d, i, k, &v);
 	if (e != ERR_OK) {
-		holdings_refused(fs->d.holdings, i, e, M_REFUSED_UPSTREAM, from);
+		holdings_refused(fs->d.holdings, i, k, e, &v, M_REFUSED_UPSTREAM, from);
 		return e;
 	}
 	metrics_count(fs->d.counters, M_ADMITTED_UPSTREAM);
@@ -139,6 +139,8 @@ static void on_fetched(void *arg, enum err e)
 	f->source_ask = NULL;
 	if (e == ERR_OK)
 		flights_reply(a, f->got, ERR_OK, TIER_FORWARD);
+	else if (e == ERR_RESP_CRL) /* the same without the nonce: not asked for again */
+		holdings_back_off(fs->d.holdings, &a->key);
 	forward_free(f);
 	if (e != ERR_OK)
 		without_nonce(fs, a);
@@ -168,7 +170,8 @@ void forwards_ask(struct forwards *fs, struct ask *a)
 		    a, NULL, i == NULL ? ERR_REQ_ISSUER : ERR_CANCELLED, TIER_NONE);
 		return;
 	}
-	if (!token_take(fs, i) || (f = forward_new(fs, a)) == NULL) {
+	if (holdings_backs_off(fs->d.holdings, &a->key) || !token_take(fs, i) ||
+	    (f = forward_new(fs, a)) == NULL) {
 		without_nonce(fs, a);
 		return;
 	}

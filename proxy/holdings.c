@@ -3,10 +3,14 @@
 #include "proxy/holdings.h"
 
 #include "proxy/clock.h"
+#include "proxy/crl_feed.h"
 #include "proxy/log.h"
 #include "proxy/ocsp_http.h"
 
 #include <stdlib.h>
+#include <xxhash.h>
+
+#define BACKOFF_MIN_MS 1000 /* error answers live whole seconds */
 
 struct latch_job {
 	struct latch_job *next;
@@ -15,9 +19,20 @@ struct latch_job {
 	enum err e;
 };
 
+struct memo {
+	char issuer[64]; /* its name: a reload changes nothing */
+	struct serial serial;
+	enum holdings_memo kind;
+	struct facts facts;
+};
+
 struct holdings {
 	struct parts d;
 	struct latch_job *failed_latches;
+	uint64_t memo_hash[HOLDINGS_MEMOS]; /* 0: empty; dense, as they are searched */
+	size_t memo_next;                   /* the oldest, to be written over */
+	size_t memo_n;                      /* that are not empty: nearly always 0 */
+	struct memo memo[HOLDINGS_MEMOS];
 };
 
 static const struct conf *conf_of(const struct holdings *h)
@@ -29,9 +44,100 @@ const struct answer *holdings_in_date(const struct holdings *h, const struct key
 {
 	const struct answer *a = hot_find(h->d.shared->hot, key_der(k));
 
-	if (a == NULL || a->facts.status == STATUS_NONE || a->expiry <= clock_now())
+	if (a == NULL || a->facts.status == STATUS_NONE || a->expiry <= clock_now() ||
+	    !crl_allows(a))
 		return NULL;
 	return a;
+}
+
+/* Memos. */
+
+static uint64_t memo_hash(
+    const struct issuer *i, const struct serial *s, enum holdings_memo kind)
+{
+	uint64_t h = XXH3_64bits_withSeed(i->name, strlen(i->name), (uint64_t)kind);
+
+	return XXH3_64bits_withSeed(s->octets, s->n, h) | 1;
+}
+
+/* HOLDINGS_MEMOS where there is none. */
+static size_t memo_find(const struct holdings *h, const struct issuer *i,
+    const struct serial *s, enum holdings_memo kind)
+{
+	uint64_t hash;
+	size_t n = 0;
+
+	if (h->memo_n == 0)
+		return HOLDINGS_MEMOS;
+	hash = memo_hash(i, s, kind);
+	for (; n < HOLDINGS_MEMOS; n++) {
+		const struct memo *m = &h->memo[n];
+
+		if (h->memo_hash[n] == hash && m->kind == kind &&
+		    serial_equal(&m->serial, s) && strcmp(m->issuer, i->name) == 0)
+			break;
+	}
+	return n;
+}
+
+static void memo_put(struct holdings *h, const struct issuer *i, const struct serial *s,
+    enum holdings_memo kind, const struct facts *f)
+{
+	size_t n = memo_find(h, i, s, kind);
+	struct memo *m;
+
+	if (n < HOLDINGS_MEMOS && h->memo[n].facts.this_update > f->this_update)
+		return;
+	if (n == HOLDINGS_MEMOS) {
+		n = h->memo_next;
+		h->memo_next = (n + 1) % HOLDINGS_MEMOS;
+		h->memo_n += h->memo_hash[n] == 0;
+	}
+	m = &h->memo[n];
+	*m = (struct memo){.serial = *s, .kind = kind, .facts = *f};
+	memcpy(m->issuer, i->name, strlen(i->name) + 1);
+	h->memo_hash[n] = memo_hash(i, s, kind);
+}
+
+static void memo_drop(struct holdings *h, const struct issuer *i, const struct serial *s,
+    enum holdings_memo kind)
+{
+	size_t n = memo_find(h, i, s, kind);
+
+	if (n == HOLDINGS_MEMOS)
+		return;
+	h->memo_hash[n] = 0;
+	h->memo_n--;
+}
+
+bool holdings_recall(const struct holdings *h, const struct issuer *i,
+    const struct serial *s, enum holdings_memo kind, struct facts *f)
+{
+	size_t n = memo_find(h, i, s, kind);
+
+	if (n == HOLDINGS_MEMOS || facts_expiry(&h->memo[n].facts) <= clock_now())
+		return false;
+	*f = h->memo[n].facts;
+	return true;
+}
+
+static bool is_hold(const struct facts *f)
+{
+	return f->status == STATUS_REVOKED && f->reason == REASON_CERTIFICATE_HOLD;
+}
+
+/* An answer that fits what the lists say was admitted.  Of a hold, and of the good that
+ * ends one (R70), the last word is kept; any other revocation has its latch. */
+static void memo_admitted(struct holdings *h, const struct issuer *i,
+    const struct serial *s, const struct facts *f, const struct crl_set *set)
+{
+	struct crl_finding found;
+
+	memo_drop(h, i, s, MEMO_REFUSED);
+	if (is_hold(f) || (f->status == STATUS_GOOD &&
+			      (memo_find(h, i, s, MEMO_HOLD) < HOLDINGS_MEMOS ||
+				  (set != NULL && crl_set_find(set, s, &found)))))
+		memo_put(h, i, s, MEMO_HOLD, f);
 }
 
 /* Latches. */
@@ -127,10 +233,12 @@ static void withdraw_stored(struct holdings *h, const struct issuer *i,
 }
 
 void holdings_latch(struct holdings *h, const struct issuer *i, const struct key *k,
-    const struct admit_verdict *v)
+    const struct admit_verdict *v, bool untold)
 {
-	struct latch l = {
-	    .reason = v->reason, .revoked_at = v->revoked_at, .set_at = clock_now()};
+	struct latch l = {.reason = v->reason,
+	    .revoked_at = v->revoked_at,
+	    .set_at = clock_now(),
+	    .untold = untold};
 	char serial[SERIAL_HEX_MAX];
 	unsigned ca = 0;
 
@@ -174,12 +282,30 @@ static uint32_t jittered_cap(struct holdings *h)
 	    uint32_t)(cap - cap / 4 * (int64_t)schedule_random(h->d.schedule) / 65536);
 }
 
+/* The lists that a has just been judged by; hits look again when others are in force.
+ * False when out of memory: nobody could look. */
+static bool set_lists(struct holdings *h, const struct issuer *i, struct answer *a,
+    const struct crl_set **set)
+{
+	*set = NULL;
+	if (h->d.crl_feed == NULL)
+		return true;
+	a->crl = crl_feed_slot(h->d.crl_feed, i->name);
+	if (a->crl == NULL)
+		return false;
+	*set = atomic_load_explicit(&a->crl->set, memory_order_acquire);
+	atomic_store_explicit(
+	    &a->crl_checked, *set != NULL ? (*set)->generation : 0, memory_order_relaxed);
+	return true;
+}
+
 const struct answer *holdings_install(struct holdings *h, const struct issuer *i,
     const struct key *k, const struct facts *facts, struct bytes der)
 {
 	char head[OCSP_HEAD_MAX];
 	struct facts shown = *facts;
 	int64_t now = clock_now(), expiry = facts_expiry(facts);
+	const struct crl_set *set;
 	struct answer *a;
 	struct serial s;
 
@@ -188,18 +314,19 @@ const struct answer *holdings_install(struct holdings *h, const struct issuer *i
 	if (facts->status == STATUS_UNKNOWN && expiry > now + i->rules.unknown_ttl_s)
 		shown.next_update = expiry = now + i->rules.unknown_ttl_s;
 	a = answer_new(k, facts, bytes_of(head, ocsp_http_head(head, &shown, der)), der);
-	if (a == NULL)
+	if (a == NULL || !set_lists(h, i, a, &set)) {
+		answer_free(a);
 		return NULL;
+	}
 	a->expiry = expiry;
 	a->obtained_at = now;
 	a->max_age_cap = jittered_cap(h);
-	if (facts->status == STATUS_REVOKED) {
-		key_serial(k, &s);
+	key_serial(k, &s);
+	memo_admitted(h, i, &s, facts, set);
+	if (facts->status == STATUS_REVOKED)
 		withdraw(h, i, &s);
-		if (facts->reason ==
-		    REASON_CERTIFICATE_HOLD) /* the others: holdings_latch() */
-			withdraw_stored(h, i, &s, k);
-	}
+	if (is_hold(facts)) /* the others: holdings_latch() */
+		withdraw_stored(h, i, &s, k);
 	if (hot_put(h->d.shared->hot, a) == ERR_OK)
 		schedule_next_look(h, a, k);
 	else
@@ -223,6 +350,29 @@ void holdings_install_error(
 	hot_put(h->d.shared->hot, a);
 }
 
+bool holdings_backs_off(const struct holdings *h, const struct key *k)
+{
+	const struct answer *a = hot_find(h->d.shared->hot, key_der(k));
+
+	return a != NULL && a->error == ERR_RESP_CRL && a->expiry > clock_now();
+}
+
+/* How long the error was repeated last is what the table itself remembers, also when it
+ * has expired. */
+void holdings_back_off(struct holdings *h, const struct key *k)
+{
+	const struct conf *c = conf_of(h);
+	const struct answer *a = hot_find(h->d.shared->hot, key_der(k));
+	int64_t ttl = c->error_ttl_ms > BACKOFF_MIN_MS ? c->error_ttl_ms : BACKOFF_MIN_MS;
+	int64_t max = c->backoff_max_ms > ttl ? c->backoff_max_ms : ttl;
+
+	if (holdings_in_date(h, k) != NULL)
+		return;
+	if (a != NULL && a->error == ERR_RESP_CRL)
+		ttl = (a->expiry - a->obtained_at) * 1000 * 2;
+	holdings_install_error(h, k, ERR_RESP_CRL, ttl < max ? ttl : max);
+}
+
 void holdings_question(struct holdings *h, const struct issuer *i, const struct key *k,
     struct admit_question *q, struct facts *held)
 {
@@ -239,23 +389,34 @@ void holdings_question(struct holdings *h, const struct issuer *i, const struct 
 	    .max_size = (size_t)c->response_max_size,
 	    .latched = latches_find(h->d.latches, i, &s) != NULL,
 	};
-	if (a != NULL && a->facts.status != STATUS_NONE) {
+	if (h->d.crl_feed != NULL)
+		q->crl = crl_feed_set(h->d.crl_feed, i->name);
+	if (a != NULL && a->facts.status != STATUS_NONE && crl_allows(a)) {
 		*held = a->facts;
 		q->held = held;
 	}
 }
 
-void holdings_refused(struct holdings *h, const struct issuer *i, enum err e,
-    enum metric refused, const char *from)
+void holdings_refused(struct holdings *h, const struct issuer *i, const struct key *k,
+    enum err e, const struct admit_verdict *v, enum metric refused, const char *from)
 {
+	struct serial s;
+
 	metrics_count(h->d.counters, refused);
-	if (e != ERR_RESP_LATCH) {
+	if (e == ERR_RESP_CRL)
+		metrics_count(h->d.counters, M_CONTRADICTED_CRL);
+	if (e == ERR_RESP_LATCH) {
+		metrics_count(h->d.counters, M_CONTRADICTED);
+		log_error("revoked_became_good", "issuer=%s from=%s", i->name, from);
+	} else if (e == ERR_RESP_CRL && v->crl_disagrees) {
+		key_serial(k, &s);
+		if (v->facts.status == STATUS_GOOD)
+			memo_put(h, i, &s, MEMO_REFUSED, &v->facts);
+		log_error("ocsp_and_crl_disagree", "issuer=%s from=%s", i->name, from);
+	} else {
 		log_warn("answer_refused", "issuer=%s err=%s from=%s", i->name,
 		    err_label(e), from);
-		return;
 	}
-	metrics_count(h->d.counters, M_CONTRADICTED);
-	log_error("revoked_became_good", "issuer=%s from=%s", i->name, from);
 }
 
 /* arg: the counters, which outlive store and holdings. */

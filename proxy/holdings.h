@@ -21,26 +21,29 @@ void holdings_free(struct holdings *h); /* after the disk thread has ended */
 void holdings_tick(struct holdings
 	*h); /* once a second: latches that the disk refused are tried again */
 
-/* What memory holds for k and may be served: in date and no error.  NULL for nothing;
- * borrowed as hot_find() says. */
+/* What memory holds for k and may be served: in date, allowed by the lists in force, and
+ * no error.  NULL for nothing; borrowed as hot_find() says. */
 const struct answer *holdings_in_date(const struct holdings *h, const struct key *k);
 
-/* The admit question for k as it stands now, held facts and latch filled in.  held: room
- * for a copy. */
+/* The admit question for k as it stands now, held facts, latch and lists filled in.
+ * held: room for a copy.  What the lists contradict is not held: a revocation that is
+ * older shall replace it. */
 void holdings_question(struct holdings *h, const struct issuer *i, const struct key *k,
     struct admit_question *q, struct facts *held);
 
 /* A verdict that proves a revocation: latch the certificate and take its other answers
  * out of service, here and in the store.  Nothing happens where v->revoked_proved is
- * false.  To be called for every verdict, also of a refused answer. */
+ * false.  To be called for every verdict, also of a refused answer.  untold: the latch,
+ * where it is new, is a change that is still to be told. */
 void holdings_latch(struct holdings *h, const struct issuer *i, const struct key *k,
-    const struct admit_verdict *v);
+    const struct admit_verdict *v, bool untold);
 
 /* What the one door refused is counted (refused: M_REFUSED_UPSTREAM or M_REFUSED_STORE)
- * and logged; good after revoked is an alarm (R69).  from: the responder's URL, or
+ * and logged; good after revoked is an alarm (R69), and so is one that is newer than the
+ * list that says revoked (R71), which is remembered too.  from: the responder's URL, or
  * "store". */
-void holdings_refused(struct holdings *h, const struct issuer *i, enum err e,
-    enum metric refused, const char *from);
+void holdings_refused(struct holdings *h, const struct issuer *i, const struct key *k,
+    enum err e, const struct admit_verdict *v, enum metric refused, const char *from);
 
 /* Serve what passed admit(): make the answer, put it into the hot table, set its next due
  * time. NULL when out of memory.  Borrowed until a barrier has passed, also where the
@@ -55,5 +58,25 @@ const struct answer *holdings_take(struct holdings *h, const struct issuer *i,
  * request.  Only where nothing in date is held. */
 void holdings_install_error(
     struct holdings *h, const struct key *k, enum err e, int64_t ttl_ms);
+
+/* The lists contradict what was fetched for k: ERR_RESP_CRL is repeated in the place of
+ * a contradicted answer, error-ttl long (a second at least) and each time, while it stays
+ * so, twice as long, up to backoff-max: a hot certificate costs one fetch for each step.
+ */
+void holdings_back_off(struct holdings *h, const struct key *k);
+/* Is that error being repeated? */
+bool holdings_backs_off(const struct holdings *h, const struct key *k);
+
+/* What was heard of a certificate that no answer in memory shows (any more), while it is
+ * in date.  The newest HOLDINGS_MEMOS of all certificates are kept: these are rare, and
+ * what is forgotten is at worst told twice. */
+enum holdings_memo {
+	MEMO_REFUSED, /* a good, refused though it is newer than the list that has it */
+	MEMO_HOLD     /* the last word about a hold: that it is on, or the good that ended
+			 it.  The hot table may have dropped it (T19) */
+};
+#define HOLDINGS_MEMOS 1024
+bool holdings_recall(const struct holdings *h, const struct issuer *i,
+    const struct serial *s, enum holdings_memo kind, struct facts *f);
 
 #endif

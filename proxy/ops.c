@@ -7,8 +7,10 @@
 #include "proxy/ops.h"
 
 #include "proxy/clock.h"
+#include "proxy/crl_feed.h"
 #include "proxy/ops_explain.h"
 #include "proxy/ops_gauges.h"
+#include "proxy/standing.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -161,6 +163,13 @@ static json_t *responders_json(struct keeper *k, const struct issuer *i)
 	return list;
 }
 
+static json_t *lists_json(struct keeper *k, const struct issuer *i)
+{
+	struct crl_feed *feed = keeper_parts(k)->crl_feed;
+
+	return feed != NULL ? crl_feed_json(feed, i) : json_array();
+}
+
 static void op_issuers(struct keeper *k, struct call *c)
 {
 	const struct issuers *is = keeper_conf(k)->issuers;
@@ -171,22 +180,14 @@ static void op_issuers(struct keeper *k, struct call *c)
 		const struct issuer *i = issuers_at(is, n);
 
 		json_array_append_new(
-		    list, json_pack("{s:s, s:s, s:o, s:[], s:n}", "name", i->name,
+		    list, json_pack("{s:s, s:s, s:o, s:o, s:n}", "name", i->name,
 			      "source", "ocsp", "responders", responders_json(k, i),
-			      "crls", "signer_expires"));
+			      "crls", lists_json(k, i), "signer_expires"));
 	}
 	reply(c, 200, list);
 }
 
 /* GET /v1/status */
-
-struct view { /* what the evidence says together */
-	json_t *evidence;
-	bool good, revoked, hold;
-	int64_t good_at, hold_at; /* the newest thisUpdate of each */
-	int64_t revoked_at;
-	int reason;
-};
 
 static json_t *json_time(int64_t at)
 {
@@ -200,107 +201,84 @@ static json_t *json_time(int64_t at)
 	return json_string(text);
 }
 
-/* One answer under two hashes says the same twice: told once. */
-static void view_add(struct view *v, json_t *item)
+static json_t *latch_evidence(void)
 {
-	for (size_t n = 0; n < json_array_size(v->evidence); n++)
-		if (json_equal(json_array_get(v->evidence, n), item)) {
-			json_decref(item);
-			return;
-		}
-	json_array_append_new(v->evidence, item);
+	return json_pack("{s:s, s:s, s:n, s:n, s:n}", "kind", "latch", "status",
+	    "revoked", "this_update", "next_update", "crl_number");
 }
 
-static void view_revoked(struct view *v, int64_t at, int reason)
+static json_t *ocsp_evidence(const struct facts *f)
 {
-	if (v->revoked)
-		return; /* the latch, or the first answer, has said it */
-	v->revoked = true;
-	v->revoked_at = at;
-	v->reason = reason;
+	return json_pack("{s:s, s:s, s:o, s:o, s:n}", "kind", "ocsp", "status",
+	    status_name(f->status), "this_update", json_time(f->this_update),
+	    "next_update", json_time(f->next_update), "crl_number");
 }
 
-static void view_answer(struct view *v, const struct answer *a, int64_t now)
+/* The list in force whose nextUpdate comes first. */
+static size_t oldest_list(const struct crl_set *s)
 {
-	const struct facts *f = &a->facts;
+	size_t oldest = s->shards_n;
 
-	if (a->error != ERR_OK || f->status == STATUS_NONE || a->expiry <= now)
-		return;
-	if (f->status == STATUS_GOOD) {
-		if (!v->good || f->this_update > v->good_at)
-			v->good_at = f->this_update;
-		v->good = true;
-	} else if (f->status == STATUS_REVOKED && f->reason != REASON_CERTIFICATE_HOLD) {
-		view_revoked(v, f->revoked_at, f->reason);
-	} else if (f->status == STATUS_REVOKED &&
-		   (!v->hold || f->this_update > v->hold_at)) {
-		v->hold = true;
-		v->hold_at = f->this_update;
-		if (!v->revoked) {
-			v->revoked_at = f->revoked_at;
-			v->reason = f->reason;
-		}
-	}
-	view_add(v, json_pack("{s:s, s:s, s:o, s:o, s:n}", "kind", "ocsp", "status",
-			status_name(f->status), "this_update", json_time(f->this_update),
-			"next_update", json_time(f->next_update), "crl_number"));
+	for (size_t n = 0; n < s->shards_n; n++)
+		if (s->shard[n].in_force &&
+		    (oldest == s->shards_n || s->shard[n].facts.next_update <
+						  s->shard[oldest].facts.next_update))
+			oldest = n;
+	return oldest;
 }
 
-static void view_latch(struct view *v, const struct latch *l)
+/* The list that says what all of them together say; NULL where none is in force. */
+static json_t *crl_evidence(const struct standing *st)
 {
-	if (l == NULL)
-		return;
-	view_revoked(v, l->revoked_at, l->reason);
-	view_add(v, json_pack("{s:s, s:s, s:n, s:n, s:n}", "kind", "latch", "status",
-			"revoked", "this_update", "next_update", "crl_number"));
+	char number[CRL_NUMBER_TEXT_MAX];
+	enum status status = st->crl.listed   ? STATUS_REVOKED
+			     : st->crl_covers ? STATUS_GOOD
+					      : STATUS_UNKNOWN;
+	const struct crl_facts *f;
+	size_t n;
+
+	if (st->set == NULL)
+		return NULL;
+	n = st->crl.listed   ? st->crl.shard
+	    : st->crl_covers ? st->crl_oldest
+			     : oldest_list(st->set);
+	if (n >= st->set->shards_n)
+		return NULL;
+	f = &st->set->shard[n].facts;
+	crl_number_text(f, number);
+	return json_pack("{s:s, s:s, s:o, s:o, s:s?}", "kind", "crl", "status",
+	    status_name(status), "this_update", json_time(f->this_update), "next_update",
+	    json_time(f->next_update), "crl_number", number[0] != '\0' ? number : NULL);
 }
 
-/* A hold ends with a good that is newer; any other revocation never does. */
-static enum status view_status(const struct view *v)
+static json_t *evidence_json(const struct standing *st)
 {
-	if (v->revoked || (v->hold && !(v->good && v->good_at > v->hold_at)))
-		return STATUS_REVOKED;
-	return v->good ? STATUS_GOOD : STATUS_UNKNOWN;
+	const struct standing_answer *each[] = {
+	    &st->revoked, &st->good, &st->refused, &st->unknown};
+	json_t *list = json_array();
+
+	if (st->latch != NULL)
+		json_array_append_new(list, latch_evidence());
+	for (size_t n = 0; n < sizeof each / sizeof each[0]; n++)
+		if (each[n]->found)
+			json_array_append_new(list, ocsp_evidence(&each[n]->facts));
+	json_array_append_new(list, crl_evidence(st)); /* NULL adds nothing */
+	return list;
 }
 
-/* extra: an answer that a flight has just brought; with a small hot cache it may not be
- * held. */
-static void view_make(struct view *v, struct keeper *k, const struct issuer *i,
-    const struct serial *s, const struct answer *extra)
+static void reply_status(
+    struct call *c, const struct issuer *i, const struct standing *st)
 {
-	int64_t now = clock_now();
-
-	memset(v, 0, sizeof *v);
-	v->reason = REASON_NONE;
-	v->evidence = json_array();
-	view_latch(v, latches_find(keeper_parts(k)->latches, i, s));
-	for (size_t n = 0; n < key_count(i); n++) {
-		const struct answer *a;
-		struct key key;
-
-		key_at(i, n, s, &key);
-		a = hot_find(keeper_parts(k)->shared->hot, key_der(&key));
-		if (a != NULL)
-			view_answer(v, a, now);
-	}
-	if (extra != NULL)
-		view_answer(v, extra, now);
-}
-
-/* Answer c with v, whose evidence is handed over. */
-static void reply_status(struct call *c, const struct issuer *i, struct view *v)
-{
-	enum status status = view_status(v);
-	bool revoked = status == STATUS_REVOKED;
+	bool revoked = st->status == STATUS_REVOKED;
 	char serial[SERIAL_HEX_MAX];
 
 	serial_to_hex(&c->serial, serial);
 	reply(c, 200,
 	    json_pack("{s:s, s:s, s:s, s:o, s:s?, s:b, s:o}", "issuer", i->name, "serial",
-		serial, "status", status_name(status), "revoked_at",
-		revoked ? json_time(v->revoked_at) : json_null(), "reason",
-		revoked ? reason_name(v->reason) : NULL, "disagree", 0, "evidence",
-		v->evidence));
+		serial, "status", status_name(st->status), "revoked_at",
+		revoked ? json_time(st->revoked_at) : json_null(), "reason",
+		revoked ? reason_name(st->reason) : NULL, "disagree", st->disagree,
+		"evidence", evidence_json(st)));
 }
 
 static void on_flight(void *arg, const struct answer *a, enum err e, enum tier tier)
@@ -309,7 +287,7 @@ static void on_flight(void *arg, const struct answer *a, enum err e, enum tier t
 	struct keeper *k = w->keeper;
 	struct call *c = work_call(w);
 	const struct issuer *i;
-	struct view v;
+	struct standing st;
 
 	(void)tier;
 	free(w);
@@ -324,22 +302,23 @@ static void on_flight(void *arg, const struct answer *a, enum err e, enum tier t
 		refuse_issuer(c);
 		return;
 	}
-	view_make(&v, k, i, &c->serial, a);
-	reply_status(c, i, &v);
+	/* with a small hot cache the answer may not be held */
+	standing_of(keeper_parts(k), i, &c->serial, a, &st);
+	reply_status(c, i, &st);
 }
 
 static void op_status(struct keeper *k, const struct issuer *i, struct call *c)
 {
-	struct view v;
+	struct standing st;
 	struct work *w;
 	struct key key;
 
-	view_make(&v, k, i, &c->serial, NULL);
-	if (json_array_size(v.evidence) > 0) {
-		reply_status(c, i, &v);
+	standing_of(keeper_parts(k), i, &c->serial, NULL, &st);
+	/* a signed unknown is repeated for unknown-ttl, as it is to clients */
+	if (st.status != STATUS_UNKNOWN || st.unknown.found) {
+		reply_status(c, i, &st);
 		return;
 	}
-	json_decref(v.evidence);
 	w = work_new(k, c, 0);
 	if (w == NULL)
 		return;
@@ -429,6 +408,8 @@ static void op_refresh(struct keeper *k, const struct issuer *i, struct call *c)
 	struct match m = {k, i};
 
 	upstream_retry_now(keeper_parts(k)->source, i);
+	if (keeper_parts(k)->crl_feed != NULL)
+		crl_feed_refresh(keeper_parts(k)->crl_feed, i);
 	if (c->has_serial)
 		refresh_certificate(k, i, &c->serial);
 	else
@@ -587,6 +568,8 @@ static void ready_store(struct keeper *k, json_t *degraded)
 static void ready_issuer(
     struct keeper *k, const struct issuer *i, json_t *reasons, json_t *degraded)
 {
+	struct crl_feed *feed = keeper_parts(k)->crl_feed;
+	bool lists = feed != NULL && crl_feed_set(feed, i->name) != NULL;
 	size_t healthy = 0;
 	char text[128];
 
@@ -596,7 +579,11 @@ static void ready_issuer(
 		upstream_health(keeper_parts(k)->source, i->ocsp[n], &h);
 		healthy += h.healthy;
 	}
-	if (healthy > 0)
+	if (i->crl_n > 0 && !lists) {
+		snprintf(text, sizeof text, "issuer %s: no list is in force", i->name);
+		json_array_append_new(degraded, json_text(text));
+	}
+	if (healthy > 0 || (i->ocsp_n == 0 && i->crl_n > 0))
 		return;
 	snprintf(text, sizeof text, "issuer %s: %s", i->name,
 	    i->ocsp_n == 0 ? "no way to answer: it has no responder"
@@ -604,8 +591,19 @@ static void ready_issuer(
 	json_array_append_new(i->ocsp_n == 0 ? reasons : degraded, json_text(text));
 }
 
+/* Each list is asked for once before we say that we are ready: the status of what they
+ * list is not known until then. */
+static void ready_lists(struct keeper *k, json_t *reasons)
+{
+	const struct crl_feed *feed = keeper_parts(k)->crl_feed;
+
+	if (feed != NULL && !crl_feed_tried_all(feed))
+		json_array_append_new(
+		    reasons, json_string("lists have not been tried yet"));
+}
+
 /* A store or responders that are away are no reason to send clients elsewhere: memory
- * answers for hours.  They are told as "degraded". */
+ * answers for hours.  They are told as "degraded", as lists are that could not be had. */
 static void op_ready(struct keeper *k, struct call *c)
 {
 	const struct issuers *is = keeper_conf(k)->issuers;
@@ -614,6 +612,7 @@ static void op_ready(struct keeper *k, struct call *c)
 
 	if (atomic_load(&keeper_parts(k)->shared->draining))
 		json_array_append_new(reasons, json_string("draining"));
+	ready_lists(k, reasons);
 	ready_store(k, degraded);
 	for (size_t n = 0; n < issuers_count(is); n++)
 		ready_issuer(k, issuers_at(is, n), reasons, degraded);

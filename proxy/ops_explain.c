@@ -2,7 +2,7 @@
  * trace. */
 #include "proxy/ops_explain.h"
 
-#include "proxy/holdings.h"
+#include "proxy/intake.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -120,9 +120,10 @@ static enum err on_answer(void *arg, struct bytes der, const char *from)
 	holdings_question(h, i, &e->ask_key, &q, &held);
 	e->verdict = admit_der(keeper_parts(e->keeper)->admit, &q, der, &v, &trace);
 	add(e, "upstream", &e->ask_key, e->verdict == ERR_OK, trace.arg);
-	holdings_latch(h, i, &e->ask_key, &v);
+	intake_latch(keeper_parts(e->keeper), i, &e->ask_key, &v);
 	if (e->verdict == ERR_OK)
-		holdings_take(h, i, &e->ask_key, &v.facts, der, false);
+		intake_take(
+		    keeper_parts(e->keeper), i, &e->ask_key, &v.facts, der, false);
 	return e->verdict;
 }
 
@@ -187,7 +188,7 @@ static void judge_stored(struct explain *e, const struct key *k, struct bytes va
 	if (json_array_size(trace.arg) == 0)
 		note(trace.arg, "record", why, err_text(why));
 	add(e, "store", k, why == ERR_OK, trace.arg);
-	holdings_latch(h, i, k, &v);
+	intake_latch(keeper_parts(e->keeper), i, k, &v);
 }
 
 static void on_stored(void *arg, enum err why, struct bytes value)

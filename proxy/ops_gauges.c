@@ -3,6 +3,8 @@
 #include "proxy/ops_gauges.h"
 
 #include "proxy/clock.h"
+#include "proxy/crl_feed.h"
+#include "proxy/telling.h"
 #include "proxy/upkeep.h"
 #include "proxy/version.h"
 
@@ -191,4 +193,8 @@ void gauges_print(struct keeper *k, struct metrics_text *t)
 	print_load(k, t, true);
 	for (size_t n = 0; n < sizeof rows / sizeof rows[0]; n++)
 		print_row(k, t, &rows[n]);
+	if (keeper_parts(k)->crl_feed != NULL)
+		crl_feed_gauges(keeper_parts(k)->crl_feed, t);
+	if (keeper_parts(k)->telling != NULL)
+		telling_gauges(keeper_parts(k)->telling, t);
 }

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cache/crl_set.h"
 #include "cache/ocsp_request.h"
 #include "proxy/ask.h"
 #include "proxy/clock.h"
@@ -282,14 +283,15 @@ static void measure_hit(
 	    s->counters, H_AGE, (now - a->facts.this_update) * 1000 * 1000);
 }
 
-/* Answer from the hot table; false when it has nothing in date for these bytes. */
+/* Answer from the hot table; false when it has nothing for these bytes that is in date
+ * and that the issuer's lists allow. */
 static bool hit(struct serve *s, const struct turn *t, const struct http1_request *r,
     struct bytes der)
 {
 	int64_t now = conn_loop_now(s->loop);
 	const struct answer *a = hot_find(s->shared->hot, der);
 
-	if (a == NULL || a->expiry <= now)
+	if (a == NULL || a->expiry <= now || !crl_allows(a))
 		return false;
 	hot_visit(a);
 	if (a->error != ERR_OK) {

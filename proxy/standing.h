@@ -26,6 +26,9 @@ struct standing {
 	bool disagree;             /* OCSP and list contradict each other (DESIGN 1.3) */
 	const struct latch *latch; /* borrowed until the table changes; or NULL */
 	struct standing_answer good, revoked, unknown; /* in-date OCSP answers */
+	struct standing_answer refused; /* a good that is newer than the list that says
+					   revoked, in date: no evidence, but part of
+					   what disagrees */
 	const struct crl_set *set; /* borrowed for this turn; NULL: no list in force */
 	struct crl_finding crl;
 	bool crl_covers;     /* every list in date: absent means good */
