@@ -7,6 +7,7 @@
  *                          when that is sooner
  *   PREFIXl:NAME  string   the lease of the node that fetches: its token; PX
  *   PREFIXf:NAME  string   "1": a node has just failed to fetch; PX
+ * and PREFIXe:... is the change log's: change_log_redis.c.
  *
  * The two connections are store_redis_link's.  NOLOOP covers plain commands only: Redis 7
  * reports what our own scripts write to us too, so each store_put() that wrote comes back
@@ -24,19 +25,17 @@
 
 #include <assert.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cache/record.h"
-#include "cache/store_redis_link.h"
+#include "cache/store_redis_call.h"
 
 #define FAILED_MAX_MS   60000 /* no other node keeps us from fetching for longer */
 #define SCAN_COUNT      "1000"
 #define PURGE_STEPS_MAX 1000000 /* pages of SCAN; ends a server that has no last page */
-#define SCRIPT_ARGS_MAX 8
 #define TOKEN_N         32
 
 _Static_assert(RECORD_THIS_UPDATE_OFFSET == 1 && RECORD_PRODUCED_AT_OFFSET == 9,
@@ -85,7 +84,7 @@ struct redis_store {
 	struct store_config config; /* url is not kept; prefix is ours */
 	char *prefix;
 	char token[TOKEN_N + 1]; /* of every lease of this process */
-	char sha[SCRIPT_COUNT][41];
+	struct redis_script script[SCRIPT_COUNT];
 };
 
 static struct redis_store *of(struct store *s)
@@ -162,109 +161,41 @@ static void redis_get(
 /* Scripts. */
 
 struct call {
+	struct redis_call call; /* first */
 	struct redis_store *s;
-	enum script script;
-	bool evaluated; /* sent with its text: the server had lost it */
-	/* r NULL unless e is ERR_OK.  Frees nothing. */
-	void (*finish)(struct call *c, enum err e, const redisReply *r);
 	union {
 		store_done_fn *done;
 		store_lease_fn *lease;
 	};
 	void *arg;
 	int lease_ms;
-	int argc; /* keys and arguments, after the number of keys */
-	const char *keys;
-	const char *argv[SCRIPT_ARGS_MAX];
-	size_t argv_n[SCRIPT_ARGS_MAX];
-	size_t room, used;
-	char data[]; /* what argv points to: kept until the answer, to be sent again */
 };
 
-static struct call *call_new(struct redis_store *s, enum script script, size_t room)
+static struct call *call_new(
+    struct redis_store *s, enum script script, size_t room, redis_call_fn *finish)
 {
-	struct call *c = calloc(1, sizeof *c + room);
+	struct call *c = calloc(1, sizeof *c);
 
 	if (c == NULL)
 		return NULL;
 	c->s = s;
-	c->script = script;
-	c->keys = script == SCRIPT_PUT ? "1" : "2";
-	c->room = room;
-	return c;
-}
-
-static char *call_add(struct call *c, const void *p, size_t n)
-{
-	char *to = c->data + c->used;
-
-	assert(c->argc < SCRIPT_ARGS_MAX && c->room - c->used >= n);
-	if (p != NULL)
-		memcpy(to, p, n);
-	c->argv[c->argc] = to;
-	c->argv_n[c->argc++] = n;
-	c->used += n;
-	return to;
+	if (redis_call_init(&c->call, s->link, &s->script[script], room, finish))
+		return c;
+	free(c);
+	return NULL;
 }
 
 static void call_add_name(struct call *c, char kind, const struct key *k)
 {
 	char name[NAME_ROOM];
 
-	call_add(c, name, write_name(c->s, kind, k, name));
+	redis_call_add(&c->call, name, write_name(c->s, kind, k, name));
 }
 
-static void call_add_number(struct call *c, long long v)
+static void finish_put(struct redis_call *rc, enum err e, const redisReply *r)
 {
-	char text[24];
+	struct call *c = (struct call *)rc;
 
-	call_add(c, text, (size_t)snprintf(text, sizeof text, "%lld", v));
-}
-
-static void on_call(void *arg, enum err e, const redisReply *r);
-
-static bool call_send(struct call *c)
-{
-	const char *argv[3 + SCRIPT_ARGS_MAX];
-	size_t argv_n[3 + SCRIPT_ARGS_MAX];
-
-	argv[0] = c->evaluated ? "EVAL" : "EVALSHA";
-	argv[1] = c->evaluated ? scripts[c->script] : c->s->sha[c->script];
-	argv[2] = c->keys;
-	for (int i = 0; i < 3; i++)
-		argv_n[i] = strlen(argv[i]);
-	memcpy(argv + 3, c->argv, sizeof c->argv);
-	memcpy(argv_n + 3, c->argv_n, sizeof c->argv_n);
-	return redis_conn_send(conn_of(c->s), 3 + c->argc, argv, argv_n, on_call, c);
-}
-
-static void on_call(void *arg, enum err e, const redisReply *r)
-{
-	struct call *c = arg;
-
-	if (e == ERR_OK && !c->evaluated && redis_reply_is_error(r, "NOSCRIPT")) {
-		c->evaluated = true;
-		if (call_send(c))
-			return;
-		e = ERR_STORE;
-		r = NULL;
-	}
-	if (e != ERR_CANCELLED)
-		c->finish(c, e, r);
-	free(c);
-}
-
-/* Send a call or end it at once. */
-static void call_start(struct call *c)
-{
-	if (conn_of(c->s) != NULL && call_send(c))
-		return;
-	c->finish(c, ERR_STORE, NULL);
-	free(c);
-}
-
-static void finish_put(struct call *c, enum err e, const redisReply *r)
-{
 	if (e == ERR_OK && r->type != REDIS_REPLY_INTEGER) {
 		e = redis_reply_is_error(r, "OOM") ? ERR_STORE_FULL : ERR_STORE;
 		redis_link_note_error(
@@ -272,8 +203,9 @@ static void finish_put(struct call *c, enum err e, const redisReply *r)
 				    ? r->str
 				    : "a write was answered with another type");
 	}
-	if (c->done != NULL)
+	if (e != ERR_CANCELLED && c->done != NULL)
 		c->done(c->arg, e);
+	free(c);
 }
 
 static void redis_put(struct store *st, const struct key *k, const struct facts *f,
@@ -285,7 +217,7 @@ static void redis_put(struct store *st, const struct key *k, const struct facts 
 	bool worth = conn_of(s) != NULL &&
 		     der.n + RECORD_OVERHEAD <= s->config.max_value &&
 		     facts_expiry(f) > 0;
-	struct call *c = worth ? call_new(s, SCRIPT_PUT, room) : NULL;
+	struct call *c = worth ? call_new(s, SCRIPT_PUT, room, finish_put) : NULL;
 	size_t n;
 
 	if (c == NULL) {
@@ -293,20 +225,21 @@ static void redis_put(struct store *st, const struct key *k, const struct facts 
 			done(arg, ERR_STORE);
 		return;
 	}
-	c->finish = finish_put;
 	c->done = done;
 	c->arg = arg;
 	call_add_name(c, 'a', k);
-	n = record_encode((uint8_t *)c->data + c->used, k, f, der, s->config.keys);
-	call_add(c, NULL, n);
-	call_add_number(c, facts_expiry(f));
-	call_add(c, force ? "1" : "0", 1);
-	call_add_number(c, (long long)s->config.max_value);
-	call_start(c);
+	n = record_encode(
+	    (uint8_t *)c->call.data + c->call.used, k, f, der, s->config.keys);
+	redis_call_add(&c->call, NULL, n);
+	redis_call_add_number(&c->call, facts_expiry(f));
+	redis_call_add(&c->call, force ? "1" : "0", 1);
+	redis_call_add_number(&c->call, (long long)s->config.max_value);
+	redis_call_start(&c->call, 1);
 }
 
-static void finish_lease(struct call *c, enum err e, const redisReply *r)
+static void finish_lease(struct redis_call *rc, enum err e, const redisReply *r)
 {
+	struct call *c = (struct call *)rc;
 	long long kind = -1, ms = 0;
 
 	if (e == ERR_OK && r->type == REDIS_REPLY_ARRAY && r->elements == 2 &&
@@ -315,7 +248,9 @@ static void finish_lease(struct call *c, enum err e, const redisReply *r)
 		kind = r->element[0]->integer;
 		ms = r->element[1]->integer;
 	}
-	if (kind == 0)
+	if (e == ERR_CANCELLED)
+		; /* nobody is left */
+	else if (kind == 0)
 		c->lease(c->arg, LEASE_YOURS, 0);
 	else if (kind == 1 && ms > 0)
 		c->lease(c->arg, LEASE_TAKEN, ms < c->lease_ms ? ms : c->lease_ms);
@@ -323,19 +258,20 @@ static void finish_lease(struct call *c, enum err e, const redisReply *r)
 		c->lease(c->arg, LEASE_FAILED, ms < FAILED_MAX_MS ? ms : FAILED_MAX_MS);
 	else
 		c->lease(c->arg, LEASE_ALONE, 0);
+	free(c);
 }
 
-static struct call *lease_call(
-    struct redis_store *s, enum script script, const struct key *k, int ms)
+static struct call *lease_call(struct redis_store *s, enum script script,
+    const struct key *k, int ms, redis_call_fn *finish)
 {
-	struct call *c = call_new(s, script, 2 * NAME_ROOM + TOKEN_N + 24);
+	struct call *c = call_new(s, script, 2 * NAME_ROOM + TOKEN_N + 24, finish);
 
 	if (c == NULL)
 		return NULL;
 	call_add_name(c, 'l', k);
 	call_add_name(c, 'f', k);
-	call_add(c, s->token, TOKEN_N);
-	call_add_number(c, ms);
+	redis_call_add(&c->call, s->token, TOKEN_N);
+	redis_call_add_number(&c->call, ms);
 	return c;
 }
 
@@ -343,32 +279,30 @@ static void redis_lease(
     struct store *st, const struct key *k, int lease_ms, store_lease_fn *done, void *arg)
 {
 	struct redis_store *s = of(st);
-	struct call *c = lease_call(s, SCRIPT_LEASE, k, lease_ms);
+	struct call *c = lease_call(s, SCRIPT_LEASE, k, lease_ms, finish_lease);
 
 	if (c == NULL) {
 		done(arg, LEASE_ALONE, 0);
 		return;
 	}
-	c->finish = finish_lease;
 	c->lease = done;
 	c->arg = arg;
 	c->lease_ms = lease_ms;
-	call_start(c);
+	redis_call_start(&c->call, 2);
 }
 
-static void finish_release(struct call *c, enum err e, const redisReply *r)
+static void finish_release(struct redis_call *rc, enum err e, const redisReply *r)
 {
-	(void)c, (void)e, (void)r; /* the lease ends by itself */
+	(void)e, (void)r; /* the lease ends by itself */
+	free(rc);
 }
 
 static void redis_release(struct store *st, const struct key *k, int failed_ms)
 {
-	struct call *c = lease_call(of(st), SCRIPT_RELEASE, k, failed_ms);
+	struct call *c = lease_call(of(st), SCRIPT_RELEASE, k, failed_ms, finish_release);
 
-	if (c == NULL)
-		return;
-	c->finish = finish_release;
-	call_start(c);
+	if (c != NULL)
+		redis_call_start(&c->call, 2);
 }
 
 /* Deleting. */
@@ -560,6 +494,38 @@ static void redis_close(struct store *st)
 	free(s);
 }
 
+/* News. */
+
+static void on_changed(void *arg, const char *name, size_t n)
+{
+	struct redis_store *s = arg;
+	struct key k;
+
+	if (s->config.hooks.changed != NULL && key_from_name(&k, name, n) == ERR_OK)
+		s->config.hooks.changed(s->config.hooks.arg, &k);
+}
+
+static void on_all_changed(void *arg)
+{
+	struct redis_store *s = arg;
+
+	if (s->config.hooks.all_changed != NULL)
+		s->config.hooks.all_changed(s->config.hooks.arg);
+}
+
+static struct redis_link *open_link(struct redis_store *s, const struct redis_url *url)
+{
+	struct redis_link_use use = {.what = "store=redis",
+	    .scripts = scripts,
+	    .track = "a:",
+	    .warn_policy = true,
+	    .changed = on_changed,
+	    .all_changed = on_all_changed,
+	    .arg = s};
+
+	return redis_link_open(&s->config, url, &use);
+}
+
 static const struct store_ops redis_ops = {
     .close = redis_close,
     .get = redis_get,
@@ -574,17 +540,14 @@ static const struct store_ops redis_ops = {
 
 static bool make_names(struct redis_store *s)
 {
-	unsigned char random[TOKEN_N / 2], sha[20];
+	unsigned char random[TOKEN_N / 2];
 
 	if (RAND_bytes(random, sizeof random) != 1)
 		return false;
 	hex_encode(random, sizeof random, s->token);
-	for (int i = 0; i < SCRIPT_COUNT; i++) {
-		if (EVP_Digest(
-			scripts[i], strlen(scripts[i]), sha, NULL, EVP_sha1(), NULL) != 1)
+	for (int i = 0; i < SCRIPT_COUNT; i++)
+		if (!redis_script_init(&s->script[i], scripts[i]))
 			return false;
-		hex_encode(sha, sizeof sha, s->sha[i]);
-	}
 	s->config.prefix = s->prefix = strdup(s->config.prefix);
 	return s->prefix != NULL;
 }
@@ -612,7 +575,7 @@ enum err store_redis_open(
 		s->config = *c;
 		s->config.url = NULL;
 		if (make_names(s))
-			s->link = redis_link_open(&s->config, &url, scripts);
+			s->link = open_link(s, &url);
 	}
 	OPENSSL_cleanse(&url, sizeof url);
 	if (s == NULL || s->link == NULL) {

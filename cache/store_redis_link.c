@@ -35,7 +35,7 @@ struct resolving;
 struct redis_link {
 	struct store_config config; /* url is not kept */
 	struct redis_url url;
-	const char *const *scripts; /* to be loaded on connecting; NULL at the end */
+	struct redis_link_use use;
 	struct sockaddr_storage addr[ADDRESSES_MAX];
 	socklen_t addr_n[ADDRESSES_MAX];
 	size_t addrs, next_addr;
@@ -70,9 +70,9 @@ static void tell(struct redis_link *l, bool warn, const char *event, const char 
 	snprintf(clean, sizeof clean, "%s", error);
 	make_printable(clean);
 	if (clean[0] != '\0')
-		snprintf(text, sizeof text, "store=redis error=\"%s\"", clean);
+		snprintf(text, sizeof text, "%s error=\"%s\"", l->use.what, clean);
 	else
-		snprintf(text, sizeof text, "store=redis");
+		snprintf(text, sizeof text, "%s", l->use.what);
 	l->config.hooks.event(l->config.hooks.arg, warn, event, text);
 }
 
@@ -84,8 +84,7 @@ void redis_link_note_error(struct redis_link *l, const char *error)
 
 static void all_changed(struct redis_link *l)
 {
-	if (l->config.hooks.all_changed != NULL)
-		l->config.hooks.all_changed(l->config.hooks.arg);
+	l->use.all_changed(l->use.arg);
 }
 
 /* Back-off. */
@@ -165,8 +164,8 @@ static void greet(struct redis_link *l, struct redis_conn *c, redis_reply_fn *fn
 static void on_message(void *arg, const redisReply *keys)
 {
 	struct redis_link *l = arg;
-	size_t skip = strlen(l->config.prefix) + 2;
-	struct key k;
+	size_t prefix_n = strlen(l->config.prefix);
+	size_t skip = prefix_n + strlen(l->use.track);
 
 	if (keys->type != REDIS_REPLY_ARRAY) {
 		/* nil: the whole database was flushed; anything else we do not know. */
@@ -176,13 +175,10 @@ static void on_message(void *arg, const redisReply *keys)
 	for (size_t i = 0; i < keys->elements; i++) {
 		const redisReply *r = keys->element[i];
 
-		if (!redis_reply_is_text(r) || r->len <= skip ||
-		    memcmp(r->str, l->config.prefix, skip - 2) != 0 ||
-		    memcmp(r->str + skip - 2, "a:", 2) != 0 ||
-		    key_from_name(&k, r->str + skip, r->len - skip) != ERR_OK)
-			continue;
-		if (l->config.hooks.changed != NULL)
-			l->config.hooks.changed(l->config.hooks.arg, &k);
+		if (redis_reply_is_text(r) && r->len > skip &&
+		    memcmp(r->str, l->config.prefix, prefix_n) == 0 &&
+		    memcmp(r->str + prefix_n, l->use.track, skip - prefix_n) == 0)
+			l->use.changed(l->use.arg, r->str + skip, r->len - skip);
 	}
 }
 
@@ -205,7 +201,7 @@ static void on_tracking(void *arg, enum err e, const redisReply *r)
 static void on_subscribed(void *arg, enum err e, const redisReply *r)
 {
 	struct redis_link *l = arg;
-	char id[24], prefix[REDIS_PREFIX_MAX + 3];
+	char id[24], prefix[REDIS_PREFIX_MAX + REDIS_TRACK_MAX + 1];
 
 	if (e != ERR_OK)
 		return;
@@ -216,7 +212,7 @@ static void on_subscribed(void *arg, enum err e, const redisReply *r)
 	if (!l->up)
 		return;
 	snprintf(id, sizeof id, "%lld", l->b_id);
-	snprintf(prefix, sizeof prefix, "%sa:", l->config.prefix);
+	snprintf(prefix, sizeof prefix, "%s%s", l->config.prefix, l->use.track);
 	/* Off first: Redis refuses a prefix that is tracked already. */
 	WORDS(l->a.conn, on_ignored, NULL, "CLIENT", "TRACKING", "OFF");
 	WORDS(l->a.conn, on_tracking, l, "CLIENT", "TRACKING", "ON", "REDIRECT", id,
@@ -390,6 +386,8 @@ static void on_greeted(void *arg, enum err e, const redisReply *r)
 	event_del(l->b.retry);
 	if (l->b.conn == NULL)
 		connect_b(l);
+	if (l->use.up != NULL)
+		l->use.up(l->use.arg);
 }
 
 static void on_a_connected(void *arg)
@@ -401,9 +399,10 @@ static void on_a_connected(void *arg)
 	snprintf(db, sizeof db, "%d", l->url.db);
 	if (l->url.db != 0)
 		WORDS(l->a.conn, on_auth_a, l, "SELECT", db);
-	for (const char *const *text = l->scripts; *text != NULL; text++)
+	for (const char *const *text = l->use.scripts; *text != NULL; text++)
 		WORDS(l->a.conn, on_ignored, NULL, "SCRIPT", "LOAD", *text);
-	WORDS(l->a.conn, on_policy, l, "CONFIG", "GET", "maxmemory-policy");
+	if (l->use.warn_policy)
+		WORDS(l->a.conn, on_policy, l, "CONFIG", "GET", "maxmemory-policy");
 	/* The last of the greeting: its PONG means that we may ask. */
 	WORDS(l->a.conn, on_greeted, l, "PING");
 }
@@ -555,6 +554,11 @@ struct redis_conn *redis_link_commands(const struct redis_link *l)
 	return l->up ? l->a.conn : NULL;
 }
 
+bool redis_link_hears(const struct redis_link *l)
+{
+	return l->up && l->tracking;
+}
+
 void redis_link_health(const struct redis_link *l, struct store_health *out)
 {
 	out->up = l->up;
@@ -593,18 +597,20 @@ static bool make_timers(struct redis_link *l)
 	       event_add(l->heartbeat, &tv) == 0;
 }
 
-struct redis_link *redis_link_open(
-    const struct store_config *c, const struct redis_url *url, const char *const *scripts)
+struct redis_link *redis_link_open(const struct store_config *c,
+    const struct redis_url *url, const struct redis_link_use *use)
 {
 	struct redis_link *l = calloc(1, sizeof *l);
 
 	assert(c->timeout_ms > 0 && c->connect_timeout_ms > 0 && c->backoff_max_ms > 0);
+	assert(strlen(c->prefix) <= REDIS_PREFIX_MAX);
+	assert(strlen(use->track) <= REDIS_TRACK_MAX);
 	if (l == NULL)
 		return NULL;
 	l->config = *c;
 	l->config.url = NULL;
 	l->url = *url;
-	l->scripts = scripts;
+	l->use = *use;
 	if (!make_timers(l)) {
 		redis_link_free(l);
 		return NULL;

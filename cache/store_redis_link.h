@@ -1,11 +1,10 @@
 /* store_redis_link.h - the two connections to Redis, kept up.
  *
  * A sends commands.  B is subscribed to __redis__:invalidate, and A redirects its
- * tracking there (CLIENT TRACKING ... BCAST PREFIX PREFIXa: NOLOOP), since RESP2 cannot
- * push into A.  Both greet with AUTH, SELECT and CLIENT SETNAME; a connection that is
- * lost comes back by itself, with back-off and jitter, and a name is looked up again, on
- * the executor's thread.  News go to the hooks of the configuration: `changed` for each
- * key, `all_changed` after a flush and whenever news may have been missed.
+ * tracking there (CLIENT TRACKING ... BCAST PREFIX <what is tracked> NOLOOP), since RESP2
+ * cannot push into A.  Both greet with AUTH, SELECT and CLIENT SETNAME; a connection that
+ * is lost comes back by itself, with back-off and jitter, and a name is looked up again,
+ * on the executor's thread.  The store and the change log have a link each.
  *
  * The keeper's thread.
  */
@@ -17,19 +16,40 @@
 #include "cache/store_redis_url.h"
 
 #define REDIS_PREFIX_MAX 200 /* characters of store-prefix */
+#define REDIS_TRACK_MAX  8   /* of what is tracked behind it */
 
 struct redis_link;
 
-/* Start to connect.  The prefix of c and the scripts (NULL at the end; loaded on
- * connecting) stay valid as long as the link; url is copied.  NULL: out of memory. */
+/* What a link is for.  Everything stays valid as long as the link. */
+struct redis_link_use {
+	const char *what;           /* begins the text of events: "store=redis" */
+	const char *const *scripts; /* NULL at the end; loaded on connecting */
+	const char
+	    *track; /* which keys' news are wanted: they begin with the prefix and this */
+	bool warn_policy; /* tell of a maxmemory-policy that evicts any key */
+	/* A was greeted: redis_link_commands() is there from now on.  NULL: not wanted.
+	 */
+	void (*up)(void *arg);
+	/* A tracked key was written or has vanished; name: what follows `track`. */
+	void (*changed)(void *arg, const char *name, size_t n);
+	/* After a flush, and whenever news may have been missed. */
+	void (*all_changed)(void *arg);
+	void *arg;
+};
+
+/* Start to connect.  The prefix of c stays valid as long as the link, its hooks are used
+ * for `event` alone; url and use are copied.  NULL: out of memory. */
 struct redis_link *redis_link_open(const struct store_config *c,
-    const struct redis_url *url, const char *const *scripts);
+    const struct redis_url *url, const struct redis_link_use *use);
 /* Every pending callback gets ERR_CANCELLED.  NULL is allowed. */
 void redis_link_free(struct redis_link *l);
 
 /* The connection for commands, borrowed until control returns to the loop; NULL while
  * Redis is away. */
 struct redis_conn *redis_link_commands(const struct redis_link *l);
+
+/* Is Redis telling us of changes? */
+bool redis_link_hears(const struct redis_link *l);
 
 /* Let the health show an error that a command met. */
 void redis_link_note_error(struct redis_link *l, const char *error);
