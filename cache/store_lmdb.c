@@ -44,9 +44,10 @@
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
+
+#include "cache/store_lmdb_file.h"
 
 #define FORMAT     "ocspcached answers 1"
 #define KEY_MAX    (1 + 2 * CERTID_HASH_MAX + SERIAL_MAX)
@@ -419,14 +420,6 @@ static int delete_prefix(const struct lmdb_store *s, MDB_txn *txn, const struct 
 	return e == MDB_NOTFOUND ? 0 : e;
 }
 
-static int finish(MDB_txn *txn, int e)
-{
-	if (e == 0)
-		return mdb_txn_commit(txn);
-	mdb_txn_abort(txn);
-	return e;
-}
-
 /* How many answers, at most max, are deleted in one transaction: each makes LMDB copy
  * about three pages, and the pages of the last two transactions are not free yet, so that
  * a small map takes small steps. */
@@ -454,7 +447,7 @@ static int make_room(const struct lmdb_store *s, struct batch *b, uint64_t need)
 			mdb_txn_abort(txn);
 			return e;
 		}
-		e = finish(txn, delete_first(s, txn, NULL, step, &n));
+		e = lmdb_file_finish(txn, delete_first(s, txn, NULL, step, &n));
 		if (e == 0)
 			b->evicted += n;
 		else if (e != MDB_MAP_FULL || step == 1)
@@ -487,7 +480,7 @@ static int write_slice(const struct lmdb_store *s, struct batch *b, struct chang
 		return e;
 	for (; e == 0 && n > 0; n--, c = c->next)
 		e = write_change(s, txn, c);
-	return finish(txn, e);
+	return lmdb_file_finish(txn, e);
 }
 
 /* How many changes from c on go into one transaction: few enough that the pages which
@@ -539,7 +532,8 @@ static int write_purges(const struct lmdb_store *s, const struct batch *b)
 	for (const struct prefix *p = b->purges; e == 0 && p != NULL; p = p->next)
 		do {
 			if ((e = mdb_txn_begin(s->env, NULL, 0, &txn)) == 0)
-				e = finish(txn, delete_prefix(s, txn, p, step, &n));
+				e = lmdb_file_finish(
+				    txn, delete_prefix(s, txn, p, step, &n));
 		} while (e == 0 && n == step);
 	return e;
 }
@@ -555,7 +549,7 @@ static int sweep_some(const struct lmdb_store *s, struct batch *b)
 	do {
 		if ((e = mdb_txn_begin(s->env, NULL, 0, &txn)) != 0)
 			return e;
-		e = finish(txn, delete_first(s, txn, before, step, &n));
+		e = lmdb_file_finish(txn, delete_first(s, txn, before, step, &n));
 		swept += n;
 	} while (e == 0 && n == step && swept < SWEEP_MAX);
 	b->sweep_again = e == 0 && n == step;
@@ -926,60 +920,16 @@ static const struct store_ops lmdb_ops = {
 
 /* Opening. */
 
-/* mkdir -p with mode 0700 for each directory that is made.  path is changed and put back.
- */
-static int make_directories(char *path)
-{
-	for (char *p = path + 1; *p != '\0'; p++) {
-		if (*p != '/')
-			continue;
-		*p = '\0';
-		if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-			int e = errno;
-
-			*p = '/';
-			return e;
-		}
-		*p = '/';
-	}
-	return mkdir(path, 0700) != 0 && errno != EEXIST ? errno : 0;
-}
-
-/* Write the format into a new file, compare it in an old one. */
-static int check_format(MDB_txn *txn, MDB_dbi names, bool *same)
-{
-	MDB_val k = {6, (void *)(uintptr_t) "format"};
-	MDB_val want = {strlen(FORMAT), (void *)(uintptr_t)FORMAT}, v;
-	MDB_dbi meta;
-	MDB_stat st;
-	int e = mdb_stat(txn, names, &st);
-
-	if (e != 0)
-		return e;
-	if (st.ms_entries == 0) {
-		*same = true;
-		if ((e = mdb_dbi_open(txn, "meta", MDB_CREATE, &meta)) != 0)
-			return e;
-		return mdb_put(txn, meta, &k, &want, 0);
-	}
-	*same = false;
-	if ((e = mdb_dbi_open(txn, "meta", 0, &meta)) == 0)
-		e = mdb_get(txn, meta, &k, &v);
-	if (e == 0)
-		*same = v.mv_size == want.mv_size &&
-			memcmp(v.mv_data, want.mv_data, v.mv_size) == 0;
-	return e == MDB_NOTFOUND || e == MDB_INCOMPATIBLE ? 0 : e;
-}
-
 static int open_databases(struct lmdb_store *s, bool *same)
 {
 	MDB_txn *txn;
+	MDB_dbi meta;
 	int e = mdb_txn_begin(s->env, NULL, 0, &txn);
 
 	if (e != 0)
 		return e;
 	if ((e = mdb_dbi_open(txn, NULL, 0, &s->names)) == 0)
-		e = check_format(txn, s->names, same);
+		e = lmdb_file_format(txn, s->names, FORMAT, &meta, same);
 	if (e == 0 && !*same) {
 		mdb_txn_abort(txn);
 		return 0;
@@ -988,25 +938,7 @@ static int open_databases(struct lmdb_store *s, bool *same)
 		e = mdb_dbi_open(txn, "answers", MDB_CREATE, &s->answers);
 	if (e == 0)
 		e = mdb_dbi_open(txn, "expiry", MDB_CREATE, &s->expiry);
-	return finish(txn, e);
-}
-
-/* A file that was cut short would end the process with SIGBUS on the first read of what
- * is missing.  Longer again, the missing pages are zero, which LMDB tells as an error. */
-static int mend_length(MDB_env *env, size_t page)
-{
-	MDB_envinfo info;
-	struct stat st;
-	mdb_filehandle_t fd;
-	off_t want;
-	int e;
-
-	if ((e = mdb_env_info(env, &info)) != 0 || (e = mdb_env_get_fd(env, &fd)) != 0)
-		return e;
-	want = (off_t)((info.me_last_pgno + 1) * page);
-	if (fstat(fd, &st) != 0)
-		return errno;
-	return st.st_size < want && ftruncate(fd, want) != 0 ? errno : 0;
+	return lmdb_file_finish(txn, e);
 }
 
 static int open_env(struct lmdb_store *s, const char *path, bool *same)
@@ -1024,7 +956,7 @@ static int open_env(struct lmdb_store *s, const char *path, bool *same)
 		return e;
 	s->page = st.ms_psize;
 	s->limit = s->config.size / 8 * 7;
-	if ((e = mend_length(s->env, s->page)) != 0 ||
+	if ((e = lmdb_file_mend(s->env, s->page)) != 0 ||
 	    (e = mdb_reader_check(s->env, &dead)) != 0 ||
 	    (e = open_databases(s, same)) != 0 || !*same)
 		return e;
@@ -1047,7 +979,7 @@ static enum err open_file(struct lmdb_store *s, const char *dir, char *why, size
 		snprintf(why, why_n, "lmdb: needs a directory (lmdb:/path)");
 		return ERR_STORE;
 	}
-	if ((e = make_directories(path)) != 0) {
+	if ((e = lmdb_file_directories(path)) != 0) {
 		snprintf(why, why_n, "%s: %s", dir, strerror(e));
 		return ERR_STORE;
 	}
