@@ -23,7 +23,10 @@ struct shared {
 	_Atomic int connections; /* clients of all workers */
 	int max_connections;     /* what the descriptors allow at most; set before threads
 				    start */
-	_Atomic bool draining;   /* TERM came; set by main */
+	_Atomic int subscribers; /* event streams; set by the API */
+	int max_subscribers;   /* what the descriptors allow at most, 0: not limited; set
+				  before threads start */
+	_Atomic bool draining; /* TERM came; set by main */
 	_Atomic bool
 	    reload_failed; /* the last HUP found a bad configuration; set by main */
 	bool watched;      /* somebody wants to know that all threads live */

@@ -1,0 +1,65 @@
+/* snapshot.h - what is revoked already: a message to the keeper that collects it.
+ *
+ * For each issuer that is asked for: its revocation lists as they are in force (a
+ * reference, nothing is copied) and its latches (sorted), and the place in the change log
+ * up to which they were told at that moment.  All of it is of one turn of the keeper, so
+ * nothing can fall between the snapshot and what follows that place.
+ *
+ * It is what this node knows: a certificateHold that only an OCSP answer told is in no
+ * list and sets no latch, and is not in it.
+ *
+ * A message both ways, as a struct ask.
+ */
+#ifndef PROXY_SNAPSHOT_H
+#define PROXY_SNAPSHOT_H
+
+#include "cache/change.h"
+#include "cache/crl_set.h"
+#include "proxy/inbox.h"
+
+struct snapshot_issuer {
+	char name[64];
+	const struct crl_set *set; /* a reference; NULL: no list is in force */
+	struct crl_entry *latches; /* sorted; each serial once */
+	size_t latches_n, mapped;
+};
+
+struct snapshot {
+	struct msg msg;  /* run: snapshot_take, posted to shared->keeper */
+	char issuer[64]; /* "": all that are configured */
+	struct inbox *reply_to;
+	void (*done)(void *inbox_arg, struct snapshot *s); /* on the asker's thread */
+	void *owner;
+	/* outcome: */
+	enum err error; /* ERR_OK; ERR_NOMEM; ERR_STORE: the log's place is not known
+			 */
+	struct change_pos end; /* everything up to here is in the snapshot */
+	int64_t at;            /* wall clock, seconds */
+	struct snapshot_issuer *of;
+	size_t n;
+};
+
+/* The run of a snapshot's msg, for shared->keeper, whose arg is the keeper. */
+void snapshot_take(void *keeper, struct msg *m);
+/* Drops what the outcome holds; the struct itself is the asker's.  Any thread. */
+void snapshot_drop(struct snapshot *s);
+
+/* Where a reader of a snapshot is; starts as zeros. */
+struct snapshot_cursor {
+	size_t issuer;
+	bool latches; /* its lists are done */
+	size_t at;
+};
+struct snapshot_part {
+	const struct snapshot_issuer *of;
+	bool from_list;
+	const struct crl_facts *list; /* with from_list, where the issuer has one list */
+	size_t n;                     /* entries written */
+};
+/* The next entries, at most room, all of one issuer and one evidence; each certificate
+ * once, the strongest that is known of it: not hold before hold, then the earlier date.
+ * false: that was all.  The same cursor gives the same entries. */
+bool snapshot_next(const struct snapshot *s, struct snapshot_cursor *c,
+    const struct crl_entry **entries, size_t room, struct snapshot_part *part);
+
+#endif
