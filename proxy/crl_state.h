@@ -21,10 +21,14 @@
 
 enum crl_state_name { CRL_CURRENT, CRL_NEXT, CRL_TOLD };
 
-/* The scope's id: SHA-256 over issuer name, NUL, scope. */
+/* The scope's id: SHA-256 over issuer name, NUL, scope; all zeros when out of memory. */
 void crl_scope_id(const char *issuer, const char *scope, uint8_t id[CHANGE_SCOPE_N]);
 
-/* The folder, made when it is missing (dir has room for dir_n bytes).  0 or errno. */
+/* The folder's path (dir has room for dir_n bytes); touches no disk.  0, or -1 with
+ * ENAMETOOLONG. */
+int crl_state_path(const char *state_directory, const uint8_t id[CHANGE_SCOPE_N],
+    char *dir, size_t dir_n);
+/* The same, and the folder is made when it is missing.  0 or errno. */
 int crl_state_dir(const char *state_directory, const uint8_t id[CHANGE_SCOPE_N],
     char *dir, size_t dir_n);
 /* Delete what an earlier life left half done. */
@@ -33,7 +37,8 @@ void crl_state_clean(const char *dir);
 int crl_state_new(const char *dir, char *path, size_t path_n);
 /* -1 with errno. */
 int crl_state_open(const char *dir, enum crl_state_name name);
-/* Make the file at path (written in full) current, durable when it returns. */
+/* Make the file at path (written in full, open as fd) current, durable when it returns.
+ * 0, or -1 with errno, as in the next two. */
 int crl_state_install(const char *dir, const char *path, int fd);
 /* Make `to` another name of what `from` is now, durable; CRL_NEXT is removed by
  * crl_state_told(), which renames it to told. */
@@ -48,9 +53,13 @@ struct crl_hints {
 void crl_hints_read(const char *dir, const char *url, struct crl_hints *h);
 void crl_hints_write(const char *dir, const char *url, const struct crl_hints *h);
 
-/* Copy a local list to fd as DER: PEM (one "X509 CRL" block, text before it allowed) is
- * decoded.  *size: bytes written.  ERR_CRL_LARGE, ERR_CRL_DER (broken PEM), ERR_STORE
- * with errno. */
-enum err crl_state_import(int from, int fd, uint64_t max_size, uint64_t *size);
+/* Is what fd (a regular file) begins with no DER?  Then it can only be PEM. */
+bool crl_state_is_pem(int fd);
+/* Copy a local list to fd as DER: PEM (one "X509 CRL" block, text before and behind it
+ * allowed) is decoded.  *size: bytes written.  stop as in struct crl_want.
+ * ERR_CRL_LARGE, ERR_CRL_DER (no or broken PEM), ERR_CRL_TRAILING (two blocks),
+ * ERR_STORE with errno, ERR_NOMEM, ERR_CANCELLED. */
+enum err crl_state_import(
+    int from, int fd, uint64_t max_size, const _Atomic bool *stop, uint64_t *size);
 
 #endif

@@ -1,0 +1,462 @@
+#include "proxy/crl_state.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/pem.h>
+#include <openssl/sha.h>
+#include <openssl/x509.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define URL "http://crl.example/a.crl"
+
+static char state[64], dir[256];
+static uint8_t id[CHANGE_SCOPE_N];
+
+static int begin(void **test)
+{
+	(void)test;
+	strcpy(state, "/tmp/crl_state.XXXXXX");
+	assert_non_null(mkdtemp(state));
+	crl_scope_id("demo", URL, id);
+	assert_int_equal(crl_state_dir(state, id, dir, sizeof dir), 0);
+	return 0;
+}
+
+static void remove_all(const char *path)
+{
+	DIR *d = opendir(path);
+	struct dirent *e;
+
+	while (d != NULL && (e = readdir(d)) != NULL)
+		if (e->d_name[0] != '.')
+			unlinkat(dirfd(d), e->d_name, 0);
+	if (d != NULL)
+		closedir(d);
+	rmdir(path);
+}
+
+static int end(void **test)
+{
+	char lists[100];
+
+	(void)test;
+	remove_all(dir);
+	snprintf(lists, sizeof lists, "%s/crl", state);
+	rmdir(lists);
+	assert_int_equal(rmdir(state), 0);
+	return 0;
+}
+
+static void install(const char *text)
+{
+	char path[300];
+	int fd = crl_state_new(dir, path, sizeof path);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	assert_int_equal(crl_state_install(dir, path, fd), 0);
+	assert_int_equal(access(path, F_OK), -1);
+	close(fd);
+}
+
+/* What the file says; "" where there is none. */
+static const char *says(enum crl_state_name name)
+{
+	static char text[3][100];
+	int fd = crl_state_open(dir, name);
+	ssize_t n;
+
+	text[name][0] = '\0';
+	if (fd < 0) {
+		assert_int_equal(errno, ENOENT);
+		return text[name];
+	}
+	n = read(fd, text[name], sizeof text[name] - 1);
+	close(fd);
+	assert_true(n >= 0);
+	text[name][n] = '\0';
+	return text[name];
+}
+
+static size_t files(void)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	size_t n = 0;
+
+	while ((e = readdir(d)) != NULL)
+		n += e->d_name[0] != '.';
+	closedir(d);
+	return n;
+}
+
+static void a_scope_is_issuer_and_name_and_not_their_sum(void **test)
+{
+	uint8_t a[CHANGE_SCOPE_N], b[CHANGE_SCOPE_N];
+
+	(void)test;
+	SHA256((const unsigned char *)"demo\0http://x/", 14, b);
+	crl_scope_id("demo", "http://x/", a);
+	assert_memory_equal(a, b, sizeof a);
+	crl_scope_id("dem", "ohttp://x/", b);
+	assert_memory_not_equal(a, b, sizeof a);
+}
+
+static void the_folder_is_made_once_and_is_nobody_elses(void **test)
+{
+	char again[256], small[20];
+	struct stat s;
+
+	(void)test;
+	assert_int_equal(crl_state_dir(state, id, again, sizeof again), 0);
+	assert_string_equal(again, dir);
+	assert_int_equal(strlen(dir), strlen(state) + 5 + 64);
+	assert_int_equal(stat(dir, &s), 0);
+	assert_int_equal(s.st_mode & 0777, 0700);
+	assert_int_equal(crl_state_dir(state, id, small, sizeof small), ENAMETOOLONG);
+	assert_int_not_equal(crl_state_dir("/dev/null", id, again, sizeof again), 0);
+	assert_int_equal(crl_state_open("/dev/null", CRL_TOLD), -1);
+}
+
+/* R96: what is current stays until another is there in full. */
+static void a_list_goes_from_current_to_next_to_told(void **test)
+{
+	int old;
+	char text[10] = "";
+
+	(void)test;
+	assert_string_equal(says(CRL_CURRENT), "");
+	assert_int_equal(crl_state_link(dir, CRL_CURRENT, CRL_NEXT), -1);
+	assert_int_equal(crl_state_told(dir), -1);
+	install("one");
+	assert_string_equal(says(CRL_CURRENT), "one");
+	assert_int_equal(crl_state_link(dir, CRL_CURRENT, CRL_NEXT), 0);
+	assert_string_equal(says(CRL_NEXT), "one");
+	old = crl_state_open(dir, CRL_CURRENT);
+	install("two"); /* while one is being told */
+	assert_string_equal(says(CRL_NEXT), "one");
+	assert_int_equal(crl_state_told(dir), 0);
+	assert_string_equal(says(CRL_TOLD), "one");
+	assert_string_equal(says(CRL_NEXT), "");
+	assert_string_equal(says(CRL_CURRENT), "two");
+	assert_int_equal(read(old, text, 9), 3); /* who has it open reads on */
+	assert_string_equal(text, "one");
+	close(old);
+	assert_int_equal(files(), 2);
+}
+
+/* rename() of two names of one file leaves both. */
+static void telling_a_list_again_leaves_no_name_behind(void **test)
+{
+	(void)test;
+	install("one");
+	assert_int_equal(crl_state_link(dir, CRL_CURRENT, CRL_NEXT), 0);
+	assert_int_equal(crl_state_link(dir, CRL_CURRENT, CRL_NEXT), 0);
+	assert_int_equal(files(), 2);
+	assert_int_equal(crl_state_told(dir), 0);
+	assert_int_equal(crl_state_link(dir, CRL_CURRENT, CRL_NEXT), 0);
+	assert_int_equal(crl_state_told(dir), 0);
+	assert_string_equal(says(CRL_NEXT), "");
+	assert_string_equal(says(CRL_TOLD), "one");
+	assert_int_equal(files(), 2);
+}
+
+static void what_was_under_way_is_cleaned_and_nothing_else(void **test)
+{
+	char path[300];
+	struct crl_hints h = {.etag = "\"1\""};
+
+	(void)test;
+	install("one");
+	crl_hints_write(dir, URL, &h);
+	assert_int_equal(crl_state_link(dir, CRL_CURRENT, CRL_NEXT), 0);
+	for (int i = 0; i < 3; i++)
+		close(crl_state_new(dir, path, sizeof path));
+	assert_int_equal(files(), 6);
+	crl_state_clean(dir);
+	assert_int_equal(files(), 3);
+	assert_string_equal(says(CRL_CURRENT), "one");
+	crl_state_clean("/nonexistent");
+}
+
+static void write_text(const char *name, const char *text)
+{
+	char path[300];
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/%s", dir, name);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static void hints_are_of_one_url_or_none(void **test)
+{
+	struct crl_hints h = {.etag = "W/\"a b\"", .last_modified = ""}, r;
+
+	(void)test;
+	memset(h.sha256, 0xa5, 32);
+	crl_hints_read(dir, URL, &r);
+	assert_string_equal(r.etag, "");
+	crl_hints_write(dir, URL, &h);
+	crl_hints_read(dir, URL, &r);
+	assert_memory_equal(&h, &r, sizeof h);
+	crl_hints_read(dir, URL "x", &r);
+	assert_string_equal(r.etag, "");
+	assert_int_equal(r.sha256[0], 0);
+}
+
+/* A file that was cut, or written by somebody else, gives none: no header of ours is made
+ * of it. */
+static void broken_hints_are_none(void **test)
+{
+	static const char *const broken[] = {
+	    "",
+	    "url " URL "\netag \"1\"\nlast-modified \n",
+	    "url " URL "\netag \"1\"\nlast-modified \nsha256 00\n",
+	    "url " URL "\netag \"1\"\rX: y\nlast-modified \nsha256 "
+	    "0000000000000000000000000000000000000000000000000000000000000000\n",
+	    "url " URL "\netag \"1\"\nlast-modified "
+	    "01234567890123456789012345678901234567890123456789012345678901234567890\n"
+	    "sha256 0000000000000000000000000000000000000000000000000000000000000000\n",
+	    "url " URL "\netag \"1\"\nlast-modified \nsha256 "
+	    "000000000000000000000000000000000000000000000000000000000000000g\n",
+	    "url " URL "\netag \"1\"\nlast-modified \nsha256 "
+	    "0000000000000000000000000000000000000000000000000000000000000000",
+	};
+	struct crl_hints h;
+
+	(void)test;
+	for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
+		write_text("hints", broken[i]);
+		crl_hints_read(dir, URL, &h);
+		assert_string_equal(h.etag, "");
+	}
+	memset(&h, 0, sizeof h);
+	strcpy(h.etag, "\"1\"\nX: y");
+	remove_all(dir);
+	crl_hints_write(dir, URL, &h);
+	crl_hints_read(dir, URL, &h);
+	assert_string_equal(h.etag, "");
+	assert_int_equal(crl_state_dir(state, id, dir, sizeof dir), 0);
+}
+
+/* A list of n entries, and its PEM, both by OpenSSL. */
+static void make_list(int n, uint8_t **der, int *der_n, char **pem, size_t *pem_n)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509_CRL *c = X509_CRL_new();
+	ASN1_TIME *t = ASN1_TIME_set(NULL, 1750000000);
+	BIO *b = BIO_new(BIO_s_mem());
+
+	X509_CRL_set_version(c, 1);
+	X509_CRL_set1_lastUpdate(c, t);
+	for (int i = 1; i <= n; i++) {
+		X509_REVOKED *r = X509_REVOKED_new();
+		ASN1_INTEGER *serial = ASN1_INTEGER_new();
+
+		ASN1_INTEGER_set(serial, i);
+		X509_REVOKED_set_serialNumber(r, serial);
+		X509_REVOKED_set_revocationDate(r, t);
+		X509_CRL_add0_revoked(c, r);
+		ASN1_INTEGER_free(serial);
+	}
+	X509_CRL_sign(c, key, EVP_sha256());
+	*der = NULL;
+	*der_n = i2d_X509_CRL(c, der);
+	PEM_write_bio_X509_CRL(b, c);
+	*pem_n = (size_t)BIO_get_mem_data(b, pem);
+	*pem = memcpy(malloc(*pem_n + 1), *pem, *pem_n);
+	(*pem)[*pem_n] = '\0';
+	BIO_free(b);
+	ASN1_TIME_free(t);
+	X509_CRL_free(c);
+	EVP_PKEY_free(key);
+}
+
+static int file_of(const void *p, size_t n)
+{
+	char path[] = "/tmp/crl_import.XXXXXX";
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	unlink(path);
+	assert_int_equal(write(fd, p, n), n);
+	lseek(fd, 0, SEEK_SET);
+	return fd;
+}
+
+/* Imports text; what came of it is to be der where the outcome is ERR_OK. */
+static void import(
+    enum err wanted, const void *text, size_t n, const uint8_t *der, int der_n)
+{
+	int from = file_of(text, n), to = file_of("", 0);
+	uint8_t *got = malloc((size_t)der_n + 1);
+	uint64_t size;
+
+	assert_int_equal(crl_state_import(from, to, 1 << 20, NULL, &size), wanted);
+	if (wanted == ERR_OK) {
+		assert_int_equal(size, der_n);
+		assert_int_equal(pread(to, got, (size_t)der_n + 1, 0), der_n);
+		assert_memory_equal(got, der, (size_t)der_n);
+	}
+	free(got);
+	close(from);
+	close(to);
+}
+
+static void import_text(enum err wanted, const char *text, const uint8_t *der, int der_n)
+{
+	import(wanted, text, strlen(text), der, der_n);
+}
+
+/* R113: a local list may be PEM. */
+static void pem_becomes_the_der_that_it_is(void **test)
+{
+	static const int entries[] = {
+	    0, 1, 2, 3, 9000}; /* every length of padding; long */
+	uint8_t *der;
+	char *pem, *more;
+	int der_n, from;
+	size_t pem_n;
+
+	(void)test;
+	for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++) {
+		make_list(entries[i], &der, &der_n, &pem, &pem_n);
+		import(ERR_OK, pem, pem_n, der, der_n);
+		import(ERR_OK, der, (size_t)der_n, der, der_n);
+		from = file_of(pem, pem_n);
+		assert_true(crl_state_is_pem(from));
+		close(from);
+		from = file_of(der, (size_t)der_n);
+		assert_false(crl_state_is_pem(from));
+		close(from);
+
+		more = malloc(pem_n + 200);
+		sprintf(
+		    more, "0 text before,\n-----BEGIN NOTHING-----\n%snor behind\n", pem);
+		import_text(ERR_OK, more, der, der_n);
+		memcpy(more, pem, pem_n - 1); /* without the last line's end */
+		import(ERR_OK, more, pem_n - 1, der, der_n);
+		free(more);
+		free(der);
+		free(pem);
+	}
+}
+
+static void line_ends_and_lengths_are_free(void **test)
+{
+	uint8_t *der;
+	char *pem, *crlf, *one, *to_crlf, *to_one;
+	int der_n;
+	size_t pem_n;
+
+	(void)test;
+	make_list(3000, &der, &der_n, &pem, &pem_n);
+	crlf = to_crlf = malloc(2 * pem_n);
+	one = to_one = malloc(2 * pem_n);
+	for (const char *p = pem; *p != '\0'; p++) {
+		if (*p == '\n') {
+			*to_crlf++ = '\r';
+			if (p[-1] == '-' || p[1] == '-')
+				*to_one++ = '\n';
+		} else {
+			*to_one++ = *p;
+		}
+		*to_crlf++ = *p;
+	}
+	import(ERR_OK, crlf, (size_t)(to_crlf - crlf), der, der_n);
+	import(ERR_OK, one, (size_t)(to_one - one), der, der_n); /* one line of 100 KB */
+	free(crlf);
+	free(one);
+	free(der);
+	free(pem);
+}
+
+static void what_is_no_pem_is_refused(void **test)
+{
+	uint8_t *der;
+	char *pem, *two;
+	int der_n;
+	size_t pem_n;
+
+	(void)test;
+	make_list(5, &der, &der_n, &pem, &pem_n);
+	import_text(ERR_CRL_DER, "<html>404</html>", der, der_n);
+	import_text(ERR_CRL_DER, "-----BEGIN X509 CRL-----", der, der_n);
+	import_text(ERR_CRL_DER, "-----BEGIN X509 CRL-----\nMIIB\n", der, der_n);
+	import_text(ERR_CRL_DER,
+	    "-----BEGIN X509 CRL-----\nMI*B\n-----END X509 CRL-----\n", der, der_n);
+	import_text(ERR_CRL_DER,
+	    "-----BEGIN X509 CRL-----\nMII\n-----END X509 CRL-----\n", der, der_n);
+	import_text(ERR_CRL_DER, "-----BEGIN X509 CRL-----\nMIIB\n-----END X509 CRL\n",
+	    der, der_n);
+	import_text(ERR_CRL_DER, "-----BEGIN X509 CRL-----\nMIIB-----END X509 CRL-----\n",
+	    der, der_n);
+	import_text(ERR_CRL_DER, "-----BEGIN CERTIFICATE-----\nMIIB\n", der, der_n);
+	two = malloc(2 * pem_n + 1);
+	sprintf(two, "%s%s", pem, pem);
+	import_text(ERR_CRL_TRAILING, two, der, der_n);
+	for (size_t n = 1; n < pem_n - 1; n += 7)
+		import(ERR_CRL_DER, pem, n, der, der_n);
+	free(two);
+	free(der);
+	free(pem);
+}
+
+static void an_import_is_bounded_and_can_be_stopped(void **test)
+{
+	int from = file_of("0123456789", 10), to = file_of("", 0), full;
+	_Atomic bool stop = true;
+	uint8_t der[300] = {0x30, 0x82, 1, 0x28};
+	uint64_t size;
+
+	(void)test;
+	assert_int_equal(crl_state_import(from, to, 10, &stop, &size), ERR_CANCELLED);
+	close(from);
+	from = file_of(der, sizeof der);
+	assert_int_equal(crl_state_import(from, to, 299, NULL, &size), ERR_CRL_LARGE);
+	lseek(from, 0, SEEK_SET);
+	assert_int_equal(crl_state_import(from, to, 300, NULL, &size), ERR_OK);
+	lseek(from, 0, SEEK_SET);
+	full = open("/dev/full", O_WRONLY);
+	assert_int_equal(crl_state_import(from, full, 300, NULL, &size), ERR_STORE);
+	assert_int_equal(errno, ENOSPC);
+	close(full);
+	close(from);
+	close(to);
+}
+
+int main(void)
+{
+	const struct CMUnitTest cases[] = {
+	    cmocka_unit_test(a_scope_is_issuer_and_name_and_not_their_sum),
+	    cmocka_unit_test_setup_teardown(
+		the_folder_is_made_once_and_is_nobody_elses, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		a_list_goes_from_current_to_next_to_told, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		telling_a_list_again_leaves_no_name_behind, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		what_was_under_way_is_cleaned_and_nothing_else, begin, end),
+	    cmocka_unit_test_setup_teardown(hints_are_of_one_url_or_none, begin, end),
+	    cmocka_unit_test_setup_teardown(broken_hints_are_none, begin, end),
+	    cmocka_unit_test(pem_becomes_the_der_that_it_is),
+	    cmocka_unit_test(line_ends_and_lengths_are_free),
+	    cmocka_unit_test(what_is_no_pem_is_refused),
+	    cmocka_unit_test(an_import_is_bounded_and_can_be_stopped),
+	};
+
+	return cmocka_run_group_tests(cases, NULL, NULL);
+}
