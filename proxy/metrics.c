@@ -53,7 +53,7 @@ static const struct bounds ages = {age_us, COUNT(age_us), S};
 
 static const struct bounds *bounds_of(enum histogram h)
 {
-	return h == H_AGE ? &ages : &durations;
+	return h == H_AGE || h == H_PUBLISHED_SEEN ? &ages : &durations;
 }
 
 struct row {

@@ -39,8 +39,8 @@ void telling_free(struct telling *t);
 
 /* A certificate's effective status has moved, by an answer.  When: what has just been
  * taken in is in force on the keeper's side (hot table, latches).  revoked_at and reason:
- * of the revocation.  latch: the change is that of this new latch, to be marked told when
- * it is durable; NULL: no latch. */
+ * of the revocation.  latch: the change is that of this new latch, which is in the
+ * table with untold set, to be marked told when it is durable; NULL: no latch. */
 struct single_change {
 	const struct issuer *issuer;
 	struct serial serial;

@@ -1,0 +1,130 @@
+/* telling.c - the log's owner: what holds the parts together, its upkeep and its gauges.
+ */
+#include "proxy/telling.h"
+
+#include "proxy/clock.h"
+#include "proxy/telling_core.h"
+#include "proxy/telling_lists.h"
+#include "proxy/telling_outlet.h"
+#include "proxy/telling_singles.h"
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdlib.h>
+
+#define TRIM_MS 60000 /* events-keep is days */
+
+struct telling {
+	struct telling_core core;
+	struct singles *singles;
+	struct lists *lists;
+	struct event trim;
+};
+
+static void on_trim(evutil_socket_t fd, short what, void *arg)
+{
+	struct telling *t = arg;
+	int64_t keep_ms = shared_conf(t->core.d.shared)->events_keep_ms;
+
+	(void)fd, (void)what;
+	change_log_trim(t->core.log, clock_now() - keep_ms / 1000);
+	core_arm(&t->trim, TRIM_MS);
+}
+
+struct telling *telling_new(const struct parts *parts, struct change_log *log)
+{
+	struct telling *t = calloc(1, sizeof *t);
+
+	if (t == NULL) {
+		change_log_close(log);
+		return NULL;
+	}
+	t->core.d = *parts;
+	t->core.log = log;
+	evtimer_assign(&t->trim, parts->base, on_trim, t);
+	t->core.outlet = outlet_new(parts->base, log);
+	t->singles = singles_new(&t->core);
+	t->lists = lists_new(&t->core);
+	if (t->core.outlet == NULL || t->singles == NULL || t->lists == NULL) {
+		telling_free(t);
+		return NULL;
+	}
+	return t;
+}
+
+void telling_start(struct telling *t)
+{
+	singles_add_latches(t->singles);
+	core_arm(&t->trim, TRIM_MS);
+}
+
+void telling_cancel(struct telling *t)
+{
+	lists_cancel(t->lists);
+	outlet_cancel(t->core.outlet);
+}
+
+void telling_free(struct telling *t)
+{
+	if (t == NULL)
+		return;
+	change_log_close(t->core.log);
+	singles_free(t->singles);
+	lists_free(t->lists);
+	outlet_free(t->core.outlet);
+	event_del(&t->trim);
+	free(t);
+}
+
+void telling_single(struct telling *t, const struct single_change *c)
+{
+	singles_add(t->singles, c);
+}
+
+void telling_list(struct telling *t, const struct list_change *l)
+{
+	lists_add(t->lists, l);
+}
+
+void telling_grown(struct telling *t)
+{
+	outlet_grown(t->core.outlet);
+}
+
+void telling_read(void *inbox_arg, struct msg *m)
+{
+	struct telling_ask *a = (struct telling_ask *)m;
+
+	(void)inbox_arg;
+	outlet_read(a->telling->core.outlet, a);
+}
+
+void telling_listen(
+    struct telling *t, struct inbox *inbox, void (*run)(void *inbox_arg, struct msg *m))
+{
+	outlet_listen(t->core.outlet, inbox, run);
+}
+
+void telling_end(const struct telling *t, struct change_pos *end)
+{
+	outlet_end(t->core.outlet, end);
+}
+
+static void gauge(
+    struct metrics_text *t, const char *family, const char *help, double value)
+{
+	metrics_line(t, family, "gauge", help, "", value);
+}
+
+void telling_gauges(struct telling *t, struct metrics_text *text)
+{
+	struct change_log_health h;
+
+	change_log_health(t->core.log, &h);
+	gauge(text, "changes_waiting", "Changes that are not in the change log yet.",
+	    (double)(singles_count(t->singles) + lists_waiting(t->lists)));
+	gauge(text, "events_log_up", "1 while the change log can be written and read.",
+	    h.up);
+	gauge(text, "events_log_bytes", "Size of the change log, where it is known.",
+	    (double)h.bytes);
+}

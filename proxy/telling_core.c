@@ -1,0 +1,91 @@
+#include "proxy/telling_core.h"
+
+#include "proxy/clock.h"
+#include "proxy/log.h"
+#include "proxy/telling_outlet.h"
+
+#include <event2/event.h>
+#include <stdlib.h>
+
+void core_failed(struct telling_core *c, enum err e)
+{
+	if (c->held_back)
+		return;
+	c->held_back = true;
+	log_warn("changes_held_back",
+	    "err=%s effect=\"told when the log can be written again\"", err_label(e));
+}
+
+void core_wrote(struct telling_core *c)
+{
+	if (c->held_back)
+		log_info("changes_flow_again", "log=up");
+	c->held_back = false;
+}
+
+int64_t core_backoff_ms(struct telling_core *c, unsigned failures)
+{
+	int64_t ms = TELLING_BACKOFF_FIRST_MS;
+
+	while (--failures > 0 && ms < TELLING_BACKOFF_LAST_MS)
+		ms *= 2;
+	if (ms > TELLING_BACKOFF_LAST_MS)
+		ms = TELLING_BACKOFF_LAST_MS;
+	return ms / 2 + ms / 2 * (int64_t)schedule_random(c->d.schedule) / 65536;
+}
+
+void core_logged(struct telling_core *c, struct change_batch *b)
+{
+	if (b->seq == 0 || b->n == 0)
+		return;
+	metrics_add(c->d.counters,
+	    b->evidence == CHANGE_CRL ? M_CHANGES_CRL : M_CHANGES_OCSP, b->n);
+	metrics_observe_us(
+	    c->d.counters, H_SEEN_DURABLE, (clock_now_ms() - b->seen_at_ms) * 1000);
+	outlet_appended(c->outlet, b);
+}
+
+/* On the disk thread; needs nothing that telling_free() frees. */
+struct told_job {
+	struct latch_file *file;
+	struct latch *latch;
+	size_t n;
+	enum err e;
+};
+
+static void told_write(void *arg)
+{
+	struct told_job *j = arg;
+
+	j->e = latch_file_told(j->file, j->latch, j->n);
+}
+
+/* A mark that stays is a change told twice, at the next start. */
+static void told_written(void *arg)
+{
+	struct told_job *j = arg;
+
+	if (j->e != ERR_OK)
+		log_warn("latch_not_durable", "err=%s", err_label(j->e));
+	free(j->latch);
+	free(j);
+}
+
+void core_latches_told(struct telling_core *c, struct latch *l, size_t n)
+{
+	struct told_job *j = n > 0 ? malloc(sizeof *j) : NULL;
+
+	if (j == NULL) {
+		free(l);
+		return;
+	}
+	*j = (struct told_job){c->d.latch_file, l, n, ERR_OK};
+	disk_run(c->d.disk, told_write, told_written, j);
+}
+
+bool core_arm(struct event *timer, int64_t ms)
+{
+	struct timeval tv = {(time_t)(ms / 1000), (suseconds_t)(ms % 1000) * 1000};
+
+	return evtimer_add(timer, &tv) == 0;
+}

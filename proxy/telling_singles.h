@@ -1,0 +1,31 @@
+/* telling_singles.h - changes that came with answers, one at a time, and those of latches
+ * that an earlier life did not tell.
+ *
+ * Through a barrier, then into the log; several are under way at once, of one certificate
+ * never more than one.  What fails goes back to its place.  So the log has the changes of
+ * a certificate in their order; those of two certificates change places only where the
+ * log refused the one and took the other.
+ *
+ * A latch's mark in memory says that nobody is telling its change yet: it is taken away
+ * when an append begins, here or by a list (telling_lists.h), and the other then leaves
+ * the change to who took it.  The mark on disk goes when the append is durable.
+ *
+ * Keeper's thread.
+ */
+#ifndef PROXY_TELLING_SINGLES_H
+#define PROXY_TELLING_SINGLES_H
+
+#include "proxy/telling.h"
+#include "proxy/telling_core.h"
+
+struct singles;
+
+struct singles *singles_new(struct telling_core *core);
+void singles_add(struct singles *s, const struct single_change *c);
+/* All latches in the table that are untold and whose issuer is configured. */
+void singles_add_latches(struct singles *s);
+size_t singles_count(const struct singles *s);
+/* After the log was closed. */
+void singles_free(struct singles *s);
+
+#endif
