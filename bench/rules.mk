@@ -1,5 +1,5 @@
 # What the bench is made of, and how it is started.  bench/run says what it does.
-BENCH := $(patsubst %,$(B)/bench/%,floor load ca make_answers near)
+BENCH := $(patsubst %,$(B)/bench/%,floor load ca make_answers make_crl near)
 BENCH_LIB := $(patsubst %,$(B)/bench/%.o,hist pairs cpu wire loop)
 SOURCES += $(wildcard bench/*.[ch])
 

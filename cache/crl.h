@@ -144,6 +144,9 @@ void crl_list_free(struct crl_list *l);
  * out of memory.  *mapped: bytes, for crl_entries_free(). */
 struct crl_entry *crl_entries_new(size_t n, size_t *mapped);
 void crl_entries_free(struct crl_entry *entries, size_t mapped);
+/* Room for n instead, moved where it must be; what is new is zeroed.  False, and nothing
+ * has changed, when out of memory. */
+bool crl_entries_resize(struct crl_entry **entries, size_t n, size_t *mapped);
 /* Sort by serial and join duplicates (the stronger stays: not hold before hold, then the
  * earlier date); returns how many are left. */
 size_t crl_entries_sort(struct crl_entry *entries, size_t n);

@@ -138,7 +138,7 @@ enum err signature_algorithm_check(
 
 /* Keys below 112 bits of security (NIST SP 800-57) go with SHA-1: answers of that time,
  * taken only where the operator asks for it; below 80 bits never. */
-static bool key_is_strong(EVP_PKEY *key, const struct issuer_rules *rules)
+bool signature_key_is_strong(EVP_PKEY *key, const struct issuer_rules *rules)
 {
 	int bits = EVP_PKEY_get_bits(key);
 
@@ -268,7 +268,7 @@ static enum err check_delegate(struct delegates *d, const struct issuer *i, X509
 static enum err check_signature(
     const struct ocsp_response *r, const struct issuer *i, EVP_PKEY *key)
 {
-	if (key == NULL || !key_is_strong(key, &i->rules))
+	if (key == NULL || !signature_key_is_strong(key, &i->rules))
 		return ERR_RESP_SIGALG;
 	return ocsp_response_signed_by(r, key) ? ERR_OK : ERR_RESP_SIGNATURE;
 }

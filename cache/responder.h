@@ -36,6 +36,9 @@ struct responder {
 enum err signature_algorithm_check(
     const X509_ALGOR *a, const struct issuer_rules *rules, bool *sha1);
 
+/* 112 bits of security at least; 80 where the rules allow SHA-1. */
+bool signature_key_is_strong(EVP_PKEY *key, const struct issuer_rules *rules);
+
 /* Find who signed r.  Every certificate that fits its responderID is tried; when none
  * will do, the reason of the one that came furthest is returned, and *out tells of that
  * one: ERR_RESP_RESPONDER none fits; ERR_RESP_SIGALG weak key or algorithm of its

@@ -1,0 +1,145 @@
+/* What is between a list that was read and one that is used: who signed it, and what was
+ * in force before. */
+#include "cache/crl.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "cache/crl_walk.h"
+#include "cache/responder.h"
+
+void crl_list_free(struct crl_list *l)
+{
+	if (l != NULL)
+		crl_entries_free(l->entries, l->mapped);
+	free(l);
+}
+
+int crl_number_cmp(const struct crl_facts *a, const struct crl_facts *b)
+{
+	return memcmp(a->number, b->number, sizeof(a->number));
+}
+
+void crl_number_text(const struct crl_facts *f, char out[CRL_NUMBER_TEXT_MAX])
+{
+	uint8_t rest[CRL_NUMBER_MAX];
+	char digits[CRL_NUMBER_TEXT_MAX];
+	char *p = digits + sizeof(digits) - 1;
+	bool more = f->has_number;
+
+	memcpy(rest, f->number, sizeof(rest));
+	*p = '\0';
+	while (more) { /* divide by ten, octet by octet */
+		unsigned r = 0;
+
+		more = false;
+		for (size_t i = 0; i < sizeof(rest); i++) {
+			r = r << 8 | rest[i];
+			rest[i] = (uint8_t)(r / 10);
+			r %= 10;
+			more = more || rest[i] != 0;
+		}
+		assert(p > digits);
+		*--p = (char)('0' + r);
+	}
+	memcpy(out, p, (size_t)(digits + sizeof(digits) - p));
+}
+
+static bool signed_by(const struct crl_walk *w, const struct issuer_ca *ca)
+{
+	return crl_signature_by(
+	    &w->signature, ca->key, bytes_of(w->signed_by, w->signed_by_n));
+}
+
+static enum err check_signature(struct crl_walk *w)
+{
+	const struct issuer_rules *rules = &w->want->issuer->rules;
+	bool weak = false;
+
+	for (size_t n = 0; n < w->candidates_n; n++) {
+		const struct issuer_ca *ca = w->candidates[n];
+
+		if (!signature_key_is_strong(ca->key, rules)) {
+			weak = true;
+			continue;
+		}
+		if (signed_by(w, ca)) {
+			memcpy(w->list->facts.issuer_sha256, ca->sha256, 32);
+			return ERR_OK;
+		}
+	}
+	if (weak && w->candidates_n == 1)
+		return crl_refuse(w, ERR_CRL_SIGALG,
+		    "the issuer's key is too short to believe its signature");
+	return crl_refuse(w, ERR_CRL_SIGNATURE,
+	    "the list's signature does not verify with the issuer's certificate%s; it "
+	    "was altered, or the CA has a new key whose certificate is missing here",
+	    w->candidates_n > 1 ? "s" : "");
+}
+
+/* R95, R96: nothing older than what is in force.  A list without a number is judged by
+ * thisUpdate alone. */
+static enum err check_held(struct crl_walk *w)
+{
+	const struct crl_facts *held = w->want->held;
+	struct crl_facts *f = &w->list->facts;
+	char theirs[CRL_NUMBER_TEXT_MAX], ours[CRL_NUMBER_TEXT_MAX];
+	int order;
+
+	if (held == NULL)
+		return ERR_OK;
+	order = f->has_number && held->has_number ? crl_number_cmp(f, held) : 1;
+	crl_number_text(f, theirs);
+	crl_number_text(held, ours);
+	if (order < 0)
+		return crl_refuse(w, ERR_CRL_ROLLBACK,
+		    "the list has CRLNumber %s, the one in force %s: an old list, or the "
+		    "CA lost its count",
+		    theirs, ours);
+	if (f->this_update < held->this_update)
+		return crl_refuse(w, ERR_CRL_ROLLBACK,
+		    "the list's thisUpdate is %lld s before that of the one in force",
+		    (long long)(held->this_update - f->this_update));
+	if (order == 0 && memcmp(f->sha256, held->sha256, sizeof(f->sha256)) != 0)
+		f->warnings |= CRL_WARN_REUSED;
+	return ERR_OK;
+}
+
+static enum err check_fresh(struct crl_walk *w)
+{
+	const struct crl_want *want = w->want;
+	int64_t ahead = w->list->facts.this_update - want->now;
+
+	if (want->own)
+		return ERR_OK;
+	if (ahead > want->skew_s)
+		return crl_refuse(w, ERR_CRL_FUTURE,
+		    "the list's thisUpdate is %lld s in the future; is our clock right?",
+		    (long long)ahead);
+	return check_held(w);
+}
+
+enum err crl_read_pieces(struct crl_list **out, int fd, size_t piece,
+    const struct crl_want *want, char *why, size_t why_n)
+{
+	struct crl_walk w;
+	enum err e = crl_walk(&w, fd, piece, want, why, why_n);
+
+	*out = NULL;
+	if (e == ERR_OK)
+		e = check_signature(&w);
+	if (e == ERR_OK)
+		e = check_fresh(&w);
+	if (e == ERR_OK) {
+		*out = w.list;
+		w.list = NULL;
+	}
+	crl_walk_end(&w);
+	return e;
+}
+
+enum err crl_read(
+    struct crl_list **out, int fd, const struct crl_want *w, char *why, size_t why_n)
+{
+	return crl_read_pieces(out, fd, CRL_PIECE, w, why, why_n);
+}

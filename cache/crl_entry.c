@@ -1,0 +1,268 @@
+/* Entries: values, search, order.
+ *
+ * The sort is a radix sort from the most significant bits (crl_entry_cmp's), in place, so
+ * that a list needs no memory but its entries; linear whatever the serials are: those
+ * that share their last octets are told apart by the next ones, at most 192 bits deep.
+ * Compared with a merge sort of pointers: half the time and none of its memory. */
+#include "cache/crl.h"
+
+#include <assert.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "cache/answer.h"
+
+#define HUGE_PAGE (2 * 1024 * 1024)
+
+void crl_entry_set_serial(struct crl_entry *e, const struct serial *s)
+{
+	assert(s->n >= 1 && s->n <= SERIAL_MAX);
+	memset(e->octets, 0, SERIAL_MAX - s->n);
+	memcpy(e->octets + SERIAL_MAX - s->n, s->octets, s->n);
+	e->n = s->n;
+}
+
+void crl_entry_serial(const struct crl_entry *e, struct serial *s)
+{
+	s->n = e->n;
+	memcpy(s->octets, e->octets + SERIAL_MAX - e->n, e->n);
+}
+
+int64_t crl_entry_at(const struct crl_entry *e)
+{
+	int64_t at = e->at[0] & 0x80 ? -1 : 0;
+
+	for (size_t i = 0; i < sizeof(e->at); i++)
+		at = (int64_t)((uint64_t)at << 8 | e->at[i]);
+	return at;
+}
+
+void crl_entry_set_at(struct crl_entry *e, int64_t at)
+{
+	for (size_t i = 0; i < sizeof(e->at); i++)
+		e->at[i] = (uint8_t)((uint64_t)at >> 8 * (sizeof(e->at) - 1 - i));
+}
+
+int crl_entry_reason(const struct crl_entry *e)
+{
+	return e->reason == CRL_REASON_NONE ? REASON_NONE : e->reason;
+}
+
+const struct crl_entry *crl_entries_find(
+    const struct crl_entry *entries, size_t n, const struct crl_entry *key)
+{
+	const struct crl_entry *at = entries;
+
+	if (n == 0)
+		return NULL;
+	while (n > 1) {
+		size_t half = n / 2;
+
+		at += crl_entry_cmp(&at[half - 1], key) < 0 ? half : 0;
+		n -= half;
+	}
+	return crl_entry_cmp(at, key) == 0 ? at : NULL;
+}
+
+static size_t mapping_of(size_t n)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	size_t bytes = (n > 0 ? n : 1) * sizeof(struct crl_entry);
+
+	return (bytes + page - 1) / page * page;
+}
+
+/* Huge pages where the system has them for the asking: a look-up touches 22 places of a
+ * long list, and an index is filled in half the time. */
+static void want_huge_pages(struct crl_entry *entries, size_t mapped)
+{
+	if (mapped >= HUGE_PAGE)
+		(void)madvise(entries, mapped, MADV_HUGEPAGE);
+}
+
+struct crl_entry *crl_entries_new(size_t n, size_t *mapped)
+{
+	void *p;
+
+	if (n > SIZE_MAX / 2 / sizeof(struct crl_entry))
+		return NULL;
+	*mapped = mapping_of(n);
+	p = mmap(NULL, *mapped, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p == MAP_FAILED)
+		return NULL;
+	want_huge_pages(p, *mapped);
+	return p;
+}
+
+bool crl_entries_resize(struct crl_entry **entries, size_t n, size_t *mapped)
+{
+	size_t want;
+	void *p;
+
+	if (n > SIZE_MAX / 2 / sizeof(struct crl_entry))
+		return false;
+	want = mapping_of(n);
+	if (want == *mapped)
+		return true;
+	p = mremap(*entries, *mapped, want, MREMAP_MAYMOVE);
+	if (p == MAP_FAILED)
+		return false;
+	if (want > *mapped)
+		want_huge_pages(p, want);
+	*entries = p;
+	*mapped = want;
+	return true;
+}
+
+void crl_entries_free(struct crl_entry *entries, size_t mapped)
+{
+	if (entries != NULL)
+		munmap(entries, mapped);
+}
+
+/* The order of crl_entry_cmp() as three words, the most significant one first. */
+#define WORDS 3
+
+static inline uint64_t word_of(const struct crl_entry *e, int word)
+{
+	uint64_t w;
+
+	memcpy(&w, word == 0 ? e->octets + 13 : word == 1 ? e->octets + 5 : e->octets, 8);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	w = __builtin_bswap64(w);
+#endif
+	return word < 2 ? w : w << 24 | e->n;
+}
+
+#define INSERTION_MAX 24 /* entries, below which shifting them is faster than counting   \
+			  */
+#define DIGIT_MAX 11     /* bits; 2,048 counters stay in the first cache */
+
+/* Where the next digit is. */
+struct digit {
+	int word, shift; /* bits below the digit */
+	unsigned bits;
+};
+
+static inline unsigned digit_of(const struct crl_entry *e, const struct digit *d)
+{
+	return (unsigned)(word_of(e, d->word) >> d->shift) & ((1u << d->bits) - 1);
+}
+
+static void sort_insertion(struct crl_entry *e, size_t n)
+{
+	for (size_t i = 1; i < n; i++) {
+		struct crl_entry x;
+		size_t k = i;
+
+		if (crl_entry_cmp(&e[i - 1], &e[i]) <= 0)
+			continue;
+		x = e[i];
+		do {
+			e[k] = e[k - 1];
+			k--;
+		} while (k > 0 && crl_entry_cmp(&e[k - 1], &x) > 0);
+		e[k] = x;
+	}
+}
+
+/* Puts each entry into the run of its digit; end[v]: where the run of v ends. */
+static void partition(struct crl_entry *e, size_t n, const struct digit *d, uint32_t *end)
+{
+	uint32_t head[1u << DIGIT_MAX], sum = 0;
+	unsigned values = 1u << d->bits;
+
+	memset(end, 0, values * sizeof(*end));
+	for (size_t i = 0; i < n; i++)
+		end[digit_of(&e[i], d)]++;
+	for (unsigned v = 0; v < values; v++) {
+		head[v] = sum;
+		sum += end[v];
+		end[v] = sum;
+	}
+	for (unsigned v = 0; v < values; v++)
+		while (head[v] < end[v]) {
+			struct crl_entry x = e[head[v]];
+			unsigned to = digit_of(&x, d);
+
+			/* Follow the displaced entries until one belongs here. */
+			while (to != v) {
+				struct crl_entry y = e[head[to]];
+
+				e[head[to]++] = x;
+				x = y;
+				to = digit_of(&x, d);
+			}
+			e[head[v]++] = x;
+		}
+}
+
+/* False when all three words are used up. */
+static bool digit_next(struct digit *d, size_t n)
+{
+	unsigned bits = n < 4096 ? 8 : n > 1u << 20 ? 8 : DIGIT_MAX;
+
+	if (d->shift == 0) {
+		if (++d->word == WORDS)
+			return false;
+		d->shift = 64;
+	}
+	d->bits = bits < (unsigned)d->shift ? bits : (unsigned)d->shift;
+	d->shift -= (int)d->bits;
+	return true;
+}
+
+/* Depth: at most one level for each 8 bits, 24. */
+static void sort_from(struct crl_entry *e, size_t n, struct digit d)
+{
+	uint32_t end[1u << DIGIT_MAX], from = 0;
+
+	if (n <= INSERTION_MAX) {
+		sort_insertion(e, n);
+		return;
+	}
+	if (!digit_next(&d, n))
+		return;
+	partition(e, n, &d, end);
+	for (unsigned v = 0; v < 1u << d.bits; v++) {
+		if (end[v] - from > 1)
+			sort_from(e + from, end[v] - from, d);
+		from = end[v];
+	}
+}
+
+/* Of two entries for one serial. */
+static bool is_stronger(const struct crl_entry *a, const struct crl_entry *b)
+{
+	bool hold_a = a->reason == REASON_CERTIFICATE_HOLD;
+	bool hold_b = b->reason == REASON_CERTIFICATE_HOLD;
+	int64_t at_a = crl_entry_at(a), at_b = crl_entry_at(b);
+
+	if (hold_a != hold_b)
+		return hold_b;
+	if (at_a != at_b)
+		return at_a < at_b;
+	return memcmp(a, b, sizeof(*a)) < 0; /* whichever, but always the same */
+}
+
+static size_t join_duplicates(struct crl_entry *e, size_t n)
+{
+	size_t kept = 0;
+
+	for (size_t i = 1; i < n; i++)
+		if (crl_entry_cmp(&e[kept], &e[i]) != 0) {
+			if (++kept != i)
+				e[kept] = e[i];
+		} else if (is_stronger(&e[i], &e[kept])) {
+			e[kept] = e[i];
+		}
+	return n > 0 ? kept + 1 : 0;
+}
+
+size_t crl_entries_sort(struct crl_entry *entries, size_t n)
+{
+	assert(n <= UINT32_MAX);
+	sort_from(entries, n, (struct digit){.word = 0, .shift = 64});
+	return join_duplicates(entries, n);
+}

@@ -1,0 +1,329 @@
+/* Extensions of a list and of its entries.  They are walked in place, nothing is
+ * allocated for one: some CAs put an invalidityDate into each of their entries. */
+#include "cache/crl_walk.h"
+
+#include <openssl/x509v3.h>
+
+#include "cache/answer.h"
+
+/* Extensions of one list or entry; RFC 5280 knows seven and three. */
+#define EXTENSIONS_MAX 32
+
+struct extension {
+	struct bytes oid, value; /* the OID's content; what the OCTET STRING holds */
+	bool critical;
+};
+
+/* 2.5.29.n, RFC 5280 sections 5.2 and 5.3 */
+enum {
+	CRL_NUMBER = 20,
+	REASON_CODE = 21,
+	HOLD_INSTRUCTION = 23,
+	INVALIDITY_DATE = 24,
+	DELTA_INDICATOR = 27,
+	DISTRIBUTION_POINT = 28,
+	CERTIFICATE_ISSUER = 29,
+	AUTHORITY_KEY = 35,
+	FRESHEST = 46
+};
+
+/* The last arc of 2.5.29.n, or -1. */
+static int id_ce(struct bytes oid)
+{
+	return oid.n == 3 && oid.p[0] == 0x55 && oid.p[1] == 0x1d ? oid.p[2] : -1;
+}
+
+static bool take_extension(struct extension *x, struct bytes *b)
+{
+	struct crl_tlv t;
+	struct bytes inner;
+
+	*x = (struct extension){0};
+	if (!crl_tlv_take(&t, b) || t.tag != 0x30)
+		return false;
+	inner = bytes_of(t.body, t.n);
+	if (!crl_tlv_take(&t, &inner) || t.tag != 0x06 || t.n == 0)
+		return false;
+	x->oid = bytes_of(t.body, t.n);
+	if (!crl_tlv_take(&t, &inner))
+		return false;
+	if (t.tag == 0x01) {
+		/* FALSE is the default, which DER leaves out; some CAs write it. */
+		if (t.n != 1 || (t.body[0] != 0xff && t.body[0] != 0))
+			return false;
+		x->critical = t.body[0] != 0;
+		if (!crl_tlv_take(&t, &inner))
+			return false;
+	}
+	x->value = bytes_of(t.body, t.n);
+	return t.tag == 0x04 && inner.n == 0;
+}
+
+struct extensions {
+	struct extension x[EXTENSIONS_MAX];
+	size_t n;
+};
+
+enum bad { GOOD, MALFORMED, TWICE, MANY };
+
+static enum bad take_extensions(struct extensions *xs, struct bytes b)
+{
+	xs->n = 0;
+	if (b.n == 0)
+		return MALFORMED; /* SIZE (1..MAX) */
+	for (; b.n > 0; xs->n++) {
+		if (xs->n == EXTENSIONS_MAX)
+			return MANY;
+		if (!take_extension(&xs->x[xs->n], &b))
+			return MALFORMED;
+		for (size_t i = 0; i < xs->n; i++)
+			if (bytes_equal(xs->x[i].oid, xs->x[xs->n].oid))
+				return TWICE;
+	}
+	return GOOD;
+}
+
+/* An OID for people. */
+static void oid_text(struct bytes oid, char out[80])
+{
+	uint8_t der[2 + 127];
+	const unsigned char *p = der;
+	ASN1_OBJECT *o = NULL;
+
+	if (oid.n < 128) {
+		der[0] = 0x06;
+		der[1] = (uint8_t)oid.n;
+		memcpy(der + 2, oid.p, oid.n);
+		o = d2i_ASN1_OBJECT(NULL, &p, (long)(2 + oid.n));
+	}
+	if (o == NULL || OBJ_obj2txt(out, 80, o, 1) <= 0)
+		memcpy(out, "(an unreadable OID)", 20);
+	ASN1_OBJECT_free(o);
+}
+
+static enum err refuse_unknown(
+    struct crl_walk *w, enum err e, const char *of, struct bytes oid)
+{
+	char name[80];
+
+	oid_text(oid, name);
+	return crl_refuse(w, e,
+	    "%s has the critical extension %s, which is not known here: the list must "
+	    "not be used (RFC 5280 section 5.2)",
+	    of, name);
+}
+
+static enum err refuse_bad(
+    struct crl_walk *w, enum bad bad, const char *of, const struct extensions *xs)
+{
+	bool entry = of[0] == 'a';
+	char name[80];
+
+	if (bad == TWICE) {
+		oid_text(xs->x[xs->n].oid, name);
+		return crl_refuse(w, entry ? ERR_CRL_ENTRY_EXTENSION : ERR_CRL_EXTENSION,
+		    "%s has the extension %s twice", of, name);
+	}
+	if (bad == MANY)
+		return crl_refuse(w, entry ? ERR_CRL_ENTRY_EXTENSION : ERR_CRL_EXTENSION,
+		    "%s has more than %d extensions", of, EXTENSIONS_MAX);
+	return crl_refuse(w, entry ? ERR_CRL_ENTRY : ERR_CRL_DER,
+	    "%s has extensions that are not DER", of);
+}
+
+static enum err take_reason(struct crl_walk *w, struct bytes value, struct crl_entry *e)
+{
+	struct crl_tlv t;
+
+	if (!crl_tlv_take(&t, &value) || t.tag != 0x0a || t.n != 1 || value.n != 0)
+		return crl_refuse(w, ERR_CRL_ENTRY, "reasonCode is not an ENUMERATED");
+	if (t.body[0] == 8)
+		return crl_refuse(w, ERR_CRL_ENTRY,
+		    "reason removeFromCRL, which only delta lists may have");
+	if (t.body[0] > 10 || t.body[0] == 7)
+		return crl_refuse(w, ERR_CRL_ENTRY,
+		    "reason %u, which is not assigned (RFC 5280 section 5.3.1)",
+		    t.body[0]);
+	e->reason = t.body[0];
+	return ERR_OK;
+}
+
+enum err crl_entry_extensions(
+    struct crl_walk *w, struct bytes extensions, struct crl_entry *e)
+{
+	struct extensions xs;
+	enum bad bad = take_extensions(&xs, extensions);
+	enum err err = ERR_OK;
+
+	if (bad != GOOD)
+		return refuse_bad(w, bad, "an entry", &xs);
+	for (size_t i = 0; i < xs.n && err == ERR_OK; i++) {
+		const struct extension *x = &xs.x[i];
+
+		switch (id_ce(x->oid)) {
+		case REASON_CODE:
+			err = take_reason(w, x->value, e);
+			break;
+		case CERTIFICATE_ISSUER:
+			err = crl_refuse(w, ERR_CRL_INDIRECT,
+			    "an entry names another issuer (certificateIssuer); "
+			    "indirect lists are not used");
+			break;
+		case HOLD_INSTRUCTION:
+		case INVALIDITY_DATE:
+			break;
+		default:
+			if (x->critical)
+				err = refuse_unknown(
+				    w, ERR_CRL_ENTRY_EXTENSION, "an entry", x->oid);
+		}
+	}
+	return err;
+}
+
+static enum err take_number(struct crl_walk *w, struct bytes value)
+{
+	struct crl_facts *f = &w->list->facts;
+	struct crl_tlv t;
+
+	if (!crl_tlv_take(&t, &value) || t.tag != 0x02 || t.n == 0 || value.n != 0 ||
+	    (t.n > 1 && t.body[0] == 0 && t.body[1] < 0x80))
+		return crl_refuse(w, ERR_CRL_NUMBER, "CRLNumber is not an INTEGER");
+	if (t.body[0] >= 0x80)
+		return crl_refuse(w, ERR_CRL_NUMBER, "CRLNumber is negative");
+	if (t.body[0] == 0) { /* the sign's octet, or zero itself */
+		t.body++;
+		t.n--;
+	}
+	if (t.n > CRL_NUMBER_MAX)
+		return crl_refuse(w, ERR_CRL_NUMBER,
+		    "CRLNumber has %zu octets; RFC 5280 section 5.2.3 allows %d", t.n,
+		    CRL_NUMBER_MAX);
+	memcpy(f->number + CRL_NUMBER_MAX - t.n, t.body, t.n);
+	f->has_number = true;
+	return ERR_OK;
+}
+
+static bool is_uri(const GENERAL_NAME *n)
+{
+	return n->type == GEN_URI && n->d.uniformResourceIdentifier != NULL;
+}
+
+/* R104: a list speaks for its own part of the certificates only. */
+static enum err check_full_name(struct crl_walk *w, const GENERAL_NAMES *names)
+{
+	const ASN1_IA5STRING *other = NULL;
+	const char *scope = w->want->scope;
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+		const GENERAL_NAME *n = sk_GENERAL_NAME_value(names, i);
+
+		if (!is_uri(n))
+			continue;
+		other = n->d.uniformResourceIdentifier;
+		if (bytes_equal(bytes_of(ASN1_STRING_get0_data(other),
+				    (size_t)ASN1_STRING_length(other)),
+			bytes_of(scope, strlen(scope))))
+			return ERR_OK;
+	}
+	if (other == NULL)
+		return crl_refuse(w, ERR_CRL_SCOPE,
+		    "the list's distributionPoint has no URL, so that it cannot be told "
+		    "whether it is the list of %s",
+		    scope);
+	return crl_refuse(w, ERR_CRL_SCOPE,
+	    "the list says that it is that of %.*s, not of %s; if it is the right one, "
+	    "give the name that it has for itself as crl-scope",
+	    ASN1_STRING_length(other) < 300 ? ASN1_STRING_length(other) : 300,
+	    (const char *)ASN1_STRING_get0_data(other), scope);
+}
+
+static enum err check_point(struct crl_walk *w, const DIST_POINT_NAME *p)
+{
+	if (p == NULL)
+		return ERR_OK;
+	if (p->type != 0)
+		return crl_refuse(w, ERR_CRL_SCOPE,
+		    "the list's distributionPoint is relative to its issuer's name "
+		    "(nameRelativeToCRLIssuer), which no certificate is compared with");
+	return check_full_name(w, p->name.fullname);
+}
+
+/* BOOLEAN DEFAULT FALSE. */
+static bool says(int flag)
+{
+	return flag > 0;
+}
+
+static enum err check_idp(struct crl_walk *w, const ISSUING_DIST_POINT *p)
+{
+	struct crl_facts *f = &w->list->facts;
+	int only = says(p->onlyuser) + says(p->onlyCA) + says(p->onlyattr);
+
+	if (says(p->indirectCRL))
+		return crl_refuse(w, ERR_CRL_INDIRECT,
+		    "the list is indirect (indirectCRL): it speaks for other issuers "
+		    "too");
+	if (p->distpoint == NULL && only == 0 && p->onlysomereasons == NULL)
+		return crl_refuse(w, ERR_CRL_SCOPE,
+		    "issuingDistributionPoint is empty, which RFC 5280 section 5.2.5 "
+		    "forbids");
+	if (only > 1)
+		return crl_refuse(w, ERR_CRL_SCOPE,
+		    "issuingDistributionPoint limits the list to more than one kind of "
+		    "certificate");
+	if (says(p->onlyattr))
+		return crl_refuse(
+		    w, ERR_CRL_SCOPE, "the list is about attribute certificates only");
+	f->only_user = says(p->onlyuser);
+	f->only_ca = says(p->onlyCA);
+	f->some_reasons = p->onlysomereasons != NULL;
+	return check_point(w, p->distpoint);
+}
+
+static enum err take_idp(struct crl_walk *w, struct bytes value)
+{
+	const unsigned char *p = value.p;
+	ISSUING_DIST_POINT *idp = d2i_ISSUING_DIST_POINT(NULL, &p, (long)value.n);
+	enum err e;
+
+	if (idp == NULL || p != value.p + value.n)
+		e = crl_refuse(w, ERR_CRL_DER, "issuingDistributionPoint cannot be read");
+	else
+		e = check_idp(w, idp);
+	ISSUING_DIST_POINT_free(idp);
+	return e;
+}
+
+static enum err take_one(struct crl_walk *w, const struct extension *x)
+{
+	switch (id_ce(x->oid)) {
+	case CRL_NUMBER:
+		return take_number(w, x->value);
+	case DISTRIBUTION_POINT:
+		return take_idp(w, x->value);
+	case DELTA_INDICATOR:
+		return crl_refuse(w, ERR_CRL_DELTA,
+		    "this is a delta list; configure the URL of the complete one");
+	case AUTHORITY_KEY: /* each key with the issuer's name is tried */
+	case FRESHEST:      /* a hint where delta lists are (R102) */
+		return ERR_OK;
+	default:
+		return x->critical
+			   ? refuse_unknown(w, ERR_CRL_EXTENSION, "the list", x->oid)
+			   : ERR_OK;
+	}
+}
+
+enum err crl_extensions(struct crl_walk *w, struct bytes extensions)
+{
+	struct extensions xs;
+	enum bad bad = take_extensions(&xs, extensions);
+	enum err e = ERR_OK;
+
+	if (bad != GOOD)
+		return refuse_bad(w, bad, "the list", &xs);
+	for (size_t i = 0; i < xs.n && e == ERR_OK; i++)
+		e = take_one(w, &xs.x[i]);
+	return e;
+}

@@ -1,0 +1,614 @@
+/* From the first byte of a list to its last.  Offsets are kept as places in the file,
+ * since the window moves; an element's content is good until the next need. */
+#include "cache/crl_walk.h"
+
+#include <assert.h>
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#define NAME_TEXT_MAX 200
+
+/* The entry of nearly all lists: 1 or 2 octets of serial more or less, UTCTime, and
+ * nothing or a reasonCode.  Its extensions, but for the reason: */
+static const uint8_t usual_extensions[] = {
+    0x30, 0x0c, 0x30, 0x0a, 0x06, 0x03, 0x55, 0x1d, 0x15, 0x04, 0x03, 0x0a, 0x01};
+
+/* The fewest bytes that an entry can have: header, serial of one octet, UTCTime. */
+#define ENTRY_MIN (2 + 3 + 15)
+
+/* Text of peers goes into logs: nothing but printable ASCII. */
+static void make_printable(char *s)
+{
+	for (; *s != '\0'; s++)
+		if (*s < ' ' || *s > '~')
+			*s = '?';
+}
+
+enum err crl_refuse(struct crl_walk *w, enum err e, const char *format, ...)
+{
+	va_list ap;
+
+	if (w->why_n > 0) {
+		va_start(ap, format);
+		(void)vsnprintf(w->why, w->why_n, format, ap);
+		va_end(ap);
+		make_printable(w->why);
+	}
+	return e;
+}
+
+static uint64_t place(const struct crl_walk *w)
+{
+	return crl_input_place(&w->in);
+}
+
+static enum err explain(struct crl_walk *w, enum err e)
+{
+	if (e == ERR_CRL_TRUNCATED)
+		return crl_refuse(w, e, "the list ends after %llu of %llu bytes",
+		    (unsigned long long)w->in.read, (unsigned long long)w->total);
+	if (e == ERR_STORE)
+		return crl_refuse(w, e, "%s: %s",
+		    w->in.copy_failed ? "the list's copy cannot be written"
+				      : "the list cannot be read",
+		    strerror(w->in.error));
+	return e;
+}
+
+static enum err need(struct crl_walk *w, size_t n)
+{
+	enum err e = crl_input_need(&w->in, n);
+
+	return e == ERR_OK ? ERR_OK : explain(w, e);
+}
+
+static enum err not_der(struct crl_walk *w, const char *what)
+{
+	return crl_refuse(w, ERR_CRL_DER, "not DER, or not a list: %s (at byte %llu)",
+	    what, (unsigned long long)place(w));
+}
+
+/* The header k bytes into the window, of an element that ends at end at the latest. */
+static enum err header(struct crl_walk *w, size_t k, uint64_t end, struct crl_tlv *t)
+{
+	uint64_t left = end - place(w) - k;
+	enum err e = ERR_OK;
+
+	if (left < 2)
+		return not_der(w, "an element is missing");
+	e = need(w, k + 2);
+	if (e == ERR_OK && w->in.at[k + 1] > 0x80 && w->in.at[k + 1] <= 0x84)
+		e = need(w, k + 2 + (w->in.at[k + 1] & 0x7f));
+	if (e != ERR_OK)
+		return e;
+	if (!crl_tlv_head(t, w->in.at + k, (size_t)(w->in.end - w->in.at) - k, left))
+		return not_der(w, "an element's header");
+	return ERR_OK;
+}
+
+/* The same, and its content. */
+static enum err element(struct crl_walk *w, size_t k, uint64_t end, struct crl_tlv *t)
+{
+	enum err e = header(w, k, end, t);
+	size_t n = k + t->head + t->n;
+
+	if (e != ERR_OK)
+		return e;
+	if (n > CRL_ELEMENT_MAX)
+		return not_der(w, "an element of over 64 KiB");
+	e = need(w, n);
+	t->body = w->in.at + k + t->head;
+	return e;
+}
+
+static void consume(struct crl_walk *w, const struct crl_tlv *t)
+{
+	w->in.at += t->head + t->n;
+}
+
+/* What somebody sent instead of a list. */
+static enum err refuse_start(struct crl_walk *w)
+{
+	const uint8_t *p = w->in.at;
+
+	while (p < w->in.end - 1 && (*p == ' ' || *p == '\t' || *p == '\r' || *p == '\n'))
+		p++;
+	if (*p == '<')
+		return crl_refuse(w, ERR_CRL_DER,
+		    "it begins with \"<\": a web page and not a list; is the URL right?");
+	if (w->in.end - p >= 10 && memcmp(p, "-----BEGIN", 10) == 0)
+		return crl_refuse(w, ERR_CRL_DER,
+		    "it is PEM; a list over HTTP is DER (RFC 5280 section 4.2.1.13)");
+	return not_der(w, "it does not begin with a SEQUENCE");
+}
+
+/* CertificateList's header: how long everything is. */
+static enum err take_outer(struct crl_walk *w, size_t *k)
+{
+	struct crl_tlv t;
+	enum err e = need(w, 1);
+
+	if (e == ERR_CRL_TRUNCATED)
+		return crl_refuse(w, e, "the list is empty: not a single byte");
+	if (e != ERR_OK)
+		return e;
+	if (w->in.at[0] != 0x30)
+		return refuse_start(w);
+	e = header(w, 0, UINT64_MAX, &t);
+	if (e != ERR_OK)
+		return e;
+	w->total = t.head + (uint64_t)t.n;
+	*k = t.head;
+	if (w->total > w->want->max_size)
+		return crl_refuse(w, ERR_CRL_LARGE,
+		    "the list has %llu bytes; crl-max-size is %llu",
+		    (unsigned long long)w->total, (unsigned long long)w->want->max_size);
+	return ERR_OK;
+}
+
+/* version INTEGER OPTIONAL: absent is v1, and the only value that may be written is v2's,
+ * 1. */
+static enum err take_version(struct crl_walk *w, size_t *k)
+{
+	struct crl_tlv t;
+	enum err e = element(w, *k, w->tbs_end, &t);
+
+	if (e != ERR_OK || t.tag != 0x02)
+		return e;
+	if (t.n != 1 || t.body[0] != 1)
+		return crl_refuse(w, ERR_CRL_VERSION,
+		    "the list's version is written as %d; only v2 (1) may be",
+		    t.n == 1 ? t.body[0] : -1);
+	w->v2 = true;
+	*k += t.head + t.n;
+	return ERR_OK;
+}
+
+static enum err take_algorithm(struct crl_walk *w, size_t *k)
+{
+	struct crl_tlv t;
+	enum err e = element(w, *k, w->tbs_end, &t);
+
+	if (e != ERR_OK)
+		return e;
+	if (t.tag != 0x30)
+		return not_der(w, "no AlgorithmIdentifier");
+	w->algorithm_n = t.head + t.n;
+	if (w->algorithm_n > sizeof(w->algorithm))
+		return crl_refuse(w, ERR_CRL_SIGALG,
+		    "the signature's AlgorithmIdentifier has %zu bytes", w->algorithm_n);
+	memcpy(w->algorithm, w->in.at + *k, w->algorithm_n);
+	*k += w->algorithm_n;
+	return ERR_OK;
+}
+
+/* Everything up to the algorithm, which says how to digest what has been seen by then. */
+static enum err take_front(struct crl_walk *w)
+{
+	const char *why = "";
+	struct crl_tlv tbs;
+	uint64_t tbs_place;
+	size_t k = 0;
+	enum err e = take_outer(w, &k);
+
+	if (e != ERR_OK)
+		return e;
+	e = header(w, k, w->total, &tbs);
+	if (e != ERR_OK)
+		return e;
+	if (tbs.tag != 0x30)
+		return not_der(w, "tbsCertList is no SEQUENCE");
+	tbs_place = k;
+	k += tbs.head;
+	w->tbs_end = k + tbs.n;
+	e = take_version(w, &k);
+	if (e == ERR_OK)
+		e = take_algorithm(w, &k);
+	if (e != ERR_OK)
+		return e;
+	e = crl_signature_begin(&w->signature, bytes_of(w->algorithm, w->algorithm_n),
+	    tbs.head + (uint64_t)tbs.n, w->want->issuer->rules.allow_sha1, &why);
+	if (e == ERR_CRL_SIGALG)
+		return crl_refuse(w, e, "%s", why);
+	if (w->signature.sha1)
+		w->list->facts.warnings |= CRL_WARN_SHA1;
+	if (e == ERR_OK)
+		e = crl_input_sign(&w->in, &w->signature, tbs_place, w->tbs_end);
+	w->in.at += k;
+	return e;
+}
+
+static void name_text(const X509_NAME *name, char out[NAME_TEXT_MAX])
+{
+	BIO *bio = BIO_new(BIO_s_mem());
+	int n = 0;
+
+	if (bio != NULL && name != NULL &&
+	    X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253) > 0)
+		n = BIO_read(bio, out, NAME_TEXT_MAX - 1);
+	out[n > 0 ? n : 0] = '\0';
+	BIO_free(bio);
+}
+
+static enum err refuse_issuer(struct crl_walk *w, struct bytes der)
+{
+	const unsigned char *p = der.p;
+	X509_NAME *name = d2i_X509_NAME(NULL, &p, (long)der.n);
+	char theirs[NAME_TEXT_MAX], ours[NAME_TEXT_MAX];
+
+	name_text(name, theirs);
+	name_text(X509_get_subject_name(w->want->issuer->ca[0].certificate), ours);
+	X509_NAME_free(name);
+	if (strcmp(theirs, ours) == 0)
+		return crl_refuse(w, ERR_CRL_ISSUER,
+		    "the list's issuer (%s) is not encoded as in the certificate, so "
+		    "that it is another one",
+		    theirs);
+	return crl_refuse(w, ERR_CRL_ISSUER,
+	    "the list is from another issuer: it is that of \"%s\", not of \"%s\"",
+	    theirs, ours);
+}
+
+static bool is_named(const struct issuer_ca *ca, struct bytes der)
+{
+	const unsigned char *p;
+	size_t n;
+
+	return X509_NAME_get0_der(X509_get_subject_name(ca->certificate), &p, &n) == 1 &&
+	       bytes_equal(bytes_of(p, n), der);
+}
+
+/* Absent keyUsage allows everything (RFC 5280 section 4.2.1.3). */
+static bool may_sign_lists(const struct issuer_ca *ca)
+{
+	return (X509_get_key_usage(ca->certificate) & KU_CRL_SIGN) != 0;
+}
+
+static enum err find_candidates(struct crl_walk *w, struct bytes name)
+{
+	const struct issuer *i = w->want->issuer;
+	size_t named = 0;
+
+	w->candidates = calloc(i->ca_n, sizeof(*w->candidates));
+	if (w->candidates == NULL)
+		return ERR_NOMEM;
+	for (size_t n = 0; n < i->ca_n; n++)
+		if (is_named(&i->ca[n], name)) {
+			named++;
+			if (may_sign_lists(&i->ca[n]))
+				w->candidates[w->candidates_n++] = &i->ca[n];
+		}
+	if (named == 0)
+		return refuse_issuer(w, name);
+	if (w->candidates_n == 0)
+		return crl_refuse(w, ERR_CRL_USAGE,
+		    "the issuer's certificate has a keyUsage without cRLSign (RFC 5280 "
+		    "section 6.3.3 (f))");
+	return ERR_OK;
+}
+
+static enum err take_issuer(struct crl_walk *w)
+{
+	struct crl_tlv t;
+	enum err e = element(w, 0, w->tbs_end, &t);
+
+	if (e != ERR_OK)
+		return e;
+	if (t.tag != 0x30)
+		return not_der(w, "the issuer's name is no SEQUENCE");
+	e = find_candidates(w, bytes_of(w->in.at, t.head + t.n));
+	consume(w, &t);
+	return e;
+}
+
+static bool is_time(const struct crl_tlv *t)
+{
+	return t->tag == 0x17 || t->tag == 0x18;
+}
+
+static enum err take_time(struct crl_walk *w, const char *what, int64_t *at)
+{
+	struct crl_tlv t;
+	enum err e = element(w, 0, w->tbs_end, &t);
+
+	if (e != ERR_OK)
+		return e;
+	if (!is_time(&t))
+		return not_der(w, "no time where one has to be");
+	if (!crl_time(t.tag, t.body, t.n, at))
+		return crl_refuse(w, ERR_CRL_TIMEFORM,
+		    "%s is \"%.*s\", which is not YYMMDDHHMMSSZ until 2049 and "
+		    "YYYYMMDDHHMMSSZ from 2050 on (RFC 5280 section 5.1.2)",
+		    what, t.n < 40 ? (int)t.n : 40, (const char *)t.body);
+	consume(w, &t);
+	return ERR_OK;
+}
+
+static enum err take_times(struct crl_walk *w)
+{
+	struct crl_facts *f = &w->list->facts;
+	struct crl_tlv t = {0};
+	enum err e = take_time(w, "thisUpdate", &f->this_update);
+
+	if (e == ERR_OK && place(w) < w->tbs_end)
+		e = header(w, 0, w->tbs_end, &t);
+	if (e != ERR_OK)
+		return e;
+	if (!is_time(&t))
+		return crl_refuse(w, ERR_CRL_NONEXT,
+		    "the list has no nextUpdate, so that nobody can tell how long it "
+		    "holds (RFC 5280 section 5.1.2.5)");
+	e = take_time(w, "nextUpdate", &f->next_update);
+	if (e == ERR_OK && f->next_update <= f->this_update)
+		return crl_refuse(w, ERR_CRL_ORDER,
+		    "the list's nextUpdate is not after its thisUpdate");
+	return e;
+}
+
+static bool serial_is_der(const uint8_t *p, size_t n)
+{
+	if (n < 1 || n > SERIAL_MAX)
+		return false;
+	return n == 1 || !((p[0] == 0 && p[1] < 0x80) || (p[0] == 0xff && p[1] >= 0x80));
+}
+
+static enum err bad_entry(struct crl_walk *w, const char *what)
+{
+	return crl_refuse(w, ERR_CRL_ENTRY, "entry %llu (at byte %llu): %s",
+	    (unsigned long long)w->list->n + 1, (unsigned long long)place(w), what);
+}
+
+/* What the extensions' refusal lacks: where it was. */
+static enum err say_where(struct crl_walk *w, enum err e)
+{
+	size_t n = w->why_n > 0 ? strlen(w->why) : 0;
+
+	if (n + 1 < w->why_n)
+		(void)snprintf(w->why + n, w->why_n - n, " (entry %llu, at byte %llu)",
+		    (unsigned long long)w->list->n + 1, (unsigned long long)place(w));
+	return e;
+}
+
+/* b: what is behind the date. */
+static enum err take_entry_rest(struct crl_walk *w, struct bytes b, struct crl_entry *e)
+{
+	struct crl_tlv t;
+	enum err err;
+
+	if (!crl_tlv_take(&t, &b) || t.tag != 0x30 || b.n != 0)
+		return bad_entry(w, "what follows the date is not extensions");
+	if (!w->v2)
+		return crl_refuse(w, ERR_CRL_VERSION,
+		    "a v1 list with an extension in entry %llu (RFC 5280 section 5.3)",
+		    (unsigned long long)w->list->n + 1);
+	err = crl_entry_extensions(w, bytes_of(t.body, t.n), e);
+	return err == ERR_OK ? ERR_OK : say_where(w, err);
+}
+
+/* b: the content of one entry.  The hot path of the whole file: it ends after three
+ * headers and one comparison for the usual entry. */
+static inline enum err take_entry(struct crl_walk *w, struct bytes b, struct crl_entry *e)
+{
+	struct crl_tlv t;
+	int64_t at;
+
+	if (!crl_tlv_take(&t, &b) || t.tag != 0x02 || !serial_is_der(t.body, t.n))
+		return bad_entry(w, "no serial number of 1 to 21 octets in DER");
+	memcpy(e->octets + SERIAL_MAX - t.n, t.body, t.n);
+	e->n = (uint8_t)t.n;
+	e->reason = CRL_REASON_NONE;
+	if (!crl_tlv_take(&t, &b) || !is_time(&t))
+		return bad_entry(w, "no revocationDate");
+	if (!crl_time(t.tag, t.body, t.n, &at))
+		return crl_refuse(w, ERR_CRL_TIMEFORM,
+		    "the date of entry %llu is \"%.*s\", which is not YYMMDDHHMMSSZ "
+		    "until 2049 and YYYYMMDDHHMMSSZ from 2050 on",
+		    (unsigned long long)w->list->n + 1, t.n < 40 ? (int)t.n : 40,
+		    (const char *)t.body);
+	crl_entry_set_at(e, at);
+	if (at > w->list->facts.this_update)
+		w->list->facts.warnings |= CRL_WARN_LATER;
+	if (b.n == 0)
+		return ERR_OK;
+	if (w->v2 && b.n == sizeof(usual_extensions) + 1 &&
+	    memcmp(b.p, usual_extensions, sizeof(usual_extensions)) == 0) {
+		uint8_t reason = b.p[sizeof(usual_extensions)];
+
+		if (reason <= 10 && reason != 7 && reason != 8) {
+			e->reason = reason;
+			return ERR_OK;
+		}
+	}
+	return take_entry_rest(w, b, e);
+}
+
+/* As many as there will be if all are like the next one, and some more: address space
+ * only, until it is written to. */
+static enum err more_room(struct crl_walk *w, size_t entry_n)
+{
+	struct crl_list *l = w->list;
+	uint64_t left = w->list_end - place(w);
+	size_t room = l->n + (size_t)(left / entry_n) + (size_t)(left / entry_n) / 16 + 1;
+	size_t most = l->n + (size_t)(left / ENTRY_MIN) + 1;
+
+	if (room > most)
+		room = most;
+	if (l->entries == NULL)
+		l->entries = crl_entries_new(room, &l->mapped);
+	else if (!crl_entries_resize(&l->entries, room, &l->mapped))
+		return ERR_NOMEM;
+	w->room = room;
+	return l->entries != NULL ? ERR_OK : ERR_NOMEM;
+}
+
+static enum err take_entries(struct crl_walk *w)
+{
+	struct crl_list *l = w->list;
+	struct crl_tlv t;
+	enum err e = ERR_OK;
+
+	while (place(w) < w->list_end) {
+		e = element(w, 0, w->list_end, &t);
+		if (e != ERR_OK)
+			return e;
+		if (t.tag != 0x30)
+			return bad_entry(w, "no SEQUENCE");
+		if (l->n == w->room)
+			e = more_room(w, t.head + t.n);
+		if (e == ERR_OK)
+			e = take_entry(w, bytes_of(t.body, t.n), &l->entries[l->n]);
+		if (e != ERR_OK)
+			return e;
+		l->n++;
+		consume(w, &t);
+	}
+	return ERR_OK;
+}
+
+/* revokedCertificates, where there are any. */
+static enum err take_revoked(struct crl_walk *w)
+{
+	struct crl_tlv t;
+	enum err e;
+
+	if (place(w) == w->tbs_end)
+		return ERR_OK;
+	e = header(w, 0, w->tbs_end, &t);
+	if (e != ERR_OK || t.tag != 0x30)
+		return e;
+	w->in.at += t.head;
+	w->list_end = place(w) + t.n;
+	if (t.n > 0)
+		return take_entries(w);
+	if (w->want->issuer->rules.profile == PROFILE_PUBLIC)
+		return crl_refuse(w, ERR_CRL_EMPTY,
+		    "revokedCertificates is there and empty, which RFC 5280 section "
+		    "5.1.2.6 forbids; profile \"private\" tolerates it");
+	w->list->facts.warnings |= CRL_WARN_EMPTY;
+	return ERR_OK;
+}
+
+static enum err take_extensions(struct crl_walk *w)
+{
+	struct crl_tlv t;
+	struct bytes b;
+	enum err e;
+
+	if (place(w) == w->tbs_end)
+		return ERR_OK;
+	e = element(w, 0, w->tbs_end, &t);
+	if (e != ERR_OK)
+		return e;
+	if (t.tag != 0xa0)
+		return not_der(w, "something unknown in tbsCertList");
+	if (!w->v2)
+		return crl_refuse(w, ERR_CRL_VERSION,
+		    "a v1 list with extensions (RFC 5280 section 5.1.2.1)");
+	b = bytes_of(t.body, t.n);
+	consume(w, &t);
+	if (place(w) != w->tbs_end || !crl_tlv_take(&t, &b) || t.tag != 0x30 || b.n != 0)
+		return not_der(w, "crlExtensions");
+	return crl_extensions(w, bytes_of(t.body, t.n));
+}
+
+/* signatureAlgorithm and signatureValue. */
+static enum err take_back(struct crl_walk *w)
+{
+	struct crl_tlv t;
+	enum err e = element(w, 0, w->total, &t);
+
+	if (e != ERR_OK)
+		return e;
+	if (!bytes_equal(
+		bytes_of(w->in.at, t.head + t.n), bytes_of(w->algorithm, w->algorithm_n)))
+		return crl_refuse(w, ERR_CRL_SIGALG,
+		    "the signature's algorithm is not the one that is signed (RFC 5280 "
+		    "section 5.1.1.2)");
+	consume(w, &t);
+	e = element(w, 0, w->total, &t);
+	if (e != ERR_OK)
+		return e;
+	if (t.tag != 0x03 || t.n < 1 || t.body[0] != 0 || t.n - 1 > sizeof(w->signed_by))
+		return not_der(w, "the signature is no BIT STRING of whole octets");
+	w->signed_by_n = t.n - 1;
+	memcpy(w->signed_by, t.body + 1, w->signed_by_n);
+	consume(w, &t);
+	if (place(w) != w->total)
+		return not_der(w, "something behind the signature");
+	return ERR_OK;
+}
+
+static enum err expect_end(struct crl_walk *w)
+{
+	enum err e = crl_input_need(&w->in, 1);
+
+	if (e == ERR_CRL_TRUNCATED)
+		return ERR_OK;
+	if (e == ERR_OK)
+		return crl_refuse(w, ERR_CRL_TRAILING,
+		    "there are bytes behind the list, which has %llu",
+		    (unsigned long long)w->total);
+	return explain(w, e);
+}
+
+static enum err index_entries(struct crl_walk *w)
+{
+	struct crl_list *l = w->list;
+
+	l->facts.entries = l->n;
+	if (l->n == 0)
+		return ERR_OK;
+	l->n = crl_entries_sort(l->entries, l->n);
+	if (l->n != l->facts.entries)
+		l->facts.warnings |= CRL_WARN_DUPLICATE;
+	return crl_entries_resize(&l->entries, l->n, &l->mapped) ? ERR_OK : ERR_NOMEM;
+}
+
+static enum err walk(struct crl_walk *w)
+{
+	static enum err (*const steps[])(struct crl_walk *) = {take_front, take_issuer,
+	    take_times, take_revoked, take_extensions, take_back, expect_end,
+	    index_entries};
+	struct crl_facts *f = &w->list->facts;
+	enum err e = ERR_OK;
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps) && e == ERR_OK; i++)
+		e = steps[i](w);
+	if (e != ERR_OK)
+		return e;
+	f->size = w->total;
+	if (!f->has_number)
+		f->warnings |= CRL_WARN_NONUMBER;
+	e = crl_input_digest(&w->in, f->sha256);
+	return e == ERR_OK ? crl_signature_finish(&w->signature) : e;
+}
+
+enum err crl_walk(struct crl_walk *w, int fd, size_t piece, const struct crl_want *want,
+    char *why, size_t why_n)
+{
+	enum err e;
+
+	assert(want->issuer != NULL && want->issuer->ca_n > 0 && want->scope != NULL);
+	*w = (struct crl_walk){.want = want, .why = why, .why_n = why_n};
+	if (why_n > 0)
+		why[0] = '\0';
+	e = crl_input_open(&w->in, fd, piece, want);
+	w->list = calloc(1, sizeof(*w->list));
+	if (e == ERR_OK)
+		e = w->list != NULL ? walk(w) : ERR_NOMEM;
+	if (e != ERR_OK && why_n > 0 && why[0] == '\0')
+		(void)crl_refuse(w, e, "%s", err_text(e));
+	return e;
+}
+
+void crl_walk_end(struct crl_walk *w)
+{
+	crl_input_close(&w->in);
+	crl_signature_end(&w->signature);
+	crl_list_free(w->list);
+	free(w->candidates);
+	ERR_clear_error(); /* refusals leave traces of their decoders */
+}
