@@ -95,7 +95,9 @@ static void make_flights(const struct conf *c)
 	    .shared = &world_shared,
 	    .admit = admit_new(),
 	    .schedule = world_schedule,
-	    .counters = metrics_thread()};
+	    .counters = metrics_thread(),
+	    .telling = (struct telling *)&fake_told, /* the fakes never look */
+	    .crl_feed = (struct crl_feed *)&fake_told};
 	parts.source = upstream_new(base, NULL, &u, parts.counters);
 	need(latch_open(&parts.latches, &parts.latch_file, directory, WORLD_START,
 		 c->latch_keep_ms / 1000, why, sizeof why) == ERR_OK,
@@ -117,6 +119,7 @@ void world_begin(const char *global, const char *issuer)
 	fake_time_set(now_ms, mono_ms);
 	fake_store_reset();
 	fake_fetch_reset();
+	fake_feed_reset();
 	log_setup(LEVEL_ERROR, LOG_FORMAT_LOGFMT, 0);
 	snprintf(directory, sizeof directory, "/tmp/world.XXXXXX");
 	need(mkdtemp(directory) != NULL, "no directory");
@@ -147,6 +150,7 @@ void world_end(void)
 	fake_fetch_reset();
 	fake_store_reset();
 	hot_free(world_shared.hot);
+	fake_feed_reset();
 	conf_free((struct conf *)(uintptr_t)shared_conf(&world_shared));
 	latches_free(parts.latches);
 	latch_file_close(parts.latch_file);
@@ -194,7 +198,12 @@ const struct issuer *world_issuer(void)
 	return issuers_at(shared_conf(&world_shared)->issuers, 0);
 }
 
-static void make_serial(unsigned number, struct serial *s)
+const struct parts *world_parts(void)
+{
+	return &parts;
+}
+
+void world_serial(unsigned number, struct serial *s)
 {
 	*s = (struct serial){3, {0x10, (uint8_t)(number >> 8), (uint8_t)number}};
 }
@@ -203,7 +212,7 @@ void world_key(unsigned serial, enum certid_hash h, struct key *k)
 {
 	struct serial s;
 
-	make_serial(serial, &s);
+	world_serial(serial, &s);
 	issuer_key(world_issuer(), 0, h, &s, k);
 }
 
@@ -280,7 +289,7 @@ static struct forge_single single_of(
 {
 	int64_t now = clock_now();
 
-	make_serial(s->serial, serial);
+	world_serial(s->serial, serial);
 	return (struct forge_single){.hash = s->hash,
 	    .issuer = ca,
 	    .serial = bytes_of(serial->octets, serial->n),

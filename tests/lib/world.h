@@ -11,6 +11,7 @@
 #define TESTS_LIB_WORLD_H
 
 #include "proxy/forward.h"
+#include "proxy/telling.h"
 #include "proxy/upkeep.h"
 
 #define WORLD_START  INT64_C(1750000000) /* wall clock, s: 2025-06-15 */
@@ -30,6 +31,8 @@ extern struct upkeep *world_upkeep;
 extern struct latches *world_latches;
 extern struct schedule *world_schedule;
 const struct issuer *world_issuer(void);
+const struct parts *world_parts(void);
+void world_serial(unsigned number, struct serial *s);
 void world_key(unsigned serial, enum certid_hash h, struct key *k);
 
 /* A client's question and what became of it. */
@@ -84,6 +87,20 @@ bool fake_store_get(const struct key *k, struct bytes *value);
 void fake_store_drop(const struct key *k);
 void fake_store_speak(void);
 void fake_store_reset(void);
+
+/* tests/lib/fake_feed.c: the one list of the issuer, and what was told. */
+struct fake_entry {
+	unsigned serial;
+	int reason; /* 0: none */
+};
+/* Put a list in force; times in seconds from now. */
+void fake_list(int64_t from, int64_t to, const struct fake_entry *e, size_t n);
+extern struct fake_told {
+	size_t n;
+	struct single_change change[64]; /* what it points to may be gone */
+	bool latch[64], untold[64];      /* there was one; it was marked */
+} fake_told;
+void fake_feed_reset(void); /* no list, nothing told */
 
 /* tests/lib/fake_time.c */
 void fake_time_set(int64_t now_ms, int64_t mono_ms);

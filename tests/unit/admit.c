@@ -15,6 +15,7 @@
 
 #include "cache/record.h"
 #include "tests/lib/forge.h"
+#include "tests/lib/small_set.h"
 
 #define NOW  INT64_C(1750000000) /* 2025-06-15T15:06:40Z */
 #define HOUR INT64_C(3600)
@@ -268,7 +269,8 @@ static void a_right_answer_is_admitted_with_all_its_facts(void **state)
 	assert_false(verdict.mac_ok);
 	assert_string_equal(checks, "parse status type version signature_algorithm "
 				    "responder signature extensions "
-				    "certid single reason times produced_at order latch");
+				    "certid single reason times produced_at order latch "
+				    "crl");
 }
 
 /* R44, RFC 6960 section 4.2.2.2: the CA itself, or a delegate of its own. */
@@ -1574,6 +1576,95 @@ static void what_is_latched_is_never_good_nor_unknown_again(void **state)
 	assert_string_equal(judge_forged(&f), ADMITTED);
 }
 
+/* --- lists in force --- */
+
+/* Ours with this reason, published at this time; another where reason is negative. */
+static void list(int64_t this_update, int reason)
+{
+	struct small_entry e = {.reason = reason, .at = NOW - 3 * DAY};
+
+	key_serial(&key, &e.serial);
+	if (reason < 0) {
+		e.serial.octets[0] ^= 2;
+		e.reason = REASON_NONE;
+	}
+	small_set_unref(question.crl);
+	question.crl = small_set(&e, 1, this_update, NOW + DAY, 1);
+}
+
+static void no_list(void)
+{
+	small_set_unref(question.crl);
+	question.crl = NULL;
+}
+
+/* R71, row by row: the answers of plan() and revoked_plan() are of an hour ago. */
+static void what_a_list_says_revoked_is_good_by_no_answer(void **state)
+{
+	struct forge_response good = plan(), unknown = plan(), revoked = revoked_plan(1);
+
+	(void)state;
+	unknown.single[0].status = FORGE_UNKNOWN;
+	list(NOW, 1); /* the answer is older */
+	assert_string_equal(judge_forged(&good), "contradicted_by_crl");
+	assert_false(verdict.crl_disagrees);
+	assert_string_equal(last_check(), "crl=contradicted_by_crl");
+	assert_non_null(strstr(details, "by the list of 2025-06-15T15:06:40Z\n"));
+	assert_string_equal(judge_forged(&unknown), "contradicted_by_crl");
+	list(NOW - HOUR, 1); /* as old: not newer */
+	assert_string_equal(judge_forged(&good), "contradicted_by_crl");
+	assert_false(verdict.crl_disagrees);
+	list(NOW - 2 * HOUR, 1); /* the answer is newer: still refused, and an alarm */
+	assert_string_equal(judge_forged(&good), "contradicted_by_crl");
+	assert_true(verdict.crl_disagrees);
+	assert_string_equal(judge_forged(&revoked), ADMITTED);
+	assert_false(verdict.crl_disagrees);
+	list(NOW, -1); /* absent */
+	assert_string_equal(judge_forged(&good), ADMITTED);
+	assert_string_equal(judge_forged(&revoked), ADMITTED);
+	assert_string_equal(last_check(), "crl");
+	no_list();
+}
+
+/* R70, R71 */
+static void a_hold_in_a_list_ends_with_a_newer_good(void **state)
+{
+	struct forge_response good = plan();
+
+	(void)state;
+	list(NOW - HOUR, REASON_CERTIFICATE_HOLD);
+	assert_string_equal(judge_forged(&good), "contradicted_by_crl");
+	assert_non_null(strstr(details, "on hold since 2025-06-12T15:06:40Z"));
+	list(NOW - HOUR - 1, REASON_CERTIFICATE_HOLD);
+	assert_string_equal(judge_forged(&good), ADMITTED);
+	no_list();
+}
+
+/* A list counts for what it has when its nextUpdate is past, too (DESIGN 1.3). */
+static void a_list_that_has_expired_still_revokes(void **state)
+{
+	struct forge_response good = plan();
+	struct small_entry e = {.reason = 1, .at = NOW - 3 * DAY};
+
+	(void)state;
+	key_serial(&key, &e.serial);
+	question.crl = small_set(&e, 1, NOW - 3 * DAY, NOW - DAY, 1);
+	assert_string_equal(judge_forged(&good), "contradicted_by_crl");
+	no_list();
+}
+
+/* The latch comes first: it names the graver alarm. */
+static void latch_and_list_are_told_as_the_latch(void **state)
+{
+	struct forge_response good = plan();
+
+	(void)state;
+	question.latched = true;
+	list(NOW, 1);
+	assert_string_equal(judge_forged(&good), "contradicted_by_latch");
+	no_list();
+}
+
 /* --- stored values --- */
 
 static const uint8_t mac_key[1][32] = {{1, 2, 3}};
@@ -1627,9 +1718,33 @@ static void with_a_good_mac_the_facts_are_judged_and_not_the_der(void **state)
 	assert_int_equal(verdict.warnings, 0);
 	assert_int_equal(verdict.facts.next_update, NOW + DAY);
 	assert_string_equal(
-	    checks, "record mac issuer reason times produced_at order latch");
+	    checks, "record mac issuer reason times produced_at order latch crl");
 	assert_string_equal(
 	    judge_value(stored(&facts, forge_response(&f), NULL), keys), "signature");
+	mac_keys_free(keys);
+}
+
+/* R71: a list may have come since the value was stored. */
+static void with_a_good_mac_the_lists_count_all_the_same(void **state)
+{
+	struct mac_keys *keys = mac_keys_new(mac_key, 1);
+	struct forge_response f = plan();
+	struct facts facts;
+
+	(void)state;
+	judge_forged(&f);
+	facts = verdict.facts;
+	list(NOW - 2 * HOUR, 1);
+	assert_string_equal(judge_value(stored(&facts, forge_response(&f), keys), keys),
+	    "contradicted_by_crl");
+	assert_true(verdict.mac_ok && verdict.crl_disagrees);
+	assert_string_equal(judge_value(stored(&facts, forge_response(&f), NULL), keys),
+	    "contradicted_by_crl");
+	list(NOW, -1);
+	assert_string_equal(
+	    judge_value(stored(&facts, forge_response(&f), keys), keys), ADMITTED);
+	assert_false(verdict.crl_disagrees);
+	no_list();
 	mac_keys_free(keys);
 }
 
@@ -1868,6 +1983,11 @@ int main(void)
 	    CASE(a_hold_is_released_by_a_newer_this_update_only),
 	    CASE(a_replayed_revocation_is_refused_but_latched),
 	    CASE(what_is_latched_is_never_good_nor_unknown_again),
+	    CASE(what_a_list_says_revoked_is_good_by_no_answer),
+	    CASE(a_hold_in_a_list_ends_with_a_newer_good),
+	    CASE(a_list_that_has_expired_still_revokes),
+	    CASE(latch_and_list_are_told_as_the_latch),
+	    CASE(with_a_good_mac_the_lists_count_all_the_same),
 	    CASE(with_a_good_mac_the_facts_are_judged_and_not_the_der),
 	    CASE(a_good_mac_replaces_the_signature_only),
 	    CASE(a_revoked_record_with_a_good_mac_proves_the_revocation),

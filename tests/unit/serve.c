@@ -15,10 +15,12 @@
 
 #include <cmocka.h>
 
+#include "cache/crl_set.h"
 #include "proxy/clock.h"
 #include "proxy/keeper.h"
 #include "proxy/ocsp_http.h"
 #include "tests/lib/forge.h"
+#include "tests/lib/small_set.h"
 
 #define NOW  1700000000 /* Tue, 14 Nov 2023 22:13:20 GMT (date -u -d @1700000000) */
 #define DATE "Date: Tue, 14 Nov 2023 22:13:20 GMT\r\n"
@@ -300,6 +302,37 @@ static void a_hit_says_everything_a_cache_needs(void **state)
 	assert_int_equal(COUNT(s, M_REQ_HIT_MEMORY), 1);
 	assert_int_equal(COUNT(s, M_PARSED), 0);
 	assert_int_equal(asks, 0);
+}
+
+static void in_force(struct crl_slot *slot, const struct crl_set *s)
+{
+	crl_set_unref(atomic_exchange(&slot->set, s));
+}
+
+/* R71: the swap of the issuer's lists is the revocation; and when a list drops the
+ * certificate (a hold that ended), the answer is served again. */
+static void a_good_that_a_list_contradicts_is_no_hit(void **state)
+{
+	struct stage *s = *state;
+	struct small_entry one = {{1, {1}}, 1, NOW}, other = {{1, {2}}, 1, NOW};
+	struct crl_slot slot = {NULL};
+	struct answer *a = make_answer(s);
+
+	a->crl = &slot;
+	assert_int_equal(hot_put(s->shared.hot, a), ERR_OK);
+	has(get(s, "GET", "/", ""), "Cache-Status: ocspcached; hit\r\n");
+	in_force(&slot, small_set(&other, 1, NOW, NOW + 100, 1));
+	has(get(s, "GET", "/", ""), "Cache-Status: ocspcached; hit\r\n");
+	assert_int_equal(atomic_load(&a->crl_checked), 1);
+	in_force(&slot, small_set(&one, 1, NOW, NOW + 100, 2));
+	assert_string_equal(get(s, "GET", "/", ""), "");
+	assert_int_equal(asks, 1);
+	keeper_says(s, NULL, ERR_RESP_CRL, TIER_NONE);
+	is_ocsp_error(hear(s), '\x03');
+	in_force(&slot, small_set(&other, 1, NOW, NOW + 100, 3));
+	has(get(s, "GET", "/", ""), "Cache-Status: ocspcached; hit\r\n");
+	assert_int_equal(asks, 1);
+	in_force(&slot, NULL);
 }
 
 /* R2, R127, R128: one entry for both, and no redirect from one to the other */
@@ -625,6 +658,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    CASE(a_hit_says_everything_a_cache_needs),
+	    CASE(a_good_that_a_list_contradicts_is_no_hit),
 	    CASE(get_and_post_get_the_same_bytes),
 	    CASE(head_is_get_without_the_body),
 	    CASE(a_copy_that_is_still_good_gets_304),

@@ -1,0 +1,552 @@
+/* 61-crl: when OCSP and the lists disagree, and what is told of it. */
+#include "proxy/holdings.h"
+#include "proxy/standing.h"
+#include "tests/lib/world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static int begin(void **state)
+{
+	(void)state;
+	world_begin("", "");
+	return 0;
+}
+
+static int begin_without_memory(void **state)
+{
+	(void)state;
+	world_begin("hot-cache = 0", "");
+	return 0;
+}
+
+static int begin_with_nonces(void **state)
+{
+	(void)state;
+	world_begin("", "nonce = \"forward\"");
+	return 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	world_end();
+	return 0;
+}
+
+#define HOLD REASON_CERTIFICATE_HOLD
+
+static struct bytes says_from(
+    enum certid_hash h, enum status status, int reason, int64_t from)
+{
+	struct world_says s = {.serial = 1,
+	    .hash = h,
+	    .status = status,
+	    .reason = reason,
+	    .from = from,
+	    .to = 1000};
+
+	return world_sign(&s);
+}
+
+static struct bytes says(enum status status, int reason)
+{
+	return says_from(CERTID_SHA1, status, reason, 0);
+}
+
+static struct world_asked *hear(struct bytes der)
+{
+	struct world_asked *w = world_ask(1, CERTID_SHA1);
+
+	assert_int_equal(w->answers, 0);
+	assert_int_equal(fake_fetches_waiting(), 1);
+	fake_fetch_answer(0, 200, der);
+	world_elapse(0);
+	assert_int_equal(w->answers, 1);
+	return w;
+}
+
+/* Lists are put in force by hand: what is told of them is not looked at here. */
+static void listed(int64_t from, int reason)
+{
+	struct fake_entry e = {1, reason};
+
+	fake_list(from, 1000, &e, 1);
+}
+
+static void absent(int64_t from)
+{
+	struct fake_entry e = {2, 1};
+
+	fake_list(from, 1000, &e, 1);
+}
+
+static struct standing standing(void)
+{
+	struct standing st;
+	struct serial s;
+
+	world_serial(1, &s);
+	standing_of(world_parts(), world_issuer(), &s, NULL, &st);
+	return st;
+}
+
+static const struct answer *held(enum certid_hash h)
+{
+	struct key k;
+
+	world_key(1, h, &k);
+	return hot_find(world_shared.hot, key_der(&k));
+}
+
+static void told(size_t n, enum change_status before, enum change_status now)
+{
+	const struct single_change *c = &fake_told.change[n - 1];
+
+	assert_int_equal(fake_told.n, n);
+	assert_int_equal(c->before, before);
+	assert_int_equal(c->now, now);
+}
+
+static uint64_t count(enum metric m)
+{
+	return metrics_sum(m);
+}
+
+/* R71, first row: a good that is held when the list comes is served no more, and a hit
+ * on it goes to a flight. */
+static void a_held_good_goes_to_a_flight_when_a_list_has_it(void **state)
+{
+	struct world_asked *w;
+
+	(void)state;
+	hear(says(STATUS_GOOD, 0));
+	assert_int_equal(world_ask(1, CERTID_SHA1)->status, STATUS_GOOD);
+	world_elapse(1000);
+	listed(0, 1);
+	assert_int_equal(standing().status, STATUS_REVOKED);
+	assert_false(standing().disagree);
+	w = world_ask_cached(1, CERTID_SHA1);
+	assert_int_equal(w->answers, 1);
+	assert_int_equal(w->status, STATUS_NONE);
+	w = world_ask(1, CERTID_SHA1);
+	assert_int_equal(w->answers, 0); /* nor from the store, which has it too */
+	fake_fetch_answer(0, 200, says(STATUS_REVOKED, 1));
+	world_elapse(0);
+	assert_int_equal(w->status, STATUS_REVOKED);
+	assert_int_equal(world_ask(1, CERTID_SHA1)->status, STATUS_REVOKED);
+}
+
+/* R71, second row: one that is not newer is refused, and is no alarm. */
+static void a_fetched_good_that_is_not_newer_is_refused(void **state)
+{
+	struct world_asked *w;
+
+	(void)state;
+	listed(0, 1);
+	w = hear(says(STATUS_GOOD, 0));
+	assert_int_equal(w->status, STATUS_NONE);
+	assert_int_equal(w->error, ERR_RESP_CRL);
+	assert_int_equal(err_wire(ERR_RESP_CRL), 3); /* tryLater */
+	assert_int_equal(count(M_CONTRADICTED_CRL), 1);
+	assert_int_equal(count(M_REFUSED_UPSTREAM), 1);
+	assert_int_equal(standing().status, STATUS_REVOKED);
+	assert_false(standing().disagree);
+	assert_false(standing().refused.found);
+	assert_int_equal(fake_told.n, 0);
+}
+
+/* R71, third row: a newer one is refused as well, and "disagree" is true until a list
+ * drops the certificate, a newer list has it all the same, or the good one expires. */
+static void a_newer_good_is_refused_and_the_two_disagree(void **state)
+{
+	struct standing st;
+
+	(void)state;
+	listed(-100, 1);
+	assert_int_equal(hear(says(STATUS_GOOD, 0))->error, ERR_RESP_CRL);
+	st = standing();
+	assert_int_equal(st.status, STATUS_REVOKED);
+	assert_true(st.disagree);
+	assert_true(st.refused.found);
+	listed(100, 1);
+	assert_false(standing().disagree);
+	listed(-100, 1);
+	assert_true(standing().disagree);
+	absent(0);
+	assert_false(standing().disagree);
+	listed(-100, 1);
+	world_elapse(999000);
+	assert_true(standing().disagree);
+	world_elapse(1000);
+	assert_false(standing().disagree);
+	assert_int_equal(standing().status, STATUS_REVOKED);
+}
+
+/* R71: the same for a good that is held already when an older list comes. */
+static void a_held_good_that_is_newer_than_the_list_disagrees(void **state)
+{
+	(void)state;
+	hear(says(STATUS_GOOD, 0));
+	listed(-1, 1);
+	assert_int_equal(standing().status, STATUS_REVOKED);
+	assert_true(standing().disagree);
+	assert_int_equal(world_ask(1, CERTID_SHA1)->answers, 0);
+	fake_fetch_answer(0, 200, says(STATUS_REVOKED, 1));
+	world_elapse(0);
+	assert_false(standing().disagree); /* they agree now */
+}
+
+/* R70, R71, fourth row: a hold in the list ends with a good that is newer. */
+static void a_good_that_is_newer_than_the_hold_is_admitted_and_told(void **state)
+{
+	(void)state;
+	listed(-100, HOLD);
+	assert_int_equal(standing().status, STATUS_REVOKED);
+	assert_int_equal(
+	    hear(says_from(CERTID_SHA1, STATUS_GOOD, 0, -100))->error, ERR_RESP_CRL);
+	assert_int_equal(standing().status, STATUS_REVOKED);
+	world_elapse(3000);
+	assert_int_equal(hear(says(STATUS_GOOD, 0))->status, STATUS_GOOD);
+	assert_int_equal(standing().status, STATUS_GOOD);
+	assert_false(standing().disagree);
+	told(1, CHANGE_REVOKED, CHANGE_GOOD);
+	assert_int_equal(fake_told.change[0].reason, HOLD);
+	assert_int_equal(fake_told.change[0].revoked_at, WORLD_START - 60);
+	assert_false(fake_told.latch[0]);
+	/* and is on again with a newer list */
+	world_elapse(1000);
+	listed(0, HOLD);
+	assert_int_equal(standing().status, STATUS_REVOKED);
+	assert_int_equal(world_ask(1, CERTID_SHA1)->answers, 0);
+}
+
+/* R71, last row: revoked is served though an in-date list does not have it; they
+ * disagree only when the list could know. */
+static void revoked_is_served_though_no_list_has_it(void **state)
+{
+	(void)state;
+	absent(-100);
+	assert_int_equal(standing().status, STATUS_GOOD);
+	assert_int_equal(hear(says(STATUS_REVOKED, 1))->status, STATUS_REVOKED);
+	assert_int_equal(standing().status, STATUS_REVOKED);
+	assert_false(standing().disagree);
+	told(1, CHANGE_GOOD, CHANGE_REVOKED);
+	world_elapse(1000);
+	absent(0);
+	assert_true(standing().disagree);
+	assert_int_equal(standing().status, STATUS_REVOKED);
+	assert_int_equal(world_ask(1, CERTID_SHA1)->status, STATUS_REVOKED);
+	assert_int_equal(fake_told.n, 1);
+}
+
+/* R71, T13: hits join, and a contradicted hot certificate costs one fetch for each step
+ * of 2, 4, 8, 10, 10, ... s (error-ttl, backoff-max). */
+static void a_contradicted_certificate_costs_one_fetch_for_each_step(void **state)
+{
+	static const int step_s[] = {2, 4, 8, 10, 10, 10};
+	size_t before;
+
+	(void)state;
+	hear(says(STATUS_GOOD, 0));
+	world_elapse(1000);
+	listed(0, 1);
+	before = fake_fetches();
+	for (size_t n = 0; n < sizeof step_s / sizeof step_s[0]; n++) {
+		struct world_asked *a = world_ask(1, CERTID_SHA1),
+				   *b = world_ask(1, CERTID_SHA1);
+
+		assert_int_equal(fake_fetches(), before + n + 1);
+		fake_fetch_answer(0, 200, says(STATUS_GOOD, 0));
+		world_elapse(0);
+		assert_int_equal(a->error, ERR_RESP_CRL);
+		assert_int_equal(b->error, ERR_RESP_CRL);
+		for (int s = 0; s < step_s[n]; s++) {
+			a = world_ask(1, CERTID_SHA1);
+			assert_int_equal(a->answers, 1);
+			assert_int_equal(a->error, ERR_RESP_CRL);
+			world_elapse(1000);
+		}
+	}
+	assert_int_equal(fake_fetches(), before + 6);
+}
+
+/* A refresh that brings what the list contradicts ends the refreshing: nothing is asked
+ * for without a client. */
+static void upkeep_lets_a_contradicted_certificate_be(void **state)
+{
+	(void)state;
+	hear(says(STATUS_GOOD, 0));
+	world_ask(1, CERTID_SHA1);
+	world_elapse(1000);
+	listed(0, 1);
+	world_elapse(500000); /* its refresh */
+	assert_int_equal(fake_fetches_waiting(), 1);
+	fake_fetch_answer(0, 200, says(STATUS_GOOD, 0));
+	world_elapse(2000000);
+	assert_int_equal(fake_fetches(), 2);
+	assert_int_equal(schedule_count(world_schedule), 0);
+}
+
+/* The operator's refresh asks whatever the error says, and does not make the good one
+ * good. */
+static void a_forced_refresh_is_contradicted_too(void **state)
+{
+	struct key k;
+
+	(void)state;
+	listed(-100, 1);
+	hear(says(STATUS_GOOD, 0));
+	world_key(1, CERTID_SHA1, &k);
+	flights_go(world_flights, &k, FLIGHT_FORCE, NULL, NULL);
+	world_elapse(0);
+	fake_fetch_answer(0, 200, says(STATUS_GOOD, 0));
+	world_elapse(3000);
+	assert_int_equal(world_ask(1, CERTID_SHA1)->error, ERR_RESP_CRL); /* 4 s now */
+	assert_int_equal(count(M_CONTRADICTED_CRL), 2);
+}
+
+/* A list that drops the certificate (a hold that ended) makes the held answer good for
+ * serving again; what was refused meanwhile is asked for anew. */
+static void what_a_list_drops_is_served_again(void **state)
+{
+	(void)state;
+	hear(says(STATUS_GOOD, 0));
+	world_elapse(1000);
+	listed(0, HOLD);
+	assert_int_equal(world_ask_cached(1, CERTID_SHA1)->status, STATUS_NONE);
+	absent(0);
+	assert_int_equal(world_ask(1, CERTID_SHA1)->status, STATUS_GOOD);
+	assert_int_equal(fake_fetches(), 1);
+}
+
+/* R71: an older revocation replaces a good that the list contradicts, in memory and in
+ * the store. */
+static void a_contradicted_good_is_no_high_water_mark(void **state)
+{
+	struct bytes value;
+	struct key k;
+
+	(void)state;
+	hear(says(STATUS_GOOD, 0));
+	world_elapse(1000);
+	listed(-500, 1);
+	assert_int_equal(hear(says_from(CERTID_SHA1, STATUS_REVOKED, 1, -600))->status,
+	    STATUS_REVOKED);
+	world_key(1, CERTID_SHA1, &k);
+	assert_true(fake_store_get(&k, &value));
+	assert_int_equal(fake_store.forced, 1);
+}
+
+/* A client's nonce is not forwarded while the error is repeated, and what comes with a
+ * nonce meets the lists too. */
+static void nonces_meet_the_lists_too(void **state)
+{
+	struct world_asked *w;
+
+	(void)state;
+	listed(0, 1);
+	w = world_ask_nonce(1, CERTID_SHA1);
+	fake_fetch_answer(0, 200, says(STATUS_GOOD, 0));
+	world_elapse(0);
+	assert_int_equal(w->answers, 1);
+	assert_int_equal(w->error, ERR_RESP_CRL);
+	w = world_ask_nonce(1, CERTID_SHA1);
+	assert_int_equal(w->answers, 1);
+	assert_int_equal(w->error, ERR_RESP_CRL);
+	assert_int_equal(fake_fetches(), 1);
+	world_elapse(2000);
+	w = world_ask_nonce(1, CERTID_SHA1);
+	fake_fetch_answer(0, 200, says(STATUS_REVOKED, 1));
+	world_elapse(0);
+	assert_int_equal(w->status, STATUS_REVOKED);
+}
+
+/* T19: revoked by a list that then expires, with every answer evicted, is revoked: for
+ * clients and in the status.  What such a list does not have is unknown. */
+static void an_expired_list_and_an_eviction_storm_make_nothing_good(void **state)
+{
+	struct fake_entry e = {1, 1};
+	struct standing st;
+	struct serial s;
+
+	(void)state;
+	hear(says(STATUS_GOOD, 0));
+	fake_list(1, 10, &e, 1);
+	world_elapse(20000);
+	assert_int_equal(standing().status, STATUS_REVOKED);
+	hot_set_budget(world_shared.hot, 0);
+	assert_int_equal(standing().status, STATUS_REVOKED);
+	assert_int_equal(
+	    hear(says_from(CERTID_SHA1, STATUS_GOOD, 0, -30))->error, ERR_RESP_CRL);
+	assert_int_equal(
+	    hear(says_from(CERTID_SHA1, STATUS_GOOD, 0, 0))->error, ERR_RESP_CRL);
+	world_serial(2, &s);
+	standing_of(world_parts(), world_issuer(), &s, NULL, &st);
+	assert_int_equal(st.status, STATUS_UNKNOWN);
+	assert_false(st.crl_covers);
+}
+
+/* T19: and a hold that OCSP told outlives its eviction; it is told once. */
+static void a_hold_outlives_its_eviction(void **state)
+{
+	(void)state;
+	hear(says(STATUS_REVOKED, HOLD));
+	told(1, CHANGE_UNKNOWN, CHANGE_REVOKED);
+	assert_null(held(CERTID_SHA1));
+	assert_int_equal(standing().status, STATUS_REVOKED);
+	assert_int_equal(standing().reason, HOLD);
+	assert_int_equal(world_ask(1, CERTID_SHA1)->status, STATUS_REVOKED); /* store */
+	assert_int_equal(fake_told.n, 1);
+	fake_store_reset();
+	world_elapse(1000);
+	hear(says(STATUS_GOOD, 0));
+	told(2, CHANGE_REVOKED, CHANGE_GOOD);
+	assert_int_equal(standing().status, STATUS_GOOD);
+	world_elapse(1000);
+	fake_store_reset();
+	hear(says(STATUS_GOOD, 0));
+	assert_int_equal(fake_told.n, 2);
+}
+
+/* R72: each move to revoked and away from it once, with date and reason. */
+static void each_move_is_told_once(void **state)
+{
+	(void)state;
+	hear(says(STATUS_GOOD, 0)); /* unknown to good: no change */
+	assert_int_equal(fake_told.n, 0);
+	world_elapse(501000); /* good again: none */
+	fake_fetch_answer(0, 200, says(STATUS_GOOD, 0));
+	world_elapse(1001000); /* it expires: none */
+	assert_int_equal(fake_told.n, 0);
+	fake_fetch_reset();
+	fake_store_reset();
+	hear(says(STATUS_REVOKED, HOLD));
+	told(1, CHANGE_UNKNOWN, CHANGE_REVOKED);
+	assert_false(fake_told.latch[0]);
+	assert_int_equal(fake_told.change[0].reason, HOLD);
+	world_elapse(501000);
+	fake_fetch_answer(0, 200, says(STATUS_GOOD, 0));
+	world_elapse(0);
+	told(2, CHANGE_REVOKED, CHANGE_GOOD);
+	world_elapse(501000);
+	fake_fetch_reset();
+	world_elapse(600000);
+	fake_store_reset();
+	hear(says(STATUS_REVOKED, 1));
+	told(3, CHANGE_UNKNOWN, CHANGE_REVOKED);
+	assert_true(fake_told.latch[2] && fake_told.untold[2]);
+	assert_int_equal(fake_told.change[2].reason, 1);
+	world_elapse(501000); /* the latch stands */
+	fake_fetch_answer(0, 200, says(STATUS_REVOKED, 1));
+	world_elapse(0);
+	assert_int_equal(fake_told.n, 3);
+}
+
+/* R72: a hold that becomes final was revoked already. */
+static void a_hold_that_becomes_final_is_no_move(void **state)
+{
+	(void)state;
+	hear(says(STATUS_REVOKED, HOLD));
+	world_elapse(501000);
+	fake_fetch_answer(0, 200, says(STATUS_REVOKED, 1));
+	world_elapse(0);
+	assert_int_equal(latches_count(world_latches), 1);
+	assert_int_equal(fake_told.n, 1);
+}
+
+static bool latch_is_untold(void)
+{
+	struct serial s;
+
+	world_serial(1, &s);
+	return latches_find(world_latches, world_issuer(), &s)->untold;
+}
+
+/* R72: the second evidence for the same status makes no change; its latch has nothing
+ * left to tell. */
+static void list_and_latch_are_one_change(void **state)
+{
+	(void)state;
+	listed(0, 1);
+	assert_int_equal(hear(says(STATUS_REVOKED, 1))->status, STATUS_REVOKED);
+	assert_int_equal(latches_count(world_latches), 1);
+	assert_false(latch_is_untold());
+	assert_int_equal(fake_told.n, 0);
+}
+
+/* R53, R72: contradicting duplicates prove a revocation though they are refused. */
+static void a_proof_in_a_refused_answer_is_told(void **state)
+{
+	struct world_says s = {
+	    .serial = 1, .status = STATUS_GOOD, .also = STATUS_REVOKED, .to = 1000};
+
+	(void)state;
+	assert_int_equal(hear(world_sign(&s))->error, ERR_RESP_CONTRADICT);
+	told(1, CHANGE_UNKNOWN, CHANGE_REVOKED);
+	assert_true(latch_is_untold());
+	assert_int_equal(held(CERTID_SHA1)->error, ERR_RESP_CONTRADICT);
+}
+
+/* More disagreements than are remembered push out the oldest, and nothing else. */
+static void what_is_remembered_is_bounded(void **state)
+{
+	struct holdings *h = world_parts()->holdings;
+	struct admit_verdict v = {.crl_disagrees = true,
+	    .facts = {.status = STATUS_GOOD,
+		.this_update = WORLD_START,
+		.next_update = WORLD_START + 1000,
+		.signer_not_after = INT64_MAX}};
+	struct serial s;
+	struct facts f;
+	struct key k;
+
+	(void)state;
+	for (unsigned n = 0; n <= HOLDINGS_MEMOS; n++) {
+		world_key(n, CERTID_SHA1, &k);
+		holdings_refused(
+		    h, world_issuer(), &k, ERR_RESP_CRL, &v, M_REFUSED_UPSTREAM, "test");
+	}
+	for (unsigned n = 0; n <= HOLDINGS_MEMOS; n++) {
+		world_serial(n, &s);
+		assert_int_equal(
+		    holdings_recall(h, world_issuer(), &s, MEMO_REFUSED, &f), n > 0);
+		assert_false(holdings_recall(h, world_issuer(), &s, MEMO_HOLD, &f));
+	}
+	world_elapse(1000000);
+	assert_false(holdings_recall(h, world_issuer(), &s, MEMO_REFUSED, &f));
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, begin, end)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    CASE(a_held_good_goes_to_a_flight_when_a_list_has_it),
+	    CASE(a_fetched_good_that_is_not_newer_is_refused),
+	    CASE(a_newer_good_is_refused_and_the_two_disagree),
+	    CASE(a_held_good_that_is_newer_than_the_list_disagrees),
+	    CASE(a_good_that_is_newer_than_the_hold_is_admitted_and_told),
+	    CASE(revoked_is_served_though_no_list_has_it),
+	    CASE(a_contradicted_certificate_costs_one_fetch_for_each_step),
+	    CASE(upkeep_lets_a_contradicted_certificate_be),
+	    CASE(a_forced_refresh_is_contradicted_too),
+	    CASE(what_a_list_drops_is_served_again),
+	    CASE(a_contradicted_good_is_no_high_water_mark),
+	    cmocka_unit_test_setup_teardown(
+		nonces_meet_the_lists_too, begin_with_nonces, end),
+	    CASE(an_expired_list_and_an_eviction_storm_make_nothing_good),
+	    cmocka_unit_test_setup_teardown(
+		a_hold_outlives_its_eviction, begin_without_memory, end),
+	    CASE(each_move_is_told_once),
+	    CASE(a_hold_that_becomes_final_is_no_move),
+	    CASE(list_and_latch_are_one_change),
+	    CASE(a_proof_in_a_refused_answer_is_told),
+	    CASE(what_is_remembered_is_bounded),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
