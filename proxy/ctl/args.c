@@ -4,6 +4,7 @@
 #include "proxy/version.h"
 
 #include <getopt.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct command_row {
@@ -16,9 +17,12 @@ static const struct command_row {
     {"explain", COMMAND_EXPLAIN, 2, 2, "explain ISSUER SERIAL"},
     {"refresh", COMMAND_REFRESH, 1, 2, "refresh ISSUER [SERIAL]"},
     {"purge", COMMAND_PURGE, 1, 2, "purge ISSUER [SERIAL]"},
+    {"watch", COMMAND_WATCH, 0, 1, "watch [ISSUER] [--exec COMMAND]"},
 };
 
-static const char *const later[] = {"check", "watch", "watchlist", "webhook"};
+static const char *const later[] = {"check", "watchlist", "webhook"};
+
+#define JOBS_MAX 1000 /* commands at once: a typing mistake is no fork bomb */
 
 static const char usage[] =
     "usage: ocspctl [OPTION]... COMMAND [ARGUMENT]...\n"
@@ -28,16 +32,42 @@ static const char usage[] =
     "  explain ISSUER SERIAL     every check that its answers passed or failed\n"
     "  refresh ISSUER [SERIAL]   ask the responders again now\n"
     "  purge ISSUER [SERIAL]     drop answers from memory and store\n"
+    "  watch [ISSUER]            print each change of a certificate's status as it "
+    "comes\n"
     "\n"
     "  --url URL                 http://HOST:PORT or unix:/PATH (http://127.0.0.1:8081)\n"
     "  --token-file FILE         send the token in FILE\n"
     "  --json                    print the server's JSON\n"
+    "\n"
+    "watch:\n"
+    "  --exec COMMAND            run COMMAND (sh -c) for each change: OCSP_ISSUER,\n"
+    "                            OCSP_SERIAL, OCSP_STATUS, ... and a line of JSON on "
+    "its\n"
+    "                            standard input; tried again until it succeeds\n"
+    "  --jobs N                  as many commands at once (1)\n"
+    "  --batch                   one command for many changes, all on its standard "
+    "input\n"
+    "  --place FILE              where its place is kept; it resumes there\n"
+    "  --since ID                without a place yet: from this event on, not from now\n"
+    "  --snapshot                without a place yet: first all that is revoked already\n"
+    "\n"
     "  --help, --version\n"
     "\n"
     "Exit status: 0 all well, 1 revoked, 2 could not be determined, 64 usage,\n"
     "69 server not reachable.\n";
 
 static const char hint[] = "ocspctl --help tells how it is used\n";
+
+static bool read_jobs(struct args *a, const char *text)
+{
+	char *end;
+	long n = strtol(text, &end, 10);
+
+	if (end == text || *end != '\0' || n < 1 || n > JOBS_MAX)
+		return false;
+	a->jobs = (unsigned)n;
+	return true;
+}
 
 /* true: go on; otherwise *code. */
 static bool read_options(
@@ -47,6 +77,12 @@ static bool read_options(
 	    {"url", required_argument, NULL, 'u'},
 	    {"token-file", required_argument, NULL, 't'},
 	    {"json", no_argument, NULL, 'j'},
+	    {"exec", required_argument, NULL, 'e'},
+	    {"place", required_argument, NULL, 'p'},
+	    {"since", required_argument, NULL, 's'},
+	    {"jobs", required_argument, NULL, 'n'},
+	    {"batch", no_argument, NULL, 'b'},
+	    {"snapshot", no_argument, NULL, 'a'},
 	    {"help", no_argument, NULL, 'h'},
 	    {"version", no_argument, NULL, 'V'},
 	    {NULL, 0, NULL, 0},
@@ -65,6 +101,30 @@ static bool read_options(
 			break;
 		case 'j':
 			a->json = true;
+			break;
+		case 'e':
+			a->exec = optarg;
+			break;
+		case 'p':
+			a->place = optarg;
+			break;
+		case 's':
+			a->since = optarg;
+			break;
+		case 'n':
+			if (!read_jobs(a, optarg)) {
+				fprintf(err,
+				    "ocspctl: --jobs %s: is a number from 1 to %d\n",
+				    optarg, JOBS_MAX);
+				*code = EXIT_USAGE;
+				return false;
+			}
+			break;
+		case 'b':
+			a->batch = true;
+			break;
+		case 'a':
+			a->snapshot = true;
 			break;
 		case 'h':
 			fputs(usage, out);
@@ -100,12 +160,18 @@ static const char *why_no_row(const char *name)
 	return "no such command";
 }
 
+static bool has_watch_options(const struct args *a)
+{
+	return a->exec != NULL || a->place != NULL || a->since != NULL || a->jobs > 1 ||
+	       a->batch || a->snapshot;
+}
+
 bool args_read(struct args *a, int argc, char **argv, FILE *out, FILE *err, int *code)
 {
 	const struct command_row *row;
 	int n;
 
-	*a = (struct args){.url = "http://127.0.0.1:8081"};
+	*a = (struct args){.url = "http://127.0.0.1:8081", .jobs = 1};
 	if (!read_options(a, argc, argv, out, err, code))
 		return false;
 	*code = EXIT_USAGE;
@@ -121,11 +187,20 @@ bool args_read(struct args *a, int argc, char **argv, FILE *out, FILE *err, int 
 		return false;
 	}
 	n--;
-	if (n < row->min || n > row->max || (row->min == 0 && n == 1)) {
+	if (n < row->min || n > row->max || (row->command == COMMAND_STATUS && n == 1)) {
 		fprintf(err, "usage: ocspctl %s\n", row->form);
 		return false;
 	}
 	a->command = row->command;
+	if (row->command != COMMAND_WATCH && has_watch_options(a)) {
+		fprintf(err, "ocspctl: %s: takes none of the options of watch\n%s",
+		    row->name, hint);
+		return false;
+	}
+	if ((a->batch || a->jobs > 1) && a->exec == NULL) {
+		fprintf(err, "ocspctl: watch: --batch and --jobs go with --exec\n");
+		return false;
+	}
 	a->issuer = n > 0 ? argv[1] : NULL;
 	a->serial = n > 1 ? argv[2] : NULL;
 	return true;

@@ -17,7 +17,13 @@ enum {
 	EXIT_UNREACHABLE = 69  /* no server, or it failed */
 };
 
-enum command { COMMAND_STATUS, COMMAND_EXPLAIN, COMMAND_REFRESH, COMMAND_PURGE };
+enum command {
+	COMMAND_STATUS,
+	COMMAND_EXPLAIN,
+	COMMAND_REFRESH,
+	COMMAND_PURGE,
+	COMMAND_WATCH
+};
 
 struct args { /* borrowed from argv */
 	enum command command;
@@ -25,6 +31,10 @@ struct args { /* borrowed from argv */
 	const char *url;
 	const char *token_file; /* or NULL */
 	bool json;
+	/* watch: */
+	const char *exec, *place, *since; /* NULL where not given */
+	unsigned jobs;                    /* 1.. */
+	bool batch, snapshot;
 };
 
 /* Read argv, whose order may change.  true: go on.  false: end with *code; what there is

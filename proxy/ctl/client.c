@@ -12,6 +12,8 @@
 /* A call may wait as long as the server's longest answer-timeout, which is 300s. */
 #define CALL_TIMEOUT_S    310L
 #define CONNECT_TIMEOUT_S 5L
+/* The server tells a position every 15 s unless it is told otherwise. */
+#define SILENT_S 120L
 /* Against a server that is none of ours; a list of 100,000 issuers is smaller. */
 #define ANSWER_MAX (64u << 20)
 #define TOKEN_MAX  4096
@@ -22,6 +24,7 @@ struct client {
 	char *token; /* "Authorization: Bearer ...", or NULL */
 	char *answer;
 	size_t answer_n;
+	struct curl_slist *fields; /* of a stream */
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -80,21 +83,24 @@ static int set_address(struct client *c, const char *url, char *why, size_t why_
 	return 0;
 }
 
-static size_t on_bytes(char *p, size_t one, size_t n, void *arg)
+bool client_keep(struct client *c, const char *p, size_t n)
 {
-	struct client *c = arg;
 	char *bigger;
 
-	n *= one;
 	if (n > ANSWER_MAX - c->answer_n)
-		return 0;
+		return false;
 	bigger = realloc(c->answer, c->answer_n + n + 1);
 	if (bigger == NULL)
-		return 0;
+		return false;
 	c->answer = bigger;
 	memcpy(c->answer + c->answer_n, p, n);
 	c->answer_n += n;
-	return n;
+	return true;
+}
+
+static size_t on_bytes(char *p, size_t one, size_t n, void *arg)
+{
+	return client_keep(arg, p, n * one) ? n * one : 0;
 }
 
 /* The same for every call.  The API is asked directly, whatever proxy the environment
@@ -200,6 +206,56 @@ out:
 	free(text);
 	free(url);
 	return e;
+}
+
+void *client_stream(struct client *c, const char *path,
+    size_t (*fn)(char *p, size_t one, size_t n, void *arg), void *arg)
+{
+	char *url = NULL;
+
+	c->fields = curl_slist_append(NULL, "Accept: text/event-stream");
+	if (c->fields == NULL || asprintf(&url, "%s%s", c->url, path) < 0) {
+		curl_slist_free_all(c->fields);
+		c->fields = NULL;
+		return NULL;
+	}
+	if (c->token != NULL)
+		curl_slist_append(c->fields, c->token);
+	c->answer_n = 0;
+	c->error[0] = '\0';
+	curl_easy_setopt(c->curl, CURLOPT_URL, url);
+	curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, c->fields);
+	curl_easy_setopt(c->curl, CURLOPT_HTTPGET, 1L);
+	curl_easy_setopt(c->curl, CURLOPT_TIMEOUT, 0L);
+	curl_easy_setopt(c->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+	curl_easy_setopt(c->curl, CURLOPT_LOW_SPEED_TIME, SILENT_S);
+	curl_easy_setopt(c->curl, CURLOPT_TCP_KEEPALIVE, 1L);
+	curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, fn);
+	curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, arg);
+	free(url);
+	return c->curl;
+}
+
+void client_stream_end(struct client *c, long status, int e, char *why, size_t why_n)
+{
+	json_t *body =
+	    c->answer_n > 0 ? json_loadb(c->answer, c->answer_n, 0, NULL) : NULL;
+	const char *message =
+	    json_string_value(json_object_get(json_object_get(body, "error"), "message"));
+
+	if (status != 0 && status != 200)
+		snprintf(why, why_n, "%s: %s (HTTP %ld)", c->url,
+		    message != NULL ? message : "this is no answer of ocspcached",
+		    status);
+	else if (e == CURLE_OK)
+		snprintf(why, why_n, "%s: the stream has ended", c->url);
+	else
+		snprintf(why, why_n, "%s: %s", c->url,
+		    c->error[0] != '\0' ? c->error : curl_easy_strerror((CURLcode)e));
+	json_decref(body);
+	curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, NULL);
+	curl_slist_free_all(c->fields);
+	c->fields = NULL;
 }
 
 char *client_path(const char *what, const char *issuer, const char *serial)

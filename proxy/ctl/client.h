@@ -4,6 +4,7 @@
 #define PROXY_CTL_CLIENT_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct client;
@@ -25,6 +26,18 @@ void client_close(struct client *c);
  * answer came. */
 int client_call(struct client *c, const char *method, const char *path,
     const json_t *body, struct reply *r, char *why, size_t why_n);
+
+/* A stream: GET path, whose answer goes to fn piece by piece (libcurl's write callback),
+ * for a multi handle of the caller's.  It ends when nothing comes for two minutes.
+ * Returns the CURL handle, borrowed until client_stream_end(); NULL when out of memory.
+ */
+void *client_stream(struct client *c, const char *path,
+    size_t (*fn)(char *p, size_t one, size_t n, void *arg), void *arg);
+/* Keep a piece of an error's body for client_stream_end(); false when it is too long. */
+bool client_keep(struct client *c, const char *p, size_t n);
+/* It has ended, and was taken out of the multi handle: why gets a line about it.  e: a
+ * CURLcode. */
+void client_stream_end(struct client *c, long status, int e, char *why, size_t why_n);
 
 /* "/v1/{what}/{issuer}/{serial}", percent-encoded; owned by the caller.  NULL when out of
  * memory. */

@@ -2,6 +2,7 @@
 #include "proxy/ctl/args.h"
 #include "proxy/ctl/client.h"
 #include "proxy/ctl/show.h"
+#include "proxy/ctl/watch.h"
 
 #include <curl/curl.h>
 #include <stdlib.h>
@@ -153,6 +154,8 @@ static int run_command(const struct run *run)
 		return order(run, "/v1/refresh", "refresh started");
 	case COMMAND_PURGE:
 		return order(run, "/v1/purge", "purged");
+	case COMMAND_WATCH:
+		return watch(run->client, run->args, &run->show);
 	}
 	abort();
 }

@@ -79,6 +79,22 @@ static void line(const struct show *s, const char *name, const char *value)
 	fputc('\n', s->out);
 }
 
+/* A change */
+
+void show_change(const struct show *s, const json_t *data, const json_t *change)
+{
+	const char *const cell[] = {text_of(data, "issuer"), text_of(change, "serial"),
+	    text_of(change, "status"), text_of(change, "previous"),
+	    text_of(change, "revoked_at"), text_of(change, "reason")};
+
+	for (size_t i = 0; i < sizeof cell / sizeof cell[0]; i++) {
+		if (i > 0)
+			fputs("  ", s->out);
+		print_cell(s, cell[i] != NULL ? cell[i] : "-");
+	}
+	fputc('\n', s->out);
+}
+
 /* Status */
 
 int code_status(const json_t *status)

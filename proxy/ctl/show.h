@@ -21,6 +21,8 @@ struct show {
 };
 
 int show_status(const struct show *s, const json_t *status);
+/* One line: issuer, serial, what it is now and was, when and why. */
+void show_change(const struct show *s, const json_t *data, const json_t *change);
 int show_explain(const struct show *s, const json_t *explain);
 /* issuers and ready: the answers of /v1/issuers and /readyz. */
 int show_overview(const struct show *s, const json_t *issuers, const json_t *ready);

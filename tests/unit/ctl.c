@@ -66,6 +66,21 @@ static void arguments_that_may_be_left_out_are_null(void **state)
 	assert_null(a.token_file);
 	assert_false(a.json);
 	assert_string_equal(a.url, "http://127.0.0.1:8081");
+	assert_int_equal(read_args(&a, "ocspctl watch"), -1);
+	assert_int_equal(a.command, COMMAND_WATCH);
+	assert_null(a.exec);
+	assert_int_equal(a.jobs, 1);
+	assert_int_equal(
+	    read_args(&a,
+		"ocspctl watch demo --exec x --jobs 8 --batch --place p --since s "
+		"--snapshot"),
+	    -1);
+	assert_string_equal(a.issuer, "demo");
+	assert_string_equal(a.exec, "x");
+	assert_int_equal(a.jobs, 8);
+	assert_true(a.batch && a.snapshot);
+	assert_string_equal(a.place, "p");
+	assert_string_equal(a.since, "s");
 	assert_int_equal(read_args(&a, "ocspctl purge demo"), -1);
 	assert_int_equal(a.command, COMMAND_PURGE);
 	assert_string_equal(a.issuer, "demo");
@@ -79,7 +94,10 @@ static void a_wrong_command_line_ends_with_64_and_a_hint(void **state)
 	static const char *const lines[] = {"ocspctl", "ocspctl frobnicate",
 	    "ocspctl --frob status", "ocspctl status demo", "ocspctl status a b c",
 	    "ocspctl explain demo", "ocspctl refresh", "ocspctl purge",
-	    "ocspctl purge a b c", "ocspctl status --url", "ocspctl -x status"};
+	    "ocspctl purge a b c", "ocspctl status --url", "ocspctl -x status",
+	    "ocspctl watch a b", "ocspctl watch --jobs 0 --exec x",
+	    "ocspctl watch --jobs 9x --exec x", "ocspctl watch --batch",
+	    "ocspctl status --exec x", "ocspctl watch --jobs 1001 --exec x"};
 	struct args a;
 
 	(void)state;
@@ -87,7 +105,7 @@ static void a_wrong_command_line_ends_with_64_and_a_hint(void **state)
 		assert_int_equal(read_args(&a, lines[i]), 64);
 		assert_non_null(strstr(said, "ocspctl"));
 	}
-	assert_int_equal(read_args(&a, "ocspctl watch demo"), 64);
+	assert_int_equal(read_args(&a, "ocspctl watchlist demo"), 64);
 	assert_non_null(strstr(said, "not in this version"));
 	assert_int_equal(read_args(&a, "ocspctl --help"), 0);
 	assert_non_null(strstr(said, "usage:"));

@@ -1,0 +1,388 @@
+/* watch.c - one loop over the stream (libcurl's multi), the signals and the commands.
+ *
+ * A stream that ends, fails or is silent is opened again from the last id
+ * that came, with back-off.  While too much waits for its command nothing is read: the
+ * server may cut us off then, and we resume where we were.
+ */
+#include "proxy/ctl/watch.h"
+
+#include "proxy/ctl/jobs.h"
+#include "proxy/ctl/place.h"
+#include "proxy/ctl/sse.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BACKOFF_FIRST_MS 500
+#define BACKOFF_MAX_MS   30000
+#define TURN_MS          1000
+
+struct watcher {
+	struct client *client;
+	const struct args *args;
+	const struct show *show;
+	struct place place;
+	struct jobs *jobs; /* NULL: print */
+	struct sse sse;
+	CURLM *multi;
+	CURL *stream; /* NULL between two */
+	int signals;
+	char last_id[PLACE_MAX]; /* that came */
+	bool snapshot; /* the next stream begins with one; until its end has come */
+	bool paused;
+	bool connected; /* once at least */
+	bool ending, failed;
+	int code;
+	int64_t backoff_ms, again_at_ms;
+};
+
+static int64_t mono_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void warn(const char *text)
+{
+	fprintf(stderr, "ocspctl: watch: %s\n", text);
+}
+
+/* Printing */
+
+static void move_place(struct watcher *w, const char *id)
+{
+	char why[512];
+
+	if (place_set(&w->place, id, why, sizeof why) != 0)
+		warn(why);
+}
+
+static void print_event(struct watcher *w, const json_t *data)
+{
+	const json_t *changes = json_object_get(data, "changes");
+	size_t n;
+	json_t *change;
+
+	if (w->args->json) {
+		json_dumpf(data, w->show->out, JSON_COMPACT);
+		fputc('\n', w->show->out);
+	} else {
+		json_array_foreach(changes, n, change) show_change(w->show, data, change);
+	}
+	if (fflush(w->show->out) != 0) { /* nobody reads it any more */
+		w->code = EXIT_UNDETERMINED;
+		w->ending = true;
+	}
+}
+
+/* What comes */
+
+static void on_gap(struct watcher *w, const struct sse_block *b)
+{
+	fprintf(stderr,
+	    "ocspctl: watch: gap: changes before this were lost to us: %.200s%s\n",
+	    b->data != NULL ? b->data : "",
+	    w->jobs != NULL ? "; asking for all that is revoked" : "");
+	if (w->jobs == NULL || w->snapshot)
+		return;
+	w->snapshot = true;
+	w->failed = true; /* another stream, with a snapshot */
+}
+
+static void on_changes(struct watcher *w, const struct sse_block *b)
+{
+	json_t *data = json_loadb(b->data, b->data_n, 0, NULL);
+
+	if (!json_is_object(data)) {
+		warn("an event that is no JSON was skipped");
+	} else if (w->jobs == NULL) {
+		print_event(w, data);
+		if (b->id != NULL && !w->ending)
+			move_place(w, b->id);
+	} else if (!jobs_add(w->jobs, b->id, data)) {
+		warn(strerror(ENOMEM));
+		w->failed = true; /* it comes again */
+	}
+	json_decref(data);
+}
+
+static void on_position(struct watcher *w, const char *id)
+{
+	if (w->jobs == NULL)
+		move_place(w, id);
+	else if (!jobs_add(w->jobs, id, NULL))
+		w->failed = true;
+}
+
+static void on_block(void *arg, const struct sse_block *b)
+{
+	struct watcher *w = arg;
+
+	if (w->failed || w->ending)
+		return;
+	w->backoff_ms = BACKOFF_FIRST_MS;
+	if (strcmp(b->event, "gap") == 0)
+		on_gap(w, b);
+	else if (b->data != NULL &&
+		 (strcmp(b->event, "changes") == 0 || strcmp(b->event, "snapshot") == 0))
+		on_changes(w, b);
+	else if (b->id != NULL && b->data == NULL)
+		on_position(w, b->id);
+	if (w->failed || b->id == NULL || strcmp(b->event, "gap") == 0)
+		return;
+	/* The first id ends a snapshot. */
+	w->snapshot = false;
+	snprintf(w->last_id, sizeof w->last_id, "%s", b->id);
+}
+
+static size_t on_bytes(char *p, size_t one, size_t n, void *arg)
+{
+	struct watcher *w = arg;
+	long status = 0;
+
+	n *= one;
+	curl_easy_getinfo(w->stream, CURLINFO_RESPONSE_CODE, &status);
+	if (status != 200)
+		return client_keep(w->client, p, n) ? n : 0;
+	if (w->jobs != NULL && jobs_waiting(w->jobs) > JOBS_WAITING_MAX) {
+		w->paused = true;
+		return CURL_WRITEFUNC_PAUSE;
+	}
+	w->connected = true;
+	if (!sse_feed(&w->sse, p, n, on_block, w)) {
+		warn("an event is too large");
+		return 0;
+	}
+	return w->failed || w->ending ? 0 : n;
+}
+
+/* The stream */
+
+static char *path_of(const struct watcher *w)
+{
+	char *issuer =
+	    w->args->issuer != NULL ? curl_easy_escape(NULL, w->args->issuer, 0) : NULL;
+	char *since =
+	    w->last_id[0] != '\0' ? curl_easy_escape(NULL, w->last_id, 0) : NULL;
+	char *path = NULL;
+
+	if (asprintf(&path, "/v1/events?%s%s%s%s%s", issuer != NULL ? "issuer=" : "",
+		issuer != NULL ? issuer : "", issuer != NULL ? "&" : "",
+		w->snapshot     ? "snapshot=1"
+		: since != NULL ? "since="
+				: "",
+		!w->snapshot && since != NULL ? since : "") < 0)
+		path = NULL;
+	curl_free(issuer);
+	curl_free(since);
+	if (path != NULL &&
+	    (path[strlen(path) - 1] == '?' || path[strlen(path) - 1] == '&'))
+		path[strlen(path) - 1] = '\0';
+	return path;
+}
+
+static void stream_open(struct watcher *w)
+{
+	char *path = path_of(w);
+
+	w->failed = w->paused = false;
+	sse_reset(&w->sse);
+	if (path != NULL)
+		w->stream = client_stream(w->client, path, on_bytes, w);
+	free(path);
+	if (w->stream == NULL || curl_multi_add_handle(w->multi, w->stream) != CURLM_OK) {
+		warn(strerror(ENOMEM));
+		w->stream = NULL;
+		w->again_at_ms = mono_ms() + BACKOFF_MAX_MS;
+	}
+}
+
+/* Some back-off with jitter, so that a fleet does not come back in one wave. */
+static void open_again_later(struct watcher *w)
+{
+	int64_t ms = w->backoff_ms / 2 + rand() % (w->backoff_ms + 1);
+
+	w->again_at_ms = mono_ms() + ms;
+	w->backoff_ms =
+	    w->backoff_ms >= BACKOFF_MAX_MS / 2 ? BACKOFF_MAX_MS : 2 * w->backoff_ms;
+}
+
+/* A refusal that will not go away: say it and end.  Else tell why and try again. */
+static void stream_ended(struct watcher *w, CURLcode e)
+{
+	char why[512];
+	long status = 0;
+
+	curl_easy_getinfo(w->stream, CURLINFO_RESPONSE_CODE, &status);
+	curl_multi_remove_handle(w->multi, w->stream);
+	client_stream_end(w->client, status, e, why, sizeof why);
+	w->stream = NULL;
+	if (w->ending)
+		return;
+	if (status >= 400 && status < 500) {
+		warn(why);
+		w->code = EXIT_USAGE;
+		w->ending = true;
+	} else if (!w->connected && w->jobs == NULL) {
+		warn(why);
+		w->code = EXIT_UNREACHABLE;
+		w->ending = true;
+	} else {
+		if (!w->failed)
+			fprintf(stderr, "ocspctl: watch: %s; trying again\n", why);
+		open_again_later(w);
+	}
+}
+
+static void look_at_stream(struct watcher *w)
+{
+	CURLMsg *m;
+	int left, running;
+
+	curl_multi_perform(w->multi, &running);
+	while ((m = curl_multi_info_read(w->multi, &left)) != NULL)
+		if (m->msg == CURLMSG_DONE)
+			stream_ended(w, m->data.result);
+	if (w->paused && w->stream != NULL &&
+	    jobs_waiting(w->jobs) < JOBS_WAITING_MAX / 2) {
+		w->paused = false;
+		curl_easy_pause(w->stream, CURLPAUSE_CONT);
+	}
+}
+
+/* The loop */
+
+static void look_at_signals(struct watcher *w)
+{
+	struct signalfd_siginfo s;
+
+	while (read(w->signals, &s, sizeof s) == sizeof s) {
+		if (s.ssi_signo == SIGCHLD)
+			continue;
+		if (w->ending)
+			w->code = 128 + (int)s.ssi_signo; /* a second one: at once */
+		w->ending = true;
+	}
+}
+
+static void look_at_jobs(struct watcher *w)
+{
+	const char *id;
+
+	if (w->jobs == NULL)
+		return;
+	if (!w->ending)
+		jobs_turn(w->jobs, mono_ms());
+	else
+		jobs_finish(w->jobs, mono_ms());
+	id = jobs_reached(w->jobs);
+	if (id != NULL)
+		move_place(w, id);
+}
+
+static int wait_ms(const struct watcher *w)
+{
+	int64_t now = mono_ms(), ms = TURN_MS, until;
+
+	if (w->stream == NULL && w->again_at_ms - now < ms)
+		ms = w->again_at_ms - now;
+	until = w->jobs != NULL ? jobs_wait_ms(w->jobs, now) : -1;
+	if (until >= 0 && until < ms)
+		ms = until;
+	return ms > 0 ? (int)ms : 0;
+}
+
+static void run(struct watcher *w)
+{
+	struct curl_waitfd extra = {.fd = w->signals, .events = CURL_WAIT_POLLIN};
+
+	w->backoff_ms = BACKOFF_FIRST_MS;
+	while (!w->ending ||
+	       (w->jobs != NULL && jobs_running(w->jobs) > 0 && w->code < 128)) {
+		if (!w->ending && w->stream == NULL && mono_ms() >= w->again_at_ms)
+			stream_open(w);
+		look_at_stream(w);
+		look_at_jobs(w);
+		if (!w->ending || (w->jobs != NULL && jobs_running(w->jobs) > 0))
+			curl_multi_poll(w->multi, &extra, 1, wait_ms(w), NULL);
+		look_at_signals(w);
+	}
+	look_at_jobs(w);
+	if (w->stream != NULL)
+		stream_ended(w, CURLE_OK);
+}
+
+static int signals_open(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static bool prepare(struct watcher *w)
+{
+	struct jobs_config c = {.command = w->args->exec,
+	    .at_once = w->args->jobs,
+	    .batch = w->args->batch,
+	    .err = stderr};
+	char why[512];
+
+	srand((unsigned)mono_ms() ^ (unsigned)getpid());
+	w->multi = curl_multi_init();
+	w->signals = signals_open();
+	if (w->args->exec != NULL)
+		w->jobs = jobs_new(&c);
+	if (w->multi == NULL || w->signals < 0 ||
+	    (w->args->exec != NULL && w->jobs == NULL)) {
+		warn(strerror(ENOMEM));
+		return false;
+	}
+	/* Who only looks keeps no place unless he says where. */
+	if ((w->args->exec != NULL || w->args->place != NULL) &&
+	    place_open(&w->place, w->args->place, why, sizeof why) != 0) {
+		warn(why);
+		return false;
+	}
+	snprintf(w->last_id, sizeof w->last_id, "%s",
+	    w->place.id[0] != '\0'   ? w->place.id
+	    : w->args->since != NULL ? w->args->since
+				     : "");
+	w->snapshot = w->args->snapshot && w->place.id[0] == '\0';
+	return true;
+}
+
+int watch(struct client *client, const struct args *args, const struct show *show)
+{
+	struct watcher w = {.client = client,
+	    .args = args,
+	    .show = show,
+	    .signals = -1,
+	    .place = {.lock_fd = -1},
+	    .code = EXIT_WELL};
+
+	if (prepare(&w))
+		run(&w);
+	else
+		w.code = EXIT_UNDETERMINED;
+	jobs_free(w.jobs);
+	sse_reset(&w.sse);
+	place_close(&w.place);
+	if (w.multi != NULL)
+		curl_multi_cleanup(w.multi);
+	if (w.signals >= 0)
+		close(w.signals);
+	return w.code;
+}

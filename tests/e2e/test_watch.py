@@ -1,0 +1,246 @@
+"""ocspctl watch against a server that does as it is told: what is printed or run, where it resumes, what it
+survives.  The stream is what DESIGN 1.4 says; a run against the real daemon is in test_push.py."""
+import http.server
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+import urllib.parse
+
+import pytest
+
+import daemon
+import lab
+
+
+class Server:
+    """Each connection gets the next script: a list of texts, False (close) or True (stay open)."""
+
+    def __init__(self, *scripts, port=0):
+        self.scripts, self.asked = list(scripts), []
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def log_message(self, *_):
+                pass
+
+            def do_GET(self):
+                outer.asked.append(urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query))
+                script = outer.scripts.pop(0) if outer.scripts else [True]
+                if isinstance(script, int):
+                    self.send_response(script)
+                    self.end_headers()
+                    self.wfile.write(b'{"error":{"code":"x","message":"so it is"}}')
+                    return
+                self.send_response(200)
+                self.send_header("Content-Type", "text/event-stream")
+                self.end_headers()
+                for part in script:
+                    if part is True:
+                        outer.end.wait(30)
+                    elif part:
+                        self.wfile.write(part.encode())
+                        self.wfile.flush()
+
+        class Listener(http.server.ThreadingHTTPServer):
+            allow_reuse_address = True
+            daemon_threads = True
+
+        self.end = threading.Event()
+        self.http = Listener(("127.0.0.1", port), Handler)
+        self.port = self.http.server_address[1]
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.end.set()
+        self.http.shutdown()
+        self.http.server_close()
+
+
+def change(serial, status="revoked"):
+    return {"serial": serial, "status": status, "previous": "good", "revoked_at": "2026-11-22T00:00:00Z",
+            "reason": "keyCompromise"}
+
+
+def event(ident, *changes, kind="changes"):
+    data = {"issuer": "demo", "seen_at": "2026-11-22T00:00:01Z", "evidence": "crl", "crl_number": "7",
+            "changes": list(changes)}
+    return "%sevent: %s\ndata: %s\n\n" % ("id: %s\n" % ident if ident else "", kind, json.dumps(data))
+
+
+def position(ident):
+    return "id: %s\n\n" % ident
+
+
+class Watch:
+    def __init__(self, port, *args, **env):
+        self.p = subprocess.Popen([daemon.CLIENT, "--url", "http://127.0.0.1:%d" % port, "watch", *args],
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1,
+                                  env=dict(os.environ, **env))
+        self.out, self.err = [], []
+        for stream, lines in ((self.p.stdout, self.out), (self.p.stderr, self.err)):
+            threading.Thread(target=lambda s=stream, l=lines: [l.append(x.rstrip("\n")) for x in s],
+                             daemon=True).start()
+
+    def stop(self, sig=signal.SIGTERM):
+        self.p.send_signal(sig)
+        return self.p.wait(10 * lab.PATIENCE)
+
+
+@pytest.fixture
+def started():
+    """Servers and watchers, ended after the test."""
+    all_of = []
+
+    def add(x):
+        all_of.append(x)
+        return x
+    yield add
+    for x in reversed(all_of):
+        if isinstance(x, Watch) and x.p.poll() is None:
+            x.p.kill()
+            x.p.wait()
+        elif isinstance(x, Server):
+            x.stop()
+
+
+def read(path):
+    return open(path).read().strip() if os.path.exists(path) else ""
+
+
+def test_changes_are_printed_as_they_come(started):
+    s = started(Server([position("a0"), event("a1", change("1f"), change("2")), True]))
+    w = started(Watch(s.port))
+    lab.wait(lambda: len(w.out) == 2, 5, "two lines")
+    assert w.out[0] == "demo  1f  revoked  good  2026-11-22T00:00:00Z  keyCompromise"
+    assert w.stop() == 0
+    s2 = started(Server([event("a1", change("1f")), True]))
+    w = started(Watch(s2.port, "--json", "demo"))
+    lab.wait(lambda: w.out, 5, "a line")
+    assert json.loads(w.out[0])["changes"] == [change("1f")]
+    assert s2.asked[0] == {"issuer": ["demo"]}
+    assert w.stop(signal.SIGINT) == 0
+
+
+def test_a_stream_that_ends_is_resumed_behind_the_last_event(started):
+    s = started(Server([event("a1", change("1")), "id: a2\nevent: changes\ndata: {\"issu", False],
+                       [position("a1"), event("a2", change("2")), True]))
+    w = started(Watch(s.port))
+    lab.wait(lambda: len(w.out) == 2, 10, "both")
+    assert s.asked == [{}, {"since": ["a1"]}]
+
+
+def test_a_command_is_tried_until_it_succeeds_and_the_place_waits_for_it(started, box):
+    place, done, fail = (os.path.join(box, n) for n in ("state/place", "done", "fail"))
+    open(fail, "w").close()
+    s = started(Server([position("a0"), event("a1", change("1")), event("a2", change("2"), change("3")), True]))
+    w = started(Watch(s.port, "--exec",
+                      'test "$OCSP_SERIAL" != 1 -o ! -e %s && cat >>%s && echo $OCSP_STATUS $OCSP_REASON >>%s' % (
+                          fail, done, done), "--place", place, "--jobs", "2", OCSP_REASON="stale"))
+    lab.wait(lambda: read(done).count("revoked keyCompromise") == 2, 5, "the others, which need not wait")
+    lab.wait(lambda: any("demo 1: the command ended with 1; again in 1 s" in x for x in w.err), 5, "a word")
+    assert read(place) == "a0"
+    os.unlink(fail)
+    lab.wait(lambda: read(place) == "a2", 10, "the place to move")
+    lines = [json.loads(x) for x in read(done).splitlines() if x.startswith("{")]
+    assert sorted(x["serial"] for x in lines) == ["1", "2", "3"]
+    assert lines[0]["issuer"] == "demo"
+    assert w.stop() == 0
+    # Again, from there.
+    s2 = started(Server([event("a3", change("4")), True]))
+    w = started(Watch(s2.port, "--exec", "cat >>" + done, "--place", place))
+    lab.wait(lambda: read(place) == "a3", 5, "the next")
+    assert s2.asked == [{"since": ["a2"]}]
+
+
+def test_a_batch_has_all_changes_on_standard_input(started, box):
+    out, place = os.path.join(box, "out"), os.path.join(box, "place")
+    many = [change("%x" % n) for n in range(1, 1001)]
+    s = started(Server([event("a1", *many), event("a2", change("1", "removed")), True]))
+    started(Watch(s.port, "--exec", "cat >>%s; echo == >>%s" % (out, out), "--batch", "--place", place))
+    lab.wait(lambda: read(place) == "a2", 10, "the place")
+    first, second, rest = read(out).split("==")
+    assert [json.loads(x)["serial"] for x in first.strip().splitlines()] == [c["serial"] for c in many]
+    assert json.loads(second)["status"] == "removed" and rest == ""
+
+
+def test_changes_of_one_certificate_keep_their_order(started, box):
+    out, place = os.path.join(box, "out"), os.path.join(box, "place")
+    s = started(Server([event("a1", change("1"), change("2")), event("a2", change("1", "good")), True]))
+    started(Watch(s.port, "--exec", "test $OCSP_STATUS = good || sleep 0.5; echo $OCSP_SERIAL $OCSP_STATUS >>" + out,
+                  "--jobs", "8", "--place", place))
+    lab.wait(lambda: read(place) == "a2", 10, "the place")
+    lines = read(out).splitlines()
+    assert lines.index("1 revoked") < lines.index("1 good")
+
+
+def test_a_gap_is_told_and_filled_by_a_snapshot(started, box):
+    out, place = os.path.join(box, "out"), os.path.join(box, "place")
+    open(place, "w").write("old\n")
+    gap = 'event: gap\ndata: {"since":"old","oldest":"b1"}\n\n'
+    s = started(Server([gap, position("b1"), event("b2", change("9")), True],
+                       [event(None, change("1"), kind="snapshot"), False],  # cut off inside: all again
+                       [event(None, change("1"), kind="snapshot"), event(None, change("2"), kind="snapshot"),
+                        position("b3"), event("b4", change("3")), True]))
+    w = started(Watch(s.port, "--exec", "cat >>" + out, "--place", place))
+    lab.wait(lambda: read(place) == "b4", 15, "the place")
+    assert {json.loads(x)["serial"] for x in read(out).splitlines()} == {"1", "2", "3"}
+    assert s.asked == [{"since": ["old"]}, {"snapshot": ["1"]}, {"snapshot": ["1"]}]
+    assert any("gap" in x for x in w.err)
+
+
+def test_a_server_that_is_away_or_busy_is_waited_for(started, box):
+    place, port = os.path.join(box, "place"), lab.free_port()
+    w = started(Watch(port, "--exec", "true", "--place", place))
+    lab.wait(lambda: any("trying again" in x for x in w.err), 5, "a word")
+    started(Server(503, [position("a0"), event("a1", change("1")), True], port=port))
+    lab.wait(lambda: read(place) == "a1", 15, "the place")
+
+
+def test_what_cannot_work_ends_with_its_reason(started, box):
+    w = started(Watch(lab.free_port()))
+    assert w.p.wait(10) == 69
+    s = started(Server(404))
+    w = started(Watch(s.port, "nobody", "--exec", "true", "--place", os.path.join(box, "p")))
+    assert w.p.wait(10) == 64
+    lab.wait(lambda: any("so it is (HTTP 404)" in x for x in w.err), 2, "the reason")
+    # two with one place
+    s = started(Server([True], [True]))
+    started(Watch(s.port, "--exec", "true", "--place", os.path.join(box, "q")))
+    lab.wait(lambda: s.asked, 5, "the first")
+    w = started(Watch(s.port, "--exec", "true", "--place", os.path.join(box, "q")))
+    assert w.p.wait(10) == 2
+    lab.wait(lambda: any("another ocspctl watch has this place" in x for x in w.err), 2, "the reason")
+
+
+def test_term_lets_the_running_command_end(started, box):
+    out, place = os.path.join(box, "out"), os.path.join(box, "place")
+    s = started(Server([event("a1", change("1")), True]))
+    w = started(Watch(s.port, "--exec", "echo begun >>%s; sleep 1; echo done >>%s" % (out, out), "--place", place))
+    lab.wait(lambda: "begun" in read(out), 5, "the command")
+    began = time.monotonic()
+    assert w.stop() == 0
+    assert time.monotonic() - began < 8 and "done" in read(out) and read(place) == "a1"
+
+
+def test_certbot_renews_what_is_revoked(started, box):
+    """R145: the recipe, with a stand-in for certbot that notes how it was called and fails once."""
+    live, log, place = (os.path.join(box, n) for n in ("etc/live", "log", "place"))
+    ca = lab.CA("recipe CA")
+    hit, spared = ca.issue(), ca.issue()
+    for name, party in (("hit.example", hit), ("spared.example", spared)):
+        os.makedirs(os.path.join(live, name))
+        party.write(os.path.join(live, name, "cert.pem"))
+    certbot = os.path.join(box, "certbot")
+    with open(certbot, "w") as f:
+        f.write('#!/bin/sh\necho "$@" >>%s\n[ $(wc -l <%s) -gt 1 ]\n' % (log, log))
+    os.chmod(certbot, 0o755)
+    s = started(Server([event("a1", change("1"), change("%x" % hit.serial), change("%x" % spared.serial, "removed")),
+                        True]))
+    w = started(Watch(s.port, "--batch", "--exec", os.path.join(daemon.TOP, "conf/recipes/renew-when-revoked"),
+                      "--place", place, LIVE=live, CERTBOT=certbot))
+    lab.wait(lambda: read(place) == "a1", 15, "the place")
+    assert read(log).splitlines() == 2 * ["renew --cert-name hit.example --force-renewal --non-interactive"]
+    assert any("could not be renewed" in x for x in w.err)

@@ -1,0 +1,105 @@
+/* The reader of event streams: texts and meanings are those of the WHATWG's examples
+ * (HTML, section 9.2.6).  The client is no part of the library, so its file is compiled
+ * in here. */
+#include "proxy/ctl/sse.c"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+static char told[4096];
+
+static void note(void *arg, const struct sse_block *b)
+{
+	size_t n = strlen(told);
+
+	(void)arg;
+	snprintf(told + n, sizeof told - n, "[%s|%s|%s]", b->id != NULL ? b->id : "-",
+	    b->event, b->data != NULL ? b->data : "-");
+}
+
+/* Whole, byte by byte, and cut in two at every place: always the same. */
+static void expect(const char *text, const char *want)
+{
+	struct sse s = {0};
+	size_t n = strlen(text);
+
+	told[0] = '\0';
+	for (size_t i = 0; i < n; i++)
+		assert_true(sse_feed(&s, text + i, 1, note, NULL));
+	assert_string_equal(told, want);
+	for (size_t i = 0; i <= n; i++) {
+		sse_reset(&s);
+		told[0] = '\0';
+		assert_true(sse_feed(&s, text, i, note, NULL));
+		assert_true(sse_feed(&s, text + i, n - i, note, NULL));
+		assert_string_equal(told, want);
+	}
+	sse_reset(&s);
+}
+
+static void blocks_are_read_as_the_standard_says(void **state)
+{
+	(void)state;
+	expect("data: YHOO\ndata: +2\ndata: 10\n\n", "[-|message|YHOO\n+2\n10]");
+	expect(": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\n"
+	       "data:  third event\n\n",
+	    "[1|message|first event][|message|second event][-|message| third event]");
+	expect("data\n\ndata\ndata\n\ndata:", "[-|message|][-|message|\n]");
+	expect("event: add\r\ndata: 73857293\r\n\r\nevent: remove\rdata: 2153\r\r",
+	    "[-|add|73857293][-|remove|2153]");
+	expect("retry: 10\nunknown: x\n\n", "");
+}
+
+static void an_id_without_data_is_a_position(void **state)
+{
+	(void)state;
+	expect("id: a0\n\nid: a1\nevent: changes\ndata: {}\n\n",
+	    "[a0|message|-][a1|changes|{}]");
+	expect("event: gap\n\n", "");
+}
+
+static void what_never_ends_ends_the_stream(void **state)
+{
+	struct sse s = {0};
+	char piece[4096];
+	bool ok = true;
+
+	(void)state;
+	memset(piece, 'x', sizeof piece);
+	for (size_t i = 0; ok && i <= SSE_MAX / sizeof piece; i++)
+		ok = sse_feed(&s, piece, sizeof piece, note, NULL);
+	assert_false(ok);
+	sse_reset(&s);
+	ok = true;
+	for (size_t i = 0; ok && i <= SSE_MAX / sizeof piece + 1; i++)
+		ok = sse_feed(&s, "data: ", 6, note, NULL) &&
+		     sse_feed(&s, piece, sizeof piece, note, NULL) &&
+		     sse_feed(&s, "\n", 1, note, NULL);
+	assert_false(ok);
+	sse_reset(&s);
+}
+
+static void an_id_that_is_too_long_is_none(void **state)
+{
+	char text[300] = "id: ";
+
+	(void)state;
+	memset(text + 4, 'a', 200);
+	strcpy(text + 204, "\ndata: x\n\n");
+	expect(text, "[-|message|x]");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(blocks_are_read_as_the_standard_says),
+	    cmocka_unit_test(an_id_without_data_is_a_position),
+	    cmocka_unit_test(what_never_ends_ends_the_stream),
+	    cmocka_unit_test(an_id_that_is_too_long_is_none),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
