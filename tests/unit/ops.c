@@ -1,12 +1,15 @@
-/* The API's calls on a keeper that is made up here: a real hot table, latches, schedule
- * and issuers; flights, store, upstream, door and disk are replaced, so that each case
- * says what they answer and when. */
+/* The API's calls on a keeper that is made up here: a real hot table, latches, schedule,
+ * issuers and lists in force; flights, store, upstream, door, feed and disk are replaced,
+ * so that each case says what they answer and when. */
 #include "proxy/ops.h"
-#include "proxy/holdings.h"
-#include "proxy/upkeep.h"
 
 #include "proxy/clock.h"
+#include "proxy/crl_feed.h"
+#include "proxy/intake.h"
 #include "proxy/keeper.h"
+#include "proxy/telling.h"
+#include "proxy/upkeep.h"
+#include "tests/lib/small_set.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -67,6 +70,11 @@ static struct {
 	/* disk */
 	void (*disk_done)(void *arg);
 	void *disk_arg;
+	/* lists */
+	const struct crl_set *lists; /* of "demo" */
+	bool untried;
+	unsigned list_refreshes;
+	struct facts refused; /* a good that is remembered */
 } did;
 
 const struct parts *keeper_parts(struct keeper *x)
@@ -98,18 +106,55 @@ void holdings_question(struct holdings *h, const struct issuer *i, const struct 
 	*q = (struct admit_question){
 	    .issuer = i, .key = key, .now = clock_now(), .held = held};
 }
-const struct answer *holdings_take(struct holdings *h, const struct issuer *i,
+const struct answer *intake_take(const struct parts *d, const struct issuer *i,
     const struct key *key, const struct facts *facts, struct bytes der, bool force)
 {
-	(void)h, (void)i, (void)key, (void)facts, (void)der, (void)force;
+	(void)d, (void)i, (void)key, (void)facts, (void)der, (void)force;
 	did.admitted++;
 	return NULL;
 }
-void holdings_latch(struct holdings *h, const struct issuer *i, const struct key *key,
+void intake_latch(const struct parts *d, const struct issuer *i, const struct key *key,
     const struct admit_verdict *v)
 {
-	(void)h, (void)i, (void)key;
+	(void)d, (void)i, (void)key;
 	did.latched += v->revoked_proved;
+}
+bool holdings_recall(const struct holdings *h, const struct issuer *i,
+    const struct serial *s, enum holdings_memo kind, struct facts *f)
+{
+	(void)h, (void)i, (void)s;
+	*f = did.refused;
+	return kind == MEMO_REFUSED && f->status == STATUS_GOOD;
+}
+const struct crl_set *crl_feed_set(struct crl_feed *f, const char *issuer)
+{
+	(void)f;
+	return strcmp(issuer, "demo") == 0 ? did.lists : NULL;
+}
+json_t *crl_feed_json(struct crl_feed *f, const struct issuer *i)
+{
+	(void)f, (void)i;
+	return json_pack("[s]", "as the feed says");
+}
+void crl_feed_refresh(struct crl_feed *f, const struct issuer *i)
+{
+	(void)f, (void)i;
+	did.list_refreshes++;
+}
+bool crl_feed_tried_all(const struct crl_feed *f)
+{
+	(void)f;
+	return !did.untried;
+}
+void crl_feed_gauges(struct crl_feed *f, struct metrics_text *t)
+{
+	(void)f;
+	metrics_line(t, "crl_entries", "gauge", "Of the feed.", "", 1);
+}
+void telling_gauges(struct telling *f, struct metrics_text *t)
+{
+	(void)f;
+	metrics_line(t, "changes_waiting", "gauge", "Of telling.", "", 2);
 }
 size_t flights_count(const struct flights *f)
 {
@@ -275,15 +320,17 @@ static X509 *ca_new(const char *cn)
 
 static int setup(void **state)
 {
-	char url[] = "http://good/", bad[] = "http://bad\"/";
-	char *urls[] = {url, bad};
+	char url[] = "http://good/", bad[] = "http://bad\"/", crl[] = "file:///crl";
+	char *urls[] = {url, bad}, *crls[] = {crl};
 	X509 *demo[2] = {ca_new("demo"), ca_new("demo 2")}, *other = ca_new("other");
 	struct issuer_spec spec[] = {
 	    {.name = "demo",
 		.certificates = demo,
 		.certificates_n = 2,
 		.ocsp = urls,
-		.ocsp_n = 2},
+		.ocsp_n = 2,
+		.crl = crls,
+		.crl_n = 1},
 	    {.name = "other", .certificates = &other, .certificates_n = 1},
 	};
 	size_t clash[2];
@@ -326,6 +373,7 @@ static int teardown(void **state)
 
 	(void)state;
 	ops_free(k.ops);
+	crl_set_unref(did.lists);
 	inbox_free(k.replies);
 	event_base_free(k.base);
 	latches_free(k.d.latches);
@@ -372,6 +420,19 @@ static void hold_status(enum certid_hash h, enum status status, int reason, int6
 		.this_update = at,
 		.signer_not_after = INT64_MAX},
 	    ERR_OK, NOW + 100);
+}
+
+/* From now on there is a feed; ours is in its list, or another where reason is
+ * REASON_NONE; times from now. */
+static void lists(int reason, int64_t from, int64_t to)
+{
+	struct small_entry e = {serial, reason, NOW - 900};
+
+	if (reason == REASON_NONE)
+		e.serial.octets[0]++;
+	k.d.crl_feed = (struct crl_feed *)&did;
+	crl_set_unref(did.lists);
+	did.lists = small_set(&e, 1, NOW + from, NOW + to, 1);
 }
 
 static void latch(int64_t revoked_at)
@@ -472,6 +533,10 @@ static void expect_error(int status, const char *code)
 	"{'kind':'latch','status':'revoked','this_update':null,'next_update':null,"      \
 	"'crl_number':null}"
 
+#define LIST_EVIDENCE(status)                                                            \
+	"{'kind':'crl','status':'" status "','this_update':'2026-09-21T14:11:40Z',"      \
+	"'next_update':'2026-09-21T14:15:00Z','crl_number':'7'}"
+
 /* GET /v1/issuers, DESIGN 1.4 */
 
 static void issuers_are_listed_in_the_contracts_shape(void **state)
@@ -484,6 +549,19 @@ static void issuers_are_listed_in_the_contracts_shape(void **state)
 	    "'last_error':'upstream_http'}],'crls':[],'signer_expires':null},"
 	    "{'name':'other','source':'ocsp','responders':[],'crls':[],"
 	    "'signer_expires':null}]");
+}
+
+static void lists_are_told_by_the_feed(void **state)
+{
+	(void)state;
+	lists(1, -100, 100);
+	run(OP_ISSUERS, "", false);
+	assert_true(replied());
+	assert_string_equal(
+	    json_string_value(
+		json_array_get(json_object_get(json_array_get(call.body, 0), "crls"), 0)),
+	    "as the feed says");
+	json_decref(call.body);
 }
 
 /* GET /v1/status */
@@ -570,6 +648,81 @@ static void an_expired_or_error_answer_is_no_evidence(void **state)
 	did.flight[0].done(did.flight[0].arg, NULL, ERR_UP_HTTP, TIER_NONE);
 	expect(200, STATUS("unknown", "'revoked_at':null,'reason':null,'disagree':false,"
 				      "'evidence':[]"));
+}
+
+/* DESIGN 1.4, R71: what a list says is told without a fetch. */
+static void a_list_alone_gives_a_status(void **state)
+{
+	(void)state;
+	lists(1, -100, 100);
+	run(OP_STATUS, "demo", true);
+	expect(200, STATUS("revoked",
+			"'revoked_at':'2026-09-21T13:58:20Z','reason':'keyCompromise',"
+			"'disagree':false,'evidence':[" LIST_EVIDENCE("revoked") "]"));
+	lists(REASON_NONE, -100, 100);
+	run(OP_STATUS, "demo", true);
+	expect(200, STATUS("good", "'revoked_at':null,'reason':null,'disagree':false,"
+				   "'evidence':[" LIST_EVIDENCE("good") "]"));
+	assert_int_equal(did.flight_n, 0);
+}
+
+/* T19: past its nextUpdate a list counts for what it has, and for nothing else. */
+static void an_expired_list_is_no_proof_of_good(void **state)
+{
+	(void)state;
+	lists(1, -100, 0);
+	run(OP_STATUS, "demo", true);
+	assert_true(replied());
+	assert_string_equal(
+	    json_string_value(json_object_get(call.body, "status")), "revoked");
+	json_decref(call.body);
+	lists(REASON_NONE, -100, 0);
+	run(OP_STATUS, "demo", true);
+	assert_false(replied()); /* it fetches */
+	did.flight[0].done(did.flight[0].arg, NULL, ERR_UP_HTTP, TIER_NONE);
+	expect(200,
+	    STATUS("unknown",
+		"'revoked_at':null,'reason':null,'disagree':false,'evidence':[{'kind':'"
+		"crl','status':'unknown','this_update':'2026-09-21T14:11:40Z','next_"
+		"update':'2026-09-21T14:13:20Z','crl_number':'7'}]"));
+}
+
+/* R71: a newer good that was refused is shown beside the list that it contradicts. */
+static void what_disagrees_is_told_as_evidence(void **state)
+{
+	(void)state;
+	did.refused = (struct facts){.status = STATUS_GOOD,
+	    .this_update = NOW - 100,
+	    .next_update = NOW + 100,
+	    .signer_not_after = INT64_MAX};
+	lists(1, -101, 100);
+	run(OP_STATUS, "demo", true);
+	expect(200,
+	    STATUS("revoked",
+		"'revoked_at':'2026-09-21T13:58:20Z','reason':'keyCompromise',"
+		"'disagree':true,'evidence':[" GOOD_EVIDENCE
+		",{'kind':'crl','status':'revoked','this_update':'2026-09-21T14:11:39Z',"
+		"'next_update':'2026-09-21T14:15:00Z','crl_number':'7'}]"));
+}
+
+/* R151: a signed unknown is repeated, here as to clients; a list that knows outweighs it.
+ */
+static void a_held_unknown_is_told_without_a_fetch(void **state)
+{
+	(void)state;
+	hold_status(CERTID_SHA1, STATUS_UNKNOWN, REASON_NONE, NOW - 100);
+	run(OP_STATUS, "demo", true);
+	assert_true(replied());
+	assert_string_equal(
+	    json_string_value(json_object_get(call.body, "status")), "unknown");
+	json_decref(call.body);
+	lists(REASON_NONE, -100, 100);
+	run(OP_STATUS, "demo", true);
+	assert_true(replied());
+	assert_string_equal(
+	    json_string_value(json_object_get(call.body, "status")), "good");
+	json_decref(call.body);
+	assert_int_equal(did.flight_n, 0);
 }
 
 /* With hot-cache = 0 the table keeps nothing. */
@@ -763,6 +916,17 @@ static void a_refresh_of_an_issuer_drops_its_errors_and_fetches_nothing(void **s
 	assert_int_equal(did.retries, 1);
 }
 
+static void a_refresh_asks_for_the_lists_too(void **state)
+{
+	(void)state;
+	lists(1, -100, 100);
+	run(OP_REFRESH, "demo", false);
+	expect(202, NULL);
+	run(OP_REFRESH, "demo", true);
+	expect(202, NULL);
+	assert_int_equal(did.list_refreshes, 2);
+}
+
 /* POST /v1/purge */
 
 static bool held(const char *issuer, unsigned ca, enum certid_hash h)
@@ -861,6 +1025,7 @@ static void a_latch_is_gone_from_memory_and_disk(void **state)
 static void ready_names_what_is_degraded_and_why_not(void **state)
 {
 	(void)state;
+	lists(1, -100, 100);
 	run(OP_READY, "", false);
 	expect(503,
 	    "{'ready':false,'reasons':['issuer other: no way to answer: it has no "
@@ -871,6 +1036,37 @@ static void ready_names_what_is_degraded_and_why_not(void **state)
 	expect(503, "{'ready':false,'reasons':['draining','issuer other: no way to "
 		    "answer: it has no responder'],'degraded':['store redis is away: "
 		    "gone']}");
+}
+
+/* Each list is asked for before we say that we are ready; one that could not be had makes
+ * us degraded, and an issuer with nothing but lists can answer /v1/status. */
+static void ready_waits_until_the_lists_were_tried(void **state)
+{
+	char crl[] = "file:///crl", *crls[] = {crl};
+	X509 *only = ca_new("lists only");
+	struct issuer_spec spec = {.name = "demo",
+	    .certificates = &only,
+	    .certificates_n = 1,
+	    .crl = crls,
+	    .crl_n = 1};
+	size_t clash[2];
+
+	(void)state;
+	issuers_free(k.conf.issuers);
+	assert_int_equal(issuers_new(&k.conf.issuers, &spec, 1, clash), ERR_OK);
+	X509_free(only);
+	k.d.crl_feed = (struct crl_feed *)&did;
+	did.untried = true;
+	run(OP_READY, "", false);
+	expect(503, "{'ready':false,'reasons':['lists have not been tried yet'],"
+		    "'degraded':['issuer demo: no list is in force']}");
+	did.untried = false;
+	run(OP_READY, "", false);
+	expect(200, "{'ready':true,'reasons':[],'degraded':['issuer demo: no list is in "
+		    "force']}");
+	lists(1, -100, 100);
+	run(OP_READY, "", false);
+	expect(200, "{'ready':true,'reasons':[],'degraded':[]}");
 }
 
 /* GET /metrics: promtool is the judge where it is installed. */
@@ -884,9 +1080,15 @@ static void metrics_pass_promtool(void **state)
 		skip();
 	}
 	metrics_thread();
+	lists(1, -100, 100);
+	k.d.telling = (struct telling *)&did;
 	run(OP_METRICS, "", false);
 	assert_true(replied());
 	assert_int_equal(call.http_status, 200);
+	assert_non_null(
+	    strstr(json_string_value(call.body), "\nocspcached_crl_entries 1\n"));
+	assert_non_null(
+	    strstr(json_string_value(call.body), "\nocspcached_changes_waiting 2\n"));
 	assert_non_null(strstr(json_string_value(call.body),
 	    "\nocspcached_responder_healthy{issuer=\"demo\",url=\"http://bad\\\"/\"} 0"));
 	f = popen("promtool check metrics", "w");
@@ -904,7 +1106,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    test(issuers_are_listed_in_the_contracts_shape),
+	    test(lists_are_told_by_the_feed),
 	    test(a_held_answer_is_told_without_a_fetch),
+	    test(a_list_alone_gives_a_status),
+	    test(an_expired_list_is_no_proof_of_good),
+	    test(what_disagrees_is_told_as_evidence),
+	    test(a_held_unknown_is_told_without_a_fetch),
 	    test(the_same_answer_under_two_hashes_is_one_evidence),
 	    test(a_latch_outweighs_a_good_answer),
 	    test(a_revoked_answer_outweighs_a_newer_good_one),
@@ -920,11 +1127,13 @@ int main(void)
 	    test(a_refresh_asks_for_every_key_that_is_held),
 	    test(a_refresh_of_what_is_not_held_asks_by_sha1),
 	    test(a_refresh_of_an_issuer_drops_its_errors_and_fetches_nothing),
+	    test(a_refresh_asks_for_the_lists_too),
 	    test(a_purge_waits_for_the_store_before_it_drops_memory),
 	    test(a_purge_of_an_issuer_leaves_the_others_and_the_latches),
 	    test(a_purge_that_the_store_did_not_take_says_so),
 	    test(a_latch_is_gone_from_memory_and_disk),
 	    test(ready_names_what_is_degraded_and_why_not),
+	    test(ready_waits_until_the_lists_were_tried),
 	    test(metrics_pass_promtool),
 	};
 
