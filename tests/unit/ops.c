@@ -650,7 +650,8 @@ static void an_expired_or_error_answer_is_no_evidence(void **state)
 				      "'evidence':[]"));
 }
 
-/* DESIGN 1.4, R71: what a list says is told without a fetch. */
+/* DESIGN 1.4, R71, T13: what the lists settle is told without a fetch, so that a flood of
+ * serials does not reach the responder. */
 static void a_list_alone_gives_a_status(void **state)
 {
 	(void)state;
