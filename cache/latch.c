@@ -6,7 +6,7 @@
  *   "meta"     "format" -> "ocspcached latches 1"
  *   "latches"  CA id (32 octets), serial (1..21 octets)
  *              -> reason (be32), revoked_at (be64), set_at (be64)
- *   "untold"   the same key -> nothing: its change is not in the change log yet
+ *   "untold"   the same key -> nothing: untold; 1 octet (1): listed
  * Files from before there was a change log have no "untold", and their latches were all
  * seen; a program of then reads the file without it, so the format is still 1.
  * An entry that cannot be read is no small thing: skipping it would let a revoked
@@ -238,7 +238,7 @@ void latches_told(struct latches *t, const uint8_t ca_id[32], const struct seria
 	struct node *n = *find_link(t, ca_id, s);
 
 	if (n != NULL)
-		n->latch.untold = false;
+		n->latch.untold = n->latch.listed = false;
 }
 
 /* The file. */
@@ -347,12 +347,13 @@ static enum err take_untold(const struct reading *r, const MDB_val *k, const MDB
 	struct latch l;
 	struct node *n;
 
-	(void)v;
-	if (!read_key(&l, k))
+	if (!read_key(&l, k) || v->mv_size > 1)
 		return ERR_RECORD;
 	n = *find_link(r->table, l.ca_id, &l.serial);
-	if (n != NULL) /* else its latch is over latch-keep */
-		n->latch.untold = true;
+	if (n != NULL) { /* else its latch is over latch-keep */
+		n->latch.untold = v->mv_size == 0;
+		n->latch.listed = v->mv_size == 1;
+	}
 	return ERR_OK;
 }
 
@@ -483,7 +484,8 @@ static int put_one(const struct latch_file *f, MDB_txn *txn, const struct latch 
 {
 	uint8_t key[KEY_MAX], value[VALUE_N];
 	MDB_val k = {write_key(key, l->ca_id, &l->serial), key};
-	MDB_val v = {sizeof value, value}, none = {0, value};
+	uint8_t one = 1;
+	MDB_val v = {sizeof value, value}, mark = {l->untold ? 0 : 1, &one};
 	int e;
 
 	put_be(value, (uint32_t)l->reason, 4);
@@ -491,8 +493,8 @@ static int put_one(const struct latch_file *f, MDB_txn *txn, const struct latch 
 	put_be(value + 12, (uint64_t)l->set_at, 8);
 	if ((e = mdb_put(txn, f->latches, &k, &v, 0)) != 0)
 		return e;
-	return l->untold ? mdb_put(txn, f->untold, &k, &none, 0)
-			 : remove_key(txn, f->untold, &k);
+	return l->untold || l->listed ? mdb_put(txn, f->untold, &k, &mark, 0)
+				      : remove_key(txn, f->untold, &k);
 }
 
 static int put_step(const struct latch_file *f, MDB_txn *txn, void *arg)

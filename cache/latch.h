@@ -25,6 +25,9 @@ struct latch {
 	/* Its change is not in the change log yet (proxy/telling.h); durable with the
 	 * latch, so that a kill between the two loses no change (T23). */
 	bool untold;
+	/* Nor is it to be told by itself: a list in force said revoked before.  Its
+	 * change is that of the list, which may not be in the log either. */
+	bool listed;
 };
 
 struct latches;    /* the table; keeper */
@@ -55,12 +58,13 @@ size_t latches_sweep(struct latches *t, int64_t before);
 /* Call fn for each latch, in no order; it changes nothing. */
 void latches_each(
     const struct latches *t, void (*fn)(void *arg, const struct latch *l), void *arg);
-/* The change of this latch is in the log: clears untold; nothing where there is none. */
+/* The change of this latch is told: clears untold and listed; nothing where there is
+ * none. */
 void latches_told(struct latches *t, const uint8_t ca_id[32], const struct serial *s);
 
 /* Disk: durable (fsync) when they return.  Any one thread, not two at once. */
 enum err latch_file_put(struct latch_file *f, const struct latch *l, size_t n);
-/* The mark untold of n latches is cleared. */
+/* The marks untold and listed of n latches are cleared. */
 enum err latch_file_told(struct latch_file *f, const struct latch *l, size_t n);
 enum err latch_file_delete(struct latch_file *f, const struct latch *l, size_t n);
 enum err latch_file_sweep(struct latch_file *f, int64_t before);

@@ -238,7 +238,8 @@ void holdings_latch(struct holdings *h, const struct issuer *i, const struct key
 	struct latch l = {.reason = v->reason,
 	    .revoked_at = v->revoked_at,
 	    .set_at = clock_now(),
-	    .untold = untold};
+	    .untold = untold,
+	    .listed = !untold};
 	char serial[SERIAL_HEX_MAX];
 	unsigned ca = 0;
 

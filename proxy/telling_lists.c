@@ -128,11 +128,13 @@ struct filter {
 	struct telling_core *core;
 	const struct issuer *issuer; /* NULL: not configured any more */
 	bool latches, hot;
+	int64_t seen_at; /* the list */
 	struct flight *flight;
 };
 
-/* Does an answer in memory that is in date say revoked? */
-static bool is_hot_revoked(const struct filter *f, const struct serial *s)
+/* Does an answer in memory that is in date, and was there before `before`, say revoked?
+ */
+static bool is_hot_revoked(const struct filter *f, const struct serial *s, int64_t before)
 {
 	int64_t now = clock_now();
 
@@ -144,7 +146,7 @@ static bool is_hot_revoked(const struct filter *f, const struct serial *s)
 			issuer_key(f->issuer, ca, h, s, &k);
 			a = hot_find(f->core->d.shared->hot, key_der(&k));
 			if (a != NULL && a->facts.status == STATUS_REVOKED &&
-			    a->expiry > now)
+			    a->expiry > now && a->obtained_at < before)
 				return true;
 		}
 	return false;
@@ -168,7 +170,9 @@ static bool take_latch(struct filter *f, const struct latch *l)
 	return true;
 }
 
-/* Has the certificate moved, as far as this node knows? */
+/* Has the certificate moved, as far as this node knows?  From revoked it has not while a
+ * latch or an answer says revoked.  To revoked it has not where either was told before;
+ * one that came when this list was in force was not told for that reason. */
 static bool has_moved(struct filter *f, const struct change *c)
 {
 	bool revoked = change_now(c) == CHANGE_REVOKED;
@@ -179,14 +183,14 @@ static bool has_moved(struct filter *f, const struct change *c)
 		return true;
 	crl_entry_serial(&c->entry, &s);
 	l = f->latches ? latches_find(f->core->d.latches, f->issuer, &s) : NULL;
-	if (l != NULL && (!revoked || !l->untold))
+	if (l != NULL && (!revoked || (!l->untold && !l->listed)))
 		return false;
 	if (l != NULL)
 		return take_latch(f, l), true;
 	/* from hold to worse is a move */
 	if (!f->hot || (revoked && c->entry.reason != REASON_CERTIFICATE_HOLD))
 		return true;
-	return !is_hot_revoked(f, &s);
+	return !is_hot_revoked(f, &s, revoked ? f->seen_at : INT64_MAX);
 }
 
 static void fill(struct job *j, struct flight *x, const struct change *c, uint32_t n)
@@ -196,6 +200,7 @@ static void fill(struct job *j, struct flight *x, const struct change *c, uint32
 	    .issuer = issuers_named(shared_conf(core->d.shared)->issuers, j->l.issuer),
 	    .latches = latches_count(core->d.latches) > 0,
 	    .hot = j->l.diff->n <= HOT_LOOKUPS_MAX,
+	    .seen_at = j->l.seen_at_ms / 1000,
 	    .flight = x};
 	struct change_batch *b = x->batch;
 

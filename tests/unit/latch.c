@@ -205,6 +205,24 @@ static void what_was_not_told_is_marked_until_it_is(void **state)
 	assert_false(look(1, 8)->untold);
 }
 
+/* T23: what a list told, or is still to tell, is told by nobody else. */
+static void what_a_list_has_to_tell_is_marked_as_such(void **state)
+{
+	struct latch l = make(1, 7, NOW);
+
+	(void)state;
+	l.listed = true;
+	assert_int_equal(latch_file_put(file, &l, 1), ERR_OK);
+	reopen(NOW);
+	assert_true(look(1, 7)->listed);
+	assert_false(look(1, 7)->untold);
+	latches_told(table, l.ca_id, &l.serial);
+	assert_false(look(1, 7)->listed);
+	assert_int_equal(latch_file_told(file, &l, 1), ERR_OK);
+	reopen(NOW);
+	assert_false(look(1, 7)->listed);
+}
+
 static void the_mark_goes_with_its_latch(void **state)
 {
 	struct latch l[2] = {make(1, 7, NOW), make(1, 8, NOW)};
@@ -438,6 +456,7 @@ int main(void)
 	    CASE(what_was_put_is_there_after_a_restart),
 	    CASE(a_latch_past_its_time_is_not_read_and_can_be_swept),
 	    CASE(what_was_not_told_is_marked_until_it_is),
+	    CASE(what_a_list_has_to_tell_is_marked_as_such),
 	    CASE(the_mark_goes_with_its_latch),
 	    CASE(a_mark_without_a_latch_does_nothing),
 	    CASE(each_latch_is_shown_once_and_told_is_told_in_memory),
