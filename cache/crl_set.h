@@ -81,7 +81,7 @@ struct crl_finding {
 	unsigned shard;      /* of the entry that counts */
 	int64_t this_update; /* of the newest list that has the serial */
 };
-/* Not hold before hold, then the earlier date. */
+/* Not hold before hold, then the earlier date, then the list that stands first. */
 bool crl_set_find(
     const struct crl_set *s, const struct serial *serial, struct crl_finding *out);
 

@@ -55,8 +55,8 @@ static void assert_change(const struct change *c, enum change_status now,
 	assert_int_equal(crl_entry_shard(&c->entry), 0);
 }
 
-/* Each way in which one entry can move, written down by hand (DESIGN 1.4).  T19: what
- * leaves a list was released only if it was on hold. */
+/* R72: each way in which one entry can move, written down by hand (DESIGN 1.4).  T19:
+ * what leaves a list was released only if it was on hold. */
 static void each_move_of_an_entry_has_its_change(void **state)
 {
 	static const struct {
@@ -184,7 +184,7 @@ static void assert_move_is_told(const struct crl_diff *d, size_t serial,
 		assert_null(c);
 }
 
-/* Lists come one after the other, each is compared with its predecessor and settled
+/* R72: lists come one after the other, each is compared with its predecessor and settled
  * against the set that it came into: what is told is what the whole moved, no more and no
  * less.  The set may hold the new list or still the old one. */
 static void of_several_lists_the_whole_decides_what_moved(void **state)

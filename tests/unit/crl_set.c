@@ -214,7 +214,7 @@ static void what_is_merged_in_pieces_is_whole(void **state)
 }
 
 /* R94: what is past its nextUpdate never says that something is not revoked; not at that
- * second either.  R96, T19: what it lists stays revoked. */
+ * second either.  T19: what it lists stays revoked. */
 static void a_list_out_of_date_covers_nothing_and_still_revokes(void **state)
 {
 	const struct crl_set *s = kit_put(NULL, 2, 0, only(5, 1, NOW), NOW, NOW + 100);
