@@ -6,9 +6,10 @@
  *	LINGERING  our side is shut; reads and drops
  *	CLOSED     freed by finish(), nowhere else
  *
- * An answer that the socket has not taken (c->out) comes before the state: as long as
- * there is one, the connection waits to write and reads nothing.  So a client that sends
- * requests and takes no answers holds one read's bytes and one batch of answers, no more.
+ * An answer that the socket has not taken (c->out, then c->file) comes before the state:
+ * as long as there is one, the connection waits to write and reads nothing.  So a client
+ *that sends requests and takes no answers holds one read's bytes and one batch of
+ *answers, no more.
  *
  * Answers are gathered in the loop's batch, which belongs to one connection at a time and
  * is empty again when a callback ends.  finish() is the tail of every way in: it flushes,
@@ -29,9 +30,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "cache/crl_set.h"
 #include "proxy/clock.h"
 
 #define CONN_MAGIC  0x636f6e6eu
@@ -40,6 +43,8 @@
 #define BATCH_BYTES (64 * 1024) /* then it is written before more is gathered */
 #define BATCH_HEADS (16 * 1024)
 #define WHEEL       256 /* slots; a longer deadline is looked at once on its way */
+#define FILE_TURN   (1024 * 1024) /* of a file in one turn: others are served in between \
+				   */
 #define TICK_MAX_MS 250
 #define TICK_MIN_MS 10
 #define DATE_LINE   (6 + HTTP1_DATE_MAX + 2) /* "Date: ", the date, CR LF */
@@ -70,6 +75,12 @@ struct buf {
 	size_t n, room;
 };
 
+/* Part of a file that is still to be sent. */
+struct filing {
+	struct crl_file *file; /* a reference */
+	off_t at, end;
+};
+
 struct conn {
 	struct event ev;
 	unsigned magic; /* CONN_MAGIC: libevent hands us a void pointer */
@@ -98,7 +109,8 @@ struct conn {
 	struct buf in;               /* part of a request, or requests that wait */
 	struct buf out;              /* answers that the socket did not take */
 	size_t out_at;
-	size_t need; /* bytes of input before it is worth parsing again */
+	struct filing *file; /* goes behind out */
+	size_t need;         /* bytes of input before it is worth parsing again */
 	struct http1_chunked chunk;
 	uint32_t head_n; /* the input is: head, decoded body, from raw on undecoded */
 	uint32_t body_n;
@@ -166,6 +178,20 @@ static int buf_append(struct buf *b, const void *p, size_t n, size_t want)
 	memcpy(b->p + b->n, p, n);
 	b->n += n;
 	return 0;
+}
+
+static void filing_free(struct filing *f)
+{
+	if (f == NULL)
+		return;
+	crl_file_unref(f->file);
+	free(f);
+}
+
+/* Is there something that the socket has not taken? */
+static bool is_owing(const struct conn *c)
+{
+	return c->out.p != NULL || c->file != NULL;
 }
 
 /* Clocks */
@@ -448,6 +474,27 @@ void conn_send(struct conn *c, struct bytes head, struct bytes rest, bool close)
 	answer_end(c, was_parked, close);
 }
 
+void conn_send_file(struct conn *c, struct bytes head, struct crl_file *f,
+    uint64_t offset, uint64_t n, bool close)
+{
+	bool was_parked = answer_begin(c);
+	struct filing *file = n > 0 ? malloc(sizeof *file) : NULL;
+
+	assert(c->file == NULL && offset + n <= f->size);
+	if (file != NULL) {
+		*file =
+		    (struct filing){crl_file_ref(f), (off_t)offset, (off_t)(offset + n)};
+		c->file = file;
+	}
+	if (n > 0 && file == NULL)
+		c->state = CONN_CLOSED; /* out of memory: no head without its body */
+	else
+		batch_copy(c, head.p, head.n);
+	if (file != NULL)
+		flush(c); /* nothing is gathered while a file is on its way */
+	answer_end(c, was_parked, close);
+}
+
 void conn_flush(struct conn *c)
 {
 	flush(c);
@@ -518,7 +565,7 @@ int conn_detach(struct conn *c)
 	flush(c); /* answers to the requests before this one */
 	if (c->state == CONN_CLOSED)
 		c->state = CONN_ANSWERING; /* whoever answers finds out once more */
-	else if (c->out.p == NULL)
+	else if (!is_owing(c))
 		c->detached = true;
 	if (!c->detached)
 		return -1;
@@ -700,7 +747,7 @@ static void input_use(struct conn *c, char *p, size_t n)
 	struct view v = {p, n};
 	bool own = p == c->in.p;
 
-	while (v.n > 0 && c->state == CONN_READING && !c->closing && c->out.p == NULL)
+	while (v.n > 0 && c->state == CONN_READING && !c->closing && !is_owing(c))
 		if (!request_step(c, &v))
 			break;
 	input_keep(c, &v, own);
@@ -732,23 +779,57 @@ static void on_reading(struct conn *c)
 	input_use(c, c->in.p, c->in.n);
 }
 
-static void on_writing(struct conn *c)
+/* What is left of c->out; true when nothing is. */
+static bool write_out(struct conn *c)
 {
 	ssize_t n =
 	    write(event_get_fd(&c->ev), c->out.p + c->out_at, c->out.n - c->out_at);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
+		return false;
 	if (n < 0) {
 		c->state = CONN_CLOSED;
-		return;
+		return false;
 	}
 	metrics_add(c->loop->counters, M_BYTES_OUT, (uint64_t)n);
 	c->out_at += (size_t)n;
 	if (c->out_at < c->out.n)
-		return;
+		return false;
 	c->out_at = 0;
 	buf_free(&c->out);
+	return true;
+}
+
+/* A turn's part of the file; true when all of it has gone.  A client that takes some of
+ * it is alive: its deadline begins anew. */
+static bool write_file(struct conn *c)
+{
+	struct filing *f = c->file;
+	size_t left = (size_t)(f->end - f->at);
+	ssize_t n = sendfile(event_get_fd(&c->ev), f->file->fd, &f->at,
+	    left < FILE_TURN ? left : FILE_TURN);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return false;
+	if (n <= 0) { /* 0: the file is shorter than it was */
+		c->state = CONN_CLOSED;
+		return false;
+	}
+	metrics_add(c->loop->counters, M_BYTES_OUT, (uint64_t)n);
+	c->since = c->loop->now_ms;
+	if (f->at < f->end)
+		return false;
+	filing_free(f);
+	c->file = NULL;
+	return true;
+}
+
+static void on_writing(struct conn *c)
+{
+	if (c->out.p != NULL && !write_out(c))
+		return;
+	if (c->file != NULL && !write_file(c))
+		return;
 	if (c->state == CONN_READING && c->in.p != NULL)
 		input_use(c, c->in.p, c->in.n);
 }
@@ -787,7 +868,7 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	assert(c->magic == CONN_MAGIC);
 	turn_begin(c->loop);
-	if (c->out.p != NULL)
+	if (is_owing(c))
 		on_writing(c);
 	else if (c->state == CONN_PARKED)
 		on_parked(c);
@@ -831,7 +912,7 @@ static int arm(struct conn *c)
 {
 	short want = EV_READ | EV_PERSIST;
 
-	if (c->out.p != NULL)
+	if (is_owing(c))
 		want = EV_WRITE | EV_PERSIST;
 	else if (c->state == CONN_PARKED && c->knocked)
 		want = EV_READ | EV_ET | EV_PERSIST; /* bytes that we leave there must
@@ -839,7 +920,7 @@ static int arm(struct conn *c)
 	if (want != c->armed && rearm(c, want) != 0)
 		return -1;
 	/* Requests that came behind the parked one have been read already. */
-	if (c->resumed && c->state == CONN_READING && c->out.p == NULL) {
+	if (c->resumed && c->state == CONN_READING && !is_owing(c)) {
 		c->resumed = false;
 		if (c->in.p != NULL && !c->head_done)
 			event_active(&c->ev, EV_TIMEOUT, 0);
@@ -849,7 +930,7 @@ static int arm(struct conn *c)
 
 static enum wait wait_of(const struct conn *c)
 {
-	if (c->out.p != NULL)
+	if (is_owing(c))
 		return WAIT_WRITE;
 	if (c->state == CONN_PARKED)
 		return WAIT_PARKED;
@@ -875,6 +956,7 @@ static void destroy(struct conn *c)
 	slot_leave(c);
 	buf_free(&c->in);
 	buf_free(&c->out);
+	filing_free(c->file);
 	if (--l->count == 0)
 		event_del(&l->tick_event);
 	c->magic = 0;
@@ -888,7 +970,7 @@ static void finish(struct conn *c)
 	enum wait w;
 
 	flush(c);
-	if (c->state == CONN_READING && c->closing && c->out.p == NULL)
+	if (c->state == CONN_READING && c->closing && !is_owing(c))
 		close_begin(c);
 	if (c->state == CONN_CLOSED || arm(c) != 0) {
 		destroy(c);
@@ -1055,7 +1137,7 @@ void conn_loop_limits(struct conn_loop *l, const struct conn_limits *limits)
 
 static bool is_idle(const struct conn *c)
 {
-	return c->state == CONN_READING && c->in.p == NULL && c->out.p == NULL;
+	return c->state == CONN_READING && c->in.p == NULL && !is_owing(c);
 }
 
 void conn_loop_drain(struct conn_loop *l)

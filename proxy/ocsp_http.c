@@ -292,17 +292,104 @@ struct bytes ocsp_http_error_body(int wire)
 	return bytes_of(body[wire], sizeof(body[wire]));
 }
 
-bool ocsp_http_not_modified(const struct http1_request *r, const struct answer *a)
+bool ocsp_http_has_copy(
+    const struct http1_request *r, struct bytes etag, int64_t last_modified)
 {
 	int64_t since;
 
-	if (a->facts.status == STATUS_NONE ||
-	    (r->method != HTTP1_GET && r->method != HTTP1_HEAD))
+	if (r->method != HTTP1_GET && r->method != HTTP1_HEAD)
 		return false;
 	/* It wins, whatever it says (RFC 9110 section 13.2.2). */
 	if (r->if_none_match.n > 0)
-		return http1_etag_match(r->if_none_match, ocsp_http_etag(a));
+		return http1_etag_match(r->if_none_match, etag);
 	return r->if_modified_since.n > 0 &&
-	       http1_date_parse(r->if_modified_since, &since) &&
-	       a->facts.this_update <= since;
+	       http1_date_parse(r->if_modified_since, &since) && last_modified <= since;
+}
+
+bool ocsp_http_not_modified(const struct http1_request *r, const struct answer *a)
+{
+	return a->facts.status != STATUS_NONE &&
+	       ocsp_http_has_copy(r, ocsp_http_etag(a), a->facts.this_update);
+}
+
+/* The list that a number after /crl/NAME/ means: decimal, no leading zero. */
+static bool list_number(struct bytes text, size_t n, size_t *list)
+{
+	*list = 0;
+	if (text.n == 0 || text.n > 5 || (text.n > 1 && text.p[0] == '0'))
+		return false;
+	for (size_t i = 0; i < text.n; i++) {
+		if (text.p[i] < '0' || text.p[i] > '9')
+			return false;
+		*list = *list * 10 + (size_t)(text.p[i] - '0');
+	}
+	return *list < n;
+}
+
+/* /crl/NAME.crl where the issuer has one list, /crl/NAME/N.crl in any case. */
+static const struct issuer *own_name(
+    const struct conf *c, struct bytes path, size_t *list)
+{
+	char name[64];
+	const uint8_t *slash;
+	const struct issuer *i;
+	size_t n;
+
+	if (path.n < 10 || memcmp(path.p, "/crl/", 5) != 0 ||
+	    memcmp(path.p + path.n - 4, ".crl", 4) != 0)
+		return NULL;
+	path = bytes_of(path.p + 5, path.n - 9);
+	slash = memchr(path.p, '/', path.n);
+	n = slash != NULL ? (size_t)(slash - path.p) : path.n;
+	if (n == 0 || n >= sizeof name)
+		return NULL;
+	memcpy(name, path.p, n);
+	name[n] = '\0';
+	i = issuers_named(c->issuers, name);
+	*list = 0;
+	if (i == NULL)
+		return NULL;
+	if (slash == NULL)
+		return i->crl_n == 1 ? i : NULL;
+	return list_number(bytes_of(slash + 1, path.n - n - 1), i->crl_n, list) ? i
+										: NULL;
+}
+
+/* Host and target of a configured URL.  A Host without a port fits any: it may have come
+ * through a port that was forwarded. */
+static const struct issuer *their_name(
+    const struct conf *c, const struct http1_request *r, size_t *list)
+{
+	struct bytes from = r->authority.n > 0 ? r->authority : r->host, host, target;
+	bool has_port = from.n > 0 && from.p[from.n - 1] != ']' &&
+			memrchr(from.p, ':', from.n) != NULL;
+	int port;
+
+	if (from.n == 0)
+		return NULL;
+	split_authority(from, &host, &port);
+	target = r->path;
+	if (r->query.n > 0) /* it stands behind the path and a '?' */
+		target.n += 1 + r->query.n;
+	for (size_t i = 0; i < c->mirror_n; i++) {
+		const struct conf_mirror *m = &c->mirror[i];
+
+		if ((m->port == port || !has_port) && strlen(m->host) == host.n &&
+		    strncasecmp(m->host, (const char *)host.p, host.n) == 0 &&
+		    bytes_equal(bytes_of(m->target, strlen(m->target)), target)) {
+			*list = m->list;
+			return issuers_at(c->issuers, m->issuer);
+		}
+	}
+	return NULL;
+}
+
+const struct issuer *ocsp_http_list(
+    const struct conf *c, const struct http1_request *r, size_t *list)
+{
+	const struct issuer *i = NULL;
+
+	if (r->authority.n == 0)
+		i = own_name(c, r->path, list);
+	return i != NULL ? i : their_name(c, r, list);
 }

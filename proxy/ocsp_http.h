@@ -49,7 +49,16 @@ int64_t ocsp_http_max_age(const struct answer *a, int64_t now);
  * section 4.2.1). */
 struct bytes ocsp_http_error_body(int wire);
 
-/* Is the request's cached copy still good: 304 (RFC 9110 section 13.2.2)? */
+/* The list that r asks for by one of its names: /crl/NAME.crl (an issuer with one list),
+ * /crl/NAME/N.crl (N from 0, in the order of crl), or Host and path of its URL or its
+ * crl-scope (R112).  *list: its place.  NULL: none. */
+const struct issuer *ocsp_http_list(
+    const struct conf *c, const struct http1_request *r, size_t *list);
+
+/* Has the client a copy with this tag, or of this date (RFC 9110 section 13.2.2)? */
+bool ocsp_http_has_copy(
+    const struct http1_request *r, struct bytes etag, int64_t last_modified);
+/* Is the request's cached copy still good: 304? */
 bool ocsp_http_not_modified(const struct http1_request *r, const struct answer *a);
 
 #endif

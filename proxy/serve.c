@@ -17,6 +17,7 @@
 #include "proxy/clock.h"
 #include "proxy/keeper.h"
 #include "proxy/log.h"
+#include "proxy/mirror.h"
 #include "proxy/ocsp_http.h"
 
 #define ALLOW        "GET, HEAD, POST"
@@ -411,6 +412,30 @@ static enum err read_question(
 	return ERR_OK;
 }
 
+/* What is no OCSP request may be one for a list: looked at last, so that it costs the
+ * others nothing.  False: it is none. */
+static bool on_list(struct serve *s, const struct turn *t, const struct http1_request *r,
+    const struct conf *conf)
+{
+	size_t list;
+	const struct issuer *i = ocsp_http_list(conf, r, &list);
+	int status;
+
+	if (i == NULL)
+		return false;
+	if (t->method == HTTP1_POST) {
+		metrics_count(s->counters, M_HTTP_ERRORS);
+		conn_error(t->c, 405, "GET, HEAD", false);
+		return true;
+	}
+	status = mirror_reply(s->loop, t->c, r, conf, i, list);
+	metrics_count(s->counters, status == 503   ? M_HTTP_ERRORS
+				   : status == 304 ? M_LISTS_NOT_MODIFIED
+						   : M_LISTS_SENT);
+	access_log(t, "list", TIER_NONE, status, 0);
+	return true;
+}
+
 /* The bytes are not in the table as they are. */
 static void miss(struct serve *s, const struct turn *t, const struct http1_request *r,
     const struct conf *conf, struct bytes der)
@@ -421,7 +446,8 @@ static void miss(struct serve *s, const struct turn *t, const struct http1_reque
 	enum err e = read_question(s, der, &q, &canonical);
 
 	if (e != ERR_OK) {
-		reply_ocsp_error(s, t, e);
+		if (t->method == HTTP1_POST || !on_list(s, t, r, conf))
+			reply_ocsp_error(s, t, e);
 		return;
 	}
 	issuer = issuers_find(conf->issuers, &q.key, NULL);
@@ -443,13 +469,16 @@ static void on_ocsp(struct serve *s, const struct turn *t, const struct http1_re
 
 	if (t->method == HTTP1_POST) {
 		if (rest.n > 0) {
-			reply_http_error(s, t, 404, false);
+			if (!on_list(s, t, r, conf))
+				reply_http_error(s, t, 404, false);
 			return;
 		}
 	} else {
 		size_t n = sizeof s->der;
 		enum err e = ocsp_http_decode(rest, s->der, &n);
 
+		if (e != ERR_OK && on_list(s, t, r, conf))
+			return;
 		if (e == ERR_NOT_FOUND) {
 			reply_http_error(s, t, 404, false);
 			return;
@@ -523,7 +552,9 @@ static void on_request(
 	}
 	route = ocsp_http_route(conf, r, &rest);
 	status = route_status(route);
-	if (status != 0) {
+	if (status == 404 && on_list(s, &t, r, conf)) {
+		return;
+	} else if (status != 0) {
 		reply_http_error(s, &t, status, status == 400);
 	} else if (route == ROUTE_HEALTHZ) {
 		on_healthz(s, &t);

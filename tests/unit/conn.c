@@ -9,17 +9,20 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "cache/crl_set.h"
 #include "proxy/clock.h"
 
-#define BIG (1024 * 1024)
+#define BIG    (1024 * 1024)
+#define FILE_N (24 * 1024 * 1024 + 7) /* of "/file", from its second byte on */
 
 /* The handler's side of a test: it echoes "TARGET BODY", but parks "/park", answers
- * "/big" with BIG bytes and "/error" with 404. */
+ * "/big" with BIG bytes, "/file" with a file and "/error" with 404. */
 struct stage {
 	struct event_base *base;
 	struct counters *counters;
@@ -31,6 +34,7 @@ struct stage {
 	int gone, refused, closed;
 	int head_status;
 	char *big;
+	struct crl_file *file;
 	int detached; /* what conn_detach() said */
 };
 
@@ -70,6 +74,13 @@ static void on_request(
 
 		conn_reply(c, iov, 2, false);
 		memset(two, 'x', 2);
+	} else if (is(r->path, "/file")) {
+		char head[64];
+		int n = snprintf(head, sizeof head,
+		    "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", FILE_N);
+
+		conn_send_file(c, bytes_of(head, (size_t)n), s->file, 1,
+		    conn_is_head(c) ? 0 : FILE_N, conn_will_close(c));
 	} else if (is(r->path, "/detach")) {
 		s->detached = conn_detach(c);
 		if (s->detached < 0)
@@ -112,6 +123,20 @@ static void on_close(void *arg)
 	((struct stage *)arg)->closed++;
 }
 
+/* Byte number n of the file is n % 251. */
+static struct crl_file *a_file(void)
+{
+	uint8_t bytes[251 * 64];
+	struct crl_facts f = {.size = FILE_N + 1};
+	int fd = memfd_create("file", 0);
+
+	for (size_t i = 0; i < sizeof bytes; i++)
+		bytes[i] = (uint8_t)(i % 251);
+	for (size_t at = 0; at <= FILE_N; at += sizeof bytes)
+		assert_int_equal(write(fd, bytes, sizeof bytes), sizeof bytes);
+	return crl_file_new(fd, &f);
+}
+
 static int stage_up(void **state)
 {
 	struct stage *s = calloc(1, sizeof *s);
@@ -130,6 +155,7 @@ static int stage_up(void **state)
 	s->client = -1;
 	s->big = malloc(BIG);
 	memset(s->big, 'b', BIG);
+	s->file = a_file();
 	s->base = event_base_new();
 	s->counters = calloc(1, sizeof *s->counters);
 	s->loop = conn_loop_new(s->base, &s->limits, &handler, s, s->counters);
@@ -148,6 +174,7 @@ static int stage_down(void **state)
 		close(s->client);
 	free(s->counters);
 	free(s->big);
+	crl_file_unref(s->file);
 	free(s);
 	return 0;
 }
@@ -770,6 +797,107 @@ static void who_has_not_taken_his_answers_is_not_detached(void **state)
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, stage_up, stage_down)
 
+/* Take up to max bytes of the file's body that begins at *at; returns how many. */
+static size_t take_file(struct stage *s, size_t *at, size_t max)
+{
+	static uint8_t got[256 * 1024];
+	ssize_t n = read(s->client, got, max < sizeof got ? max : sizeof got);
+
+	for (ssize_t i = 0; i < n; i++)
+		assert_int_equal(got[i], (*at + (size_t)i + 1) % 251);
+	if (n > 0)
+		*at += (size_t)n;
+	return n > 0 ? (size_t)n : 0;
+}
+
+static void take_head(struct stage *s)
+{
+	char head[256];
+	size_t n = 0;
+
+	do {
+		assert_int_equal(read(s->client, head + n, 1), 1);
+		n++;
+	} while (n < 4 || memcmp(head + n - 4, "\r\n\r\n", 4) != 0);
+	head[n] = '\0';
+	starts(head, "HTTP/1.1 200 OK\r\n");
+}
+
+/* R112 */
+static void a_file_is_sent_whole_and_the_next_request_after_it(void **state)
+{
+	struct stage *s = *state;
+	size_t at = 0;
+
+	join_tcp(s);
+	say(s, GET("/file") GET("/a"));
+	run(s);
+	take_head(s);
+	while (at < FILE_N) {
+		run(s);
+		take_file(s, &at, FILE_N - at);
+	}
+	assert_string_equal(hear(s), OK(3, "/a "));
+	say(s, "HEAD /file HTTP/1.1\r\nHost: a\r\n\r\n" GET("/b"));
+	take_head(s);
+	assert_string_equal(hear(s), OK(3, "/b "));
+	assert_int_equal(atomic_load(&s->file->refs), 1);
+}
+
+static void a_file_closes_behind_itself_when_asked(void **state)
+{
+	struct stage *s = *state;
+	size_t at = 0;
+
+	join_tcp(s);
+	say(s, "GET /file HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+	run(s);
+	take_head(s);
+	while (at < FILE_N) {
+		run(s);
+		take_file(s, &at, FILE_N - at);
+	}
+	assert_string_equal(hear(s), "EOF");
+}
+
+/* T22: who takes a little stays, who takes nothing goes, and the file is let go. */
+static void a_slow_client_gets_its_file_and_a_dead_one_is_cut(void **state)
+{
+	struct stage *s = *state;
+	struct conn_limits quick = s->limits;
+	size_t at = 0;
+
+	quick.write_ms = 200;
+	conn_loop_limits(s->loop, &quick);
+	join_tcp(s);
+	say(s, GET("/file"));
+	take_head(s);
+	for (int i = 0; i < 30; i++) {
+		for (int k = 0; k < 4; k++)
+			take_file(s, &at, 64 * 1024);
+		run_ms(s, 20);
+	}
+	assert_int_equal(s->closed, 0);
+	assert_int_equal(atomic_load(&s->file->refs), 2);
+	run_ms(s, 600);
+	assert_int_equal(s->closed, 1);
+	assert_int_equal(atomic_load(&s->file->refs), 1);
+}
+
+static void a_client_that_leaves_lets_its_file_go(void **state)
+{
+	struct stage *s = *state;
+
+	join_tcp(s);
+	say(s, GET("/file"));
+	assert_int_equal(atomic_load(&s->file->refs), 2);
+	close(s->client);
+	s->client = -1;
+	run_ms(s, 50);
+	assert_int_equal(atomic_load(&s->file->refs), 1);
+	assert_int_equal(s->closed, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -801,6 +929,10 @@ int main(void)
 	    CASE(a_reset_between_requests_is_an_end),
 	    CASE(a_stray_line_end_behind_a_body_is_no_request),
 	    CASE(what_is_no_http_is_refused_and_closed),
+	    CASE(a_file_is_sent_whole_and_the_next_request_after_it),
+	    CASE(a_file_closes_behind_itself_when_asked),
+	    CASE(a_slow_client_gets_its_file_and_a_dead_one_is_cut),
+	    CASE(a_client_that_leaves_lets_its_file_go),
 	    CASE(a_detached_socket_is_the_callers),
 	    CASE(a_parked_request_is_detached_at_once),
 	    CASE(who_has_not_taken_his_answers_is_not_detached),

@@ -455,6 +455,90 @@ static void paths_of_boulder_and_cfssl(void **state)
 	assert_int_equal(cases, 9);
 }
 
+/* The list that a request means: "NAME N", or "" for none. */
+static const char *list_of(const struct conf *c, const char *target, const char *host)
+{
+	static char found[80];
+	const struct http1_limits limits = {8192, 4096};
+	struct http1_request r;
+	const struct issuer *i;
+	char text[500];
+	size_t list;
+	int n = snprintf(
+	    text, sizeof(text), "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", target, host);
+
+	assert_int_equal(http1_parse(&r, text, (size_t)n, &limits), 0);
+	i = ocsp_http_list(c, &r, &list);
+	found[0] = '\0';
+	if (i != NULL)
+		snprintf(found, sizeof(found), "%s %zu", i->name, list);
+	return found;
+}
+
+static X509 *a_ca(void)
+{
+	X509 *x = X509_new();
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+
+	X509_set_pubkey(x, key);
+	X509_gmtime_adj(X509_getm_notBefore(x), 0);
+	X509_gmtime_adj(X509_getm_notAfter(x), 3600);
+	assert_true(X509_sign(x, key, EVP_sha256()) > 0);
+	EVP_PKEY_free(key);
+	return x;
+}
+
+/* R112: our own names and the configured ones, nothing else. */
+static void a_list_is_found_by_each_of_its_names(void **state)
+{
+	static char url0[] = "http://crl.ca.example/a.crl", url1[] = "http://x/b";
+	char *one[] = {url0}, *two[] = {url0, url1};
+	X509 *ca[] = {a_ca(), a_ca()};
+	struct issuer_spec spec[] = {{.name = "one",
+					 .certificates = ca,
+					 .certificates_n = 1,
+					 .crl = one,
+					 .crl_n = 1},
+	    {.name = "two.2",
+		.certificates = ca + 1,
+		.certificates_n = 1,
+		.crl = two,
+		.crl_n = 2}};
+	static char crl_host[] = "crl.ca.example", port_host[] = "::1";
+	struct conf_mirror mirror[] = {{crl_host, 80, "/a.crl", 0, 0},
+	    {port_host, 8080, "/b?x=1", 1, 1}, {crl_host, 80, "/", 1, 0}};
+	struct conf c = {.mirror = mirror, .mirror_n = 3};
+	size_t clash[2];
+
+	(void)state;
+	assert_int_equal(issuers_new(&c.issuers, spec, 2, clash), ERR_OK);
+	assert_string_equal(list_of(&c, "/crl/one.crl", "x"), "one 0");
+	assert_string_equal(list_of(&c, "/crl/one/0.crl", "x"), "one 0");
+	assert_string_equal(list_of(&c, "/crl/two.2/0.crl", "x"), "two.2 0");
+	assert_string_equal(list_of(&c, "/crl/two.2/1.crl", "x"), "two.2 1");
+	assert_string_equal(list_of(&c, "/crl/two.2.crl", "x"), "");
+	assert_string_equal(list_of(&c, "/crl/two.2/2.crl", "x"), "");
+	assert_string_equal(list_of(&c, "/crl/two.2/01.crl", "x"), "");
+	assert_string_equal(list_of(&c, "/crl/two.2/99999999999999999999.crl", "x"), "");
+	assert_string_equal(list_of(&c, "/crl/two.2/.crl", "x"), "");
+	assert_string_equal(list_of(&c, "/crl/.crl", "x"), "");
+	assert_string_equal(list_of(&c, "/crl/none.crl", "x"), "");
+	assert_string_equal(list_of(&c, "/crl/one", "x"), "");
+	assert_string_equal(list_of(&c, "http://crl.ca.example/crl/one.crl", "x"), "");
+	assert_string_equal(list_of(&c, "/a.crl", "CRL.ca.example"), "one 0");
+	assert_string_equal(list_of(&c, "/a.crl", "crl.ca.example:80"), "one 0");
+	assert_string_equal(list_of(&c, "/a.crl", "crl.ca.example:81"), "");
+	assert_string_equal(list_of(&c, "/a.crl?x", "crl.ca.example"), "");
+	assert_string_equal(list_of(&c, "http://crl.ca.example/a.crl", "x"), "one 0");
+	assert_string_equal(list_of(&c, "http://crl.ca.example", "x"), "two.2 0");
+	assert_string_equal(list_of(&c, "/b?x=1", "[::1]:8080"), "two.2 1");
+	assert_string_equal(list_of(&c, "/b?x=1", "[::1]"), "two.2 1");
+	assert_string_equal(list_of(&c, "/b", "[::1]"), "");
+	issuers_free(c.issuers);
+	X509_free(ca[0]);
+	X509_free(ca[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -475,6 +559,7 @@ int main(void)
 	    cmocka_unit_test(error_bodies_are_the_five_octets),
 	    cmocka_unit_test(a_client_with_a_current_copy_gets_304),
 	    cmocka_unit_test(paths_of_boulder_and_cfssl),
+	    cmocka_unit_test(a_list_is_found_by_each_of_its_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

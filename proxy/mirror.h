@@ -1,0 +1,20 @@
+/* mirror.h - a list as its CA published it, byte for byte (R112).
+ *
+ * The answer is a head and the state directory's file, sent by sendfile: however large a
+ * list is, a client costs a reference and an offset.  A list past its nextUpdate is still
+ * handed out (it is what the CA has), with max-age=0: who trusts it decides.
+ *
+ * Worker's thread; the set is borrowed for the callback.
+ */
+#ifndef PROXY_MIRROR_H
+#define PROXY_MIRROR_H
+
+#include "proxy/conn.h"
+#include "proxy/shared.h"
+
+/* Answer r, a GET or HEAD, with list number `list` of i; returns the HTTP status that
+ * was sent: 200, 304, or 503 while the list is not in force. */
+int mirror_reply(struct conn_loop *l, struct conn *c, const struct http1_request *r,
+    const struct conf *conf, const struct issuer *i, size_t list);
+
+#endif
