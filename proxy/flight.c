@@ -269,22 +269,23 @@ static void answer_all(
 }
 
 /* What is held stays, unless the lists contradict it; where nothing is, the failure is
- * repeated for a while. */
-static void failed(struct flight *f, const struct issuer *i, enum err e)
+ * repeated for a while.  Returns how long (ms) other nodes shall not try again. */
+static int64_t failed(struct flight *f, const struct issuer *i, enum err e)
 {
 	struct flights *fs = f->all;
-	int64_t ttl = conf_of(fs)->error_ttl_ms;
+	int64_t ttl = conf_of(fs)->error_ttl_ms, for_others = ttl;
 
+	if (e == ERR_RESP_UNAUTHORIZED)
+		for_others = 0;
 	if (f->why == FLIGHT_COMPARE || e == ERR_CANCELLED ||
 	    holdings_in_date(fs->d.holdings, &f->key) != NULL)
-		return;
-	if (f->contradicted) {
-		holdings_back_off(fs->d.holdings, &f->key);
-		return;
-	}
+		return for_others;
+	if (f->contradicted)
+		return holdings_back_off(fs->d.holdings, &f->key);
 	if (e == ERR_RESP_UNAUTHORIZED && i != NULL)
 		ttl = i->rules.unknown_ttl_s * 1000;
 	holdings_install_error(fs->d.holdings, &f->key, e, ttl);
+	return for_others;
 }
 
 static void end(struct flight *f, const struct answer *a, enum err e, enum tier tier)
@@ -292,15 +293,12 @@ static void end(struct flight *f, const struct answer *a, enum err e, enum tier 
 	struct flights *fs = f->all;
 	const struct issuer *i = issuer_of(fs, &f->key);
 	struct want *w = f->wants, *next;
+	int64_t pause_ms = a == NULL ? failed(f, i, e) : 0;
 
 	unlink_flight(f);
 	if (f->leased)
-		store_release(fs->d.store, &f->key,
-		    a != NULL || e == ERR_RESP_UNAUTHORIZED
-			? 0
-			: (int)conf_of(fs)->error_ttl_ms);
+		store_release(fs->d.store, &f->key, (int)pause_ms);
 	if (a == NULL) {
-		failed(f, i, e);
 		a = holdings_in_date(fs->d.holdings, &f->key);
 		tier = TIER_MEMORY;
 	} else if (f->first != NULL || f->why == FLIGHT_FORCE) {

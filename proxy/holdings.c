@@ -121,6 +121,19 @@ bool holdings_recall(const struct holdings *h, const struct issuer *i,
 	return true;
 }
 
+void holdings_forget(struct holdings *h, const struct issuer *i, const struct serial *s)
+{
+	for (size_t n = 0; n < HOLDINGS_MEMOS && h->memo_n > 0; n++) {
+		const struct memo *m = &h->memo[n];
+
+		if (h->memo_hash[n] == 0 || strcmp(m->issuer, i->name) != 0 ||
+		    (s != NULL && !serial_equal(&m->serial, s)))
+			continue;
+		h->memo_hash[n] = 0;
+		h->memo_n--;
+	}
+}
+
 static bool is_hold(const struct facts *f)
 {
 	return f->status == STATUS_REVOKED && f->reason == REASON_CERTIFICATE_HOLD;
@@ -360,7 +373,7 @@ bool holdings_backs_off(const struct holdings *h, const struct key *k)
 
 /* How long the error was repeated last is what the table itself remembers, also when it
  * has expired. */
-void holdings_back_off(struct holdings *h, const struct key *k)
+int64_t holdings_back_off(struct holdings *h, const struct key *k)
 {
 	const struct conf *c = conf_of(h);
 	const struct answer *a = hot_find(h->d.shared->hot, key_der(k));
@@ -368,10 +381,13 @@ void holdings_back_off(struct holdings *h, const struct key *k)
 	int64_t max = c->backoff_max_ms > ttl ? c->backoff_max_ms : ttl;
 
 	if (holdings_in_date(h, k) != NULL)
-		return;
+		return 0;
 	if (a != NULL && a->error == ERR_RESP_CRL)
 		ttl = (a->expiry - a->obtained_at) * 1000 * 2;
-	holdings_install_error(h, k, ERR_RESP_CRL, ttl < max ? ttl : max);
+	if (ttl > max)
+		ttl = max;
+	holdings_install_error(h, k, ERR_RESP_CRL, ttl);
+	return ttl;
 }
 
 void holdings_question(struct holdings *h, const struct issuer *i, const struct key *k,

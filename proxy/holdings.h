@@ -62,8 +62,8 @@ void holdings_install_error(
 /* The lists contradict what was fetched for k: ERR_RESP_CRL is repeated in the place of
  * a contradicted answer, error-ttl long (a second at least) and each time, while it stays
  * so, twice as long, up to backoff-max: a hot certificate costs one fetch for each step.
- */
-void holdings_back_off(struct holdings *h, const struct key *k);
+ * Returns for how many ms; 0 where something in date is held and nothing is repeated. */
+int64_t holdings_back_off(struct holdings *h, const struct key *k);
 /* Is that error being repeated? */
 bool holdings_backs_off(const struct holdings *h, const struct key *k);
 
@@ -78,5 +78,7 @@ enum holdings_memo {
 #define HOLDINGS_MEMOS 1024
 bool holdings_recall(const struct holdings *h, const struct issuer *i,
     const struct serial *s, enum holdings_memo kind, struct facts *f);
+/* A purge: of one certificate, or (s is NULL) of all of the issuer. */
+void holdings_forget(struct holdings *h, const struct issuer *i, const struct serial *s);
 
 #endif

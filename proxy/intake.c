@@ -34,10 +34,13 @@ void intake_latch(const struct parts *d, const struct issuer *i, const struct ke
 	if (!v->revoked_proved)
 		return;
 	key_serial(k, &c.serial);
+	if (latches_find(d->latches, i, &c.serial) != NULL) {
+		holdings_latch(d->holdings, i, k, v, false);
+		return;
+	}
 	standing_of(d, i, &c.serial, NULL, &before);
-	/* what a list or a hold has said already is no change, but a latch all the same
-	 */
-	news = before.latch == NULL && before.status != STATUS_REVOKED;
+	/* what a list or a hold has said before is no change, but has a latch now */
+	news = before.status != STATUS_REVOKED;
 	holdings_latch(d->holdings, i, k, v, news);
 	c.latch = latches_find(d->latches, i, &c.serial);
 	if (news)

@@ -8,6 +8,7 @@
 
 #include "proxy/clock.h"
 #include "proxy/crl_feed.h"
+#include "proxy/holdings.h"
 #include "proxy/ops_explain.h"
 #include "proxy/ops_gauges.h"
 #include "proxy/standing.h"
@@ -436,6 +437,7 @@ static void purge_memory(struct keeper *k, const struct issuer *i, const struct 
 	struct match m = {k, i};
 	struct key key;
 
+	holdings_forget(d->holdings, i, c->has_serial ? &c->serial : NULL);
 	if (!c->has_serial) {
 		hot_sweep(d->shared->hot, forget, &m);
 		return;

@@ -274,6 +274,22 @@ static void a_contradicted_certificate_costs_one_fetch_for_each_step(void **stat
 	assert_int_equal(fake_fetches(), before + 6);
 }
 
+/* On a shared store the other nodes leave it alone for as long. */
+static void a_contradicted_fetch_is_marked_as_failed_for_the_other_nodes(void **state)
+{
+	(void)state;
+	fake_store.shared = true;
+	fake_store.lease = LEASE_YOURS;
+	listed(0, 1);
+	assert_int_equal(hear(says(STATUS_GOOD, 0))->error, ERR_RESP_CRL);
+	assert_int_equal(fake_store.releases, 1);
+	assert_int_equal(fake_store.failed_marks, 1);
+	world_elapse(2000);
+	fake_store.lease = LEASE_FAILED;
+	assert_int_equal(world_ask(1, CERTID_SHA1)->error, ERR_UP_BACKOFF);
+	assert_int_equal(fake_fetches(), 1);
+}
+
 /* A refresh that brings what the list contradicts ends the refreshing: nothing is asked
  * for without a client. */
 static void upkeep_lets_a_contradicted_certificate_be(void **state)
@@ -516,8 +532,13 @@ static void what_is_remembered_is_bounded(void **state)
 		    holdings_recall(h, world_issuer(), &s, MEMO_REFUSED, &f), n > 0);
 		assert_false(holdings_recall(h, world_issuer(), &s, MEMO_HOLD, &f));
 	}
+	holdings_forget(h, world_issuer(), &s);
+	assert_false(holdings_recall(h, world_issuer(), &s, MEMO_REFUSED, &f));
+	world_serial(1, &s);
+	assert_true(holdings_recall(h, world_issuer(), &s, MEMO_REFUSED, &f));
 	world_elapse(1000000);
 	assert_false(holdings_recall(h, world_issuer(), &s, MEMO_REFUSED, &f));
+	holdings_forget(h, world_issuer(), NULL);
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, begin, end)
@@ -532,6 +553,7 @@ int main(void)
 	    CASE(a_good_that_is_newer_than_the_hold_is_admitted_and_told),
 	    CASE(revoked_is_served_though_no_list_has_it),
 	    CASE(a_contradicted_certificate_costs_one_fetch_for_each_step),
+	    CASE(a_contradicted_fetch_is_marked_as_failed_for_the_other_nodes),
 	    CASE(upkeep_lets_a_contradicted_certificate_be),
 	    CASE(a_forced_refresh_is_contradicted_too),
 	    CASE(what_a_list_drops_is_served_again),

@@ -126,6 +126,11 @@ bool holdings_recall(const struct holdings *h, const struct issuer *i,
 	*f = did.refused;
 	return kind == MEMO_REFUSED && f->status == STATUS_GOOD;
 }
+void holdings_forget(struct holdings *h, const struct issuer *i, const struct serial *s)
+{
+	(void)h, (void)i, (void)s;
+	memset(&did.refused, 0, sizeof did.refused);
+}
 const struct crl_set *crl_feed_set(struct crl_feed *f, const char *issuer)
 {
 	(void)f;
