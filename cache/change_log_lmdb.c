@@ -37,11 +37,12 @@
 #include "cache/store_lmdb_file.h"
 
 #define FORMAT    "ocspcached events 1"
-#define HEAD_N    12                  /* of a value in "log": when, changes */
-#define SLICE_MAX 1000                /* appends in one transaction */
-#define DROP_MAX  1000                /* batches that are dropped in one transaction */
-#define TRIM_MAX  10000               /* ... before what waits is written first */
-#define BEHIND    (UINT64_C(1) << 56) /* no log counts so far: half of a damaged one */
+#define HEAD_N    12    /* of a value in "log": when, changes */
+#define ROW_N     24    /* LMDB's own octets around a key and a value, and our key */
+#define SLICE_MAX 1000  /* appends in one transaction */
+#define DROP_MAX  1000  /* batches that are dropped in one transaction */
+#define TRIM_MAX  10000 /* ... before what waits is written first */
+#define SEQ_END   (UINT64_C(1) << 48) /* an event's id has room for less */
 
 enum item_what { ITEM_APPEND, ITEM_EPOCH, ITEM_TRIM };
 
@@ -128,16 +129,21 @@ static MDB_val val_of(const void *p, size_t n)
 
 /* The file; either thread, in a transaction. */
 
-/* What a cursor stands at; false: not of our format. */
+/* What a cursor stands at; false: the key is not of our format.  A head that cannot be
+ * right reads as of no age and no changes; decoding will refuse the batch. */
 static bool read_row(
     const MDB_val *k, const MDB_val *v, int64_t *at, struct change_pos *p)
 {
-	if (k->mv_size != 8 || v->mv_size < HEAD_N)
+	const uint8_t *head = v->mv_data;
+
+	if (k->mv_size != 8)
 		return false;
-	*at = (int64_t)get_be(v->mv_data, 8);
 	p->seq = get_be(k->mv_data, 8);
-	p->index = (uint32_t)get_be((const uint8_t *)v->mv_data + 8, 4);
-	return p->seq > 0 && p->seq < BEHIND;
+	*at = v->mv_size < HEAD_N ? 0 : (int64_t)get_be(head, 8);
+	p->index = v->mv_size < HEAD_N ? 0 : (uint32_t)get_be(head + 8, 4);
+	if (p->index > CHANGE_BATCH_MAX)
+		p->index = 0;
+	return p->seq > 0 && p->seq < SEQ_END;
 }
 
 static int load_meta(const struct lmdb_log *l, MDB_txn *txn, struct state *st)
@@ -157,7 +163,10 @@ static int load_meta(const struct lmdb_log *l, MDB_txn *txn, struct state *st)
 		return MDB_CORRUPTED;
 	st->oldest.seq = get_be(v.mv_data, 8);
 	st->oldest.index = (uint32_t)get_be((const uint8_t *)v.mv_data + 8, 4);
-	return st->oldest.epoch != 0 && st->oldest.seq < BEHIND ? 0 : MDB_CORRUPTED;
+	if (st->oldest.epoch == 0 || st->oldest.seq >= SEQ_END ||
+	    st->oldest.index > CHANGE_BATCH_MAX)
+		return MDB_CORRUPTED;
+	return 0;
 }
 
 /* Oldest and newest place, not the size. */
@@ -395,12 +404,15 @@ static int make_room(const struct lmdb_log *l, struct job *job, uint64_t need)
 	}
 }
 
-/* Bytes that an append may add: its pages, and those of the trees that split for it. */
+/* Bytes that an append adds, or a little less: a value over half a page has pages of its
+ * own, others fill theirs, and told pointers fill theirs to half at least. */
 static uint64_t cost(const struct lmdb_log *l, const struct item *i)
 {
-	size_t n = has_changes(i) ? HEAD_N + change_batch_size(i->batch) : 0;
+	size_t n = has_changes(i) ? ROW_N + HEAD_N + change_batch_size(i->batch) : 0;
 
-	return (n / l->page + 4) * (uint64_t)l->page;
+	if (n > l->page / 2)
+		n += l->page;
+	return n + (i->has_scope ? 2 * (ROW_N + CHANGE_SCOPE_N + CHANGE_TOLD_N) : 0);
 }
 
 /* How many appends from i on go into one transaction: few enough that the pages which
@@ -411,7 +423,7 @@ static size_t slice_of(const struct lmdb_log *l, const struct item *i)
 	size_t n = 0;
 
 	for (; i != NULL && i->what == ITEM_APPEND && n < SLICE_MAX; i = i->next, n++) {
-		bytes += cost(l, i);
+		bytes += cost(l, i) + 4 * (uint64_t)l->page;
 		if (n > 0 && bytes > l->limit / 16)
 			break;
 	}
@@ -422,7 +434,7 @@ static size_t slice_of(const struct lmdb_log *l, const struct item *i)
 static int write_slice(
     const struct lmdb_log *l, struct job *job, struct item *i, size_t n, uint64_t spare)
 {
-	uint64_t need = spare;
+	uint64_t need = spare + 4 * (uint64_t)l->page; /* branches that split */
 	struct item *x = i;
 	struct state st;
 	MDB_txn *txn;
@@ -1090,7 +1102,7 @@ enum err change_log_lmdb_open(
 	l->hooks = c->hooks;
 	l->exec = c->store->exec;
 	l->size = c->size;
-	l->opened_at = c->now > 0 && c->now <= UINT32_MAX ? c->now : 1;
+	l->opened_at = c->now > 0 && c->now < UINT32_MAX ? c->now : 1;
 	l->error = "";
 	l->last = &l->first;
 	l->job = calloc(1, sizeof *l->job);

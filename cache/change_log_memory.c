@@ -281,7 +281,7 @@ enum err change_log_memory_open(
 	l->log.ops = &memory_ops;
 	l->config = *c;
 	l->config.store = NULL;
-	l->newest.epoch = c->now > 0 ? (uint32_t)c->now : 1;
+	l->newest.epoch = c->now > 0 && c->now < UINT32_MAX ? (uint32_t)c->now : 1;
 	l->oldest = l->newest;
 	*out = &l->log;
 	return ERR_OK;
