@@ -40,6 +40,7 @@ struct api {
 	struct conn_loop *loop;
 	struct listener *listener;
 	struct ops *ops; /* the keeper's thread uses it */
+	struct events *events;
 	_Atomic int connections;
 	bool any_host; /* a unix socket */
 	bool stopping;
@@ -52,9 +53,9 @@ struct api {
 
 /* Out. */
 
-/* body.n == 0 with type NULL: none. */
+/* body.n == 0 with type NULL: none.  more: header lines, each with its end. */
 static void answer(
-    struct conn *c, int status, const char *type, const char *allow, struct bytes body)
+    struct conn *c, int status, const char *type, const char *more, struct bytes body)
 {
 	char head[HEAD_MAX], date[HTTP1_DATE_MAX];
 	bool close = conn_will_close(c);
@@ -66,8 +67,8 @@ static void answer(
 	    "HTTP/1.1 %d %s\r\nDate: %s\r\nCache-Control: no-store\r\n"
 	    "X-Content-Type-Options: nosniff\r\n",
 	    status, http1_reason(status), date);
-	if (allow != NULL)
-		n += snprintf(head + n, sizeof head - (size_t)n, "Allow: %s\r\n", allow);
+	if (more != NULL)
+		n += snprintf(head + n, sizeof head - (size_t)n, "%s", more);
 	if (type != NULL)
 		n += snprintf(
 		    head + n, sizeof head - (size_t)n, "Content-Type: %s\r\n", type);
@@ -85,7 +86,7 @@ static void answer(
 }
 
 /* Answer with a JSON value (borrowed) and a line end. */
-static void answer_json(struct conn *c, int status, const char *allow, const json_t *body)
+static void answer_json(struct conn *c, int status, const char *more, const json_t *body)
 {
 	static const char failed[] =
 	    "{\"error\":{\"code\":\"internal\",\"message\":\"out of memory\"}}\n";
@@ -97,17 +98,26 @@ static void answer_json(struct conn *c, int status, const char *allow, const jso
 		return;
 	}
 	text[n] = '\n'; /* in the place of the NUL */
-	answer(c, status, type_json, allow, bytes_of(text, n + 1));
+	answer(c, status, type_json, more, bytes_of(text, n + 1));
 	free(text);
 }
 
 static void answer_error(
-    struct conn *c, int status, const char *code, const char *allow, const char *message)
+    struct conn *c, int status, const char *code, const char *more, const char *message)
 {
 	json_t *body = ops_error(code, message);
 
-	answer_json(c, status, allow, body);
+	answer_json(c, status, more, body);
 	json_decref(body);
+}
+
+static void answer_api_error(struct conn *c, const struct api_error *e)
+{
+	char allow[64] = "";
+
+	if (e->allow != NULL)
+		snprintf(allow, sizeof allow, "Allow: %s\r\n", e->allow);
+	answer_error(c, e->status, e->code, allow, e->message);
 }
 
 static void answer_call(struct conn *c, const struct call *call)
@@ -127,8 +137,13 @@ static void answer_call(struct conn *c, const struct call *call)
 
 static void leave_when_all_are_back(struct api *a)
 {
-	if (a->stopping && a->parked == 0)
+	if (a->stopping && a->parked == 0 && events_asking(a->events) == 0)
 		event_base_loopbreak(a->base);
+}
+
+static void on_events_idle(void *arg)
+{
+	leave_when_all_are_back(arg);
 }
 
 static void on_back(void *arg, struct call *call)
@@ -155,6 +170,25 @@ static void post(struct api *a, struct call *call)
 	inbox_post(a->shared->keeper, &call->msg);
 }
 
+static void serve_events(struct api *a, struct conn *c, const struct http1_request *r)
+{
+	struct events_query q;
+	struct api_error e;
+	int status;
+
+	if (!api_request_events(r, &q, &e))
+		answer_api_error(c, &e);
+	else if (a->stopping)
+		answer_error(c, 503, "unavailable", NULL, "ocspcached is stopping");
+	else if (events_serve(a->events, c, &q, &status))
+		return;
+	else if (status == 404)
+		answer_error(c, 404, "not_found", NULL, "no issuer has this name");
+	else
+		answer_error(c, 503, "unavailable", "Retry-After: 5\r\n",
+		    "no more event streams now: stopping, or max-subscribers reached");
+}
+
 static void on_request(
     void *arg, struct conn *c, const struct http1_request *r, struct bytes body)
 {
@@ -170,8 +204,11 @@ static void on_request(
 	case API_HEALTHZ:
 		answer(c, 200, type_text, NULL, bytes_of("ok\n", 3));
 		break;
+	case API_EVENTS:
+		serve_events(a, c, r);
+		break;
 	case API_ERROR:
-		answer_error(c, e.status, e.code, e.allow, e.message);
+		answer_api_error(c, &e);
 		break;
 	case API_CALL:
 		if (a->stopping) {
@@ -189,10 +226,11 @@ static void on_request(
 
 static void on_gone(void *arg, void *parked)
 {
+	struct api *a = arg;
 	struct call *call = parked;
 
-	(void)arg;
-	call->owner = NULL;
+	if (!events_gone(a->events, parked))
+		call->owner = NULL;
 }
 
 static const struct conn_handler handler = {.request = on_request, .gone = on_gone};
@@ -229,6 +267,7 @@ static void on_reload(void *arg, struct msg *m)
 	atomic_store(&a->reload.posted, false); /* before the configuration is read */
 	limits = limits_of(shared_conf(a->shared));
 	conn_loop_limits(a->loop, &limits);
+	events_reload(a->events);
 }
 
 static void stop_listening(struct api *a)
@@ -246,6 +285,7 @@ static void on_drain(void *arg, struct msg *m)
 		return;
 	stop_listening(a);
 	conn_loop_drain(a->loop);
+	events_drain(a->events);
 }
 
 static void on_stop(void *arg, struct msg *m)
@@ -273,7 +313,8 @@ void api_drain(struct api *a)
 
 bool api_idle(const struct api *a)
 {
-	return atomic_load(&a->connections) == 0;
+	return atomic_load(&a->connections) == 0 &&
+	       atomic_load(&a->shared->subscribers) == 0;
 }
 
 void api_stop(struct api *a)
@@ -295,8 +336,10 @@ static bool make(struct api *a, int fd)
 	if (a->inbox == NULL || a->ops == NULL || counters == NULL)
 		goto fail;
 	a->loop = conn_loop_new(a->base, &limits, &handler, a, counters);
-	if (a->loop == NULL)
+	a->events = events_new(a->shared, a->base, a->inbox, counters);
+	if (a->loop == NULL || a->events == NULL)
 		goto fail;
+	events_on_idle(a->events, on_events_idle, a);
 	a->listener = listener_new(a->loop, a->base, fd, false, &listening);
 	return a->listener != NULL;
 
@@ -331,6 +374,13 @@ struct api *api_new(struct shared *shared, int fd, char *why, size_t why_n)
 struct inbox *api_inbox(struct api *a)
 {
 	return a->inbox;
+}
+
+void api_news(void *inbox_arg, struct msg *m)
+{
+	struct api *a = inbox_arg;
+
+	events_news(a->events, (struct telling_news *)m);
 }
 
 static void *run(void *arg)
@@ -374,6 +424,7 @@ void api_free(struct api *a)
 		stop_listening(a);
 	if (a->loop != NULL)
 		conn_loop_free(a->loop);
+	events_free(a->events);
 	ops_free(a->ops);
 	if (a->base != NULL)
 		event_base_free(a->base);

@@ -1,7 +1,8 @@
 /* api.h - the API's thread: http1 and conn with another router, JSON in and out.
  *
- * It answers nothing by itself but errors and /healthz: each call goes to the keeper as a
- * struct call (proxy/ops.h) and its connection is parked meanwhile.
+ * It answers nothing by itself but errors, /healthz and event streams (proxy/events.h):
+ * each call goes to the keeper as a struct call (proxy/ops.h) and its connection is
+ * parked meanwhile.
  *
  * The keeper's thread has to run until api_join() has returned: api_stop() waits for the
  * calls that are there, and cuts short those that wait for a responder.
@@ -16,12 +17,15 @@ struct api;
 /* fd: bound and listening, handed over also on failure.  NULL with a line in why. */
 struct api *api_new(struct shared *shared, int fd, char *why, size_t why_n);
 struct inbox *api_inbox(struct api *a); /* one of shared->readers */
-int api_start(struct api *a);           /* 0 or errno */
+/* The run of news for api_inbox(): telling_listen(telling, api_inbox(a), api_news). */
+void api_news(void *inbox_arg, struct msg *m);
+int api_start(struct api *a); /* 0 or errno */
 
 /* Any thread, also again before the first was heard: */
-void api_reload(struct api *a);     /* conf in force has changed: limits */
-void api_drain(struct api *a);      /* stop listening, close idle connections */
-bool api_idle(const struct api *a); /* no connection is left */
+void api_reload(struct api *a); /* conf in force has changed: limits */
+/* Stop listening, close idle connections and all event streams. */
+void api_drain(struct api *a);
+bool api_idle(const struct api *a); /* no connection and no event stream is left */
 void api_stop(struct api *a);       /* leave the loop when the last parked call is back */
 
 /* After api_stop(): wait for the thread, then free all. */

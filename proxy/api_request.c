@@ -26,8 +26,7 @@ static const struct route {
 };
 
 /* Part of the API, but of a later version: said so, to spare a search for the typo. */
-static const char *const later[] = {
-    "/v1/events", "/v1/watchlists", "/v1/webhooks", "/v1/certificates"};
+static const char *const later[] = {"/v1/watchlists", "/v1/webhooks", "/v1/certificates"};
 
 static enum api_route fail(struct api_error *e, int status, const char *code,
     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
@@ -243,6 +242,22 @@ static int weight(struct bytes parameters)
 	return 1000;
 }
 
+/* The weight of a type that is named, not by a wildcard; 0: it is not. */
+static int weight_of(struct bytes accept, const char *name)
+{
+	int best = 0;
+
+	while (accept.n > 0) {
+		struct bytes range = cut(&accept, ',');
+		struct bytes type = cut(&range, ';');
+		int q = weight(range);
+
+		if (bytes_are(type, name) && q > best)
+			best = q;
+	}
+	return best;
+}
+
 /* OpenMetrics only for who names it and does not like plain text better: browsers and
  * curl send wildcards. */
 static bool wants_openmetrics(struct bytes accept)
@@ -337,6 +352,16 @@ static bool method_fits(
 	return false;
 }
 
+/* A stream has no end, so no HEAD. */
+static bool events_method_fits(const struct http1_request *r, struct api_error *e)
+{
+	if (r->method == HTTP1_GET)
+		return true;
+	e->allow = "GET";
+	fail(e, 405, "method_not_allowed", "this path takes %s", e->allow);
+	return false;
+}
+
 static enum api_route read_call(const struct route *route, struct bytes segment[2],
     const struct http1_request *r, struct bytes body, struct call *c, struct api_error *e)
 {
@@ -364,8 +389,8 @@ static enum api_route no_route(const struct http1_request *r, struct api_error *
 		    "this version of ocspcached does not have this call");
 	return fail(e, 404, "not_found",
 	    "no such path; there are /v1/issuers, /v1/status/{issuer}/{serial}, "
-	    "/v1/explain/{issuer}/{serial}, /v1/latches/{issuer}/{serial}, /v1/refresh, "
-	    "/v1/purge, /metrics, /healthz and /readyz");
+	    "/v1/explain/{issuer}/{serial}, /v1/latches/{issuer}/{serial}, /v1/events, "
+	    "/v1/refresh, /v1/purge, /metrics, /healthz and /readyz");
 }
 
 enum api_route api_request_read(const struct http1_request *r, struct bytes body,
@@ -378,6 +403,8 @@ enum api_route api_request_read(const struct http1_request *r, struct bytes body
 		return API_ERROR;
 	if (path_begins(r->path, "/healthz", &rest) && rest.n == 0)
 		return method_fits(HTTP1_GET, r, e) ? API_HEALTHZ : API_ERROR;
+	if (path_begins(r->path, "/v1/events", &rest) && rest.n == 0)
+		return events_method_fits(r, e) ? API_EVENTS : API_ERROR;
 	for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
 		unsigned n = 0;
 
@@ -389,4 +416,127 @@ enum api_route api_request_read(const struct http1_request *r, struct bytes body
 			return read_call(&routes[i], segment, r, body, c, e);
 	}
 	return no_route(r, e);
+}
+
+/* The query of GET /v1/events. */
+
+enum events_parameter { SINCE, ISSUER, SNAPSHOT, WATCHLIST, PARAMETERS };
+static const char *const parameter_name[PARAMETERS] = {
+    "since", "issuer", "snapshot", "watchlist"};
+
+/* An id that is none of ours is no error of the request: it is answered with a gap. */
+static void set_since(struct events_query *q, const char *text)
+{
+	size_t n = strlen(text), kept = n;
+
+	if (kept > sizeof q->since_text - 1)
+		kept = sizeof q->since_text - 1;
+	q->has_since = true;
+	memcpy(q->since_text, text, kept);
+	q->since_text[kept] = '\0';
+	/* epoch 0 is none that was ever told */
+	q->bad_since = !change_pos_parse(&q->since, text, n) || q->since.epoch == 0;
+}
+
+static bool set_parameter(struct events_query *q, enum events_parameter which,
+    const char *value, struct api_error *e)
+{
+	size_t n = strlen(value);
+
+	switch (which) {
+	case SINCE:
+		if (n > 0) /* since=$LAST of a script that has none yet */
+			set_since(q, value);
+		return true;
+	case ISSUER:
+		if (n == 0 || n >= sizeof q->issuer) {
+			fail(e, 404, "not_found", "no issuer has this name");
+			return false;
+		}
+		memcpy(q->issuer, value, n + 1);
+		return true;
+	case SNAPSHOT:
+		q->snapshot = strcmp(value, "1") == 0;
+		if (!q->snapshot && strcmp(value, "0") != 0)
+			fail(e, 400, "bad_request", "snapshot: neither 0 nor 1");
+		return q->snapshot || strcmp(value, "0") == 0;
+	default:
+		fail(e, 400, "bad_request", "watchlist: watchlists come later");
+		return false;
+	}
+}
+
+static bool read_parameter(
+    struct events_query *q, struct bytes text, unsigned *seen, struct api_error *e)
+{
+	struct bytes name, value = text;
+	char decoded[SEGMENT_MAX];
+	unsigned which = 0;
+	int status;
+
+	name = cut(&value, '=');
+	while (which < PARAMETERS &&
+	       !bytes_equal(
+		   name, bytes_of(parameter_name[which], strlen(parameter_name[which]))))
+		which++;
+	if (which == PARAMETERS) {
+		fail(e, 400, "bad_request",
+		    "query: unknown parameter; there are since, issuer and snapshot");
+		return false;
+	}
+	if (*seen & 1u << which) {
+		fail(e, 400, "bad_request", "%s: more than once", parameter_name[which]);
+		return false;
+	}
+	*seen |= 1u << which;
+	status = segment_decode(value, decoded);
+	if (status == 400) {
+		fail(e, 400, "bad_request", "query: bad percent-escape");
+		return false;
+	}
+	if (status == 414)
+		decoded[SEGMENT_MAX - 1] = '\0'; /* too long for whatever it is */
+	return set_parameter(q, (enum events_parameter)which, decoded, e);
+}
+
+static void set_last_event_id(struct events_query *q, struct bytes id)
+{
+	char text[SEGMENT_MAX];
+	size_t n = id.n < sizeof text - 1 ? id.n : sizeof text - 1;
+
+	/* Whoever asks for a snapshot and says where it was by itself begins anew; who
+	 * was cut off and reconnects the same URL goes on. */
+	if (id.n == 0) {
+		if (q->snapshot)
+			q->has_since = q->bad_since = false;
+		return;
+	}
+	memcpy(text, id.p, n);
+	text[n] = '\0';
+	set_since(q, text);
+}
+
+bool api_request_events(
+    const struct http1_request *r, struct events_query *q, struct api_error *e)
+{
+	struct bytes query = r->query;
+	int json = weight_of(r->accept, "application/json");
+	unsigned seen = 0;
+
+	memset(q, 0, sizeof *q);
+	memset(e, 0, sizeof *e);
+	while (query.n > 0) {
+		struct bytes text = cut(&query, '&');
+
+		if (text.n > 0 && !read_parameter(q, text, &seen, e))
+			return false;
+	}
+	set_last_event_id(q, r->last_event_id);
+	q->json = json > 0 && json >= weight_of(r->accept, "text/event-stream");
+	if (q->json && q->snapshot) {
+		fail(e, 400, "bad_request",
+		    "snapshot: only in a stream (Accept: text/event-stream)");
+		return false;
+	}
+	return true;
 }

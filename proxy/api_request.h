@@ -11,6 +11,7 @@
 #ifndef PROXY_API_REQUEST_H
 #define PROXY_API_REQUEST_H
 
+#include "proxy/events.h"
 #include "proxy/http1.h"
 #include "proxy/ops.h"
 
@@ -24,6 +25,7 @@ struct api_error {
 enum api_route {
 	API_CALL,    /* op and its arguments are in the call */
 	API_HEALTHZ, /* answered without the keeper */
+	API_EVENTS,  /* GET /v1/events: api_request_events() reads the rest */
 	API_ERROR
 };
 
@@ -31,5 +33,10 @@ enum api_route {
  * serial, openmetrics; or *e.  Whether the issuer exists is the keeper's to say. */
 enum api_route api_request_read(const struct http1_request *r, struct bytes body,
     bool any_host, struct call *c, struct api_error *e);
+
+/* The query and fields of GET /v1/events; false: *e.  Whether the issuer exists is looked
+ * up by who serves it. */
+bool api_request_events(
+    const struct http1_request *r, struct events_query *q, struct api_error *e);
 
 #endif

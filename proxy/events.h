@@ -29,7 +29,9 @@ struct events_query {    /* of GET /v1/events, checked */
 	bool has_since;
 	struct change_pos since;
 	bool bad_since; /* given, but no id of ours: answered with a gap */
-	char since_text[CHANGE_POS_TEXT_MAX];
+	char since_text[CHANGE_POS_TEXT_MAX]; /* as given; cut where it does not fit */
+	/* What is revoked already comes first; with a since only where that is no longer
+	 * kept. */
 	bool snapshot;
 	bool json; /* Accept: application/json: one page and no stream */
 };
@@ -38,18 +40,23 @@ struct events_query {    /* of GET /v1/events, checked */
 struct events *events_new(struct shared *shared, struct event_base *base,
     struct inbox *own, struct counters *counters);
 void events_free(struct events *e);
-/* Serve this request: takes the connection over (conn_detach), or answers it.  false: the
- * connection was left as it is and *status says why (503: too many, or stopping; 404: no
- * such issuer). */
+/* Serve this request: takes the connection over (conn_detach), or answers it, now or
+ * later.  false: the connection was left as it is and *status says why (503: too many, or
+ * stopping; 404: no such issuer). */
 bool events_serve(
     struct events *e, struct conn *c, const struct events_query *q, int *status);
+/* The client of a parked request has gone.  false: that is none of ours. */
+bool events_gone(struct events *e, const void *parked);
 /* The run of a struct telling_news's msg (proxy/telling.h), with arg the API's; api.c
- * finds its events. */
+ * finds its events.  n is handed over. */
 void events_news(struct events *e, struct telling_news *n);
-void events_drain(struct events *e); /* close all streams */
+void events_drain(struct events *e); /* close all streams, for good */
 size_t events_count(const struct events *e);
 /* Questions at the keeper; the API does not end before it is 0. */
 size_t events_asking(const struct events *e);
+/* Called each time that it becomes 0. */
+void events_on_idle(struct events *e, void (*idle)(void *arg), void *arg);
+/* The configuration in force has changed: limits and intervals. */
 void events_reload(struct events *e);
 
 #endif

@@ -30,6 +30,21 @@ static void check_error(const struct api_error *e)
 	json_decref(body);
 }
 
+static void check_events(const struct http1_request *r)
+{
+	struct events_query q;
+	struct api_error e;
+
+	if (!api_request_events(r, &q, &e)) {
+		check_error(&e);
+		return;
+	}
+	MUST(memchr(q.issuer, '\0', sizeof q.issuer) != NULL);
+	MUST(memchr(q.since_text, '\0', sizeof q.since_text) != NULL);
+	MUST(!q.has_since || q.bad_since || q.since.epoch != 0);
+	MUST(!q.json || !q.snapshot);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	const struct http1_limits limits = {8192, 4096};
@@ -49,6 +64,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 			break;
 		case API_ERROR:
 			check_error(&e);
+			break;
+		case API_EVENTS:
+			check_events(&r);
 			break;
 		case API_HEALTHZ:
 			break;

@@ -1,0 +1,308 @@
+/* events_ask.c - what only the keeper's thread can say: pages of the log, snapshots.
+ *
+ * Those who want the same place are answered together: after a restart thousands come
+ * back to where they all were.  At most READINGS_MAX pages are asked for at a time, so
+ * that a crowd of laggards cannot fill memory with pages, nor the keeper with work.
+ */
+#include "proxy/events_core.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "proxy/clock.h"
+
+#define READ_BYTES    (1u << 20) /* of a page: about 30,000 changes */
+#define READINGS_MAX  8
+#define SHOTS_MAX     16   /* snapshots that are held: old lists and latches */
+#define SHOT_SHARE_MS 1000 /* who comes within so long gets the same one */
+
+/* Questions. */
+
+void events_ask(struct events *e, struct telling_ask *a, const struct change_pos *from,
+    size_t max_bytes, void (*done)(void *inbox_arg, struct telling_ask *a))
+{
+	a->msg.run = telling_read;
+	a->telling = e->shared->telling;
+	a->from = *from;
+	a->max_bytes = max_bytes;
+	a->reply_to = e->own;
+	a->done = done;
+	e->asking++;
+	inbox_post(e->shared->keeper, &a->msg);
+}
+
+void events_answered(struct events *e)
+{
+	assert(e->asking > 0);
+	if (--e->asking == 0 && e->idle != NULL)
+		e->idle(e->idle_arg);
+}
+
+/* Before the first news has come: the end of the log is where a page said it is. */
+void events_learn(struct events *e, const struct change_pos *newest)
+{
+	if (e->known || newest->epoch == 0)
+		return;
+	e->known = true;
+	e->start = e->end = *newest;
+}
+
+/* Pages. */
+
+void page_unref(struct events *e, struct page *p)
+{
+	if (p == NULL || --p->refs > 0)
+		return;
+	e->paged -= p->roll.bytes;
+	roll_clear(&p->roll);
+	free(p);
+}
+
+/* The batches, which are taken, as a page with one reference; NULL: none, or out of
+ * memory. */
+static struct page *page_new(struct events *e, struct telling_ask *a, bool wanted)
+{
+	struct page *p = wanted && a->n > 0 ? calloc(1, sizeof *p) : NULL;
+	bool whole = p != NULL;
+
+	/* a page may end early, but nothing in it may be left out */
+	for (size_t i = 0; i < a->n; i++) {
+		if (whole)
+			whole = roll_add(&p->roll, a->batches[i]);
+		else
+			change_batch_unref(a->batches[i]);
+	}
+	free(a->batches);
+	a->batches = NULL;
+	if (p == NULL)
+		return NULL;
+	p->refs = 1;
+	e->paged += p->roll.bytes;
+	if (roll_n(&p->roll) == 0) {
+		page_unref(e, p);
+		return NULL;
+	}
+	return p;
+}
+
+/* What followed pos is no longer kept. */
+static void begin_gap(struct sub *s, const struct change_pos *oldest)
+{
+	struct events *e = s->events;
+
+	metrics_count(e->counters, M_EVENT_GAPS);
+	if (!s->bad_since)
+		change_pos_text(&s->pos, s->since);
+	s->bad_since = false;
+	s->pos = *oldest;
+	s->verified = true;
+	s->say_gap = true;
+	if (s->snapshot_on_gap)
+		s->wants_snapshot = true;
+	else
+		s->say_position = true;
+}
+
+/* s is in no list of the events' own when this is called, and in one when it returns. */
+static void take_page(struct sub *s, const struct telling_ask *a, struct page *p)
+{
+	struct events *e = s->events;
+	bool failed = a->error != ERR_OK && p == NULL;
+	bool behind = change_pos_cmp(&s->pos, &a->newest) < 0;
+
+	if (failed || a->newest.epoch == 0 || (a->n > 0 && p == NULL)) {
+		sub_move(s, &e->later);
+		return;
+	}
+	if (s->wants_end) {
+		sub_move(s, &e->due);
+		return;
+	}
+	if (a->gap || s->bad_since) {
+		/* The client has half an event already: let it come back to its start. */
+		if (s->skip > 0 && !s->say_head) {
+			sub_close(s);
+			return;
+		}
+		begin_gap(s, &a->oldest);
+	} else if (p == NULL && behind) {
+		sub_move(s, &e->later); /* a record that cannot be read, or not yet */
+		return;
+	} else if (!s->verified) {
+		s->verified = true;
+		s->say_position = true;
+	}
+	assert(s->page == NULL);
+	if (p != NULL) {
+		s->page = p;
+		p->refs++;
+	}
+	/* Nothing follows a place that our window has not come to, as when the news of a
+	 * new epoch are still on their way: no need to ask again at once. */
+	sub_move(s, p != NULL || a->gap || events_has(e, &s->pos) ? &e->due : &e->later);
+}
+
+static void start_queued(struct events *e)
+{
+	struct subs waiting = TAILQ_HEAD_INITIALIZER(waiting);
+	struct sub *s;
+
+	while ((s = TAILQ_FIRST(&e->queued)) != NULL)
+		sub_move(s, &waiting);
+	while ((s = TAILQ_FIRST(&waiting)) != NULL)
+		events_read(s);
+}
+
+static void on_page(void *arg, struct telling_ask *a)
+{
+	struct reading *r = (struct reading *)a;
+	struct events *e = r->events;
+	struct page *p;
+	struct sub *s;
+
+	(void)arg;
+	e->now_ms = clock_mono_ms();
+	TAILQ_REMOVE(&e->readings, r, link);
+	e->readings_n--;
+	if (a->error == ERR_OK)
+		events_learn(e, &a->newest);
+	p = page_new(e, a, !TAILQ_EMPTY(&r->subs));
+	while ((s = TAILQ_FIRST(&r->subs)) != NULL)
+		take_page(s, a, p);
+	page_unref(e, p);
+	free(r);
+	start_queued(e);
+	events_wake(e);
+	events_answered(e);
+}
+
+static bool is_same(const struct change_pos *a, const struct change_pos *b)
+{
+	return a->epoch == b->epoch && a->seq == b->seq && a->index == b->index;
+}
+
+void events_read(struct sub *s)
+{
+	static const struct change_pos oldest;
+	struct events *e = s->events;
+	const struct change_pos *from = s->wants_end || s->bad_since ? &oldest : &s->pos;
+	struct reading *r;
+
+	TAILQ_FOREACH(r, &e->readings, link)
+	if (is_same(&r->ask.from, from)) {
+		sub_move(s, &r->subs);
+		return;
+	}
+	if (e->readings_n == READINGS_MAX) {
+		sub_move(s, &e->queued);
+		return;
+	}
+	r = calloc(1, sizeof *r);
+	if (r == NULL) {
+		sub_move(s, &e->later);
+		return;
+	}
+	r->events = e;
+	TAILQ_INIT(&r->subs);
+	TAILQ_INSERT_TAIL(&e->readings, r, link);
+	e->readings_n++;
+	sub_move(s, &r->subs);
+	events_ask(e, &r->ask, from, READ_BYTES, on_page);
+}
+
+/* Snapshots. */
+
+void shot_unref(struct shot *s)
+{
+	struct events *e = s->events;
+
+	if (--s->refs > 0)
+		return;
+	TAILQ_REMOVE(&e->shots, s, link);
+	e->shots_n--;
+	snapshot_drop(&s->snapshot);
+	free(s);
+}
+
+static void on_shot(void *arg, struct snapshot *snapshot)
+{
+	struct shot *shot = (struct shot *)snapshot;
+	struct events *e = shot->events;
+	struct sub *s;
+
+	(void)arg;
+	e->now_ms = clock_mono_ms();
+	shot->ready = true;
+	shot->taken_ms = snapshot->error == ERR_OK ? e->now_ms : INT64_MIN / 2;
+	while ((s = TAILQ_FIRST(&shot->subs)) != NULL) {
+		if (snapshot->error != ERR_OK) {
+			sub_move(s, &e->later);
+			continue;
+		}
+		s->wants_snapshot = false;
+		s->cursor = (struct snapshot_cursor){0};
+		s->shot = shot;
+		shot->refs++;
+		sub_move(s, &e->due);
+	}
+	shot_unref(shot);
+	events_wake(e);
+	events_answered(e);
+}
+
+static struct shot *shot_new(struct events *e, const char *issuer)
+{
+	struct shot *shot = calloc(1, sizeof *shot);
+
+	if (shot == NULL)
+		return NULL;
+	shot->events = e;
+	shot->refs = 1;
+	TAILQ_INIT(&shot->subs);
+	TAILQ_INSERT_TAIL(&e->shots, shot, link);
+	e->shots_n++;
+	shot->snapshot.msg.run = snapshot_take;
+	memcpy(shot->snapshot.issuer, issuer, sizeof shot->snapshot.issuer);
+	shot->snapshot.reply_to = e->own;
+	shot->snapshot.done = on_shot;
+	e->asking++;
+	return shot;
+}
+
+/* Who joined a snapshot that was taken a moment ago gets what followed it from the log.
+ */
+static bool is_fit(const struct events *e, const struct shot *shot, const struct sub *s)
+{
+	return strcmp(shot->snapshot.issuer, s->issuer) == 0 &&
+	       (!shot->ready || e->now_ms - shot->taken_ms < SHOT_SHARE_MS);
+}
+
+void events_snapshot(struct sub *s)
+{
+	struct events *e = s->events;
+	struct shot *shot;
+
+	TAILQ_FOREACH(shot, &e->shots, link)
+	if (is_fit(e, shot, s))
+		break;
+	if (shot != NULL && shot->ready) {
+		s->wants_snapshot = false;
+		s->cursor = (struct snapshot_cursor){0};
+		s->shot = shot;
+		shot->refs++;
+		sub_move(s, &e->due);
+		events_wake(e);
+		return;
+	}
+	if (shot != NULL) {
+		sub_move(s, &shot->subs);
+		return;
+	}
+	shot = e->shots_n < SHOTS_MAX ? shot_new(e, s->issuer) : NULL;
+	if (shot == NULL) {
+		sub_move(s, &e->later);
+		return;
+	}
+	sub_move(s, &shot->subs);
+	inbox_post(e->shared->keeper, &shot->snapshot.msg);
+}

@@ -1,0 +1,117 @@
+/* snapshot_read.c - read on the asker's thread, and dropped there.
+ *
+ * Lists and latches are two sorted arrays.  Both are passed through one after the other,
+ * with a look-up in the other one, so that the place of a reader is an index.
+ */
+#include "proxy/snapshot.h"
+
+#include <stdlib.h>
+
+void snapshot_drop(struct snapshot *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		crl_set_unref(s->of[i].set);
+		if (s->of[i].latches != NULL)
+			crl_entries_free(s->of[i].latches, s->of[i].mapped);
+	}
+	free(s->of);
+	s->of = NULL;
+	s->n = 0;
+}
+
+static bool is_hold(const struct crl_entry *e)
+{
+	return e->reason == REASON_CERTIFICATE_HOLD;
+}
+
+static bool is_stronger(const struct crl_entry *a, const struct crl_entry *b)
+{
+	if (is_hold(a) != is_hold(b))
+		return is_hold(b);
+	return crl_entry_at(a) < crl_entry_at(b);
+}
+
+/* The strongest of the entries with one serial, which stand together; *at moves behind
+ * them. */
+static const struct crl_entry *strongest(
+    const struct crl_entry *entries, size_t n, size_t *at)
+{
+	const struct crl_entry *e = &entries[*at], *best = e;
+
+	while (++*at < n && crl_entry_cmp(e, &entries[*at]) == 0)
+		if (is_stronger(&entries[*at], best))
+			best = &entries[*at];
+	return best;
+}
+
+static const struct crl_entry *find_in_set(
+    const struct crl_set *set, const struct crl_entry *key)
+{
+	const struct crl_entry *e;
+	size_t at;
+
+	if (set == NULL || set->n == 0)
+		return NULL;
+	e = crl_entries_find(set->entries, set->n, key);
+	if (e == NULL)
+		return NULL;
+	at = (size_t)(e - set->entries);
+	return strongest(set->entries, set->n, &at);
+}
+
+/* Entries of the lists, but for holds of which a latch knows worse. */
+static size_t next_of_set(const struct snapshot_issuer *of, size_t *at,
+    const struct crl_entry **entries, size_t room)
+{
+	size_t n = 0;
+
+	while (of->set != NULL && *at < of->set->n && n < room) {
+		const struct crl_entry *e = strongest(of->set->entries, of->set->n, at);
+
+		if (is_hold(e) && of->latches_n > 0 &&
+		    crl_entries_find(of->latches, of->latches_n, e) != NULL)
+			continue;
+		entries[n++] = e;
+	}
+	return n;
+}
+
+/* Latches of what no list has, or has on hold only. */
+static size_t next_of_latches(const struct snapshot_issuer *of, size_t *at,
+    const struct crl_entry **entries, size_t room)
+{
+	size_t n = 0;
+
+	while (*at < of->latches_n && n < room) {
+		const struct crl_entry *e = &of->latches[(*at)++],
+				       *listed = find_in_set(of->set, e);
+
+		if (listed == NULL || is_hold(listed))
+			entries[n++] = e;
+	}
+	return n;
+}
+
+bool snapshot_next(const struct snapshot *s, struct snapshot_cursor *c,
+    const struct crl_entry **entries, size_t room, struct snapshot_part *part)
+{
+	for (; c->issuer < s->n; c->issuer++, c->latches = false, c->at = 0) {
+		const struct snapshot_issuer *of = &s->of[c->issuer];
+
+		*part = (struct snapshot_part){.of = of, .from_list = !c->latches};
+		if (!c->latches) {
+			part->n = next_of_set(of, &c->at, entries, room);
+			if (part->n > 0 && of->set->shards_n == 1)
+				part->list = &of->set->shard[0].facts;
+			if (part->n > 0)
+				return true;
+			c->latches = true;
+			c->at = 0;
+			part->from_list = false;
+		}
+		part->n = next_of_latches(of, &c->at, entries, room);
+		if (part->n > 0)
+			return true;
+	}
+	return false;
+}
