@@ -43,7 +43,8 @@ void crl_feed_reload(struct crl_feed *f);
 /* Begin nothing more; fetches under way are cancelled.  Before the bulk thread is
  * stopped. */
 void crl_feed_cancel(struct crl_feed *f);
-/* After bulk and disk were stopped and the inbox has run. */
+/* After bulk and disk were stopped, the inbox has run, barrier_free() and
+ * telling_cancel(): nothing that was begun comes back any more.  Frees the slots. */
 void crl_feed_free(struct crl_feed *f);
 
 /* The slot of an issuer; made when it is asked for the first time.  NULL when out of
@@ -59,7 +60,7 @@ void crl_feed_refresh(struct crl_feed *f, const struct issuer *i);
 /* Has each configured list been tried since the start (in force, or failed once)? */
 bool crl_feed_tried_all(const struct crl_feed *f);
 
-/* One list, for people: GET /v1/issuers' "crls" of this issuer, one object for each
+/* For people: GET /v1/issuers' "crls" of this issuer, one object for each
  * configured list that is in force or has an error.  {"url","crl_number","this_update",
  * "next_update","entries","fetched_at","last_error"}; what is not known is null. */
 json_t *crl_feed_json(struct crl_feed *f, const struct issuer *i);

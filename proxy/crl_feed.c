@@ -1,0 +1,1222 @@
+/* crl_feed.c - when each list is asked for, and what comes of it.
+ *
+ * One timer stands at the earliest of all due times.  Jobs of an issuer run one at a
+ * time, so that each begins with the set that the one before left in force; whatever has
+ * changed meanwhile (reload, other certificates) is looked at when a job comes back.
+ */
+#include "proxy/crl_feed_list.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "proxy/clock.h"
+#include "proxy/log.h"
+#include "proxy/upstream.h"
+
+#define DAY_MS              INT64_C(86400000)
+#define NEXT_UPDATE_JITTER  10000 /* ms, or a tenth of the interval: many ask then */
+#define FAILURES_MAX        1000  /* counted no further: the pause is at its cap */
+#define AGE_WITH_OCSP_MS    (7 * DAY_MS) /* CA/B BR 4.9.7 (R114) */
+#define AGE_WITHOUT_OCSP_MS (4 * DAY_MS)
+
+static _Atomic uint64_t generations; /* 0 is nobody's */
+
+static void ask(struct feed_list *l);
+static void arm(struct crl_feed *f);
+static void issuer_next(struct feed_issuer *i);
+static void job_done(void *arg);
+static void begin_open(struct feed_list *l);
+static void swap(struct feed_work *w);
+
+/* ---- small things ---- */
+
+static const struct conf *conf(const struct crl_feed *f)
+{
+	return shared_conf(f->parts.shared);
+}
+
+/* xorshift64: jitter needs no secrecy. */
+static unsigned random16(struct crl_feed *f)
+{
+	f->random ^= f->random << 13;
+	f->random ^= f->random >> 7;
+	f->random ^= f->random << 17;
+	return (unsigned)(f->random >> 32) & 0xffff;
+}
+
+static const struct crl_set *set_of(const struct feed_issuer *i)
+{
+	return atomic_load_explicit(&i->slot.set, memory_order_acquire);
+}
+
+const struct crl_shard *feed_in_force(const struct feed_list *l)
+{
+	const struct crl_set *s = set_of(l->issuer);
+
+	return s != NULL && l->place >= 0 && s->shard[l->place].in_force
+		   ? &s->shard[l->place]
+		   : NULL;
+}
+
+struct feed_issuer *feed_issuer_find(const struct crl_feed *f, const char *name)
+{
+	struct feed_issuer *i;
+
+	LIST_FOREACH(i, &f->issuers, link)
+	if (strcmp(i->name, name) == 0)
+		return i;
+	return NULL;
+}
+
+static void ca_unref(struct feed_ca *c)
+{
+	if (c == NULL || --c->refs > 0)
+		return;
+	issuers_free(c->set);
+	free(c);
+}
+
+/* ---- work ---- */
+
+struct feed_work *feed_work_new(
+    struct feed_issuer *i, struct feed_list *l, enum crl_job_kind kind)
+{
+	struct feed_work *w = calloc(1, sizeof *w);
+
+	if (w == NULL)
+		return NULL;
+	w->job.kind = kind;
+	w->job.fd = -1;
+	w->feed = i->feed;
+	w->issuer = i;
+	w->list = l;
+	if (l != NULL) {
+		w->job.scope = l->scope;
+		w->job.dir = l->dir;
+		w->job.local = l->local;
+		w->job.url = strdup(l->url);
+		if (w->job.url == NULL) {
+			free(w);
+			return NULL;
+		}
+		l->works++;
+	}
+	TAILQ_INSERT_TAIL(&i->feed->works, w, link);
+	return w;
+}
+
+static void clear_work(void *arg)
+{
+	struct feed_work *w = arg;
+
+	crl_job_clear(&w->job);
+	crl_set_unref(w->retired);
+	free(w);
+}
+
+static void detach(struct feed_work *w)
+{
+	TAILQ_REMOVE(&w->feed->works, w, link);
+	if (w->list != NULL)
+		w->list->works--;
+	ca_unref(w->ca);
+}
+
+void feed_work_free(struct feed_work *w)
+{
+	struct disk *bulk = w->feed->bulk;
+
+	detach(w);
+	disk_run(bulk, clear_work, NULL, w);
+}
+
+/* What the job begins with, as it is now. */
+static void fill_in(struct feed_work *w)
+{
+	struct feed_issuer *i = w->issuer;
+	const struct conf *c = conf(w->feed);
+	struct crl_job *j = &w->job;
+
+	w->ca = i->ca;
+	w->ca->refs++;
+	j->issuer = w->ca->issuer;
+	j->old = set_of(i);
+	if (j->old != NULL)
+		crl_set_ref(j->old);
+	j->shards_n = j->old != NULL ? j->old->shards_n : i->n;
+	j->generation = atomic_fetch_add(&generations, 1) + 1;
+	j->now = clock_now();
+	j->skew_s = c->clock_skew_ms / 1000;
+	j->max_size = (uint64_t)c->crl_max_size;
+	j->stop = &w->feed->stop;
+	j->state_directory = w->feed->state_directory;
+}
+
+/* With no set in force, the next one is arranged as the lists are configured. */
+static void take_places(struct feed_issuer *i)
+{
+	struct feed_list *l;
+
+	if (set_of(i) != NULL)
+		return;
+	LIST_FOREACH(l, &i->gone, link)
+	l->place = -1;
+	for (size_t n = 0; n < i->n; n++)
+		i->list[n]->place = (int)n;
+}
+
+static bool told_is_in_force(const struct feed_list *l)
+{
+	const struct crl_shard *s = feed_in_force(l);
+
+	return s != NULL && l->has_told && !l->telling && !l->next_left &&
+	       memcmp(l->told, s->facts.sha256, sizeof l->told) == 0;
+}
+
+static void job_work(void *arg)
+{
+	struct feed_work *w = arg;
+
+	crl_job_work(&w->job);
+}
+
+static void begin_job(struct feed_work *w)
+{
+	struct feed_list *l = w->list;
+	struct crl_job *j = &w->job;
+
+	fill_in(w);
+	if (l != NULL) {
+		take_places(w->issuer);
+		j->shard = j->old != NULL || j->kind != CRL_JOB_DIFF ? l->place : -1;
+		j->scope_id = l->id;
+		j->first = !l->known;
+		j->stamp = l->stamp;
+		j->diff = told_is_in_force(l);
+	}
+	w->issuer->running = w;
+	disk_run(w->feed->bulk, job_work, job_done, w);
+}
+
+void feed_work_queue(struct feed_work *w)
+{
+	TAILQ_INSERT_TAIL(&w->issuer->queue, w, waiting);
+	issuer_next(w->issuer);
+}
+
+/* No list is configured any more. */
+static bool take_out_of_force(struct feed_issuer *i)
+{
+	struct feed_work *w = feed_work_new(i, NULL, CRL_JOB_ARRANGE);
+	struct feed_list *l;
+
+	if (w == NULL)
+		return false;
+	i->rearrange = false;
+	w->job.old = crl_set_ref(set_of(i));
+	swap(w);
+	LIST_FOREACH(l, &i->gone, link)
+	l->place = -1;
+	feed_settle(w);
+	return true;
+}
+
+/* The set for the lists that are configured now. */
+static bool begin_arranging(struct feed_issuer *i)
+{
+	struct feed_work *w = feed_work_new(i, NULL, CRL_JOB_ARRANGE);
+	struct feed_list *l;
+	int *map = malloc((i->n + 1) * sizeof *map);
+
+	if (w == NULL || map == NULL) {
+		free(map);
+		if (w != NULL)
+			feed_work_free(w);
+		return false;
+	}
+	i->rearrange = false;
+	LIST_FOREACH(l, &i->gone, link)
+	l->next_place = -1;
+	for (size_t n = 0; n < i->n; n++) {
+		map[n] = i->list[n]->drop ? -1 : i->list[n]->place;
+		i->list[n]->next_place = (int)n;
+	}
+	w->job.map = map;
+	w->job.shards_n = i->n;
+	begin_job(w);
+	return true;
+}
+
+static bool may_begin(const struct feed_work *w)
+{
+	const struct feed_list *l = w->list;
+
+	/* current is about to be another: feed_settled() asks again */
+	return !l->gone && (w->job.kind != CRL_JOB_OPEN || l->unsettled == 0);
+}
+
+static void skip(struct feed_work *w)
+{
+	if (w->job.kind == CRL_JOB_OPEN)
+		w->list->to_open = true;
+	if (w->job.kind == CRL_JOB_DIFF)
+		w->list->telling = false;
+	feed_work_free(w);
+}
+
+static void issuer_next(struct feed_issuer *i)
+{
+	struct feed_work *w;
+
+	if (i->running != NULL || i->feed->cancelled)
+		return;
+	if (i->rearrange && set_of(i) != NULL) {
+		if (clock_mono_ms() < i->retry_ms ||
+		    (i->n == 0 ? take_out_of_force(i) : begin_arranging(i)))
+			return;
+		i->retry_ms = clock_mono_ms() + FEED_RETRY_MS;
+		arm(i->feed);
+		return;
+	}
+	i->rearrange = false;
+	while ((w = TAILQ_FIRST(&i->queue)) != NULL) {
+		TAILQ_REMOVE(&i->queue, w, waiting);
+		if (may_begin(w)) {
+			begin_job(w);
+			return;
+		}
+		skip(w);
+	}
+}
+
+/* ---- times ---- */
+
+static int64_t pause_ms(struct feed_list *l)
+{
+	const struct conf *c = conf(l->issuer->feed);
+	int64_t interval = l->issuer->interval_ms;
+	struct upstream_config u = {
+	    .backoff_initial_ms = c->backoff_initial_ms,
+	    .backoff_max_ms =
+		c->crl_backoff_max_ms < interval ? c->crl_backoff_max_ms : interval,
+	    .backoff_doublings = (int)c->backoff_doublings,
+	};
+	int64_t ms = upstream_backoff_ms(&u, l->failures, random16(l->issuer->feed));
+
+	return ms < u.backoff_max_ms ? ms : u.backoff_max_ms;
+}
+
+/* crl-interval, give or take a tenth; or when the list in force ends. */
+static int64_t interval_ms(struct feed_list *l)
+{
+	struct crl_feed *f = l->issuer->feed;
+	int64_t ms = l->issuer->interval_ms, width = ms / 10;
+	int64_t jitter = width < NEXT_UPDATE_JITTER ? width : NEXT_UPDATE_JITTER, left;
+	const struct crl_shard *s = feed_in_force(l);
+
+	ms += width * 2 * random16(f) / 65536 - width;
+	if (s == NULL)
+		return ms;
+	left =
+	    s->facts.next_update * 1000 - clock_now_ms() + jitter * random16(f) / 65536;
+	return left < ms ? left : ms;
+}
+
+static bool is_over(const struct feed_list *l)
+{
+	const struct crl_shard *s = feed_in_force(l);
+
+	return s != NULL && s->facts.next_update <= clock_now();
+}
+
+static void plan(struct feed_list *l, bool failed)
+{
+	/* A list that is past its end is looked for as one that failed, whatever the
+	 * server says: never a tight loop. */
+	if (!failed && !is_over(l))
+		l->failures = 0;
+	else if (l->failures < FAILURES_MAX)
+		l->failures++;
+	l->due_ms = clock_mono_ms() + (l->failures > 0 ? pause_ms(l) : interval_ms(l));
+}
+
+void feed_retry_later(struct feed_list *l)
+{
+	l->retry_ms = clock_mono_ms() + FEED_RETRY_MS;
+	arm(l->issuer->feed);
+}
+
+/* An alarm a day for a list that its CA does not renew (R114). */
+static void watch_age(struct feed_list *l)
+{
+	const struct crl_shard *s = feed_in_force(l);
+	int64_t limit = l->issuer->age_alarm_ms, now = clock_mono_ms(), left;
+
+	l->alarm_ms = INT64_MAX;
+	if (s == NULL || limit == 0)
+		return;
+	left = s->facts.this_update * 1000 + limit - clock_now_ms();
+	if (left >= 0) {
+		l->alarm_ms = now + left + 1;
+		return;
+	}
+	if (l->alarmed_ms == 0 || now - l->alarmed_ms >= DAY_MS) {
+		l->alarmed_ms = now;
+		log_error("crl_old",
+		    "issuer=%s url=%s age_s=%lld limit_s=%lld "
+		    "remedy=\"ask the CA why it issues no list\"",
+		    l->issuer->name, l->url,
+		    (long long)(clock_now() - s->facts.this_update),
+		    (long long)(limit / 1000));
+	}
+	l->alarm_ms = l->alarmed_ms + DAY_MS;
+}
+
+static int64_t next_of(const struct feed_list *l)
+{
+	int64_t next = l->retry_ms < l->alarm_ms ? l->retry_ms : l->alarm_ms;
+
+	return l->opened && !l->asking && l->due_ms < next ? l->due_ms : next;
+}
+
+static void arm(struct crl_feed *f)
+{
+	int64_t next = INT64_MAX, now = clock_mono_ms();
+	struct timeval tv;
+	const struct feed_issuer *i;
+
+	if (f->cancelled)
+		return;
+	LIST_FOREACH(i, &f->issuers, link)
+	{
+		if (i->rearrange && i->retry_ms > now && i->retry_ms < next)
+			next = i->retry_ms;
+		for (size_t n = 0; n < i->n; n++)
+			if (next_of(i->list[n]) < next)
+				next = next_of(i->list[n]);
+	}
+	evtimer_del(&f->timer);
+	if (next == INT64_MAX)
+		return;
+	next = next > now ? next - now : 0;
+	tv = (struct timeval){(time_t)(next / 1000), (suseconds_t)(next % 1000) * 1000};
+	evtimer_add(&f->timer, &tv);
+}
+
+static void look_after(struct feed_list *l, int64_t now)
+{
+	if (l->retry_ms <= now) {
+		l->retry_ms = INT64_MAX;
+		begin_open(l);
+		feed_tell(l);
+	}
+	if (l->alarm_ms <= now)
+		watch_age(l);
+	if (l->opened && !l->asking && l->due_ms <= now)
+		ask(l);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct crl_feed *f = arg;
+	struct feed_issuer *i;
+	int64_t now = clock_mono_ms();
+
+	(void)fd, (void)what;
+	LIST_FOREACH(i, &f->issuers, link)
+	{
+		issuer_next(i);
+		for (size_t n = 0; n < i->n; n++)
+			look_after(i->list[n], now);
+	}
+	arm(f);
+}
+
+/* ---- asking ---- */
+
+static void ask_ends(struct feed_list *l, bool failed)
+{
+	bool again = l->again && !l->gone;
+
+	if (!l->asking)
+		return; /* the list was gone meanwhile, and came back */
+	l->asking = false;
+	l->tried = true;
+	plan(l, failed);
+	if (again && !l->issuer->feed->cancelled)
+		ask(l);
+	else
+		arm(l->issuer->feed);
+}
+
+static void ask_failed(struct feed_list *l, enum err e, const char *why)
+{
+	l->error = e;
+	snprintf(l->why, sizeof l->why, "%s", why[0] != '\0' ? why : err_text(e));
+	if (e != ERR_CANCELLED) {
+		l->issuer->failed[e]++;
+		log_warn(feed_is_refusal(e) ? "crl_refused" : "crl_fetch_failed",
+		    "issuer=%s url=%s err=%s detail=%s failures=%d", l->issuer->name,
+		    l->url, err_label(e), l->why, l->failures + 1);
+	}
+	ask_ends(l, true);
+}
+
+static void ask_went_well(struct feed_list *l)
+{
+	if (l->error != ERR_OK)
+		log_info("crl_recovered", "issuer=%s url=%s failures=%d", l->issuer->name,
+		    l->url, l->failures);
+	l->error = ERR_OK;
+	l->fetched_at = clock_now();
+	ask_ends(l, false);
+}
+
+static void keep_hints(struct feed_work *w, const struct fetch_result *r)
+{
+	struct crl_hints *h = &w->job.hints;
+
+	/* one that is longer than any server's is as none */
+	if (strlen(r->etag) < sizeof h->etag)
+		strcpy(h->etag, r->etag);
+	if (strlen(r->last_modified) < sizeof h->last_modified)
+		strcpy(h->last_modified, r->last_modified);
+}
+
+static void on_fetched(void *arg, const struct fetch_result *r)
+{
+	struct feed_work *w = arg;
+	struct feed_list *l = w->list;
+	char why[64];
+
+	l->fetch = NULL;
+	l->fetching = NULL;
+	w->fetch_us = r->us;
+	if (r->error == ERR_OK && r->status == 200) {
+		keep_hints(w, r);
+		feed_work_queue(w);
+		return;
+	}
+	if (r->error != ERR_OK) {
+		ask_failed(l, r->error, r->detail);
+	} else if (r->status == 304 && w->conditional) {
+		ask_went_well(l);
+	} else {
+		snprintf(why, sizeof why, "HTTP status %d", r->status);
+		ask_failed(l, ERR_UP_HTTP, why);
+	}
+	feed_work_free(w);
+}
+
+/* The file is made here: a name in a folder of ours waits for no fsync. */
+static void begin_fetch(struct feed_work *w)
+{
+	struct feed_list *l = w->list;
+	const struct crl_shard *s = feed_in_force(l);
+	const struct conf *c = conf(w->feed);
+	struct fetch_request r = {.url = l->url,
+	    .accept = "application/pkix-crl",
+	    .timeout_ms = (int)c->crl_timeout_ms,
+	    .max_size = (size_t)c->crl_max_size,
+	    .sink = true};
+
+	w->job.fd = crl_state_new(l->dir, w->job.path, sizeof w->job.path);
+	if (w->job.fd < 0) {
+		w->job.path[0] = '\0';
+		ask_failed(l, ERR_STORE, strerror(errno));
+		feed_work_free(w);
+		return;
+	}
+	r.sink_fd = w->job.fd;
+	if (s != NULL && memcmp(l->hints.sha256, s->facts.sha256, 32) == 0) {
+		r.if_none_match = l->hints.etag[0] != '\0' ? l->hints.etag : NULL;
+		r.if_modified_since =
+		    l->hints.last_modified[0] != '\0' ? l->hints.last_modified : NULL;
+	}
+	w->conditional = r.if_none_match != NULL || r.if_modified_since != NULL;
+	l->fetching = w;
+	l->fetch = fetch_start(w->feed->fetcher, &r, on_fetched, w);
+	if (l->fetch != NULL)
+		return;
+	l->fetching = NULL;
+	ask_failed(l, ERR_NOMEM, "");
+	feed_work_free(w);
+}
+
+static void ask(struct feed_list *l)
+{
+	struct feed_work *w;
+
+	assert(l->opened && !l->asking && !l->gone);
+	l->asking = true;
+	l->again = false;
+	w = feed_work_new(l->issuer, l, CRL_JOB_READ);
+	if (w == NULL) {
+		ask_failed(l, ERR_NOMEM, "");
+		return;
+	}
+	w->job.anew = l->anew;
+	l->anew = false;
+	if (l->local)
+		feed_work_queue(w);
+	else
+		begin_fetch(w);
+}
+
+/* ---- what jobs bring back ---- */
+
+static void log_warnings(const struct feed_work *w)
+{
+	static const struct {
+		unsigned bit;
+		const char *name;
+	} names[] = {
+	    {CRL_WARN_DUPLICATE, "duplicate_serial"},
+	    {CRL_WARN_LATER, "entry_after_this_update"},
+	    {CRL_WARN_EMPTY, "empty_revoked_certificates"},
+	    {CRL_WARN_SHA1, "sha1_signature"},
+	    {CRL_WARN_NONUMBER, "no_crl_number"},
+	};
+	unsigned warnings = w->job.facts.warnings;
+
+	for (size_t n = 0; n < sizeof names / sizeof names[0]; n++)
+		if (warnings & names[n].bit)
+			log_warn("crl_warning", "issuer=%s url=%s warning=%s",
+			    w->issuer->name, w->list->url, names[n].name);
+	/* RFC 5280 section 5.2.3: another list has another number (R95) */
+	if (warnings & CRL_WARN_REUSED)
+		log_warn("crl_number_reused", "issuer=%s url=%s", w->issuer->name,
+		    w->list->url);
+}
+
+static void log_in_force(const struct feed_work *w)
+{
+	const struct crl_facts *f = &w->job.facts;
+	char number[CRL_NUMBER_TEXT_MAX];
+
+	crl_number_text(f, number);
+	log_info("crl_in_force",
+	    "issuer=%s url=%s crl_number=%s entries=%llu from=%s fetch_ms=%lld "
+	    "read_ms=%lld",
+	    w->issuer->name, w->list->url, number, (unsigned long long)f->entries,
+	    w->job.kind == CRL_JOB_OPEN ? "state" : "fetch",
+	    (long long)(w->fetch_us / 1000), (long long)(w->job.us / 1000));
+}
+
+/* From this store on, every cached answer of the issuer is looked up again. */
+static void swap(struct feed_work *w)
+{
+	assert(w->job.old == set_of(w->issuer));
+	w->retired = w->job.old; /* the slot's reference; the job has one of its own */
+	atomic_store_explicit(&w->issuer->slot.set, w->job.set, memory_order_release);
+	w->job.set = NULL;
+}
+
+static void publish(struct feed_work *w)
+{
+	struct feed_list *l = w->list;
+
+	swap(w);
+	l->drop = false;
+	l->tried = true;
+	l->seen_at_ms = clock_now_ms();
+	log_in_force(w);
+	log_warnings(w);
+	watch_age(l);
+	feed_settle(w);
+}
+
+static void read_done(struct feed_work *w)
+{
+	struct feed_list *l = w->list;
+	const struct crl_job *j = &w->job;
+
+	if (w->ca != l->issuer->ca) { /* verified by other certificates than today's */
+		feed_work_free(w);
+		l->again = l->anew = true;
+		ask_ends(l, false);
+		return;
+	}
+	if (j->local)
+		l->stamp = j->stamp;
+	else if (j->error == ERR_OK)
+		l->hints = j->hints;
+	if (j->error == ERR_OK && !j->unchanged && !j->still_refused) {
+		publish(w);
+		ask_went_well(l);
+		return;
+	}
+	if (j->still_refused)
+		ask_ends(l, true);
+	else if (j->unchanged)
+		ask_went_well(l);
+	else
+		ask_failed(l, j->error, j->why);
+	feed_work_free(w);
+}
+
+/* What was in force by other certificates no longer is. */
+static void drop_list(struct feed_list *l, const char *why)
+{
+	const struct crl_shard *s = feed_in_force(l);
+
+	if (s == NULL)
+		return;
+	log_warn("crl_dropped", "issuer=%s url=%s entries=%zu reason=%s", l->issuer->name,
+	    l->url, s->n, why);
+	l->drop = true;
+	l->issuer->rearrange = true;
+}
+
+/* Once in a life: what this node told before. */
+static void learn_told(struct feed_list *l, const struct crl_job *j)
+{
+	if (l->known)
+		return;
+	l->known = true;
+	l->has_told = j->has_told;
+	l->next_left = j->next_left;
+	l->hints = j->hints;
+	if (j->told_is_current && j->error == ERR_OK)
+		memcpy(l->told, j->facts.sha256, sizeof l->told);
+}
+
+static void opened(struct feed_work *w)
+{
+	struct feed_list *l = w->list;
+	const struct crl_job *j = &w->job;
+
+	if (w->ca != l->issuer->ca || l->unsettled > 0) { /* again, with what is now */
+		l->to_open = true;
+		feed_work_free(w);
+		begin_open(l);
+		return;
+	}
+	if (j->error != ERR_OK && j->error != ERR_NOT_FOUND)
+		log_warn("crl_state_refused",
+		    "issuer=%s url=%s file=current err=%s detail=%s", w->issuer->name,
+		    l->url, err_label(j->error), j->why);
+	if (j->error == ERR_NOMEM || (j->error == ERR_STORE && l->opened)) {
+		l->to_open = true;
+		feed_retry_later(l);
+		feed_work_free(w);
+		return;
+	}
+	learn_told(l, j);
+	l->opened = true;
+	if (j->error == ERR_OK) {
+		if (l->fetched_at == 0)
+			l->fetched_at = j->written_at;
+		w->durable = true;
+		publish(w);
+	} else {
+		if (feed_is_refusal(j->error))
+			drop_list(l, "issuer");
+		feed_work_free(w);
+	}
+	if (!l->asking)
+		ask(l);
+}
+
+static void arranged(struct feed_work *w)
+{
+	struct feed_issuer *i = w->issuer;
+	struct feed_list *l;
+
+	if (w->job.error != ERR_OK) {
+		i->rearrange = true;
+		i->retry_ms = clock_mono_ms() + FEED_RETRY_MS;
+		feed_work_free(w);
+		arm(i->feed);
+		return;
+	}
+	swap(w);
+	LIST_FOREACH(l, &i->gone, link)
+	l->place = l->next_place;
+	for (size_t n = 0; n < i->n; n++)
+		i->list[n]->place = i->list[n]->next_place;
+	for (size_t n = 0; n < i->n; n++)
+		i->list[n]->drop &= feed_in_force(i->list[n]) != NULL;
+	feed_settle(w);
+}
+
+static void job_done(void *arg)
+{
+	struct feed_work *w = arg;
+	struct feed_issuer *i = w->issuer;
+
+	i->running = NULL;
+	if (i->feed->cancelled || (w->list != NULL && w->list->gone))
+		skip(w);
+	else if (w->job.kind == CRL_JOB_OPEN)
+		opened(w);
+	else if (w->job.kind == CRL_JOB_READ)
+		read_done(w);
+	else if (w->job.kind == CRL_JOB_ARRANGE)
+		arranged(w);
+	else
+		feed_compared(w);
+	issuer_next(i);
+}
+
+static void begin_open(struct feed_list *l)
+{
+	struct feed_work *w;
+
+	if (!l->to_open || l->unsettled > 0 || l->gone || l->issuer->feed->cancelled)
+		return;
+	w = feed_work_new(l->issuer, l, CRL_JOB_OPEN);
+	if (w == NULL) {
+		feed_retry_later(l);
+		return;
+	}
+	l->to_open = false;
+	feed_work_queue(w);
+}
+
+void feed_settled(struct feed_list *l)
+{
+	begin_open(l);
+}
+
+/* ---- configuration ---- */
+
+static void list_free(struct feed_list *l)
+{
+	if (l == NULL)
+		return;
+	free(l->url);
+	free(l->scope);
+	free(l->dir);
+	free(l);
+}
+
+static bool is_local(const char *url)
+{
+	return strncmp(url, "file:", 5) == 0;
+}
+
+static struct feed_list *list_new(
+    struct feed_issuer *i, const char *url, const char *scope, const uint8_t *id)
+{
+	struct feed_list *l = calloc(1, sizeof *l);
+	char dir[PATH_MAX];
+
+	if (l == NULL ||
+	    crl_state_path(i->feed->state_directory, id, dir, sizeof dir) != 0) {
+		free(l);
+		return NULL;
+	}
+	l->issuer = i;
+	l->place = -1;
+	l->local = is_local(url);
+	l->alarm_ms = l->retry_ms = INT64_MAX;
+	memcpy(l->id, id, sizeof l->id);
+	l->url = strdup(url);
+	l->scope = strdup(scope);
+	l->dir = strdup(dir);
+	if (l->url == NULL || l->scope == NULL || l->dir == NULL) {
+		list_free(l);
+		return NULL;
+	}
+	l->to_open = true;
+	return l;
+}
+
+static void stop_fetch(struct feed_list *l)
+{
+	struct feed_work *w = l->fetching;
+
+	if (w == NULL)
+		return;
+	fetch_cancel(l->fetch);
+	l->fetch = NULL;
+	l->fetching = NULL;
+	l->asking = false;
+	feed_work_free(w);
+}
+
+/* The same list from elsewhere. */
+static void list_move(struct feed_list *l, const char *url)
+{
+	char *copy;
+
+	if (strcmp(l->url, url) == 0 || (copy = strdup(url)) == NULL)
+		return;
+	stop_fetch(l);
+	free(l->url);
+	l->url = copy;
+	l->local = is_local(url);
+	memset(&l->hints, 0, sizeof l->hints);
+	l->stamp.known = false;
+	l->failures = 0;
+	l->again = l->asking;
+	l->due_ms = clock_mono_ms();
+}
+
+static struct feed_list *take_back(struct feed_issuer *i, const uint8_t *id)
+{
+	struct feed_list *l;
+
+	LIST_FOREACH(l, &i->gone, link)
+	{
+		if (memcmp(l->id, id, sizeof l->id) != 0)
+			continue;
+		LIST_REMOVE(l, link);
+		l->gone = l->opened = l->asking = false;
+		l->to_open = true;
+		return l;
+	}
+	return NULL;
+}
+
+static struct feed_list *find_id(
+    struct feed_list *const *list, size_t n, const uint8_t *id)
+{
+	for (size_t k = 0; k < n; k++)
+		if (memcmp(list[k]->id, id, sizeof list[k]->id) == 0)
+			return list[k];
+	return NULL;
+}
+
+static void list_gone(struct feed_list *l)
+{
+	const struct crl_shard *s = feed_in_force(l);
+
+	if (s != NULL)
+		log_warn("crl_dropped", "issuer=%s url=%s entries=%zu reason=%s",
+		    l->issuer->name, l->url, s->n, "configuration");
+	stop_fetch(l);
+	feed_drop_stuck(l);
+	l->gone = true;
+	l->retry_ms = l->alarm_ms = INT64_MAX;
+	LIST_INSERT_HEAD(&l->issuer->gone, l, link);
+}
+
+/* Those that nothing names any more. */
+static void forget_gone(struct feed_issuer *i)
+{
+	struct feed_list *l, *next;
+
+	for (l = LIST_FIRST(&i->gone); l != NULL; l = next) {
+		next = LIST_NEXT(l, link);
+		if (l->works > 0 || l->place >= 0)
+			continue;
+		LIST_REMOVE(l, link);
+		list_free(l);
+	}
+}
+
+/* The list for number k of the configuration; NULL: out of memory, or there twice. */
+static struct feed_list *list_for(struct feed_issuer *i, const struct issuer *c, size_t k,
+    struct feed_list *const *before, size_t n)
+{
+	const char *url = c->crl[k], *scope = c->crl_scope[k];
+	uint8_t id[CHANGE_SCOPE_N];
+	struct feed_list *l;
+
+	crl_scope_id(i->name, scope, id);
+	if (find_id(before, n, id) != NULL) {
+		log_warn("crl_twice", "issuer=%s url=%s scope=%s", i->name, url, scope);
+		return NULL;
+	}
+	l = find_id(i->list, i->n, id);
+	if (l == NULL)
+		l = take_back(i, id);
+	if (l != NULL) {
+		list_move(l, url);
+		return l;
+	}
+	l = list_new(i, url, scope, id);
+	if (l == NULL)
+		log_error("crl_list_failed", "issuer=%s url=%s err=%s", i->name, url,
+		    err_label(ERR_NOMEM));
+	return l;
+}
+
+static void set_lists(struct feed_issuer *i, const struct issuer *c)
+{
+	size_t n = 0, want = c != NULL ? c->crl_n : 0;
+	struct feed_list **list = calloc(want + 1, sizeof(*list));
+
+	if (list == NULL) {
+		log_error("crl_list_failed", "issuer=%s url= err=%s", i->name,
+		    err_label(ERR_NOMEM));
+		return; /* the old ones stay */
+	}
+	for (size_t k = 0; k < want; k++) {
+		list[n] = list_for(i, c, k, list, n);
+		n += list[n] != NULL;
+	}
+	i->rearrange |= n != i->n;
+	for (size_t k = 0; k < i->n; k++) {
+		i->rearrange |= k >= n || list[k] != i->list[k];
+		if (find_id(list, n, i->list[k]->id) == NULL)
+			list_gone(i->list[k]);
+	}
+	free(i->list);
+	i->list = list;
+	i->n = n;
+}
+
+static struct feed_ca *ca_new(const struct issuer *c)
+{
+	struct feed_ca *ca = calloc(1, sizeof *ca);
+	X509 **certificates = calloc(c->ca_n, sizeof(*certificates));
+	struct issuer_spec spec = {.name = c->name,
+	    .certificates = certificates,
+	    .certificates_n = c->ca_n,
+	    .rules = c->rules};
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	const uint8_t rules[2] = {(uint8_t)c->rules.profile, c->rules.allow_sha1};
+	size_t clash[2];
+	bool ok = ca != NULL && certificates != NULL && md != NULL &&
+		  EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 &&
+		  EVP_DigestUpdate(md, rules, sizeof rules) == 1;
+
+	for (size_t k = 0; ok && k < c->ca_n; k++) {
+		certificates[k] = c->ca[k].certificate;
+		ok = EVP_DigestUpdate(md, c->ca[k].sha256, sizeof c->ca[k].sha256) == 1;
+	}
+	ok = ok && EVP_DigestFinal_ex(md, ca->id, NULL) == 1 &&
+	     issuers_new(&ca->set, &spec, 1, clash) == ERR_OK;
+	EVP_MD_CTX_free(md);
+	free(certificates);
+	if (!ok) {
+		free(ca);
+		return NULL;
+	}
+	ca->refs = 1;
+	ca->issuer = issuers_at(ca->set, 0);
+	return ca;
+}
+
+/* Other certificates or rules: what is in force is verified by them again, and goes only
+ * where they do not vouch for it. */
+static bool set_ca(struct feed_issuer *i, const struct issuer *c)
+{
+	struct feed_ca *ca = ca_new(c), *old = i->ca;
+
+	if (ca == NULL) {
+		log_error("crl_list_failed", "issuer=%s url= err=%s", i->name,
+		    err_label(ERR_NOMEM));
+		return old != NULL;
+	}
+	if (old != NULL && memcmp(old->id, ca->id, sizeof ca->id) == 0) {
+		ca_unref(ca);
+		return true;
+	}
+	i->ca = ca;
+	ca_unref(old);
+	for (size_t k = 0; k < i->n; k++) {
+		i->list[k]->to_open = true;
+		i->list[k]->stamp.known = false;
+	}
+	return true;
+}
+
+static int64_t age_alarm_of(const struct conf_issuer *o, const struct issuer *c)
+{
+	if (o->crl_age_alarm_ms > 0)
+		return o->crl_age_alarm_ms;
+	if (c->rules.profile != PROFILE_PUBLIC)
+		return 0;
+	return c->ocsp_n > 0 ? AGE_WITH_OCSP_MS : AGE_WITHOUT_OCSP_MS;
+}
+
+static void configure(struct feed_issuer *i, const struct conf *c)
+{
+	const struct issuer *is = issuers_named(c->issuers, i->name);
+
+	forget_gone(i);
+	for (size_t n = 0; n < c->issuer_n; n++) {
+		if (is == NULL || strcmp(c->issuer[n].name, i->name) != 0)
+			continue;
+		i->interval_ms = c->issuer[n].crl_interval_ms;
+		i->age_alarm_ms = age_alarm_of(&c->issuer[n], is);
+	}
+	if (is != NULL && !set_ca(i, is))
+		return;
+	set_lists(i, is);
+	issuer_next(i);
+	for (size_t k = 0; k < i->n; k++) {
+		watch_age(i->list[k]);
+		begin_open(i->list[k]);
+	}
+}
+
+static struct feed_issuer *issuer_get(struct crl_feed *f, const char *name)
+{
+	struct feed_issuer *i = feed_issuer_find(f, name);
+
+	if (i != NULL || strlen(name) >= sizeof i->name)
+		return i;
+	i = calloc(1, sizeof *i);
+	if (i == NULL)
+		return NULL;
+	strcpy(i->name, name);
+	i->feed = f;
+	i->interval_ms = INT64_C(300000);
+	TAILQ_INIT(&i->queue);
+	LIST_INSERT_HEAD(&f->issuers, i, link);
+	return i;
+}
+
+void crl_feed_reload(struct crl_feed *f)
+{
+	const struct conf *c = conf(f);
+	struct feed_issuer *i;
+
+	if (f->cancelled)
+		return;
+	for (size_t n = 0; n < issuers_count(c->issuers); n++)
+		issuer_get(f, issuers_at(c->issuers, n)->name);
+	LIST_FOREACH(i, &f->issuers, link)
+	configure(i, c);
+	arm(f);
+}
+
+void crl_feed_start(struct crl_feed *f)
+{
+	crl_feed_reload(f);
+}
+
+/* ---- life ---- */
+
+struct crl_feed *crl_feed_new(const struct parts *parts, struct fetcher *fetcher,
+    struct disk *bulk, struct telling *telling)
+{
+	struct crl_feed *f = calloc(1, sizeof *f);
+
+	if (f == NULL)
+		return NULL;
+	f->parts = *parts;
+	f->fetcher = fetcher;
+	f->bulk = bulk;
+	f->telling = telling;
+	TAILQ_INIT(&f->works);
+	f->state_directory = strdup(conf(f)->state_directory);
+	if (f->state_directory == NULL) {
+		free(f);
+		return NULL;
+	}
+	if (getrandom(&f->random, sizeof f->random, 0) != sizeof f->random)
+		f->random = (uint64_t)clock_mono_us();
+	f->random |= 1;
+	evtimer_assign(&f->timer, parts->base, on_timer, f);
+	return f;
+}
+
+static void drop_queue(struct feed_issuer *i)
+{
+	struct feed_work *w;
+
+	while ((w = TAILQ_FIRST(&i->queue)) != NULL) {
+		TAILQ_REMOVE(&i->queue, w, waiting);
+		skip(w);
+	}
+}
+
+void crl_feed_cancel(struct crl_feed *f)
+{
+	struct feed_issuer *i;
+
+	if (f->cancelled)
+		return;
+	f->cancelled = true;
+	atomic_store(&f->stop, true);
+	evtimer_del(&f->timer);
+	LIST_FOREACH(i, &f->issuers, link)
+	{
+		for (size_t n = 0; n < i->n; n++)
+			stop_fetch(i->list[n]);
+		drop_queue(i);
+	}
+}
+
+static void issuer_free(struct feed_issuer *i)
+{
+	struct feed_list *l;
+
+	for (size_t n = 0; n < i->n; n++)
+		list_free(i->list[n]);
+	free(i->list);
+	while ((l = LIST_FIRST(&i->gone)) != NULL) {
+		LIST_REMOVE(l, link);
+		list_free(l);
+	}
+	ca_unref(i->ca);
+	crl_set_unref(set_of(i));
+	free(i);
+}
+
+void crl_feed_free(struct crl_feed *f)
+{
+	struct feed_issuer *i;
+	struct feed_work *w;
+
+	if (f == NULL)
+		return;
+	crl_feed_cancel(f);
+	while ((w = TAILQ_FIRST(&f->works)) != NULL) {
+		detach(w);
+		clear_work(w);
+	}
+	while ((i = LIST_FIRST(&f->issuers)) != NULL) {
+		LIST_REMOVE(i, link);
+		issuer_free(i);
+	}
+	free(f->state_directory);
+	free(f);
+}
+
+/* ---- questions ---- */
+
+struct crl_slot *crl_feed_slot(struct crl_feed *f, const char *issuer)
+{
+	struct feed_issuer *i = issuer_get(f, issuer);
+
+	return i == NULL ? NULL : &i->slot;
+}
+
+const struct crl_set *crl_feed_set(struct crl_feed *f, const char *issuer)
+{
+	const struct feed_issuer *i = feed_issuer_find(f, issuer);
+
+	return i == NULL ? NULL : set_of(i);
+}
+
+void crl_feed_refresh(struct crl_feed *f, const struct issuer *issuer)
+{
+	struct feed_issuer *i = feed_issuer_find(f, issuer->name);
+
+	if (i == NULL || f->cancelled)
+		return;
+	for (size_t n = 0; n < i->n; n++) {
+		struct feed_list *l = i->list[n];
+
+		l->failures = 0;
+		l->anew = true;
+		if (l->asking)
+			l->again = true;
+		else if (l->opened)
+			ask(l);
+	}
+}
+
+bool crl_feed_tried_all(const struct crl_feed *f)
+{
+	const struct feed_issuer *i;
+
+	LIST_FOREACH(i, &f->issuers, link)
+	for (size_t n = 0; n < i->n; n++)
+		if (!i->list[n]->tried)
+			return false;
+	return true;
+}

@@ -1,0 +1,410 @@
+/* crl_feed_job.c - everything here may take as long as a list is large, and blocks. */
+#include "proxy/crl_feed_job.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "proxy/clock.h"
+
+/* Room for the path of a file URL. */
+#define LOCAL_MAX PATH_MAX
+
+static struct crl_want want_of(const struct crl_job *j)
+{
+	return (struct crl_want){.issuer = j->issuer,
+	    .scope = j->scope,
+	    .now = j->now,
+	    .skew_s = j->skew_s,
+	    .max_size = j->max_size,
+	    .copy_fd = -1,
+	    .stop = j->stop};
+}
+
+/* One of our own files: verified again, with today's certificates. */
+static enum err read_own(struct crl_job *j, int fd, struct crl_list **out)
+{
+	struct crl_want w = want_of(j);
+
+	w.own = true;
+	return crl_read(out, fd, &w, j->why, sizeof j->why);
+}
+
+static const struct crl_shard *held(const struct crl_job *j)
+{
+	if (j->old == NULL || j->shard < 0 || !j->old->shard[j->shard].in_force)
+		return NULL;
+	return &j->old->shard[j->shard];
+}
+
+static enum err failed(struct crl_job *j, enum err e, const char *what)
+{
+	snprintf(j->why, sizeof j->why, "%s: %s", what, strerror(errno));
+	return e;
+}
+
+static struct crl_diff_rules rules_of(const struct crl_job *j)
+{
+	return (struct crl_diff_rules){
+	    .covered = j->old != NULL && crl_set_covers(j->old, j->now, NULL),
+	    .others = j->shard < 0 ? NULL : j->old,
+	    .shard = (unsigned)(j->shard < 0 ? 0 : j->shard)};
+}
+
+/* The entries of the list in force, borrowed, or a copy where *mapped is not 0. */
+static void entries_free(const struct crl_entry *e, size_t mapped)
+{
+	if (mapped > 0)
+		crl_entries_free((struct crl_entry *)(uintptr_t)e, mapped);
+}
+
+/* ---- a list that comes into force ---- */
+
+static enum err compare_with_held(struct crl_job *j, const struct crl_list *l)
+{
+	struct crl_diff_rules rules = rules_of(j);
+	const struct crl_entry *e;
+	size_t n, mapped;
+	enum err error = crl_set_shard_entries(j->old, rules.shard, &e, &n, &mapped);
+
+	if (error != ERR_OK)
+		return error;
+	error = crl_diff_make(&j->diff_made, e, n, l->entries, l->n, &rules);
+	entries_free(e, mapped);
+	memcpy(j->from, held(j)->facts.sha256, sizeof j->from);
+	return error;
+}
+
+/* fd is handed over. */
+static enum err merge(struct crl_job *j, struct crl_list *l, int fd)
+{
+	struct crl_file *file;
+	enum err e = ERR_OK;
+
+	if (fd < 0)
+		return failed(j, ERR_STORE, "the list's file");
+	file = crl_file_new(fd, &l->facts);
+	if (file == NULL)
+		return ERR_NOMEM;
+	if (j->diff && held(j) != NULL)
+		e = compare_with_held(j, l);
+	if (e == ERR_OK)
+		e = crl_set_replace(&j->set, j->old, j->shards_n, (size_t)j->shard, l,
+		    file, j->generation);
+	if (e != ERR_OK)
+		crl_file_unref(file);
+	return e;
+}
+
+/* ---- READ ---- */
+
+/* The path of file:///path, with its escapes decoded.  NULL: it is none. */
+static const char *local_path(const char *url, char path[LOCAL_MAX])
+{
+	const char *p = strncmp(url, "file://", 7) == 0 ? strchr(url + 7, '/') : NULL;
+	size_t n = 0;
+
+	if (p == NULL)
+		return NULL;
+	for (; *p != '\0' && n < LOCAL_MAX - 1; p++) {
+		int c = (unsigned char)*p;
+
+		if (c == '%' && hex_value(p[1]) >= 0 && hex_value(p[2]) >= 0) {
+			c = hex_value(p[1]) << 4 | hex_value(p[2]);
+			p += 2;
+		}
+		if (c == 0)
+			return NULL;
+		path[n++] = (char)c;
+	}
+	path[n] = '\0';
+	return *p == '\0' ? path : NULL;
+}
+
+static struct crl_stamp stamp_of(const struct stat *s)
+{
+	return (struct crl_stamp){.known = true,
+	    .device = s->st_dev,
+	    .inode = s->st_ino,
+	    .size = s->st_size,
+	    .mtime = s->st_mtim};
+}
+
+static bool same_file(const struct crl_stamp *a, const struct crl_stamp *b)
+{
+	return a->known && b->known && a->device == b->device && a->inode == b->inode &&
+	       a->size == b->size && a->mtime.tv_sec == b->mtime.tv_sec &&
+	       a->mtime.tv_nsec == b->mtime.tv_nsec;
+}
+
+/* Is fd the file that was read last?  Its stamp, taken before it is read: what changes it
+ * meanwhile shows the next time. */
+static enum err look_at(struct crl_job *j, int fd)
+{
+	struct crl_stamp stamp;
+	struct stat s;
+
+	if (fstat(fd, &s) != 0)
+		return failed(j, ERR_STORE, "the file");
+	if (!S_ISREG(s.st_mode)) {
+		snprintf(j->why, sizeof j->why, "not a regular file");
+		return ERR_STORE;
+	}
+	stamp = stamp_of(&s);
+	if (!j->anew && same_file(&stamp, &j->stamp)) {
+		j->still_refused = j->stamp.refused;
+		j->unchanged = !j->stamp.refused;
+		return ERR_OK;
+	}
+	j->stamp = stamp;
+	return ERR_OK;
+}
+
+static enum err read_fetched(struct crl_job *j, struct crl_want *w, struct crl_list **out)
+{
+	if (lseek(j->fd, 0, SEEK_SET) != 0)
+		return failed(j, ERR_STORE, "the list's file");
+	return crl_read(out, j->fd, w, j->why, sizeof j->why);
+}
+
+/* DER is copied while it is read; PEM is decoded first. */
+static enum err read_copy(
+    struct crl_job *j, int from, struct crl_want *w, struct crl_list **out)
+{
+	uint64_t size;
+	enum err e;
+
+	j->fd = crl_state_new(j->dir, j->path, sizeof j->path);
+	if (j->fd < 0) {
+		j->path[0] = '\0';
+		return failed(j, ERR_STORE, "state-directory");
+	}
+	if (!crl_state_is_pem(from)) {
+		w->copy_fd = j->fd;
+		return crl_read(out, from, w, j->why, sizeof j->why);
+	}
+	e = crl_state_import(from, j->fd, j->max_size, j->stop, &size);
+	if (e == ERR_OK)
+		return read_fetched(j, w, out);
+	if (e == ERR_STORE)
+		return failed(j, e, "copying");
+	snprintf(j->why, sizeof j->why, "neither DER nor one \"X509 CRL\" block of PEM");
+	return e;
+}
+
+static enum err read_local(struct crl_job *j, struct crl_want *w, struct crl_list **out)
+{
+	char path[LOCAL_MAX];
+	enum err e;
+	int fd;
+
+	if (local_path(j->url, path) == NULL) {
+		snprintf(j->why, sizeof j->why, "not file:///path");
+		return ERR_STORE;
+	}
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block */
+	if (fd < 0)
+		return failed(j, errno == ENOENT ? ERR_NOT_FOUND : ERR_STORE, "the file");
+	e = look_at(j, fd);
+	if (e == ERR_OK && !j->unchanged && !j->still_refused)
+		e = read_copy(j, fd, w, out);
+	close(fd);
+	return e;
+}
+
+/* Will the same bytes be refused tomorrow too? */
+static bool is_final(enum err e)
+{
+	return e >= ERR_CRL_LARGE && e <= ERR_CRL_ROLLBACK && e != ERR_CRL_FUTURE;
+}
+
+static void take_list(struct crl_job *j, struct crl_list *l)
+{
+	const struct crl_shard *h = held(j);
+
+	j->facts = l->facts;
+	memcpy(j->hints.sha256, j->facts.sha256, sizeof j->hints.sha256);
+	j->unchanged = h != NULL && memcmp(h->facts.sha256, l->facts.sha256, 32) == 0;
+	if (!j->unchanged)
+		j->error = merge(j, l, open(j->path, O_RDONLY | O_CLOEXEC));
+}
+
+static void work_read(struct crl_job *j)
+{
+	struct crl_want w = want_of(j);
+	struct crl_list *l = NULL;
+
+	w.held = held(j) != NULL ? &held(j)->facts : NULL;
+	j->error = j->local ? read_local(j, &w, &l) : read_fetched(j, &w, &l);
+	if (j->error == ERR_OK && l != NULL)
+		take_list(j, l);
+	crl_list_free(l);
+	if (j->unchanged || j->still_refused)
+		return;
+	j->stamp.refused = is_final(j->error);
+	j->stamp.known &= j->error == ERR_OK || j->stamp.refused;
+}
+
+/* ---- OPEN ---- */
+
+/* The file's identity; false: there is none. */
+static bool identify(const struct crl_job *j, enum crl_state_name name, struct stat *s)
+{
+	int fd = crl_state_open(j->dir, name);
+	bool ok = fd >= 0 && fstat(fd, s) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+static bool same_inode(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+static void find_told(struct crl_job *j)
+{
+	struct stat current, next, told;
+	bool has_current = identify(j, CRL_CURRENT, &current);
+
+	j->has_told = identify(j, CRL_TOLD, &told);
+	j->told_is_current = has_current && j->has_told && same_inode(&told, &current);
+	j->next_left =
+	    j->has_told && identify(j, CRL_NEXT, &next) && !same_inode(&next, &told);
+	if (has_current)
+		j->written_at = current.st_mtime;
+}
+
+static void work_open(struct crl_job *j)
+{
+	char dir[PATH_MAX];
+	struct crl_list *l = NULL;
+	int e = crl_state_dir(j->state_directory, j->scope_id, dir, sizeof dir), fd;
+
+	if (e != 0) {
+		errno = e;
+		j->error = failed(j, ERR_STORE, "state-directory");
+		return;
+	}
+	if (j->first)
+		crl_state_clean(j->dir);
+	crl_hints_read(j->dir, j->url, &j->hints);
+	find_told(j);
+	fd = crl_state_open(j->dir, CRL_CURRENT);
+	if (fd < 0) {
+		j->error =
+		    failed(j, errno == ENOENT ? ERR_NOT_FOUND : ERR_STORE, "current");
+		return;
+	}
+	j->error = read_own(j, fd, &l);
+	if (j->error != ERR_OK) {
+		close(fd);
+		return;
+	}
+	j->facts = l->facts;
+	j->error = merge(j, l, fd);
+	crl_list_free(l);
+}
+
+/* ---- ARRANGE ---- */
+
+static void work_arrange(struct crl_job *j)
+{
+	j->error = crl_set_rearrange(&j->set, j->old, j->map, j->shards_n, j->generation);
+}
+
+/* ---- DIFF ---- */
+
+static enum err read_named(
+    struct crl_job *j, enum crl_state_name name, struct crl_list **out)
+{
+	int fd = crl_state_open(j->dir, name);
+	enum err e;
+
+	if (fd < 0)
+		return failed(j, errno == ENOENT ? ERR_NOT_FOUND : ERR_STORE,
+		    name == CRL_TOLD ? "told" : "next");
+	e = read_own(j, fd, out);
+	close(fd);
+	return e;
+}
+
+/* Against the list in force, which needs no second copy where it is the only one. */
+static enum err compare_with_current(struct crl_job *j, const struct crl_list *told)
+{
+	struct crl_diff_rules rules = rules_of(j);
+	const struct crl_entry *e;
+	size_t n, mapped;
+	enum err error;
+
+	j->facts = held(j)->facts;
+	error = crl_set_shard_entries(j->old, rules.shard, &e, &n, &mapped);
+	if (error != ERR_OK)
+		return error;
+	error = crl_diff_make(&j->diff_made, told->entries, told->n, e, n, &rules);
+	entries_free(e, mapped);
+	return error;
+}
+
+static enum err compare_with_next(struct crl_job *j, const struct crl_list *told)
+{
+	struct crl_diff_rules rules = rules_of(j);
+	struct crl_list *next = NULL;
+	enum err e = read_named(j, CRL_NEXT, &next);
+
+	if (e != ERR_OK)
+		return e;
+	j->facts = next->facts;
+	e = crl_diff_make(
+	    &j->diff_made, told->entries, told->n, next->entries, next->n, &rules);
+	crl_list_free(next);
+	return e;
+}
+
+static void work_diff(struct crl_job *j)
+{
+	struct crl_list *told = NULL;
+
+	j->error = read_named(j, CRL_TOLD, &told);
+	if (is_final(j->error) || j->error == ERR_NOT_FOUND) {
+		/* what cannot be read cannot be compared: as if it had never been */
+		j->baseline = true;
+		j->error = j->to == CRL_NEXT ? ERR_NOT_FOUND : ERR_OK;
+		if (held(j) != NULL)
+			j->facts = held(j)->facts;
+		return;
+	}
+	if (j->error != ERR_OK)
+		return;
+	memcpy(j->from, told->facts.sha256, sizeof j->from);
+	j->error = j->to == CRL_NEXT ? compare_with_next(j, told)
+				     : compare_with_current(j, told);
+	crl_list_free(told);
+}
+
+void crl_job_work(struct crl_job *j)
+{
+	static void (*const work[])(struct crl_job *) = {
+	    work_open, work_read, work_arrange, work_diff};
+	int64_t before = clock_mono_us();
+
+	work[j->kind](j);
+	if (j->error != ERR_OK && j->why[0] == '\0')
+		snprintf(j->why, sizeof j->why, "%s", err_text(j->error));
+	j->us = clock_mono_us() - before;
+}
+
+void crl_job_clear(struct crl_job *j)
+{
+	crl_set_unref(j->old);
+	crl_set_unref(j->set);
+	crl_diff_free(j->diff_made);
+	if (j->fd >= 0)
+		close(j->fd);
+	if (j->path[0] != '\0')
+		unlink(j->path);
+	free(j->url);
+	free(j->map);
+}

@@ -1,0 +1,85 @@
+/* crl_feed_job.h - what the bulk thread does for the feed: one list read, checked, merged
+ * and compared at a time.
+ *
+ * A job is filled in by the keeper's thread, is the bulk thread's while it runs, and
+ * carries its outcome back.  What it points to outlives it; no job of one issuer runs
+ * beside another.
+ */
+#ifndef PROXY_CRL_FEED_JOB_H
+#define PROXY_CRL_FEED_JOB_H
+
+#include "cache/crl_diff.h"
+#include "proxy/crl_state.h"
+
+#include <limits.h>
+#include <sys/stat.h>
+
+enum crl_job_kind {
+	CRL_JOB_OPEN,    /* what an earlier life left: current into a set, told, next */
+	CRL_JOB_READ,    /* what was fetched, or a local file, into a set */
+	CRL_JOB_ARRANGE, /* the set for other configured lists */
+	CRL_JOB_DIFF     /* told and what is to be told, compared */
+};
+
+/* By which a local file is known again. */
+struct crl_stamp {
+	bool known;
+	bool refused; /* what was in it */
+	dev_t device;
+	ino_t inode;
+	off_t size;
+	struct timespec mtime;
+};
+
+struct crl_job {
+	enum crl_job_kind kind;
+	/* Given: */
+	const struct issuer *issuer;
+	const char *scope, *dir;
+	char *url;                 /* owned */
+	const struct crl_set *old; /* a reference; the set in force, or NULL */
+	size_t shards_n;
+	int shard;           /* the list's place in old; -1 (only DIFF): none */
+	uint64_t generation; /* of the set that is made */
+	int64_t now, skew_s;
+	uint64_t max_size;
+	const _Atomic bool *stop;
+	const char *state_directory; /* OPEN */
+	const uint8_t *scope_id;     /* OPEN */
+	bool first;                  /* OPEN: nothing of this life is in the folder */
+	bool local, anew;            /* READ: a local file; to be read whatever it is */
+	bool diff;              /* READ: the list in force is the one that was told */
+	int *map;               /* ARRANGE: crl_set_rearrange()'s, owned */
+	enum crl_state_name to; /* DIFF: CRL_NEXT, CRL_CURRENT (the list in force) */
+	struct crl_stamp stamp; /* READ, local: of the file read last; then of this one */
+	struct crl_hints hints; /* OPEN: as they were; READ: to be kept with the list */
+
+	/* READ: the list's file in the state directory, new.*; path "" when it is not
+	 * ours (any more).  fd -1: none. */
+	int fd;
+	char path[PATH_MAX];
+
+	/* Outcome: */
+	enum err error;
+	char why[256];
+	bool unchanged;             /* READ: it is the list in force */
+	bool still_refused;         /* READ: it is the file that was refused before */
+	struct crl_facts facts;     /* of the list that was read; DIFF: of `to` */
+	struct crl_set *set;        /* OPEN, READ, ARRANGE: a reference */
+	int64_t written_at;         /* OPEN: when current was */
+	bool has_told;              /* OPEN: there is a list that was told */
+	bool told_is_current;       /* OPEN */
+	bool next_left;             /* OPEN: there is another that was being told */
+	bool baseline;              /* DIFF: what was told cannot be read any more */
+	uint8_t from[32];           /* READ, DIFF: the list that diff begins at */
+	struct crl_diff *diff_made; /* READ: NULL where none was asked for */
+	int64_t us;
+};
+
+/* On the bulk thread. */
+void crl_job_work(struct crl_job *j);
+/* Give back all that it holds; its file is deleted.  Unmapping a large list takes long:
+ * the bulk thread's work too. */
+void crl_job_clear(struct crl_job *j);
+
+#endif

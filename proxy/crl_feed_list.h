@@ -1,0 +1,159 @@
+/* crl_feed_list.h - the feed's inside: its issuers, their lists, and the work under way.
+ *
+ * For crl_feed.c, crl_feed_tell.c and crl_feed_print.c; keeper's thread.
+ *
+ * A list is what one scope of an issuer is: its URL may change, its files and its place
+ * in what was told stay.  One that is gone from the configuration is kept until a later
+ * reload finds no work that names it, and is the same again when it comes back.
+ */
+#ifndef PROXY_CRL_FEED_LIST_H
+#define PROXY_CRL_FEED_LIST_H
+
+#include "proxy/crl_feed.h"
+#include "proxy/crl_feed_job.h"
+#include "proxy/fetch.h"
+
+#include <event2/event_struct.h>
+#include <sys/queue.h>
+
+#define FEED_RETRY_MS 5000 /* after the disk or memory failed us */
+
+/* An issuer as it was configured: jobs outlive a configuration. */
+struct feed_ca {
+	unsigned refs;
+	uint8_t id[32]; /* SHA-256 over its certificates and rules of lists */
+	struct issuers *set;
+	const struct issuer *issuer;
+};
+
+struct feed_work;
+TAILQ_HEAD(feed_queue, feed_work);
+
+struct feed_list {
+	LIST_ENTRY(feed_list) link; /* in gone */
+	struct feed_issuer *issuer;
+	unsigned works; /* under way that name it */
+	char *url, *scope, *dir;
+	uint8_t id[CHANGE_SCOPE_N];
+	bool gone; /* from the configuration */
+	bool drop; /* out of the set when it is next arranged */
+	int place; /* in the set in force; -1: none */
+	int next_place;
+
+	bool local;
+	bool to_open; /* what is current on disk has to be verified: at start, and with
+			 other certificates of the issuer */
+	bool opened;  /* that was done */
+	bool known;   /* what an earlier life told is known */
+	bool asking;  /* from the fetch, or the job of a local file, to its end */
+	bool again;   /* ask again after that */
+	bool anew;    /* read the file whatever its stamp says */
+	bool tried;
+	struct feed_work *fetching;
+	struct fetch *fetch;
+	int64_t due_ms; /* monotonic */
+	int failures;   /* in a row; also of looks that found no successor for a list that
+			   is past its nextUpdate */
+	enum err error; /* of the last ask */
+	char why[256];
+	int64_t fetched_at; /* last time that all was well; 0: never */
+	struct crl_hints hints;
+	struct crl_stamp stamp;
+	int64_t alarm_ms;   /* when its age is next looked at */
+	int64_t alarmed_ms; /* last alarm; 0: none */
+
+	unsigned unsettled;      /* lists in force that are not durable yet, or whose
+				    barrier has not passed */
+	struct feed_work *stuck; /* one of them, whose file could not be made current */
+	bool has_durable, has_told;
+	uint8_t durable[32], told[32]; /* SHA-256 of the list that is current on disk, and
+					  of the one that was told */
+	bool next_left;                /* an earlier life was telling another */
+	bool pointed;                  /* the log knows what was told */
+	bool telling;                  /* from the comparison to told */
+	int64_t seen_at_ms;
+	int64_t retry_ms; /* INT64_MAX: nothing to be tried again */
+};
+
+struct feed_issuer {
+	LIST_ENTRY(feed_issuer) link;
+	struct crl_feed *feed;
+	char name[64];
+	struct crl_slot slot;
+	struct feed_ca *ca;
+	struct feed_list **list; /* as configured */
+	size_t n;
+	LIST_HEAD(, feed_list) gone;
+	int64_t interval_ms, age_alarm_ms; /* 0: none */
+	struct feed_queue queue;           /* jobs that wait for their turn */
+	struct feed_work *running;         /* its one job at the bulk thread */
+	bool rearrange; /* the set is of other lists than the configured ones */
+	int64_t retry_ms;
+	uint64_t failed[ERR_COUNT]; /* asks, by reason */
+};
+
+struct crl_feed {
+	struct parts parts;
+	struct fetcher *fetcher;
+	struct disk *bulk;
+	struct telling *telling;
+	char *state_directory; /* jobs outlive a configuration */
+	LIST_HEAD(, feed_issuer) issuers;
+	struct feed_queue works; /* all of them */
+	struct event timer;
+	_Atomic bool stop; /* read by jobs */
+	bool cancelled;
+	uint64_t random;
+};
+
+/* A list on its way: fetched, read, in force, durable, told. */
+struct feed_work {
+	struct crl_job job;
+	TAILQ_ENTRY(feed_work) link;    /* in works */
+	TAILQ_ENTRY(feed_work) waiting; /* in its issuer's queue */
+	struct crl_feed *feed;
+	struct feed_issuer *issuer;
+	struct feed_list *list; /* NULL for CRL_JOB_ARRANGE */
+	struct feed_ca *ca;
+	bool conditional;
+	int64_t fetch_us;
+	struct barrier_want want;
+	const struct crl_set *retired; /* what it took the place of */
+	bool passed, durable;
+	bool dropped;  /* a later list is durable: goes when it has passed */
+	bool pointing; /* nothing to tell but the place */
+	int error_number;
+};
+
+struct feed_work *feed_work_new(
+    struct feed_issuer *i, struct feed_list *l, enum crl_job_kind kind);
+void feed_work_free(struct feed_work *w);
+/* The bulk thread's next, after those of its issuer that wait already. */
+void feed_work_queue(struct feed_work *w);
+/* What the set in force has of this list; NULL: nothing. */
+const struct crl_shard *feed_in_force(const struct feed_list *l);
+/* Have the list looked after in FEED_RETRY_MS. */
+void feed_retry_later(struct feed_list *l);
+struct feed_issuer *feed_issuer_find(const struct crl_feed *f, const char *name);
+
+/* Was it a list, and refused? */
+static inline bool feed_is_refusal(int e)
+{
+	return e >= ERR_CRL_LARGE && e <= ERR_CRL_ROLLBACK;
+}
+
+/* crl_feed_tell.c: from in force to told. */
+
+/* w has come into force, with its job's file to be made current (or durable already). */
+void feed_settle(struct feed_work *w);
+/* Go on with what is left to be told, or to be made durable. */
+void feed_tell(struct feed_list *l);
+/* One whose file could not be made current is given up. */
+void feed_drop_stuck(struct feed_list *l);
+/* The job of a comparison is back. */
+void feed_compared(struct feed_work *w);
+
+/* crl_feed.c: a list has become durable, and nothing is on its way. */
+void feed_settled(struct feed_list *l);
+
+#endif

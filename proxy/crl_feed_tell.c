@@ -1,0 +1,359 @@
+/* crl_feed_tell.c - from in force to told: durable and past the barrier first, then the
+ * changes.
+ *
+ * `unsettled` counts the lists that are in force and not there yet; they get there in
+ * their order, as barrier and disk thread keep it.  Nothing is told while one is: its end
+ * goes on with the newest.  So what is linked as next is always what current is then.
+ */
+#include "proxy/crl_feed_list.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "proxy/log.h"
+#include "proxy/telling.h"
+
+static void tell(struct feed_work *w);
+
+static void state_failed(const struct feed_work *w, const char *what)
+{
+	log_error("crl_state_failed", "issuer=%s url=%s step=%s detail=%s",
+	    w->issuer->name, w->list->url, what, strerror(w->error_number));
+}
+
+/* ---- settling ---- */
+
+/* The comparison that was made while it was read still fits. */
+static bool diff_fits(const struct feed_list *l, const struct crl_job *j)
+{
+	return j->diff_made != NULL && l->has_told && !l->telling && !l->next_left &&
+	       memcmp(l->told, j->from, sizeof j->from) == 0;
+}
+
+static void settle_if_both(struct feed_work *w)
+{
+	struct feed_list *l = w->list;
+
+	if (!w->passed || !w->durable)
+		return;
+	l->unsettled--;
+	l->has_durable = true;
+	memcpy(l->durable, w->job.facts.sha256, sizeof l->durable);
+	if (l->unsettled == 0 && !l->gone && !l->issuer->feed->cancelled &&
+	    diff_fits(l, &w->job)) {
+		l->telling = true;
+		w->job.to = CRL_CURRENT;
+		tell(w);
+	} else {
+		feed_work_free(w);
+		feed_tell(l);
+	}
+	feed_settled(l);
+}
+
+struct trash {
+	const struct crl_set *a, *b;
+};
+
+static void trash_work(void *arg)
+{
+	struct trash *t = arg;
+
+	crl_set_unref(t->a);
+	crl_set_unref(t->b);
+	free(t);
+}
+
+/* No reader has the old set any more. */
+static void release_old(struct feed_work *w)
+{
+	struct trash *t = malloc(sizeof *t);
+
+	if (t == NULL) {
+		crl_set_unref(w->retired);
+		crl_set_unref(w->job.old);
+	} else {
+		*t = (struct trash){w->retired, w->job.old};
+		disk_run(w->feed->bulk, trash_work, NULL, t);
+	}
+	w->retired = w->job.old = NULL;
+}
+
+static void on_passed(struct barrier_want *want)
+{
+	struct feed_work *w =
+	    (struct feed_work *)((char *)want - offsetof(struct feed_work, want));
+
+	w->passed = true;
+	release_old(w);
+	if (w->list == NULL || w->dropped)
+		feed_work_free(w);
+	else
+		settle_if_both(w);
+}
+
+static void install_work(void *arg)
+{
+	struct feed_work *w = arg;
+
+	w->error_number = 0;
+	if (crl_state_install(w->job.dir, w->job.path, w->job.fd) != 0)
+		w->error_number = errno;
+	else
+		crl_hints_write(w->job.dir, w->job.url, &w->job.hints);
+}
+
+/* Also when a later one is durable. */
+void feed_drop_stuck(struct feed_list *l)
+{
+	struct feed_work *w = l->stuck;
+
+	l->stuck = NULL;
+	if (w == NULL)
+		return;
+	l->unsettled--;
+	w->dropped = true;
+	if (w->passed)
+		feed_work_free(w);
+}
+
+static void on_installed(void *arg)
+{
+	struct feed_work *w = arg;
+	struct feed_list *l = w->list;
+
+	if (w->error_number == 0) {
+		feed_drop_stuck(l);
+		w->job.path[0] = '\0'; /* it is current now */
+		w->durable = true;
+		settle_if_both(w);
+		return;
+	}
+	state_failed(w, "install");
+	feed_drop_stuck(l);
+	l->stuck = w;
+	feed_retry_later(l);
+}
+
+void feed_settle(struct feed_work *w)
+{
+	bool install = w->list != NULL && !w->durable;
+
+	if (w->list != NULL)
+		w->list->unsettled++;
+	w->want.done = on_passed;
+	barrier_pass(w->feed->parts.barrier, &w->want);
+	if (install) /* then w is still there: it settles after both */
+		disk_run(w->feed->parts.disk, install_work, on_installed, w);
+}
+
+/* ---- telling ---- */
+
+static void told_work(void *arg)
+{
+	struct feed_work *w = arg;
+
+	w->error_number = crl_state_told(w->job.dir) != 0 ? errno : 0;
+}
+
+static void end_telling(struct feed_work *w)
+{
+	struct feed_list *l = w->list;
+
+	l->telling = false;
+	feed_work_free(w);
+	feed_tell(l);
+}
+
+static void try_later(struct feed_work *w)
+{
+	w->list->telling = false;
+	feed_retry_later(w->list);
+	feed_work_free(w);
+}
+
+/* A name that could not be changed costs nothing but that the next life tells again what
+ * the log has already. */
+static void on_told(void *arg)
+{
+	struct feed_work *w = arg;
+	struct feed_list *l = w->list;
+
+	if (w->error_number != 0)
+		state_failed(w, "told");
+	l->has_told = true;
+	memcpy(l->told, w->job.facts.sha256, sizeof l->told);
+	l->pointed = true;
+	l->next_left = false;
+	end_telling(w);
+}
+
+static void on_in_log(void *arg, enum err e)
+{
+	struct feed_work *w = arg;
+
+	if (e != ERR_OK) {
+		try_later(w);
+	} else if (w->pointing) {
+		w->list->pointed = true;
+		end_telling(w);
+	} else {
+		disk_run(w->feed->parts.disk, told_work, on_told, w);
+	}
+}
+
+static void log_changes(const struct feed_work *w, const struct crl_diff *d)
+{
+	char number[CRL_NUMBER_TEXT_MAX];
+
+	crl_number_text(&w->job.facts, number);
+	log_info("crl_changes",
+	    "issuer=%s url=%s crl_number=%s added=%zu released=%zu removed=%zu",
+	    w->issuer->name, w->list->url, number, d->added, d->released, d->removed);
+}
+
+static void tell_log(struct feed_work *w)
+{
+	struct list_change c = {.baseline = w->job.baseline,
+	    .facts = w->job.facts,
+	    .seen_at_ms = w->list->seen_at_ms,
+	    .diff = w->job.diff_made,
+	    .done = on_in_log,
+	    .arg = w};
+
+	if (c.diff != NULL)
+		log_changes(w, c.diff);
+	strcpy(c.issuer, w->issuer->name);
+	memcpy(c.scope, w->list->id, sizeof c.scope);
+	if (!c.baseline)
+		memcpy(c.from, w->job.from, sizeof c.from);
+	memcpy(c.to, w->job.facts.sha256, sizeof c.to);
+	w->job.diff_made = NULL;
+	telling_list(w->feed->telling, &c);
+}
+
+static void link_work(void *arg)
+{
+	struct feed_work *w = arg;
+
+	w->error_number =
+	    crl_state_link(w->job.dir, CRL_CURRENT, CRL_NEXT) != 0 ? errno : 0;
+}
+
+static void on_linked(void *arg)
+{
+	struct feed_work *w = arg;
+
+	if (w->error_number == 0) {
+		tell_log(w);
+		return;
+	}
+	state_failed(w, "next");
+	try_later(w);
+}
+
+/* What current is becomes next, and is told. */
+static void tell(struct feed_work *w)
+{
+	if (w->job.to == CRL_NEXT || w->pointing)
+		tell_log(w);
+	else
+		disk_run(w->feed->parts.disk, link_work, on_linked, w);
+}
+
+void feed_compared(struct feed_work *w)
+{
+	struct feed_list *l = w->list;
+	const struct crl_job *j = &w->job;
+
+	if (l->gone || w->feed->cancelled) {
+		l->telling = false;
+		feed_work_free(w);
+		return;
+	}
+	if (j->baseline)
+		log_warn("crl_state_refused", "issuer=%s url=%s file=told detail=%s",
+		    w->issuer->name, l->url, j->why);
+	if (j->error != ERR_OK && j->error != ERR_NOMEM && j->to == CRL_NEXT) {
+		l->next_left = false; /* then from told to current */
+		end_telling(w);
+	} else if (j->error != ERR_OK) {
+		try_later(w);
+	} else if (j->to == CRL_CURRENT &&
+		   (l->unsettled > 0 || memcmp(l->durable, j->facts.sha256, 32) != 0)) {
+		end_telling(w); /* a newer one is on its way, and will be told */
+	} else {
+		tell(w);
+	}
+}
+
+static struct feed_work *begin_telling(struct feed_list *l)
+{
+	struct feed_work *w = feed_work_new(l->issuer, l, CRL_JOB_DIFF);
+
+	if (w == NULL)
+		feed_retry_later(l);
+	else
+		l->telling = true;
+	return w;
+}
+
+static void tell_difference(struct feed_list *l, enum crl_state_name to)
+{
+	struct feed_work *w = begin_telling(l);
+
+	if (w == NULL)
+		return;
+	w->job.to = to;
+	feed_work_queue(w);
+}
+
+/* Nothing to compare: the first list, or the place alone. */
+static void tell_plainly(struct feed_list *l, const struct crl_facts *facts)
+{
+	struct feed_work *w = begin_telling(l);
+
+	if (w == NULL)
+		return;
+	w->job.to = CRL_CURRENT;
+	w->job.facts = *facts;
+	w->job.baseline = !l->has_told;
+	w->pointing = l->has_told;
+	memcpy(w->job.from, facts->sha256, sizeof w->job.from);
+	tell(w);
+}
+
+static void retry_install(struct feed_list *l)
+{
+	struct feed_work *w = l->stuck;
+
+	l->stuck = NULL;
+	disk_run(l->issuer->feed->parts.disk, install_work, on_installed, w);
+}
+
+void feed_tell(struct feed_list *l)
+{
+	const struct crl_shard *s = feed_in_force(l);
+
+	if (l->gone || l->telling || !l->opened || l->issuer->feed->cancelled)
+		return;
+	if (l->retry_ms != INT64_MAX)
+		return;
+	/* not beside an install of a later list, or the older one would be current */
+	if (l->stuck != NULL && l->unsettled == 1) {
+		retry_install(l);
+		return;
+	}
+	if (l->unsettled > 0)
+		return;
+	if (l->next_left)
+		tell_difference(l, CRL_NEXT);
+	else if (s == NULL || !l->has_durable ||
+		 memcmp(s->facts.sha256, l->durable, sizeof l->durable) != 0)
+		return;
+	else if (l->has_told && memcmp(l->told, l->durable, sizeof l->told) != 0)
+		tell_difference(l, CRL_CURRENT);
+	else if (!l->pointed)
+		tell_plainly(l, &s->facts);
+}
