@@ -12,8 +12,8 @@ void core_failed(struct telling_core *c, enum err e)
 	if (c->held_back)
 		return;
 	c->held_back = true;
-	log_warn("changes_held_back",
-	    "err=%s effect=\"told when the log can be written again\"", err_label(e));
+	log_warn("changes_held_back", "err=%s effect=%s", err_label(e),
+	    "told when the log can be written again");
 }
 
 void core_wrote(struct telling_core *c)

@@ -399,10 +399,9 @@ static void on_epoch(void *arg, enum err e, const struct change_pos *end)
 /* Nobody can say what happened between the list that was told and ours. */
 static void leave_gap(struct job *j)
 {
-	log_warn("events_gap",
-	    "issuer=%s cause=\"the list that was told last is not here\" "
-	    "effect=\"subscribers have to take a snapshot\"",
-	    j->l.issuer);
+	log_warn("events_gap", "issuer=%s cause=%s effect=%s", j->l.issuer,
+	    "the list that was told last is not here",
+	    "subscribers have to take a snapshot");
 	j->asking = true;
 	change_log_new_epoch(j->all->core->log, on_epoch, j);
 }

@@ -125,8 +125,8 @@ static void make_room(struct singles *s)
 	if (s->waiting < WAITING_MAX || x == NULL)
 		return;
 	if (!s->over)
-		log_error("changes_over_limit",
-		    "waiting=%zu effect=\"told at the next start\"", s->waiting);
+		log_error("changes_over_limit", "waiting=%zu effect=%s", s->waiting,
+		    "told at the next start");
 	s->over = true;
 	TAILQ_REMOVE(&s->spare, x, spare_link);
 	TAILQ_REMOVE(queue_of(s, x), x, link);
