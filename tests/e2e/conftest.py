@@ -10,6 +10,8 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import daemon  # noqa: E402
 import lab  # noqa: E402
+import lists  # noqa: E402
+import stream  # noqa: E402
 
 CORPORA = os.environ.get("OCSPCACHED_CORPORA") or os.path.join(daemon.TOP, "..", "shared", "corpora")
 
@@ -70,6 +72,27 @@ def daemons(box):
         except AssertionError as e:
             failed.append(str(e))
     assert not failed, "\n".join(failed)
+
+
+@pytest.fixture
+def publisher():
+    """The web server of a CA's lists."""
+    p = lists.Publisher()
+    yield p
+    p.stop()
+
+
+@pytest.fixture
+def streams():
+    """Subscribe; ended after the test."""
+    made = []
+
+    def subscribe(d, query="", **more):
+        made.append(stream.Stream(d.api_port, query, **more))
+        return made[-1]
+    yield subscribe
+    for s in made:
+        s.close()
 
 
 @pytest.fixture

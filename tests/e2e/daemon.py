@@ -168,6 +168,33 @@ class Daemon:
                 total += float(m.group(2))
         return total
 
+    def crls(self, issuer="demo"):
+        """What GET /v1/issuers tells of an issuer's lists: URL -> its object."""
+        status, all_of = self.api("GET", "/v1/issuers")
+        assert status == 200, all_of
+        return {c["url"]: c for i in all_of if i["name"] == issuer for c in i["crls"]}
+
+    def number(self, url, issuer="demo"):
+        """The CRL number of the list in force; None where there is no list, or none in it."""
+        return self.crls(issuer).get(url, {}).get("crl_number")
+
+    def wait_number(self, url, number, issuer="demo", seconds=10):
+        try:
+            lab.wait(lambda: self.number(url, issuer) == str(number), seconds, "list number %s" % number)
+        except AssertionError as e:
+            raise AssertionError("%s: %r\n%s" % (e, self.crls(issuer), self.log[-4000:]))
+
+    def refresh(self, issuer="demo", serial=None):
+        body = {"issuer": issuer}
+        if serial is not None:
+            body["serial"] = "%x" % serial
+        assert self.api("POST", "/v1/refresh", body)[0] == 202
+
+    def status(self, issuer, serial):
+        status, body = self.api("GET", "/v1/status/%s/%x" % (issuer, serial))
+        assert status == 200, body
+        return body
+
     def ctl(self, *arguments, timeout=30):
         return subprocess.run([CLIENT, "--url", "http://127.0.0.1:%d" % self.api_port, *arguments],
                               capture_output=True, text=True, timeout=timeout * lab.PATIENCE)

@@ -19,7 +19,7 @@ import urllib.parse
 from asn1crypto import core, keys as akeys, ocsp as aocsp, x509 as ax509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 UTC = datetime.timezone.utc
@@ -54,6 +54,8 @@ def free_port():
 
 
 def new_key(kind="ec"):
+    if kind == "ed25519":
+        return ed25519.Ed25519PrivateKey.generate()
     return rsa.generate_private_key(65537, 2048) if kind == "rsa" else ec.generate_private_key(ec.SECP256R1())
 
 
@@ -87,7 +89,7 @@ class Party:
 
 
 class CA(Party):
-    def __init__(self, name="Test CA", kind="ec", key=None, issuer=None):
+    def __init__(self, name="Test CA", kind="ec", key=None, issuer=None, crl_sign=True):
         key = key or new_key(kind)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         b = (x509.CertificateBuilder().subject_name(subject)
@@ -95,9 +97,10 @@ class CA(Party):
              .serial_number(x509.random_serial_number())
              .not_valid_before(now() - datetime.timedelta(days=2)).not_valid_after(now() + datetime.timedelta(days=900))
              .add_extension(x509.BasicConstraints(True, None), True)
-             .add_extension(x509.KeyUsage(True, False, False, False, False, True, True, False, False), True)
+             .add_extension(x509.KeyUsage(True, False, False, False, False, True, crl_sign, False, False), True)
              .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False))
-        super().__init__(b.sign(issuer.key if issuer else key, hashes.SHA256()), key)
+        by = issuer.key if issuer else key
+        super().__init__(b.sign(by, None if isinstance(by, ed25519.Ed25519PrivateKey) else hashes.SHA256()), key)
         self.statuses = {}  # serial -> keyword arguments of single(); "good" for what issue() made
 
     def issue(self, name="leaf.example", serial=None, key=None, eku=None, nocheck=False, days=(-1, 800), extra=()):
