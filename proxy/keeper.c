@@ -5,10 +5,13 @@
  */
 #include "proxy/keeper.h"
 
+#include "cache/change_log.h"
 #include "proxy/clock.h"
+#include "proxy/crl_feed.h"
 #include "proxy/forward.h"
 #include "proxy/holdings.h"
 #include "proxy/log.h"
+#include "proxy/telling.h"
 #include "proxy/upkeep.h"
 #include "proxy/version.h"
 
@@ -29,6 +32,7 @@
 #define STORED_MAX       ((1 << 20) + RECORD_OVERHEAD)
 #define LATCH_SWEEP_S    3600 /* latches that are over latch-keep */
 #define REDIS_CONNECT_MS 2000 /* one attempt to connect */
+#define BULK_NICE        10   /* lists are read when nobody else wants the core */
 
 struct keeper {
 	struct shared *shared;
@@ -44,6 +48,7 @@ struct keeper {
 	struct flights *flights;
 	struct forwards *forwards;
 	struct upkeep *upkeep;
+	struct disk *bulk; /* the thread for lists */
 	struct event tick, due, garbage_timer;
 	int64_t due_at_ms; /* what `due` is armed for */
 	bool garbage_under_way;
@@ -244,6 +249,8 @@ static void *run(void *arg)
 	struct keeper *k = arg;
 
 	pthread_setname_np(pthread_self(), "keeper");
+	telling_start(k->d.telling);
+	crl_feed_start(k->d.crl_feed);
 	arm_due(k);
 	while (!k->stop) {
 		event_base_loop(k->base, EVLOOP_ONCE);
@@ -316,10 +323,22 @@ static bool rules_changed(void *arg, const struct answer *a)
 	is = issuers_find(c->new->issuers, &k, NULL);
 	if (was == NULL || is == NULL)
 		return true;
-	return was->rules.profile != is->rules.profile ||
+	/* another name has another slot for its lists */
+	return strcmp(was->name, is->name) != 0 ||
+	       was->rules.profile != is->rules.profile ||
 	       was->rules.allow_sha1 != is->rules.allow_sha1 ||
 	       was->rules.without_next_update_s != is->rules.without_next_update_s ||
 	       !is_vouched_for(a, is);
+}
+
+/* Answers and the mirror find an issuer's lists without asking: before conf is in force,
+ * each of its issuers gets its slot.  Without memory for one, its lists count on the next
+ * reload. */
+static void give_slots(struct keeper *k, const struct conf *c)
+{
+	for (size_t n = 0; n < issuers_count(c->issuers); n++)
+		issuers_set_slot(c->issuers, n,
+		    crl_feed_slot(k->d.crl_feed, issuers_at(c->issuers, n)->name));
 }
 
 static void conf_passed(struct barrier_want *w)
@@ -337,9 +356,11 @@ static void on_reload(void *arg, struct msg *m)
 	struct conf *old = (struct conf *)(uintptr_t)shared_conf(k->shared);
 	struct rules_change change = {old, r->conf};
 
+	give_slots(k, r->conf);
 	atomic_store_explicit(&k->shared->conf, r->conf, memory_order_release);
 	admit_forget(k->d.admit);
 	configure(k, r->conf);
+	crl_feed_reload(k->d.crl_feed);
 	hot_sweep(k->shared->hot, rules_changed, &change);
 	r->published(r->arg);
 	r->conf = old;
@@ -370,6 +391,8 @@ static void on_cancel(void *arg, struct msg *m)
 	struct keeper *k = arg;
 
 	(void)m;
+	crl_feed_cancel(k->d.crl_feed);
+	telling_cancel(k->d.telling);
 	forwards_cancel(k->forwards);
 	flights_cancel(k->flights);
 }
@@ -422,7 +445,47 @@ static void on_store_event(void *arg, bool warn, const char *event, const char *
 		log_info(event, "detail=%s", text);
 }
 
+/* Change log hooks. */
+
+static void on_log_grown(void *arg)
+{
+	struct keeper *k = arg;
+
+	if (k->d.telling != NULL) /* else it is being opened */
+		telling_grown(k->d.telling);
+}
+
 /* Making it. */
+
+/* The log of changes, and what fills it.  With memory: it ends with us: said, so that
+ * nobody counts on resuming over a restart (DESIGN 1.5). */
+static enum err make_telling(struct keeper *k, const struct conf *c,
+    const struct store_config *sc, char *why, size_t why_n)
+{
+	struct change_log_config lc = {
+	    .store = sc,
+	    .size = (size_t)c->events_size,
+	    .now = clock_now(),
+	    .hooks = {on_log_grown, on_store_event, k},
+	};
+	struct change_log *log;
+	enum err e = change_log_open(&log, &lc, why, why_n);
+
+	if (e != ERR_OK)
+		return e;
+	if (strcmp(c->store, "memory:") == 0)
+		log_info("events_in_memory",
+		    "note=\"a restart is a gap for subscribers; store = lmdb: or redis: "
+		    "keeps changes\"");
+	k->d.telling = telling_new(&k->d, log);
+	k->shared->telling = k->d.telling;
+	if (k->d.telling == NULL) {
+		change_log_close(log);
+		return ERR_NOMEM;
+	}
+	k->d.crl_feed = crl_feed_new(&k->d, k->fetcher, k->bulk, k->d.telling);
+	return k->d.crl_feed != NULL ? ERR_OK : ERR_NOMEM;
+}
 
 static enum err open_stores(
     struct keeper *k, const struct conf *c, char *why, size_t why_n)
@@ -453,7 +516,13 @@ static enum err open_stores(
 		return e;
 	/* a store that is here already; Redis tells later */
 	atomic_store(&k->shared->store_settled, strncmp(c->store, "redis", 5) != 0);
-	return store_open(&k->d.store, &sc, why, why_n);
+	e = store_open(&k->d.store, &sc, why, why_n);
+	if (e != ERR_OK)
+		return e;
+	e = make_telling(k, c, &sc, why, why_n);
+	if (e == ERR_NOMEM)
+		snprintf(why, why_n, "%s", err_text(e));
+	return e;
 }
 
 static bool make_parts(struct keeper *k, const struct conf *c)
@@ -478,8 +547,9 @@ static bool make_parts(struct keeper *k, const struct conf *c)
 	    k->d.schedule == NULL)
 		return false;
 	k->d.disk = disk_start(k->inbox, "disk", 0);
+	k->bulk = disk_start(k->inbox, "bulk", BULK_NICE);
 	k->fetcher = fetcher_new(k->base, "ocspcached/" OCSPCACHED_VERSION);
-	if (k->d.disk == NULL || k->fetcher == NULL)
+	if (k->d.disk == NULL || k->bulk == NULL || k->fetcher == NULL)
 		return false;
 	k->d.source = upstream_new(k->base, k->fetcher, &u, k->d.counters);
 	return k->d.source != NULL;
@@ -520,6 +590,7 @@ struct keeper *keeper_new(struct shared *shared, char *why, size_t why_n)
 		goto fail;
 	}
 	configure(k, c);
+	give_slots(k, c);
 	k->clock_offset_ms = clock_now_ms() - clock_mono_ms();
 	event_assign(&k->tick, k->base, -1, EV_PERSIST, on_tick, k);
 	evtimer_assign(&k->due, k->base, on_due, k);
@@ -559,6 +630,11 @@ void keeper_free(struct keeper *k)
 	if (k == NULL)
 		return;
 	assert(!k->started);
+	if (k->d.crl_feed != NULL)
+		crl_feed_cancel(k->d.crl_feed);
+	if (k->d.telling != NULL)
+		telling_cancel(k->d.telling);
+	disk_stop(k->bulk);
 	disk_stop(k->d.disk);
 	if (k->forwards != NULL)
 		forwards_cancel(k->forwards);
@@ -574,6 +650,8 @@ void keeper_free(struct keeper *k)
 	if (k->inbox != NULL)
 		inbox_free(k->inbox); /* runs what is left: done callbacks, probes */
 	barrier_free(k->d.barrier);
+	crl_feed_free(k->d.crl_feed);
+	telling_free(k->d.telling);
 	store_close(k->d.store);
 	upstream_free(k->d.source);
 	fetcher_free(k->fetcher);
@@ -586,6 +664,7 @@ void keeper_free(struct keeper *k)
 	latches_free(k->d.latches);
 	latch_file_close(k->d.latch_file);
 	mac_keys_free(k->keys);
+	disk_free(k->bulk);
 	disk_free(k->d.disk);
 	if (k->base != NULL)
 		event_base_free(k->base);

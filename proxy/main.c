@@ -12,6 +12,7 @@
 #include "proxy/log.h"
 #include "proxy/metrics.h"
 #include "proxy/notify.h"
+#include "proxy/telling.h"
 #include "proxy/version.h"
 #include "proxy/worker.h"
 
@@ -132,6 +133,7 @@ static void fit_descriptors(struct daemon *d, const struct conf *c)
 	    16) /* a limit this small is a test or a mistake; serve a few at a time */
 		room = (int64_t)rl.rlim_cur / 2;
 	d->shared.max_connections = (int)room;
+	d->shared.max_subscribers = (int)room / 2;
 	if (room < c->max_connections)
 		log_info("max_connections_lowered",
 		    "configured=%lld now=%lld nofile=%llu", (long long)c->max_connections,
@@ -258,7 +260,11 @@ static int make_parts(struct daemon *d, struct conf *c)
 	if (e != EXIT_CLEAN)
 		return e;
 	d->keeper = keeper_new(&d->shared, why, sizeof why);
-	return d->keeper != NULL ? EXIT_CLEAN : fail("keeper", why);
+	if (d->keeper == NULL)
+		return fail("keeper", why);
+	if (d->api != NULL)
+		telling_listen(d->shared.telling, api_inbox(d->api), api_news);
+	return EXIT_CLEAN;
 }
 
 /* Clients wait in the backlog until the store is there, so that the first of them after a
