@@ -618,6 +618,13 @@ static void swap(struct feed_work *w)
 	w->job.set = NULL;
 }
 
+/* Is everything told that is in force? */
+static bool all_told(const struct feed_list *l)
+{
+	return l->unsettled == 0 && !l->telling && l->has_durable && l->has_told &&
+	       memcmp(l->durable, l->told, sizeof l->durable) == 0;
+}
+
 static void publish(struct feed_work *w)
 {
 	struct feed_list *l = w->list;
@@ -626,6 +633,8 @@ static void publish(struct feed_work *w)
 	l->drop = false;
 	l->tried = true;
 	l->seen_at_ms = clock_now_ms();
+	if (l->untold_since_ms == 0 || all_told(l))
+		l->untold_since_ms = l->seen_at_ms;
 	log_in_force(w);
 	log_warnings(w);
 	watch_age(l);

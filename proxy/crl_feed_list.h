@@ -72,7 +72,8 @@ struct feed_list {
 	bool pointed;                  /* the log knows what was told */
 	bool telling;                  /* from the comparison to told */
 	int64_t seen_at_ms;
-	int64_t retry_ms; /* INT64_MAX: nothing to be tried again */
+	int64_t untold_since_ms; /* when the first one that is not told came into force */
+	int64_t retry_ms;        /* INT64_MAX: nothing to be tried again */
 };
 
 struct feed_issuer {

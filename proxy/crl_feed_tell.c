@@ -218,6 +218,7 @@ static void tell_log(struct feed_work *w)
 	struct list_change c = {.baseline = w->job.baseline,
 	    .facts = w->job.facts,
 	    .seen_at_ms = w->list->seen_at_ms,
+	    .untold_since_ms = w->list->untold_since_ms,
 	    .diff = w->job.diff_made,
 	    .done = on_in_log,
 	    .arg = w};

@@ -60,8 +60,12 @@ struct list_change {
 	uint8_t from[32], to[32]; /* SHA-256 of the list that was told last, and of this
 				     one */
 	struct crl_facts facts;   /* of `to` */
-	int64_t seen_at_ms;       /* before the list came into force */
-	struct crl_diff *diff;    /* handed over; NULL: no changes */
+	int64_t seen_at_ms;       /* when this node found it */
+	/* Since when a list of this scope is in force that is not told: wall clock,
+	 * before seen_at_ms where lists came faster than they could be told.  What an
+	 * answer has said since then was not told by itself. */
+	int64_t untold_since_ms;
+	struct crl_diff *diff; /* handed over; NULL: no changes */
 	/* Called once, from the loop: everything is in the log, by whichever node (or
 	 * belongs to a newer list that another node has told), and `to` is now what this
 	 * node has told last.  ERR_CANCELLED: stopped before. */

@@ -128,7 +128,7 @@ struct filter {
 	struct telling_core *core;
 	const struct issuer *issuer; /* NULL: not configured any more */
 	bool latches, hot;
-	int64_t seen_at; /* the list */
+	int64_t untold_since; /* seconds */
 	struct flight *flight;
 };
 
@@ -190,7 +190,7 @@ static bool has_moved(struct filter *f, const struct change *c)
 	/* from hold to worse is a move */
 	if (!f->hot || (revoked && c->entry.reason != REASON_CERTIFICATE_HOLD))
 		return true;
-	return !is_hot_revoked(f, &s, revoked ? f->seen_at : INT64_MAX);
+	return !is_hot_revoked(f, &s, revoked ? f->untold_since : INT64_MAX);
 }
 
 static void fill(struct job *j, struct flight *x, const struct change *c, uint32_t n)
@@ -200,7 +200,7 @@ static void fill(struct job *j, struct flight *x, const struct change *c, uint32
 	    .issuer = issuers_named(shared_conf(core->d.shared)->issuers, j->l.issuer),
 	    .latches = latches_count(core->d.latches) > 0,
 	    .hot = j->l.diff->n <= HOT_LOOKUPS_MAX,
-	    .seen_at = j->l.seen_at_ms / 1000,
+	    .untold_since = j->l.untold_since_ms / 1000,
 	    .flight = x};
 	struct change_batch *b = x->batch;
 

@@ -288,11 +288,20 @@ static bool in_flight(const struct singles *s, const struct single *x)
 }
 
 /* May x be in the batch that begins with first?  What the last life left may be many and
- * shares a batch; else the log looks at each change alone (change_log_append). */
+ * shares a batch, but not on a shared log, which looks at each change alone whether
+ * another node has told it (change_log_append). */
 static bool goes_with(const struct single *first, const struct single *x, uint32_t n)
 {
-	return n == 0 || (n < CHANGE_BATCH_MAX && first->restored && x->restored &&
-			     strcmp(first->issuer, x->issuer) == 0);
+	return n < CHANGE_BATCH_MAX && first->restored && x->restored &&
+	       strcmp(first->issuer, x->issuer) == 0;
+}
+
+static bool is_shared(const struct singles *s)
+{
+	struct change_log_health h;
+
+	change_log_health(s->core->log, &h);
+	return h.shared;
 }
 
 static void begin(struct singles *s, struct single *x)
@@ -310,6 +319,7 @@ static void begin(struct singles *s, struct single *x)
 static uint32_t collect(struct singles *s, struct single_list *list)
 {
 	struct single *x, *next;
+	bool alone = is_shared(s);
 	uint32_t n = 0;
 
 	for (x = TAILQ_FIRST(&s->ready); x != NULL; x = next) {
@@ -319,7 +329,7 @@ static uint32_t collect(struct singles *s, struct single_list *list)
 			drop(s, x);
 			continue;
 		}
-		if (!goes_with(TAILQ_FIRST(list), x, n) ||
+		if ((n > 0 && (alone || !goes_with(TAILQ_FIRST(list), x, n))) ||
 		    (!x->restored && in_flight(s, x)))
 			break;
 		take_out(s, x);

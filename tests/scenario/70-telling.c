@@ -582,6 +582,7 @@ static void tell_list(struct node *n, const struct crl *old, const struct crl *n
 	struct list_change c = {.issuer = "demo",
 	    .baseline = old == NULL,
 	    .seen_at_ms = now_ms,
+	    .untold_since_ms = now_ms - 5000, /* the log was away */
 	    .done = on_list_done,
 	    .arg = n};
 	struct crl_entry *a, *b;
@@ -856,6 +857,24 @@ static void latches_that_were_not_told_are_told_at_the_start(void **state)
 	telling_start(n->telling);
 	turn();
 	assert_int_equal(look(), 1);
+	forget();
+}
+
+/* Redis compares each with what another node has told. */
+static void on_a_shared_log_each_latch_is_told_alone(void **state)
+{
+	struct node *n = &node[0];
+
+	(void)state;
+	n->gate->slow = true;
+	for (uint32_t i = 0; i < 1000; i++)
+		tell_revoked(n, i, true);
+	again(n);
+	n->gate->shared = true;
+	telling_start(n->telling);
+	elapse(100);
+	assert_int_equal(look(), 1000);
+	expect_count(0, 1000, 1);
 	forget();
 }
 
@@ -1324,7 +1343,7 @@ static void what_was_told_before_is_not_told_by_the_list(void **state)
 	     n->parts.latches, demo(), &listed.serial))
 	    ->listed = true;
 	hold_in_memory(n, 30, now_ms / 1000 - 10); /* told when it came */
-	hold_in_memory(n, 31, now_ms / 1000 + 1);  /* came when the list was in force */
+	hold_in_memory(n, 31, now_ms / 1000 - 4);  /* came when a list said so */
 	tell_list(n, &A, &holds);
 	turn();
 	assert_int_equal(n->done, 1);
@@ -1713,6 +1732,7 @@ int main(void)
 	    CASE(a_log_that_is_away_holds_changes_back_and_drops_none),
 	    CASE(the_moves_of_a_certificate_keep_their_order),
 	    CASE(latches_that_were_not_told_are_told_at_the_start),
+	    CASE(on_a_shared_log_each_latch_is_told_alone),
 	    CASE(many_latches_share_batches),
 	    CASE(the_changes_of_a_list_are_in_the_log_batch_by_batch),
 	    CASE(a_list_that_says_nothing_new_is_told_by_the_pointer),
