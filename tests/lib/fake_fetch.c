@@ -5,10 +5,13 @@
 #include "tests/lib/world.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 struct fetch {
 	struct fetch *next;
-	char *url;
+	char *url, *if_none_match, *if_modified_since;
+	bool sink;
+	int sink_fd;
 	fetch_done_fn *done;
 	void *arg;
 };
@@ -25,6 +28,12 @@ struct fetch *fetch_start(
 	if (n == NULL)
 		return NULL;
 	n->url = strdup(r->url);
+	if (r->if_none_match != NULL)
+		n->if_none_match = strdup(r->if_none_match);
+	if (r->if_modified_since != NULL)
+		n->if_modified_since = strdup(r->if_modified_since);
+	n->sink = r->sink;
+	n->sink_fd = r->sink_fd;
 	n->done = done;
 	n->arg = arg;
 	while (*end != NULL)
@@ -45,6 +54,8 @@ static struct fetch *take(struct fetch **link)
 static void fetch_free(struct fetch *n)
 {
 	free(n->url);
+	free(n->if_none_match);
+	free(n->if_modified_since);
 	free(n);
 }
 
@@ -79,18 +90,36 @@ static void finish(size_t i, const struct fetch_result *r)
 
 void fake_fetch_answer(size_t i, int http_status, struct bytes body)
 {
-	struct fetch_result r = {.status = http_status,
+	fake_fetch_reply(i, &(struct fake_reply){http_status, body, NULL, NULL});
+}
+
+void fake_fetch_reply(size_t i, const struct fake_reply *reply)
+{
+	const struct fetch *n = *nth(i);
+	struct fetch_result r = {.status = reply->status,
 	    .content_type = "application/ocsp-response",
-	    .body = body,
+	    .etag = reply->etag != NULL ? reply->etag : "",
+	    .last_modified = reply->last_modified != NULL ? reply->last_modified : "",
+	    .body = reply->body,
+	    .body_n = reply->body.n,
 	    .detail = ""};
 
+	if (n->sink) {
+		r.body = bytes_of(NULL, 0);
+		if (reply->status == 200 && write(n->sink_fd, reply->body.p,
+						reply->body.n) != (ssize_t)reply->body.n)
+			abort();
+	}
 	finish(i, &r);
 }
 
 void fake_fetch_fail(size_t i, enum err e)
 {
-	struct fetch_result r = {
-	    .error = e, .content_type = "", .detail = "as the test says"};
+	struct fetch_result r = {.error = e,
+	    .content_type = "",
+	    .etag = "",
+	    .last_modified = "",
+	    .detail = "as the test says"};
 
 	finish(i, &r);
 }
@@ -112,6 +141,16 @@ size_t fake_fetches_waiting(void)
 const char *fake_fetch_url(size_t i)
 {
 	return (*nth(i))->url;
+}
+
+const char *fake_fetch_if_none_match(size_t i)
+{
+	return (*nth(i))->if_none_match;
+}
+
+const char *fake_fetch_if_modified_since(size_t i)
+{
+	return (*nth(i))->if_modified_since;
 }
 
 void fake_fetch_reset(void)

@@ -72,6 +72,15 @@ size_t fake_fetches_waiting(void);
 const char *fake_fetch_url(size_t i); /* of the waiting ones */
 void fake_fetch_answer(size_t i, int http_status, struct bytes body);
 void fake_fetch_fail(size_t i, enum err e);
+/* Of a waiting one: a header of it, NULL for none. */
+const char *fake_fetch_if_none_match(size_t i);
+const char *fake_fetch_if_modified_since(size_t i);
+struct fake_reply {
+	int status;
+	struct bytes body; /* goes to the sink where there is one */
+	const char *etag, *last_modified;
+};
+void fake_fetch_reply(size_t i, const struct fake_reply *reply);
 void fake_fetch_reset(void);
 
 /* tests/lib/fake_store.c: a store in memory that does as it is told. */
@@ -101,6 +110,10 @@ extern struct fake_told {
 	bool latch[64], untold[64];      /* there was one; it was marked */
 } fake_told;
 void fake_feed_reset(void); /* no list, nothing told */
+
+/* tests/lib/fake_disk.c: jobs are done at once, but while they are held. */
+void fake_disk_hold(bool hold); /* false: what was held is done, too */
+bool fake_disk_step(void);      /* do the next; false: there is none */
 
 /* tests/lib/fake_time.c */
 void fake_time_set(int64_t now_ms, int64_t mono_ms);
