@@ -54,21 +54,19 @@ static bool signed_by(const struct crl_walk *w, const struct issuer_ca *ca)
 static enum err check_signature(struct crl_walk *w)
 {
 	const struct issuer_rules *rules = &w->want->issuer->rules;
-	bool weak = false;
+	size_t weak = 0;
 
 	for (size_t n = 0; n < w->candidates_n; n++) {
 		const struct issuer_ca *ca = w->candidates[n];
 
 		if (!signature_key_is_strong(ca->key, rules)) {
-			weak = true;
-			continue;
-		}
-		if (signed_by(w, ca)) {
+			weak++;
+		} else if (signed_by(w, ca)) {
 			memcpy(w->list->facts.issuer_sha256, ca->sha256, 32);
-			return ERR_OK;
+			return crl_may_be_signed_by(ca) ? ERR_OK : crl_refuse_usage(w);
 		}
 	}
-	if (weak && w->candidates_n == 1)
+	if (weak == w->candidates_n)
 		return crl_refuse(w, ERR_CRL_SIGALG,
 		    "the issuer's key is too short to believe its signature");
 	return crl_refuse(w, ERR_CRL_SIGNATURE,

@@ -58,36 +58,55 @@ static int days_in(int year, int month)
 	return month == 2 && leap ? 29 : days[month - 1];
 }
 
-static inline int two(const uint8_t *p)
+/* Eight digits as four numbers of two, in the bytes 0, 2, 4 and 6; false where one is no
+ * digit.  All at once: a list has millions of dates. */
+static inline bool pairs_of(const uint8_t *p, uint64_t *out)
 {
-	return (p[0] - '0') * 10 + (p[1] - '0');
+	uint64_t x;
+
+	memcpy(&x, p, sizeof(x));
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	x = __builtin_bswap64(x);
+#endif
+	/* '0'..'9' are 0x30..0x39: the high half is 3, also with 6 added */
+	if (((x | (x + UINT64_C(0x0606060606060606))) & UINT64_C(0xf0f0f0f0f0f0f0f0)) !=
+	    UINT64_C(0x3030303030303030))
+		return false;
+	x &= UINT64_C(0x0f0f0f0f0f0f0f0f);
+	*out = (x * 10 + (x >> 8)) & UINT64_C(0x00ff00ff00ff00ff);
+	return true;
+}
+
+static inline int pair(uint64_t pairs, int i)
+{
+	return (int)(pairs >> 16 * i & 0xff);
 }
 
 bool crl_time(uint8_t tag, const uint8_t *p, size_t n, int64_t *at)
 {
 	bool utc = tag == 0x17;
-	int year, month, day, hour, minute, second;
+	uint64_t front, back; /* YYMMDDHH, DDHHMMSS */
+	int year, month, day, hour, minute, second, century = 0;
 
 	if ((!utc && tag != 0x18) || n != (utc ? 13 : 15) || p[n - 1] != 'Z')
 		return false;
-	for (size_t i = 0; i < n - 1; i++)
-		if (p[i] < '0' || p[i] > '9')
+	if (!utc) {
+		if (p[0] < '2' || p[0] > '9' || p[1] < '0' || p[1] > '9')
 			return false;
-	if (utc) {
-		year = two(p) + (two(p) < 50 ? 2000 : 1900);
-	} else {
-		year = two(p) * 100 + two(p + 2);
+		century = (p[0] - '0') * 10 + (p[1] - '0');
 		p += 2;
-		if (year < 2050)
-			return false;
 	}
-	month = two(p + 2);
-	day = two(p + 4);
-	hour = two(p + 6);
-	minute = two(p + 8);
-	second = two(p + 10);
-	if (month < 1 || month > 12 || day < 1 || day > days_in(year, month) ||
-	    hour > 23 || minute > 59 || second > 59)
+	if (!pairs_of(p, &front) || !pairs_of(p + 4, &back))
+		return false;
+	year = pair(front, 0);
+	month = pair(front, 1);
+	day = pair(back, 0);
+	hour = pair(back, 1);
+	minute = pair(back, 2);
+	second = pair(back, 3);
+	year += utc ? (year < 50 ? 2000 : 1900) : century * 100;
+	if ((!utc && year < 2050) || month < 1 || month > 12 || day < 1 ||
+	    day > days_in(year, month) || hour > 23 || minute > 59 || second > 59)
 		return false;
 	*at = days_of(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
 	return true;

@@ -140,7 +140,7 @@ static enum err take_reason(struct crl_walk *w, struct bytes value, struct crl_e
 	if (t.body[0] == 8)
 		return crl_refuse(w, ERR_CRL_ENTRY,
 		    "reason removeFromCRL, which only delta lists may have");
-	if (t.body[0] > 10 || t.body[0] == 7)
+	if (!crl_reason_is_known(t.body[0]))
 		return crl_refuse(w, ERR_CRL_ENTRY,
 		    "reason %u, which is not assigned (RFC 5280 section 5.3.1)",
 		    t.body[0]);

@@ -11,11 +11,6 @@
 
 #define NAME_TEXT_MAX 200
 
-/* The entry of nearly all lists: 1 or 2 octets of serial more or less, UTCTime, and
- * nothing or a reasonCode.  Its extensions, but for the reason: */
-static const uint8_t usual_extensions[] = {
-    0x30, 0x0c, 0x30, 0x0a, 0x06, 0x03, 0x55, 0x1d, 0x15, 0x04, 0x03, 0x0a, 0x01};
-
 /* The fewest bytes that an entry can have: header, serial of one octet, UTCTime. */
 #define ENTRY_MIN (2 + 3 + 15)
 
@@ -38,6 +33,13 @@ enum err crl_refuse(struct crl_walk *w, enum err e, const char *format, ...)
 		make_printable(w->why);
 	}
 	return e;
+}
+
+enum err crl_refuse_usage(struct crl_walk *w)
+{
+	return crl_refuse(w, ERR_CRL_USAGE,
+	    "the issuer's certificate has a keyUsage without cRLSign (RFC 5280 section "
+	    "6.3.3 (f))");
 }
 
 static uint64_t place(const struct crl_walk *w)
@@ -261,8 +263,7 @@ static bool is_named(const struct issuer_ca *ca, struct bytes der)
 	       bytes_equal(bytes_of(p, n), der);
 }
 
-/* Absent keyUsage allows everything (RFC 5280 section 4.2.1.3). */
-static bool may_sign_lists(const struct issuer_ca *ca)
+bool crl_may_be_signed_by(const struct issuer_ca *ca)
 {
 	return (X509_get_key_usage(ca->certificate) & KU_CRL_SIGN) != 0;
 }
@@ -270,23 +271,20 @@ static bool may_sign_lists(const struct issuer_ca *ca)
 static enum err find_candidates(struct crl_walk *w, struct bytes name)
 {
 	const struct issuer *i = w->want->issuer;
-	size_t named = 0;
+	bool may = false;
 
 	w->candidates = calloc(i->ca_n, sizeof(*w->candidates));
 	if (w->candidates == NULL)
 		return ERR_NOMEM;
 	for (size_t n = 0; n < i->ca_n; n++)
 		if (is_named(&i->ca[n], name)) {
-			named++;
-			if (may_sign_lists(&i->ca[n]))
-				w->candidates[w->candidates_n++] = &i->ca[n];
+			w->candidates[w->candidates_n++] = &i->ca[n];
+			may = may || crl_may_be_signed_by(&i->ca[n]);
 		}
-	if (named == 0)
-		return refuse_issuer(w, name);
 	if (w->candidates_n == 0)
-		return crl_refuse(w, ERR_CRL_USAGE,
-		    "the issuer's certificate has a keyUsage without cRLSign (RFC 5280 "
-		    "section 6.3.3 (f))");
+		return refuse_issuer(w, name);
+	if (!may)
+		return crl_refuse_usage(w);
 	return ERR_OK;
 }
 
@@ -388,41 +386,69 @@ static enum err take_entry_rest(struct crl_walk *w, struct bytes b, struct crl_e
 	return err == ERR_OK ? ERR_OK : say_where(w, err);
 }
 
-/* b: the content of one entry.  The hot path of the whole file: it ends after three
- * headers and one comparison for the usual entry. */
-static inline enum err take_entry(struct crl_walk *w, struct bytes b, struct crl_entry *e)
+static enum err bad_date(struct crl_walk *w, const uint8_t *p, size_t n)
 {
-	struct crl_tlv t;
-	int64_t at;
+	return crl_refuse(w, ERR_CRL_TIMEFORM,
+	    "the date of entry %llu is \"%.*s\", which is not YYMMDDHHMMSSZ until 2049 "
+	    "and YYYYMMDDHHMMSSZ from 2050 on",
+	    (unsigned long long)w->list->n + 1, n < 40 ? (int)n : 40, (const char *)p);
+}
 
-	if (!crl_tlv_take(&t, &b) || t.tag != 0x02 || !serial_is_der(t.body, t.n))
-		return bad_entry(w, "no serial number of 1 to 21 octets in DER");
-	memcpy(e->octets + SERIAL_MAX - t.n, t.body, t.n);
-	e->n = (uint8_t)t.n;
+static inline void set_entry(
+    struct crl_walk *w, struct crl_entry *e, struct bytes serial, int64_t at)
+{
+	memcpy(e->octets + SERIAL_MAX - serial.n, serial.p, serial.n);
+	e->n = (uint8_t)serial.n;
 	e->reason = CRL_REASON_NONE;
-	if (!crl_tlv_take(&t, &b) || !is_time(&t))
-		return bad_entry(w, "no revocationDate");
-	if (!crl_time(t.tag, t.body, t.n, &at))
-		return crl_refuse(w, ERR_CRL_TIMEFORM,
-		    "the date of entry %llu is \"%.*s\", which is not YYMMDDHHMMSSZ "
-		    "until 2049 and YYYYMMDDHHMMSSZ from 2050 on",
-		    (unsigned long long)w->list->n + 1, t.n < 40 ? (int)t.n : 40,
-		    (const char *)t.body);
 	crl_entry_set_at(e, at);
 	if (at > w->list->facts.this_update)
 		w->list->facts.warnings |= CRL_WARN_LATER;
-	if (b.n == 0)
-		return ERR_OK;
-	if (w->v2 && b.n == sizeof(usual_extensions) + 1 &&
-	    memcmp(b.p, usual_extensions, sizeof(usual_extensions)) == 0) {
-		uint8_t reason = b.p[sizeof(usual_extensions)];
+}
 
-		if (reason <= 10 && reason != 7 && reason != 8) {
-			e->reason = reason;
-			return ERR_OK;
-		}
-	}
-	return take_entry_rest(w, b, e);
+/* Any entry; b: its content. */
+static enum err take_entry(struct crl_walk *w, struct bytes b, struct crl_entry *e)
+{
+	struct crl_tlv serial, date;
+	int64_t at;
+
+	if (!crl_tlv_take(&serial, &b) || serial.tag != 0x02 ||
+	    !serial_is_der(serial.body, serial.n))
+		return bad_entry(w, "no serial number of 1 to 21 octets in DER");
+	if (!crl_tlv_take(&date, &b) || !is_time(&date))
+		return bad_entry(w, "no revocationDate");
+	if (!crl_time(date.tag, date.body, date.n, &at))
+		return bad_date(w, date.body, date.n);
+	set_entry(w, e, bytes_of(serial.body, serial.n), at);
+	return b.n == 0 ? ERR_OK : take_entry_rest(w, b, e);
+}
+
+/* The entry that nearly all lists are made of, read without looking at each header by
+ * itself: serial, UTCTime, and a reasonCode or nothing.  False, and nothing is taken, for
+ * any other, be it right or wrong. */
+static inline bool take_usual_entry(
+    struct crl_walk *w, struct bytes b, struct crl_entry *e)
+{
+	static const uint8_t extensions[] = {
+	    0x30, 0x0c, 0x30, 0x0a, 0x06, 0x03, 0x55, 0x1d, 0x15, 0x04, 0x03, 0x0a, 0x01};
+	const size_t date_n = 15;
+	size_t n = b.n > 1 ? b.p[1] : 0, with_date = 2 + n + date_n;
+	bool reason = b.n == with_date + sizeof(extensions) + 1;
+	const uint8_t *date, *rest;
+	int64_t at;
+
+	if ((b.n != with_date && !reason) || b.p[0] != 0x02 || !serial_is_der(b.p + 2, n))
+		return false;
+	date = b.p + 2 + n;
+	rest = date + date_n;
+	if (date[0] != 0x17 || date[1] != 13 || !crl_time(0x17, date + 2, 13, &at))
+		return false;
+	if (reason && (memcmp(rest, extensions, sizeof(extensions)) != 0 || !w->v2 ||
+			  !crl_reason_is_known(rest[sizeof(extensions)])))
+		return false;
+	set_entry(w, e, bytes_of(b.p + 2, n), at);
+	if (reason)
+		e->reason = rest[sizeof(extensions)];
+	return true;
 }
 
 /* As many as there will be if all are like the next one, and some more: address space
@@ -458,7 +484,8 @@ static enum err take_entries(struct crl_walk *w)
 			return bad_entry(w, "no SEQUENCE");
 		if (l->n == w->room)
 			e = more_room(w, t.head + t.n);
-		if (e == ERR_OK)
+		if (e == ERR_OK &&
+		    !take_usual_entry(w, bytes_of(t.body, t.n), &l->entries[l->n]))
 			e = take_entry(w, bytes_of(t.body, t.n), &l->entries[l->n]);
 		if (e != ERR_OK)
 			return e;

@@ -47,6 +47,11 @@ enum err crl_read_pieces(struct crl_list **out, int fd, size_t piece,
 enum err crl_refuse(struct crl_walk *w, enum err e, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+enum err crl_refuse_usage(struct crl_walk *w);
+
+/* keyUsage with cRLSign, or none (RFC 5280 section 4.2.1.3). */
+bool crl_may_be_signed_by(const struct issuer_ca *ca);
+
 /* One element of DER.  Single-octet tags, definite lengths in the fewest octets. */
 struct crl_tlv {
 	uint8_t tag; /* its identifier octet: class, constructed, number */
@@ -63,6 +68,12 @@ bool crl_tlv_take(struct crl_tlv *t, struct bytes *b);
 
 /* UTCTime or GeneralizedTime in RFC 5280's form (sections 5.1.2.4 to 5.1.2.6). */
 bool crl_time(uint8_t tag, const uint8_t *p, size_t n, int64_t *at);
+
+/* May an entry of a complete list have it? (RFC 5280 section 5.3.1) */
+static inline bool crl_reason_is_known(uint8_t reason)
+{
+	return reason <= 10 && reason != 7 && reason != 8;
+}
 
 /* crl_extension.c: crlExtensions and crlEntryExtensions, the SEQUENCE's content. */
 enum err crl_extensions(struct crl_walk *w, struct bytes extensions);

@@ -320,26 +320,38 @@ static const struct {
     [FORGE_ED25519] = {"300506032b6570", NULL, 0},
 };
 
-static struct bytes sign(const struct forge_response *f, struct bytes data)
+struct bytes forge_algorithm(enum forge_signature kind)
+{
+	return hex(kinds[kind].algorithm);
+}
+
+struct bytes forge_sign(enum forge_signature kind, EVP_PKEY *key, struct bytes data)
 {
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	EVP_PKEY_CTX *pctx;
-	const EVP_MD *md =
-	    kinds[f->signature].md != NULL ? kinds[f->signature].md() : NULL;
-	int salt = kinds[f->signature].pss_salt;
+	const EVP_MD *md = kinds[kind].md != NULL ? kinds[kind].md() : NULL;
+	int salt = kinds[kind].pss_salt;
 	size_t n = 1024;
 	uint8_t *p = room(n);
 
-	MUST(ctx != NULL && EVP_DigestSignInit(ctx, &pctx, md, NULL, f->key) == 1);
+	MUST(ctx != NULL && EVP_DigestSignInit(ctx, &pctx, md, NULL, key) == 1);
 	if (salt > 0) {
 		MUST(EVP_PKEY_CTX_set_rsa_padding(pctx, RSA_PKCS1_PSS_PADDING) == 1);
 		MUST(EVP_PKEY_CTX_set_rsa_pss_saltlen(pctx, salt) == 1);
 	}
 	MUST(EVP_DigestSign(ctx, p, &n, data.p, data.n) == 1);
 	EVP_MD_CTX_free(ctx);
-	if (f->break_signature)
-		p[n - 1] ^= 1;
 	return bytes_of(p, n);
+}
+
+static struct bytes sign(const struct forge_response *f, struct bytes data)
+{
+	struct bytes s = forge_sign(f->signature, f->key, data);
+	uint8_t *last = arena + (s.p - arena) + s.n - 1;
+
+	if (f->break_signature)
+		*last ^= 1;
+	return s;
 }
 
 static struct bytes certs(const struct forge_response *f)

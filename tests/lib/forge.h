@@ -42,6 +42,10 @@ enum forge_signature {
 	FORGE_ED25519
 };
 
+/* AlgorithmIdentifier, and a signature over data. */
+struct bytes forge_algorithm(enum forge_signature kind);
+struct bytes forge_sign(enum forge_signature kind, EVP_PKEY *key, struct bytes data);
+
 struct forge_extension {
 	const char *oid; /* NULL: none */
 	bool critical, twice;
