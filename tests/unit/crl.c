@@ -1023,9 +1023,8 @@ static void a_malformed_entry_is_refused_with_its_place(void **state)
 	    {"3003020101", "crl_entry"}, /* no date */
 	    {"0203010101", "crl_entry"}, /* no SEQUENCE */
 	    {"3014020101170d3235313233313030303030305a0500", "crl_entry"}, /* NULL */
-	    {"3014020101170d3235313233313030303030305a3000",
-		"crl_entry"},                                            /* no
-									    extensions */
+	    /* no extensions in it */
+	    {"3014020101170d3235313233313030303030305a3000", "crl_entry"},
 	    {"3012220101170d3235313233313030303030305a", "crl_entry"},   /* constructed */
 	    {"3080020101170d3235313233313030303030305a0000", "crl_der"}, /* indefinite */
 	    {"308112020101170d3235313233313030303030305a", "crl_der"},   /* long length */
