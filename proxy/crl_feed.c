@@ -149,7 +149,8 @@ static void fill_in(struct feed_work *w)
 	j->old = set_of(i);
 	if (j->old != NULL)
 		crl_set_ref(j->old);
-	j->shards_n = j->old != NULL ? j->old->shards_n : i->n;
+	j->shards_n =
+	    j->old == NULL || j->kind == CRL_JOB_ARRANGE ? i->n : j->old->shards_n;
 	j->generation = atomic_fetch_add(&generations, 1) + 1;
 	j->now = clock_now();
 	j->skew_s = c->clock_skew_ms / 1000;
@@ -248,7 +249,6 @@ static bool begin_arranging(struct feed_issuer *i)
 		i->list[n]->next_place = (int)n;
 	}
 	w->job.map = map;
-	w->job.shards_n = i->n;
 	begin_job(w);
 	return true;
 }

@@ -1,0 +1,1294 @@
+/* 60-crl-feed: a list from its URL into force, onto the disk and into the log.
+ *
+ * Its own small world: the real feed, sets, files and barrier, one reader; fetches, disk,
+ * clock and telling do as the test says. */
+#include "proxy/crl_feed.h"
+
+#include "proxy/clock.h"
+#include "proxy/crl_state.h"
+#include "proxy/log.h"
+#include "proxy/telling.h"
+#include "tests/lib/forge_crl.h"
+#include "tests/lib/world.h"
+
+#include <dirent.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <openssl/pem.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define A   "http://crl.example/a.crl"
+#define B   "http://crl.example/b.crl"
+#define DAY 86400
+
+static char directory[64], state[80];
+static struct shared shared;
+static struct parts parts;
+static struct event_base *base;
+static struct inbox *own;
+static struct crl_feed *feed;
+static EVP_PKEY *ca_key, *other_key;
+static X509 *ca, *other;
+static int64_t now_ms, mono_ms;
+
+/* ---- telling ---- */
+
+#define TELLINGS_MAX 64
+
+static struct telling_told {
+	struct list_change c; /* diff: freed */
+	size_t added, released, removed;
+	struct change first;
+	bool open;
+} told[TELLINGS_MAX];
+static size_t told_n;
+static bool tell_at_once; /* done follows with the next turn */
+
+void telling_list(struct telling *t, const struct list_change *l)
+{
+	struct telling_told *n = &told[told_n++];
+
+	(void)t;
+	assert_true(told_n <= TELLINGS_MAX);
+	for (size_t i = 0; i + 1 < told_n; i++) /* one at a time for a scope */
+		assert_false(told[i].open &&
+			     memcmp(told[i].c.scope, l->scope, sizeof l->scope) == 0);
+	*n = (struct telling_told){.c = *l, .open = true};
+	if (l->diff == NULL)
+		return;
+	n->added = l->diff->added;
+	n->released = l->diff->released;
+	n->removed = l->diff->removed;
+	if (l->diff->n > 0)
+		n->first = l->diff->changes[0];
+	crl_diff_free(l->diff);
+	n->c.diff = NULL;
+}
+
+static void tell_done(size_t i, enum err e)
+{
+	assert_true(told[i].open);
+	told[i].open = false;
+	told[i].c.done(told[i].c.arg, e);
+}
+
+static void tell_all(enum err e)
+{
+	for (size_t i = 0; i < told_n; i++)
+		if (told[i].open)
+			tell_done(i, e);
+}
+
+/* ---- the world ---- */
+
+static void write_file(const char *name, struct bytes b)
+{
+	char path[160];
+	int fd;
+
+	snprintf(path, sizeof path, "%s/%s", directory, name);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, b.p, b.n), b.n);
+	close(fd);
+}
+
+static void make_ca(const char *file, X509 *x)
+{
+	BIO *b = BIO_new(BIO_s_mem());
+	char *p;
+	long n;
+
+	PEM_write_bio_X509(b, x);
+	n = BIO_get_mem_data(b, &p);
+	write_file(file, bytes_of(p, (size_t)n));
+	BIO_free(b);
+}
+
+static struct conf *load(const char *global, const char *issuer)
+{
+	struct conf_errors errors = {0};
+	char text[4096], path[160];
+	struct conf *c;
+
+	snprintf(path, sizeof path, "%s/feed.conf", directory);
+	snprintf(text, sizeof text,
+	    "store = \"memory:\"\nstate-directory = \"%s\"\n%s\n%s%s%s", state, global,
+	    issuer[0] != '\0' ? "issuer \"demo\" {\n" : "", issuer,
+	    issuer[0] != '\0' ? "\n}\n"
+			      : "issuer \"else\" { certificate = \"other.pem\" "
+				"ocsp = \"http://x.example/\" }\n");
+	c = conf_load(path, text, &errors);
+	for (size_t i = 0; i < errors.n; i++)
+		fprintf(stderr, "%s\n", errors.line[i]);
+	assert_non_null(c);
+	conf_errors_free(&errors);
+	return c;
+}
+
+static void turn(void)
+{
+	for (int i = 0; i < 8; i++) {
+		event_base_loop(base, EVLOOP_NONBLOCK);
+		if (tell_at_once)
+			tell_all(ERR_OK);
+	}
+}
+
+static void elapse(int64_t ms)
+{
+	int64_t end = mono_ms + ms, step = ms > 40000 ? ms / 2000 : 20;
+
+	turn();
+	while (mono_ms < end) {
+		int64_t by = end - mono_ms < step ? end - mono_ms : step;
+
+		mono_ms += by;
+		now_ms += by;
+		fake_time_set(now_ms, mono_ms);
+		turn();
+	}
+}
+
+/* The daemon begins, on whatever is in the state directory. */
+static void live(const char *global, const char *issuer)
+{
+	told_n = 0;
+	tell_at_once = true;
+	fake_fetch_reset();
+	memset(&shared, 0, sizeof shared);
+	base = event_base_new();
+	own = inbox_new(base, NULL);
+	shared.readers[0] = inbox_new(base, NULL);
+	shared.readers_n = 1;
+	atomic_store(&shared.conf, load(global, issuer));
+	parts = (struct parts){
+	    .base = base, .shared = &shared, .barrier = barrier_new(&shared, own)};
+	feed = crl_feed_new(&parts, NULL, NULL, NULL);
+	assert_non_null(feed);
+	assert_non_null(crl_feed_slot(feed, "demo"));
+	crl_feed_start(feed);
+	turn();
+}
+
+/* It ends; what is under way is lost, as with kill -9. */
+static void die(void)
+{
+	crl_feed_cancel(feed);
+	fake_disk_hold(false);
+	tell_at_once = false;
+	tell_all(ERR_CANCELLED);
+	inbox_free(shared.readers[0]);
+	shared.readers_n = 0;
+	inbox_free(own);
+	barrier_free(parts.barrier);
+	crl_feed_free(feed);
+	assert_int_equal(fake_fetches_waiting(), 0);
+	conf_free((struct conf *)(uintptr_t)shared_conf(&shared));
+	event_base_free(base);
+	feed = NULL;
+}
+
+static void reload(const char *global, const char *issuer)
+{
+	struct conf *old = (struct conf *)(uintptr_t)shared_conf(&shared);
+
+	atomic_store(&shared.conf, load(global, issuer));
+	crl_feed_reload(feed);
+	conf_free(old); /* jobs must not need it */
+	turn();
+}
+
+static void remove_tree(const char *path)
+{
+	DIR *d = opendir(path);
+	struct dirent *e;
+	char name[600];
+
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		snprintf(name, sizeof name, "%s/%s", path, e->d_name);
+		if (unlink(name) != 0)
+			remove_tree(name);
+	}
+	if (d != NULL)
+		closedir(d);
+	rmdir(path);
+}
+
+static X509 *certificate(const char *name, EVP_PKEY *key)
+{
+	struct forge_cert c = {.subject = name,
+	    .key = key,
+	    .issuer_key = key,
+	    .from = WORLD_START - 1000000,
+	    .to = WORLD_START + INT64_C(1000000000),
+	    .usage = "critical,keyCertSign,cRLSign",
+	    .ca = true};
+
+	return forge_cert(&c);
+}
+
+static int begin(void **test)
+{
+	(void)test;
+	now_ms = WORLD_START * 1000;
+	mono_ms = 1000000;
+	fake_time_set(now_ms, mono_ms);
+	log_setup(LEVEL_ERROR, LOG_FORMAT_LOGFMT, 0);
+	strcpy(directory, "/tmp/crl_feed.XXXXXX");
+	assert_non_null(mkdtemp(directory));
+	snprintf(state, sizeof state, "%s/state", directory);
+	ca_key = forge_key("P-256");
+	other_key = forge_key("P-256");
+	ca = certificate("Feed CA", ca_key);
+	other = certificate("Other CA", other_key);
+	make_ca("ca.pem", ca);
+	make_ca("other.pem", other);
+	return 0;
+}
+
+static int end(void **test)
+{
+	(void)test;
+	if (feed != NULL)
+		die();
+	remove_tree(directory);
+	X509_free(ca);
+	X509_free(other);
+	EVP_PKEY_free(ca_key);
+	EVP_PKEY_free(other_key);
+	forge_reset();
+	forge_crl_reset();
+	return 0;
+}
+
+/* ---- lists ---- */
+
+struct says {
+	const char *number;   /* hex */
+	int64_t from, to;     /* seconds from now; to 0: a day */
+	const char *serials;  /* a letter each; lower case: on hold */
+	const char *idp;      /* OpenSSL's words */
+	bool forged, another; /* broken signature; another CA's list */
+};
+
+static struct bytes list(const struct says *s)
+{
+	struct forge_crl_entry e[26];
+	size_t n = s->serials != NULL ? strlen(s->serials) : 0;
+	uint8_t serial[26][2];
+	int64_t now = clock_now();
+	struct forge_crl f = {.issuer = s->another ? other : ca,
+	    .key = s->another ? other_key : ca_key,
+	    .this_update = forge_time(now + s->from) + 2,
+	    .next_update = forge_time(now + (s->to != 0 ? s->to : DAY)) + 2,
+	    .entry = e,
+	    .entries_n = n,
+	    .number = s->number,
+	    .signature = FORGE_ECDSA_SHA256,
+	    .break_signature = s->forged};
+
+	for (size_t i = 0; i < n; i++) {
+		bool hold = s->serials[i] >= 'a';
+
+		serial[i][0] = 0x10;
+		serial[i][1] = (uint8_t)(hold ? s->serials[i] - 32 : s->serials[i]);
+		e[i] = (struct forge_crl_entry){.serial = bytes_of(serial[i], 2),
+		    .at = "250601000000Z",
+		    .reason = hold ? 6 : -1};
+	}
+	if (s->idp != NULL)
+		f.extensions = forge_idp(s->idp);
+	return forge_crl(&f);
+}
+
+#define LIST(...) list(&(struct says){__VA_ARGS__})
+
+static void answer(size_t i, struct bytes b)
+{
+	fake_fetch_answer(i, 200, b);
+	turn();
+}
+
+static const struct crl_set *set(void)
+{
+	return crl_feed_set(feed, "demo");
+}
+
+static bool listed(char letter)
+{
+	struct serial s = {2, {0x10, (uint8_t)letter}};
+	struct crl_finding found;
+
+	return set() != NULL && crl_set_find(set(), &s, &found);
+}
+
+/* One field of the n-th list as the API has it; "" for null. */
+static const char *field(size_t n, const char *name)
+{
+	static char text[8][300];
+	static unsigned next;
+	const struct issuer *i = issuers_named(shared_conf(&shared)->issuers, "demo");
+	json_t *all = crl_feed_json(feed, i);
+	const json_t *v = json_object_get(json_array_get(all, n), name);
+	char *out = text[next++ % 8];
+
+	if (json_is_integer(v))
+		snprintf(out, 300, "%lld", (long long)json_integer_value(v));
+	else
+		snprintf(out, 300, "%s", json_is_string(v) ? json_string_value(v) : "");
+	json_decref(all);
+	return out;
+}
+
+static bool refused_with(const char *label)
+{
+	const char *e = field(0, "last_error");
+
+	return strncmp(e, label, strlen(label)) == 0 && e[strlen(label)] == ':';
+}
+
+static void refresh(void)
+{
+	crl_feed_refresh(feed, issuers_named(shared_conf(&shared)->issuers, "demo"));
+	turn();
+}
+
+#define DEMO "certificate = \"ca.pem\" crl = { \"" A "\" } "
+#define BOTH "certificate = \"ca.pem\" crl = { \"" A "\", \"" B "\" } "
+
+static void begin_with(const char *number, const char *serials)
+{
+	live("", DEMO);
+	assert_int_equal(fake_fetches_waiting(), 1);
+	answer(0, LIST(.number = number, .serials = serials));
+}
+
+static void file_of(const char *url, const char *name, char path[400])
+{
+	uint8_t id[CHANGE_SCOPE_N];
+	char dir[300];
+
+	crl_scope_id("demo", url, id);
+	crl_state_path(state, id, dir, sizeof dir);
+	snprintf(path, 400, "%s/%s", dir, name);
+}
+
+static bool same_files(const char *a, const char *b)
+{
+	char one[400], two[400];
+	struct stat s, t;
+
+	file_of(A, a, one);
+	file_of(A, b, two);
+	return stat(one, &s) == 0 && stat(two, &t) == 0 && s.st_ino == t.st_ino;
+}
+
+static bool there_is(const char *name)
+{
+	char path[400];
+
+	file_of(A, name, path);
+	return access(path, F_OK) == 0;
+}
+
+/* ---- cases ---- */
+
+/* At the start every list is fetched at once; the first of a scope tells nothing. */
+static void the_first_list_is_a_baseline(void **test)
+{
+	(void)test;
+	live("", DEMO);
+	assert_int_equal(fake_fetches_waiting(), 1);
+	assert_string_equal(fake_fetch_url(0), A);
+	assert_null(fake_fetch_if_none_match(0));
+	assert_false(crl_feed_tried_all(feed));
+	assert_null(set());
+	answer(0, LIST(.number = "01", .serials = "AB"));
+	assert_true(crl_feed_tried_all(feed));
+	assert_true(listed('A') && listed('B') && !listed('C'));
+	assert_int_equal(told_n, 1);
+	assert_true(told[0].c.baseline);
+	assert_int_equal(told[0].added, 0);
+	assert_string_equal(told[0].c.issuer, "demo");
+	assert_true(same_files("current", "told"));
+	assert_false(there_is("next"));
+	assert_string_equal(field(0, "url"), A);
+	assert_string_equal(field(0, "crl_number"), "1");
+	assert_string_equal(field(0, "this_update"), "2025-06-15T15:06:40Z");
+	assert_string_equal(field(0, "next_update"), "2025-06-16T15:06:40Z");
+	assert_string_equal(field(0, "entries"), "2");
+	assert_string_equal(field(0, "fetched_at"), "2025-06-15T15:06:40Z");
+	assert_string_equal(field(0, "last_error"), "");
+}
+
+/* R152, R115: what the next poll brings is in force and told. */
+static void a_later_list_tells_what_moved(void **test)
+{
+	uint64_t generation;
+
+	(void)test;
+	begin_with("01", "ABh");
+	generation = set()->generation;
+	elapse(260000);
+	assert_int_equal(fake_fetches_waiting(), 0);
+	elapse(80000); /* crl-interval is 5 minutes, give or take a tenth */
+	assert_int_equal(fake_fetches_waiting(), 1);
+	answer(0, LIST(.number = "02", .serials = "BCDE"));
+	assert_true(listed('C') && !listed('A'));
+	assert_true(set()->generation > generation);
+	assert_int_equal(told_n, 2);
+	assert_false(told[1].c.baseline);
+	assert_int_equal(told[1].added, 3);
+	assert_int_equal(told[1].removed, 1);
+	assert_int_equal(told[1].released, 1);
+	assert_memory_equal(told[1].c.from, told[0].c.to, 32);
+	assert_memory_equal(told[1].c.to, set()->shard[0].facts.sha256, 32);
+	assert_int_equal(told[1].c.seen_at_ms, now_ms);
+	assert_true(same_files("current", "told"));
+	assert_false(there_is("next"));
+}
+
+/* Know, then tell: in force at once, told when no reader can have the old one and the new
+ * one is on disk. */
+static void nothing_is_told_before_it_is_durable_and_every_reader_has_turned(void **test)
+{
+	(void)test;
+	begin_with("01", "A");
+	elapse(400000);
+	fake_disk_hold(true);
+	fake_fetch_answer(0, 200, LIST(.number = "02", .serials = "AB"));
+	assert_false(listed('B'));
+	assert_true(fake_disk_step()); /* bulk: read */
+	assert_true(listed('B'));
+	assert_int_equal(told_n, 1);
+	turn(); /* the barrier passes */
+	assert_int_equal(told_n, 1);
+	assert_true(fake_disk_step()); /* disk: current */
+	while (fake_disk_step())
+		;
+	assert_int_equal(told_n, 2);
+	fake_disk_hold(false);
+	turn();
+
+	elapse(400000);
+	fake_fetch_answer(0, 200, LIST(.number = "03", .serials = "ABC"));
+	assert_true(listed('C'));
+	assert_int_equal(told_n, 2); /* durable, but the reader has not turned */
+	turn();
+	assert_int_equal(told_n, 3);
+	assert_int_equal(told[2].added, 1);
+}
+
+/* Does b leave what is in force, and is it refused with this label? */
+static void is_refused(struct bytes b, const char *label)
+{
+	const struct crl_set *before = set();
+	size_t fetches = fake_fetches();
+
+	refresh();
+	assert_int_equal(fake_fetches_waiting(), 1);
+	answer(0, b);
+	if (!refused_with(label))
+		fprintf(stderr, "%s, wanted %s\n", field(0, "last_error"), label);
+	assert_true(refused_with(label));
+	assert_ptr_equal(set(), before);
+	assert_true(listed('A'));
+	assert_int_equal(told_n, 1);
+	assert_string_equal(field(0, "crl_number"), "16");
+	assert_int_equal(fake_fetches(), fetches + 1);
+	assert_true(same_files("current", "told"));
+}
+
+/* R95, R96, R111, T18, P32: what is older, cut, of somebody else or no list at all
+ * replaces nothing. */
+static void what_is_refused_leaves_the_old_list_in_force(void **test)
+{
+	struct bytes good, html = bytes_of("<html>Not Found</html>", 22);
+
+	(void)test;
+	begin_with("10", "A");
+	elapse(5000);
+	good = LIST(.number = "11", .serials = "B");
+	is_refused(LIST(.number = "0f", .serials = "B"), "crl_rollback");
+	is_refused(LIST(.number = "11", .from = -3600, .serials = "B"), "crl_rollback");
+	is_refused(
+	    LIST(.number = "11", .from = 3600, .serials = "B"), "crl_this_update_future");
+	is_refused(html, "crl_der");
+	is_refused(bytes_of("", 0), "crl_truncated");
+	is_refused(bytes_of(good.p, good.n - 1), "crl_truncated");
+	is_refused(forge_append(good, "x", 1), "crl_trailing");
+	is_refused(LIST(.number = "11", .forged = true), "crl_signature");
+	is_refused(LIST(.number = "11", .another = true), "crl_issuer");
+	is_refused(LIST(.number = "11", .idp = "fullname:URI:" B), "crl_scope");
+	answer((refresh(), 0), good);
+	assert_true(listed('B') && !listed('A'));
+	assert_string_equal(field(0, "last_error"), "");
+	assert_int_equal(told_n, 2);
+	assert_int_equal(told[1].added, 1);
+}
+
+/* R111: nor does a fetch that did not end well. */
+static void a_fetch_that_fails_leaves_the_old_list_in_force(void **test)
+{
+	static const enum err errors[] = {ERR_UP_TRUNCATED, ERR_UP_TIMEOUT, ERR_UP_SIZE};
+
+	(void)test;
+	begin_with("10", "A");
+	for (size_t i = 0; i < 3; i++) {
+		refresh();
+		fake_fetch_fail(0, errors[i]);
+		turn();
+		assert_true(refused_with(err_label(errors[i])));
+		assert_true(listed('A'));
+	}
+	refresh();
+	fake_fetch_answer(0, 404, LIST(.number = "11", .serials = "B"));
+	turn();
+	assert_string_equal(field(0, "last_error"), "upstream_http: HTTP status 404");
+	refresh();
+	fake_fetch_answer(0, 304, bytes_of("", 0)); /* that we did not ask for */
+	turn();
+	assert_true(refused_with("upstream_http"));
+	assert_true(listed('A') && !listed('B'));
+	assert_string_equal(field(0, "entries"), "1");
+}
+
+/* A list that was never had: in the API with nothing but its error, and tried. */
+static void a_list_that_cannot_be_had_is_tried_and_told(void **test)
+{
+	(void)test;
+	live("", DEMO);
+	fake_fetch_fail(0, ERR_UP_CONNECT);
+	assert_true(crl_feed_tried_all(feed));
+	assert_null(set());
+	assert_string_equal(field(0, "url"), A);
+	assert_string_equal(field(0, "crl_number"), "");
+	assert_string_equal(field(0, "entries"), "");
+	assert_string_equal(field(0, "fetched_at"), "");
+	assert_string_equal(field(0, "last_error"), "upstream_connect: as the test says");
+}
+
+/* P17: only the list itself says whether it is another. */
+static void a_list_issued_again_with_the_same_next_update_is_taken(void **test)
+{
+	struct says s = {.number = "01", .serials = "A", .to = 7200};
+
+	(void)test;
+	live("", DEMO);
+	answer(0, list(&s));
+	elapse(400000);
+	s = (struct says){.number = "02", .serials = "AB", .to = 7200 - 400};
+	answer(0, list(&s));
+	assert_true(listed('B'));
+	assert_int_equal(told[1].added, 1);
+}
+
+/* R95: the same number with other content is taken, and noticed. */
+static void a_number_that_is_used_twice_is_noticed(void **test)
+{
+	(void)test;
+	begin_with("05", "A");
+	assert_int_equal(set()->shard[0].facts.warnings & CRL_WARN_REUSED, 0);
+	elapse(400000);
+	answer(0, LIST(.number = "05", .serials = "AB"));
+	assert_true(listed('B'));
+	assert_int_not_equal(set()->shard[0].facts.warnings & CRL_WARN_REUSED, 0);
+}
+
+/* R115: asked for only if it has changed; 304 is news too. */
+static void a_list_in_force_is_asked_for_with_its_validators(void **test)
+{
+	struct fake_reply r = {
+	    200, {NULL, 0}, "\"one\"", "Sun, 15 Jun 2025 15:06:40 GMT"};
+	const struct crl_set *before;
+
+	(void)test;
+	live("", DEMO);
+	r.body = LIST(.number = "01", .serials = "A");
+	fake_fetch_reply(0, &r);
+	turn();
+	before = set();
+	elapse(400000);
+	assert_string_equal(fake_fetch_if_none_match(0), "\"one\"");
+	assert_string_equal(
+	    fake_fetch_if_modified_since(0), "Sun, 15 Jun 2025 15:06:40 GMT");
+	fake_fetch_answer(0, 304, bytes_of("", 0));
+	turn();
+	assert_ptr_equal(set(), before);
+	assert_string_not_equal(field(0, "fetched_at"), "2025-06-15T15:06:40Z");
+	assert_string_equal(field(0, "last_error"), "");
+
+	refresh(); /* a list that is refused leaves the validators of the one in force */
+	r.etag = "\"bad\"";
+	r.body = bytes_of("x", 1);
+	fake_fetch_reply(0, &r);
+	refresh();
+	assert_string_equal(fake_fetch_if_none_match(0), "\"one\"");
+	r = (struct fake_reply){200, LIST(.number = "02", .serials = "A"), NULL, NULL};
+	fake_fetch_reply(0, &r);
+	refresh(); /* without them, without */
+	assert_null(fake_fetch_if_none_match(0));
+	assert_null(fake_fetch_if_modified_since(0));
+}
+
+static void the_same_list_again_changes_nothing(void **test)
+{
+	struct bytes b;
+	const struct crl_set *before;
+
+	(void)test;
+	live("", DEMO);
+	b = LIST(.number = "01", .serials = "A");
+	answer(0, b);
+	before = set();
+	elapse(400000);
+	answer(0, b);
+	assert_ptr_equal(set(), before);
+	assert_int_equal(told_n, 1);
+	assert_string_equal(field(0, "last_error"), "");
+	assert_false(there_is("next"));
+}
+
+/* Fails all fetches for so long; how many there were. */
+static size_t fail_for(int64_t ms, enum err e)
+{
+	size_t before = fake_fetches();
+	int64_t until = mono_ms + ms;
+
+	while (mono_ms < until) {
+		while (fake_fetches_waiting() > 0)
+			fake_fetch_fail(0, e);
+		elapse(20);
+	}
+	return fake_fetches() - before;
+}
+
+/* P12: doubling with jitter, to a cap that is never passed, however many fail. */
+static void the_pause_after_failures_doubles_to_its_cap(void **test)
+{
+	size_t first, later;
+
+	(void)test;
+	live("backoff-initial = \"500ms\" crl-backoff-max = \"4s\"", DEMO);
+	first = fail_for(4000, ERR_UP_TIMEOUT);
+	assert_in_range(first, 1, 6); /* 0.25..0.75, 0.5..1.5, 1..3, 2..4 */
+	for (int i = 0; i < 5; i++) {
+		later = fail_for(40000, ERR_UP_TIMEOUT);
+		assert_in_range(later, 9, 20); /* 2..4 s each */
+	}
+	refresh(); /* the operator does not wait */
+	assert_int_equal(fake_fetches_waiting(), 1);
+	answer(0, LIST(.number = "01"));
+	elapse(250000); /* all is well: the interval again */
+	assert_int_equal(fake_fetches_waiting(), 0);
+	assert_int_equal(fail_for(1000, ERR_UP_TIMEOUT), 0);
+}
+
+static void a_pause_is_never_longer_than_the_interval(void **test)
+{
+	(void)test;
+	live("backoff-initial = \"10s\" crl-backoff-max = \"1h\"",
+	    DEMO "crl-interval = \"1s\"");
+	assert_in_range(fail_for(20000, ERR_UP_TIMEOUT), 20, 41);
+}
+
+/* R115: not the interval alone: the CA has said when the next one comes. */
+static void a_list_is_asked_for_when_its_successor_is_due(void **test)
+{
+	(void)test;
+	live("", DEMO "crl-interval = \"1h\"");
+	answer(0, LIST(.number = "01", .to = 600));
+	elapse(599000);
+	assert_int_equal(fake_fetches_waiting(), 0);
+	elapse(12000);
+	assert_int_equal(fake_fetches_waiting(), 1);
+	answer(0, LIST(.number = "02", .to = 600));
+	elapse(500000);
+	assert_int_equal(fake_fetches_waiting(), 0);
+}
+
+/* P17: past its end a list stays in force for what it lists, and its successor is looked
+ * for with pauses, not in a tight loop. */
+static void a_list_past_its_end_stays_and_is_asked_for_with_pauses(void **test)
+{
+	struct fake_reply r = {200, {NULL, 0}, "\"one\"", NULL};
+	size_t before;
+
+	(void)test;
+	live("backoff-initial = \"500ms\" crl-backoff-max = \"10s\"", DEMO);
+	r.body = LIST(.number = "01", .serials = "A", .to = 60);
+	fake_fetch_reply(0, &r);
+	elapse(75000);
+	assert_int_equal(fake_fetches_waiting(), 1);
+	before = fake_fetches();
+	for (int i = 0; i < 3000; i++) {
+		while (fake_fetches_waiting() > 0)
+			fake_fetch_answer(0, 304, bytes_of("", 0));
+		elapse(20);
+	}
+	assert_in_range(fake_fetches() - before, 5, 18);
+	assert_true(listed('A'));
+	assert_false(crl_set_covers(set(), clock_now(), NULL));
+	assert_string_equal(field(0, "last_error"), "");
+}
+
+/* One that comes during a fetch may have come after the list was published. */
+static void a_refresh_during_a_fetch_starts_another(void **test)
+{
+	(void)test;
+	live("", DEMO);
+	refresh();
+	refresh();
+	assert_int_equal(fake_fetches_waiting(), 1);
+	answer(0, LIST(.number = "01"));
+	assert_int_equal(fake_fetches_waiting(), 1);
+	answer(0, LIST(.number = "02"));
+	assert_int_equal(fake_fetches_waiting(), 0);
+	assert_string_equal(field(0, "crl_number"), "2");
+	/* while it is read, too */
+	refresh();
+	fake_disk_hold(true);
+	fake_fetch_answer(0, 200, LIST(.number = "03"));
+	refresh();
+	assert_int_equal(fake_fetches_waiting(), 0);
+	fake_disk_hold(false);
+	turn();
+	assert_int_equal(fake_fetches_waiting(), 1);
+	fake_fetch_fail(0, ERR_UP_TIMEOUT);
+	assert_int_equal(fake_fetches_waiting(), 0);
+}
+
+/* T18: the list of one shard at the place of another. */
+static void shards_that_are_swapped_are_refused(void **test)
+{
+	struct bytes a, b;
+
+	(void)test;
+	live("", BOTH);
+	a = LIST(.number = "01", .serials = "A", .idp = "fullname:URI:" A);
+	b = LIST(.number = "01", .serials = "B", .idp = "fullname:URI:" B);
+	assert_int_equal(fake_fetches_waiting(), 2);
+	assert_string_equal(fake_fetch_url(1), B);
+	answer(1, a);
+	answer(0, b);
+	assert_null(set());
+	assert_true(refused_with("crl_scope"));
+	assert_string_equal(field(1, "url"), B);
+	refresh();
+	answer(0, a);
+	assert_true(listed('A') && !listed('B'));
+	assert_false(crl_set_covers(set(), clock_now(), NULL)); /* B may have it */
+	answer(0, b);
+	assert_true(listed('A') && listed('B'));
+	assert_true(crl_set_covers(set(), clock_now(), NULL));
+	assert_string_equal(field(1, "entries"), "1");
+	/* each scope has its own line of numbers */
+	refresh();
+	answer(0, LIST(.number = "07", .serials = "A", .idp = "fullname:URI:" A));
+	answer(0, LIST(.number = "02", .serials = "BC", .idp = "fullname:URI:" B));
+	assert_true(listed('C'));
+	assert_string_equal(field(1, "last_error"), "");
+}
+
+/* crl-scope: fetched from elsewhere, it is still the list that it says. */
+static void a_list_may_be_fetched_from_elsewhere_than_its_name(void **test)
+{
+	(void)test;
+	live("", DEMO "crl-scope = { \"" B "\" }");
+	answer(0, LIST(.number = "01", .serials = "A", .idp = "fullname:URI:" B));
+	assert_true(listed('A'));
+	/* another URL for the same list: it stays in force and is fetched there */
+	reload("", "certificate = \"ca.pem\" crl = { \"http://mirror.example/\" } "
+		   "crl-scope = { \"" B "\" }");
+	elapse(20);
+	assert_true(listed('A'));
+	assert_string_equal(fake_fetch_url(0), "http://mirror.example/");
+	assert_null(fake_fetch_if_none_match(0));
+	answer(0, LIST(.number = "02", .serials = "AB", .idp = "fullname:URI:" B));
+	assert_int_equal(told_n, 2);
+	assert_false(told[1].c.baseline);
+}
+
+/* R96: number and thisUpdate outlive the process; R95 holds in the next life too. */
+static void a_restart_forgets_neither_number_nor_list(void **test)
+{
+	struct fake_reply r = {200, {NULL, 0}, "\"one\"", NULL};
+
+	(void)test;
+	live("", DEMO);
+	r.body = LIST(.number = "10", .serials = "A");
+	fake_fetch_reply(0, &r);
+	turn();
+	die();
+	live("", DEMO);
+	assert_true(listed('A')); /* before anything was fetched */
+	assert_string_equal(field(0, "crl_number"), "16");
+	assert_string_not_equal(field(0, "fetched_at"), "");
+	assert_int_equal(told_n, 1); /* the place alone, for a log that has lost it */
+	assert_false(told[0].c.baseline);
+	assert_memory_equal(told[0].c.from, told[0].c.to, 32);
+	assert_string_equal(fake_fetch_if_none_match(0), "\"one\"");
+	answer(0, LIST(.number = "0f", .serials = "B"));
+	assert_true(refused_with("crl_rollback"));
+	refresh();
+	answer(0, LIST(.number = "11", .from = -10, .serials = "B"));
+	assert_true(refused_with("crl_rollback"));
+	assert_true(listed('A'));
+	refresh();
+	answer(0, LIST(.number = "11", .serials = "AB"));
+	assert_int_equal(told_n, 2);
+	assert_int_equal(told[1].added, 1);
+}
+
+/* T23: killed while its changes were being told, and again before those of the next. */
+static void what_a_killed_life_did_not_tell_the_next_one_tells(void **test)
+{
+	uint8_t one[32], two[32], three[32];
+
+	(void)test;
+	begin_with("01", "A");
+	memcpy(one, told[0].c.to, 32);
+	tell_at_once = false;
+	elapse(400000);
+	answer(0, LIST(.number = "02", .serials = "AB"));
+	assert_int_equal(told_n, 2);
+	memcpy(two, told[1].c.to, 32);
+	elapse(400000);
+	answer(0, LIST(.number = "03", .serials = "ABCD"));
+	assert_true(listed('D')); /* at once, though 2 is still being told */
+	assert_int_equal(told_n, 2);
+	memcpy(three, set()->shard[0].facts.sha256, 32);
+	die();
+	assert_true(there_is("next"));
+
+	live("", DEMO);
+	assert_true(listed('D'));
+	assert_int_equal(told_n, 2);
+	assert_memory_equal(told[0].c.from, one, 32);
+	assert_memory_equal(told[0].c.to, two, 32);
+	assert_int_equal(told[0].added, 1);
+	assert_int_equal(change_before(&told[0].first), CHANGE_GOOD);
+	assert_memory_equal(told[1].c.from, two, 32);
+	assert_memory_equal(told[1].c.to, three, 32);
+	assert_int_equal(told[1].added, 2);
+	assert_false(there_is("next"));
+	assert_true(same_files("told", "current"));
+	die();
+	live("", DEMO);
+	assert_int_equal(told_n, 1);
+	assert_memory_equal(told[0].c.from, three, 32);
+	assert_memory_equal(told[0].c.to, three, 32);
+}
+
+static void lists_that_come_while_one_is_told_are_told_as_one(void **test)
+{
+	(void)test;
+	begin_with("01", "A");
+	tell_at_once = false;
+	for (int i = 2; i < 6; i++) {
+		char number[3], serials[8] = "ABCDEFG";
+
+		snprintf(number, sizeof number, "%02x", i);
+		serials[i] = '\0';
+		refresh();
+		answer(0, LIST(.number = number, .serials = serials));
+	}
+	assert_true(listed('E'));
+	assert_int_equal(told_n, 2);
+	tell_done(1, ERR_OK);
+	turn();
+	assert_int_equal(told_n, 3);
+	assert_int_equal(told[2].added, 3);
+	assert_memory_equal(told[2].c.from, told[1].c.to, 32);
+	assert_memory_equal(told[2].c.to, set()->shard[0].facts.sha256, 32);
+	tell_done(2, ERR_NOMEM); /* nothing was begun: again, later */
+	elapse(4000);
+	assert_int_equal(told_n, 3);
+	elapse(2000);
+	assert_int_equal(told_n, 4);
+	assert_int_equal(told[3].added, 3);
+	assert_memory_equal(told[3].c.from, told[1].c.to, 32);
+	tell_done(3, ERR_OK);
+	elapse(10000);
+	assert_int_equal(told_n, 4);
+	assert_true(same_files("told", "current"));
+}
+
+/* A current that was broken on disk is refused by its signature, and no word is believed
+ * of it. */
+static void a_state_that_was_tampered_with_is_not_used(void **test)
+{
+	struct bytes b;
+	char path[400];
+	int fd;
+
+	(void)test;
+	begin_with("01", "A");
+	die();
+	b = LIST(.number = "7f", .serials = "Z", .forged = true);
+	file_of(A, "current", path);
+	fd = open(path, O_WRONLY | O_TRUNC); /* and told, which is the same file */
+	assert_int_equal(write(fd, b.p, b.n), b.n);
+	close(fd);
+	live("", DEMO);
+	assert_null(set());
+	assert_int_equal(told_n, 0);
+	answer(0, LIST(.number = "02", .serials = "AB"));
+	assert_true(listed('B') && !listed('Z'));
+	assert_int_equal(told_n, 1);
+	assert_true(told[0].c.baseline);
+}
+
+/* The first list of a scope, also after its files were lost. */
+static void lost_files_make_a_baseline(void **test)
+{
+	(void)test;
+	begin_with("01", "A");
+	die();
+	remove_tree(state);
+	live("", DEMO);
+	assert_null(set());
+	answer(0, LIST(.number = "01", .serials = "AB"));
+	assert_int_equal(told_n, 1);
+	assert_true(told[0].c.baseline);
+}
+
+/* T19: a list that is taken out of the configuration takes its entries along, with a
+ * word in the log; the others stay. */
+static void a_list_that_is_configured_no_more_goes_alone(void **test)
+{
+	(void)test;
+	live("", BOTH);
+	answer(0, LIST(.number = "01", .serials = "A"));
+	answer(0, LIST(.number = "02", .serials = "BC"));
+	refresh();
+	reload("", "certificate = \"ca.pem\" crl = { \"" B "\" }");
+	assert_int_equal(fake_fetches_waiting(), 1); /* that of A was cancelled */
+	assert_true(listed('B') && !listed('A'));
+	assert_int_equal(set()->shards_n, 1);
+	assert_true(crl_set_covers(set(), clock_now(), NULL));
+	assert_string_equal(field(0, "url"), B);
+	answer(0, LIST(.number = "03", .serials = "BCD"));
+	assert_true(listed('D'));
+	/* back again, in another order: from the state directory, at once */
+	reload("", "certificate = \"ca.pem\" crl = { \"" B "\", \"" A "\" }");
+	assert_true(listed('A') && listed('D'));
+	assert_string_equal(field(1, "crl_number"), "1");
+	assert_string_equal(field(0, "crl_number"), "3");
+	assert_int_equal(fake_fetches_waiting(), 1);
+	answer(0, LIST(.number = "00", .serials = "Z")); /* R96 */
+	assert_false(listed('Z'));
+	reload("", "");
+	assert_null(set());
+	assert_int_equal(fake_fetches_waiting(), 0);
+	reload("", BOTH);
+	assert_true(listed('A') && listed('D'));
+	assert_string_equal(field(0, "crl_number"), "1");
+}
+
+/* A reload while a job runs: its outcome is judged by what is configured then. */
+static void a_reload_during_a_job_counts(void **test)
+{
+	(void)test;
+	live("", BOTH);
+	fake_disk_hold(true);
+	fake_fetch_answer(0, 200, LIST(.number = "01", .serials = "A"));
+	fake_fetch_answer(0, 200, LIST(.number = "02", .serials = "B"));
+	reload("", "certificate = \"ca.pem\" crl = { \"" B "\" }");
+	fake_disk_hold(false);
+	turn();
+	assert_true(listed('B') && !listed('A'));
+	assert_int_equal(set()->shards_n, 1);
+
+	refresh();
+	fake_disk_hold(true);
+	fake_fetch_answer(0, 200, LIST(.number = "03", .serials = "BC"));
+	reload("", BOTH);
+	fake_disk_hold(false);
+	turn();
+	assert_int_equal(set()->shards_n, 2);
+	assert_true(listed('C'));
+	assert_string_equal(field(0, "url"), B); /* A has nothing yet, and no error */
+	answer(0, LIST(.number = "02", .serials = "AD"));
+	assert_true(listed('D') && listed('C'));
+	assert_string_equal(field(1, "url"), B);
+}
+
+/* Other certificates of the issuer: what they do not vouch for goes; what they do, stays
+ * in force all the time. */
+static void a_list_is_verified_again_when_the_certificates_change(void **test)
+{
+	(void)test;
+	begin_with("01", "A");
+	reload("", "certificate = { \"ca.pem\", \"other.pem\" } crl = { \"" A "\" }");
+	assert_true(listed('A'));
+	assert_int_equal(fake_fetches_waiting(), 1);
+	fake_fetch_fail(0, ERR_UP_TIMEOUT);
+	fake_disk_hold(true);
+	reload("", "certificate = \"other.pem\" crl = { \"" A "\" }");
+	assert_true(listed('A')); /* until it is known */
+	fake_disk_hold(false);
+	turn();
+	assert_false(listed('A'));
+	assert_int_equal(fake_fetches_waiting(), 1);
+	assert_null(fake_fetch_if_none_match(0));
+	answer(0, LIST(.number = "02", .serials = "B"));
+	assert_true(refused_with("crl_issuer"));
+	refresh();
+	answer(0, LIST(.number = "02", .serials = "B", .another = true));
+	assert_true(listed('B'));
+}
+
+static void put(const char *name, struct bytes b, int64_t mtime, long ns)
+{
+	char path[160];
+	struct timespec t[2] = {{mtime, ns}, {mtime, ns}};
+
+	snprintf(path, sizeof path, "%s/%s", directory, name);
+	write_file(name, b);
+	assert_int_equal(utimensat(AT_FDCWD, path, t, 0), 0);
+}
+
+static size_t state_files(void)
+{
+	char path[400];
+	DIR *d;
+	size_t n = 0;
+
+	file_of("", "", path);
+	snprintf(path, sizeof path, "%s/crl", state);
+	d = opendir(path);
+	for (struct dirent *e = readdir(d); e != NULL; e = readdir(d)) {
+		char one[700];
+		DIR *in;
+
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(one, sizeof one, "%s/%s", path, e->d_name);
+		in = opendir(one);
+		for (struct dirent *f = readdir(in); f != NULL; f = readdir(in))
+			n += f->d_name[0] != '.';
+		closedir(in);
+	}
+	closedir(d);
+	return n;
+}
+
+/* R113: a local list is read when device, inode, size or mtime is another, DER or PEM; a
+ * file that was refused is not read again until then, or until somebody asks. */
+static void a_local_list_is_read_when_its_file_changes(void **test)
+{
+	char issuer[300], *text;
+	X509_CRL *x;
+	BIO *pem = BIO_new(BIO_s_mem());
+	const unsigned char *p;
+	struct bytes b, c;
+
+	(void)test;
+	snprintf(issuer, sizeof issuer,
+	    "certificate = \"ca.pem\" crl = { \"file://%s/local.crl\" } crl-interval = "
+	    "\"1s\"",
+	    directory);
+	live("", issuer);
+	assert_true(refused_with("not_found"));
+	b = LIST(.number = "01", .serials = "A");
+	put("local.crl", b, WORLD_START, 1);
+	elapse(2000);
+	assert_true(listed('A'));
+	assert_int_equal(fake_fetches(), 0);
+	elapse(2000);
+	assert_int_equal(told_n, 1);
+
+	/* as many octets, all of it a nanosecond later */
+	c = LIST(.number = "02", .serials = "B");
+	while (c.n != b.n) /* ECDSA's length varies */
+		c = LIST(.number = "02", .serials = "B");
+	put("local.crl", c, WORLD_START, 1);
+	elapse(2000);
+	put("local.crl", c, WORLD_START, 2);
+	elapse(2000);
+	assert_true(listed('B') && !listed('A'));
+
+	/* refused once, not at every look; on request again */
+	put("local.crl", b, WORLD_START, 3);
+	elapse(2000);
+	assert_true(refused_with("crl_rollback"));
+	assert_true(listed('B'));
+	{
+		struct metrics_text t = {0};
+
+		elapse(5000);
+		refresh();
+		crl_feed_gauges(feed, &t);
+		assert_non_null(strstr(t.p,
+		    "ocspcached_crl_refused_total{issuer=\"demo\",reason=\"crl_"
+		    "rollback\"} 2\n"));
+		free(t.p);
+	}
+
+	b = LIST(.number = "03", .serials = "BC");
+	p = b.p;
+	x = d2i_X509_CRL(NULL, &p, (long)b.n);
+	PEM_write_bio_X509_CRL(pem, x);
+	b.n = (size_t)BIO_get_mem_data(pem, &text);
+	put("local.crl", bytes_of(text, b.n), WORLD_START, 4);
+	X509_CRL_free(x);
+	elapse(2000);
+	assert_true(listed('C'));
+	assert_string_equal(field(0, "last_error"), "");
+	BIO_free(pem);
+	assert_int_equal(state_files(), 3); /* current, told, hints */
+
+	put("local.crl", bytes_of("-----BEGIN X509 CRL-----\n", 25), WORLD_START, 5);
+	elapse(2000);
+	assert_true(refused_with("crl_der"));
+	assert_true(listed('C'));
+	assert_int_equal(state_files(), 3);
+}
+
+/* A disk that cannot take the list: in force all the same, and told when it is durable.
+ */
+static void what_cannot_be_made_durable_is_in_force_and_told_later(void **test)
+{
+	char path[400];
+
+	(void)test;
+	begin_with("01", "A");
+	file_of(A, "current", path);
+	unlink(path);
+	mkdir(path, 0700); /* nothing can be renamed to it */
+	log_setup(-1, LOG_FORMAT_LOGFMT, 0);
+	elapse(400000);
+	answer(0, LIST(.number = "02", .serials = "AB"));
+	assert_true(listed('B'));
+	assert_int_equal(told_n, 1);
+	elapse(20000);
+	assert_int_equal(told_n, 1);
+	refresh();
+	answer(0, LIST(.number = "03", .serials = "ABC"));
+	assert_true(listed('C'));
+	assert_int_equal(told_n, 1);
+	rmdir(path);
+	elapse(6000);
+	assert_int_equal(told_n, 2);
+	assert_int_equal(told[1].added, 2);
+	assert_true(same_files("told", "current"));
+	assert_int_equal(state_files(), 3);
+}
+
+static bool gauge_is(const char *line)
+{
+	struct metrics_text t = {0};
+	bool found;
+
+	crl_feed_gauges(feed, &t);
+	found = t.p != NULL && strstr(t.p, line) != NULL;
+	free(t.p);
+	return found;
+}
+
+/* R114: a list that its CA does not renew raises an alarm. */
+static void the_age_of_each_list_is_watched(void **test)
+{
+	(void)test;
+	live("", DEMO "crl-age-alarm = \"1h\"");
+	answer(0, LIST(.number = "01", .serials = "AB", .from = -60, .to = 36000));
+	assert_true(gauge_is("ocspcached_crl_entries{issuer=\"demo\",list=\"0\"} 2\n"));
+	assert_true(
+	    gauge_is("ocspcached_crl_age_seconds{issuer=\"demo\",list=\"0\"} 60\n"));
+	assert_true(gauge_is(
+	    "ocspcached_crl_next_update_seconds{issuer=\"demo\",list=\"0\"} 36000\n"));
+	assert_true(gauge_is(
+	    "ocspcached_crl_fetched_age_seconds{issuer=\"demo\",list=\"0\"} 0\n"));
+	assert_true(gauge_is("ocspcached_crl_age_alarm{issuer=\"demo\",list=\"0\"} 0\n"));
+	log_setup(-1, LOG_FORMAT_LOGFMT, 0);
+	elapse(3600000);
+	assert_true(gauge_is("ocspcached_crl_age_alarm{issuer=\"demo\",list=\"0\"} 1\n"));
+	fake_fetch_fail(0, ERR_UP_TIMEOUT);
+	assert_true(gauge_is("ocspcached_crl_fetch_failures_total{issuer=\"demo\",reason="
+			     "\"upstream_timeout\"} 1\n"));
+}
+
+/* Stopped after each step of a list's way: nothing is lost, nothing is leaked. */
+static void it_may_be_stopped_at_any_step(void **test)
+{
+	(void)test;
+	for (int steps = 0; steps < 12; steps++) {
+		begin_with("01", "A");
+		tell_at_once = steps % 2 == 0;
+		refresh();
+		fake_disk_hold(true);
+		fake_fetch_answer(0, 200, LIST(.number = "02", .serials = "AB"));
+		refresh();
+		for (int i = 0; i < steps; i++) {
+			fake_disk_step();
+			turn();
+		}
+		die();
+		live("", DEMO);
+		assert_true(listed('A'));
+		if (listed('B')) { /* it was current: then it is told */
+			assert_true(told_n >= 1);
+			assert_true(same_files("told", "current"));
+		}
+		die();
+		remove_tree(state);
+		begin_with("01", "A");
+		refresh();
+		fake_disk_hold(true);
+		fake_fetch_answer(0, 200, LIST(.number = "02", .serials = "AB"));
+		for (int i = 0; i < steps; i++)
+			fake_disk_step(); /* without the barrier */
+		reload("", "");
+		die();
+		remove_tree(state);
+	}
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
+	const struct CMUnitTest cases[] = {
+	    CASE(the_first_list_is_a_baseline),
+	    CASE(a_later_list_tells_what_moved),
+	    CASE(nothing_is_told_before_it_is_durable_and_every_reader_has_turned),
+	    CASE(what_is_refused_leaves_the_old_list_in_force),
+	    CASE(a_fetch_that_fails_leaves_the_old_list_in_force),
+	    CASE(a_list_that_cannot_be_had_is_tried_and_told),
+	    CASE(a_list_issued_again_with_the_same_next_update_is_taken),
+	    CASE(a_number_that_is_used_twice_is_noticed),
+	    CASE(a_list_in_force_is_asked_for_with_its_validators),
+	    CASE(the_same_list_again_changes_nothing),
+	    CASE(the_pause_after_failures_doubles_to_its_cap),
+	    CASE(a_pause_is_never_longer_than_the_interval),
+	    CASE(a_list_is_asked_for_when_its_successor_is_due),
+	    CASE(a_list_past_its_end_stays_and_is_asked_for_with_pauses),
+	    CASE(a_refresh_during_a_fetch_starts_another),
+	    CASE(shards_that_are_swapped_are_refused),
+	    CASE(a_list_may_be_fetched_from_elsewhere_than_its_name),
+	    CASE(a_restart_forgets_neither_number_nor_list),
+	    CASE(what_a_killed_life_did_not_tell_the_next_one_tells),
+	    CASE(lists_that_come_while_one_is_told_are_told_as_one),
+	    CASE(a_state_that_was_tampered_with_is_not_used),
+	    CASE(lost_files_make_a_baseline),
+	    CASE(a_list_that_is_configured_no_more_goes_alone),
+	    CASE(a_reload_during_a_job_counts),
+	    CASE(a_list_is_verified_again_when_the_certificates_change),
+	    CASE(a_local_list_is_read_when_its_file_changes),
+	    CASE(what_cannot_be_made_durable_is_in_force_and_told_later),
+	    CASE(the_age_of_each_list_is_watched),
+	    CASE(it_may_be_stopped_at_any_step),
+	};
+
+	return cmocka_run_group_tests(cases, NULL, NULL);
+}
