@@ -510,10 +510,11 @@ static void is_refused(struct bytes b, const char *label)
 }
 
 /* R95, R96, R111, T18, P32: what is older, cut, of somebody else or no list at all
- * replaces nothing. */
+ * replaces nothing.  R113: over HTTP a list is DER. */
 static void what_is_refused_leaves_the_old_list_in_force(void **test)
 {
 	struct bytes good, html = bytes_of("<html>Not Found</html>", 22);
+	struct bytes pem = bytes_of("-----BEGIN X509 CRL-----\nMIIB\n", 30);
 
 	(void)test;
 	begin_with("10", "A");
@@ -524,6 +525,7 @@ static void what_is_refused_leaves_the_old_list_in_force(void **test)
 	is_refused(
 	    LIST(.number = "11", .from = 3600, .serials = "B"), "crl_this_update_future");
 	is_refused(html, "crl_der");
+	is_refused(pem, "crl_der");
 	is_refused(bytes_of("", 0), "crl_truncated");
 	is_refused(bytes_of(good.p, good.n - 1), "crl_truncated");
 	is_refused(forge_append(good, "x", 1), "crl_trailing");
