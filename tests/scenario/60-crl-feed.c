@@ -28,7 +28,7 @@
 #define B   "http://crl.example/b.crl"
 #define DAY 86400
 
-static char directory[64], state[80];
+static char directory[64], folder[80];
 static struct shared shared;
 static struct parts parts;
 static struct event_base *base;
@@ -120,7 +120,7 @@ static struct conf *load(const char *global, const char *issuer)
 
 	snprintf(path, sizeof path, "%s/feed.conf", directory);
 	snprintf(text, sizeof text,
-	    "store = \"memory:\"\nstate-directory = \"%s\"\n%s\n%s%s%s", state, global,
+	    "store = \"memory:\"\nstate-directory = \"%s\"\n%s\n%s%s%s", folder, global,
 	    issuer[0] != '\0' ? "issuer \"demo\" {\n" : "", issuer,
 	    issuer[0] != '\0' ? "\n}\n"
 			      : "issuer \"else\" { certificate = \"other.pem\" "
@@ -237,16 +237,16 @@ static X509 *certificate(const char *name, EVP_PKEY *key)
 	return forge_cert(&c);
 }
 
-static int begin(void **test)
+static int begin(void **state)
 {
-	(void)test;
+	(void)state;
 	now_ms = WORLD_START * 1000;
 	mono_ms = 1000000;
 	fake_time_set(now_ms, mono_ms);
 	log_setup(LEVEL_ERROR, LOG_FORMAT_LOGFMT, 0);
 	strcpy(directory, "/tmp/crl_feed.XXXXXX");
 	assert_non_null(mkdtemp(directory));
-	snprintf(state, sizeof state, "%s/state", directory);
+	snprintf(folder, sizeof folder, "%s/state", directory);
 	ca_key = forge_key("P-256");
 	other_key = forge_key("P-256");
 	ca = certificate("Feed CA", ca_key);
@@ -256,9 +256,9 @@ static int begin(void **test)
 	return 0;
 }
 
-static int end(void **test)
+static int end(void **state)
 {
-	(void)test;
+	(void)state;
 	if (feed != NULL)
 		die();
 	remove_tree(directory);
@@ -379,7 +379,7 @@ static void file_of(const char *url, const char *name, char path[400])
 	char dir[300];
 
 	crl_scope_id("demo", url, id);
-	crl_state_path(state, id, dir, sizeof dir);
+	crl_state_path(folder, id, dir, sizeof dir);
 	snprintf(path, 400, "%s/%s", dir, name);
 }
 
@@ -404,9 +404,9 @@ static bool there_is(const char *name)
 /* ---- cases ---- */
 
 /* At the start every list is fetched at once; the first of a scope tells nothing. */
-static void the_first_list_is_a_baseline(void **test)
+static void the_first_list_is_a_baseline(void **state)
 {
-	(void)test;
+	(void)state;
 	live("", DEMO);
 	assert_int_equal(fake_fetches_waiting(), 1);
 	assert_string_equal(fake_fetch_url(0), A);
@@ -432,11 +432,11 @@ static void the_first_list_is_a_baseline(void **test)
 }
 
 /* R152, R115: what the next poll brings is in force and told. */
-static void a_later_list_tells_what_moved(void **test)
+static void a_later_list_tells_what_moved(void **state)
 {
 	uint64_t generation;
 
-	(void)test;
+	(void)state;
 	begin_with("01", "ABh");
 	generation = set()->generation;
 	elapse(260000);
@@ -460,9 +460,9 @@ static void a_later_list_tells_what_moved(void **test)
 
 /* Know, then tell: in force at once, told when no reader can have the old one and the new
  * one is on disk. */
-static void nothing_is_told_before_it_is_durable_and_every_reader_has_turned(void **test)
+static void nothing_is_told_before_it_is_durable_and_every_reader_has_turned(void **state)
 {
-	(void)test;
+	(void)state;
 	begin_with("01", "A");
 	elapse(400000);
 	fake_disk_hold(true);
@@ -511,12 +511,12 @@ static void is_refused(struct bytes b, const char *label)
 
 /* R95, R96, R111, T18, P32: what is older, cut, of somebody else or no list at all
  * replaces nothing.  R113: over HTTP a list is DER. */
-static void what_is_refused_leaves_the_old_list_in_force(void **test)
+static void what_is_refused_leaves_the_old_list_in_force(void **state)
 {
 	struct bytes good, html = bytes_of("<html>Not Found</html>", 22);
 	struct bytes pem = bytes_of("-----BEGIN X509 CRL-----\nMIIB\n", 30);
 
-	(void)test;
+	(void)state;
 	begin_with("10", "A");
 	elapse(5000);
 	good = LIST(.number = "11", .serials = "B");
@@ -540,11 +540,11 @@ static void what_is_refused_leaves_the_old_list_in_force(void **test)
 }
 
 /* R111: nor does a fetch that did not end well. */
-static void a_fetch_that_fails_leaves_the_old_list_in_force(void **test)
+static void a_fetch_that_fails_leaves_the_old_list_in_force(void **state)
 {
 	static const enum err errors[] = {ERR_UP_TRUNCATED, ERR_UP_TIMEOUT, ERR_UP_SIZE};
 
-	(void)test;
+	(void)state;
 	begin_with("10", "A");
 	for (size_t i = 0; i < 3; i++) {
 		refresh();
@@ -566,9 +566,9 @@ static void a_fetch_that_fails_leaves_the_old_list_in_force(void **test)
 }
 
 /* A list that was never had: in the API with nothing but its error, and tried. */
-static void a_list_that_cannot_be_had_is_tried_and_told(void **test)
+static void a_list_that_cannot_be_had_is_tried_and_told(void **state)
 {
-	(void)test;
+	(void)state;
 	live("", DEMO);
 	fake_fetch_fail(0, ERR_UP_CONNECT);
 	assert_true(crl_feed_tried_all(feed));
@@ -581,11 +581,11 @@ static void a_list_that_cannot_be_had_is_tried_and_told(void **test)
 }
 
 /* P17: only the list itself says whether it is another. */
-static void a_list_issued_again_with_the_same_next_update_is_taken(void **test)
+static void a_list_issued_again_with_the_same_next_update_is_taken(void **state)
 {
 	struct says s = {.number = "01", .serials = "A", .to = 7200};
 
-	(void)test;
+	(void)state;
 	live("", DEMO);
 	answer(0, list(&s));
 	elapse(400000);
@@ -596,9 +596,9 @@ static void a_list_issued_again_with_the_same_next_update_is_taken(void **test)
 }
 
 /* R95: the same number with other content is taken, and noticed. */
-static void a_number_that_is_used_twice_is_noticed(void **test)
+static void a_number_that_is_used_twice_is_noticed(void **state)
 {
-	(void)test;
+	(void)state;
 	begin_with("05", "A");
 	assert_int_equal(set()->shard[0].facts.warnings & CRL_WARN_REUSED, 0);
 	elapse(400000);
@@ -608,13 +608,13 @@ static void a_number_that_is_used_twice_is_noticed(void **test)
 }
 
 /* R115: asked for only if it has changed; 304 is news too. */
-static void a_list_in_force_is_asked_for_with_its_validators(void **test)
+static void a_list_in_force_is_asked_for_with_its_validators(void **state)
 {
 	struct fake_reply r = {
 	    200, {NULL, 0}, "\"one\"", "Sun, 15 Jun 2025 15:06:40 GMT"};
 	const struct crl_set *before;
 
-	(void)test;
+	(void)state;
 	live("", DEMO);
 	r.body = LIST(.number = "01", .serials = "A");
 	fake_fetch_reply(0, &r);
@@ -643,12 +643,12 @@ static void a_list_in_force_is_asked_for_with_its_validators(void **test)
 	assert_null(fake_fetch_if_modified_since(0));
 }
 
-static void the_same_list_again_changes_nothing(void **test)
+static void the_same_list_again_changes_nothing(void **state)
 {
 	struct bytes b;
 	const struct crl_set *before;
 
-	(void)test;
+	(void)state;
 	live("", DEMO);
 	b = LIST(.number = "01", .serials = "A");
 	answer(0, b);
@@ -676,11 +676,11 @@ static size_t fail_for(int64_t ms, enum err e)
 }
 
 /* P12: doubling with jitter, to a cap that is never passed, however many fail. */
-static void the_pause_after_failures_doubles_to_its_cap(void **test)
+static void the_pause_after_failures_doubles_to_its_cap(void **state)
 {
 	size_t first, later;
 
-	(void)test;
+	(void)state;
 	live("backoff-initial = \"500ms\" crl-backoff-max = \"4s\"", DEMO);
 	first = fail_for(4000, ERR_UP_TIMEOUT);
 	assert_in_range(first, 1, 6); /* 0.25..0.75, 0.5..1.5, 1..3, 2..4 */
@@ -696,18 +696,18 @@ static void the_pause_after_failures_doubles_to_its_cap(void **test)
 	assert_int_equal(fail_for(1000, ERR_UP_TIMEOUT), 0);
 }
 
-static void a_pause_is_never_longer_than_the_interval(void **test)
+static void a_pause_is_never_longer_than_the_interval(void **state)
 {
-	(void)test;
+	(void)state;
 	live("backoff-initial = \"10s\" crl-backoff-max = \"1h\"",
 	    DEMO "crl-interval = \"1s\"");
 	assert_in_range(fail_for(20000, ERR_UP_TIMEOUT), 20, 41);
 }
 
 /* R115: not the interval alone: the CA has said when the next one comes. */
-static void a_list_is_asked_for_when_its_successor_is_due(void **test)
+static void a_list_is_asked_for_when_its_successor_is_due(void **state)
 {
-	(void)test;
+	(void)state;
 	live("", DEMO "crl-interval = \"1h\"");
 	answer(0, LIST(.number = "01", .to = 600));
 	elapse(599000);
@@ -721,12 +721,12 @@ static void a_list_is_asked_for_when_its_successor_is_due(void **test)
 
 /* P17: past its end a list stays in force for what it lists, and its successor is looked
  * for with pauses, not in a tight loop. */
-static void a_list_past_its_end_stays_and_is_asked_for_with_pauses(void **test)
+static void a_list_past_its_end_stays_and_is_asked_for_with_pauses(void **state)
 {
 	struct fake_reply r = {200, {NULL, 0}, "\"one\"", NULL};
 	size_t before;
 
-	(void)test;
+	(void)state;
 	live("backoff-initial = \"500ms\" crl-backoff-max = \"10s\"", DEMO);
 	r.body = LIST(.number = "01", .serials = "A", .to = 60);
 	fake_fetch_reply(0, &r);
@@ -745,9 +745,9 @@ static void a_list_past_its_end_stays_and_is_asked_for_with_pauses(void **test)
 }
 
 /* One that comes during a fetch may have come after the list was published. */
-static void a_refresh_during_a_fetch_starts_another(void **test)
+static void a_refresh_during_a_fetch_starts_another(void **state)
 {
-	(void)test;
+	(void)state;
 	live("", DEMO);
 	refresh();
 	refresh();
@@ -771,11 +771,11 @@ static void a_refresh_during_a_fetch_starts_another(void **test)
 }
 
 /* T18: the list of one shard at the place of another. */
-static void shards_that_are_swapped_are_refused(void **test)
+static void shards_that_are_swapped_are_refused(void **state)
 {
 	struct bytes a, b;
 
-	(void)test;
+	(void)state;
 	live("", BOTH);
 	a = LIST(.number = "01", .serials = "A", .idp = "fullname:URI:" A);
 	b = LIST(.number = "01", .serials = "B", .idp = "fullname:URI:" B);
@@ -803,9 +803,9 @@ static void shards_that_are_swapped_are_refused(void **test)
 }
 
 /* crl-scope: fetched from elsewhere, it is still the list that it says. */
-static void a_list_may_be_fetched_from_elsewhere_than_its_name(void **test)
+static void a_list_may_be_fetched_from_elsewhere_than_its_name(void **state)
 {
-	(void)test;
+	(void)state;
 	live("", DEMO "crl-scope = { \"" B "\" }");
 	answer(0, LIST(.number = "01", .serials = "A", .idp = "fullname:URI:" B));
 	assert_true(listed('A'));
@@ -822,11 +822,11 @@ static void a_list_may_be_fetched_from_elsewhere_than_its_name(void **test)
 }
 
 /* R96: number and thisUpdate outlive the process; R95 holds in the next life too. */
-static void a_restart_forgets_neither_number_nor_list(void **test)
+static void a_restart_forgets_neither_number_nor_list(void **state)
 {
 	struct fake_reply r = {200, {NULL, 0}, "\"one\"", NULL};
 
-	(void)test;
+	(void)state;
 	live("", DEMO);
 	r.body = LIST(.number = "10", .serials = "A");
 	fake_fetch_reply(0, &r);
@@ -853,11 +853,11 @@ static void a_restart_forgets_neither_number_nor_list(void **test)
 }
 
 /* T23: killed while its changes were being told, and again before those of the next. */
-static void what_a_killed_life_did_not_tell_the_next_one_tells(void **test)
+static void what_a_killed_life_did_not_tell_the_next_one_tells(void **state)
 {
 	uint8_t one[32], two[32], three[32];
 
-	(void)test;
+	(void)state;
 	begin_with("01", "A");
 	memcpy(one, told[0].c.to, 32);
 	tell_at_once = false;
@@ -892,9 +892,9 @@ static void what_a_killed_life_did_not_tell_the_next_one_tells(void **test)
 	assert_memory_equal(told[0].c.to, three, 32);
 }
 
-static void lists_that_come_while_one_is_told_are_told_as_one(void **test)
+static void lists_that_come_while_one_is_told_are_told_as_one(void **state)
 {
-	(void)test;
+	(void)state;
 	begin_with("01", "A");
 	tell_at_once = false;
 	for (int i = 2; i < 6; i++) {
@@ -928,13 +928,13 @@ static void lists_that_come_while_one_is_told_are_told_as_one(void **test)
 
 /* A current that was broken on disk is refused by its signature, and no word is believed
  * of it. */
-static void a_state_that_was_tampered_with_is_not_used(void **test)
+static void a_state_that_was_tampered_with_is_not_used(void **state)
 {
 	struct bytes b;
 	char path[400];
 	int fd;
 
-	(void)test;
+	(void)state;
 	begin_with("01", "A");
 	die();
 	b = LIST(.number = "7f", .serials = "Z", .forged = true);
@@ -952,12 +952,12 @@ static void a_state_that_was_tampered_with_is_not_used(void **test)
 }
 
 /* The first list of a scope, also after its files were lost. */
-static void lost_files_make_a_baseline(void **test)
+static void lost_files_make_a_baseline(void **state)
 {
-	(void)test;
+	(void)state;
 	begin_with("01", "A");
 	die();
-	remove_tree(state);
+	remove_tree(folder);
 	live("", DEMO);
 	assert_null(set());
 	answer(0, LIST(.number = "01", .serials = "AB"));
@@ -967,9 +967,9 @@ static void lost_files_make_a_baseline(void **test)
 
 /* T19: a list that is taken out of the configuration takes its entries along, with a
  * word in the log; the others stay. */
-static void a_list_that_is_configured_no_more_goes_alone(void **test)
+static void a_list_that_is_configured_no_more_goes_alone(void **state)
 {
-	(void)test;
+	(void)state;
 	live("", BOTH);
 	answer(0, LIST(.number = "01", .serials = "A"));
 	answer(0, LIST(.number = "02", .serials = "BC"));
@@ -999,9 +999,9 @@ static void a_list_that_is_configured_no_more_goes_alone(void **test)
 }
 
 /* A reload while a job runs: its outcome is judged by what is configured then. */
-static void a_reload_during_a_job_counts(void **test)
+static void a_reload_during_a_job_counts(void **state)
 {
-	(void)test;
+	(void)state;
 	live("", BOTH);
 	fake_disk_hold(true);
 	fake_fetch_answer(0, 200, LIST(.number = "01", .serials = "A"));
@@ -1028,9 +1028,9 @@ static void a_reload_during_a_job_counts(void **test)
 
 /* Other certificates of the issuer: what they do not vouch for goes; what they do, stays
  * in force all the time. */
-static void a_list_is_verified_again_when_the_certificates_change(void **test)
+static void a_list_is_verified_again_when_the_certificates_change(void **state)
 {
-	(void)test;
+	(void)state;
 	begin_with("01", "A");
 	reload("", "certificate = { \"ca.pem\", \"other.pem\" } crl = { \"" A "\" }");
 	assert_true(listed('A'));
@@ -1067,8 +1067,7 @@ static size_t state_files(void)
 	DIR *d;
 	size_t n = 0;
 
-	file_of("", "", path);
-	snprintf(path, sizeof path, "%s/crl", state);
+	snprintf(path, sizeof path, "%s/crl", folder);
 	d = opendir(path);
 	for (struct dirent *e = readdir(d); e != NULL; e = readdir(d)) {
 		char one[700];
@@ -1088,7 +1087,7 @@ static size_t state_files(void)
 
 /* R113: a local list is read when device, inode, size or mtime is another, DER or PEM; a
  * file that was refused is not read again until then, or until somebody asks. */
-static void a_local_list_is_read_when_its_file_changes(void **test)
+static void a_local_list_is_read_when_its_file_changes(void **state)
 {
 	char issuer[300], *text;
 	X509_CRL *x;
@@ -1096,7 +1095,7 @@ static void a_local_list_is_read_when_its_file_changes(void **test)
 	const unsigned char *p;
 	struct bytes b, c;
 
-	(void)test;
+	(void)state;
 	snprintf(issuer, sizeof issuer,
 	    "certificate = \"ca.pem\" crl = { \"file://%s/local.crl\" } crl-interval = "
 	    "\"1s\"",
@@ -1160,11 +1159,11 @@ static void a_local_list_is_read_when_its_file_changes(void **test)
 
 /* A disk that cannot take the list: in force all the same, and told when it is durable.
  */
-static void what_cannot_be_made_durable_is_in_force_and_told_later(void **test)
+static void what_cannot_be_made_durable_is_in_force_and_told_later(void **state)
 {
 	char path[400];
 
-	(void)test;
+	(void)state;
 	begin_with("01", "A");
 	file_of(A, "current", path);
 	unlink(path);
@@ -1200,9 +1199,9 @@ static bool gauge_is(const char *line)
 }
 
 /* R114: a list that its CA does not renew raises an alarm. */
-static void the_age_of_each_list_is_watched(void **test)
+static void the_age_of_each_list_is_watched(void **state)
 {
-	(void)test;
+	(void)state;
 	live("", DEMO "crl-age-alarm = \"1h\"");
 	answer(0, LIST(.number = "01", .serials = "AB", .from = -60, .to = 36000));
 	assert_true(gauge_is("ocspcached_crl_entries{issuer=\"demo\",list=\"0\"} 2\n"));
@@ -1222,9 +1221,9 @@ static void the_age_of_each_list_is_watched(void **test)
 }
 
 /* Stopped after each step of a list's way: nothing is lost, nothing is leaked. */
-static void it_may_be_stopped_at_any_step(void **test)
+static void it_may_be_stopped_at_any_step(void **state)
 {
-	(void)test;
+	(void)state;
 	for (int steps = 0; steps < 12; steps++) {
 		begin_with("01", "A");
 		tell_at_once = steps % 2 == 0;
@@ -1244,7 +1243,7 @@ static void it_may_be_stopped_at_any_step(void **test)
 			assert_true(same_files("told", "current"));
 		}
 		die();
-		remove_tree(state);
+		remove_tree(folder);
 		begin_with("01", "A");
 		refresh();
 		fake_disk_hold(true);
@@ -1253,7 +1252,7 @@ static void it_may_be_stopped_at_any_step(void **test)
 			fake_disk_step(); /* without the barrier */
 		reload("", "");
 		die();
-		remove_tree(state);
+		remove_tree(folder);
 	}
 }
 

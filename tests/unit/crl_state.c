@@ -19,16 +19,16 @@
 
 #define URL "http://crl.example/a.crl"
 
-static char state[64], dir[256];
+static char folder[64], dir[256];
 static uint8_t id[CHANGE_SCOPE_N];
 
-static int begin(void **test)
+static int begin(void **state)
 {
-	(void)test;
-	strcpy(state, "/tmp/crl_state.XXXXXX");
-	assert_non_null(mkdtemp(state));
+	(void)state;
+	strcpy(folder, "/tmp/crl_state.XXXXXX");
+	assert_non_null(mkdtemp(folder));
 	crl_scope_id("demo", URL, id);
-	assert_int_equal(crl_state_dir(state, id, dir, sizeof dir), 0);
+	assert_int_equal(crl_state_dir(folder, id, dir, sizeof dir), 0);
 	return 0;
 }
 
@@ -45,15 +45,15 @@ static void remove_all(const char *path)
 	rmdir(path);
 }
 
-static int end(void **test)
+static int end(void **state)
 {
 	char lists[100];
 
-	(void)test;
+	(void)state;
 	remove_all(dir);
-	snprintf(lists, sizeof lists, "%s/crl", state);
+	snprintf(lists, sizeof lists, "%s/crl", folder);
 	rmdir(lists);
-	assert_int_equal(rmdir(state), 0);
+	assert_int_equal(rmdir(folder), 0);
 	return 0;
 }
 
@@ -100,11 +100,11 @@ static size_t files(void)
 	return n;
 }
 
-static void a_scope_is_issuer_and_name_and_not_their_sum(void **test)
+static void a_scope_is_issuer_and_name_and_not_their_sum(void **state)
 {
 	uint8_t a[CHANGE_SCOPE_N], b[CHANGE_SCOPE_N];
 
-	(void)test;
+	(void)state;
 	SHA256((const unsigned char *)"demo\0http://x/", 14, b);
 	crl_scope_id("demo", "http://x/", a);
 	assert_memory_equal(a, b, sizeof a);
@@ -112,29 +112,29 @@ static void a_scope_is_issuer_and_name_and_not_their_sum(void **test)
 	assert_memory_not_equal(a, b, sizeof a);
 }
 
-static void the_folder_is_made_once_and_is_nobody_elses(void **test)
+static void the_folder_is_made_once_and_is_nobody_elses(void **state)
 {
 	char again[256], small[20];
 	struct stat s;
 
-	(void)test;
-	assert_int_equal(crl_state_dir(state, id, again, sizeof again), 0);
+	(void)state;
+	assert_int_equal(crl_state_dir(folder, id, again, sizeof again), 0);
 	assert_string_equal(again, dir);
-	assert_int_equal(strlen(dir), strlen(state) + 5 + 64);
+	assert_int_equal(strlen(dir), strlen(folder) + 5 + 64);
 	assert_int_equal(stat(dir, &s), 0);
 	assert_int_equal(s.st_mode & 0777, 0700);
-	assert_int_equal(crl_state_dir(state, id, small, sizeof small), ENAMETOOLONG);
+	assert_int_equal(crl_state_dir(folder, id, small, sizeof small), ENAMETOOLONG);
 	assert_int_not_equal(crl_state_dir("/dev/null", id, again, sizeof again), 0);
 	assert_int_equal(crl_state_open("/dev/null", CRL_TOLD), -1);
 }
 
 /* R96: what is current stays until another is there in full. */
-static void a_list_goes_from_current_to_next_to_told(void **test)
+static void a_list_goes_from_current_to_next_to_told(void **state)
 {
 	int old;
 	char text[10] = "";
 
-	(void)test;
+	(void)state;
 	assert_string_equal(says(CRL_CURRENT), "");
 	assert_int_equal(crl_state_link(dir, CRL_CURRENT, CRL_NEXT), -1);
 	assert_int_equal(crl_state_told(dir), -1);
@@ -156,9 +156,9 @@ static void a_list_goes_from_current_to_next_to_told(void **test)
 }
 
 /* rename() of two names of one file leaves both. */
-static void telling_a_list_again_leaves_no_name_behind(void **test)
+static void telling_a_list_again_leaves_no_name_behind(void **state)
 {
-	(void)test;
+	(void)state;
 	install("one");
 	assert_int_equal(crl_state_link(dir, CRL_CURRENT, CRL_NEXT), 0);
 	assert_int_equal(crl_state_link(dir, CRL_CURRENT, CRL_NEXT), 0);
@@ -171,12 +171,12 @@ static void telling_a_list_again_leaves_no_name_behind(void **test)
 	assert_int_equal(files(), 2);
 }
 
-static void what_was_under_way_is_cleaned_and_nothing_else(void **test)
+static void what_was_under_way_is_cleaned_and_nothing_else(void **state)
 {
 	char path[300];
 	struct crl_hints h = {.etag = "\"1\""};
 
-	(void)test;
+	(void)state;
 	install("one");
 	crl_hints_write(dir, URL, &h);
 	assert_int_equal(crl_state_link(dir, CRL_CURRENT, CRL_NEXT), 0);
@@ -201,11 +201,11 @@ static void write_text(const char *name, const char *text)
 	fclose(f);
 }
 
-static void hints_are_of_one_url_or_none(void **test)
+static void hints_are_of_one_url_or_none(void **state)
 {
 	struct crl_hints h = {.etag = "W/\"a b\"", .last_modified = ""}, r;
 
-	(void)test;
+	(void)state;
 	memset(h.sha256, 0xa5, 32);
 	crl_hints_read(dir, URL, &r);
 	assert_string_equal(r.etag, "");
@@ -219,7 +219,7 @@ static void hints_are_of_one_url_or_none(void **test)
 
 /* A file that was cut, or written by somebody else, gives none: no header of ours is made
  * of it. */
-static void broken_hints_are_none(void **test)
+static void broken_hints_are_none(void **state)
 {
 	static const char *const broken[] = {
 	    "",
@@ -237,7 +237,7 @@ static void broken_hints_are_none(void **test)
 	};
 	struct crl_hints h;
 
-	(void)test;
+	(void)state;
 	for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
 		write_text("hints", broken[i]);
 		crl_hints_read(dir, URL, &h);
@@ -249,7 +249,7 @@ static void broken_hints_are_none(void **test)
 	crl_hints_write(dir, URL, &h);
 	crl_hints_read(dir, URL, &h);
 	assert_string_equal(h.etag, "");
-	assert_int_equal(crl_state_dir(state, id, dir, sizeof dir), 0);
+	assert_int_equal(crl_state_dir(folder, id, dir, sizeof dir), 0);
 }
 
 /* A list of n entries, and its PEM, both by OpenSSL. */
@@ -322,7 +322,7 @@ static void import_text(enum err wanted, const char *text, const uint8_t *der, i
 }
 
 /* R113: a local list may be PEM. */
-static void pem_becomes_the_der_that_it_is(void **test)
+static void pem_becomes_the_der_that_it_is(void **state)
 {
 	static const int entries[] = {
 	    0, 1, 2, 3, 9000}; /* every length of padding; long */
@@ -331,7 +331,7 @@ static void pem_becomes_the_der_that_it_is(void **test)
 	int der_n, from;
 	size_t pem_n;
 
-	(void)test;
+	(void)state;
 	for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++) {
 		make_list(entries[i], &der, &der_n, &pem, &pem_n);
 		import(ERR_OK, pem, pem_n, der, der_n);
@@ -355,14 +355,14 @@ static void pem_becomes_the_der_that_it_is(void **test)
 	}
 }
 
-static void line_ends_and_lengths_are_free(void **test)
+static void line_ends_and_lengths_are_free(void **state)
 {
 	uint8_t *der;
 	char *pem, *crlf, *one, *to_crlf, *to_one;
 	int der_n;
 	size_t pem_n;
 
-	(void)test;
+	(void)state;
 	make_list(3000, &der, &der_n, &pem, &pem_n);
 	crlf = to_crlf = malloc(2 * pem_n);
 	one = to_one = malloc(2 * pem_n);
@@ -384,14 +384,14 @@ static void line_ends_and_lengths_are_free(void **test)
 	free(pem);
 }
 
-static void what_is_no_pem_is_refused(void **test)
+static void what_is_no_pem_is_refused(void **state)
 {
 	uint8_t *der;
 	char *pem, *two;
 	int der_n;
 	size_t pem_n;
 
-	(void)test;
+	(void)state;
 	make_list(5, &der, &der_n, &pem, &pem_n);
 	import_text(ERR_CRL_DER, "<html>404</html>", der, der_n);
 	import_text(ERR_CRL_DER, "-----BEGIN X509 CRL-----", der, der_n);
@@ -415,14 +415,14 @@ static void what_is_no_pem_is_refused(void **test)
 	free(pem);
 }
 
-static void an_import_is_bounded_and_can_be_stopped(void **test)
+static void an_import_is_bounded_and_can_be_stopped(void **state)
 {
 	int from = file_of("0123456789", 10), to = file_of("", 0), full;
 	_Atomic bool stop = true;
 	uint8_t der[300] = {0x30, 0x82, 1, 0x28};
 	uint64_t size;
 
-	(void)test;
+	(void)state;
 	assert_int_equal(crl_state_import(from, to, 10, &stop, &size), ERR_CANCELLED);
 	close(from);
 	from = file_of(der, sizeof der);
