@@ -370,10 +370,10 @@ static void watch_age(struct feed_list *l)
 		l->alarmed_ms = now;
 		log_error("crl_old",
 		    "issuer=%s url=%s age_s=%lld limit_s=%lld "
-		    "remedy=\"ask the CA why it issues no list\"",
+		    "remedy=%s",
 		    l->issuer->name, l->url,
 		    (long long)(clock_now() - s->facts.this_update),
-		    (long long)(limit / 1000));
+		    (long long)(limit / 1000), "ask the CA why it issues no list");
 	}
 	l->alarm_ms = l->alarmed_ms + DAY_MS;
 }
@@ -503,7 +503,9 @@ static void on_fetched(void *arg, const struct fetch_result *r)
 		feed_work_queue(w);
 		return;
 	}
-	if (r->error != ERR_OK) {
+	if (r->error == ERR_UP_SIZE) { /* an OCSP answer's words would mislead */
+		ask_failed(l, ERR_CRL_LARGE, "the list has more bytes than crl-max-size");
+	} else if (r->error != ERR_OK) {
 		ask_failed(l, r->error, r->detail);
 	} else if (r->status == 304 && w->conditional) {
 		ask_went_well(l);

@@ -149,8 +149,8 @@ static void after_turn(struct keeper *k)
 static void judge_clock(void)
 {
 	if (clock_now() < OCSPCACHED_RELEASED)
-		log_error("clock_before_release",
-		    "remedy=\"set the clock: answers seem to be from the future\"");
+		log_error("clock_before_release", "remedy=%s",
+		    "set the clock: answers seem to be from the future");
 }
 
 /* Errors and unknowns are repeated for seconds by our own word: what was made at a time
@@ -474,9 +474,9 @@ static enum err make_telling(struct keeper *k, const struct conf *c,
 	if (e != ERR_OK)
 		return e;
 	if (strcmp(c->store, "memory:") == 0)
-		log_info("events_in_memory",
-		    "note=\"a restart is a gap for subscribers; store = lmdb: or redis: "
-		    "keeps changes\"");
+		log_info("events_in_memory", "note=%s",
+		    "a restart is a gap for subscribers; store = lmdb: or redis: keeps "
+		    "changes");
 	k->d.telling = telling_new(&k->d, log);
 	k->shared->telling = k->d.telling;
 	if (k->d.telling == NULL) {
