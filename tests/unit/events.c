@@ -1,0 +1,1504 @@
+/* Event streams: a made-up log stands in for telling and snapshot, sockets are real. */
+#include "proxy/events.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proxy/api_request.h"
+#include "proxy/clock.h"
+#include "proxy/events_text.h"
+#include "proxy/snapshot.h"
+
+#define LOG_MAX 4096
+#define FDS_MAX 2100
+
+struct world {
+	struct event_base *base;
+	struct inbox *keeper, *own;
+	struct conf conf;
+	struct shared shared;
+	struct counters *counters;
+	struct conn_loop *loop;
+	struct events *events;
+	int idle; /* calls of events_on_idle's function */
+	/* the log: */
+	struct change_batch *log[LOG_MAX];
+	size_t log_n, oldest; /* log[oldest..] are kept */
+	uint32_t epoch;
+	uint64_t seq;
+	struct change_pos lost; /* the oldest place, when batches were dropped */
+	enum err read_error;
+	bool hold; /* questions wait */
+	struct msg *held[64];
+	size_t held_n;
+	unsigned reads, snapshots;
+	size_t news_out, news_bytes;
+	/* what a snapshot is made of: */
+	struct crl_set *set;
+	struct crl_entry *latches;
+	size_t latches_n, latches_mapped;
+	int fd[FDS_MAX];
+	size_t fd_n;
+};
+static struct world *the; /* for the functions that replace others */
+
+/* What is replaced. */
+
+static struct change_pos end_of(const struct change_batch *b)
+{
+	return (struct change_pos){b->epoch, b->seq, b->n};
+}
+
+static struct change_pos newest(const struct world *w)
+{
+	if (w->log_n > w->oldest)
+		return end_of(w->log[w->log_n - 1]);
+	return (struct change_pos){w->epoch, w->seq, 0};
+}
+
+static void ask_back(void *arg, struct msg *m)
+{
+	struct telling_ask *a = (struct telling_ask *)m;
+
+	a->done(arg, a);
+}
+
+static bool follows(const struct change_batch *b, const struct change_pos *from)
+{
+	return from->epoch == 0 || b->seq > from->seq ||
+	       (b->seq == from->seq && from->index < b->n);
+}
+
+static void fill(struct world *w, struct telling_ask *a)
+{
+	size_t bytes = 0;
+
+	a->newest = newest(w);
+	a->oldest = w->lost;
+	a->error = w->read_error;
+	if (a->error != ERR_OK)
+		return;
+	a->gap = a->from.epoch != 0 &&
+		 (a->from.epoch != w->epoch || change_pos_cmp(&a->from, &a->newest) > 0 ||
+		     change_pos_cmp(&a->from, &w->lost) < 0);
+	a->batches = calloc(LOG_MAX, sizeof(struct change_batch *));
+	for (size_t i = w->oldest; i < w->log_n && !a->gap; i++) {
+		size_t size = change_batch_size(w->log[i]);
+
+		if (!follows(w->log[i], &a->from))
+			continue;
+		if (a->n > 0 && bytes + size > a->max_bytes)
+			break;
+		bytes += size;
+		a->batches[a->n++] = change_batch_ref(w->log[i]);
+	}
+}
+
+static void ask_answer(struct msg *m)
+{
+	struct telling_ask *a = (struct telling_ask *)m;
+
+	fill(the, a);
+	m->run = ask_back;
+	inbox_post(a->reply_to, m);
+}
+
+void telling_read(void *inbox_arg, struct msg *m)
+{
+	assert_ptr_equal(inbox_arg, the);
+	assert_ptr_equal(((struct telling_ask *)m)->telling, the->shared.telling);
+	the->reads++;
+	if (the->hold)
+		the->held[the->held_n++] = m;
+	else
+		ask_answer(m);
+}
+
+static void let_go(struct world *w)
+{
+	w->hold = false;
+	for (size_t i = 0; i < w->held_n; i++)
+		ask_answer(w->held[i]);
+	w->held_n = 0;
+}
+
+void telling_news_done(struct telling_news *n)
+{
+	assert_true(the->news_out > 0);
+	the->news_out--;
+	change_batch_unref(n->batch);
+	free(n);
+}
+
+static void snapshot_back(void *arg, struct msg *m)
+{
+	struct snapshot *s = (struct snapshot *)m;
+
+	s->done(arg, s);
+}
+
+void snapshot_take(void *keeper, struct msg *m)
+{
+	struct snapshot *s = (struct snapshot *)m;
+	struct snapshot_issuer *of = calloc(1, sizeof *of);
+
+	assert_ptr_equal(keeper, the);
+	the->snapshots++;
+	strcpy(of->name, "demo");
+	if (the->set != NULL)
+		of->set = crl_set_ref(the->set);
+	if (the->latches_n > 0) {
+		of->latches = crl_entries_new(the->latches_n, &of->mapped);
+		memcpy(of->latches, the->latches, the->latches_n * sizeof *the->latches);
+		of->latches_n = the->latches_n;
+	}
+	s->of = of;
+	s->n = 1;
+	s->end = newest(the);
+	s->at = 1700000000;
+	s->error = the->read_error;
+	m->run = snapshot_back;
+	inbox_post(s->reply_to, m);
+}
+
+const struct issuer *issuers_named(const struct issuers *is, const char *name)
+{
+	static const struct issuer any;
+
+	(void)is;
+	return strcmp(name, "nobody") != 0 ? &any : NULL;
+}
+
+/* The world. */
+
+static void on_request(
+    void *arg, struct conn *c, const struct http1_request *r, struct bytes body)
+{
+	struct world *w = arg;
+	struct events_query q;
+	struct api_error e;
+	int status;
+
+	(void)body;
+	if (!api_request_events(r, &q, &e))
+		conn_error(c, e.status, NULL, true);
+	else if (!events_serve(w->events, c, &q, &status))
+		conn_error(c, status, NULL, true);
+}
+
+static void on_gone(void *arg, void *parked)
+{
+	struct world *w = arg;
+
+	assert_true(events_gone(w->events, parked));
+}
+
+static const struct conn_handler handler = {.request = on_request, .gone = on_gone};
+
+static void on_idle(void *arg)
+{
+	((struct world *)arg)->idle++;
+}
+
+static void on_news(void *arg, struct msg *m)
+{
+	struct world *w = arg;
+
+	events_news(w->events, (struct telling_news *)m);
+}
+
+static int setup(void **state)
+{
+	static const struct conn_limits limits = {.header_ms = 5000,
+	    .body_ms = 5000,
+	    .idle_ms = 30000,
+	    .write_ms = 10000,
+	    .head = 8192,
+	    .target = 4096,
+	    .body = 1000};
+	struct world *w = calloc(1, sizeof *w);
+
+	signal(SIGPIPE, SIG_IGN);
+	the = w;
+	w->base = event_base_new();
+	w->keeper = inbox_new(w->base, w);
+	w->own = inbox_new(w->base, w);
+	w->conf = (struct conf){.max_subscribers = 20000,
+	    .subscriber_timeout_ms = 30000,
+	    .position_interval_ms = 15000};
+	w->shared.conf = &w->conf;
+	w->shared.keeper = w->keeper;
+	w->shared.telling = (struct telling *)w; /* any address */
+	w->counters = calloc(1, sizeof *w->counters);
+	w->loop = conn_loop_new(w->base, &limits, &handler, w, w->counters);
+	w->events = events_new(&w->shared, w->base, w->own, w->counters);
+	events_on_idle(w->events, on_idle, w);
+	w->epoch = 7;
+	w->lost = (struct change_pos){7, 0, 0};
+	*state = w;
+	return 0;
+}
+
+static void run(struct world *w)
+{
+	for (int i = 0; i < 16; i++)
+		event_base_loop(w->base, EVLOOP_NONBLOCK);
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+
+	for (size_t i = 0; i < w->fd_n; i++)
+		if (w->fd[i] >= 0)
+			close(w->fd[i]);
+	let_go(w);
+	run(w);
+	run(w);
+	assert_int_equal(events_asking(w->events), 0);
+	conn_loop_free(w->loop);
+	inbox_free(w->own);
+	inbox_free(w->keeper);
+	events_free(w->events);
+	assert_int_equal(atomic_load(&w->shared.subscribers), 0);
+	assert_int_equal(w->news_out, 0); /* each was given back, once */
+	event_base_free(w->base);
+	for (size_t i = 0; i < w->log_n; i++)
+		change_batch_unref(w->log[i]);
+	crl_set_unref(w->set);
+	if (w->latches != NULL)
+		crl_entries_free(w->latches, w->latches_mapped);
+	free(w->counters);
+	free(w);
+	return 0;
+}
+
+static void run_ms(struct world *w, int ms)
+{
+	int64_t end = clock_mono_ms() + ms;
+
+	do {
+		event_base_loop(w->base, EVLOOP_NONBLOCK);
+		usleep(500);
+	} while (clock_mono_ms() < end);
+}
+
+/* A serial of three octets, the revocation a second after the one before. */
+static void set_change(struct change *c, uint32_t serial)
+{
+	const struct serial s = {3, {(uint8_t)(0x10 | (serial >> 16 & 15)),
+					(uint8_t)(serial >> 8), (uint8_t)serial}};
+
+	crl_entry_set_serial(&c->entry, &s);
+	crl_entry_set_at(&c->entry, 1700000000 + serial);
+	c->entry.reason = 1;
+	c->entry.spare[0] = CHANGE_REVOKED;
+	c->entry.spare[1] = CHANGE_GOOD;
+}
+
+static struct change_batch *batch_of(const char *issuer, uint32_t n, uint32_t first)
+{
+	struct change_batch *b = change_batch_new(n);
+
+	strcpy(b->issuer, issuer);
+	b->evidence = CHANGE_CRL;
+	b->has_number = true;
+	b->number[CRL_NUMBER_MAX - 2] = 1; /* 258 */
+	b->number[CRL_NUMBER_MAX - 1] = 2;
+	b->seen_at_ms = INT64_C(1700000123456);
+	b->n = n;
+	for (uint32_t i = 0; i < n; i++)
+		set_change(&b->change[i], first + i);
+	return b;
+}
+
+/* Durable, and not told. */
+static struct change_batch *append(
+    struct world *w, const char *issuer, uint32_t n, uint32_t first)
+{
+	struct change_batch *b = batch_of(issuer, n, first);
+
+	b->epoch = w->epoch;
+	b->seq = ++w->seq;
+	assert_true(w->log_n < LOG_MAX);
+	w->log[w->log_n++] = b;
+	return b;
+}
+
+static void tell(struct world *w, struct change_batch *b)
+{
+	struct telling_news *n = calloc(1, sizeof *n);
+
+	n->msg.run = on_news;
+	n->batch = b != NULL ? change_batch_ref(b) : NULL;
+	n->end = b != NULL ? end_of(b) : newest(w);
+	n->durable_at_us = clock_mono_us();
+	w->news_out++;
+	inbox_post(w->own, &n->msg);
+}
+
+static struct change_batch *publish(
+    struct world *w, const char *issuer, uint32_t n, uint32_t first)
+{
+	struct change_batch *b = append(w, issuer, n, first);
+
+	tell(w, b);
+	return b;
+}
+
+static int ask(struct world *w, const char *query, const char *fields)
+{
+	char text[1024];
+	int fd[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
+	assert_non_null(conn_new(w->loop, fd[1], NULL, NULL));
+	snprintf(text, sizeof text, "GET /v1/events%s HTTP/1.1\r\nHost: a\r\n%s\r\n",
+	    query, fields);
+	assert_int_equal(write(fd[0], text, strlen(text)), (ssize_t)strlen(text));
+	assert_true(w->fd_n < FDS_MAX);
+	w->fd[w->fd_n++] = fd[0];
+	return fd[0];
+}
+
+/* What has come, until nothing more does; "EOF" behind it when it was closed, "RST" when
+ * it was reset. */
+static const char *hear(struct world *w, int fd)
+{
+	static char *text;
+	static size_t room;
+	size_t n = 0;
+	ssize_t got;
+
+	run(w);
+	for (;;) {
+		if (room - n < 65536) {
+			room = 2 * room + 131072;
+			text = realloc(text, room);
+		}
+		got = read(fd, text + n, room - n - 8);
+		if (got <= 0 && n > 0 && errno == EAGAIN && got < 0) {
+			run(w);
+			got = read(fd, text + n, room - n - 8);
+		}
+		if (got <= 0)
+			break;
+		n += (size_t)got;
+		run(w);
+	}
+	strcpy(text + n, got == 0 ? "EOF" : errno == ECONNRESET ? "RST" : "");
+	return text;
+}
+
+static const char *after_head(const char *text)
+{
+	const char *end = strstr(text, "\r\n\r\n");
+
+	if (end == NULL)
+		fail_msg("no head in \"%s\"", text);
+	return end + 4;
+}
+
+static int join(struct world *w, const char *query)
+{
+	int fd = ask(w, query, "");
+
+	hear(w, fd);
+	return fd;
+}
+
+static const char *id_of(const struct change_batch *b, uint32_t index)
+{
+	static char text[4][CHANGE_POS_TEXT_MAX];
+	static int next;
+	const struct change_pos p = {b->epoch, b->seq, index};
+	char *t = text[next++ % 4];
+
+	change_pos_text(&p, t);
+	return t;
+}
+
+static const char *since(const struct change_batch *b, uint32_t index)
+{
+	static char text[64];
+
+	snprintf(text, sizeof text, "?since=%s", id_of(b, index));
+	return text;
+}
+
+static void expect_position(const char *text, const struct change_batch *b, uint32_t at)
+{
+	char want[64];
+
+	snprintf(want, sizeof want, "id: %s\n\n", id_of(b, at));
+	assert_string_equal(text, want);
+}
+
+/* Reads a stream's events of changes and snapshots and marks their serials. */
+struct seen {
+	unsigned events, changes, positions, gaps, snapshots;
+	uint32_t last; /* the serial that came last */
+	bool in_order;
+	uint8_t times[1 << 20]; /* by set_change()'s number */
+};
+
+/* memmem and not strstr: sanitizers measure the whole text for each of these. */
+static const char *find(const char *text, const char *end, const char *what)
+{
+	return memmem(text, (size_t)(end - text), what, strlen(what));
+}
+
+static void read_data(struct seen *s, const char *data, const char *end)
+{
+	const char *p = data;
+	unsigned n = 0;
+
+	while ((p = find(p, end, "\"serial\":\"")) != NULL) {
+		uint32_t serial = (uint32_t)strtoul(p + 10, NULL, 16) & 0xfffff;
+
+		s->in_order = s->in_order && (s->changes == 0 || serial > s->last);
+		s->last = serial;
+		s->times[serial]++;
+		s->changes++;
+		n++;
+		p += 10;
+	}
+	assert_true(n >= 1 && n <= 1000);
+}
+
+static void read_stream(struct seen *s, const char *text)
+{
+	const char *all = text + strlen(text);
+
+	while (text < all && strcmp(text, "EOF") != 0) {
+		const char *end = find(text, all, "\n\n");
+		bool id = strncmp(text, "id: ", 4) == 0;
+
+		if (end == NULL)
+			fail_msg("half an event: \"%.200s\"", text);
+		if (id && memchr(text, '\n', (size_t)(all - text)) == end) {
+			s->positions++;
+		} else if (strncmp(text, "event: gap\n", 11) == 0) {
+			s->gaps++;
+		} else if (strncmp(text, "event: snapshot\n", 16) == 0) {
+			s->snapshots++;
+			read_data(s, text, end);
+		} else {
+			assert_true(id);
+			assert_non_null(find(text, end, "\nevent: changes\ndata: {"));
+			s->events++;
+			read_data(s, text, end);
+		}
+		text = end + 2;
+	}
+}
+
+static struct seen *seen_new(void)
+{
+	struct seen *s = calloc(1, sizeof *s);
+
+	s->in_order = true;
+	return s;
+}
+
+static void expect_all(const struct seen *s, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (s->times[i] != 1)
+			fail_msg("change %u came %d times", i, s->times[i]);
+	assert_int_equal(s->changes, n);
+}
+
+/* The contract's text (DESIGN 1.4). */
+
+static void a_stream_begins_with_its_position(void **state)
+{
+	struct world *w = *state;
+	struct change_batch *b = append(w, "demo", 3, 0);
+	int fd = ask(w, "", "");
+	const char *text = hear(w, fd), *date = strstr(text, "\r\nDate: ");
+
+	assert_non_null(date);
+	assert_memory_equal(text, "HTTP/1.1 200 OK", 15);
+	assert_memory_equal(date + 8 + HTTP1_DATE_MAX - 1,
+	    "\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
+	    "X-Content-Type-Options: nosniff\r\nX-Accel-Buffering: no\r\n"
+	    "Connection: close\r\n\r\nid: ",
+	    strlen("\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
+		   "X-Content-Type-Options: nosniff\r\nX-Accel-Buffering: no\r\n"
+		   "Connection: close\r\n\r\nid: "));
+	expect_position(after_head(text), b, 3);
+	assert_int_equal(events_count(w->events), 1);
+	assert_int_equal(atomic_load(&w->shared.subscribers), 1);
+	assert_int_equal(conn_loop_count(w->loop), 0); /* it is no connection any more */
+}
+
+static void a_change_is_written_as_the_contract_says(void **state)
+{
+	struct world *w = *state;
+	int fd = join(w, "");
+	struct change_batch *b = append(w, "demo", 2, 0);
+	char want[1024];
+
+	b->change[1].entry.reason = CRL_REASON_NONE;
+	b->change[1].entry.spare[0] = CHANGE_REMOVED;
+	b->change[1].entry.spare[1] = CHANGE_REVOKED;
+	tell(w, b);
+	/* 1700000000 is 2023-11-14T22:13:20Z (date -u -d @1700000000) */
+	snprintf(want, sizeof want,
+	    "id: %s\nevent: changes\ndata: {\"issuer\":\"demo\",\"seen_at\":"
+	    "\"2023-11-14T22:15:23Z\",\"evidence\":\"crl\",\"crl_number\":\"258\","
+	    "\"changes\":[{\"serial\":\"100000\",\"status\":\"revoked\",\"previous\":"
+	    "\"good\",\"revoked_at\":\"2023-11-14T22:13:20Z\",\"reason\":"
+	    "\"keyCompromise\"},{\"serial\":\"100001\",\"status\":\"removed\","
+	    "\"previous\":\"revoked\",\"revoked_at\":\"2023-11-14T22:13:21Z\","
+	    "\"reason\":null}]}\n\n",
+	    id_of(b, 2));
+	assert_string_equal(hear(w, fd), want);
+	assert_int_equal(w->counters->value[M_EVENTS_SENT], 1);
+	assert_int_equal(w->counters->value[M_CHANGES_SENT], 2);
+
+	b = append(w, "demo", 1, 5);
+	b->evidence = CHANGE_OCSP;
+	b->has_number = false;
+	tell(w, b);
+	assert_non_null(
+	    strstr(hear(w, fd), ",\"evidence\":\"ocsp\",\"crl_number\":null,"));
+}
+
+/* Serials and dates agree with the long way of writing them. */
+static void every_serial_and_date_is_written_right(void **state)
+{
+	static const char *const hex[] = {"0", "1", "f", "10", "7f", "80", "ff", "100",
+	    "abc", "8000", "-1", "-80", "-8000",
+	    "7fffffffffffffffffffffffffffffffffffffff",
+	    "ffffffffffffffffffffffffffffffffffffffff"};
+	static const struct {
+		int64_t at;
+		const char *text;
+	} date[] = {{0, "\"1970-01-01T00:00:00Z\""}, {-1, "\"1969-12-31T23:59:59Z\""},
+	    {951782400, "\"2000-02-29T00:00:00Z\""},
+	    {INT64_C(4107542399), "\"2100-02-28T23:59:59Z\""},
+	    {INT64_C(4107542400), "\"2100-03-01T00:00:00Z\""},
+	    {INT64_C(253402300799), "\"9999-12-31T23:59:59Z\""},
+	    {INT64_C(253402300800), "null"}, {-62135596800, "\"0001-01-01T00:00:00Z\""},
+	    {-62135596801, "null"}, {1709251199, "\"2024-02-29T23:59:59Z\""}};
+	char text[EVENTS_FRAME_TEXT + EVENTS_CHANGE_TEXT], want[128];
+	struct change_batch *b = batch_of("demo", 1, 0);
+	struct serial s;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof hex / sizeof hex[0]; i++) {
+		assert_int_equal(serial_from_hex(&s, hex[i]), ERR_OK);
+		crl_entry_set_serial(&b->change[0].entry, &s);
+		text[events_text_changes(b, 0, 1, text)] = '\0';
+		snprintf(want, sizeof want, "{\"serial\":\"%s\",", hex[i]);
+		assert_non_null(strstr(text, want));
+	}
+	for (size_t i = 0; i < sizeof date / sizeof date[0]; i++) {
+		crl_entry_set_at(&b->change[0].entry, date[i].at);
+		text[events_text_changes(b, 0, 1, text)] = '\0';
+		snprintf(want, sizeof want, "\"revoked_at\":%s,", date[i].text);
+		assert_non_null(strstr(text, want));
+	}
+	change_batch_unref(b);
+}
+
+/* The longest text that there can be fits where it is written (ASan watches). */
+static void the_longest_event_fits(void **state)
+{
+	struct change_batch *b = change_batch_new(EVENTS_CHANGES);
+	char *text = malloc(EVENTS_TEXT_MAX);
+
+	(void)state;
+	memset(b->issuer, 'a', 63);
+	b->evidence = CHANGE_CRL;
+	b->has_number = true;
+	memset(b->number, 0xff, sizeof b->number);
+	b->n = EVENTS_CHANGES;
+	b->epoch = UINT32_MAX;
+	b->seq = UINT64_C(0xffffffffff);
+	for (uint32_t i = 0; i < b->n; i++) {
+		struct serial s = {SERIAL_MAX, {0x80}};
+
+		crl_entry_set_serial(&b->change[i].entry, &s);
+		b->change[i].entry.reason = 5;
+		b->change[i].entry.spare[0] = CHANGE_REMOVED;
+		b->change[i].entry.spare[1] = CHANGE_REVOKED;
+	}
+	assert_true(events_text_member(b, 0, b->n, text) < EVENTS_TEXT_MAX);
+	change_batch_unref(b);
+	free(text);
+}
+
+static void at_most_a_thousand_changes_are_in_one_event(void **state)
+{
+	struct world *w = *state;
+	int fd = join(w, "");
+	struct change_batch *b = publish(w, "demo", 2500, 0);
+	struct seen *s = seen_new();
+	const char *text = hear(w, fd);
+	char want[64];
+
+	for (uint32_t at = 1000; at <= 3000; at += 1000) {
+		snprintf(want, sizeof want, "id: %s\nevent: changes\n",
+		    id_of(b, at > 2500 ? 2500 : at));
+		assert_non_null(strstr(text, want));
+	}
+	read_stream(s, text);
+	assert_int_equal(s->events, 3);
+	assert_true(s->in_order);
+	expect_all(s, 2500);
+	free(s);
+}
+
+/* Where a stream begins. */
+
+static void it_resumes_in_the_middle_of_a_batch(void **state)
+{
+	struct world *w = *state;
+	struct change_batch *b = publish(w, "demo", 2500, 0), *c;
+	struct seen *s = seen_new();
+	const char *text;
+	char want[64];
+	int fd;
+
+	c = publish(w, "demo", 1, 3000);
+	run(w); /* both are in the window, or only in the log: the same */
+	fd = ask(w, since(b, 1500), "");
+	text = after_head(hear(w, fd));
+	snprintf(want, sizeof want, "id: %s\n\nid: %s\nevent: changes\n", id_of(b, 1500),
+	    id_of(b, 2000));
+	assert_memory_equal(text, want, strlen(want));
+	snprintf(want, sizeof want, "id: %s\nevent: changes\n", id_of(c, 1));
+	assert_non_null(strstr(text, want));
+	read_stream(s, text);
+	assert_int_equal(s->changes, 1001);
+	assert_int_equal(s->times[1499], 0);
+	assert_int_equal(s->times[1500], 1);
+	assert_int_equal(s->times[2499], 1);
+	assert_int_equal(s->times[3000], 1);
+	assert_true(s->in_order);
+	free(s);
+}
+
+static void last_event_id_wins_over_since(void **state)
+{
+	struct world *w = *state;
+	struct change_batch *b = append(w, "demo", 10, 0);
+	struct seen *s = seen_new();
+	char field[64];
+	int fd;
+
+	snprintf(field, sizeof field, "Last-Event-ID: %s\r\n", id_of(b, 8));
+	fd = ask(w, since(b, 2), field);
+	read_stream(s, after_head(hear(w, fd)));
+	assert_int_equal(s->changes, 2);
+	assert_int_equal(s->times[8], 1);
+	free(s);
+}
+
+static void an_issuer_gets_its_own_changes_only(void **state)
+{
+	struct world *w = *state;
+	int fd = join(w, "?issuer=other"), all = join(w, "");
+	struct seen *s = seen_new(), *t = seen_new();
+	struct change_batch *b;
+
+	for (uint32_t i = 0; i < 40; i++)
+		b = publish(w, i % 4 == 1 ? "other" : "demo", 1, i);
+	read_stream(s, hear(w, fd));
+	read_stream(t, hear(w, all));
+	assert_int_equal(s->changes, 10);
+	assert_int_equal(s->times[1], 1);
+	assert_int_equal(s->times[37], 1);
+	expect_all(t, 40);
+	/* and resumes behind what it did not want */
+	fd = ask(w, "?issuer=none&snapshot=0", "");
+	expect_position(after_head(hear(w, fd)), b, 1);
+	assert_non_null(strstr(hear(w, ask(w, "?issuer=nobody", "")), " 404 "));
+	free(s);
+	free(t);
+}
+
+static void expect_gap(struct world *w, const char *query, const char *as,
+    const struct change_batch *oldest, uint32_t index)
+{
+	char want[256];
+	const char *text = after_head(hear(w, ask(w, query, "")));
+
+	snprintf(want, sizeof want,
+	    "event: gap\ndata: {\"since\":\"%s\",\"oldest\":\"%s\"}\n\nid: %s\n\n", as,
+	    id_of(oldest, index), id_of(oldest, index));
+	if (strncmp(text, want, strlen(want)) != 0)
+		fail_msg("\"%s\" does not begin with \"%s\"", text, want);
+}
+
+static void a_place_that_is_not_kept_is_a_gap(void **state)
+{
+	struct world *w = *state;
+	struct change_batch *a = append(w, "demo", 5, 0), *b = append(w, "demo", 5, 10),
+			    *c = append(w, "demo", 5, 20);
+	struct change_batch old = {.epoch = 6, .seq = 2}, far = {.epoch = 7, .seq = 99};
+	struct seen *s = seen_new();
+	const char *text;
+	int fd;
+
+	w->oldest = 1; /* a was dropped */
+	w->lost = end_of(a);
+	expect_gap(w, since(a, 3), id_of(a, 3), a, 5);
+	expect_gap(w, since(&old, 1), id_of(&old, 1), a, 5);
+	expect_gap(w, since(&far, 1), id_of(&far, 1), a, 5);
+	expect_gap(w, "?since=nothing", "nothing", a, 5);
+	expect_gap(
+	    w, "?since=%22%3C%0a%ff%5c", "\\u0022\\u003c\\u000a\\u00ff\\u005c", a, 5);
+	expect_gap(w, "?since=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+	    "\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041"
+	    "\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041"
+	    "\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041\\u0041"
+	    "\\u0041",
+	    a, 5);
+	assert_int_equal(w->counters->value[M_EVENT_GAPS], 6);
+	/* and goes on with what is kept */
+	fd = ask(w, since(a, 3), "");
+	text = after_head(hear(w, fd));
+	read_stream(s, text);
+	assert_int_equal(s->gaps, 1);
+	assert_int_equal(s->changes, 10);
+	assert_int_equal(s->times[10], 1);
+	publish(w, "demo", 1, 30);
+	read_stream(s, hear(w, fd));
+	assert_int_equal(s->times[30], 1);
+	(void)b, (void)c;
+	free(s);
+}
+
+/* R72, DESIGN 1.5: a lost tail shows as a new epoch. */
+static void a_new_epoch_is_a_gap_for_who_listens(void **state)
+{
+	struct world *w = *state;
+	int fd = join(w, "");
+	struct change_batch *a = publish(w, "demo", 1, 0), *b;
+	struct seen *s = seen_new();
+
+	read_stream(s, hear(w, fd));
+	w->oldest = w->log_n;
+	w->epoch = 8;
+	w->seq = 0;
+	w->lost = (struct change_pos){8, 0, 0};
+	tell(w, NULL);
+	read_stream(s, hear(w, fd));
+	assert_int_equal(s->gaps, 1);
+	b = publish(w, "demo", 1, 1);
+	read_stream(s, hear(w, fd));
+	expect_all(s, 2);
+	assert_true(b->epoch > a->epoch);
+	/* also where the first that is heard of it is a change */
+	w->oldest = w->log_n;
+	w->epoch = 9;
+	w->seq = 0;
+	w->lost = (struct change_pos){9, 0, 0};
+	publish(w, "demo", 1, 2);
+	read_stream(s, hear(w, fd));
+	assert_int_equal(s->gaps, 2);
+	expect_all(s, 3);
+	free(s);
+}
+
+/* P37 (Mercure #178, #200, #277, #758) */
+static void nothing_falls_between_replay_and_live(void **state)
+{
+	struct world *w = *state;
+	struct change_batch *b = append(w, "demo", 100, 0);
+	struct seen *s = seen_new();
+	int fd;
+
+	append(w, "demo", 100, 100);
+	w->hold = true; /* the log takes its time */
+	fd = ask(w, since(b, 0), "");
+	run(w);
+	for (uint32_t i = 200; i < 300; i += 10)
+		publish(w, "demo", 10, i);
+	run(w);
+	let_go(w);
+	publish(w, "demo", 10, 300);
+	read_stream(s, after_head(hear(w, fd)));
+	publish(w, "demo", 10, 310);
+	read_stream(s, hear(w, fd));
+	expect_all(s, 320);
+	assert_true(s->in_order);
+	assert_int_equal(s->gaps, 0);
+	free(s);
+}
+
+/* The answer's head says that the stream has begun: what is published from then on
+ * comes. */
+static void who_has_seen_the_head_misses_nothing(void **state)
+{
+	struct world *w = *state;
+	struct seen *s = seen_new();
+	int fd;
+
+	append(w, "demo", 5, 100);
+	w->hold = true;
+	fd = ask(w, "", "");
+	assert_string_equal(hear(w, fd), "");
+	let_go(w);
+	read_stream(s, after_head(hear(w, fd)));
+	/* told late: it lies before the place that the client was told */
+	tell(w, w->log[0]);
+	publish(w, "demo", 5, 0);
+	read_stream(s, hear(w, fd));
+	expect_all(s, 5);
+	free(s);
+}
+
+static void who_is_behind_the_window_reads_the_log(void **state)
+{
+	struct world *w = *state;
+	int fd = join(w, "");
+	struct seen *s = seen_new();
+	unsigned reads = w->reads;
+	struct change_batch *first = NULL;
+
+	/* 40 MB of text: far more than a window; the client reads only afterwards */
+	for (uint32_t i = 0; i < 300000; i += 10000) {
+		struct change_batch *b = publish(w, "demo", 10000, i);
+
+		if (first == NULL)
+			first = b;
+		run(w);
+	}
+	assert_int_equal(w->news_out, 0); /* nobody is waited for */
+	read_stream(s, hear(w, fd));
+	expect_all(s, 300000);
+	assert_true(s->in_order);
+	assert_true(w->reads > reads);
+	publish(w, "demo", 1, 300000);
+	read_stream(s, hear(w, fd));
+	expect_all(s, 300001);
+	memset(s, 0, sizeof *s);
+	read_stream(s, after_head(hear(w, ask(w, since(first, 5), ""))));
+	assert_int_equal(s->changes, 299996);
+	free(s);
+}
+
+/* After a restart everybody comes back to where everybody was. */
+static void who_wants_the_same_page_shares_it(void **state)
+{
+	struct world *w = *state;
+	struct change_batch *b = append(w, "demo", 100, 0);
+	int fd[50];
+
+	append(w, "demo", 10, 200);
+	join(w, "");
+	w->reads = 0;
+	w->hold = true;
+	for (size_t i = 0; i < 50; i++)
+		fd[i] = ask(w, since(b, 50), "");
+	run(w);
+	let_go(w);
+	for (size_t i = 0; i < 50; i++) {
+		struct seen *s = seen_new();
+
+		read_stream(s, after_head(hear(w, fd[i])));
+		assert_int_equal(s->changes, 60);
+		free(s);
+	}
+	assert_int_equal(w->reads, 1);
+}
+
+static void many_laggards_take_turns_at_the_log(void **state)
+{
+	struct world *w = *state;
+	struct change_batch *b = append(w, "demo", 1000, 0);
+	int fd[60];
+
+	append(w, "demo", 10, 2000);
+	join(w, "");
+	w->reads = 0;
+	w->hold = true;
+	for (uint32_t i = 0; i < 60; i++)
+		fd[i] = ask(w, since(b, 10 * i), "");
+	run(w);
+	assert_true(w->held_n > 0 && w->held_n <= 8); /* in flight at once */
+	let_go(w);
+	for (uint32_t i = 0; i < 60; i++) {
+		struct seen *s = seen_new();
+
+		read_stream(s, after_head(hear(w, fd[i])));
+		assert_int_equal(s->changes, 1010 - 10 * i);
+		assert_true(s->in_order);
+		free(s);
+	}
+}
+
+static void a_log_that_cannot_be_read_is_tried_again(void **state)
+{
+	struct world *w = *state;
+	struct change_batch *b = append(w, "demo", 10, 0);
+	struct seen *s = seen_new();
+	int fd;
+
+	w->conf.position_interval_ms = 100;
+	events_reload(w->events);
+	w->read_error = ERR_STORE;
+	fd = ask(w, since(b, 5), "");
+	run_ms(w, 60);
+	w->read_error = ERR_OK;
+	run_ms(w, 100);
+	read_stream(s, after_head(hear(w, fd)));
+	assert_int_equal(s->changes, 5);
+	free(s);
+}
+
+/* T22: bounded, cut off, the others unaffected. */
+static void a_slow_reader_is_cut_off_and_nobody_waits(void **state)
+{
+	struct world *w = *state;
+	int slow = join(w, ""), quick = join(w, "");
+	struct seen *s = seen_new();
+	const char *text;
+
+	w->conf.subscriber_timeout_ms = 200;
+	events_reload(w->events);
+	for (uint32_t i = 0; i < 100000; i += 10000) {
+		publish(w, "demo", 10000, i);
+		read_stream(s, hear(w, quick));
+	}
+	expect_all(s, 100000);
+	assert_int_equal(events_count(w->events), 2);
+	run_ms(w, 400);
+	assert_int_equal(events_count(w->events), 1);
+	assert_int_equal(w->counters->value[M_SUBSCRIBERS_CUT], 1);
+	assert_int_equal(w->counters->value[M_CONN_CLOSED], 1);
+	text = hear(w, slow);
+	assert_true(strlen(text) < 1 << 20); /* what the kernel had */
+	publish(w, "demo", 1, 100000);
+	read_stream(s, hear(w, quick));
+	expect_all(s, 100001);
+	free(s);
+}
+
+/* It takes what it gets, but little at a time, and gets all of it in the end: half events
+ * are written anew, from the log, when the window has moved on. */
+static void who_reads_slowly_but_reads_is_kept(void **state)
+{
+	struct world *w = *state;
+	int fd = join(w, "?issuer=demo");
+	struct seen *s = seen_new();
+	struct change_batch *last;
+	const size_t room = 4 << 20;
+	char *text = calloc(1, room);
+	const char *id;
+	size_t n = 0;
+
+	w->conf.subscriber_timeout_ms = 500;
+	events_reload(w->events);
+	publish(w, "demo", 10000, 0);
+	last = publish(w, "demo", 10000, 10000);
+	run(w);
+	for (uint32_t i = 20000; i < 420000; i += 10000)
+		publish(w, "other", 10000, i);
+	id = id_of(last, 10000);
+	while (n < room - 8000 && (n < 3 || memcmp(text + n - 3, "}\n\n", 3) != 0 ||
+				      memmem(text, n, id, strlen(id)) == NULL)) {
+		ssize_t got = read(fd, text + n, 7001);
+
+		if (got > 0)
+			n += (size_t)got;
+		else
+			assert_true(got < 0 && errno == EAGAIN);
+		event_base_loop(w->base, EVLOOP_NONBLOCK);
+	}
+	text[n] = '\0';
+	read_stream(s, text);
+	expect_all(s, 20000);
+	assert_true(s->in_order);
+	assert_true(w->reads > 1);
+	assert_int_equal(w->counters->value[M_SUBSCRIBERS_CUT], 0);
+	free(text);
+	free(s);
+}
+
+static void two_thousand_get_one_change(void **state)
+{
+	struct world *w = *state;
+	struct rlimit files;
+	size_t n = 2000;
+	struct change_batch *b;
+	char want[64], text[4096];
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+	if (files.rlim_cur < 2 * n + 50)
+		n = (files.rlim_cur - 50) / 2;
+	for (size_t i = 0; i < n; i++) {
+		ask(w, "", "");
+		if (i % 100 == 0)
+			run(w);
+	}
+	run_ms(w, 50);
+	assert_int_equal(events_count(w->events), n);
+	for (size_t i = 0; i < n; i++)
+		assert_true(read(w->fd[i], text, sizeof text) > 0);
+	b = publish(w, "demo", 1, 0);
+	for (int i = 0; i < 100 && w->counters->value[M_EVENTS_SENT] < n; i++)
+		event_base_loop(w->base, EVLOOP_NONBLOCK);
+	snprintf(want, sizeof want, "id: %s\nevent: changes\n", id_of(b, 1));
+	for (size_t i = 0; i < n; i++) {
+		ssize_t got = read(w->fd[i], text, sizeof text);
+
+		assert_true(got > 0);
+		assert_memory_equal(text, want, strlen(want));
+	}
+	run(w);
+	assert_int_equal(w->news_out, 0);
+}
+
+/* Others are answered between slices: a turn of the loop serves EVENTS_SLICE at most. */
+static void a_burst_does_not_hold_the_loop(void **state)
+{
+	struct world *w = *state;
+	uint64_t before, most = 0;
+
+	for (size_t i = 0; i < 600; i++)
+		ask(w, "", "");
+	run_ms(w, 50);
+	assert_int_equal(events_count(w->events), 600);
+	publish(w, "demo", 1, 0);
+	for (int i = 0; i < 50; i++) {
+		before = w->counters->value[M_EVENTS_SENT];
+		event_base_loop(w->base, EVLOOP_NONBLOCK | EVLOOP_ONCE);
+		if (w->counters->value[M_EVENTS_SENT] - before > most)
+			most = w->counters->value[M_EVENTS_SENT] - before;
+	}
+	assert_int_equal(w->counters->value[M_EVENTS_SENT], 600);
+	assert_true(most <= EVENTS_SLICE);
+}
+
+static void an_idle_subscriber_is_told_its_position(void **state)
+{
+	struct world *w = *state;
+	int fd = join(w, ""), other = join(w, "?issuer=other");
+	struct change_batch *b;
+
+	w->conf.position_interval_ms = 100;
+	events_reload(w->events);
+	b = publish(w, "demo", 1, 0);
+	hear(w, fd);
+	run_ms(w, 180);
+	expect_position(hear(w, fd), b, 1);
+	/* also behind what was not for it */
+	expect_position(hear(w, other), b, 1);
+}
+
+/* Snapshots. */
+
+static void set_entry(struct crl_entry *e, uint32_t serial, uint8_t reason)
+{
+	struct change c = {0};
+
+	set_change(&c, serial);
+	*e = c.entry;
+	e->spare[0] = e->spare[1] = 0;
+	e->reason = reason;
+}
+
+static void make_set(struct world *w, uint32_t n)
+{
+	struct crl_list *list = calloc(1, sizeof *list);
+
+	list->entries = crl_entries_new(n, &list->mapped);
+	for (uint32_t i = 0; i < n; i++)
+		set_entry(&list->entries[i], i, i == 7 ? REASON_CERTIFICATE_HOLD : 1);
+	list->n = crl_entries_sort(list->entries, n);
+	list->facts.has_number = true;
+	list->facts.number[CRL_NUMBER_MAX - 1] = 9;
+	assert_int_equal(crl_set_replace(&w->set, NULL, 1, 0, list, NULL, 1), ERR_OK);
+	crl_list_free(list);
+}
+
+static void a_snapshot_comes_before_what_is_live(void **state)
+{
+	struct world *w = *state;
+	struct change_batch *b = append(w, "demo", 3, 0);
+	struct seen *s = seen_new();
+	const char *text, *position;
+	char want[64];
+	int fd;
+
+	make_set(w, 2500);
+	/* of three latches one is listed, one is on hold there, one is not listed */
+	w->latches = crl_entries_new(3, &w->latches_mapped);
+	set_entry(&w->latches[0], 3, 1);
+	set_entry(&w->latches[1], 7, 4);
+	set_entry(&w->latches[2], 2500, 4);
+	w->latches_n = crl_entries_sort(w->latches, 3);
+	fd = ask(w, "?snapshot=1", "");
+	run(w);
+	publish(w, "demo", 10, 2501);
+	text = after_head(hear(w, fd));
+	snprintf(want, sizeof want, "id: %s\n\n", id_of(b, 3));
+	position = strstr(text, want);
+	assert_non_null(position);
+	assert_null(memmem(text, (size_t)(position - text), "id: ", 4));
+	assert_memory_equal(text,
+	    "event: snapshot\ndata: {\"issuer\":\"demo\",\"seen_at\":"
+	    "\"2023-11-14T22:13:20Z\",\"evidence\":\"crl\",\"crl_number\":\"9\","
+	    "\"changes\":[{\"serial\":\"",
+	    100);
+	assert_non_null(strstr(text, "\"status\":\"revoked\",\"previous\":null,"));
+	assert_non_null(strstr(text, "\"evidence\":\"ocsp\",\"crl_number\":null,"));
+	assert_null(strstr(text, "certificateHold")); /* the latch knows worse */
+	read_stream(s, text);
+	assert_int_equal(s->snapshots, 4); /* 2,499 entries, 2 latches */
+	expect_all(s, 2511);
+	free(s);
+}
+
+/* A snapshot that is larger than what a socket takes, and changes behind it. */
+static void a_large_snapshot_is_sent_as_it_is_taken(void **state)
+{
+	struct world *w = *state;
+	struct seen *s = seen_new();
+	int fd;
+
+	make_set(w, 60000);
+	fd = ask(w, "?snapshot=1&issuer=demo", "");
+	run(w);
+	for (uint32_t i = 60000; i < 200000; i += 10000) {
+		publish(w, "demo", 10000, i);
+		run(w);
+	}
+	read_stream(s, after_head(hear(w, fd)));
+	assert_int_equal(s->snapshots, 60);
+	expect_all(s, 200000);
+	assert_int_equal(w->snapshots, 1);
+	free(s);
+}
+
+static void who_is_cut_off_inside_a_snapshot_starts_again(void **state)
+{
+	struct world *w = *state;
+	struct seen *s = seen_new();
+	struct change_batch *b = append(w, "demo", 10, 500);
+	char field[64];
+	int fd;
+
+	make_set(w, 100);
+	fd = ask(w, "?snapshot=1", "");
+	run(w);
+	close(fd);
+	w->fd[w->fd_n - 1] = -1;
+	fd = ask(w, "?snapshot=1", "");
+	read_stream(s, after_head(hear(w, fd)));
+	expect_all(s, 100);
+	/* who has had it resumes the same URL by its id */
+	memset(s, 0, sizeof *s);
+	snprintf(field, sizeof field, "Last-Event-ID: %s\r\n", id_of(b, 4));
+	fd = ask(w, "?snapshot=1", field);
+	read_stream(s, after_head(hear(w, fd)));
+	assert_int_equal(s->snapshots, 0);
+	assert_int_equal(s->changes, 6);
+	/* unless that is no longer kept */
+	memset(s, 0, sizeof *s);
+	fd = ask(w, "?snapshot=1", "Last-Event-ID: x\r\n");
+	read_stream(s, after_head(hear(w, fd)));
+	assert_int_equal(s->gaps, 1);
+	assert_int_equal(s->snapshots, 1);
+	expect_all(s, 100);
+	free(s);
+}
+
+static void a_snapshot_of_nothing_is_a_position(void **state)
+{
+	struct world *w = *state;
+	struct change_batch *b = append(w, "demo", 1, 0);
+
+	expect_position(after_head(hear(w, ask(w, "?snapshot=1", ""))), b, 1);
+}
+
+static void a_snapshot_that_fails_is_tried_again(void **state)
+{
+	struct world *w = *state;
+	struct seen *s = seen_new();
+	int fd;
+
+	make_set(w, 10);
+	w->conf.position_interval_ms = 100;
+	events_reload(w->events);
+	w->read_error = ERR_STORE;
+	fd = ask(w, "?snapshot=1", "");
+	run_ms(w, 60);
+	w->read_error = ERR_OK;
+	run_ms(w, 100);
+	read_stream(s, after_head(hear(w, fd)));
+	expect_all(s, 10);
+	free(s);
+}
+
+/* Pages of JSON. */
+
+#define JSON "Accept: application/json\r\n"
+
+static void a_page_says_the_same_as_json(void **state)
+{
+	struct world *w = *state;
+	struct change_batch *b = append(w, "demo", 1, 0), *c = append(w, "other", 1, 1),
+			    *d = append(w, "demo", 1, 2);
+	char want[2048];
+
+	snprintf(want, sizeof want,
+	    "{\"events\":[{\"id\":\"%s\",\"event\":\"changes\",\"data\":{\"issuer\":"
+	    "\"demo\",\"seen_at\":\"2023-11-14T22:15:23Z\",\"evidence\":\"crl\","
+	    "\"crl_number\":\"258\",\"changes\":[{\"serial\":\"100002\",\"status\":"
+	    "\"revoked\",\"previous\":\"good\",\"revoked_at\":\"2023-11-14T22:13:22Z\","
+	    "\"reason\":\"keyCompromise\"}]}}],\"position\":\"%s\",\"gap\":null}\n",
+	    id_of(d, 1), id_of(d, 1));
+	snprintf(want + 1500, 500, "?since=%s&issuer=demo", id_of(b, 1));
+	assert_string_equal(after_head(hear(w, ask(w, want + 1500, JSON))), want);
+	(void)c;
+	/* without a since: where to begin */
+	snprintf(want, sizeof want, "{\"events\":[],\"position\":\"%s\",\"gap\":null}\n",
+	    id_of(d, 1));
+	assert_string_equal(after_head(hear(w, ask(w, "", JSON))), want);
+	join(w, ""); /* now the end is known */
+	assert_string_equal(after_head(hear(w, ask(w, "", JSON))), want);
+	assert_string_equal(after_head(hear(w, ask(w, since(d, 1), JSON))), want);
+}
+
+static void pages_follow_one_another_to_the_end(void **state)
+{
+	struct world *w = *state;
+	struct change_batch *b = append(w, "demo", 2500, 0);
+	struct change_pos before = {b->epoch, 0, 0};
+	struct seen *s = seen_new();
+	char query[128] = "?since=";
+	unsigned pages = 0, last = 1;
+
+	for (uint32_t i = 2500; i < 3000; i++)
+		append(w, i % 2 ? "other" : "demo", 1, i);
+	change_pos_text(&before, query + 7);
+	for (; pages < 10 && s->changes != last; pages++) {
+		const char *text = after_head(hear(w, ask(w, query, JSON))), *position;
+
+		last = s->changes;
+		if (strstr(text, "\"serial\"") != NULL) {
+			const char *p = text;
+			unsigned n = 0;
+
+			while ((p = strstr(p, "\"serial\":\"")) != NULL) {
+				s->times[strtoul(p + 10, NULL, 16) & 0xfffff]++;
+				s->changes++;
+				n++;
+				p++;
+			}
+			assert_true(n <= 1000);
+		}
+		position = strstr(text, "\"position\":\"");
+		assert_non_null(position);
+		snprintf(query, sizeof query, "?since=%.*s",
+		    (int)strcspn(position + 12, "\""), position + 12);
+	}
+	expect_all(s, 3000);
+	assert_in_range(pages, 4, 8);
+	free(s);
+}
+
+static void a_page_tells_of_a_gap(void **state)
+{
+	struct world *w = *state;
+	struct change_batch *a = append(w, "demo", 5, 0);
+	char want[256];
+
+	append(w, "demo", 5, 10);
+	w->oldest = 1;
+	w->lost = end_of(a);
+	snprintf(want, sizeof want,
+	    "{\"events\":[],\"position\":\"%s\",\"gap\":{\"since\":\"x\",\"oldest\":"
+	    "\"%s\"}}\n",
+	    id_of(a, 5), id_of(a, 5));
+	assert_string_equal(after_head(hear(w, ask(w, "?since=x", JSON))), want);
+	snprintf(want, sizeof want, "\"gap\":{\"since\":\"%s\",\"oldest\":\"%s\"}}\n",
+	    id_of(a, 2), id_of(a, 5));
+	assert_non_null(strstr(hear(w, ask(w, since(a, 2), JSON)), want));
+}
+
+static void a_page_of_a_log_that_is_away_is_503(void **state)
+{
+	struct world *w = *state;
+	const char *text;
+
+	w->read_error = ERR_STORE;
+	text = hear(w, ask(w, "?since=x", JSON));
+	assert_memory_equal(text, "HTTP/1.1 503 ", 13);
+	assert_non_null(strstr(text, "\r\nRetry-After: 5\r\n"));
+	assert_non_null(strstr(text, "{\"error\":{\"code\":\"unavailable\""));
+}
+
+static void a_client_that_left_a_page_does_no_harm(void **state)
+{
+	struct world *w = *state;
+	int fd;
+
+	append(w, "demo", 5, 0);
+	w->hold = true;
+	fd = ask(w, "?since=x", JSON);
+	run(w);
+	assert_int_equal(events_asking(w->events), 1);
+	conn_loop_free(w->loop); /* so does the whole connection */
+	w->loop = conn_loop_new(w->base,
+	    &(struct conn_limits){.head = 8192, .target = 4096, .idle_ms = 1000},
+	    &handler, w, w->counters);
+	assert_int_equal(w->idle, 0);
+	let_go(w);
+	run(w);
+	assert_int_equal(events_asking(w->events), 0);
+	assert_int_equal(w->idle, 1);
+	(void)fd;
+}
+
+/* Limits, and the end. */
+
+static void over_max_subscribers_is_503(void **state)
+{
+	struct world *w = *state;
+
+	w->conf.max_subscribers = 2;
+	events_reload(w->events);
+	join(w, "");
+	join(w, "");
+	assert_non_null(strstr(hear(w, ask(w, "", "")), " 503 "));
+	assert_int_equal(w->counters->value[M_SUBSCRIBERS_REFUSED], 1);
+	close(w->fd[0]);
+	w->fd[0] = -1;
+	run(w);
+	assert_int_equal(events_count(w->events), 1);
+	join(w, "");
+	assert_int_equal(events_count(w->events), 2);
+	w->conf.max_subscribers = 100;
+	w->shared.max_subscribers = 2; /* what the descriptors allow */
+	events_reload(w->events);
+	assert_non_null(strstr(hear(w, ask(w, "", "")), " 503 "));
+}
+
+static void who_talks_is_not_listened_to_for_ever(void **state)
+{
+	struct world *w = *state;
+	int fd = join(w, "");
+	static char noise[32768];
+
+	assert_int_equal(write(fd, noise, sizeof noise), sizeof noise);
+	run(w);
+	assert_int_equal(events_count(w->events), 1);
+	for (int i = 0; i < 3; i++) {
+		(void)!write(fd, noise, sizeof noise);
+		run(w);
+	}
+	assert_int_equal(events_count(w->events), 0);
+}
+
+static void a_drain_closes_all_streams(void **state)
+{
+	struct world *w = *state;
+	struct change_batch *b = append(w, "demo", 10, 0);
+	int idle = join(w, ""), full = join(w, ""), reading, taking;
+
+	for (uint32_t i = 10; i < 50000; i += 10000)
+		publish(w, "demo", 10000, i);
+	run(w);
+	make_set(w, 10);
+	w->hold = true;
+	reading = ask(w, since(b, 0), "");
+	taking = ask(w, "?snapshot=1", "");
+	hear(w, idle);
+	assert_int_equal(events_count(w->events), 4);
+	events_drain(w->events);
+	assert_int_equal(events_count(w->events), 0);
+	assert_int_equal(atomic_load(&w->shared.subscribers), 0);
+	for (size_t i = 0; i < w->fd_n; i++) {
+		const char *text = hear(w, w->fd[i]);
+
+		assert_string_equal(text + strlen(text) - 3, "EOF");
+	}
+	assert_non_null(strstr(hear(w, ask(w, "", "")), " 503 "));
+	publish(w, "demo", 1, 90000); /* is still given back */
+	run(w);
+	(void)full, (void)reading, (void)taking;
+}
+
+/* A stop may come while the keeper is at work for us. */
+static void a_drain_with_open_questions_ends_well(void **state)
+{
+	struct world *w = *state;
+	struct change_batch *b = append(w, "demo", 10, 0);
+
+	make_set(w, 10);
+	w->hold = true;
+	ask(w, since(b, 0), "");
+	ask(w, "?snapshot=1", "");
+	/* only as far as the questions */
+	for (int i = 0; i < 100 && events_asking(w->events) == 0; i++)
+		event_base_loop(w->base, EVLOOP_NONBLOCK | EVLOOP_ONCE);
+	assert_true(events_asking(w->events) > 0);
+	events_drain(w->events);
+	let_go(w);
+	run(w);
+	assert_int_equal(events_asking(w->events), 0);
+	assert_true(w->idle > 0);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    CASE(a_stream_begins_with_its_position),
+	    CASE(a_change_is_written_as_the_contract_says),
+	    CASE(every_serial_and_date_is_written_right),
+	    CASE(the_longest_event_fits),
+	    CASE(at_most_a_thousand_changes_are_in_one_event),
+	    CASE(it_resumes_in_the_middle_of_a_batch),
+	    CASE(last_event_id_wins_over_since),
+	    CASE(an_issuer_gets_its_own_changes_only),
+	    CASE(a_place_that_is_not_kept_is_a_gap),
+	    CASE(a_new_epoch_is_a_gap_for_who_listens),
+	    CASE(nothing_falls_between_replay_and_live),
+	    CASE(who_has_seen_the_head_misses_nothing),
+	    CASE(who_is_behind_the_window_reads_the_log),
+	    CASE(who_wants_the_same_page_shares_it),
+	    CASE(many_laggards_take_turns_at_the_log),
+	    CASE(a_log_that_cannot_be_read_is_tried_again),
+	    CASE(a_slow_reader_is_cut_off_and_nobody_waits),
+	    CASE(who_reads_slowly_but_reads_is_kept),
+	    CASE(two_thousand_get_one_change),
+	    CASE(a_burst_does_not_hold_the_loop),
+	    CASE(an_idle_subscriber_is_told_its_position),
+	    CASE(a_snapshot_comes_before_what_is_live),
+	    CASE(a_large_snapshot_is_sent_as_it_is_taken),
+	    CASE(who_is_cut_off_inside_a_snapshot_starts_again),
+	    CASE(a_snapshot_of_nothing_is_a_position),
+	    CASE(a_snapshot_that_fails_is_tried_again),
+	    CASE(a_page_says_the_same_as_json),
+	    CASE(pages_follow_one_another_to_the_end),
+	    CASE(a_page_tells_of_a_gap),
+	    CASE(a_page_of_a_log_that_is_away_is_503),
+	    CASE(a_client_that_left_a_page_does_no_harm),
+	    CASE(over_max_subscribers_is_503),
+	    CASE(who_talks_is_not_listened_to_for_ever),
+	    CASE(a_drain_closes_all_streams),
+	    CASE(a_drain_with_open_questions_ends_well),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
