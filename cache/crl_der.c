@@ -62,15 +62,16 @@ static int days_in(int year, int month)
  * digit.  All at once: a list has millions of dates. */
 static inline bool pairs_of(const uint8_t *p, uint64_t *out)
 {
+	const uint64_t high = UINT64_C(0xf0f0f0f0f0f0f0f0);
 	uint64_t x;
 
 	memcpy(&x, p, sizeof(x));
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 	x = __builtin_bswap64(x);
 #endif
-	/* '0'..'9' are 0x30..0x39: the high half is 3, also with 6 added */
-	if (((x | (x + UINT64_C(0x0606060606060606))) & UINT64_C(0xf0f0f0f0f0f0f0f0)) !=
-	    UINT64_C(0x3030303030303030))
+	/* '0'..'9' are 0x30..0x39: the high half is 3, and still is with 6 added */
+	if (((x & high) | ((x + UINT64_C(0x0606060606060606)) & high) >> 4) !=
+	    UINT64_C(0x3333333333333333))
 		return false;
 	x &= UINT64_C(0x0f0f0f0f0f0f0f0f);
 	*out = (x * 10 + (x >> 8)) & UINT64_C(0x00ff00ff00ff00ff);

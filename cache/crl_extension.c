@@ -33,6 +33,19 @@ static int id_ce(struct bytes oid)
 	return oid.n == 3 && oid.p[0] == 0x55 && oid.p[1] == 0x1d ? oid.p[2] : -1;
 }
 
+/* X.690 section 8.19: each arc in the fewest octets, and the last one ends. */
+static bool oid_is_der(struct bytes oid)
+{
+	bool begins = true;
+
+	for (size_t i = 0; i < oid.n; i++) {
+		if (begins && oid.p[i] == 0x80)
+			return false;
+		begins = oid.p[i] < 0x80;
+	}
+	return oid.n > 0 && begins;
+}
+
 static bool take_extension(struct extension *x, struct bytes *b)
 {
 	struct crl_tlv t;
@@ -42,9 +55,11 @@ static bool take_extension(struct extension *x, struct bytes *b)
 	if (!crl_tlv_take(&t, b) || t.tag != 0x30)
 		return false;
 	inner = bytes_of(t.body, t.n);
-	if (!crl_tlv_take(&t, &inner) || t.tag != 0x06 || t.n == 0)
+	if (!crl_tlv_take(&t, &inner) || t.tag != 0x06)
 		return false;
 	x->oid = bytes_of(t.body, t.n);
+	if (!oid_is_der(x->oid))
+		return false;
 	if (!crl_tlv_take(&t, &inner))
 		return false;
 	if (t.tag == 0x01) {

@@ -950,6 +950,28 @@ static void times_have_rfc_5280s_form(void **state)
 	desk_close(&d);
 }
 
+/* R109: every octet at every place. */
+static void no_octet_but_a_digit_is_a_digit(void **state)
+{
+	static const char *const times[] = {"221111111111Z", "20521111111111Z"};
+
+	(void)state;
+	for (int form = 0; form < 2; form++)
+		for (size_t i = 0; i < strlen(times[form]); i++)
+			for (int c = 0; c < 256; c++) {
+				size_t n = strlen(times[form]);
+				char t[16];
+				int64_t at;
+
+				memcpy(t, times[form], n);
+				t[i] = (char)c;
+				if (crl_time(form == 0 ? 0x17 : 0x18, (const uint8_t *)t,
+					n, &at))
+					assert_true(
+					    i == n - 1 ? c == 'Z' : c >= '0' && c <= '9');
+			}
+}
+
 /* R109: the entry counts. */
 static void an_entry_after_this_update_counts_and_is_warned_of(void **state)
 {
@@ -1618,6 +1640,7 @@ int main(void)
 	    cmocka_unit_test(of_a_serial_twice_the_stronger_entry_stays),
 	    cmocka_unit_test(a_relative_distribution_point_is_refused),
 	    cmocka_unit_test(times_have_rfc_5280s_form),
+	    cmocka_unit_test(no_octet_but_a_digit_is_a_digit),
 	    cmocka_unit_test(an_entry_after_this_update_counts_and_is_warned_of),
 	    cmocka_unit_test(every_day_is_where_openssl_has_it),
 	    cmocka_unit_test(serials_are_der),
