@@ -543,7 +543,7 @@ static void what_is_refused_leaves_the_old_list_in_force(void **state)
 static void a_fetch_that_fails_leaves_the_old_list_in_force(void **state)
 {
 	static const enum err errors[] = {ERR_UP_TRUNCATED, ERR_UP_TIMEOUT, ERR_UP_SIZE};
-	static const char *const told[] = {
+	static const char *const labels[] = {
 	    "upstream_truncated", "upstream_timeout", "crl_large"};
 
 	(void)state;
@@ -552,7 +552,7 @@ static void a_fetch_that_fails_leaves_the_old_list_in_force(void **state)
 		refresh();
 		fake_fetch_fail(0, errors[i]);
 		turn();
-		assert_true(refused_with(told[i]));
+		assert_true(refused_with(labels[i]));
 		assert_true(listed('A'));
 	}
 	refresh();
