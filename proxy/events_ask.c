@@ -103,14 +103,39 @@ static void begin_gap(struct sub *s, const struct change_pos *oldest)
 		s->say_position = true;
 }
 
-/* s is in no list of the events' own when this is called, and in one when it returns. */
+/* What the answer says of the place of s.  false: s was closed, as its client has half an
+ * event that will not be read again: it comes back to that event's beginning. */
+static bool place(struct sub *s, const struct telling_ask *a, const struct page *p)
+{
+	bool gap = a->gap || s->bad_since;
+	bool behind = p == NULL && change_pos_cmp(&s->pos, &a->newest) < 0;
+
+	if ((gap || behind) && s->skip > 0 && !s->say_head) {
+		sub_close(s);
+		return false;
+	}
+	if (gap) {
+		begin_gap(s, &a->oldest);
+	} else if (behind && a->error == ERR_RECORD) {
+		begin_gap(s, &a->newest); /* nobody can read what is there */
+	} else if (behind) {
+		s->pos = a->newest; /* there was nothing that can be read */
+	}
+	if (!s->verified) {
+		s->verified = true;
+		s->say_position = true;
+	}
+	return true;
+}
+
+/* s is in r's list when this is called, and in one of the events' own, or closed, when it
+ * returns. */
 static void take_page(struct sub *s, const struct telling_ask *a, struct page *p)
 {
 	struct events *e = s->events;
-	bool failed = a->error != ERR_OK && p == NULL;
-	bool behind = change_pos_cmp(&s->pos, &a->newest) < 0;
+	bool failed = a->error != ERR_OK && a->error != ERR_RECORD;
 
-	if (failed || a->newest.epoch == 0 || (a->n > 0 && p == NULL)) {
+	if (a->newest.epoch == 0 || (p == NULL && (failed || a->n > 0))) {
 		sub_move(s, &e->later);
 		return;
 	}
@@ -118,20 +143,8 @@ static void take_page(struct sub *s, const struct telling_ask *a, struct page *p
 		sub_move(s, &e->due);
 		return;
 	}
-	if (a->gap || s->bad_since) {
-		/* The client has half an event already: let it come back to its start. */
-		if (s->skip > 0 && !s->say_head) {
-			sub_close(s);
-			return;
-		}
-		begin_gap(s, &a->oldest);
-	} else if (p == NULL && behind) {
-		sub_move(s, &e->later); /* a record that cannot be read, or not yet */
+	if (!place(s, a, p))
 		return;
-	} else if (!s->verified) {
-		s->verified = true;
-		s->say_position = true;
-	}
 	assert(s->page == NULL);
 	if (p != NULL) {
 		s->page = p;

@@ -5,6 +5,7 @@
 
 #include "proxy/api_request.h"
 #include "proxy/listener.h"
+#include "proxy/snapshot.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -173,11 +174,169 @@ static void other_paths_are_not_found(void **state)
 static void calls_of_later_versions_say_so(void **state)
 {
 	(void)state;
-	expect_error("GET /v1/events", 404, "not_in_this_version");
 	expect_error("PUT /v1/watchlists/mine", 404, "not_in_this_version");
 	expect_error("GET /v1/webhooks/x", 404, "not_in_this_version");
 	expect_error("GET /v1/certificates?name=a", 404, "not_in_this_version");
 	expect_error("POST /v1/status", 404, "not_in_this_version");
+}
+
+/* Event streams. */
+
+static enum api_route read_events(
+    const char *query, const char *fields, struct events_query *q, struct api_error *e)
+{
+	char head[8192];
+	struct http1_request r;
+	struct call c = {0};
+	enum api_route route;
+
+	snprintf(head, sizeof head,
+	    "GET /v1/events%s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s\r\n", query, fields);
+	assert_int_equal(http1_parse(&r, head, strlen(head), &limits), 0);
+	route = api_request_read(&r, bytes_of(NULL, 0), false, &c, e);
+	if (route == API_EVENTS && !api_request_events(&r, q, e))
+		return API_ERROR;
+	return route;
+}
+
+static void expect_events_error(const char *query, int status, const char *names)
+{
+	struct events_query q;
+	struct api_error e;
+
+	assert_int_equal(read_events(query, "", &q, &e), API_ERROR);
+	assert_int_equal(e.status, status);
+	assert_non_null(strstr(e.message, names));
+}
+
+#define PLACE "00000007-000000000003-00002"
+
+static void a_query_of_events_is_read_strictly(void **state)
+{
+	struct events_query q;
+	struct api_error e;
+	char name[128] = "?issuer=";
+
+	(void)state;
+	assert_int_equal(read_events("", "", &q, &e), API_EVENTS);
+	assert_false(q.has_since || q.snapshot || q.json || q.issuer[0] != '\0');
+	assert_int_equal(
+	    read_events("?since=" PLACE "&issuer=de%6do&snapshot=0", "", &q, &e),
+	    API_EVENTS);
+	assert_true(q.has_since && !q.bad_since && !q.snapshot);
+	assert_string_equal(q.issuer, "demo");
+	assert_string_equal(q.since_text, PLACE);
+	assert_int_equal(q.since.epoch, 7);
+	assert_int_equal(q.since.seq, 3);
+	assert_int_equal(q.since.index, 2);
+	/* a script that has no place yet */
+	assert_int_equal(read_events("?since=", "", &q, &e), API_EVENTS);
+	assert_false(q.has_since);
+	expect_events_error("?watchlist=mine", 400, "later");
+	expect_events_error("?sinze=x", 400, "unknown parameter");
+	expect_events_error("?Since=x", 400, "unknown parameter");
+	assert_int_equal(read_events("?since", "", &q, &e), API_EVENTS);
+	expect_events_error("?since=a&since=a", 400, "since");
+	expect_events_error("?issuer=a&x=&issuer=b", 400, "unknown");
+	expect_events_error("?snapshot=yes", 400, "snapshot");
+	expect_events_error("?snapshot=", 400, "snapshot");
+	expect_events_error("?issuer=%zz", 400, "percent");
+	expect_events_error("?issuer=a%00b", 400, "percent");
+	expect_events_error("?issuer=", 404, "issuer");
+	memset(name + 8, 'a', 64);
+	expect_events_error(name, 404, "issuer");
+	expect_error("HEAD /v1/events", 405, "method_not_allowed");
+	expect_error("POST /v1/events", 405, "method_not_allowed");
+	expect_error("GET /v1/events/", 404, "not_found");
+	expect_error("GET /v1/eventsx", 404, "not_found");
+}
+
+/* An id of another program, or a forged one, is answered with a gap and not refused:
+ * EventSource would give up. */
+static void an_id_that_is_none_is_no_error(void **state)
+{
+	static const char *const bad[] = {"?since=x", "?since=" PLACE "0",
+	    "?since=00000000-000000000003-00002", "?since=%20" PLACE};
+	struct events_query q;
+	struct api_error e;
+	char query[700] = "?since=";
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		assert_int_equal(read_events(bad[i], "", &q, &e), API_EVENTS);
+		assert_true(q.has_since && q.bad_since);
+	}
+	memset(query + 7, 'y', 600);
+	assert_int_equal(read_events(query, "", &q, &e), API_EVENTS);
+	assert_true(q.bad_since);
+	assert_int_equal(strlen(q.since_text), sizeof q.since_text - 1);
+}
+
+static void a_last_event_id_wins_over_since(void **state)
+{
+	struct events_query q;
+	struct api_error e;
+
+	(void)state;
+	assert_int_equal(
+	    read_events("?since=x", "last-event-id: " PLACE "\r\n", &q, &e), API_EVENTS);
+	assert_true(q.has_since && !q.bad_since);
+	assert_string_equal(q.since_text, PLACE);
+	/* a snapshot begins anew, but not for who reconnects by itself */
+	assert_int_equal(read_events("?snapshot=1&since=" PLACE, "", &q, &e), API_EVENTS);
+	assert_true(q.snapshot && !q.has_since);
+	assert_int_equal(
+	    read_events("?snapshot=1", "Last-Event-ID: " PLACE "\r\n", &q, &e),
+	    API_EVENTS);
+	assert_true(q.snapshot && q.has_since);
+}
+
+static bool json_page(const char *accept)
+{
+	struct events_query q;
+	struct api_error e;
+	char fields[256];
+
+	snprintf(fields, sizeof fields, "Accept: %s\r\n", accept);
+	assert_int_equal(read_events("", fields, &q, &e), API_EVENTS);
+	return q.json;
+}
+
+static void json_is_for_who_names_it(void **state)
+{
+	struct events_query q;
+	struct api_error e;
+
+	(void)state;
+	assert_true(json_page("application/json"));
+	assert_true(json_page("application/json, text/plain, */*")); /* axios */
+	assert_true(json_page("text/event-stream;q=0.5, application/json"));
+	assert_false(json_page("text/event-stream")); /* EventSource */
+	assert_false(json_page("*/*"));               /* curl */
+	assert_false(json_page("text/event-stream, application/json;q=0.9"));
+	assert_false(json_page("application/json;q=0"));
+	assert_int_equal(
+	    read_events("?snapshot=1", "Accept: application/json\r\n", &q, &e),
+	    API_ERROR);
+	assert_int_equal(e.status, 400);
+}
+
+/* T21: who may subscribe is who may ask. */
+static void a_web_page_cannot_subscribe(void **state)
+{
+	struct events_query q;
+	struct api_error e;
+
+	(void)state;
+	assert_int_equal(
+	    read_events("", "Origin: https://evil.example\r\n", &q, &e), API_ERROR);
+	assert_int_equal(e.status, 403);
+	struct call c;
+	assert_int_equal(
+	    read_text(
+		"GET /v1/events HTTP/1.1\r\nHost: evil.example\r\n\r\n", "", &c, &e),
+	    API_ERROR);
+	assert_int_equal(e.status, 403);
 }
 
 static void another_method_is_refused_with_allow(void **state)
@@ -333,6 +492,35 @@ struct ops {
 static struct ops the_ops;
 static unsigned calls_seen;
 
+/* The log's side: nothing but an end. */
+static const struct change_pos log_end = {7, 3, 1};
+
+static void ask_back(void *arg, struct msg *m)
+{
+	struct telling_ask *a = (struct telling_ask *)m;
+
+	a->done(arg, a);
+}
+void telling_read(void *keeper, struct msg *m)
+{
+	struct telling_ask *a = (struct telling_ask *)m;
+
+	assert_ptr_equal(keeper, &the_ops);
+	a->oldest = a->newest = log_end;
+	m->run = ask_back;
+	inbox_post(a->reply_to, m);
+}
+void telling_news_done(struct telling_news *n)
+{
+	change_batch_unref(n->batch);
+	free(n);
+}
+void snapshot_take(void *keeper, struct msg *m)
+{
+	(void)keeper, (void)m;
+	fail_msg("nobody asks for a snapshot here");
+}
+
 struct ops *ops_new(void)
 {
 	memset(&the_ops, 0, sizeof the_ops);
@@ -440,7 +628,11 @@ static int setup(void **state)
 	    .max_target_size = 4096,
 	    .api_max_body_size = 1000};
 	w->shared.conf = &w->conf;
+	w->conf.max_subscribers = 3;
+	w->conf.subscriber_timeout_ms = 5000;
+	w->conf.position_interval_ms = 5000;
 	w->shared.keeper = w->keeper;
+	w->shared.telling = (struct telling *)w; /* any address */
 	fd = listener_open(api_listen, 16, false, false, why, sizeof why);
 	assert_true(fd >= 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &n), 0);
@@ -660,6 +852,96 @@ static void a_reload_changes_the_limits(void **state)
 	atomic_store(&w->shared.conf, &w->conf);
 }
 
+/* Bytes until text ends as asked, or the time is over. */
+static const char *hear_until(int fd, const char *end)
+{
+	static char text[65536];
+	size_t n = 0, m = strlen(end);
+	ssize_t got;
+
+	for (;;) {
+		text[n] = '\0';
+		if (n >= m && strcmp(text + n - m, end) == 0)
+			return text;
+		got = read(fd, text + n, sizeof text - 1 - n);
+		if (got <= 0)
+			fail_msg("\"%s\" ends, without \"%s\"", text, end);
+		n += (size_t)got;
+	}
+}
+
+static int listen_in(const struct world *w)
+{
+	int fd = dial(w);
+
+	say(fd, "GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+	expect(hear_until(fd, "id: 00000007-000000000003-00001\n\n"),
+	    "\r\nContent-Type: text/event-stream\r\n");
+	return fd;
+}
+
+static void publish(struct world *w, uint64_t seq)
+{
+	struct change_batch *b = change_batch_new(1);
+	struct telling_news *n = calloc(1, sizeof *n);
+
+	strcpy(b->issuer, "demo");
+	b->epoch = 7;
+	b->seq = seq;
+	b->n = 1;
+	b->change[0].entry.n = 1;
+	b->change[0].entry.spare[0] = CHANGE_REVOKED;
+	n->msg.run = api_news;
+	n->batch = b;
+	n->end = (struct change_pos){7, seq, 1};
+	inbox_post(api_inbox(w->api), &n->msg);
+}
+
+static void news_come_to_all_streams(void **state)
+{
+	struct world *w = *state;
+	int a = listen_in(w), b = listen_in(w), c = listen_in(w);
+	const char *over;
+
+	for (uint64_t seq = 4; seq < 40; seq++)
+		publish(w, seq);
+	hear_until(a, "}]}\n\n");
+	hear_until(b, "}]}\n\n");
+	expect(ask(w, GET("/v1/issuers")), "200 OK");
+	over = ask(w, GET("/v1/events"));
+	expect(over, "HTTP/1.1 503 Service Unavailable\r\n");
+	expect(over, "\r\nRetry-After: 5\r\n");
+	expect(over, "{\"error\":{\"code\":\"unavailable\"");
+	close(a);
+	close(b);
+	close(c);
+}
+
+static void a_page_of_events_is_json(void **state)
+{
+	expect(ask(*state, "GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: "
+			   "application/json\r\nConnection: close\r\n\r\n"),
+	    "\r\n\r\n{\"events\":[],\"position\":\"00000007-000000000003-00001\","
+	    "\"gap\":null}\n");
+	expect(ask(*state, GET("/v1/events?x=y")), "HTTP/1.1 400 ");
+}
+
+/* A stream is a connection of nobody: what is left for the others are all of them. */
+static void streams_end_with_a_drain(void **state)
+{
+	struct world *w = *state;
+	int a = listen_in(w), b = listen_in(w);
+
+	assert_false(api_idle(w->api));
+	api_drain(w->api);
+	hear(a);
+	hear(b);
+	for (int i = 0; i < 5000 && !api_idle(w->api); i++)
+		usleep(1000);
+	assert_true(api_idle(w->api));
+	publish(w, 4); /* is taken back all the same */
+}
+
 #define thread_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -672,6 +954,11 @@ int main(void)
 	    cmocka_unit_test(other_paths_are_not_found),
 	    cmocka_unit_test(calls_of_later_versions_say_so),
 	    cmocka_unit_test(another_method_is_refused_with_allow),
+	    cmocka_unit_test(a_query_of_events_is_read_strictly),
+	    cmocka_unit_test(an_id_that_is_none_is_no_error),
+	    cmocka_unit_test(a_last_event_id_wins_over_since),
+	    cmocka_unit_test(json_is_for_who_names_it),
+	    cmocka_unit_test(a_web_page_cannot_subscribe),
 	    cmocka_unit_test(a_body_names_an_issuer_and_perhaps_a_serial),
 	    cmocka_unit_test(an_error_in_a_body_names_the_field),
 	    cmocka_unit_test(only_addresses_and_localhost_are_names_of_ours),
@@ -687,6 +974,9 @@ int main(void)
 	    thread_test(a_client_that_leaves_a_parked_call_does_no_harm),
 	    thread_test(a_stop_waits_for_parked_calls_and_answers_them),
 	    thread_test(a_reload_changes_the_limits),
+	    thread_test(news_come_to_all_streams),
+	    thread_test(a_page_of_events_is_json),
+	    thread_test(streams_end_with_a_drain),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
