@@ -40,22 +40,19 @@ bool crl_tlv_take(struct crl_tlv *t, struct bytes *b)
 	return true;
 }
 
-/* Days from 1970-01-01 of a date in the Gregorian calendar, year 1 and on. */
-static int64_t days_of(int year, int month, int day)
+/* Days from 1970-01-01 of a date in the Gregorian calendar; false where there is none. */
+static inline bool days_of(int year, int month, int day, int64_t *days)
 {
-	int y = month > 2 ? year : year - 1; /* of years that begin in March */
-	int m = month > 2 ? month - 3 : month + 9;
+	static const uint16_t before[] = {
+	    0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365};
+	int y = year - 1, leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
 
-	return 365 * (int64_t)y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day -
-	       1 - 719468;
-}
-
-static int days_in(int year, int month)
-{
-	static const uint8_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-	bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-
-	return month == 2 && leap ? 29 : days[month - 1];
+	if (month < 1 || month > 12 || day < 1 ||
+	    day > before[month] - before[month - 1] + (month == 2 ? leap : 0))
+		return false;
+	*days = 365 * (int64_t)y + y / 4 - y / 100 + y / 400 + before[month - 1] +
+		(month > 2 ? leap : 0) + day - 1 - 719162;
+	return true;
 }
 
 /* Eight digits as four numbers of two, in the bytes 0, 2, 4 and 6; false where one is no
@@ -87,7 +84,8 @@ bool crl_time(uint8_t tag, const uint8_t *p, size_t n, int64_t *at)
 {
 	bool utc = tag == 0x17;
 	uint64_t front, back; /* YYMMDDHH, DDHHMMSS */
-	int year, month, day, hour, minute, second, century = 0;
+	int year, hour, minute, second, century = 0;
+	int64_t days;
 
 	if ((!utc && tag != 0x18) || n != (utc ? 13 : 15) || p[n - 1] != 'Z')
 		return false;
@@ -100,15 +98,14 @@ bool crl_time(uint8_t tag, const uint8_t *p, size_t n, int64_t *at)
 	if (!pairs_of(p, &front) || !pairs_of(p + 4, &back))
 		return false;
 	year = pair(front, 0);
-	month = pair(front, 1);
-	day = pair(back, 0);
 	hour = pair(back, 1);
 	minute = pair(back, 2);
 	second = pair(back, 3);
 	year += utc ? (year < 50 ? 2000 : 1900) : century * 100;
-	if ((!utc && year < 2050) || month < 1 || month > 12 || day < 1 ||
-	    day > days_in(year, month) || hour > 23 || minute > 59 || second > 59)
+	if ((!utc && year < 2050) ||
+	    !days_of(year, pair(front, 1), pair(back, 0), &days) || hour > 23 ||
+	    minute > 59 || second > 59)
 		return false;
-	*at = days_of(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
+	*at = days * 86400 + hour * 3600 + minute * 60 + second;
 	return true;
 }

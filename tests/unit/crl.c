@@ -950,28 +950,6 @@ static void times_have_rfc_5280s_form(void **state)
 	desk_close(&d);
 }
 
-/* R109: every octet at every place. */
-static void no_octet_but_a_digit_is_a_digit(void **state)
-{
-	static const char *const times[] = {"221111111111Z", "20521111111111Z"};
-
-	(void)state;
-	for (int form = 0; form < 2; form++)
-		for (size_t i = 0; i < strlen(times[form]); i++)
-			for (int c = 0; c < 256; c++) {
-				size_t n = strlen(times[form]);
-				char t[16];
-				int64_t at;
-
-				memcpy(t, times[form], n);
-				t[i] = (char)c;
-				if (crl_time(form == 0 ? 0x17 : 0x18, (const uint8_t *)t,
-					n, &at))
-					assert_true(
-					    i == n - 1 ? c == 'Z' : c >= '0' && c <= '9');
-			}
-}
-
 /* R109: the entry counts. */
 static void an_entry_after_this_update_counts_and_is_warned_of(void **state)
 {
@@ -988,33 +966,6 @@ static void an_entry_after_this_update_counts_and_is_warned_of(void **state)
 	assert_int_equal(d.list->facts.warnings, CRL_WARN_LATER);
 	assert_non_null(find(&d, SERIAL(1)));
 	desk_close(&d);
-}
-
-/* Each second of a day, each day of the years that UTCTime has: against OpenSSL. */
-static void every_day_is_where_openssl_has_it(void **state)
-{
-	static const int64_t first = -631152000, end = 2524608000; /* 1950, 2050 */
-
-	(void)state;
-	for (int64_t t = first; t < end; t += 86400 - 1) {
-		ASN1_TIME *a = ASN1_UTCTIME_set(NULL, t);
-		int64_t at;
-
-		assert_non_null(a);
-		assert_true(crl_time(
-		    0x17, ASN1_STRING_get0_data(a), (size_t)ASN1_STRING_length(a), &at));
-		assert_int_equal(at, t);
-		ASN1_STRING_free(a);
-	}
-	for (int64_t t = end; t < INT64_C(253402300799); t += INT64_C(86399) * 97) {
-		ASN1_TIME *a = ASN1_GENERALIZEDTIME_set(NULL, t);
-		int64_t at;
-
-		assert_true(crl_time(
-		    0x18, ASN1_STRING_get0_data(a), (size_t)ASN1_STRING_length(a), &at));
-		assert_int_equal(at, t);
-		ASN1_STRING_free(a);
-	}
 }
 
 static void serials_are_der(void **state)
@@ -1383,118 +1334,6 @@ static void a_million_entries_are_searchable(void **state)
 	desk_close(&d);
 }
 
-static int by_serial(const void *a, const void *b)
-{
-	return crl_entry_cmp(a, b);
-}
-
-/* Serials of every shape that a CA, or an attacker, may choose, against qsort(). */
-static void sorting_does_not_depend_on_the_serials(void **state)
-{
-	enum { COUNT = 60000 };
-	struct crl_entry *e, *copy;
-	size_t mapped, mapped_copy;
-
-	(void)state;
-	e = crl_entries_new(COUNT, &mapped);
-	copy = crl_entries_new(COUNT, &mapped_copy);
-	assert_non_null(e);
-	assert_non_null(copy);
-	for (int shape = 0; shape < 7; shape++) {
-		memset(e, 0, COUNT * sizeof(*e));
-		for (size_t i = 0; i < COUNT; i++) {
-			uint64_t x = (i + 1) * UINT64_C(0x9e3779b97f4a7c15);
-			struct serial s = {.n = SERIAL_MAX};
-
-			memset(s.octets, 0x11, sizeof(s.octets));
-			/* where the three octets that differ are; 6: nowhere but n */
-			if (shape < 6)
-				for (int k = 0; k < 3; k++)
-					s.octets[18 - 3 * shape + k] =
-					    (uint8_t)(x >> (40 + 8 * k));
-			else
-				s.n = (uint8_t)(1 + x % SERIAL_MAX);
-			if (shape == 6)
-				memset(s.octets, 0, sizeof(s.octets));
-			crl_entry_set_serial(&e[i], &s);
-		}
-		memcpy(copy, e, COUNT * sizeof(*e));
-		qsort(copy, COUNT, sizeof(*copy), by_serial);
-		{
-			size_t n = crl_entries_sort(e, COUNT), kept = 1;
-
-			for (size_t i = 1; i < COUNT; i++)
-				if (crl_entry_cmp(&copy[kept - 1], &copy[i]) != 0)
-					copy[kept++] = copy[i];
-			assert_int_equal(n, kept);
-			assert_memory_equal(e, copy, n * sizeof(*e));
-		}
-	}
-	assert_int_equal(crl_entries_sort(e, 0), 0);
-	assert_int_equal(crl_entries_sort(e, 1), 1);
-	crl_entries_free(e, mapped);
-	crl_entries_free(copy, mapped_copy);
-	crl_entries_free(NULL, 0);
-}
-
-static void the_first_of_several_equal_entries_is_found(void **state)
-{
-	size_t mapped;
-	struct crl_entry *e = crl_entries_new(300, &mapped), key = {0};
-
-	(void)state;
-	assert_non_null(e);
-	for (size_t i = 0; i < 300; i++) {
-		struct serial s = {1, {(uint8_t)(1 + i / 3)}};
-
-		crl_entry_set_serial(&e[i], &s);
-		e[i].shard[1] = (uint8_t)(i % 3);
-	}
-	for (size_t n = 0; n <= 300; n += 3)
-		for (size_t i = 0; i < 100; i++) {
-			struct serial s = {1, {(uint8_t)(1 + i)}};
-			const struct crl_entry *found;
-
-			crl_entry_set_serial(&key, &s);
-			found = crl_entries_find(e, n, &key);
-			assert_ptr_equal(found, 3 * i < n ? &e[3 * i] : NULL);
-		}
-	crl_entries_free(e, mapped);
-}
-
-static void an_entry_keeps_dates_before_1970(void **state)
-{
-	static const int64_t table[] = {0, -1, 1, -631152000, INT64_C(253402300799)};
-	struct crl_entry e = {0};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
-		crl_entry_set_at(&e, table[i]);
-		assert_int_equal(crl_entry_at(&e), table[i]);
-		assert_int_equal(e.reason, 0);
-	}
-}
-
-static void a_mapping_grows_and_shrinks(void **state)
-{
-	size_t mapped;
-	struct crl_entry *e = crl_entries_new(10, &mapped);
-
-	(void)state;
-	assert_non_null(e);
-	e[9].n = 9;
-	assert_true(crl_entries_resize(&e, 200000, &mapped));
-	assert_true(mapped >= 200000 * sizeof(*e));
-	assert_int_equal(e[9].n, 9);
-	assert_int_equal(e[199999].n, 0);
-	assert_true(crl_entries_resize(&e, 10, &mapped));
-	assert_int_equal(e[9].n, 9);
-	assert_false(crl_entries_resize(&e, SIZE_MAX / 32, &mapped));
-	assert_int_equal(e[9].n, 9);
-	crl_entries_free(e, mapped);
-	assert_null(crl_entries_new(SIZE_MAX / 32, &mapped));
-}
-
 /* A CA of the openssl command, in a folder of its own. */
 static void run(const char *dir, const char *command)
 {
@@ -1640,9 +1479,7 @@ int main(void)
 	    cmocka_unit_test(of_a_serial_twice_the_stronger_entry_stays),
 	    cmocka_unit_test(a_relative_distribution_point_is_refused),
 	    cmocka_unit_test(times_have_rfc_5280s_form),
-	    cmocka_unit_test(no_octet_but_a_digit_is_a_digit),
 	    cmocka_unit_test(an_entry_after_this_update_counts_and_is_warned_of),
-	    cmocka_unit_test(every_day_is_where_openssl_has_it),
 	    cmocka_unit_test(serials_are_der),
 	    cmocka_unit_test(a_malformed_entry_is_refused_with_its_place),
 	    cmocka_unit_test(what_is_ber_and_not_der_is_refused),
@@ -1657,10 +1494,6 @@ int main(void)
 	    cmocka_unit_test(reading_stops_when_it_is_told_to),
 	    cmocka_unit_test(an_entry_may_lie_across_two_pieces),
 	    cmocka_unit_test(a_million_entries_are_searchable),
-	    cmocka_unit_test(sorting_does_not_depend_on_the_serials),
-	    cmocka_unit_test(the_first_of_several_equal_entries_is_found),
-	    cmocka_unit_test(an_entry_keeps_dates_before_1970),
-	    cmocka_unit_test(a_mapping_grows_and_shrinks),
 	    cmocka_unit_test(the_lists_of_the_openssl_command_are_accepted),
 	    cmocka_unit_test(no_input_of_openssls_fuzzer_is_accepted),
 	};
