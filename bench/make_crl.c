@@ -5,7 +5,8 @@
  *
  * Entry i (from --first, 0) is the same in every list of one --seed, so that a list with
  * more entries contains the one with fewer, as a CA's lists do from one day to the next.
- * Serials are random, 16 to 20 octets; dates lie in 2025; each entry has a reason.  3,048,289 entries are 155 MB, as the day of that many revocations had.
+ * Serials are random, 16 to 20 octets; dates lie in 2025; each entry has a reason.
+ *3,048,289 entries are 155 MB, as the day of that many revocations had.
  */
 #include "cache/bytes.h"
 
