@@ -303,7 +303,7 @@ static struct change_batch *make_batch(uint32_t n, uint32_t first)
 
 		crl_entry_set_serial(&b->change[i].entry, &s);
 		crl_entry_set_at(&b->change[i].entry, SEEN - 100);
-		b->change[i].entry.reason = CRL_REASON_NONE;
+		b->change[i].entry.reason = CRL_NO_REASON;
 		b->change[i].entry.spare[0] = CHANGE_REVOKED;
 	}
 	return b;
@@ -504,6 +504,7 @@ static void told_moves_only_from_where_it_is_expected(void **state)
 	assert_int_equal(command("EXISTS %se:log", PREFIX), 0);
 }
 
+/* T23 */
 static void a_single_change_that_both_nodes_find_is_told_once(void **state)
 {
 	struct change_told none = {0}, a = told_at(1, 1);
@@ -748,6 +749,7 @@ static void an_append_only_file_without_always_is_a_gap_all_the_same(void **stat
 	assert_true(health(&one).durable);
 }
 
+/* P38 */
 static void a_restart_that_loses_nothing_is_no_gap(void **state)
 {
 	struct change_pos before;
@@ -823,6 +825,7 @@ static void a_redis_that_is_killed_while_it_appends_loses_nothing(void **state)
 	assert_true(done >= 5 + 14 + 23);
 }
 
+/* P38 */
 static void a_log_that_vanished_is_a_new_epoch(void **state)
 {
 	struct change_pos before;
@@ -912,6 +915,7 @@ static void a_redis_that_is_away_is_an_error_of_each_call(void **state)
 	assert_int_equal(append_told(&one, make_batch(1, 1), &none, &a), ERR_OK);
 }
 
+/* T23: then the caller has to ask. */
 static void an_append_without_an_answer_may_have_been_done(void **state)
 {
 	struct change_told none = {0}, a = told_at(1, 1);
@@ -1042,8 +1046,7 @@ static void a_user_with_few_rights_still_shares_changes(void **state)
 	assert_false(health(&two).durable);
 }
 
-/* Values of other programs under our names (T16). */
-
+/* T16: values of other programs under our names. */
 static void keys_of_another_type_are_errors_and_stay(void **state)
 {
 	struct change_told none = {0}, a = told_at(1, 1);
@@ -1321,6 +1324,7 @@ static enum err fake_call(enum call call, const char *bytes, size_t n)
 #define FAKE(call, text) fake_call(call, text, sizeof(text) - 1)
 #define BAD_BATCH        "$1\r\nx\r\n"
 
+/* T16 */
 static void replies_that_make_no_sense_are_errors(void **state)
 {
 	static const char *const nonsense[] = {"*-1\r\n", "*0\r\n", "$-1\r\n", "+OK\r\n",
@@ -1356,6 +1360,7 @@ static void replies_that_make_no_sense_are_errors(void **state)
 	assert_int_not_equal(FAKE(EPOCH, "*0\r\n"), ERR_OK);
 }
 
+/* T16 */
 static void entries_that_make_no_sense_are_errors(void **state)
 {
 	(void)state;
