@@ -165,7 +165,7 @@ static bool change_is_good(const struct change *c)
 	const struct crl_entry *e = &c->entry;
 
 	return serial_is_good(e) &&
-	       (e->reason == CRL_REASON_NONE || reason_name(e->reason) != NULL) &&
+	       (e->reason == CRL_NO_REASON || reason_name(e->reason) != NULL) &&
 	       crl_entry_shard(e) == 0 && e->spare[0] <= CHANGE_REMOVED &&
 	       e->spare[1] <= CHANGE_REMOVED;
 }

@@ -30,11 +30,11 @@ struct crl_entry {
 	uint8_t octets[SERIAL_MAX]; /* of the serial, right-aligned, zeros before them */
 	uint8_t n;                  /* how many of them are the serial's: 1..SERIAL_MAX */
 	uint8_t at[5];    /* revocationDate: seconds since 1970, signed, big-endian */
-	uint8_t reason;   /* CRLReason (RFC 5280 section 5.3.1), or CRL_REASON_NONE */
+	uint8_t reason;   /* CRLReason (RFC 5280 section 5.3.1), or CRL_NO_REASON */
 	uint8_t shard[2]; /* of a set (crl_set.h), big-endian; 0 in a list */
 	uint8_t spare[2];
 };
-#define CRL_REASON_NONE 0xff
+#define CRL_NO_REASON 0xff
 _Static_assert(sizeof(struct crl_entry) == 32, "an entry is 32 bytes (requirement)");
 
 void crl_entry_set_serial(struct crl_entry *e, const struct serial *s);

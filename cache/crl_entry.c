@@ -52,7 +52,7 @@ void crl_entry_set_at(struct crl_entry *e, int64_t at)
 
 int crl_entry_reason(const struct crl_entry *e)
 {
-	return e->reason == CRL_REASON_NONE ? REASON_NONE : e->reason;
+	return e->reason == CRL_NO_REASON ? REASON_NONE : e->reason;
 }
 
 const struct crl_entry *crl_entries_find(

@@ -399,7 +399,7 @@ static inline void set_entry(
 {
 	memcpy(e->octets + SERIAL_MAX - serial.n, serial.p, serial.n);
 	e->n = (uint8_t)serial.n;
-	e->reason = CRL_REASON_NONE;
+	e->reason = CRL_NO_REASON;
 	crl_entry_set_at(e, at);
 	if (at > w->list->facts.this_update)
 		w->list->facts.warnings |= CRL_WARN_LATER;

@@ -633,7 +633,6 @@ static void publish(struct feed_work *w)
 
 	swap(w);
 	l->drop = false;
-	l->tried = true;
 	l->seen_at_ms = clock_now_ms();
 	if (l->untold_since_ms == 0 || all_told(l))
 		l->untold_since_ms = l->seen_at_ms;

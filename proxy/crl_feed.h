@@ -57,7 +57,8 @@ const struct crl_set *crl_feed_set(struct crl_feed *f, const char *issuer);
  * another. */
 void crl_feed_refresh(struct crl_feed *f, const struct issuer *i);
 
-/* Has each configured list been tried since the start (in force, or failed once)? */
+/* Has each configured list been asked for since the start, well or not?  One of the
+ * state directory is in force before that. */
 bool crl_feed_tried_all(const struct crl_feed *f);
 
 /* For people: GET /v1/issuers' "crls" of this issuer, one object for each

@@ -47,9 +47,7 @@ static enum err failed(struct crl_job *j, enum err e, const char *what)
 static struct crl_diff_rules rules_of(const struct crl_job *j)
 {
 	return (struct crl_diff_rules){
-	    .covered = j->old != NULL && crl_set_covers(j->old, j->now, NULL),
-	    .others = j->shard < 0 ? NULL : j->old,
-	    .shard = (unsigned)(j->shard < 0 ? 0 : j->shard)};
+	    .covered = j->old != NULL && crl_set_covers(j->old, j->now, NULL)};
 }
 
 /* The entries of the list in force, borrowed, or a copy where *mapped is not 0. */
@@ -66,7 +64,8 @@ static enum err compare_with_held(struct crl_job *j, const struct crl_list *l)
 	struct crl_diff_rules rules = rules_of(j);
 	const struct crl_entry *e;
 	size_t n, mapped;
-	enum err error = crl_set_shard_entries(j->old, rules.shard, &e, &n, &mapped);
+	enum err error =
+	    crl_set_shard_entries(j->old, (unsigned)j->shard, &e, &n, &mapped);
 
 	if (error != ERR_OK)
 		return error;
@@ -340,7 +339,7 @@ static enum err compare_with_current(struct crl_job *j, const struct crl_list *t
 	enum err error;
 
 	j->facts = held(j)->facts;
-	error = crl_set_shard_entries(j->old, rules.shard, &e, &n, &mapped);
+	error = crl_set_shard_entries(j->old, (unsigned)j->shard, &e, &n, &mapped);
 	if (error != ERR_OK)
 		return error;
 	error = crl_diff_make(&j->diff_made, told->entries, told->n, e, n, &rules);

@@ -230,6 +230,11 @@ static void tell_log(struct feed_work *w)
 	if (!c.baseline)
 		memcpy(c.from, w->job.from, sizeof c.from);
 	memcpy(c.to, w->job.facts.sha256, sizeof c.to);
+	if (w->job.shard >= 0 && w->job.shards_n > 1 && w->job.old != NULL) {
+		c.others = crl_set_ref(w->job.old);
+		c.shard = (unsigned)w->job.shard;
+		c.others_wait = w->job.kind == CRL_JOB_DIFF;
+	}
 	w->job.diff_made = NULL;
 	telling_list(w->feed->telling, &c);
 }

@@ -36,8 +36,7 @@ static void collect(void *arg, const struct latch *l)
 		e = &c->to[c->n];
 		crl_entry_set_serial(e, &l->serial);
 		crl_entry_set_at(e, l->revoked_at);
-		e->reason =
-		    l->reason == REASON_NONE ? CRL_REASON_NONE : (uint8_t)l->reason;
+		e->reason = l->reason == REASON_NONE ? CRL_NO_REASON : (uint8_t)l->reason;
 	}
 	c->n++;
 }

@@ -65,7 +65,16 @@ struct list_change {
 	 * before seen_at_ms where lists came faster than they could be told.  What an
 	 * answer has said since then was not told by itself. */
 	int64_t untold_since_ms;
-	struct crl_diff *diff; /* handed over; NULL: no changes */
+	struct crl_diff *diff; /* handed over; of the two lists alone (rules.others NULL);
+				  NULL: no changes */
+	/* The issuer's other lists, by which each batch is settled when it is cut
+	 * (crl_diff_settle()), so that every node cuts alike.  A reference, handed over;
+	 * NULL: there are none. */
+	const struct crl_set *others;
+	unsigned shard;
+	/* Those lists may wait to be told themselves (after a restart): a certificate
+	 * that this one brings is told also where another has it. */
+	bool others_wait;
 	/* Called once, from the loop: everything is in the log, by whichever node (or
 	 * belongs to a newer list that another node has told), and `to` is now what this
 	 * node has told last.  ERR_CANCELLED: stopped before. */

@@ -94,11 +94,10 @@ static void take_out(struct singles *s, struct single *x)
  * walk. */
 static void put_back(struct singles *s, struct single *x)
 {
-	struct single *y;
+	struct single *y = TAILQ_FIRST(&s->ready);
 
-	TAILQ_FOREACH(y, &s->ready, link)
-	if (y->number > x->number)
-		break;
+	while (y != NULL && y->number < x->number)
+		y = TAILQ_NEXT(y, link);
 	if (y != NULL)
 		TAILQ_INSERT_BEFORE(y, x, link);
 	else
@@ -191,7 +190,7 @@ static void describe(struct single *x, const struct serial *serial, int64_t revo
 
 	crl_entry_set_serial(e, serial);
 	crl_entry_set_at(e, revoked_at);
-	e->reason = reason < 0 ? CRL_REASON_NONE : (uint8_t)reason;
+	e->reason = reason < 0 ? CRL_NO_REASON : (uint8_t)reason;
 	e->spare[0] = (uint8_t)now;
 	e->spare[1] = (uint8_t)before;
 }
@@ -277,13 +276,12 @@ static bool same_certificate(const struct single *x, const struct single *y)
 
 static bool in_flight(const struct singles *s, const struct single *x)
 {
-	const struct flight *f;
-	const struct single *y;
-
-	LIST_FOREACH(f, &s->flights, link)
-	TAILQ_FOREACH(y, &f->list, link)
-	if (same_certificate(x, y))
-		return true;
+	for (const struct flight *f = LIST_FIRST(&s->flights); f != NULL;
+	     f = LIST_NEXT(f, link))
+		for (const struct single *y = TAILQ_FIRST(&f->list); y != NULL;
+		     y = TAILQ_NEXT(y, link))
+			if (same_certificate(x, y))
+				return true;
 	return false;
 }
 

@@ -168,7 +168,7 @@ static void kit_list(struct crl_list *l, const struct kit_mark m[KIT_SERIALS],
 		crl_entry_set_serial(e, &s);
 		crl_entry_set_at(e, m[i].at);
 		e->reason =
-		    m[i].reason == REASON_NONE ? CRL_REASON_NONE : (uint8_t)m[i].reason;
+		    m[i].reason == REASON_NONE ? CRL_NO_REASON : (uint8_t)m[i].reason;
 		l->n++;
 	}
 	l->n = crl_entries_sort(l->entries, l->n);

@@ -20,7 +20,7 @@ const struct crl_set *small_set(const struct small_entry *e, size_t n,
 		crl_entry_set_serial(&l.entries[i], &e[i].serial);
 		crl_entry_set_at(&l.entries[i], e[i].at);
 		l.entries[i].reason =
-		    e[i].reason == REASON_NONE ? CRL_REASON_NONE : (uint8_t)e[i].reason;
+		    e[i].reason == REASON_NONE ? CRL_NO_REASON : (uint8_t)e[i].reason;
 	}
 	l.n = n > 0 ? crl_entries_sort(l.entries, n) : 0;
 	if (crl_set_replace(&s, NULL, 1, 0, &l, NULL, generation) != ERR_OK)

@@ -42,7 +42,7 @@ static struct change_batch *golden(uint8_t *bytes, size_t *n)
 	memset(b->change[1].entry.octets + 1, 0xff, 20);
 	b->change[1].entry.n = 21;
 	b->change[1].entry.at[0] = 0xff;
-	b->change[1].entry.reason = CRL_REASON_NONE;
+	b->change[1].entry.reason = CRL_NO_REASON;
 	b->change[1].entry.spare[0] = CHANGE_REMOVED;
 	b->change[1].entry.spare[1] = CHANGE_REVOKED;
 	return b;

@@ -277,7 +277,7 @@ static void long_list(struct crl_list *l, size_t n, size_t step)
 			s.octets[1 + i] = (uint8_t)(l->n * step >> (16 - 8 * i));
 		crl_entry_set_serial(&l->entries[l->n], &s);
 		crl_entry_set_at(&l->entries[l->n], (int64_t)(l->n * step));
-		l->entries[l->n].reason = CRL_REASON_NONE;
+		l->entries[l->n].reason = CRL_NO_REASON;
 	}
 	l->n = crl_entries_sort(l->entries, l->n);
 }
