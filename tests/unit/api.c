@@ -255,8 +255,8 @@ static void a_query_of_events_is_read_strictly(void **state)
  * EventSource would give up. */
 static void an_id_that_is_none_is_no_error(void **state)
 {
-	static const char *const bad[] = {"?since=x", "?since=" PLACE "0",
-	    "?since=00000000-000000000003-00002", "?since=%20" PLACE};
+	static const char *const bad[] = {"?since=x", ("?since=" PLACE "0"),
+	    "?since=00000000-000000000003-00002", ("?since=%20" PLACE)};
 	struct events_query q;
 	struct api_error e;
 	char query[700] = "?since=";

@@ -1,0 +1,317 @@
+/* What is revoked already: collected from made-up lists and real latches, and read. */
+#include "proxy/snapshot.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cache/latch.h"
+#include "proxy/crl_feed.h"
+#include "proxy/keeper.h"
+#include "proxy/telling.h"
+
+static struct issuer_ca old_ca = {.id = {1}}, new_ca = {.id = {2}},
+			other_ca = {.id = {3}};
+static struct issuer_ca demo_cas[2];
+static char demo_name[] = "demo", other_name[] = "other";
+static struct issuer the_issuers[2] = {
+    {.name = demo_name, .ca = demo_cas, .ca_n = 2},
+    {.name = other_name, .ca = &other_ca, .ca_n = 1},
+};
+
+struct world {
+	struct event_base *base;
+	struct inbox *inbox;
+	struct conf conf;
+	struct shared shared;
+	struct parts parts;
+	struct latches *latches;
+	struct latch_file *file;
+	char dir[64];
+	struct crl_set *set; /* of demo */
+	struct change_pos end;
+	struct snapshot *done;
+};
+static struct world *the;
+
+const struct parts *keeper_parts(struct keeper *k)
+{
+	assert_ptr_equal(k, the);
+	return &the->parts;
+}
+const struct crl_set *crl_feed_set(struct crl_feed *f, const char *issuer)
+{
+	(void)f;
+	return strcmp(issuer, "demo") == 0 ? the->set : NULL;
+}
+void telling_end(const struct telling *t, struct change_pos *end)
+{
+	(void)t;
+	*end = the->end;
+}
+size_t issuers_count(const struct issuers *is)
+{
+	(void)is;
+	return 2;
+}
+const struct issuer *issuers_at(const struct issuers *is, size_t i)
+{
+	(void)is;
+	return &the_issuers[i];
+}
+
+static int setup(void **state)
+{
+	struct world *w = calloc(1, sizeof *w);
+	char why[256];
+
+	the = w;
+	demo_cas[0] = old_ca;
+	demo_cas[1] = new_ca;
+	strcpy(w->dir, "/tmp/snapshot.XXXXXX");
+	assert_non_null(mkdtemp(w->dir));
+	assert_int_equal(
+	    latch_open(&w->latches, &w->file, w->dir, 1000, 1000, why, sizeof why),
+	    ERR_OK);
+	w->base = event_base_new();
+	w->inbox = inbox_new(w->base, w);
+	w->shared.conf = &w->conf;
+	w->parts.shared = &w->shared;
+	w->parts.latches = w->latches;
+	w->end = (struct change_pos){3, 4, 5};
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+	char path[128];
+
+	inbox_free(w->inbox);
+	event_base_free(w->base);
+	latches_free(w->latches);
+	latch_file_close(w->file);
+	crl_set_unref(w->set);
+	snprintf(path, sizeof path, "rm -rf %s", w->dir);
+	assert_int_equal(system(path), 0);
+	free(w);
+	return 0;
+}
+
+static void on_done(void *arg, struct snapshot *s)
+{
+	((struct world *)arg)->done = s;
+}
+
+static void take(struct world *w, struct snapshot *s, const char *issuer)
+{
+	memset(s, 0, sizeof *s);
+	strcpy(s->issuer, issuer);
+	s->reply_to = w->inbox;
+	s->done = on_done;
+	w->done = NULL;
+	snapshot_take(w, &s->msg);
+	event_base_loop(w->base, EVLOOP_ONCE);
+	assert_ptr_equal(w->done, s);
+}
+
+static struct serial serial_of(uint8_t n)
+{
+	return (struct serial){1, {n}};
+}
+
+static void add_latch(struct world *w, uint8_t ca, uint8_t serial, int64_t at, int reason)
+{
+	const struct latch l = {.ca_id = {ca},
+	    .serial = serial_of(serial),
+	    .reason = reason,
+	    .revoked_at = at,
+	    .set_at = 1000};
+
+	assert_int_equal(latches_add(w->latches, &l, NULL), ERR_OK);
+}
+
+struct listed {
+	uint8_t serial;
+	int64_t at;
+	int reason;
+};
+
+static void add_list(
+    struct world *w, size_t shards, size_t shard, const struct listed *of, size_t n)
+{
+	struct crl_list *list = calloc(1, sizeof *list);
+	struct crl_set *set;
+
+	list->entries = crl_entries_new(n, &list->mapped);
+	for (size_t i = 0; i < n; i++) {
+		const struct serial s = serial_of(of[i].serial);
+
+		crl_entry_set_serial(&list->entries[i], &s);
+		crl_entry_set_at(&list->entries[i], of[i].at);
+		list->entries[i].reason = (uint8_t)of[i].reason;
+	}
+	list->n = crl_entries_sort(list->entries, n);
+	list->facts.has_number = true;
+	list->facts.number[CRL_NUMBER_MAX - 1] = 77;
+	assert_int_equal(
+	    crl_set_replace(&set, w->set, shards, shard, list, NULL, shard + 1), ERR_OK);
+	crl_list_free(list);
+	crl_set_unref(w->set);
+	w->set = set;
+}
+
+/* Reads it in steps of `room` and writes "serial:reason:c|o", sorted by serial. */
+static const char *text_of(const struct snapshot *s, size_t room)
+{
+	static char text[4096];
+	struct snapshot_cursor c = {0};
+	const struct crl_entry *e[64];
+	struct snapshot_part part;
+	char cell[256][64] = {{0}};
+	size_t n = 0;
+
+	while (snapshot_next(s, &c, e, room, &part)) {
+		assert_true(part.n >= 1 && part.n <= room);
+		for (size_t i = 0; i < part.n; i++) {
+			char *to = cell[e[i]->octets[SERIAL_MAX - 1]];
+
+			assert_string_equal(to, ""); /* each once */
+			snprintf(to, sizeof cell[0], "%d:%d@%lld:%s",
+			    e[i]->octets[SERIAL_MAX - 1], crl_entry_reason(e[i]),
+			    (long long)crl_entry_at(e[i]), part.from_list ? "c" : "o");
+		}
+	}
+	text[0] = '\0';
+	for (size_t i = 0; i < 256; i++)
+		if (cell[i][0] != '\0')
+			n += (size_t)snprintf(
+			    text + n, sizeof text - n, "%s%s", n > 0 ? " " : "", cell[i]);
+	return text;
+}
+
+static void lists_and_latches_are_joined(void **state)
+{
+	static const struct listed of[] = {{10, 100, 1}, {11, 101, 6}, {12, 102, 6}};
+	struct world *w = *state;
+	struct snapshot s;
+
+	add_list(w, 1, 0, of, 3);
+	add_latch(w, 1, 10, 99, 4);  /* listed */
+	add_latch(w, 2, 11, 105, 4); /* on hold there: the latch knows worse */
+	add_latch(w, 2, 20, 106, REASON_NONE);
+	add_latch(w, 1, 21, 109, 5); /* seen under both certificates of the CA */
+	add_latch(w, 2, 21, 107, 1);
+	add_latch(w, 3, 30, 108, 1); /* the other CA */
+	take(w, &s, "demo");
+	assert_int_equal(s.error, ERR_OK);
+	assert_int_equal(s.n, 1);
+	assert_int_equal(change_pos_cmp(&s.end, &w->end), 0);
+	for (size_t room = 1; room < 8; room++)
+		assert_string_equal(text_of(&s, room),
+		    "10:1@100:c 11:4@105:o 12:6@102:c 20:-1@106:o 21:1@107:o");
+	snapshot_drop(&s);
+	take(w, &s, "");
+	assert_int_equal(s.n, 2);
+	assert_string_equal(text_of(&s, 2),
+	    "10:1@100:c 11:4@105:o 12:6@102:c 20:-1@106:o "
+	    "21:1@107:o 30:1@108:o");
+	snapshot_drop(&s);
+}
+
+/* What several lists of an issuer have comes once, the strongest. */
+static void shards_are_one_list(void **state)
+{
+	static const struct listed one[] = {{10, 100, 6}, {11, 100, 1}, {12, 100, 1}},
+				   two[] = {{10, 200, 1}, {11, 50, 3}, {13, 100, 1}};
+	struct world *w = *state;
+	struct snapshot s;
+
+	add_list(w, 2, 0, one, 3);
+	add_list(w, 2, 1, two, 3);
+	take(w, &s, "demo");
+	for (size_t room = 1; room < 6; room++)
+		assert_string_equal(
+		    text_of(&s, room), "10:1@200:c 11:3@50:c 12:1@100:c 13:1@100:c");
+	snapshot_drop(&s);
+}
+
+static void the_lists_number_is_told_where_there_is_one(void **state)
+{
+	static const struct listed of[] = {{10, 100, 1}};
+	struct world *w = *state;
+	struct snapshot_cursor c = {0};
+	const struct crl_entry *e[4];
+	struct snapshot_part part;
+	struct snapshot s;
+
+	add_list(w, 1, 0, of, 1);
+	take(w, &s, "demo");
+	assert_true(snapshot_next(&s, &c, e, 4, &part));
+	assert_non_null(part.list);
+	assert_int_equal(part.list->number[CRL_NUMBER_MAX - 1], 77);
+	assert_string_equal(part.of->name, "demo");
+	assert_false(snapshot_next(&s, &c, e, 4, &part));
+	snapshot_drop(&s);
+}
+
+/* It holds what it was made of: a list that is replaced meanwhile stays for it. */
+static void a_snapshot_keeps_its_lists(void **state)
+{
+	static const struct listed of[] = {{10, 100, 1}}, next[] = {{11, 100, 1}};
+	struct world *w = *state;
+	struct snapshot s;
+
+	add_list(w, 1, 0, of, 1);
+	take(w, &s, "demo");
+	add_list(w, 1, 0, next, 1);
+	assert_string_equal(text_of(&s, 4), "10:1@100:c");
+	snapshot_drop(&s);
+	take(w, &s, "demo");
+	assert_string_equal(text_of(&s, 4), "11:1@100:c");
+	snapshot_drop(&s);
+}
+
+static void without_a_place_in_the_log_there_is_none(void **state)
+{
+	struct world *w = *state;
+	struct snapshot s;
+
+	w->end = (struct change_pos){0};
+	take(w, &s, "");
+	assert_int_equal(s.error, ERR_STORE);
+	assert_int_equal(s.n, 0);
+	snapshot_drop(&s);
+}
+
+static void nothing_revoked_is_nothing(void **state)
+{
+	struct world *w = *state;
+	struct snapshot s;
+
+	take(w, &s, "");
+	assert_string_equal(text_of(&s, 4), "");
+	snapshot_drop(&s);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    CASE(lists_and_latches_are_joined),
+	    CASE(shards_are_one_list),
+	    CASE(the_lists_number_is_told_where_there_is_one),
+	    CASE(a_snapshot_keeps_its_lists),
+	    CASE(without_a_place_in_the_log_there_is_none),
+	    CASE(nothing_revoked_is_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
