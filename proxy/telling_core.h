@@ -11,9 +11,9 @@
 
 struct outlet; /* proxy/telling_outlet.h */
 
-#define TELLING_BACKOFF_FIRST_MS 100 /* a log that is away is asked again after so long  \
-				      */
-#define TELLING_BACKOFF_LAST_MS 5000 /* doubled up to this */
+/* A log that is away is asked again after so long, doubled up to the last. */
+#define TELLING_BACKOFF_FIRST_MS 100
+#define TELLING_BACKOFF_LAST_MS  5000
 
 struct telling_core {
 	struct parts d;
