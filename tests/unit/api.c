@@ -405,7 +405,7 @@ static int host_status(const char *host)
 	return read_text(head, "", &c, &e) == API_CALL ? 200 : e.status;
 }
 
-/* A page at evil.example whose name now points to 127.0.0.1 sends its own name. */
+/* T21: A page at evil.example whose name now points to 127.0.0.1 sends its own name. */
 static void only_addresses_and_localhost_are_names_of_ours(void **state)
 {
 	struct call c;

@@ -550,7 +550,7 @@ static void a_change_is_written_as_the_contract_says(void **state)
 	struct change_batch *b = append(w, "demo", 2, 0);
 	char want[1024];
 
-	b->change[1].entry.reason = CRL_REASON_NONE;
+	b->change[1].entry.reason = CRL_NO_REASON;
 	b->change[1].entry.spare[0] = CHANGE_REMOVED;
 	b->change[1].entry.spare[1] = CHANGE_REVOKED;
 	tell(w, b);
@@ -641,6 +641,7 @@ static void the_longest_event_fits(void **state)
 	free(text);
 }
 
+/* R72 */
 static void at_most_a_thousand_changes_are_in_one_event(void **state)
 {
 	struct world *w = *state;
@@ -744,6 +745,7 @@ static void expect_gap(struct world *w, const char *query, const char *as,
 		fail_msg("\"%s\" does not begin with \"%s\"", text, want);
 }
 
+/* T22 */
 static void a_place_that_is_not_kept_is_a_gap(void **state)
 {
 	struct world *w = *state;
@@ -841,7 +843,7 @@ static void nothing_falls_between_replay_and_live(void **state)
 	free(s);
 }
 
-/* The answer's head says that the stream has begun: what is published from then on
+/* P37: The answer's head says that the stream has begun: what is published from then on
  * comes. */
 static void who_has_seen_the_head_misses_nothing(void **state)
 {
@@ -863,6 +865,7 @@ static void who_has_seen_the_head_misses_nothing(void **state)
 	free(s);
 }
 
+/* T22 */
 static void who_is_behind_the_window_reads_the_log(void **state)
 {
 	struct world *w = *state;
@@ -918,6 +921,7 @@ static void who_wants_the_same_page_shares_it(void **state)
 	assert_int_equal(w->reads, 1);
 }
 
+/* T22 */
 static void many_laggards_take_turns_at_the_log(void **state)
 {
 	struct world *w = *state;
@@ -962,7 +966,7 @@ static void a_log_that_cannot_be_read_is_tried_again(void **state)
 	free(s);
 }
 
-/* T22: bounded, cut off, the others unaffected. */
+/* P37, T22: bounded, cut off, the others unaffected. */
 static void a_slow_reader_is_cut_off_and_nobody_waits(void **state)
 {
 	struct world *w = *state;
@@ -990,8 +994,8 @@ static void a_slow_reader_is_cut_off_and_nobody_waits(void **state)
 	free(s);
 }
 
-/* It takes what it gets, but little at a time, and gets all of it in the end: half events
- * are written anew, from the log, when the window has moved on. */
+/* T22: It takes what it gets, but little at a time, and gets all of it in the end: half
+ * events are written anew, from the log, when the window has moved on. */
 static void who_reads_slowly_but_reads_is_kept(void **state)
 {
 	struct world *w = *state;
@@ -1031,6 +1035,7 @@ static void who_reads_slowly_but_reads_is_kept(void **state)
 	free(s);
 }
 
+/* T22 */
 static void two_thousand_get_one_change(void **state)
 {
 	struct world *w = *state;
@@ -1065,7 +1070,8 @@ static void two_thousand_get_one_change(void **state)
 	assert_int_equal(w->news_out, 0);
 }
 
-/* Others are answered between slices: a turn of the loop serves EVENTS_SLICE at most. */
+/* P37: Others are answered between slices: a turn of the loop serves EVENTS_SLICE at
+ * most. */
 static void a_burst_does_not_hold_the_loop(void **state)
 {
 	struct world *w = *state;
@@ -1128,6 +1134,7 @@ static void make_set(struct world *w, uint32_t n)
 	crl_list_free(list);
 }
 
+/* P37 */
 static void a_snapshot_comes_before_what_is_live(void **state)
 {
 	struct world *w = *state;
@@ -1370,6 +1377,7 @@ static void a_client_that_left_a_page_does_no_harm(void **state)
 
 /* Limits, and the end. */
 
+/* T21 */
 static void over_max_subscribers_is_503(void **state)
 {
 	struct world *w = *state;
@@ -1392,6 +1400,7 @@ static void over_max_subscribers_is_503(void **state)
 	assert_non_null(strstr(hear(w, ask(w, "", "")), " 503 "));
 }
 
+/* T21 */
 static void who_talks_is_not_listened_to_for_ever(void **state)
 {
 	struct world *w = *state;
