@@ -35,10 +35,8 @@ struct telling *telling_new(const struct parts *parts, struct change_log *log)
 {
 	struct telling *t = calloc(1, sizeof *t);
 
-	if (t == NULL) {
-		change_log_close(log);
+	if (t == NULL)
 		return NULL;
-	}
 	t->core.d = *parts;
 	t->core.log = log;
 	evtimer_assign(&t->trim, parts->base, on_trim, t);
@@ -46,6 +44,7 @@ struct telling *telling_new(const struct parts *parts, struct change_log *log)
 	t->singles = singles_new(&t->core);
 	t->lists = lists_new(&t->core);
 	if (t->core.outlet == NULL || t->singles == NULL || t->lists == NULL) {
+		t->core.log = NULL;
 		telling_free(t);
 		return NULL;
 	}

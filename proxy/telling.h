@@ -26,13 +26,15 @@
 
 struct telling;
 
-/* opens nothing: log is handed over, and closed by telling_free(). */
+/* log is handed over, and closed by telling_free().  NULL when out of memory: then it is
+ * the caller's still. */
 struct telling *telling_new(const struct parts *parts, struct change_log *log);
 /* Latches that an earlier life did not tell. */
 void telling_start(struct telling *t);
-/* Lists under way end with ERR_CANCELLED, questions are answered with it.  Single changes
- * that wait still go into the log as long as the loop turns: without a latch nobody would
- * tell them again. */
+/* Lists under way end with ERR_CANCELLED, questions are answered with it, and no news are
+ * posted any more: the API's inbox may go.  Single changes that wait still go into the
+ * log as long as the loop turns: without a latch nobody would tell them again.  May be
+ * called twice. */
 void telling_cancel(struct telling *t);
 /* Closes the log.  Before or after barrier_free(). */
 void telling_free(struct telling *t);

@@ -325,6 +325,8 @@ void outlet_cancel(struct outlet *o)
 	struct reader *r;
 
 	o->cancelled = true;
+	o->inbox = NULL;
+	event_del(&o->timer);
 	LIST_FOREACH(r, &o->readers, link)
 	{
 		struct telling_ask *a = r->ask;

@@ -24,7 +24,7 @@ void outlet_grown(struct outlet *o);
 void outlet_end(const struct outlet *o, struct change_pos *end);
 
 void outlet_read(struct outlet *o, struct telling_ask *a);
-/* Questions are answered with ERR_CANCELLED from now on. */
+/* No more news, and questions are answered with ERR_CANCELLED. */
 void outlet_cancel(struct outlet *o);
 /* After the log was closed. */
 void outlet_free(struct outlet *o);

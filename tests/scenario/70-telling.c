@@ -1682,8 +1682,17 @@ static void a_stop_answers_every_question(void **state)
 	turn();
 	assert_int_equal(answers, 2);
 	assert_int_equal(b.error, ERR_CANCELLED);
-	gate_pass(n->gate); /* the log answers when nobody asks any more */
+	assert_int_equal(n->news_n, 1);
+	telling_cancel(n->telling); /* again, as it is freed */
+	tell_revoked(n, 2, true);   /* the log gets it, the API nothing more */
+	telling_grown(n->telling);
+	turn();
+	while (gate_pass(n->gate)) /* the log answers when nobody asks any more */
+		turn();
 	assert_int_equal(answers, 2);
+	assert_int_equal(n->news_n, 1);
+	assert_int_equal(look(), 2);
+	forget();
 }
 
 /* Upkeep. */
