@@ -2,9 +2,10 @@
  *
  *	make_answers -n COUNT -d DIR
  *
- * Writes DIR/ca.pem and DIR/pairs (pairs.h).  The answers are "good" for a week, signed
- * with P-256 by a delegate whose certificate they carry, as public CAs do: about 700
- * bytes each.  Keys are SHA-1 CertIDs with random serials of 16 octets.
+ * Writes DIR/ca.pem and its key DIR/ca.key (for make_crl), and DIR/pairs (pairs.h).  The
+ * answers are "good" for a week, signed with P-256 by a delegate whose certificate they
+ * carry, as public CAs do: about 700 bytes each.  Keys are SHA-1 CertIDs with random
+ * serials of 16 octets.
  */
 #include "bench/pairs.h"
 
@@ -107,6 +108,11 @@ static void ca_write(const char *dir, const struct party *ca)
 	snprintf(path, sizeof path, "%s/ca.pem", dir);
 	f = fopen(path, "we");
 	if (f == NULL || !PEM_write_X509(f, ca->cert) || fclose(f) != 0)
+		err(1, "%s", path);
+	snprintf(path, sizeof path, "%s/ca.key", dir);
+	f = fopen(path, "we");
+	if (f == NULL || !PEM_write_PrivateKey(f, ca->key, NULL, NULL, 0, NULL, NULL) ||
+	    fclose(f) != 0)
 		err(1, "%s", path);
 }
 

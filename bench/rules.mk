@@ -1,5 +1,5 @@
 # What the bench is made of, and how it is started.  bench/run says what it does.
-BENCH := $(patsubst %,$(B)/bench/%,floor load ca make_answers make_crl near)
+BENCH := $(patsubst %,$(B)/bench/%,floor load ca make_answers make_crl near publisher subscribers)
 BENCH_LIB := $(patsubst %,$(B)/bench/%.o,hist pairs cpu wire loop)
 SOURCES += $(wildcard bench/*.[ch])
 
@@ -8,9 +8,9 @@ $(B)/bench/libbench.a: $(BENCH_LIB)
 	$(AR) rcs $@ $^
 $(BENCH): $(B)/bench/%: $(B)/bench/%.o $(B)/bench/libbench.a
 	$(CC) $(CFLAGS) $(LDFLAGS) $^ -lxxhash -lcrypto -o $@
-bench bench-quick:
+bench bench-quick bench-lists:
 	@.ci/packages build redis bench
 	@$(SUBMAKE) all bench-tools
-	@B=$(B) bench/run $(if $(filter bench-quick,$@),--quick)
+	@B=$(B) bench/run $(if $(filter bench-quick,$@),--quick) $(if $(filter bench-lists,$@),--parts lists$(comma)push)
 bench-tools: $(BENCH)
-.PHONY: bench bench-quick bench-tools
+.PHONY: bench bench-quick bench-lists bench-tools

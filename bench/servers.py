@@ -86,6 +86,11 @@ class Server:
     def pids(self):
         return [self.process.pid]
 
+    def private_bytes(self):
+        """Memory that is its own alone."""
+        with open("/proc/%d/smaps_rollup" % self.pids()[-1]) as f:
+            return 1024 * sum(int(line.split()[1]) for line in f if line.startswith(("Private_Dirty", "Private_Clean")))
+
     def stop(self):
         if self.process and self.process.poll() is None:
             self.process.terminate()
@@ -173,10 +178,50 @@ class Ocspcached(Server):
                 found[f.read().strip()] = int(tid)
         return found
 
-    def private_bytes(self):
-        """Memory that is its own alone."""
-        with open("/proc/%d/smaps_rollup" % self.process.pid) as f:
-            return 1024 * sum(int(line.split()[1]) for line in f if line.startswith(("Private_Dirty", "Private_Clean")))
+class Publisher(Server):
+    """The least that a push can be."""
+
+    name = "publisher"
+
+    def __init__(self, box, message):
+        super().__init__(box)
+        self.message = message
+
+    def argv(self):
+        return [tool("publisher"), "-p", str(self.port), "-f", self.message]
+
+
+class Nchan(Server):
+    """nginx with nchan, one worker."""
+
+    name = "nchan"
+    MODULE = "/usr/lib/nginx/modules/ngx_nchan_module.so"
+    TEXT = """
+load_module {module};
+daemon off; worker_processes 1; pid {box}/nchan.pid; error_log {box}/nchan-error.log error;
+worker_rlimit_nofile {files};
+events {{ worker_connections {files}; multi_accept on; }}
+http {{
+  access_log off; nchan_shared_memory_size 64M;
+  client_body_temp_path {box}/c-body; proxy_temp_path {box}/c-proxy; fastcgi_temp_path {box}/c-f;
+  uwsgi_temp_path {box}/c-u; scgi_temp_path {box}/c-s;
+  server {{
+    listen 127.0.0.1:{port} backlog=4096;
+    location = /v1/events {{ nchan_subscriber eventsource; nchan_channel_id x; nchan_subscriber_first_message newest; }}
+    location = /publish {{ nchan_publisher; nchan_channel_id x; nchan_message_buffer_length 1; }}
+  }}
+}}
+"""
+
+    def argv(self):
+        text = self.TEXT.format(module=self.MODULE, box=self.box, port=self.port,
+                                files=min(65536, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        if os.getuid() == 0:
+            text = text.replace("daemon off;", "daemon off; user root;")
+        return [program("nginx"), "-e", os.path.join(self.box, "nchan-error.log"), "-c", self.conf("nchan.conf", text)]
+
+    def pids(self):
+        return Nginx.pids(self)
 
 
 class Nginx(Server):
