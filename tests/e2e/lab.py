@@ -399,9 +399,10 @@ class OpensslResponder:
 
 
 class Redis:
-    """A private redis-server on a unix socket."""
+    """A private redis-server on a unix socket; durable: what it has said yes to survives kill -9."""
 
-    def __init__(self, box):
+    def __init__(self, box, durable=False):
+        self.durable = durable
         self.path = os.path.join(box, "r%d.sock" % random.randrange(10**6))
         self.url = "redis+unix://" + self.path
         self.box = box
@@ -410,7 +411,9 @@ class Redis:
     def start(self):
         self.process = subprocess.Popen(
             ["redis-server", "--port", "0", "--unixsocket", self.path, "--save", "", "--appendonly", "no",
-             "--dir", self.box, "--loglevel", "warning"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+             "--dir", self.box, "--loglevel", "warning"] + (
+                 ["--appendonly", "yes", "--appendfsync", "always"] if self.durable else []),
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         import redis
         self.client = redis.Redis(unix_socket_path=self.path)
 

@@ -13,7 +13,6 @@ import tempfile
 import time
 
 import pytest
-from asn1crypto import core, x509 as ax509
 
 import daemon
 import lab
