@@ -79,15 +79,19 @@ static char *room_for(struct writing *w, size_t n)
 	return w->text + w->n;
 }
 
-static void write_text(struct writing *w, const char *text)
+static void write_bytes(struct writing *w, struct bytes b)
 {
-	size_t n = strlen(text);
-	char *p = room_for(w, n);
+	char *p = room_for(w, b.n);
 
 	if (p == NULL)
 		return;
-	memcpy(p, text, n);
-	w->n += n;
+	memcpy(p, b.p, b.n);
+	w->n += b.n;
+}
+
+static void write_text(struct writing *w, const char *text)
+{
+	write_bytes(w, bytes_of(text, strlen(text)));
 }
 
 /* One event of what *pos does not cover of b, as far as the page has room. */

@@ -11,9 +11,8 @@
 
 #define TURN_BYTES  (256 * 1024) /* to one subscriber, then others have their turn */
 #define PIECES      16           /* events in one system call */
-#define PAGES_BYTES (32u << 20)  /* of pages; then a slow reader's is read again instead \
-				  */
-#define PREFIX_MAX 1024
+#define PAGES_BYTES (32u << 20)  /* of pages; over it a slow reader's is read again */
+#define PREFIX_MAX  1024
 
 enum step {
 	STEP_MORE,  /* there may be more to send */

@@ -974,14 +974,14 @@ static void a_slow_reader_is_cut_off_and_nobody_waits(void **state)
 	struct seen *s = seen_new();
 	const char *text;
 
-	w->conf.subscriber_timeout_ms = 200;
-	events_reload(w->events);
 	for (uint32_t i = 0; i < 100000; i += 10000) {
 		publish(w, "demo", 10000, i);
 		read_stream(s, hear(w, quick));
 	}
 	expect_all(s, 100000);
 	assert_int_equal(events_count(w->events), 2);
+	w->conf.subscriber_timeout_ms = 200;
+	events_reload(w->events);
 	run_ms(w, 400);
 	assert_int_equal(events_count(w->events), 1);
 	assert_int_equal(w->counters->value[M_SUBSCRIBERS_CUT], 1);
