@@ -26,6 +26,8 @@
  * without "appendonly yes" and "appendfsync always", state or stream lost, an end before
  * one that this node has seen.  Until it has run, Redis counts as away.
  *
+ * A batch that is missing in the stream, or that cannot be read, is a gap.
+ *
  * Redis is a stranger: every reply is checked, in type, order and size.  What does not
  * fit is ERR_STORE and checks the log anew, once a second at most.
  *
@@ -42,6 +44,8 @@
 #include <stdlib.h>
 
 #include "cache/change_log_redis_lua.h"
+#include "cache/change_log_redis_page.h"
+#include "cache/change_log_redis_server.h"
 #include "cache/store_redis_call.h"
 
 #define TRACK "e:"
@@ -50,21 +54,12 @@
 /* Of one batch: CHANGE_BATCH_MAX changes and their head. */
 #define BATCH_MAX ((size_t)CHANGE_BATCH_MAX * 32 + 256)
 #define SEQ_MAX   ((INT64_C(1) << 48) - 1) /* as change_pos_text() */
-#define ALL       CHANGE_BATCH_MAX         /* an index that covers any batch */
 /* How long a repeated single change is known as one.  A node comes upon it at the latest
  * when its own copy of the answer runs out: ten days with public CAs, a month is room for
  * others.  Later it is told twice, which subscribers can see. */
 #define ONE_KEPT_S (30 * 86400)
 #define TICK_S     1
 #define NAME_ROOM  (REDIS_PREFIX_MAX + sizeof TRACK "told:" + 2 * CHANGE_SCOPE_N)
-#define RUN_ID_MAX 40
-
-/* What a Redis says of itself. */
-struct server {
-	char run[RUN_ID_MAX + 1]; /* "": it does not say */
-	char aof[4], fsync[16], policy[32];
-	bool limited; /* maxmemory is set */
-};
 
 struct redis_log {
 	struct change_log log;
@@ -74,7 +69,7 @@ struct redis_log {
 	struct redis_link *link;
 	struct redis_script script[LOG_SCRIPTS];
 	struct event *tick;
-	struct server server;
+	struct redis_server server;
 	bool ready;    /* checked since Redis is back */
 	bool checking; /* under way */
 	bool checked;  /* since the last tick */
@@ -82,9 +77,10 @@ struct redis_log {
 	bool trimming;
 	int64_t trim_before;
 	struct change_pos oldest, newest;
-	struct change_pos bad; /* the last undecodable batch that was told */
+	struct change_pos bad; /* the last unreadable batch that was told */
 	/* What was told last, so that it is not told again. */
-	char said_durable[160], said_policy[160], said_error[160];
+	char said_durable[REDIS_SERVER_TEXT], said_policy[REDIS_SERVER_TEXT];
+	char said_error[REDIS_SERVER_TEXT];
 };
 
 static struct redis_log *of(struct change_log *l)
@@ -105,12 +101,12 @@ static void tell(struct redis_log *l, const char *event, const char *text)
 }
 
 /* Tell it unless it was the last that was told; "" forgets. */
-static void tell_once(
-    struct redis_log *l, char said[160], const char *event, const char *text)
+static void tell_once(struct redis_log *l, char said[REDIS_SERVER_TEXT],
+    const char *event, const char *text)
 {
 	if (strcmp(said, text) == 0)
 		return;
-	snprintf(said, 160, "%s", text);
+	snprintf(said, REDIS_SERVER_TEXT, "%s", text);
 	if (text[0] != '\0')
 		tell(l, event, said);
 }
@@ -137,11 +133,11 @@ static size_t name_hex(const struct redis_log *l, const char *kind, const uint8_
 	return n + 2 * id_n;
 }
 
-/* By the issuer's name, and a serial where there is one. */
+/* By the issuer's name, and a serial where there is one.  0: there is no name. */
 static size_t name_hashed(const struct redis_log *l, const char *kind,
     const struct change_batch *b, const struct crl_entry *serial, char out[NAME_ROOM])
 {
-	uint8_t in[sizeof b->issuer + SERIAL_MAX], sha[32] = {0};
+	uint8_t in[sizeof b->issuer + SERIAL_MAX], sha[32];
 	size_t n = strlen(b->issuer);
 
 	memcpy(in, b->issuer, n);
@@ -150,8 +146,8 @@ static size_t name_hashed(const struct redis_log *l, const char *kind,
 		memcpy(in + n, serial->octets + SERIAL_MAX - serial->n, serial->n);
 		n += serial->n;
 	}
-	/* Should it fail, all share one name: fewer repeats are seen, nothing is lost. */
-	(void)EVP_Digest(in, n, sha, NULL, EVP_sha256(), NULL);
+	if (EVP_Digest(in, n, sha, NULL, EVP_sha256(), NULL) != 1)
+		return 0;
 	return name_hex(l, kind, sha, 16, out);
 }
 
@@ -173,6 +169,12 @@ static void recheck(struct redis_log *l)
 		start_check(l);
 }
 
+static void does_not_fit(struct redis_log *l)
+{
+	redis_link_note_error(l->link, "the log of changes is not what it was");
+	recheck(l);
+}
+
 static bool has_numbers(const redisReply *r, size_t n)
 {
 	if (r->type != REDIS_REPLY_ARRAY || r->elements < n)
@@ -185,7 +187,7 @@ static bool has_numbers(const redisReply *r, size_t n)
 
 static uint32_t index_of(long long v)
 {
-	return v >= 0 && v < ALL ? (uint32_t)v : ALL;
+	return v >= 0 && v < REDIS_PAGE_ALL ? (uint32_t)v : REDIS_PAGE_ALL;
 }
 
 /* Take the log's ends from a script's reply. */
@@ -220,8 +222,7 @@ static long long status_of(struct redis_log *l, enum err *e, const redisReply *r
 		return 0;
 	}
 	if (!take_ends(l, r)) {
-		redis_link_note_error(l->link, "the log of changes is not what it was");
-		recheck(l);
+		does_not_fit(l);
 		return 0;
 	}
 	*e = ERR_OK;
@@ -230,88 +231,13 @@ static long long status_of(struct redis_log *l, enum err *e, const redisReply *r
 
 /* Checking: what Redis says of itself, then LOG_CHECK. */
 
-/* The value of "name:value\r\n" in a reply of INFO; "" where there is none or it is not
- * made of plain characters. */
-static void info_field(const redisReply *r, const char *name, char *out, size_t room)
-{
-	size_t n = strlen(name);
-
-	out[0] = '\0';
-	if (r->type != REDIS_REPLY_STRING)
-		return;
-	for (const char *p = r->str; p != NULL; p = strchr(p, '\n')) {
-		p += *p == '\n';
-		if (strncmp(p, name, n) != 0 || p[n] != ':')
-			continue;
-		p += n + 1;
-		n = strspn(p, "abcdefghijklmnopqrstuvwxyz0123456789-_");
-		if (n < room) {
-			memcpy(out, p, n);
-			out[n] = '\0';
-		}
-		return;
-	}
-}
-
-static void on_server(void *arg, enum err e, const redisReply *r)
-{
-	struct redis_log *l = arg;
-
-	if (e == ERR_OK)
-		info_field(r, "run_id", l->server.run, sizeof l->server.run);
-}
-
-static void on_persistence(void *arg, enum err e, const redisReply *r)
-{
-	struct redis_log *l = arg;
-
-	if (e == ERR_OK)
-		info_field(r, "aof_enabled", l->server.aof, sizeof l->server.aof);
-}
-
-static void on_memory(void *arg, enum err e, const redisReply *r)
-{
-	struct redis_log *l = arg;
-	char max[24];
-
-	if (e != ERR_OK)
-		return;
-	info_field(r, "maxmemory", max, sizeof max);
-	l->server.limited = max[0] != '\0' && strcmp(max, "0") != 0;
-	info_field(r, "maxmemory_policy", l->server.policy, sizeof l->server.policy);
-}
-
-static bool is_safe(const struct server *s)
-{
-	return s->run[0] != '\0' && strcmp(s->aof, "1") == 0 &&
-	       strcmp(s->fsync, "always") == 0;
-}
-
-static const char *word(const char *known)
-{
-	return known[0] != '\0' ? known : "unknown";
-}
-
 static void tell_of_server(struct redis_log *l)
 {
-	const struct server *s = &l->server;
-	char text[160] = "";
+	char text[REDIS_SERVER_TEXT];
 
-	if (!is_safe(s))
-		snprintf(text, sizeof text,
-		    "log=redis appendonly=%s appendfsync=%s remedy=\"set appendonly yes "
-		    "and appendfsync always, else a restart of Redis is a gap\"",
-		    strcmp(s->aof, "1") == 0   ? "yes"
-		    : strcmp(s->aof, "0") == 0 ? "no"
-					       : "unknown",
-		    word(s->fsync));
+	redis_server_why_not_safe(&l->server, text);
 	tell_once(l, l->said_durable, "events_not_durable", text);
-	text[0] = '\0';
-	if (s->limited && strncmp(s->policy, "allkeys-", 8) == 0)
-		snprintf(text, sizeof text,
-		    "log=redis maxmemory_policy=%s remedy=\"use noeviction or "
-		    "volatile-ttl, else changes may be evicted\"",
-		    s->policy);
+	redis_server_may_evict(&l->server, text);
 	tell_once(l, l->said_policy, "store_may_evict", text);
 }
 
@@ -345,7 +271,7 @@ static void finish_check(struct redis_log *l, enum err e, const redisReply *r)
 {
 	bool seen = l->newest.epoch != 0;
 	struct store_health h;
-	char text[160];
+	char text[REDIS_SERVER_TEXT];
 
 	l->checking = false;
 	if (e == ERR_OK && take_ends(l, r) && has_numbers(r, 7)) {
@@ -389,14 +315,14 @@ static bool begin(struct redis_log *l, change_log_done_fn *done, void *arg)
 	b->done = done;
 	b->arg = arg;
 	if (!redis_call_init(&b->call, l->link, &l->script[LOG_CHECK],
-		2 * NAME_ROOM + RUN_ID_MAX + 128, on_begun)) {
+		2 * NAME_ROOM + sizeof l->server.run + 128, on_begun)) {
 		free(b);
 		return false;
 	}
 	add_name(&b->call, l, "state");
 	add_name(&b->call, l, "log");
 	redis_call_add(&b->call, l->server.run, strlen(l->server.run));
-	redis_call_add(&b->call, is_safe(&l->server) ? "1" : "0", 1);
+	redis_call_add(&b->call, redis_server_is_safe(&l->server) ? "1" : "0", 1);
 	redis_call_add_number(&b->call, l->newest.epoch);
 	redis_call_add_number(&b->call, (long long)l->newest.seq);
 	redis_call_add_number(&b->call, l->config.now > 0 ? l->config.now : 1);
@@ -405,17 +331,10 @@ static bool begin(struct redis_log *l, change_log_done_fn *done, void *arg)
 	return true;
 }
 
-/* The last of what is asked: the others have been answered. */
-static void on_fsync(void *arg, enum err e, const redisReply *r)
+static void on_asked(void *arg, enum err e)
 {
 	struct redis_log *l = arg;
 
-	if (e == ERR_OK && r->type == REDIS_REPLY_ARRAY && r->elements == 2 &&
-	    redis_reply_is_text(r->element[1]) &&
-	    strspn(r->element[1]->str, "abcdefghijklmnopqrstuvwxyz") ==
-		r->element[1]->len)
-		snprintf(
-		    l->server.fsync, sizeof l->server.fsync, "%s", r->element[1]->str);
 	if (e != ERR_OK || !begin(l, NULL, NULL))
 		l->checking = false; /* the next connection or tick asks again */
 }
@@ -427,11 +346,7 @@ static void start_check(struct redis_log *l)
 	if (c == NULL)
 		return;
 	l->checked = true;
-	memset(&l->server, 0, sizeof l->server);
-	l->checking = WORDS(c, on_server, l, "INFO", "server") &&
-		      WORDS(c, on_persistence, l, "INFO", "persistence") &&
-		      WORDS(c, on_memory, l, "INFO", "memory") &&
-		      WORDS(c, on_fsync, l, "CONFIG", "GET", "appendfsync");
+	l->checking = redis_server_ask(&l->server, c, on_asked, l);
 }
 
 static void on_up(void *arg)
@@ -594,17 +509,28 @@ static void add_told(struct redis_call *c, const struct change_told *t)
 	redis_call_add(c, out, t->known ? sizeof out : 0);
 }
 
-static void add_list(struct redis_call *c, const struct redis_log *l,
-    const struct change_batch *b, const uint8_t *scope, const struct change_told *expect,
-    const struct change_told *next)
+/* The keys told or one, and left. */
+static bool add_keys(struct redis_call *c, const struct redis_log *l,
+    const struct change_batch *b, const uint8_t *scope)
 {
-	char name[NAME_ROOM];
+	char own[NAME_ROOM], left[NAME_ROOM];
+	size_t own_n = scope != NULL
+			   ? name_hex(l, "told:", scope, CHANGE_SCOPE_N, own)
+			   : name_hashed(l, "one:", b, &b->change[0].entry, own);
+	/* Without a batch it is not used. */
+	size_t left_n = b != NULL ? name_hashed(l, "left:", b, NULL, left)
+				  : name_fixed(l, "left", left);
 
-	redis_call_add(c, name, name_hex(l, "told:", scope, CHANGE_SCOPE_N, name));
-	if (b != NULL)
-		redis_call_add(c, name, name_hashed(l, "left:", b, NULL, name));
-	else
-		add_name(c, l, "left"); /* is not used */
+	add_name(c, l, "state");
+	add_name(c, l, "log");
+	redis_call_add(c, own, own_n);
+	redis_call_add(c, left, left_n);
+	return own_n > 0 && left_n > 0;
+}
+
+static void add_list(struct redis_call *c, const struct change_batch *b,
+    const struct change_told *expect, const struct change_told *next)
+{
 	redis_call_add(c, "list", 4);
 	add_batch(c, b);
 	add_told(c, expect);
@@ -612,15 +538,11 @@ static void add_list(struct redis_call *c, const struct redis_log *l,
 	redis_call_add(c, any_left(b) ? "1" : "0", 1);
 }
 
-static void add_single(
-    struct redis_call *c, const struct redis_log *l, const struct change_batch *b)
+static void add_single(struct redis_call *c, const struct change_batch *b)
 {
 	const struct change *change = &b->change[0];
-	char name[NAME_ROOM], what[48];
+	char what[48];
 
-	assert(b->n == 1);
-	redis_call_add(c, name, name_hashed(l, "one:", b, &change->entry, name));
-	redis_call_add(c, name, name_hashed(l, "left:", b, NULL, name));
 	redis_call_add(c, "single", 6);
 	add_batch(c, b);
 	redis_call_add(c, what,
@@ -631,18 +553,33 @@ static void add_single(
 	redis_call_add(c, "", 0);
 }
 
-static struct append *append_new(struct redis_log *l, size_t batch_n)
+/* NULL: out of memory. */
+static struct append *append_new(struct redis_log *l, struct change_batch *b,
+    const uint8_t *scope, const struct change_told *expect,
+    const struct change_told *next)
 {
+	size_t room = (b != NULL ? change_batch_size(b) : 0) + 4 * NAME_ROOM +
+		      2 * CHANGE_TOLD_N + 256;
 	struct append *a = calloc(1, sizeof *a);
 
-	if (a == NULL)
+	if (a == NULL || !redis_call_init(&a->call, l->link, &l->script[LOG_APPEND], room,
+			     on_appended)) {
+		free(a);
 		return NULL;
+	}
+	if (!add_keys(&a->call, l, b, scope)) {
+		redis_call_drop(&a->call);
+		free(a);
+		return NULL;
+	}
+	if (scope != NULL)
+		add_list(&a->call, b, expect, next);
+	else
+		add_single(&a->call, b);
+	redis_call_add_number(&a->call, ONE_KEPT_S);
 	a->l = l;
-	if (redis_call_init(&a->call, l->link, &l->script[LOG_APPEND],
-		batch_n + 4 * NAME_ROOM + 2 * CHANGE_TOLD_N + 256, on_appended))
-		return a;
-	free(a);
-	return NULL;
+	a->b = b != NULL ? change_batch_ref(b) : NULL;
+	return a;
 }
 
 static void redis_append(struct change_log *log, struct change_batch *b,
@@ -652,27 +589,18 @@ static void redis_append(struct change_log *log, struct change_batch *b,
 	struct redis_log *l = of(log);
 	struct append *a;
 
+	assert(scope != NULL || (b != NULL && b->n == 1));
 	if (conn_of(l) == NULL) {
 		end_done(l, done, arg, ERR_STORE);
 		return;
 	}
-	if (b != NULL && b->n == 0)
-		b = NULL;
-	a = append_new(l, b != NULL ? change_batch_size(b) : 0);
+	a = append_new(l, b != NULL && b->n > 0 ? b : NULL, scope, expect, next);
 	if (a == NULL) {
 		end_done(l, done, arg, ERR_NOMEM);
 		return;
 	}
-	a->b = b != NULL ? change_batch_ref(b) : NULL;
 	a->done = done;
 	a->arg = arg;
-	add_name(&a->call, l, "state");
-	add_name(&a->call, l, "log");
-	if (scope != NULL)
-		add_list(&a->call, l, b, scope, expect, next);
-	else
-		add_single(&a->call, l, b);
-	redis_call_add_number(&a->call, ONE_KEPT_S);
 	redis_call_start(&a->call, 4);
 }
 
@@ -681,33 +609,14 @@ static void redis_append(struct change_log *log, struct change_batch *b,
 struct reading {
 	struct redis_call call; /* first */
 	struct redis_log *l;
-	struct change_pos asked;
-	struct change_pos from; /* the same, or behind bad ones */
-	size_t max_bytes;
+	struct redis_page page;
 	change_log_page_fn *done;
 	void *arg;
-	/* The page as far as it was taken from the reply: */
-	struct change_log_page page;
-	struct change_batch **batch;
-	struct change_pos at; /* what follows it was not looked at yet */
-	bool bad;             /* what stands there cannot be read */
 };
 
-static bool entry_seq(const redisReply *id, uint64_t *seq)
+static void on_bad(void *arg, uint64_t seq)
 {
-	char text[24];
-	unsigned long long v;
-
-	if (!redis_reply_is_text(id) || id->len >= sizeof text)
-		return false;
-	v = strtoull(id->str, NULL, 10);
-	snprintf(text, sizeof text, "%llu-0", v);
-	*seq = v;
-	return v > 0 && strcmp(text, id->str) == 0;
-}
-
-static void tell_bad(struct redis_log *l, uint64_t seq)
-{
+	struct redis_log *l = arg;
 	struct change_pos at = {l->newest.epoch, seq, 0};
 	char text[80];
 
@@ -719,171 +628,52 @@ static void tell_bad(struct redis_log *l, uint64_t seq)
 	tell(l, "event_record_bad", text);
 }
 
-/* One entry; what is bad or covered is passed by. */
-static enum err take_batch(struct reading *r, uint64_t seq, const redisReply *value)
-{
-	bool covered = r->from.epoch != 0 && seq == r->from.seq;
-	struct change_batch *b;
-	enum err e;
-
-	r->at = (struct change_pos){r->l->newest.epoch, seq, ALL};
-	if (!redis_reply_is_text(value))
-		return ERR_STORE;
-	e = change_batch_decode(&b, bytes_of(value->str, value->len));
-	r->bad = e == ERR_RECORD;
-	if (r->bad) {
-		tell_bad(r->l, seq);
-		return ERR_OK;
-	}
-	if (e != ERR_OK)
-		return e;
-	if (covered && r->from.index >= b->n) {
-		change_batch_unref(b);
-		return ERR_OK;
-	}
-	b->epoch = r->at.epoch;
-	b->seq = seq;
-	r->batch[r->page.n++] = b;
-	return ERR_OK;
-}
-
-/* The entries in their order.  One that is missing ends the page, or is a gap where it
- * would begin. */
-static enum err take_entries(struct reading *r, const redisReply *list)
-{
-	/* The batch of the place itself may come where the place may be inside of it. */
-	bool inside = r->from.epoch != 0 && r->from.index < ALL;
-	uint64_t seq;
-	enum err e;
-
-	for (size_t i = 0; i + 1 < list->elements; i += 2) {
-		if (!entry_seq(list->element[i], &seq) || seq > r->page.newest.seq ||
-		    seq < r->at.seq || (seq == r->at.seq && (i > 0 || !inside)))
-			return ERR_STORE;
-		if (seq > r->at.seq + 1) {
-			if (r->page.n > 0)
-				return ERR_OK;
-			r->page.gap = true;
-			r->page.oldest = (struct change_pos){r->at.epoch, seq - 1, ALL};
-			return ERR_OK;
-		}
-		e = take_batch(r, seq, list->element[i + 1]);
-		if (e != ERR_OK)
-			return e;
-	}
-	if (list->elements == 0 && r->at.seq < r->page.newest.seq) {
-		r->page.gap = true;
-		r->page.oldest = r->page.newest;
-	}
-	return ERR_OK;
-}
-
-static bool is_gap(const struct redis_log *l, const struct change_pos *from)
-{
-	return from->epoch != 0 &&
-	       (from->epoch != l->newest.epoch || from->seq > l->newest.seq ||
-		   from->seq < l->oldest.seq ||
-		   (from->seq == l->oldest.seq && from->index < l->oldest.index));
-}
-
-static enum err take_page(struct reading *r, const redisReply *reply)
-{
-	const redisReply *list = reply->elements > 6 ? reply->element[6] : NULL;
-	const struct redis_log *l = r->l;
-
-	if (list == NULL || list->type != REDIS_REPLY_ARRAY)
-		return ERR_STORE;
-	r->page = (struct change_log_page){
-	    .oldest = l->oldest, .newest = l->newest, .gap = is_gap(l, &r->from)};
-	r->at = r->from.epoch != 0 ? r->from : l->oldest;
-	if (r->page.gap)
-		return ERR_OK;
-	r->batch = calloc(list->elements / 2 + 1, sizeof(struct change_batch *));
-	r->page.batches = r->batch;
-	return r->batch != NULL ? take_entries(r, list) : ERR_NOMEM;
-}
-
-static void drop_page(struct reading *r)
-{
-	for (size_t i = 0; i < r->page.n; i++)
-		change_batch_unref(r->batch[i]);
-	free(r->batch);
-	r->batch = NULL;
-	memset(&r->page, 0, sizeof r->page);
-}
-
-static bool read_on(struct reading *r);
-
-static struct change_pos end_of(const struct change_batch *b)
-{
-	return (struct change_pos){b->epoch, b->seq, b->n};
-}
-
 static void end_read(struct reading *r, enum err e)
 {
-	struct change_log_page *p = &r->page;
-
 	if (e != ERR_OK) {
-		drop_page(r);
-		p->oldest = r->l->oldest;
-		p->newest = r->l->newest;
-	} else if (r->bad && !p->gap && r->at.seq == p->newest.seq) {
-		/* The last ones: whoever reads to the end has to reach it. */
-		if (p->n > 0)
-			p->newest = end_of(p->batches[p->n - 1]);
-		else
-			p->newest = r->asked.epoch != 0 ? r->asked : p->oldest;
+		redis_page_drop(&r->page);
+		r->page.page.oldest = r->l->oldest;
+		r->page.page.newest = r->l->newest;
 	}
-	r->done(r->arg, e, p);
-	drop_page(r);
+	r->done(r->arg, e, &r->page.page);
+	redis_page_drop(&r->page);
 	free(r);
 }
 
 static void on_page(struct redis_call *c, enum err e, const redisReply *reply)
 {
 	struct reading *r = (struct reading *)c;
+	struct redis_log *l = r->l;
 
 	if (e == ERR_CANCELLED) {
 		free(r);
 		return;
 	}
-	status_of(r->l, &e, reply);
+	status_of(l, &e, reply);
 	if (e == ERR_OK) {
-		e = take_page(r, reply);
-		if (e == ERR_STORE) {
-			redis_link_note_error(r->l->link, "the stream has other entries");
-			recheck(r->l);
-		}
+		e = reply->elements > 6 ? redis_page_take(&r->page, &l->oldest,
+					      &l->newest, reply->element[6])
+					: ERR_STORE;
+		if (e == ERR_STORE)
+			does_not_fit(l);
 	}
-	if (e != ERR_OK || r->page.n > 0 || r->page.gap ||
-	    r->at.seq >= r->page.newest.seq) {
-		end_read(r, e);
-		return;
-	}
-	/* Nothing but bad ones: what follows. */
-	r->from = r->at;
-	drop_page(r);
-	if (conn_of(r->l) == NULL || !read_on(r))
-		end_read(r, ERR_STORE);
+	end_read(r, e);
 }
 
-static bool read_on(struct reading *r)
+static struct reading *reading_new(struct redis_log *l)
 {
-	struct redis_log *l = r->l;
+	struct reading *r = calloc(1, sizeof *r);
 
-	if (!redis_call_init(
+	if (r == NULL)
+		return NULL;
+	r->l = l;
+	r->page.bad = on_bad;
+	r->page.arg = l;
+	if (redis_call_init(
 		&r->call, l->link, &l->script[LOG_READ], 2 * NAME_ROOM + 256, on_page))
-		return false;
-	add_name(&r->call, l, "state");
-	add_name(&r->call, l, "log");
-	redis_call_add_number(&r->call, r->from.epoch);
-	redis_call_add_number(&r->call, (long long)r->from.seq);
-	redis_call_add_number(&r->call, r->from.index);
-	redis_call_add_number(&r->call, (long long)r->max_bytes);
-	redis_call_add_number(&r->call, (long long)BATCH_MAX);
-	redis_call_add_number(&r->call, ALL);
-	redis_call_start(&r->call, 2);
-	return true;
+		return r;
+	free(r);
+	return NULL;
 }
 
 static void redis_read(struct change_log *log, const struct change_pos *from,
@@ -891,19 +681,25 @@ static void redis_read(struct change_log *log, const struct change_pos *from,
 {
 	struct redis_log *l = of(log);
 	struct change_log_page none = {.oldest = l->oldest, .newest = l->newest};
-	struct reading *r = conn_of(l) != NULL ? calloc(1, sizeof *r) : NULL;
+	struct reading *r = conn_of(l) != NULL ? reading_new(l) : NULL;
 
-	if (r != NULL) {
-		r->l = l;
-		r->asked = r->from = *from;
-		r->max_bytes = max_bytes < PAGE_MAX ? max_bytes : PAGE_MAX;
-		r->done = done;
-		r->arg = arg;
-		if (read_on(r))
-			return;
-		free(r);
+	if (r == NULL) {
+		done(arg, ERR_STORE, &none);
+		return;
 	}
-	done(arg, ERR_STORE, &none);
+	r->page.from = *from;
+	r->done = done;
+	r->arg = arg;
+	add_name(&r->call, l, "state");
+	add_name(&r->call, l, "log");
+	redis_call_add_number(&r->call, from->epoch);
+	redis_call_add_number(&r->call, (long long)from->seq);
+	redis_call_add_number(&r->call, from->index);
+	redis_call_add_number(
+	    &r->call, (long long)(max_bytes < PAGE_MAX ? max_bytes : PAGE_MAX));
+	redis_call_add_number(&r->call, (long long)BATCH_MAX);
+	redis_call_add_number(&r->call, REDIS_PAGE_ALL);
+	redis_call_start(&r->call, 2);
 }
 
 /* Trimming: slice after slice, until nothing went. */

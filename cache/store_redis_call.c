@@ -45,10 +45,15 @@ void redis_call_add_number(struct redis_call *c, long long v)
 	redis_call_add(c, text, (size_t)snprintf(text, sizeof text, "%lld", v));
 }
 
-static void finish(struct redis_call *c, enum err e, const redisReply *r)
+void redis_call_drop(struct redis_call *c)
 {
 	free(c->data);
 	c->data = NULL;
+}
+
+static void finish(struct redis_call *c, enum err e, const redisReply *r)
+{
+	redis_call_drop(c);
 	c->finish(c, e, r);
 }
 

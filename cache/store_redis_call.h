@@ -46,6 +46,8 @@ bool redis_call_init(struct redis_call *c, struct redis_link *link,
 /* The keys first.  p NULL: the n bytes that the caller has written at data + used. */
 void redis_call_add(struct redis_call *c, const void *p, size_t n);
 void redis_call_add_number(struct redis_call *c, long long v);
+/* Instead of starting it. */
+void redis_call_drop(struct redis_call *c);
 /* The first `keys` arguments are keys.  ERR_STORE when Redis is away. */
 void redis_call_start(struct redis_call *c, int keys);
 
