@@ -217,7 +217,7 @@ def refusals():
     s.stop()
 
 
-# R89-R98, R100, R103, R104, R106, R108, R109, R111, R113, T18: each with its reason.
+# R89-R96, R98, R99, R100, R103, R104, R106, R108, R109, R111, R113, T18: each with its reason.
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_list_is_refused_and_the_old_one_stays(refusals, name):
     label, rules, options, build = BAD[name]
@@ -342,7 +342,7 @@ take("among-50000", "R110", revoked=[lists.many(1 << 60, 25000), entry(LISTED, "
                                      lists.many(1 << 61, 25000)])
 for _reason in ("unspecified", "cACompromise", "affiliationChanged", "superseded", "cessationOfOperation",
                 "certificateHold", "privilegeWithdrawn", "aACompromise"):
-    take("reason-" + _reason.lower(), "R77", reason=_reason, revoked=[entry(LISTED, _reason)])
+    take("reason-" + _reason.lower(), "RFC 5280 5.3.1", reason=_reason, revoked=[entry(LISTED, _reason)])
 
 
 @pytest.fixture(scope="module")
