@@ -34,6 +34,8 @@ static void print_process(struct keeper *k, struct metrics_text *t)
 	    atomic_load(&s->connections));
 	gauge(t, "connections_limit", "Client connections that the descriptors allow.",
 	    s->max_connections);
+	gauge(t, "subscribers", "Event streams that are open.",
+	    atomic_load(&s->subscribers));
 	gauge(t, "config_last_reload_successful",
 	    "0 when the last reload found mistakes and the old configuration stayed.",
 	    !atomic_load(&s->reload_failed));

@@ -17,6 +17,7 @@ class Demo:
         self.port, self.api_port = lab.free_port(), lab.free_port()
         self.env = dict(os.environ, **dict({"B": os.environ.get("B") or "build", "PORT": str(self.port),
                                            "API_PORT": str(self.api_port), "CA_PORT": str(lab.free_port()),
+                                           "CRL_PORT": str(lab.free_port()),
                                            "DEMO": os.path.join(box, "demo")}, **more))
         self.out_path = os.path.join(box, "out")
         self.process = subprocess.Popen([RUN], cwd=daemon.TOP, env=self.env, stdin=subprocess.DEVNULL,
@@ -55,11 +56,31 @@ def test_the_demo(box, store, sig, group):
             assert re.search(r"^  %s +\(signature verified, valid until " % status, out, re.M), out
         # Every command that it prints works as it stands, from the top of the tree.
         commands = re.findall(r"^  ((?:openssl|build|curl|%s)\S* .*?)(?:  +#.*)?$" % re.escape(demo.env["B"]), out, re.M)
-        assert len(commands) == 6, commands
+        watch = next(c for c in commands if c.endswith(" watch"))
+        commands = [c for c in commands if c != watch]
+        assert len(commands) == 8, commands
         for c in commands:
             r = subprocess.run(c, shell=True, cwd=daemon.TOP, capture_output=True, text=True, timeout=20 * lab.PATIENCE)
             assert r.returncode == (1 if " status " in c else 0), (c, r)
         assert "good" in subprocess.run(commands[0], shell=True, cwd=daemon.TOP, capture_output=True, text=True).stdout
+        # One subscribes, another revokes: the change is there within a second, and the next answer is revoked.
+        fourth = next(c for c in commands if "fourth.pem" in c)
+        said = os.path.join(box, "watched")
+        watcher = subprocess.Popen(watch.split(), cwd=daemon.TOP, stdout=open(said, "wb"))
+        try:
+            lab.wait(lambda: 'ocspcached_subscribers 1' in subprocess.run(
+                ["curl", "-s", "http://127.0.0.1:%d/metrics" % demo.api_port], capture_output=True, text=True).stdout,
+                5, "the watcher to be there")
+            revoke = re.search(r"^  (\S+/revoke fourth) ", out, re.M).group(1)
+            r = subprocess.run(revoke.split(), cwd=daemon.TOP, capture_output=True, text=True, timeout=20 * lab.PATIENCE)
+            assert r.returncode == 0, r
+            lab.wait(lambda: re.search(r"^demo  \w+  revoked  good  \S+  keyCompromise$", open(said).read(), re.M), 1,
+                     "the change")
+            answer = subprocess.run(fourth, shell=True, cwd=daemon.TOP, capture_output=True, text=True)
+            assert "fourth.pem: revoked" in answer.stdout, answer
+        finally:
+            watcher.terminate()
+            watcher.wait()
         # The CA goes and comes.
         down = os.path.join(demo.env["DEMO"], "ca-down")
         open(down, "w").close()

@@ -32,7 +32,7 @@ def test_every_mistake_is_named_with_file_line_option_and_remedy(box, world):
         'clock-skew = "soon"',                  # 3
         'hot-cache = "12 parsecs"',             # 4
         'workers = 2',                          # 5 a duplicate
-        'crl-timeout = "5m"',                   # 6 comes later
+        'watch-interval = "5m"',                   # 6 comes later
         'log-format = "xml"',                   # 7
         'api-listen = "0.0.0.0:8081"',          # 8
         'issuer "a" {',                         # 9
@@ -50,7 +50,7 @@ def test_every_mistake_is_named_with_file_line_option_and_remedy(box, world):
     r = daemon.check(conf, "-t")
     assert r.returncode == 2, r
     found = messages(r.stderr, conf)
-    expected = {1: "listne", 2: "workers", 3: "clock-skew", 4: "hot-cache", 5: "workers", 6: "crl-timeout",
+    expected = {1: "listne", 2: "workers", 3: "clock-skew", 4: "hot-cache", 5: "workers", 6: "watch-interval",
                 7: "log-format", 8: "api-listen", 10: "certificate", 11: "ocsp", 12: "source", 15: "certificate"}
     missing = {n: o for n, o in expected.items() if not any(o in m for m in found.get(n, []))}
     assert not missing, "%s\n%s" % (missing, r.stderr)
@@ -375,8 +375,8 @@ def test_the_events_of_the_log_are_documented(world):
             if f.endswith(".c"):
                 text = open(os.path.join(root, f)).read()
                 names |= set(re.findall(r'\blog_(?:error|warn|info|debug)\(\s*"(\w+)"', text))
-                if f.startswith("store_"):
-                    names |= set(re.findall(r'"(store_[a-z_]+)"', text))
+                if f.startswith(("store_", "change_log")):
+                    names |= set(re.findall(r'"((?:store|events?)_[a-z_]+)"', text))
     missing = [n for n in sorted(names) if not re.search(r"\b%s\b" % n, man)]
     assert names and not missing, missing
 
