@@ -1,19 +1,27 @@
-"""What a hit costs, counted and not timed: noise cannot hide a regression.
+"""What a hit, a list and a subscriber cost, counted and not timed: noise cannot hide a regression.
 
 Issue 3, DESIGN 2.5: one read, one write and no allocation for a hit at 64 connections.
+Issue 4: at most 64 bytes of anonymous memory for an entry of the lists held, at most 2 KiB for a subscriber, and a
+change is one write for each.  bench/ has the times.
 """
 import collections
 import os
+import random
 import re
+import resource
 import shutil
 import signal
+import socket
 import struct
 import subprocess
+import threading
 import time
 
 import pytest
 
 import lab
+import lists
+import stream
 import wire
 
 CONNECTIONS, ROUNDS = 64, 40
@@ -36,10 +44,10 @@ class Counts:
         subprocess.run([cc, "-std=gnu11", "-O1", "-shared", "-fPIC", SOURCE, "-o", library], check=True)
         self.env = {"LD_PRELOAD": library, "COUNT_FILE": self.path}
 
-    def worker(self):
+    def of(self, thread):
         with open(self.path, "rb") as f:
             rows = [Row(*r) for r in FORM.iter_unpack(f.read())]
-        return next(r for r in rows if r.name.startswith(b"worker"))
+        return next(r for r in rows if r.name.startswith(thread))
 
 
 def exchange(connections, request):
@@ -61,16 +69,18 @@ def open_warm(d, request):
 REQUESTS = {"get": wire.get, "post": wire.post}
 
 
+@pytest.mark.parametrize("listed", [False, True], ids=["ocsp", "ocsp_and_list"])
 @pytest.mark.parametrize("method", REQUESTS)
-def test_a_hit_is_one_read_and_one_write_and_allocates_nothing(box, world, daemons, method):
+def test_a_hit_is_one_read_and_one_write_and_allocates_nothing(box, world, daemons, method, listed):
     counts = Counts(box)
-    d = daemons([world.issuer()], workers=1, env=counts.env).start()
+    more = {"crl": lists.put(os.path.join(box, "a.crl"), lists.crl(world.ca, [world.revoked.serial]))} if listed else {}
+    d = daemons([world.issuer(**more)], workers=1, env=counts.env).start()
     request = REQUESTS[method](lab.request(world.ca, world.good.serial))
     connections = open_warm(d, request)
-    before = counts.worker()
+    before = counts.of(b"worker")
     for _ in range(ROUNDS):
         exchange(connections, request)
-    after = counts.worker()
+    after = counts.of(b"worker")
     reads, writes, waits, allocations = (b - a for a, b in zip(before[1:], after[1:]))
     print("%d hits: %d reads, %d writes, %d waits, %d allocations" % (N, reads, writes, waits, allocations))
     # libevent's list of ready events grows to 64 and to 128 when so many are ready at once: in the first rounds,
@@ -118,3 +128,247 @@ def test_a_hit_makes_no_other_call(box, world, daemons):
     assert sum(calls.values()) <= 2.05 * N, calls
     for c in connections:
         c.close()
+
+
+# lists and subscribers
+
+def unsanitized():
+    if os.environ.get("SAN"):
+        pytest.skip("a sanitizer's memory is its own")
+
+
+def anonymous(d):
+    """Bytes of anonymous memory."""
+    with open("/proc/%d/status" % d.process.pid) as f:
+        return 1024 * int(re.search(r"^RssAnon:\s+(\d+) kB", f.read(), re.M).group(1))
+
+
+class Peak(threading.Thread):
+    """The highest anonymous memory until stop()."""
+
+    def __init__(self, d):
+        super().__init__(daemon=True)
+        self.d, self.most, self.wanted = d, 0, True
+        self.start()
+
+    def run(self):
+        while self.wanted:
+            self.most = max(self.most, anonymous(self.d))
+            time.sleep(0.002)
+
+    def stop(self):
+        self.wanted = False
+        self.join()
+        return self.most
+
+
+class Lists:
+    """A CA with one list in a file."""
+
+    def __init__(self, box, daemons, **more):
+        self.box, self.daemons, self.more = box, daemons, more
+        self.ca = lab.CA("demo CA")
+        self.pem = self.ca.write(os.path.join(box, "ca.pem"))
+        self.path = os.path.join(box, "a.crl")
+        self.url = "file://" + self.path
+
+    def put(self, entries, number):
+        """entries: octets."""
+        lists.put(self.path, lists.crl(self.ca, [entries], number=number, this=number - 1000))
+
+    def start(self, **more):
+        issuer = {"name": "demo", "certificate": self.pem, "crl": [self.url], "crl-interval": "1h"}
+        return self.daemons([issuer], store="lmdb:" + os.path.join(self.box, "store"), **more).start()
+
+    def bring(self, d, entries, number):
+        self.put(entries, number)
+        d.refresh()
+        d.wait_number(self.url, number, seconds=60)
+
+
+def test_an_entry_of_a_list_costs_at_most_64_bytes(box, daemons):
+    """R110.  Two daemons, one with a list of 10 entries, one with 300,000: what they differ by."""
+    unsanitized()
+    n, used = 300000, []
+    for entries in (10, n):
+        of = Lists(tempfolder(box, str(entries)), daemons)
+        of.put(lists.many(1 << 60, entries, "keyCompromise"), 1)
+        d = of.start()
+        d.wait_number(of.url, 1)
+        used.append(anonymous(d))
+        d.stop()
+    each = (used[1] - used[0]) / n
+    print("%.1f bytes an entry" % each)
+    assert each <= 64
+
+
+def tempfolder(box, name):
+    path = os.path.join(box, name)
+    os.mkdir(path)
+    return path
+
+
+def descriptors(wanted):
+    """Raise the soft limit; how many of these streams both sides can have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return min(wanted, (hard - 600) // 2)
+
+
+def private(d):
+    """Bytes of memory that is the daemon's alone."""
+    with open("/proc/%d/smaps_rollup" % d.process.pid) as f:
+        return 1024 * sum(int(x) for x in re.findall(r"^Private_(?:Clean|Dirty):\s+(\d+) kB", f.read(), re.M))
+
+
+class Plain:
+    """Many subscribers that only read; each has been told its position when this returns."""
+
+    def __init__(self, d, n):
+        self.d, self.sockets = d, []
+        self.more(n)
+
+    def more(self, n):
+        new = []
+        for _ in range(n):
+            s = socket.create_connection(("127.0.0.1", self.d.api_port), 20 * lab.PATIENCE)
+            s.sendall(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n")
+            new.append(s)
+        self.until(b"\nid: ", new)
+        self.sockets += new
+
+    def until(self, what, sockets=None):
+        """Each has got `what` and the end of its message."""
+        for s in sockets or self.sockets:
+            data = b""
+            while what not in data or not data.endswith(b"\n\n"):
+                part = s.recv(65536)
+                assert part, data
+                data += part
+
+    def close(self):
+        for s in self.sockets:
+            s.close()
+
+
+def test_a_subscriber_costs_at_most_2_KiB(box, daemons):
+    unsanitized()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        n = descriptors(2000)
+        of = Lists(box, daemons)
+        of.put(lists.many(1 << 60, 10), 1)
+        d = of.start()
+        all_of = Plain(d, 50)
+        before = private(d)
+        all_of.more(n - 50)
+        each = (private(d) - before) / (n - 50)
+        # and when all have been told something
+        of.bring(d, lists.many(1 << 60, 11), 2)
+        all_of.until(b'"serial"')
+        later = (private(d) - before) / (n - 50)
+        print("%d subscribers: %.0f bytes each, %.0f when they have been told a change" % (n, each, later))
+        assert each <= 2048 and later <= 2048
+        all_of.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_a_change_is_one_write_for_each_subscriber_and_allocates_nothing_for_them(box, daemons):
+    counts = Counts(box)
+    of = Lists(box, daemons)
+    of.put(lists.many(1 << 60, 10), 1)
+    d = of.start(env=counts.env)
+    n, rounds, spent = 400, 5, []
+    all_of = Plain(d, n)
+    for i in range(rounds):
+        before = counts.of(b"api")
+        # GET /v1/issuers would be counted too
+        of.put(lists.many(1 << 60, 11 + i), 2 + i)
+        d.refresh()
+        all_of.until(b'"serial"')
+        after = counts.of(b"api")
+        spent.append([b - a for a, b in zip(before[1:], after[1:])])
+    print("reads, writes, waits, allocations: %r" % spent)
+    _, writes, waits, allocations = map(min, zip(*spent))  # a position may be due in one of the rounds
+    assert n < writes <= n + 20  # the refresh, messages between threads
+    assert waits <= 40           # slices, not subscribers
+    assert allocations <= 60
+    all_of.close()
+
+
+def entries_of(n, seed):
+    """n entries with random serials of 16 octets: those of fewer are the first of these."""
+    r = random.Random(seed)
+    model = lists.entry(1 << 120, "keyCompromise")
+    at = model.index((1 << 120).to_bytes(16, "big"))
+    before, after = model[:at] + b"\x01", model[at + 16:]
+    serials = [r.randbytes(15) for _ in range(n)]
+    return serials, [before + s + after for s in serials]
+
+
+@pytest.mark.long
+def test_three_million_entries(box, daemons, streams):
+    """R110.  The day of the incident: memory, every change told, and the status of certificates on the list and off."""
+    unsanitized()
+    signal.alarm(300)  # the list is made here
+    before, after = 1348289, 3048289
+    of = Lists(box, daemons)
+    serials, entries = entries_of(after, 4)
+    of.put(b"".join(entries[:before]), 1)
+    d = of.start()
+    d.wait_number(of.url, 1, seconds=60)
+    lab.wait(lambda: d.metric("changes_waiting") == 0, 30, "the first list to be told")
+    der = lists.crl(of.ca, [b"".join(entries)], number=2, this=-900)
+    del entries
+    told = Counter(d)
+    peak = Peak(d)
+    lists.put(of.path, der)
+    d.refresh()
+    d.wait_number(of.url, 2, seconds=60)
+    told.wait(after - before)
+    time.sleep(3)
+    most, rest = peak.stop(), anonymous(d)
+    print("%.0f MiB at the peak, %.0f in the end" % (most / 2**20, rest / 2**20))
+    assert most <= 64 * (before + after) + (48 << 20)
+    assert rest <= 64 * after + (64 << 20)
+    assert d.metric("changes_total", evidence="crl") == after - before
+    # who was told of, each once, and in their order
+    assert told.serials == set(serials[before:])
+    number = [int.from_bytes(b"\x01" + s, "big") for s in random.Random(5).sample(serials, 300)]
+    for n in number:
+        assert d.status("demo", n)["status"] == "revoked"
+        if n + 1 not in number:
+            assert d.status("demo", n ^ 1 << 60)["status"] == "good"
+
+
+class Counter(threading.Thread):
+    """A subscriber that keeps of each change the serial alone."""
+
+    def __init__(self, d):
+        super().__init__(daemon=True)
+        self.s = stream.Stream(d.api_port, read=False).s
+        self.s.settimeout(60)
+        self.serials, self.seen = set(), 0
+        self.position = threading.Event()
+        self.start()
+        assert self.position.wait(20)
+
+    def run(self):
+        rest = b""
+        while True:
+            data = self.s.recv(1 << 20)
+            if not data:
+                return
+            *whole, rest = (rest + data).split(b"\n\n")
+            for frame in whole:
+                found = re.findall(rb'"serial":"([0-9a-f]+)"', frame)
+                self.seen += len(found)
+                self.serials.update(bytes.fromhex(s.decode().zfill(32))[1:] for s in found)
+            self.position.set()
+
+    def wait(self, n):
+        lab.wait(lambda: self.seen >= n, 60, "%d changes" % n)
+        self.s.shutdown(socket.SHUT_RDWR)
+        self.join()
+        assert self.seen == n
