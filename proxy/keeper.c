@@ -437,7 +437,9 @@ static void on_store_event(void *arg, bool warn, const char *event, const char *
 {
 	struct keeper *k = arg;
 
-	if (strcmp(event, "store_up") == 0 || strcmp(event, "store_down") == 0)
+	/* the change log has connections of its own, and says so of them */
+	if ((strcmp(event, "store_up") == 0 || strcmp(event, "store_down") == 0) &&
+	    strncmp(text, "log=", 4) != 0)
 		atomic_store(&k->shared->store_settled, true);
 	if (warn)
 		log_warn(event, "detail=%s", text);
