@@ -179,8 +179,9 @@ static bool read_body(struct bytes body, struct call *c, struct api_error *e)
 		fail(e, 400, "bad_request", "body: not a JSON object");
 		goto out;
 	}
-	json_object_foreach(
-	    root, field, value) if (!read_member(field, value, c, e)) goto out;
+	json_object_foreach(root, field, value)
+		if (!read_member(field, value, c, e))
+			goto out;
 	ok = c->issuer[0] != '\0';
 	if (!ok)
 		fail(e, 400, "bad_request", "issuer: missing");

@@ -69,8 +69,8 @@ struct feed_issuer *feed_issuer_find(const struct crl_feed *f, const char *name)
 	struct feed_issuer *i;
 
 	LIST_FOREACH(i, &f->issuers, link)
-	if (strcmp(i->name, name) == 0)
-		return i;
+		if (strcmp(i->name, name) == 0)
+			return i;
 	return NULL;
 }
 
@@ -167,7 +167,7 @@ static void take_places(struct feed_issuer *i)
 	if (set_of(i) != NULL)
 		return;
 	LIST_FOREACH(l, &i->gone, link)
-	l->place = -1;
+		l->place = -1;
 	for (size_t n = 0; n < i->n; n++)
 		i->list[n]->place = (int)n;
 }
@@ -223,7 +223,7 @@ static bool take_out_of_force(struct feed_issuer *i)
 	w->job.old = crl_set_ref(set_of(i));
 	swap(w);
 	LIST_FOREACH(l, &i->gone, link)
-	l->place = -1;
+		l->place = -1;
 	feed_settle(w);
 	return true;
 }
@@ -243,7 +243,7 @@ static bool begin_arranging(struct feed_issuer *i)
 	}
 	i->rearrange = false;
 	LIST_FOREACH(l, &i->gone, link)
-	l->next_place = -1;
+		l->next_place = -1;
 	for (size_t n = 0; n < i->n; n++) {
 		map[n] = i->list[n]->drop ? -1 : i->list[n]->place;
 		i->list[n]->next_place = (int)n;
@@ -393,8 +393,7 @@ static void arm(struct crl_feed *f)
 
 	if (f->cancelled)
 		return;
-	LIST_FOREACH(i, &f->issuers, link)
-	{
+	LIST_FOREACH(i, &f->issuers, link) {
 		if (i->rearrange && i->retry_ms > now && i->retry_ms < next)
 			next = i->retry_ms;
 		for (size_t n = 0; n < i->n; n++)
@@ -429,8 +428,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	int64_t now = clock_mono_ms();
 
 	(void)fd, (void)what;
-	LIST_FOREACH(i, &f->issuers, link)
-	{
+	LIST_FOREACH(i, &f->issuers, link) {
 		issuer_next(i);
 		for (size_t n = 0; n < i->n; n++)
 			look_after(i->list[n], now);
@@ -748,7 +746,7 @@ static void arranged(struct feed_work *w)
 	}
 	swap(w);
 	LIST_FOREACH(l, &i->gone, link)
-	l->place = l->next_place;
+		l->place = l->next_place;
 	for (size_t n = 0; n < i->n; n++)
 		i->list[n]->place = i->list[n]->next_place;
 	for (size_t n = 0; n < i->n; n++)
@@ -874,8 +872,7 @@ static struct feed_list *take_back(struct feed_issuer *i, const uint8_t *id)
 {
 	struct feed_list *l;
 
-	LIST_FOREACH(l, &i->gone, link)
-	{
+	LIST_FOREACH(l, &i->gone, link) {
 		if (memcmp(l->id, id, sizeof l->id) != 0)
 			continue;
 		LIST_REMOVE(l, link);
@@ -1088,7 +1085,7 @@ void crl_feed_reload(struct crl_feed *f)
 	for (size_t n = 0; n < issuers_count(c->issuers); n++)
 		issuer_get(f, issuers_at(c->issuers, n)->name);
 	LIST_FOREACH(i, &f->issuers, link)
-	configure(i, c);
+		configure(i, c);
 	arm(f);
 }
 
@@ -1142,8 +1139,7 @@ void crl_feed_cancel(struct crl_feed *f)
 	f->cancelled = true;
 	atomic_store(&f->stop, true);
 	evtimer_del(&f->timer);
-	LIST_FOREACH(i, &f->issuers, link)
-	{
+	LIST_FOREACH(i, &f->issuers, link) {
 		for (size_t n = 0; n < i->n; n++)
 			stop_fetch(i->list[n]);
 		drop_queue(i);
@@ -1225,8 +1221,8 @@ bool crl_feed_tried_all(const struct crl_feed *f)
 	const struct feed_issuer *i;
 
 	LIST_FOREACH(i, &f->issuers, link)
-	for (size_t n = 0; n < i->n; n++)
-		if (!i->list[n]->tried)
-			return false;
+		for (size_t n = 0; n < i->n; n++)
+			if (!i->list[n]->tried)
+				return false;
 	return true;
 }

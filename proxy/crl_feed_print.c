@@ -116,16 +116,17 @@ static void print_row(
 	char labels[LABELS_MAX];
 
 	LIST_FOREACH(i, &f->issuers, link)
-	for (size_t n = 0; n < i->n; n++) {
-		const struct crl_shard *s = feed_in_force(i->list[n]);
+		for (size_t n = 0; n < i->n; n++) {
+			const struct crl_shard *s = feed_in_force(i->list[n]);
 
-		if (s == NULL)
-			continue;
-		snprintf(labels, sizeof labels, "issuer=\"%s\",list=\"%zu\"", i->name, n);
-		metrics_line(
-		    t, row->family, "gauge", help, labels, row->value(i->list[n], s));
-		help = NULL;
-	}
+			if (s == NULL)
+				continue;
+			snprintf(labels, sizeof labels, "issuer=\"%s\",list=\"%zu\"",
+			    i->name, n);
+			metrics_line(t, row->family, "gauge", help, labels,
+			    row->value(i->list[n], s));
+			help = NULL;
+		}
 }
 
 static void print_failed(const struct crl_feed *f, struct metrics_text *t, bool refused)
@@ -137,16 +138,16 @@ static void print_failed(const struct crl_feed *f, struct metrics_text *t, bool 
 	char labels[LABELS_MAX];
 
 	LIST_FOREACH(i, &f->issuers, link)
-	for (int e = 0; e < ERR_COUNT; e++) {
-		if (i->failed[e] == 0 || feed_is_refusal(e) != refused)
-			continue;
-		snprintf(labels, sizeof labels, "issuer=\"%s\",reason=\"%s\"", i->name,
-		    err_label((enum err)e));
-		metrics_line(t,
-		    refused ? "crl_refused_total" : "crl_fetch_failures_total", "counter",
-		    help, labels, (double)i->failed[e]);
-		help = NULL;
-	}
+		for (int e = 0; e < ERR_COUNT; e++) {
+			if (i->failed[e] == 0 || feed_is_refusal(e) != refused)
+				continue;
+			snprintf(labels, sizeof labels, "issuer=\"%s\",reason=\"%s\"",
+			    i->name, err_label((enum err)e));
+			metrics_line(t,
+			    refused ? "crl_refused_total" : "crl_fetch_failures_total",
+			    "counter", help, labels, (double)i->failed[e]);
+			help = NULL;
+		}
 }
 
 void crl_feed_gauges(struct crl_feed *f, struct metrics_text *t)

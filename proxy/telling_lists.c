@@ -578,8 +578,7 @@ uint64_t lists_waiting(const struct lists *l)
 	const struct job *j;
 	uint64_t n = 0;
 
-	LIST_FOREACH(j, &l->jobs, link)
-	{
+	LIST_FOREACH(j, &l->jobs, link) {
 		if (j->over || j->total == 0)
 			continue;
 		n += j->l.diff->n;

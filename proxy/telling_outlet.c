@@ -327,8 +327,7 @@ void outlet_cancel(struct outlet *o)
 	o->cancelled = true;
 	o->inbox = NULL;
 	event_del(&o->timer);
-	LIST_FOREACH(r, &o->readers, link)
-	{
+	LIST_FOREACH(r, &o->readers, link) {
 		struct telling_ask *a = r->ask;
 
 		r->ask = NULL;

@@ -356,8 +356,7 @@ static struct change_batch *batch_of(const struct single_list *list, uint32_t n)
 	memcpy(b->issuer, x->issuer, strlen(x->issuer) + 1);
 	b->evidence = CHANGE_OCSP;
 	b->n = n;
-	TAILQ_FOREACH(x, list, link)
-	{
+	TAILQ_FOREACH(x, list, link) {
 		b->change[i++] = x->change;
 		if (x->seen_at_ms > b->seen_at_ms)
 			b->seen_at_ms = x->seen_at_ms;
@@ -376,8 +375,7 @@ static void tell_latches(struct singles *s, const struct flight *f)
 
 	if (l == NULL)
 		return; /* told again at the next start */
-	TAILQ_FOREACH(x, &f->list, link)
-	{
+	TAILQ_FOREACH(x, &f->list, link) {
 		if (!x->has_latch)
 			continue;
 		memcpy(l[n].ca_id, x->ca_id, sizeof x->ca_id);

@@ -113,8 +113,7 @@ static void evidence_rows(struct table *t, const json_t *evidence)
 	size_t n;
 	json_t *e;
 
-	json_array_foreach(evidence, n, e)
-	{
+	json_array_foreach(evidence, n, e) {
 		const char *cell[] = {"evidence", text_of(e, "kind"),
 		    text_of(e, "status"), text_of(e, "this_update"),
 		    text_of(e, "next_update")};
@@ -161,8 +160,9 @@ int code_explain(const json_t *explain)
 
 	if (!json_is_array(answers))
 		return -1;
-	json_array_foreach(answers, n, a) if (!json_is_true(json_object_get(a,
-						  "admitted"))) return EXIT_UNDETERMINED;
+	json_array_foreach(answers, n, a)
+		if (!json_is_true(json_object_get(a, "admitted")))
+			return EXIT_UNDETERMINED;
 	return n > 0 ? EXIT_WELL : EXIT_UNDETERMINED;
 }
 
@@ -171,13 +171,11 @@ static void check_rows(struct table *t, const json_t *answers)
 	size_t n, m;
 	json_t *a, *c;
 
-	json_array_foreach(answers, n, a)
-	{
+	json_array_foreach(answers, n, a) {
 		const char *admitted =
 		    json_is_true(json_object_get(a, "admitted")) ? "admitted" : "refused";
 
-		json_array_foreach(json_object_get(a, "checks"), m, c)
-		{
+		json_array_foreach(json_object_get(a, "checks"), m, c) {
 			const char *cell[] = {text_of(a, "from"), text_of(a, "hash"),
 			    admitted, text_of(c, "check"),
 			    json_is_true(json_object_get(c, "ok")) ? "ok" : "FAILED",
@@ -216,16 +214,14 @@ static void responder_rows(struct table *t, const json_t *issuers)
 	size_t n, m;
 	json_t *i, *r;
 
-	json_array_foreach(issuers, n, i)
-	{
+	json_array_foreach(issuers, n, i) {
 		const char *name = text_of(i, "name"), *source = text_of(i, "source");
 		const json_t *responders = json_object_get(i, "responders");
 		const char *none[] = {name, source, NULL, NULL, NULL};
 
 		if (json_array_size(responders) == 0)
 			table_row(t, none);
-		json_array_foreach(responders, m, r)
-		{
+		json_array_foreach(responders, m, r) {
 			const char *cell[] = {name, source, text_of(r, "url"),
 			    json_is_true(json_object_get(r, "healthy")) ? "healthy"
 									: "failing",
@@ -241,7 +237,8 @@ static void lines(const struct show *s, const char *name, const json_t *list)
 	size_t n;
 	json_t *item;
 
-	json_array_foreach(list, n, item) line(s, name, json_string_value(item));
+	json_array_foreach(list, n, item)
+		line(s, name, json_string_value(item));
 }
 
 int show_overview(const struct show *s, const json_t *issuers, const json_t *ready)

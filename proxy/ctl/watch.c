@@ -75,7 +75,8 @@ static void print_event(struct watcher *w, const json_t *data)
 		json_dumpf(data, w->show->out, JSON_COMPACT);
 		fputc('\n', w->show->out);
 	} else {
-		json_array_foreach(changes, n, change) show_change(w->show, data, change);
+		json_array_foreach(changes, n, change)
+			show_change(w->show, data, change);
 	}
 	if (fflush(w->show->out) != 0) { /* nobody reads it any more */
 		w->code = EXIT_UNDETERMINED;
