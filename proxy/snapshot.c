@@ -102,7 +102,7 @@ void snapshot_take(void *keeper, struct msg *m)
 
 	s->at = clock_now();
 	s->error = ERR_OK;
-	telling_end(d->telling, &s->end);
+	telling_known_from(d->telling, &s->end);
 	if (s->end.epoch == 0)
 		s->error = ERR_STORE;
 	else if (!collect_all(s, d, shared_conf(d->shared)->issuers))

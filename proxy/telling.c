@@ -109,6 +109,16 @@ void telling_end(const struct telling *t, struct change_pos *end)
 	outlet_end(t->core.outlet, end);
 }
 
+void telling_known_from(const struct telling *t, struct change_pos *from)
+{
+	struct change_log_health h;
+
+	telling_end(t, from);
+	change_log_health(t->core.log, &h);
+	if (h.shared && from->epoch != 0 && h.oldest.epoch == from->epoch)
+		*from = h.oldest;
+}
+
 static void gauge(
     struct metrics_text *t, const char *family, const char *help, double value)
 {

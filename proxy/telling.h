@@ -136,6 +136,10 @@ void telling_listen(
  * known now.  epoch 0: not known yet (a log that could not be reached so far); the first
  * news then has no batch.  Keeper's thread, or before the threads start. */
 void telling_end(const struct telling *t, struct change_pos *end);
+/* From where on changes have to be told to who has been told all that this node knows:
+ * telling_end(), but on a shared log the oldest place that is kept, since another node may
+ * have told what this one has no evidence of yet.  At least once is the promise. */
+void telling_known_from(const struct telling *t, struct change_pos *from);
 
 struct metrics_text;
 void telling_gauges(struct telling *t, struct metrics_text *text);

@@ -1479,6 +1479,13 @@ static void news_are_the_log_whoever_wrote_it(void **state)
 	expect_news_whole(n);
 	telling_end(n->telling, &at);
 	assert_int_equal(change_pos_cmp(&at, &held.newest), 0);
+	/* after a snapshot: what others told may be news to this node, on a shared log */
+	telling_known_from(n->telling, &at);
+	assert_int_equal(change_pos_cmp(&at, &held.newest), 0);
+	n->gate->shared = true;
+	telling_known_from(n->telling, &at);
+	assert_int_equal(change_pos_cmp(&at, &held.oldest), 0);
+	n->gate->shared = false;
 	/* its own need no reading when nobody is in between */
 	n->gate->reads = 0;
 	tell_revoked(n, 500, true);

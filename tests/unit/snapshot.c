@@ -49,7 +49,7 @@ const struct crl_set *crl_feed_set(struct crl_feed *f, const char *issuer)
 	(void)f;
 	return strcmp(issuer, "demo") == 0 ? the->set : NULL;
 }
-void telling_end(const struct telling *t, struct change_pos *end)
+void telling_known_from(const struct telling *t, struct change_pos *end)
 {
 	(void)t;
 	*end = the->end;
