@@ -330,10 +330,21 @@ static enum err read_named(
 	return e;
 }
 
+/* The list that was told is no longer in the set.  What it did not have was good only
+ * while it was in date. */
+static struct crl_diff_rules rules_since(
+    const struct crl_job *j, const struct crl_facts *told)
+{
+	struct crl_diff_rules rules = rules_of(j);
+
+	rules.covered &= told->next_update > j->seen_at && !told->some_reasons;
+	return rules;
+}
+
 /* Against the list in force, which needs no second copy where it is the only one. */
 static enum err compare_with_current(struct crl_job *j, const struct crl_list *told)
 {
-	struct crl_diff_rules rules = rules_of(j);
+	struct crl_diff_rules rules = rules_since(j, &told->facts);
 	const struct crl_entry *e;
 	size_t n, mapped;
 	enum err error;
@@ -349,7 +360,7 @@ static enum err compare_with_current(struct crl_job *j, const struct crl_list *t
 
 static enum err compare_with_next(struct crl_job *j, const struct crl_list *told)
 {
-	struct crl_diff_rules rules = rules_of(j);
+	struct crl_diff_rules rules = rules_since(j, &told->facts);
 	struct crl_list *next = NULL;
 	enum err e = read_named(j, CRL_NEXT, &next);
 

@@ -51,6 +51,7 @@ struct crl_job {
 	bool diff;              /* READ: the list in force is the one that was told */
 	int *map;               /* ARRANGE: crl_set_rearrange()'s, owned */
 	enum crl_state_name to; /* DIFF: CRL_NEXT, CRL_CURRENT (the list in force) */
+	int64_t seen_at;        /* DIFF: when the list in force came, seconds */
 	struct crl_stamp stamp; /* READ, local: of the file read last; then of this one */
 	struct crl_hints hints; /* OPEN: as they were; READ: to be kept with the list */
 

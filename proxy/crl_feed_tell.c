@@ -312,6 +312,7 @@ static void tell_difference(struct feed_list *l, enum crl_state_name to)
 	if (w == NULL)
 		return;
 	w->job.to = to;
+	w->job.seen_at = l->seen_at_ms / 1000;
 	feed_work_queue(w);
 }
 

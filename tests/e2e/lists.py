@@ -286,7 +286,7 @@ class Publisher:
         elif mode == "html":
             self.send(h, 200, b"<!DOCTYPE html><title>Maintenance</title>\n", {"Content-Type": "text/html"})
         elif isinstance(mode, int):
-            self.send(h, mode, body)
+            self.send(h, mode, None if mode in (204, 304) else body)
         elif mode == "cut":
             self.send(h, 200, body[:len(body) * 2 // 3], {"Content-Length": str(len(body))})
             h.close_connection = True
