@@ -82,7 +82,10 @@ struct crl_facts {
 	uint8_t number[CRL_NUMBER_MAX]; /* CRLNumber, right-aligned */
 	bool has_number;                /* v1 lists and careless CAs have none */
 	int64_t this_update, next_update;
-	uint8_t sha256[32];        /* of the whole DER */
+	/* Names the DER, each byte of it, and is the same on every node: SHA-256 of what
+	 * is outside tbsCertList, followed by the digest that is signed; where that has
+	 * fewer than 32 bytes, SHA-256 of everything.  So 155 MB are digested once. */
+	uint8_t sha256[32];
 	uint8_t issuer_sha256[32]; /* the certificate whose key verified it */
 	uint64_t size;             /* bytes of DER */
 	uint64_t entries;          /* as in the list, before duplicates were joined */

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <openssl/evp.h>
+#include <openssl/sha.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -64,14 +65,53 @@ static enum err give_to_signature(struct crl_input *in)
 	    in->signature, in->end - (in->read - from), (size_t)(to - from));
 }
 
+static enum err digest(struct crl_input *in, uint64_t from, uint64_t to)
+{
+	if (from >= to)
+		return ERR_OK;
+	assert(in->read - from <= (uint64_t)(in->end - in->room));
+	return EVP_DigestUpdate(
+		   in->whole, in->end - (in->read - from), (size_t)(to - from)) == 1
+		   ? ERR_OK
+		   : ERR_NOMEM;
+}
+
+/* What was read and is not spared.  Not before it is known what is: until then everything
+ * is still in the window. */
+static enum err give_to_digest(struct crl_input *in)
+{
+	uint64_t from = in->digested > in->spared_to ? in->digested : in->spared_to;
+	uint64_t to = in->read < in->spared_from ? in->read : in->spared_from;
+	enum err e;
+
+	if (in->signature == NULL)
+		return ERR_OK;
+	e = digest(in, in->digested, to);
+	if (e == ERR_OK)
+		e = digest(in, from, in->read);
+	in->digested = in->read;
+	return e;
+}
+
+static enum err give(struct crl_input *in)
+{
+	enum err e = give_to_signature(in);
+
+	return e == ERR_OK ? give_to_digest(in) : e;
+}
+
 enum err crl_input_sign(
     struct crl_input *in, struct crl_signature *s, uint64_t from, uint64_t to)
 {
-	assert(from >= crl_input_place(in) && from <= in->read);
+	assert(crl_input_place(in) == 0 && from <= in->read && from <= to);
 	in->signature = s;
 	in->signed_from = from;
 	in->signed_to = to;
-	return give_to_signature(in);
+	if (s->md != NULL && EVP_MD_get_size(s->md) >= SHA256_DIGEST_LENGTH) {
+		in->spared_from = from;
+		in->spared_to = to;
+	}
+	return give(in);
 }
 
 /* One piece, or what is left of the file. */
@@ -101,8 +141,6 @@ static enum err next_piece(struct crl_input *in)
 	in->read += got;
 	if (got == 0)
 		return ERR_CRL_TRUNCATED;
-	if (EVP_DigestUpdate(in->whole, to, got) != 1)
-		return ERR_NOMEM;
 	return copy(in, to, got);
 }
 
@@ -117,12 +155,15 @@ enum err crl_input_more(struct crl_input *in, size_t n)
 			return ERR_CANCELLED;
 		e = next_piece(in);
 		if (e == ERR_OK)
-			e = give_to_signature(in);
+			e = give(in);
 	}
 	return e;
 }
 
 enum err crl_input_digest(struct crl_input *in, uint8_t out[32])
 {
+	if (in->spared_to > 0 &&
+	    EVP_DigestUpdate(in->whole, in->signature->hash, in->signature->hash_n) != 1)
+		return ERR_NOMEM;
 	return EVP_DigestFinal_ex(in->whole, out, NULL) == 1 ? ERR_OK : ERR_NOMEM;
 }

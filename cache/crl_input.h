@@ -1,8 +1,8 @@
 /* crl_input.h - the bytes of a list, piece by piece, for the parts of crl.c only.
  *
  * What is not yet consumed is the window at..end.  Each piece that is read goes, while it
- * is in the processor's cache, to the digest of the whole file, to the copy and to the
- * signature; then the parser meets it.  A part of an element at the end of the window is
+ * is in the processor's cache, to the copy, to the signature and to the digest of the
+ * file; then the parser meets it.  A part of an element at the end of the window is
  * moved in front of the next piece, so that elements of up to CRL_ELEMENT_MAX bytes are
  * seen whole whatever the pieces are.
  */
@@ -26,6 +26,8 @@ struct crl_input {
 	EVP_MD_CTX *whole;
 	struct crl_signature *signature; /* NULL until what it covers is known */
 	uint64_t signed_from, signed_to; /* still to be given to signature */
+	uint64_t digested; /* whole has had what lies before, or has no need */
+	uint64_t spared_from, spared_to; /* signature's digest stands for these */
 	int error;                       /* errno of a failed read or write */
 	bool copy_failed;                /* ... which it was */
 };
@@ -49,11 +51,14 @@ static inline uint64_t crl_input_place(const struct crl_input *in)
 	return in->read - (uint64_t)(in->end - in->at);
 }
 
-/* From now on the bytes from..to of the file go to s; from is in the window. */
+/* From now on the bytes from..to of the file go to s.  Nothing may be consumed before. */
 enum err crl_input_sign(
     struct crl_input *in, struct crl_signature *s, uint64_t from, uint64_t to);
 
-/* SHA-256 of everything that was read. */
+/* A name for the whole of what was read, which no other file has: SHA-256 of what s does
+ * not cover, followed by s's digest.  So the bulk is digested once.  Where that digest
+ * has fewer than 32 bytes, or there is none, it is SHA-256 of everything.  After
+ * crl_signature_finish(). */
 enum err crl_input_digest(struct crl_input *in, uint8_t out[32]);
 
 #endif

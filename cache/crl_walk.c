@@ -609,8 +609,8 @@ static enum err walk(struct crl_walk *w)
 	f->size = w->total;
 	if (!f->has_number)
 		f->warnings |= CRL_WARN_NONUMBER;
-	e = crl_input_digest(&w->in, f->sha256);
-	return e == ERR_OK ? crl_signature_finish(&w->signature) : e;
+	e = crl_signature_finish(&w->signature);
+	return e == ERR_OK ? crl_input_digest(&w->in, f->sha256) : e;
 }
 
 enum err crl_walk(struct crl_walk *w, int fd, size_t piece, const struct crl_want *want,

@@ -120,6 +120,36 @@ static const char *read_pieces(struct desk *d, struct bytes der, size_t piece)
 	return err_label(e);
 }
 
+/* The name of a list: SHA-256 of what is not signed and of the digest of what is; with
+ * md NULL of everything. */
+static void assert_named(const struct desk *d, struct bytes der, const EVP_MD *md)
+{
+	const unsigned char *tbs = der.p, *end;
+	EVP_MD_CTX *c = EVP_MD_CTX_new();
+	uint8_t digest[EVP_MAX_MD_SIZE], name[32];
+	unsigned n = 0;
+	int tag, class;
+	long content;
+
+	assert_non_null(c);
+	assert_int_equal(EVP_DigestInit_ex(c, EVP_sha256(), NULL), 1);
+	ASN1_get_object(&tbs, &content, &tag, &class, (long)der.n);
+	end = tbs;
+	ASN1_get_object(&end, &content, &tag, &class, content);
+	end += content;
+	if (md == NULL) {
+		EVP_DigestUpdate(c, der.p, der.n);
+	} else {
+		EVP_Digest(tbs, (size_t)(end - tbs), digest, &n, md, NULL);
+		EVP_DigestUpdate(c, der.p, (size_t)(tbs - der.p));
+		EVP_DigestUpdate(c, end, (size_t)(der.p + der.n - end));
+		EVP_DigestUpdate(c, digest, n);
+	}
+	EVP_DigestFinal_ex(c, name, NULL);
+	EVP_MD_CTX_free(c);
+	assert_memory_equal(d->list->facts.sha256, name, 32);
+}
+
 static const char *read_der(struct desk *d, struct bytes der)
 {
 	return read_pieces(d, der, CRL_PIECE);
@@ -180,7 +210,6 @@ static void a_list_says_what_is_in_it(void **state)
 	    {SERIAL(0xff), "20500101000000Z", 6, {0}}};
 	const struct crl_entry *found;
 	struct bytes der;
-	uint8_t hash[32];
 	char number[CRL_NUMBER_TEXT_MAX];
 	struct desk d;
 
@@ -196,8 +225,7 @@ static void a_list_says_what_is_in_it(void **state)
 	assert_int_equal(d.list->facts.this_update, NOW - HOUR);
 	assert_int_equal(d.list->facts.next_update, NOW - HOUR + 7 * 24 * HOUR);
 	assert_int_equal(d.list->facts.warnings, CRL_WARN_LATER); /* 2050 */
-	EVP_Digest(der.p, der.n, hash, NULL, EVP_sha256(), NULL);
-	assert_memory_equal(d.list->facts.sha256, hash, 32);
+	assert_named(&d, der, EVP_sha256());
 	assert_memory_equal(d.list->facts.issuer_sha256, d.issuer.ca[0].sha256, 32);
 	crl_number_text(&d.list->facts, number);
 	assert_string_equal(number, "5");
@@ -350,12 +378,16 @@ static void every_allowed_algorithm_verifies(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+		bool eddsa = table[i].signature == FORGE_ED25519;
+		struct bytes der;
 		struct desk d;
 
 		desk_open_as(&d, table[i].key, table[i].signature);
 		assert_string_equal(judge(&d), "ok");
 		assert_string_equal(judge_entry(&d, entry_of(SERIAL(1))), "ok");
-		assert_string_equal(read_pieces(&d, forge_crl(&d.f), 7), "ok");
+		der = forge_crl(&d.f);
+		assert_string_equal(read_pieces(&d, der, 7), "ok");
+		assert_named(&d, der, eddsa ? NULL : EVP_sha256());
 		d.f.break_signature = true;
 		assert_string_equal(judge(&d), "crl_signature");
 		desk_close(&d);
@@ -365,6 +397,7 @@ static void every_allowed_algorithm_verifies(void **state)
 static void sha1_is_taken_only_where_it_is_allowed(void **state)
 {
 	static const enum forge_signature table[] = {FORGE_RSA_SHA1, FORGE_PSS_SHA1};
+	struct bytes der;
 	struct desk d;
 
 	(void)state;
@@ -374,8 +407,10 @@ static void sha1_is_taken_only_where_it_is_allowed(void **state)
 		d.issuer.rules.allow_sha1 = false;
 		assert_string_equal(judge(&d), "crl_signature_algorithm");
 		d.issuer.rules.allow_sha1 = true;
-		assert_string_equal(judge(&d), "ok");
+		der = forge_crl(&d.f);
+		assert_string_equal(read_der(&d, der), "ok");
 		assert_int_equal(d.list->facts.warnings, CRL_WARN_SHA1);
+		assert_named(&d, der, NULL); /* who breaks SHA-1 makes no second list */
 	}
 	d.f.signature = FORGE_RSA_MD5;
 	assert_string_equal(judge(&d), "crl_signature_algorithm");
@@ -1287,12 +1322,14 @@ static void an_entry_may_lie_across_two_pieces(void **state)
 	for (size_t piece = 1; piece < 130; piece++) {
 		assert_string_equal(read_pieces(&d, der, piece), "ok");
 		assert_int_equal(d.list->n, 40);
+		assert_named(&d, der, EVP_sha256());
 	}
 	assert_as_openssl(&d, der);
 	d.f.entries_n = 20000;
 	der = forge_crl(&d.f);
 	assert_true(der.n > 2 * CRL_PIECE);
 	assert_string_equal(read_der(&d, der), "ok");
+	assert_named(&d, der, EVP_sha256());
 	assert_as_openssl(&d, der);
 	free(e);
 	desk_close(&d);
