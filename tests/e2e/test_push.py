@@ -545,6 +545,46 @@ def test_a_node_goes_on_where_another_was_killed(feed, daemons, streams, redis):
     assert streams(a, "since=" + start).wait_serials(wanted, 10) == got
 
 
+def test_changes_wait_for_a_log_that_is_away(feed, daemons, streams, durable):
+    """T23, R72: known at once, told when it is durable; nothing is dropped meanwhile."""
+    r = durable()
+    d = daemons([feed.issuer()], store=r.url, **dict(FAST, store_backoff_max="100ms")).start()
+    s = streams(d)
+    s.ready()
+    r.stop(kill=True)
+    feed.bring(d, [entry(1), entry(2)])
+    feed.bring(d, [entry(1), entry(2), entry(3)])
+    feed.bring(d, [entry(1), entry(3), entry(4)])
+    assert d.status("demo", 2)["status"] == "good" and d.status("demo", 4)["status"] == "revoked"
+    d.wait_event("changes_held_back")
+    assert not s.got("changes")
+    r.start()
+    lab.wait(lambda: 4 in s.serials(), 15, "the changes")
+    assert not s.got("gap") and not s.ended.is_set()
+    last = {c["serial"]: c["status"] for c in s.changes()}
+    assert last.pop("2", "removed") == "removed" and last == {"3": "revoked", "4": "revoked"}
+    d.wait_event("changes_flow_again")
+
+
+def test_a_redis_that_forgets_is_a_gap(feed, daemons, streams, redis):
+    """R72: without appendfsync always a lost tail is a new epoch, and start-up warns of it."""
+    d = daemons([feed.issuer()], store=redis.url, **dict(FAST, store_backoff_max="100ms")).start()
+    d.wait_event("events_not_durable")
+    s = streams(d)
+    s.ready()
+    feed.bring(d, [entry(1), entry(2)])
+    last = s.wait("changes").id
+    redis.stop(kill=True)
+    redis.start()
+    gap = s.wait("gap", seconds=15)  # who listens is told at once
+    assert gap.body["since"] == last
+    feed.bring(d, [entry(1), entry(2), entry(3)])
+    lab.wait(lambda: s.serials()[-1] == 3, 15, "what comes then")
+    late = streams(d, last=last)
+    late.wait("gap")
+    lab.wait(lambda: late.serials() == s.serials()[1:], 5, "the same")
+
+
 # ocspctl watch, both sides real.
 
 def test_watch_survives_a_restart_of_the_daemon(box, feed, daemons, started):
