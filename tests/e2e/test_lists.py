@@ -731,6 +731,33 @@ def test_a_failing_list_is_asked_for_with_back_off(box, publisher, daemons):
     assert d.events("crl_recovered")
 
 
+def test_a_server_that_says_nothing_is_given_up(box, publisher, daemons):
+    """R111, R115: crl-timeout is for the whole fetch; the old list stays, and the next fetch begins anew."""
+    ca = lab.CA("mute CA")
+    url = publisher.publish("a.crl", crl(ca, GOOD, number=5))
+    d = daemons([one(box, ca, url)], crl_timeout="300ms", **FAST).start()
+    publisher.publish("a.crl", crl(ca, [], number=6, this=-30), mode="hold")
+    d.refresh()
+    lab.wait(lambda: d.crls()[url]["last_error"], 5, "an error")
+    assert d.crls()[url]["last_error"].startswith("upstream_timeout") and d.number(url) == "5"
+    assert d.status("demo", LISTED)["status"] == "revoked"
+    publisher["a.crl"].release()
+    d.wait_number(url, 6)
+
+
+def test_a_stop_does_not_wait_for_a_list(box, publisher, daemons):
+    """A fetch under way, and one of 1,000,000 entries that is being read: TERM ends both."""
+    ca, big = lab.CA("mute CA"), lab.CA("big CA")
+    url = publisher.publish("a.crl", crl(ca, GOOD), mode="hold")
+    path = lists.put(os.path.join(box, "big.crl"), crl(big, [lists.many(1 << 60, 1000000)]))
+    d = daemons([one(box, ca, url), {"name": "big", "certificate": big.write(os.path.join(box, "big.pem")),
+                                     "crl": [path]}]).start(ready=False)
+    lab.wait(lambda: publisher["a.crl"].hits, 5, "the fetch")
+    began = time.monotonic()
+    d.stop()
+    assert time.monotonic() - began < 3 * lab.PATIENCE
+
+
 def test_an_old_list_is_an_alarm(box, publisher, daemons):
     """R114: with profile public a list of 5 days is too old where there is no OCSP (CA/B BR 4.9.7: 4 days)."""
     ca = lab.CA("old CA")

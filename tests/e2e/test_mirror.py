@@ -165,6 +165,35 @@ def test_a_list_past_its_end_is_handed_out_with_no_time_to_live(box, publisher, 
     assert r.status == 200 and "max-age=0" in r["Cache-Control"]
 
 
+def test_a_file_of_pem_is_mirrored_as_der(box, daemons):
+    """R112, R113: what clients get is DER, whatever the file was."""
+    ca = lab.CA("pem CA")
+    der = crl(ca, [entry(1)])
+    path = lists.put(os.path.join(box, "a.pem"), b"Certificate Revocation List\n" + lists.pem(der))
+    d = daemons([{"name": "one", "certificate": ca.write(os.path.join(box, "ca.pem")), "crl": [path]}]).start()
+    assert ask(d, "/crl/one.crl").body == der
+
+
+def test_who_is_reading_a_list_that_goes_gets_all_of_it(box, daemons):
+    """R112: a reload takes the issuer away in the middle of a download."""
+    ca = lab.CA("large CA")
+    der = crl(ca, [many(1 << 60, 400000)])
+    path = lists.put(os.path.join(box, "a.crl"), der)
+    stays = lab.CA("stays")
+    d = daemons([{"name": "one", "certificate": ca.write(os.path.join(box, "ca.pem")), "crl": [path]},
+                 {"name": "two", "certificate": stays.write(os.path.join(box, "two.pem")),
+                  "crl": [lists.put(os.path.join(box, "b.crl"), crl(stays, []))]}]).start()
+    with wire.Connection(d.port) as c:
+        c.send(b"GET /crl/one.crl HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        c.read_some()
+        del d.issuers[0]
+        d.write()
+        d.reload()
+        lab.wait(lambda: ask(d, "/crl/one.crl").status == 404, 5, "it to be gone")
+        assert c.reply().body == der
+    assert ask(d, "/crl/two.crl").status == 200
+
+
 # Real clients.
 
 def test_curl_and_wget_fetch_and_ask_again(site, box):

@@ -449,6 +449,48 @@ def test_who_comes_while_changes_flow_misses_none(feed, daemons, streams):
         assert len(got) == len(wanted) and got == first.serials()
 
 
+def test_a_snapshot_while_changes_flow_misses_none(feed, daemons, streams):
+    """P37: what is not in the snapshot follows it."""
+    d = daemons([feed.issuer()], **FAST).start()
+    first = streams(d)
+    first.ready()
+    feed.publish([entry(1), many(FIRST, 40000)])
+    d.refresh()
+    joined = []
+    while len(first.got("changes")) < 40:
+        joined.append(streams(d, "snapshot=1"))
+        lab.wait(lambda: joined[-1].head, 5, "an answer")
+    wanted = set(range(FIRST, FIRST + 40000))
+    first.wait_serials(wanted)
+    for s in joined:
+        lab.wait(lambda: s.got("position"), 10, "the end of the snapshot")
+        lab.wait(lambda: wanted <= set(s.serials("snapshot")) | set(s.serials()), 10, "all of them")
+        assert 1 in s.serials("snapshot")
+        events = [f.event for f in s.got()]
+        assert events.index(None) == events.count("snapshot")  # nothing before the position but the snapshot
+
+
+def test_an_issuer_that_goes_and_comes(box, publisher, daemons, streams):
+    """A reload takes an issuer away from its subscribers and gives it back: they stay."""
+    feeds = [Feed(box, publisher, n) for n in ("one", "two")]
+    for f in feeds:
+        f.publish([])
+    d = daemons([f.issuer() for f in feeds], **FAST).start()
+    s = streams(d, "issuer=two")
+    s.ready()
+    gone = d.issuers.pop()
+    d.write()
+    d.reload()
+    assert streams(d, "issuer=two").status == 404
+    feeds[0].bring(d, [entry(1)])
+    d.issuers.append(gone)
+    d.write()
+    d.reload()
+    d.wait_number(feeds[1].url, 1, "two")
+    feeds[1].bring(d, [entry(0x22)])
+    lab.wait(lambda: s.serials() == [0x22], 5, "the change")
+
+
 def test_a_stop_closes_streams_at_once(feed, daemons, streams):
     """R72: TERM: nobody waits for drain-timeout."""
     d = daemons([feed.issuer()], **dict(FAST, drain_timeout="30s")).start()
