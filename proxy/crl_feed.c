@@ -603,10 +603,12 @@ static void log_in_force(const struct feed_work *w)
 	crl_number_text(f, number);
 	log_info("crl_in_force",
 	    "issuer=%s url=%s crl_number=%s entries=%llu from=%s fetch_ms=%lld "
-	    "read_ms=%lld",
+	    "read_ms=%lld diff_ms=%lld",
 	    w->issuer->name, w->list->url, number, (unsigned long long)f->entries,
 	    w->job.kind == CRL_JOB_OPEN ? "state" : "fetch",
-	    (long long)(w->fetch_us / 1000), (long long)(w->job.us / 1000));
+	    (long long)(w->fetch_us / 1000),
+	    (long long)((w->job.us - w->job.diff_us) / 1000),
+	    (long long)(w->job.diff_us / 1000));
 }
 
 /* From this store on, every cached answer of the issuer is looked up again. */

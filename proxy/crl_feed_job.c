@@ -61,6 +61,7 @@ static void entries_free(const struct crl_entry *e, size_t mapped)
 
 static enum err compare_with_held(struct crl_job *j, const struct crl_list *l)
 {
+	int64_t before = clock_mono_us();
 	struct crl_diff_rules rules = rules_of(j);
 	const struct crl_entry *e;
 	size_t n, mapped;
@@ -71,6 +72,7 @@ static enum err compare_with_held(struct crl_job *j, const struct crl_list *l)
 		return error;
 	error = crl_diff_make(&j->diff_made, e, n, l->entries, l->n, &rules);
 	entries_free(e, mapped);
+	j->diff_us = clock_mono_us() - before;
 	memcpy(j->from, held(j)->facts.sha256, sizeof j->from);
 	return error;
 }

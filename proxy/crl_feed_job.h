@@ -74,7 +74,7 @@ struct crl_job {
 	bool baseline;              /* DIFF: what was told cannot be read any more */
 	uint8_t from[32];           /* READ, DIFF: the list that diff begins at */
 	struct crl_diff *diff_made; /* READ: NULL where none was asked for */
-	int64_t us;
+	int64_t us, diff_us;        /* of all of it; of the comparison alone */
 };
 
 /* On the bulk thread. */
