@@ -11,6 +11,6 @@ $(BENCH): $(B)/bench/%: $(B)/bench/%.o $(B)/bench/libbench.a
 bench bench-quick bench-lists:
 	@.ci/packages build redis bench
 	@$(SUBMAKE) all bench-tools
-	@B=$(B) bench/run $(if $(filter bench-quick,$@),--quick) $(if $(filter bench-lists,$@),--parts lists$(comma)push)
+	@B=$(B) bench/run $(if $(filter bench-quick,$@),--quick) $(if $(filter bench-lists,$@),--parts lists$(comma)burden$(comma)push)
 bench-tools: $(BENCH)
 .PHONY: bench bench-quick bench-lists bench-tools
