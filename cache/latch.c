@@ -241,6 +241,16 @@ void latches_told(struct latches *t, const uint8_t ca_id[32], const struct seria
 		n->latch.untold = n->latch.listed = false;
 }
 
+void latches_mark(struct latches *t, const struct latch *l)
+{
+	struct node *n = *find_link(t, l->ca_id, &l->serial);
+
+	if (n == NULL)
+		return;
+	n->latch.untold = l->untold;
+	n->latch.listed = l->listed;
+}
+
 /* The file. */
 
 static bool read_key(struct latch *l, const MDB_val *k)

@@ -61,6 +61,9 @@ void latches_each(
 /* The change of this latch is told: clears untold and listed; nothing where there is
  * none. */
 void latches_told(struct latches *t, const uint8_t ca_id[32], const struct serial *s);
+/* It could not be told: the latch has the marks untold and listed that l has; nothing
+ * where there is none. */
+void latches_mark(struct latches *t, const struct latch *l);
 
 /* Disk: durable (fsync) when they return.  Any one thread, not two at once. */
 enum err latch_file_put(struct latch_file *f, const struct latch *l, size_t n);

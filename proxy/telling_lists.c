@@ -266,6 +266,13 @@ static void flight_free(struct flight *x)
 
 static void go_on(struct job *j);
 
+/* The next append of this batch tells the changes of its latches, or the next start. */
+static void leave_latches(struct flight *x)
+{
+	for (size_t i = 0; i < x->latches_n; i++)
+		latches_mark(x->job->all->core->d.latches, &x->latches[i]);
+}
+
 static void on_appended(void *arg, enum err e, const struct change_pos *end)
 {
 	struct flight *x = arg;
@@ -279,8 +286,10 @@ static void on_appended(void *arg, enum err e, const struct change_pos *end)
 			core_logged(j->all->core, x->batch);
 		core_latches_told(j->all->core, x->latches, x->latches_n);
 		x->latches = NULL;
-	} else if (j->broke == ERR_OK) {
-		j->broke = e;
+	} else {
+		leave_latches(x);
+		if (j->broke == ERR_OK)
+			j->broke = e;
 	}
 	flight_free(x);
 	go_on(j);

@@ -1401,6 +1401,28 @@ static void a_latch_that_waits_is_told_by_who_comes_first(void **state)
 	forget();
 }
 
+/* What an append took and could not tell is in the next one, whoever moved meanwhile. */
+static void what_a_failed_append_took_is_not_lost(void **state)
+{
+	struct node *n = &node[0];
+	struct latch listed;
+
+	(void)state;
+	set_told('0', 'A', 0, 0);
+	latch(n, 21, true);
+	listed = *latch(n, 22, false);
+	((struct latch *)(uintptr_t)latches_find(
+	     n->parts.latches, demo(), &listed.serial))
+	    ->listed = true;
+	n->gate->fail_next = 1;
+	tell_list(n, &A, &B);
+	elapse(10000);
+	assert_int_equal(n->done, 1);
+	look();
+	expect_count(10, 30010, 1);
+	forget();
+}
+
 /* While a latch or an answer says revoked, leaving the list is no move. */
 static void who_is_revoked_elsewhere_is_not_released(void **state)
 {
@@ -1804,6 +1826,7 @@ int main(void)
 	    CASE(it_may_end_inside_a_barrier),
 	    CASE(what_was_told_before_is_not_told_by_the_list),
 	    CASE(a_latch_that_waits_is_told_by_who_comes_first),
+	    CASE(what_a_failed_append_took_is_not_lost),
 	    CASE(who_is_revoked_elsewhere_is_not_released),
 	    CASE(the_filter_moves_no_boundary),
 	    CASE(news_are_the_log_whoever_wrote_it),
