@@ -11,7 +11,7 @@ struct probe {
 struct barrier {
 	struct shared *shared;
 	struct inbox *own;
-	struct barrier_want *waiting, *current;
+	struct barrier_want *waiting, **waiting_end, *current;
 	struct probe probes[SHARED_READERS_MAX];
 	unsigned probes_out;
 };
@@ -58,6 +58,7 @@ static void round_start(struct barrier *b)
 {
 	b->current = b->waiting;
 	b->waiting = NULL;
+	b->waiting_end = &b->waiting;
 	b->probes_out = b->shared->readers_n;
 	if (b->probes_out == 0) {
 		round_end(b);
@@ -72,8 +73,9 @@ static void round_start(struct barrier *b)
 
 void barrier_pass(struct barrier *b, struct barrier_want *w)
 {
-	w->_next = b->waiting;
-	b->waiting = w;
+	w->_next = NULL;
+	*b->waiting_end = w;
+	b->waiting_end = &w->_next;
 	if (b->current == NULL)
 		round_start(b);
 }
@@ -86,6 +88,7 @@ struct barrier *barrier_new(struct shared *shared, struct inbox *own)
 		return NULL;
 	b->shared = shared;
 	b->own = own;
+	b->waiting_end = &b->waiting;
 	return b;
 }
 

@@ -4,7 +4,8 @@
  * API); when all have run it, no reader holds anything that was unlinked before the
  * barrier began, and no worker can newly serve it.  It frees garbage, old configurations
  * and old CRL sets, and (second law: know, then tell) is what a change waits for before
- * it is told.  Wants that come while a round is under way go into the next one.
+ * it is told.  Wants that come while a round is under way go into the next one; they are
+ * done in the order in which they came.
  *
  * Keeper's thread.
  */

@@ -65,11 +65,18 @@ static void trash_work(void *arg)
 	free(t);
 }
 
-/* No reader has the old set any more. */
+/* No reader has the old set any more.  Where it has other lists, the job keeps it, for
+ * what they say to the changes (tell_log()). */
 static void release_old(struct feed_work *w)
 {
-	struct trash *t = malloc(sizeof *t);
+	struct trash *t;
 
+	if (w->job.diff_made != NULL && w->job.shards_n > 1) {
+		crl_set_unref(w->retired); /* not the last */
+		w->retired = NULL;
+		return;
+	}
+	t = malloc(sizeof *t);
 	if (t == NULL) {
 		crl_set_unref(w->retired);
 		crl_set_unref(w->job.old);

@@ -45,6 +45,8 @@ static int64_t now_ms, mono_ms;
 static struct telling_told {
 	struct list_change c; /* diff: freed */
 	size_t added, released, removed;
+	size_t settled; /* changes, as far as the issuer's other lists say nothing to them
+			 */
 	struct change first;
 	bool open;
 } told[TELLINGS_MAX];
@@ -68,8 +70,14 @@ void telling_list(struct telling *t, const struct list_change *l)
 	n->removed = l->diff->removed;
 	if (l->diff->n > 0)
 		n->first = l->diff->changes[0];
+	n->settled = l->diff->n;
+	if (l->others != NULL)
+		n->settled =
+		    crl_diff_settle(l->diff->changes, n->settled, l->others, l->shard);
 	crl_diff_free(l->diff);
+	crl_set_unref(l->others);
 	n->c.diff = NULL;
+	n->c.others = NULL;
 }
 
 static void tell_done(size_t i, enum err e)
@@ -928,6 +936,54 @@ static void lists_that_come_while_one_is_told_are_told_as_one(void **state)
 	assert_true(same_files("told", "current"));
 }
 
+static void passed(struct barrier_want *w)
+{
+	(void)w;
+}
+
+/* A reader that turns late lets several lists through the barrier at once: they are told
+ * to the last one, and what is told is the file that is current. */
+static void lists_that_wait_for_one_reader_are_told_to_the_last(void **state)
+{
+	struct barrier_want before = {.done = passed};
+	const struct issuer *i;
+
+	(void)state;
+	begin_with("01", "A");
+	i = issuers_named(shared_conf(&shared)->issuers, "demo");
+	barrier_pass(parts.barrier, &before);
+	crl_feed_refresh(feed, i);
+	fake_fetch_answer(0, 200, LIST(.number = "02", .serials = "AB"));
+	crl_feed_refresh(feed, i);
+	fake_fetch_answer(0, 200, LIST(.number = "03", .serials = "ABC"));
+	assert_true(listed('C'));
+	assert_int_equal(told_n, 1);
+	turn();
+	assert_memory_equal(told[told_n - 1].c.to, set()->shard[0].facts.sha256, 32);
+	assert_memory_equal(told[1].c.from, told[0].c.to, 32);
+	assert_true(same_files("current", "told"));
+}
+
+/* DESIGN 1.4: a certificate that goes from one list of its issuer to another has not
+ * moved, nor has one that a second list brings. */
+static void what_another_list_says_is_no_change(void **state)
+{
+	(void)state;
+	live("", BOTH);
+	answer(0, LIST(.number = "01", .serials = "AB"));
+	answer(0, LIST(.number = "01", .serials = "C"));
+	refresh();
+	answer(1, LIST(.number = "02", .serials = "BCD"));
+	assert_int_equal(told_n, 3);
+	assert_int_equal(told[2].added, 2);
+	assert_int_equal(told[2].settled, 1); /* D; B was revoked before */
+	answer(0, LIST(.number = "02", .serials = "A"));
+	assert_int_equal(told_n, 4);
+	assert_int_equal(told[3].removed, 1);
+	assert_int_equal(told[3].settled, 0); /* B still is */
+	assert_true(listed('B'));
+}
+
 /* A current that was broken on disk is refused by its signature, and no word is believed
  * of it. */
 static void a_state_that_was_tampered_with_is_not_used(void **state)
@@ -1282,6 +1338,8 @@ int main(void)
 	    CASE(a_restart_forgets_neither_number_nor_list),
 	    CASE(what_a_killed_life_did_not_tell_the_next_one_tells),
 	    CASE(lists_that_come_while_one_is_told_are_told_as_one),
+	    CASE(lists_that_wait_for_one_reader_are_told_to_the_last),
+	    CASE(what_another_list_says_is_no_change),
 	    CASE(a_state_that_was_tampered_with_is_not_used),
 	    CASE(lost_files_make_a_baseline),
 	    CASE(a_list_that_is_configured_no_more_goes_alone),
