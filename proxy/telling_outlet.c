@@ -152,6 +152,8 @@ static void on_page(void *arg, enum err e, const struct change_log_page *page)
 	struct outlet *o = arg;
 
 	o->reading = false;
+	if (o->inbox == NULL) /* cancelled meanwhile */
+		return;
 	if (page == NULL || (e != ERR_OK && e != ERR_RECORD)) {
 		read_on_in(o, FAILED_MS);
 		return;
