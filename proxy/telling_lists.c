@@ -536,6 +536,7 @@ static void barrier_passed(struct barrier_want *w)
 	j->in_barrier = false;
 	if (j->all == NULL) {
 		crl_diff_free(j->l.diff);
+		crl_set_unref(j->l.others);
 		free(j);
 	} else if (j->over) {
 		let_go(j);

@@ -590,6 +590,7 @@ static void tell_list(struct node *n, const struct crl *old, const struct crl *n
 
 	memcpy(c.scope, scope, sizeof scope);
 	memset(c.to, new->name, 32);
+	c.others = crl_set_new(2, 1); /* of which the other says nothing */
 	if (old != NULL) {
 		memset(c.from, old->name, 32);
 		a = entries_of(old, &a_n, &a_mapped);
