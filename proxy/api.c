@@ -58,7 +58,9 @@ static void answer(
     struct conn *c, int status, const char *type, const char *more, struct bytes body)
 {
 	char head[HEAD_MAX], date[HTTP1_DATE_MAX];
-	bool close = conn_will_close(c);
+	/* Who is to come back later does not keep its place meanwhile: subscribers over
+	 * the limit would have all CONNECTIONS_MAX of them. */
+	bool close = conn_will_close(c) || status == 503;
 	struct iovec iov[2];
 	int n;
 

@@ -902,6 +902,7 @@ static void news_come_to_all_streams(void **state)
 	struct world *w = *state;
 	int a = listen_in(w), b = listen_in(w), c = listen_in(w);
 	const char *over;
+	int fd[64];
 
 	for (uint64_t seq = 4; seq < 40; seq++)
 		publish(w, seq);
@@ -912,6 +913,14 @@ static void news_come_to_all_streams(void **state)
 	expect(over, "HTTP/1.1 503 Service Unavailable\r\n");
 	expect(over, "\r\nRetry-After: 5\r\n");
 	expect(over, "{\"error\":{\"code\":\"unavailable\"");
+	/* who is refused and stays does not keep a place of the API's for itself */
+	for (int i = 0; i < 64; i++) {
+		fd[i] = dial(w);
+		say(fd[i], "GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+	}
+	for (int i = 0; i < 64; i++)
+		expect(hear(fd[i]), "\r\nConnection: close\r\n");
+	expect(ask(w, GET("/v1/issuers")), "200 OK");
 	close(a);
 	close(b);
 	close(c);
