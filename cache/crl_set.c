@@ -15,9 +15,9 @@
 
 #define SHARDS_MAX 65536 /* what crl_entry.shard can tell apart */
 
-struct crl_file *crl_file_new(int fd, const struct crl_facts *f)
+struct crl_file *crl_file_new(int fd, const struct crl_facts *f, const char *scope)
 {
-	struct crl_file *file = calloc(1, sizeof(*file));
+	struct crl_file *file = calloc(1, sizeof(*file) + strlen(scope) + 1);
 
 	if (file == NULL) {
 		close(fd);
@@ -29,6 +29,7 @@ struct crl_file *crl_file_new(int fd, const struct crl_facts *f)
 	file->this_update = f->this_update;
 	file->next_update = f->next_update;
 	memcpy(file->sha256, f->sha256, sizeof(file->sha256));
+	strcpy(file->scope, scope);
 	return file;
 }
 
@@ -81,6 +82,17 @@ void crl_set_unref(const struct crl_set *s)
 	if (w->entries != NULL)
 		crl_entries_free((struct crl_entry *)(uintptr_t)w->entries, w->mapped);
 	free(w);
+}
+
+struct crl_file *crl_set_file(const struct crl_set *s, size_t place, const char *scope)
+{
+	for (size_t i = 0; i < s->shards_n; i++) {
+		struct crl_file *f = s->shard[(place + i) % s->shards_n].file;
+
+		if (f != NULL && strcmp(f->scope, scope) == 0)
+			return f;
+	}
+	return NULL;
 }
 
 static void entry_set_shard(struct crl_entry *e, size_t shard)

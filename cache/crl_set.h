@@ -26,9 +26,10 @@ struct crl_file {
 	uint64_t size;
 	int64_t this_update, next_update;
 	uint8_t sha256[32];
+	char scope[]; /* the name that the list goes by (issuer.h, crl_scope) */
 };
 /* fd is handed over, also on failure (NULL: out of memory).  One reference. */
-struct crl_file *crl_file_new(int fd, const struct crl_facts *f);
+struct crl_file *crl_file_new(int fd, const struct crl_facts *f, const char *scope);
 struct crl_file *crl_file_ref(const struct crl_file *f);
 void crl_file_unref(struct crl_file *f); /* NULL is allowed */
 
@@ -72,6 +73,10 @@ enum err crl_set_rearrange(struct crl_set **out, const struct crl_set *old,
     const int *map, size_t shards_n, uint64_t generation);
 const struct crl_set *crl_set_ref(const struct crl_set *s);
 void crl_set_unref(const struct crl_set *s); /* NULL is allowed */
+/* The file of the list that goes by this name, borrowed from the set; NULL: it is not in
+ * force, or has no file.  It stands at place, unless the lists are about to be arranged
+ * for another configuration. */
+struct crl_file *crl_set_file(const struct crl_set *s, size_t place, const char *scope);
 
 struct crl_finding {
 	bool listed;

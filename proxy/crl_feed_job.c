@@ -85,7 +85,7 @@ static enum err merge(struct crl_job *j, struct crl_list *l, int fd)
 
 	if (fd < 0)
 		return failed(j, ERR_STORE, "the list's file");
-	file = crl_file_new(fd, &l->facts);
+	file = crl_file_new(fd, &l->facts, j->scope);
 	if (file == NULL)
 		return ERR_NOMEM;
 	if (j->diff && held(j) != NULL)

@@ -43,10 +43,7 @@ static struct crl_file *file_of(const struct issuer *i, size_t list)
 	    i->slot != NULL ? atomic_load_explicit(&i->slot->set, memory_order_acquire)
 			    : NULL;
 
-	/* a reload may be between the configuration and the set */
-	if (set == NULL || list >= set->shards_n)
-		return NULL;
-	return set->shard[list].file;
+	return set != NULL ? crl_set_file(set, list, i->crl_scope[list]) : NULL;
 }
 
 int mirror_reply(struct conn_loop *l, struct conn *c, const struct http1_request *r,

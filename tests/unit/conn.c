@@ -134,7 +134,7 @@ static struct crl_file *a_file(void)
 		bytes[i] = (uint8_t)(i % 251);
 	for (size_t at = 0; at <= FILE_N; at += sizeof bytes)
 		assert_int_equal(write(fd, bytes, sizeof bytes), sizeof bytes);
-	return crl_file_new(fd, &f);
+	return crl_file_new(fd, &f, "http://crl.example/");
 }
 
 static int stage_up(void **state)

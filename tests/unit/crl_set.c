@@ -451,7 +451,7 @@ static void a_file_is_open_as_long_as_a_set_or_a_reader_has_it(void **state)
 	const struct crl_facts facts = {
 	    .size = 42, .this_update = 1, .next_update = 2, .sha256 = {7}};
 	int fd = some_fd(), map[2] = {-1, 0}, none[1] = {-1};
-	struct crl_file *file = crl_file_new(fd, &facts);
+	struct crl_file *file = crl_file_new(fd, &facts, "a");
 	struct crl_list l = {.facts = facts};
 	struct crl_set *a, *b, *c, *d;
 
@@ -478,10 +478,39 @@ static void a_file_is_open_as_long_as_a_set_or_a_reader_has_it(void **state)
 	crl_file_unref(NULL);
 }
 
+/* R112: while a reload is between the configuration and the set, no list goes out under
+ * another's name. */
+static void a_file_is_found_by_the_name_of_its_list(void **state)
+{
+	const char *const scope[] = {"http://a.example/", "http://b.example/"};
+	struct crl_list l = {.facts = {.size = 1}};
+	struct crl_set *a, *b, *c;
+	struct crl_file *file[2];
+	int map[3] = {1, -1, 0};
+
+	(void)state;
+	for (int i = 0; i < 2; i++)
+		file[i] = crl_file_new(some_fd(), &l.facts, scope[i]);
+	assert_int_equal(crl_set_replace(&a, NULL, 2, 0, &l, file[0], 1), ERR_OK);
+	assert_int_equal(crl_set_replace(&b, a, 2, 1, &l, file[1], 2), ERR_OK);
+	assert_int_equal(crl_set_rearrange(&c, b, map, 3, 3), ERR_OK);
+	for (size_t place = 0; place < 4; place++) {
+		assert_null(crl_set_file(a, place, scope[1]));
+		for (int i = 0; i < 2; i++) {
+			assert_ptr_equal(crl_set_file(b, place, scope[i]), file[i]);
+			assert_ptr_equal(crl_set_file(c, place, scope[i]), file[i]);
+		}
+		assert_null(crl_set_file(c, place, "http://c.example/"));
+	}
+	crl_set_unref(a);
+	crl_set_unref(b);
+	crl_set_unref(c);
+}
+
 static void without_memory_nothing_is_taken(void **state)
 {
 	int fd = some_fd(), map[1] = {0};
-	struct crl_file *file = crl_file_new(fd, &(struct crl_facts){0});
+	struct crl_file *file = crl_file_new(fd, &(struct crl_facts){0}, "a");
 	const struct crl_set *s = kit_put(NULL, 2, 0, only(1, 1, NOW), NOW, LATER);
 	struct crl_set *out = NULL;
 	struct crl_list l;
@@ -518,7 +547,7 @@ static void *ref_and_unref(void *set)
 static void two_threads_may_hold_a_set_and_its_file(void **state)
 {
 	int fd = some_fd();
-	struct crl_file *file = crl_file_new(fd, &(struct crl_facts){0});
+	struct crl_file *file = crl_file_new(fd, &(struct crl_facts){0}, "a");
 	struct crl_set *s;
 	struct crl_list l;
 	pthread_t t[2];
@@ -549,6 +578,7 @@ int main(void)
 	    CASE(a_held_good_is_refused_from_the_swap_on),
 	    CASE(what_can_be_contradicted_is_looked_up_once_for_each_set),
 	    CASE(a_file_is_open_as_long_as_a_set_or_a_reader_has_it),
+	    CASE(a_file_is_found_by_the_name_of_its_list),
 	    CASE(without_memory_nothing_is_taken),
 	    CASE(two_threads_may_hold_a_set_and_its_file),
 	};
