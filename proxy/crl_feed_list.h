@@ -66,6 +66,9 @@ struct feed_list {
 				    barrier has not passed */
 	struct feed_work *stuck; /* one of them, whose file could not be made current */
 	bool has_durable, has_told;
+	bool base; /* told is the first list of its scope, and the log is yet to hear of
+		      it */
+	struct crl_facts base_facts;
 	uint8_t durable[32], told[32]; /* SHA-256 of the list that is current on disk, and
 					  of the one that was told */
 	bool next_left;                /* an earlier life was telling another */
@@ -121,6 +124,7 @@ struct feed_work {
 	struct barrier_want want;
 	const struct crl_set *retired; /* what it took the place of */
 	bool passed, durable;
+	bool base;     /* the first list of its scope: told as it is installed */
 	bool dropped;  /* a later list is durable: goes when it has passed */
 	bool pointing; /* nothing to tell but the place */
 	int error_number;

@@ -27,8 +27,8 @@ static void state_failed(const struct feed_work *w, const char *what)
 /* The comparison that was made while it was read still fits. */
 static bool diff_fits(const struct feed_list *l, const struct crl_job *j)
 {
-	return j->diff_made != NULL && l->has_told && !l->telling && !l->next_left &&
-	       memcmp(l->told, j->from, sizeof j->from) == 0;
+	return j->diff_made != NULL && l->has_told && !l->base && !l->telling &&
+	       !l->next_left && memcmp(l->told, j->from, sizeof j->from) == 0;
 }
 
 static void settle_if_both(struct feed_work *w)
@@ -109,6 +109,19 @@ static void install_work(void *arg)
 		w->error_number = errno;
 	else
 		crl_hints_write(w->job.dir, w->job.url, &w->job.hints);
+	/* Nothing is to be told of it, but of what follows, which may be here already. */
+	if (w->base && (w->error_number != 0 ||
+			   crl_state_link(w->job.dir, CRL_CURRENT, CRL_TOLD) != 0))
+		w->base = false;
+}
+
+static void take_base(const struct feed_work *w)
+{
+	struct feed_list *l = w->list;
+
+	l->has_told = l->base = true;
+	l->base_facts = w->job.facts;
+	memcpy(l->told, w->job.facts.sha256, sizeof l->told);
 }
 
 /* Also when a later one is durable. */
@@ -133,6 +146,8 @@ static void on_installed(void *arg)
 	if (w->error_number == 0) {
 		feed_drop_stuck(l);
 		w->job.path[0] = '\0'; /* it is current now */
+		if (w->base)
+			take_base(w);
 		w->durable = true;
 		settle_if_both(w);
 		return;
@@ -147,8 +162,11 @@ void feed_settle(struct feed_work *w)
 {
 	bool install = w->list != NULL && !w->durable;
 
-	if (w->list != NULL)
+	if (w->list != NULL) {
+		w->base = install && !w->list->has_told && !w->list->telling &&
+			  w->list->unsettled == 0;
 		w->list->unsettled++;
+	}
 	w->want.done = on_passed;
 	barrier_pass(w->feed->parts.barrier, &w->want);
 	if (install) /* then w is still there: it settles after both */
@@ -204,6 +222,7 @@ static void on_in_log(void *arg, enum err e)
 		try_later(w);
 	} else if (w->pointing) {
 		w->list->pointed = true;
+		w->list->base = false;
 		end_telling(w);
 	} else {
 		disk_run(w->feed->parts.disk, told_work, on_told, w);
@@ -332,7 +351,7 @@ static void tell_plainly(struct feed_list *l, const struct crl_facts *facts)
 		return;
 	w->job.to = CRL_CURRENT;
 	w->job.facts = *facts;
-	w->job.baseline = !l->has_told;
+	w->job.baseline = !l->has_told || l->base;
 	w->pointing = l->has_told;
 	memcpy(w->job.from, facts->sha256, sizeof w->job.from);
 	tell(w);
@@ -361,7 +380,9 @@ void feed_tell(struct feed_list *l)
 	}
 	if (l->unsettled > 0)
 		return;
-	if (l->next_left)
+	if (l->base)
+		tell_plainly(l, &l->base_facts);
+	else if (l->next_left)
 		tell_difference(l, CRL_NEXT);
 	else if (s == NULL || !l->has_durable ||
 		 memcmp(s->facts.sha256, l->durable, sizeof l->durable) != 0)

@@ -1,6 +1,5 @@
 """The mirror (R112): a CA's lists to whoever asks, byte for byte, under their own names and as their CA's."""
 import email.utils
-import hashlib
 import os
 import re
 import time
@@ -86,7 +85,8 @@ def test_the_head_says_how_long_a_list_may_be_kept(site):
     assert r["Content-Type"] == "application/pkix-crl" and r["Content-Length"] == str(len(site.der))
     assert seconds(r["Last-Modified"]) == this
     assert seconds(r["Expires"]) == this + 600 + 1800
-    assert re.fullmatch('"[^"]+"', r["ETag"]) and r["ETag"].strip('"') == hashlib.sha256(site.der).hexdigest()
+    assert re.fullmatch('"[^"]+"', r["ETag"])
+    assert len({ask(site.d, "/crl/%s.crl" % n)["ETag"] for n in ("one", "two/0", "two/1")}) == 3
     assert abs(seconds(r["Date"]) - before) <= 2
     age = int(re.search(r"max-age=(\d+)", r["Cache-Control"]).group(1))
     assert 1700 < age <= this + 2400 - int(before)
