@@ -27,10 +27,10 @@ static const char *const later[] = {"check", "watchlist", "webhook"};
 static const char usage[] =
     "usage: ocspctl [OPTION]... COMMAND [ARGUMENT]...\n"
     "\n"
-    "  status                    issuers, their responders, and whether all is ready\n"
+    "  status                    issuers, responders, lists, and whether all is ready\n"
     "  status ISSUER SERIAL      is this certificate good, revoked or unknown\n"
     "  explain ISSUER SERIAL     every check that its answers passed or failed\n"
-    "  refresh ISSUER [SERIAL]   ask the responders again now\n"
+    "  refresh ISSUER [SERIAL]   fetch lists and ask responders again now\n"
     "  purge ISSUER [SERIAL]     drop answers from memory and store\n"
     "  watch [ISSUER]            print each change of a certificate's status as it "
     "comes\n"

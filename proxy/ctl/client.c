@@ -236,6 +236,18 @@ void *client_stream(struct client *c, const char *path,
 	return c->curl;
 }
 
+bool client_is_stream(struct client *c)
+{
+	static const char stream[] = "text/event-stream";
+	const char *type = NULL;
+	long status = 0;
+
+	curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(c->curl, CURLINFO_CONTENT_TYPE, &type);
+	return status == 200 && type != NULL &&
+	       strncasecmp(type, stream, sizeof stream - 1) == 0;
+}
+
 void client_stream_end(struct client *c, long status, int e, char *why, size_t why_n)
 {
 	json_t *body =
@@ -243,7 +255,7 @@ void client_stream_end(struct client *c, long status, int e, char *why, size_t w
 	const char *message =
 	    json_string_value(json_object_get(json_object_get(body, "error"), "message"));
 
-	if (status != 0 && status != 200)
+	if (status != 0 && !client_is_stream(c))
 		snprintf(why, why_n, "%s: %s (HTTP %ld)", c->url,
 		    message != NULL ? message : "this is no answer of ocspcached",
 		    status);

@@ -33,6 +33,8 @@ int client_call(struct client *c, const char *method, const char *path,
  */
 void *client_stream(struct client *c, const char *path,
     size_t (*fn)(char *p, size_t one, size_t n, void *arg), void *arg);
+/* Is what comes a stream of events, and neither an error nor another server's page? */
+bool client_is_stream(struct client *c);
 /* Keep a piece of an error's body for client_stream_end(); false when it is too long. */
 bool client_keep(struct client *c, const char *p, size_t n);
 /* It has ended, and was taken out of the multi handle: why gets a line about it.  e: a

@@ -1,6 +1,8 @@
 /* jobs.c - two lists: events in order, and the jobs of all of them in order. */
 #include "proxy/ctl/jobs.h"
 
+#include "proxy/ctl/show.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
@@ -29,7 +31,7 @@ struct job {
 	struct event *event;
 	char *certificate; /* "issuer serial"; NULL: of a batch */
 	char *input;       /* for its standard input: lines of JSON */
-	char *env[ENV_MAX];
+	size_t changes;
 	pid_t pid; /* 0: waits */
 	int64_t not_before_ms;
 	int64_t pause_ms;
@@ -59,8 +61,6 @@ static void job_free(struct job *b)
 {
 	free(b->certificate);
 	free(b->input);
-	for (size_t i = 0; i < ENV_MAX; i++)
-		free(b->env[i]);
 	free(b);
 }
 
@@ -116,25 +116,13 @@ static bool add_line(char **text, size_t *n, const json_t *data, const json_t *c
 	return bigger != NULL;
 }
 
-static bool set_env(struct job *b, const json_t *data, const json_t *change)
+static bool set_certificate(struct job *b, const json_t *data, const json_t *change)
 {
-	const char *const row[][2] = {
-	    {"ISSUER", text_of(data, "issuer")},
-	    {"SERIAL", text_of(change, "serial")},
-	    {"STATUS", text_of(change, "status")},
-	    {"PREVIOUS", text_of(change, "previous")},
-	    {"REVOKED_AT", text_of(change, "revoked_at")},
-	    {"REASON", text_of(change, "reason")},
-	    {"EVIDENCE", text_of(data, "evidence")},
-	};
-
-	for (size_t i = 0; i < sizeof row / sizeof row[0]; i++)
-		if (asprintf(&b->env[i], "OCSP_%s=%s", row[i][0], row[i][1]) < 0) {
-			b->env[i] = NULL;
-			return false;
-		}
-	return asprintf(&b->certificate, "%s %s", row[0][1], row[1][1]) > 0 ||
-	       (b->certificate = NULL, false);
+	if (asprintf(&b->certificate, "%s %s", text_of(data, "issuer"),
+		text_of(change, "serial")) >= 0)
+		return true;
+	b->certificate = NULL;
+	return false;
 }
 
 static void queue(struct jobs *j, struct event *e, struct job *b)
@@ -143,7 +131,7 @@ static void queue(struct jobs *j, struct event *e, struct job *b)
 	*j->last = b;
 	j->last = &b->next;
 	e->left++;
-	j->waiting++;
+	j->waiting += b->changes;
 }
 
 /* change NULL: all of them. */
@@ -156,11 +144,14 @@ static bool add_job(
 	bool ok = b != NULL;
 
 	if (ok && change != NULL)
-		ok = add_line(&b->input, &n, data, change) && set_env(b, data, change);
+		ok = add_line(&b->input, &n, data, change) &&
+		     set_certificate(b, data, change);
 	for (i = 0; ok && change == NULL && i < json_array_size(changes); i++) {
 		item = json_array_get(changes, i);
 		ok = add_line(&b->input, &n, data, item);
 	}
+	if (ok)
+		b->changes = change != NULL ? 1 : json_array_size(changes);
 	if (ok)
 		queue(j, e, b);
 	else if (b != NULL)
@@ -188,9 +179,17 @@ bool jobs_add(struct jobs *j, const char *id, const json_t *data)
 {
 	const json_t *changes = json_object_get(data, "changes");
 	size_t n = json_array_size(changes);
-	struct event *e = calloc(1, sizeof *e);
-	bool ok = e != NULL;
+	struct event *e = j->last_event;
+	bool ok;
 
+	/* Positions that come while the same command is waited for are one. */
+	if (n == 0 && id != NULL && e != NULL && e->left == 0) {
+		e->has_id = true;
+		snprintf(e->id, sizeof e->id, "%s", id);
+		return true;
+	}
+	e = calloc(1, sizeof *e);
+	ok = e != NULL;
 	if (!ok)
 		return false;
 	if (id != NULL) {
@@ -235,10 +234,36 @@ static int input_fd(const struct job *b)
 	return fd;
 }
 
-/* Our environment, with what is about the change in front.  Not deep: free() it. */
-static char **environment(const struct job *b)
+/* What is about the change, from its line.  The variables are the caller's, also on
+ * failure. */
+static bool own_variables(const struct job *b, char *own[ENV_MAX])
 {
-	size_t n = 0, own = 0;
+	static const char *const row[][2] = {
+	    {"ISSUER", "issuer"},
+	    {"SERIAL", "serial"},
+	    {"STATUS", "status"},
+	    {"PREVIOUS", "previous"},
+	    {"REVOKED_AT", "revoked_at"},
+	    {"REASON", "reason"},
+	    {"EVIDENCE", "evidence"},
+	};
+	json_t *line = b->certificate != NULL ? json_loads(b->input, 0, NULL) : NULL;
+	bool ok = line != NULL || b->certificate == NULL;
+
+	for (size_t i = 0; ok && line != NULL && i < sizeof row / sizeof row[0]; i++)
+		if (asprintf(&own[i], "OCSP_%s=%s", row[i][0], text_of(line, row[i][1])) <
+		    0) {
+			own[i] = NULL;
+			ok = false;
+		}
+	json_decref(line);
+	return ok;
+}
+
+/* Our environment, with what is about the change in front.  Not deep: free() it. */
+static char **environment(char *own[ENV_MAX])
+{
+	size_t n = 0, at = 0;
 	char **env;
 
 	while (environ[n] != NULL)
@@ -247,11 +272,11 @@ static char **environment(const struct job *b)
 	if (env == NULL)
 		return NULL;
 	for (size_t i = 0; i < ENV_MAX; i++)
-		if (b->env[i] != NULL)
-			env[own++] = b->env[i];
+		if (own[i] != NULL)
+			env[at++] = own[i];
 	for (size_t i = 0; i < n; i++)
 		if (strncmp(environ[i], "OCSP_", 5) != 0)
-			env[own++] = environ[i];
+			env[at++] = environ[i];
 	return env;
 }
 
@@ -262,7 +287,8 @@ static int spawn(struct jobs *j, struct job *b)
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
 	sigset_t none;
-	char **env = environment(b);
+	char *own[ENV_MAX] = {NULL};
+	char **env = own_variables(b, own) ? environment(own) : NULL;
 	int fd = input_fd(b), e = fd < 0 || env == NULL ? ENOMEM : 0;
 
 	posix_spawn_file_actions_init(&actions);
@@ -272,6 +298,9 @@ static int spawn(struct jobs *j, struct job *b)
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
 	if (e == 0)
 		e = posix_spawn_file_actions_adddup2(&actions, fd, STDIN_FILENO);
+	/* libcurl's sockets: a command that stays would keep the stream open */
+	if (e == 0)
+		e = posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
 	if (e == 0)
 		e = posix_spawn(&b->pid, "/bin/sh", &actions, &attr, argv, env);
 	posix_spawnattr_destroy(&attr);
@@ -279,6 +308,8 @@ static int spawn(struct jobs *j, struct job *b)
 	if (fd >= 0)
 		close(fd);
 	free(env);
+	for (size_t i = 0; i < ENV_MAX; i++)
+		free(own[i]);
 	return e;
 }
 
@@ -289,8 +320,9 @@ static void retry_later(struct jobs *j, struct job *b, int64_t now_ms, const cha
 	if (b->pause_ms > RETRY_MAX_MS)
 		b->pause_ms = RETRY_MAX_MS;
 	b->not_before_ms = now_ms + b->pause_ms;
-	fprintf(j->config.err, "ocspctl: watch: %s: the command %s; again in %lld s\n",
-	    b->certificate != NULL ? b->certificate : "a batch", how,
+	fputs("ocspctl: watch: ", j->config.err);
+	show_text(j->config.err, b->certificate != NULL ? b->certificate : "a batch");
+	fprintf(j->config.err, ": the command %s; again in %lld s\n", how,
 	    (long long)b->pause_ms / 1000);
 }
 
@@ -311,7 +343,7 @@ static void succeeded(struct jobs *j, struct job **at)
 	if (j->last == &b->next)
 		j->last = at;
 	b->event->left--;
-	j->waiting--;
+	j->waiting -= b->changes;
 	job_free(b);
 }
 

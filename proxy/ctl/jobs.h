@@ -16,7 +16,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-/* Changes that wait; beyond it no more are taken from the server for now. */
+/* Changes that wait, 300 bytes each; beyond it no more are taken from the server for now,
+ * but for a snapshot, which would begin anew. */
 #define JOBS_WAITING_MAX 20000
 
 struct jobs;
@@ -44,7 +45,8 @@ void jobs_finish(struct jobs *j, int64_t now_ms);
 int64_t jobs_wait_ms(const struct jobs *j, int64_t now_ms);
 /* The id that has been reached since the last call, or NULL; borrowed until the next. */
 const char *jobs_reached(struct jobs *j);
-size_t jobs_waiting(const struct jobs *j); /* not yet succeeded, the running included */
+/* Changes whose commands have not yet succeeded, the running included. */
+size_t jobs_waiting(const struct jobs *j);
 size_t jobs_running(const struct jobs *j);
 
 #endif

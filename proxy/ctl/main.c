@@ -7,6 +7,7 @@
 #include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 struct run {
@@ -21,8 +22,9 @@ static int server_error(const struct reply *r)
 	const char *message = json_string_value(
 	    json_object_get(json_object_get(r->body, "error"), "message"));
 
-	fprintf(stderr, "ocspctl: %s (HTTP %ld)\n",
-	    message != NULL ? message : "this is no answer of ocspcached", r->status);
+	fputs("ocspctl: ", stderr);
+	show_text(stderr, message != NULL ? message : "this is no answer of ocspcached");
+	fprintf(stderr, " (HTTP %ld)\n", r->status);
 	return r->status >= 400 && r->status < 500 && message != NULL ? EXIT_USAGE
 								      : EXIT_UNREACHABLE;
 }
@@ -41,7 +43,8 @@ static int call(const struct run *run, const char *method, const char *path,
 
 static void print_json(const struct run *run, const json_t *value)
 {
-	json_dumpf(value, run->show.out, run->show.terminal ? JSON_INDENT(2) : 0);
+	json_dumpf(value, run->show.out,
+	    run->show.terminal ? JSON_INDENT(2) | JSON_ENSURE_ASCII : 0);
 	fputc('\n', run->show.out);
 }
 
@@ -164,7 +167,7 @@ int main(int argc, char **argv)
 {
 	const char *term = getenv("TERM"), *no_colour = getenv("NO_COLOR");
 	struct args args;
-	struct run run = {.args = &args, .show = {.out = stdout}};
+	struct run run = {.args = &args, .show = {.out = stdout, .now = time(NULL)}};
 	char why[512];
 	int code;
 

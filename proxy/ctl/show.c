@@ -3,9 +3,11 @@
 
 #include "proxy/ctl/args.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#define COLUMNS_MAX 7
+#define COLUMNS_MAX 8
 
 /* Cells are borrowed; NULL is printed as "-".  A row at a time is given to table_row(),
  * twice: first to measure, then to print, so that nothing is kept. */
@@ -22,11 +24,15 @@ static const char *text_of(const json_t *object, const char *field)
 	return json_string_value(json_object_get(object, field));
 }
 
-/* Without control characters: they would move the cursor, or worse. */
-static void print_cell(const struct show *s, const char *text)
+/* They would move the cursor, or worse; U+0080 to U+009F too. */
+void show_text(FILE *out, const char *text)
 {
-	for (const char *p = text; *p != '\0'; p++)
-		fputc((unsigned char)*p < 0x20 || *p == 0x7f ? '?' : *p, s->out);
+	for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++) {
+		bool c1 = p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0;
+
+		fputc(*p < 0x20 || *p == 0x7f || c1 ? '?' : *p, out);
+		p += c1;
+	}
 }
 
 static size_t cell_width(const char *text)
@@ -49,7 +55,7 @@ static void table_row(struct table *t, const char *const *cell)
 				t->width[i] = n;
 			continue;
 		}
-		print_cell(t->show, text);
+		show_text(t->show->out, text);
 		if (i + 1 < t->columns)
 			fprintf(t->show->out, "%*s", (int)(t->width[i] - n + 2), "");
 	}
@@ -75,7 +81,7 @@ static void table_print(const struct show *s, const char *const *heading, size_t
 static void line(const struct show *s, const char *name, const char *value)
 {
 	fprintf(s->out, "%-10s  ", name);
-	print_cell(s, value != NULL ? value : "-");
+	show_text(s->out, value != NULL ? value : "-");
 	fputc('\n', s->out);
 }
 
@@ -90,7 +96,7 @@ void show_change(const struct show *s, const json_t *data, const json_t *change)
 	for (size_t i = 0; i < sizeof cell / sizeof cell[0]; i++) {
 		if (i > 0)
 			fputs("  ", s->out);
-		print_cell(s, cell[i] != NULL ? cell[i] : "-");
+		show_text(s->out, cell[i] != NULL ? cell[i] : "-");
 	}
 	fputc('\n', s->out);
 }
@@ -116,7 +122,7 @@ static void evidence_rows(struct table *t, const json_t *evidence)
 	json_array_foreach(evidence, n, e) {
 		const char *cell[] = {"evidence", text_of(e, "kind"),
 		    text_of(e, "status"), text_of(e, "this_update"),
-		    text_of(e, "next_update")};
+		    text_of(e, "next_update"), text_of(e, "crl_number")};
 
 		table_row(t, cell);
 	}
@@ -125,7 +131,7 @@ static void evidence_rows(struct table *t, const json_t *evidence)
 int show_status(const struct show *s, const json_t *status)
 {
 	static const char *const heading[] = {
-	    " ", "KIND", "STATUS", "THIS UPDATE", "NEXT UPDATE"};
+	    " ", "KIND", "STATUS", "THIS UPDATE", "NEXT UPDATE", "LIST"};
 	static const char *const colour[] = {"\033[32m", "\033[1;31m", "\033[33m"};
 	const json_t *evidence = json_object_get(status, "evidence");
 	int code = code_status(status);
@@ -146,7 +152,7 @@ int show_status(const struct show *s, const json_t *status)
 	if (json_is_true(json_object_get(status, "disagree")))
 		line(s, "disagree", "OCSP and CRL say different things");
 	if (json_array_size(evidence) > 0)
-		table_print(s, heading, 5, evidence_rows, evidence);
+		table_print(s, heading, 6, evidence_rows, evidence);
 	return code;
 }
 
@@ -232,6 +238,72 @@ static void responder_rows(struct table *t, const json_t *issuers)
 	}
 }
 
+/* RFC 3339 in UTC, as the API writes it; -1: none. */
+static int64_t time_of(const json_t *object, const char *field)
+{
+	const char *text = text_of(object, field);
+	struct tm tm = {0};
+	const char *end = text != NULL ? strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm) : NULL;
+
+	return end != NULL && *end == '\0' ? timegm(&tm) : -1;
+}
+
+/* In the largest unit of which there are two: "90m", "40h", "3d". */
+static void age_text(int64_t s, char *out, size_t n)
+{
+	const struct {
+		char unit;
+		int64_t s;
+	} row[] = {{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}};
+	size_t i = 0;
+
+	while (i < 3 && s < 2 * row[i].s)
+		i++;
+	snprintf(out, n, "%lld%c", (long long)(s / row[i].s), row[i].unit);
+}
+
+static void list_row(struct table *t, const char *issuer, const json_t *list)
+{
+	const json_t *n = json_object_get(list, "entries");
+	int64_t from = time_of(list, "this_update"), to = time_of(list, "next_update"),
+		now = t->show->now;
+	char entries[24] = "", age[24] = "";
+	const char *cell[] = {issuer, "list", text_of(list, "url"), "in force",
+	    text_of(list, "crl_number"), entries, age, text_of(list, "last_error")};
+
+	if (from < 0)
+		cell[3] = "none";
+	else if (to >= 0 && to < now)
+		cell[3] = "overdue";
+	if (json_is_integer(n))
+		snprintf(
+		    entries, sizeof entries, "%lld", (long long)json_integer_value(n));
+	if (from >= 0)
+		age_text(now > from ? now - from : 0, age, sizeof age);
+	table_row(t, cell);
+}
+
+static void list_rows(struct table *t, const json_t *issuers)
+{
+	size_t n, m;
+	json_t *i, *list;
+
+	json_array_foreach(issuers, n, i)
+		json_array_foreach(json_object_get(i, "crls"), m, list)
+			list_row(t, text_of(i, "name"), list);
+}
+
+static bool has_lists(const json_t *issuers)
+{
+	size_t n;
+	json_t *i;
+
+	json_array_foreach(issuers, n, i)
+		if (json_array_size(json_object_get(i, "crls")) > 0)
+			return true;
+	return false;
+}
+
 static void lines(const struct show *s, const char *name, const json_t *list)
 {
 	size_t n;
@@ -245,11 +317,17 @@ int show_overview(const struct show *s, const json_t *issuers, const json_t *rea
 {
 	static const char *const heading[] = {
 	    "ISSUER", "SOURCE", "RESPONDER", "HEALTH", "LAST ERROR"};
+	static const char *const of_lists[] = {
+	    "ISSUER", " ", "LIST", "STATE", "NUMBER", "ENTRIES", "AGE", "LAST ERROR"};
 	int code = code_ready(ready);
 
 	if (code < 0 || !json_is_array(issuers))
 		return -1;
 	table_print(s, heading, 5, responder_rows, issuers);
+	if (s->terminal && has_lists(issuers))
+		fputc('\n', s->out);
+	if (has_lists(issuers))
+		table_print(s, of_lists, 8, list_rows, issuers);
 	if (s->terminal)
 		fputc('\n', s->out);
 	line(s, "ready", code == EXIT_WELL ? "yes" : "no");

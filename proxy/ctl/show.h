@@ -12,19 +12,25 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
 struct show {
 	FILE *out;
 	bool terminal;
 	bool colour;
+	int64_t now; /* seconds since 1970: how old lists are */
 };
+
+/* Write text, which may be anybody's, without control characters. */
+void show_text(FILE *out, const char *text);
 
 int show_status(const struct show *s, const json_t *status);
 /* One line: issuer, serial, what it is now and was, when and why. */
 void show_change(const struct show *s, const json_t *data, const json_t *change);
 int show_explain(const struct show *s, const json_t *explain);
-/* issuers and ready: the answers of /v1/issuers and /readyz. */
+/* issuers and ready: the answers of /v1/issuers and /readyz.  A line for each responder,
+ * one for each list. */
 int show_overview(const struct show *s, const json_t *issuers, const json_t *ready);
 
 /* The exit codes alone, for --json. */

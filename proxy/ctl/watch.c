@@ -52,7 +52,9 @@ static int64_t mono_ms(void)
 
 static void warn(const char *text)
 {
-	fprintf(stderr, "ocspctl: watch: %s\n", text);
+	fputs("ocspctl: watch: ", stderr);
+	show_text(stderr, text);
+	fputc('\n', stderr);
 }
 
 /* Printing */
@@ -72,7 +74,8 @@ static void print_event(struct watcher *w, const json_t *data)
 	json_t *change;
 
 	if (w->args->json) {
-		json_dumpf(data, w->show->out, JSON_COMPACT);
+		json_dumpf(data, w->show->out,
+		    JSON_COMPACT | (w->show->terminal ? JSON_ENSURE_ASCII : 0));
 		fputc('\n', w->show->out);
 	} else {
 		json_array_foreach(changes, n, change)
@@ -88,10 +91,12 @@ static void print_event(struct watcher *w, const json_t *data)
 
 static void on_gap(struct watcher *w, const struct sse_block *b)
 {
-	fprintf(stderr,
-	    "ocspctl: watch: gap: changes before this were lost to us: %.200s%s\n",
+	char text[512];
+
+	snprintf(text, sizeof text, "gap: changes before this were lost to us: %.200s%s",
 	    b->data != NULL ? b->data : "",
 	    w->jobs != NULL ? "; asking for all that is revoked" : "");
+	warn(text);
 	if (w->jobs == NULL || w->snapshot)
 		return;
 	w->snapshot = true;
@@ -147,13 +152,12 @@ static void on_block(void *arg, const struct sse_block *b)
 static size_t on_bytes(char *p, size_t one, size_t n, void *arg)
 {
 	struct watcher *w = arg;
-	long status = 0;
 
 	n *= one;
-	curl_easy_getinfo(w->stream, CURLINFO_RESPONSE_CODE, &status);
-	if (status != 200)
+	if (!client_is_stream(w->client))
 		return client_keep(w->client, p, n) ? n : 0;
-	if (w->jobs != NULL && jobs_waiting(w->jobs) > JOBS_WAITING_MAX) {
+	/* A snapshot is taken whole, or the server cuts us off and it begins anew. */
+	if (w->jobs != NULL && !w->snapshot && jobs_waiting(w->jobs) > JOBS_WAITING_MAX) {
 		w->paused = true;
 		return CURL_WRITEFUNC_PAUSE;
 	}
@@ -219,7 +223,7 @@ static void open_again_later(struct watcher *w)
 /* A refusal that will not go away: say it and end.  Else tell why and try again. */
 static void stream_ended(struct watcher *w, CURLcode e)
 {
-	char why[512];
+	char why[512], again[sizeof why + 16];
 	long status = 0;
 
 	curl_easy_getinfo(w->stream, CURLINFO_RESPONSE_CODE, &status);
@@ -237,8 +241,10 @@ static void stream_ended(struct watcher *w, CURLcode e)
 		w->code = EXIT_UNREACHABLE;
 		w->ending = true;
 	} else {
-		if (!w->failed)
-			fprintf(stderr, "ocspctl: watch: %s; trying again\n", why);
+		if (!w->failed) {
+			snprintf(again, sizeof again, "%s; trying again", why);
+			warn(again);
+		}
 		open_again_later(w);
 	}
 }

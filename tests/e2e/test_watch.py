@@ -18,7 +18,7 @@ import lab
 class Server:
     """Each connection gets the next script: a list of texts, False (close) or True (stay open)."""
 
-    def __init__(self, *scripts, port=0):
+    def __init__(self, *scripts, port=0, kind="text/event-stream"):
         self.scripts, self.asked = list(scripts), []
         outer = self
 
@@ -35,7 +35,7 @@ class Server:
                     self.wfile.write(b'{"error":{"code":"x","message":"so it is"}}')
                     return
                 self.send_response(200)
-                self.send_header("Content-Type", "text/event-stream")
+                self.send_header("Content-Type", kind)
                 self.end_headers()
                 for part in script:
                     if part is True:
@@ -164,6 +164,57 @@ def test_a_batch_has_all_changes_on_standard_input(started, box):
     first, second, rest = read(out).split("==")
     assert [json.loads(x)["serial"] for x in first.strip().splitlines()] == [c["serial"] for c in many]
     assert json.loads(second)["status"] == "removed" and rest == ""
+
+
+def test_a_command_does_not_inherit_the_stream(started, box):
+    """A command that stays behind would keep the stream open with what it inherited."""
+    out, place = os.path.join(box, "out"), os.path.join(box, "place")
+    s = started(Server([event("a1", change("1")), True]))
+    started(Watch(s.port, "--exec", "readlink /proc/$$/fd/* >%s; true" % out, "--place", place))
+    lab.wait(lambda: read(place) == "a1", 10, "the place")
+    assert "memfd:" in read(out) and "socket:" not in read(out)
+
+
+def test_a_large_snapshot_is_taken_whole(started, box):
+    """The server cuts off who does not read, and a snapshot begins anew then: it would never end."""
+    place, go = (os.path.join(box, n) for n in ("place", "go"))
+    parts = [event(None, *[change("%x" % n) for n in range(k * 1000, k * 1000 + 1000)], kind="snapshot")
+             for k in range(60)]
+    s = started(Server(parts + [position("b1"), False], [True]))
+    w = started(Watch(s.port, "--snapshot", "--exec", "until [ -e %s ]; do sleep 0.1; done" % go, "--place", place))
+    lab.wait(lambda: len(s.asked) == 2, 20, "the end of the snapshot")
+    assert s.asked == [{"snapshot": ["1"]}, {"since": ["b1"]}]
+    assert read(place) == ""
+    open(go, "w").close()
+    assert w.stop() == 0
+
+
+def test_more_than_can_wait_is_not_read(started, box):
+    """Changes are counted, not events: with --batch memory has the same bound."""
+    out, place, go = (os.path.join(box, n) for n in ("out", "place", "go"))
+    many = [event("a%02d" % k, *[change("%x" % n) for n in range(k * 1000, k * 1000 + 1000)]) for k in range(60)]
+    s = started(Server(many + [False], [True]))
+    w = started(Watch(s.port, "--batch", "--exec", "until [ -e %s ]; do sleep 0.1; done; wc -l >>%s" % (go, out),
+                      "--place", place))
+    time.sleep(2)
+    assert len(s.asked) == 1 and not w.err  # it has not seen the end
+    open(go, "w").close()
+    lab.wait(lambda: read(place) == "a59", 30, "the place")
+    assert read(out).split() == 60 * ["1000"]
+
+
+def test_what_a_server_says_cannot_move_the_cursor(started):
+    s = started(Server(['event: gap\ndata: {"since":"\x1b[2J","oldest":"b1"}\n\n', position("b1"), True]))
+    w = started(Watch(s.port))
+    lab.wait(lambda: w.err, 5, "the gap")
+    assert "?[2J" in w.err[0] and "\x1b" not in w.err[0]
+
+
+def test_another_server_is_not_watched(started):
+    s = started(Server(["x"], kind="text/html"))
+    w = started(Watch(s.port))
+    assert w.p.wait(10) == 69
+    lab.wait(lambda: any("no answer of ocspcached" in x for x in w.err), 2, "the reason")
 
 
 def test_changes_of_one_certificate_keep_their_order(started, box):

@@ -121,7 +121,7 @@ static int show(
     int (*fn)(const struct show *, const json_t *), const char *text, bool terminal)
 {
 	json_t *value = json_loads(text, 0, NULL);
-	struct show s = {.terminal = terminal};
+	struct show s = {.terminal = terminal, .now = 1795260000}; /* 2026-11-21 11:20 */
 	int code;
 
 	assert_non_null(value);
@@ -151,8 +151,8 @@ static void a_pipe_gets_lines_without_heading_tab_or_colour(void **state)
 	    "status      revoked\n"
 	    "revoked_at  2026-11-22T06:28:00Z\n"
 	    "reason      keyCompromise\n"
-	    "evidence  latch  revoked  -                     -\n"
-	    "evidence  ocsp   revoked  2026-11-22T06:28:00Z  2026-11-23T06:28:00Z\n");
+	    "evidence  latch  revoked  -                     -                     -\n"
+	    "evidence  ocsp   revoked  2026-11-22T06:28:00Z  2026-11-23T06:28:00Z  -\n");
 	assert_int_equal(show(show_status, revoked, true), 1);
 	assert_non_null(strstr(shown, "THIS UPDATE"));
 }
@@ -223,6 +223,48 @@ static void an_overview_has_a_line_for_each_responder_and_reason(void **state)
 	    show(overview_of, "{\"issuers\":{},\"ready\":{\"ready\":true}}", false), -1);
 }
 
+/* A list that never came, one in force, one that its CA has not replaced in time. */
+static void an_overview_has_a_line_for_each_list(void **state)
+{
+	static const char text[] =
+	    "{\"issuers\":[{\"name\":\"demo\",\"source\":\"ocsp\",\"responders\":[],"
+	    "\"crls\":["
+	    "{\"url\":\"http://a/0\",\"crl_number\":null,\"this_update\":null,"
+	    "\"next_update\":null,\"entries\":0,\"fetched_at\":null,"
+	    "\"last_error\":\"crl_signature\"},"
+	    "{\"url\":\"http://a/1\",\"crl_number\":\"4097\","
+	    "\"this_update\":\"2026-11-21T11:18:30Z\","
+	    "\"next_update\":\"2026-11-22T11:18:30Z\",\"entries\":3048289,"
+	    "\"fetched_at\":\"2026-11-21T11:18:31Z\",\"last_error\":null},"
+	    "{\"url\":\"http://a/2\",\"crl_number\":\"9\","
+	    "\"this_update\":\"2026-11-18T11:00:00Z\","
+	    "\"next_update\":\"2026-11-19T11:00:00Z\",\"entries\":1,"
+	    "\"fetched_at\":\"2026-11-18T11:00:00Z\",\"last_error\":\"up\"}],"
+	    "\"signer_expires\":null}],\"ready\":{\"ready\":true}}";
+
+	(void)state;
+	assert_int_equal(show(overview_of, text, false), 0);
+	assert_string_equal(shown,
+	    "demo  ocsp  -  -  -\n"
+	    "demo  list  http://a/0  none      -     0        -    crl_signature\n"
+	    "demo  list  http://a/1  in force  4097  3048289  90s  -\n"
+	    "demo  list  http://a/2  overdue   9     1        3d   up\n"
+	    "ready       yes\n");
+	assert_int_equal(show(overview_of, text, true), 0);
+	assert_non_null(strstr(shown, "AGE"));
+}
+
+static void no_text_moves_the_cursor(void **state)
+{
+	(void)state;
+	memset(shown, 0, sizeof shown);
+	FILE *out = fmemopen(shown, sizeof shown, "w");
+	/* ESC, DEL, CSI as one character (U+009B), and an e with an acute */
+	show_text(out, "a\033[2J\177\302\233x\303\251\302\240\302");
+	fclose(out);
+	assert_string_equal(shown, "a?[2J??x\303\251\302\240\302");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -233,6 +275,8 @@ int main(void)
 	    cmocka_unit_test(the_exit_code_is_the_status),
 	    cmocka_unit_test(an_explanation_is_well_only_when_all_answers_are_admitted),
 	    cmocka_unit_test(an_overview_has_a_line_for_each_responder_and_reason),
+	    cmocka_unit_test(an_overview_has_a_line_for_each_list),
+	    cmocka_unit_test(no_text_moves_the_cursor),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
