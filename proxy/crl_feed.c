@@ -1055,6 +1055,8 @@ static void configure(struct feed_issuer *i, const struct conf *c)
 	set_lists(i, is);
 	issuer_next(i);
 	for (size_t k = 0; k < i->n; k++) {
+		/* what was refused may be taken now: crl-max-size */
+		i->list[k]->stamp.known &= !i->list[k]->stamp.refused;
 		watch_age(i->list[k]);
 		begin_open(i->list[k]);
 	}

@@ -153,7 +153,8 @@ static enum err look_at(struct crl_job *j, int fd)
 		return ERR_STORE;
 	}
 	stamp = stamp_of(&s);
-	if (!j->anew && same_file(&stamp, &j->stamp)) {
+	if (!j->anew && same_file(&stamp, &j->stamp) &&
+	    (j->stamp.refused || held(j) != NULL)) {
 		j->still_refused = j->stamp.refused;
 		j->unchanged = !j->stamp.refused;
 		return ERR_OK;

@@ -1145,6 +1145,36 @@ static size_t state_files(void)
 
 /* R113: a local list is read when device, inode, size or mtime is another, DER or PEM; a
  * file that was refused is not read again until then, or until somebody asks. */
+/* T19: a file that did not change is read again where other options may take it, and
+ * where what came of it is gone. */
+static void a_local_list_is_read_again_when_it_may_count(void **state)
+{
+	char issuer[300], path[400], url[200];
+
+	(void)state;
+	snprintf(url, sizeof url, "file://%s/local.crl", directory);
+	snprintf(issuer, sizeof issuer,
+	    "certificate = \"ca.pem\" crl = { \"%s\" } crl-interval = \"1s\"", url);
+	put("local.crl", LIST(.number = "01", .serials = "abcdefghijklmnopqrstuvwxyz"),
+	    WORLD_START, 1);
+	live("crl-max-size = 1K", issuer);
+	assert_true(refused_with("crl_large"));
+	reload("crl-max-size = 1M", issuer);
+	elapse(120000);
+	assert_true(listed('A'));
+
+	tell_at_once = false; /* the list is remembered as long as it is told */
+	put("local.crl", LIST(.number = "02", .serials = "A"), WORLD_START, 2);
+	refresh();
+	reload("", "");
+	assert_null(set());
+	file_of(url, "current", path);
+	assert_int_equal(unlink(path), 0);
+	reload("", issuer);
+	elapse(120000);
+	assert_true(listed('A'));
+}
+
 static void a_local_list_is_read_when_its_file_changes(void **state)
 {
 	char issuer[300], *text;
@@ -1345,6 +1375,7 @@ int main(void)
 	    CASE(a_list_that_is_configured_no_more_goes_alone),
 	    CASE(a_reload_during_a_job_counts),
 	    CASE(a_list_is_verified_again_when_the_certificates_change),
+	    CASE(a_local_list_is_read_again_when_it_may_count),
 	    CASE(a_local_list_is_read_when_its_file_changes),
 	    CASE(what_cannot_be_made_durable_is_in_force_and_told_later),
 	    CASE(the_age_of_each_list_is_watched),
