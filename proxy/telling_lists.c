@@ -438,14 +438,17 @@ static void leave_gap(struct job *j)
 	change_log_new_epoch(j->all->core->log, on_epoch, j);
 }
 
-/* Nothing to tell, and no base to tell it from. */
+/* Nothing to tell, and no base to tell it from.  A newer list that is being told holds
+ * all that follows a list which this node has told; what leads to one that it has not
+ * told may end on the way. */
 static void decide_without_base(struct job *j, const struct change_told *p)
 {
 	if (!p->known) {
 		begin(j, p, 0);
 		return;
 	}
-	if (p->done == p->total && p->this_update > j->l.facts.this_update) {
+	if (p->this_update > j->l.facts.this_update &&
+	    (p->done == p->total || !j->l.baseline)) {
 		finish(j, ERR_OK);
 		return;
 	}

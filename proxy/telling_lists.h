@@ -1,5 +1,5 @@
 /* telling_lists.h - the changes of lists, batch after batch, with the scope's told
- *pointer.
+ * pointer.
  *
  * The pointer (change_log.h) says from which list to which, and how many batches of how
  * many are in the log.  Each list that comes into force asks for it and decides:
@@ -11,11 +11,13 @@
  *	another list, begun             wait for its end; who stands still is overtaken
  *
  * Also a newer one that was begun is waited for and not believed: were its node to die,
- * the next list would be told from ours, and what lies before ours by nobody.
+ * the next list would be told from ours, and what lies before ours by nobody.  It is
+ * believed where ours was told before, and only its place is to be made known (from is
+ * to).
  *
  * Without a base (baseline) there is nothing to tell, so a pointer that stands at an
- *older list can only be moved by a node that has one; if none does within LISTS_BASE_MS,
- *the changes in between are lost to this log, and a new epoch says so.
+ * older list can only be moved by a node that has one; if none does within LISTS_BASE_MS,
+ * the changes in between are lost to this log, and a new epoch says so.
  *
  * Keeper's thread.
  */

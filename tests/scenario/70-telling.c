@@ -1211,6 +1211,22 @@ static void without_a_base_another_node_is_waited_for(void **state)
 	expect_told('B', 0, 0);
 }
 
+/* A node that has told all it has, and starts while another tells a newer list, has
+ * nothing to add, however long that takes: no gap. */
+static void who_has_told_its_list_leaves_a_newer_one_to_others(void **state)
+{
+	struct node *n = &node[0];
+
+	(void)state;
+	n->gate->shared = true;
+	set_told('A', 'B', 1, 3);
+	tell_list(n, &A, &A);
+	elapse(30000);
+	assert_int_equal(n->done, 1);
+	assert_int_equal(n->gate->epochs, 0);
+	expect_told('B', 1, 3);
+}
+
 /* The files of the state directory are gone, the log is not: a gap, and it is told. */
 static void without_a_base_and_alone_there_is_a_gap(void **state)
 {
@@ -1823,6 +1839,7 @@ int main(void)
 	    CASE(a_list_that_is_behind_is_told_already),
 	    CASE(from_an_older_base_more_is_told_than_needed),
 	    CASE(without_a_base_another_node_is_waited_for),
+	    CASE(who_has_told_its_list_leaves_a_newer_one_to_others),
 	    CASE(without_a_base_and_alone_there_is_a_gap),
 	    CASE(a_list_waits_for_a_log_that_is_away),
 	    CASE(a_cancelled_list_ends_once),
