@@ -429,6 +429,7 @@ void holdings_refused(struct holdings *h, const struct issuer *i, const struct k
 		key_serial(k, &s);
 		if (v->facts.status == STATUS_GOOD)
 			memo_put(h, i, &s, MEMO_REFUSED, &v->facts);
+		metrics_count(h->d.counters, M_DISAGREED);
 		log_error("ocsp_and_crl_disagree", "issuer=%s from=%s", i->name, from);
 	} else {
 		log_warn("answer_refused", "issuer=%s err=%s from=%s", i->name,

@@ -106,6 +106,7 @@ def test_a_fetched_good_that_is_newer_is_refused_and_an_alarm(site):
     assert (status["status"], status["disagree"]) == ("revoked", True)
     assert {(e["kind"], e["status"]) for e in status["evidence"]} == {("crl", "revoked"), ("ocsp", "good")}
     assert site.d.metric("contradicted_by_crl_total") >= 1
+    assert site.d.metric("ocsp_crl_disagreements_total") == site.d.metric("contradicted_by_crl_total")
     alarms = site.d.events("ocsp_and_crl_disagree")
     assert len(alarms) == site.d.metric("contradicted_by_crl_total") and "level=error" in alarms[0]
     # A newer list that has it too: the answer is the older one now.

@@ -831,6 +831,41 @@ static void a_list_may_be_fetched_from_elsewhere_than_its_name(void **state)
 	assert_false(told[1].c.baseline);
 }
 
+/* A state directory that cannot be read as the daemon starts is no state directory that
+ * has nothing: what was told before is looked at when it can be read. */
+static void a_state_that_cannot_be_read_yet_is_no_baseline(void **state)
+{
+	char lists[120], away[120];
+	uint8_t one[32];
+	int fd;
+
+	(void)state;
+	begin_with("01", "A");
+	memcpy(one, told[0].c.to, 32);
+	die();
+	snprintf(lists, sizeof lists, "%s/crl", folder);
+	snprintf(away, sizeof away, "%s/away", folder);
+	assert_int_equal(rename(lists, away), 0);
+	fd = open(lists, O_WRONLY | O_CREAT, 0600);
+	close(fd);
+	live("", DEMO);
+	elapse(20000);
+	assert_true(refused_with("store"));
+	assert_int_equal(told_n, 0);
+	assert_int_equal(unlink(lists), 0);
+	assert_int_equal(rename(away, lists), 0);
+	refresh();
+	assert_int_equal(fake_fetches_waiting(), 1);
+	elapse(6000);
+	assert_true(listed('A'));
+	answer(0, LIST(.number = "02", .serials = "AB"));
+	assert_true(listed('B'));
+	assert_false(told[told_n - 1].c.baseline);
+	assert_int_equal(told[told_n - 1].added, 1);
+	assert_memory_equal(told[told_n - 1].c.from, one, 32);
+	assert_true(same_files("current", "told"));
+}
+
 /* R96: number and thisUpdate outlive the process; R95 holds in the next life too. */
 static void a_restart_forgets_neither_number_nor_list(void **state)
 {
@@ -1175,6 +1210,7 @@ static void a_local_list_is_read_again_when_it_may_count(void **state)
 	assert_true(listed('A'));
 }
 
+/* R113 */
 static void a_local_list_is_read_when_its_file_changes(void **state)
 {
 	char issuer[300], *text;
@@ -1366,6 +1402,7 @@ int main(void)
 	    CASE(shards_that_are_swapped_are_refused),
 	    CASE(a_list_may_be_fetched_from_elsewhere_than_its_name),
 	    CASE(a_restart_forgets_neither_number_nor_list),
+	    CASE(a_state_that_cannot_be_read_yet_is_no_baseline),
 	    CASE(what_a_killed_life_did_not_tell_the_next_one_tells),
 	    CASE(lists_that_come_while_one_is_told_are_told_as_one),
 	    CASE(lists_that_wait_for_one_reader_are_told_to_the_last),
