@@ -197,7 +197,7 @@ static void begin_job(struct feed_work *w)
 		take_places(w->issuer);
 		j->shard = j->old != NULL || j->kind != CRL_JOB_DIFF ? l->place : -1;
 		j->scope_id = l->id;
-		j->first = !l->known;
+		j->first = !l->known && l->works == 1; /* this one */
 		j->stamp = l->stamp;
 		j->diff = told_is_in_force(l);
 	}
@@ -712,14 +712,17 @@ static void opened(struct feed_work *w)
 		log_warn("crl_state_refused",
 		    "issuer=%s url=%s file=current err=%s detail=%s", w->issuer->name,
 		    l->url, err_label(j->error), j->why);
-	if (j->error == ERR_NOMEM || (j->error == ERR_STORE && l->opened)) {
+	if (j->error == ERR_NOMEM || j->error == ERR_STORE) {
 		l->to_open = true;
 		feed_retry_later(l);
-		feed_work_free(w);
-		return;
+		if (j->error == ERR_NOMEM || l->opened) {
+			feed_work_free(w);
+			return;
+		}
+	} else {
+		learn_told(l, j);
 	}
-	learn_told(l, j);
-	l->opened = true;
+	l->opened = true; /* a folder that cannot be read keeps no list from being had */
 	if (j->error == ERR_OK) {
 		if (l->fetched_at == 0)
 			l->fetched_at = j->written_at;

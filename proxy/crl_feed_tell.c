@@ -163,8 +163,8 @@ void feed_settle(struct feed_work *w)
 	bool install = w->list != NULL && !w->durable;
 
 	if (w->list != NULL) {
-		w->base = install && !w->list->has_told && !w->list->telling &&
-			  w->list->unsettled == 0;
+		w->base = install && w->list->known && !w->list->has_told &&
+			  !w->list->telling && w->list->unsettled == 0;
 		w->list->unsettled++;
 	}
 	w->want.done = on_passed;
@@ -378,7 +378,7 @@ void feed_tell(struct feed_list *l)
 		retry_install(l);
 		return;
 	}
-	if (l->unsettled > 0)
+	if (l->unsettled > 0 || !l->known)
 		return;
 	if (l->base)
 		tell_plainly(l, &l->base_facts);
