@@ -133,7 +133,7 @@ static void fit_descriptors(struct daemon *d, const struct conf *c)
 	    16) /* a limit this small is a test or a mistake; serve a few at a time */
 		room = (int64_t)rl.rlim_cur / 2;
 	d->shared.max_connections = (int)room;
-	d->shared.max_subscribers = (int)room / 2;
+	d->shared.max_subscribers = (int)(room / 4 * 3);
 	if (room < c->max_connections)
 		log_info("max_connections_lowered",
 		    "configured=%lld now=%lld nofile=%llu", (long long)c->max_connections,
