@@ -43,8 +43,12 @@
 #define BATCH_BYTES (64 * 1024) /* then it is written before more is gathered */
 #define BATCH_HEADS (16 * 1024)
 #define WHEEL       256 /* slots; a longer deadline is looked at once on its way */
-#define FILE_TURN   (1024 * 1024) /* of a file in one turn: others are served in between \
-				   */
+#define FILE_TURN                                                                        \
+	(1024 * 1024) /* of a file in one turn: others are served in between             \
+		       */
+/* Who takes a file more slowly than this, on the average, is cut off: a list that has
+ * been replaced stays on the disk for as long as somebody is being sent it. */
+#define FILE_PACE   (16 * 1024) /* bytes in a second */
 #define TICK_MAX_MS 250
 #define TICK_MIN_MS 10
 #define DATE_LINE   (6 + HTTP1_DATE_MAX + 2) /* "Date: ", the date, CR LF */
@@ -800,8 +804,8 @@ static bool write_out(struct conn *c)
 	return true;
 }
 
-/* A turn's part of the file; true when all of it has gone.  A client that takes some of
- * it is alive: its deadline begins anew. */
+/* A turn's part of the file; true when all of it has gone.  What a client takes puts its
+ * deadline off for as long as that may take, to a whole write_ms from now at most. */
 static bool write_file(struct conn *c)
 {
 	struct filing *f = c->file;
@@ -816,7 +820,9 @@ static bool write_file(struct conn *c)
 		return false;
 	}
 	metrics_add(c->loop->counters, M_BYTES_OUT, (uint64_t)n);
-	c->since = c->loop->now_ms;
+	c->since += (int64_t)n * 1000 / FILE_PACE;
+	if (c->since > c->loop->now_ms)
+		c->since = c->loop->now_ms;
 	if (f->at < f->end)
 		return false;
 	filing_free(f);

@@ -35,7 +35,8 @@ struct stage {
 	int head_status;
 	char *big;
 	struct crl_file *file;
-	int detached; /* what conn_detach() said */
+	int socket_room; /* of the kernel's buffers; 0: as it likes */
+	int detached;    /* what conn_detach() said */
 };
 
 static void answer(struct conn *c, const char *body, size_t n)
@@ -195,10 +196,17 @@ static void join_tcp(struct stage *s)
 	socklen_t n = sizeof at;
 	int l = socket(AF_INET, SOCK_STREAM, 0), fd;
 
+	if (s->socket_room > 0) {
+		setsockopt(l, SOL_SOCKET, SO_SNDBUF, &s->socket_room, sizeof(int));
+		setsockopt(l, SOL_SOCKET, SO_RCVBUF, &s->socket_room, sizeof(int));
+	}
 	assert_int_equal(bind(l, (struct sockaddr *)&at, n), 0);
 	assert_int_equal(listen(l, 1), 0);
 	assert_int_equal(getsockname(l, (struct sockaddr *)&at, &n), 0);
 	s->client = socket(AF_INET, SOCK_STREAM, 0);
+	if (s->socket_room > 0)
+		setsockopt(
+		    s->client, SOL_SOCKET, SO_RCVBUF, &s->socket_room, sizeof(int));
 	assert_int_equal(connect(s->client, (struct sockaddr *)&at, n), 0);
 	fd = accept4(l, NULL, NULL, SOCK_NONBLOCK);
 	close(l);
@@ -884,6 +892,27 @@ static void a_slow_client_gets_its_file_and_a_dead_one_is_cut(void **state)
 	assert_int_equal(atomic_load(&s->file->refs), 1);
 }
 
+/* T22: a trickle does not keep a list that has been replaced on the disk for hours. */
+static void a_client_that_takes_hardly_anything_is_cut(void **state)
+{
+	struct stage *s = *state;
+	struct conn_limits quick = s->limits;
+	size_t at = 0;
+
+	quick.write_ms = 1000;
+	conn_loop_limits(s->loop, &quick);
+	s->socket_room = 4096;
+	join_tcp(s);
+	say(s, GET("/file"));
+	take_head(s);
+	for (int ms = 0; s->closed == 0 && ms < 10000; ms += 50) {
+		take_file(s, &at, 600);
+		run_ms(s, 50);
+	}
+	assert_int_equal(s->closed, 1);
+	assert_int_equal(atomic_load(&s->file->refs), 1);
+}
+
 static void a_client_that_leaves_lets_its_file_go(void **state)
 {
 	struct stage *s = *state;
@@ -932,6 +961,7 @@ int main(void)
 	    CASE(a_file_is_sent_whole_and_the_next_request_after_it),
 	    CASE(a_file_closes_behind_itself_when_asked),
 	    CASE(a_slow_client_gets_its_file_and_a_dead_one_is_cut),
+	    CASE(a_client_that_takes_hardly_anything_is_cut),
 	    CASE(a_client_that_leaves_lets_its_file_go),
 	    CASE(a_detached_socket_is_the_callers),
 	    CASE(a_parked_request_is_detached_at_once),
