@@ -642,6 +642,18 @@ static void publish(struct feed_work *w)
 	feed_settle(w);
 }
 
+/* By which the list is known again where it was read from, unless a reload has moved it
+ * meanwhile. */
+static void learn_marks(struct feed_list *l, const struct crl_job *j)
+{
+	if (strcmp(j->url, l->url) != 0)
+		return;
+	if (j->local)
+		l->stamp = j->stamp;
+	else if (j->error == ERR_OK)
+		l->hints = j->hints;
+}
+
 static void read_done(struct feed_work *w)
 {
 	struct feed_list *l = w->list;
@@ -653,10 +665,7 @@ static void read_done(struct feed_work *w)
 		ask_ends(l, false);
 		return;
 	}
-	if (j->local)
-		l->stamp = j->stamp;
-	else if (j->error == ERR_OK)
-		l->hints = j->hints;
+	learn_marks(l, j);
 	if (j->error == ERR_OK && !j->unchanged && !j->still_refused) {
 		publish(w);
 		ask_went_well(l);

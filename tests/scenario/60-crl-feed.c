@@ -866,6 +866,26 @@ static void a_state_that_cannot_be_read_yet_is_no_baseline(void **state)
 	assert_true(same_files("current", "told"));
 }
 
+/* What one server calls a list, another is not asked by. */
+static void validators_stay_with_their_url(void **state)
+{
+	struct fake_reply r = {200, {NULL, 0}, "\"one\"", NULL};
+
+	(void)state;
+	live("", DEMO "crl-scope = { \"" A "\" }");
+	r.body = LIST(.number = "01", .serials = "A");
+	fake_disk_hold(true);
+	fake_fetch_reply(0, &r);
+	reload(
+	    "", "certificate = \"ca.pem\" crl = { \"" B "\" } crl-scope = { \"" A "\" }");
+	fake_disk_hold(false);
+	turn();
+	assert_true(listed('A'));
+	assert_int_equal(fake_fetches_waiting(), 1);
+	assert_string_equal(fake_fetch_url(0), B);
+	assert_null(fake_fetch_if_none_match(0));
+}
+
 /* R96: number and thisUpdate outlive the process; R95 holds in the next life too. */
 static void a_restart_forgets_neither_number_nor_list(void **state)
 {
@@ -1401,6 +1421,7 @@ int main(void)
 	    CASE(a_refresh_during_a_fetch_starts_another),
 	    CASE(shards_that_are_swapped_are_refused),
 	    CASE(a_list_may_be_fetched_from_elsewhere_than_its_name),
+	    CASE(validators_stay_with_their_url),
 	    CASE(a_restart_forgets_neither_number_nor_list),
 	    CASE(a_state_that_cannot_be_read_yet_is_no_baseline),
 	    CASE(what_a_killed_life_did_not_tell_the_next_one_tells),
