@@ -71,7 +71,7 @@ static bool add_mirror(struct conf *c, size_t issuer, size_t list, const char *t
 	struct url u;
 	char *host;
 
-	if (strncmp(text, "http", 4) != 0 || list_url_parse(text, &u))
+	if (strncasecmp(text, "http", 4) != 0 || list_url_parse(text, &u))
 		return true; /* a file; or reported by draft_check() */
 	for (size_t i = 0; i < c->mirror_n; i++)
 		if (c->mirror[i].issuer == issuer && c->mirror[i].list == list &&

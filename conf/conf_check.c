@@ -1,5 +1,6 @@
 #include "conf/conf_check.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -401,7 +402,31 @@ static const char *check_list_url(const char *text)
 	if (!strncmp(text, "ldap", 4))
 		return "is LDAP, which is not spoken; write the http URL or file of the "
 		       "same list";
+	if (!strstr(text, "://"))
+		return "is no URL; write http://HOST[:PORT]/PATH, or file:PATH for a "
+		       "file";
 	return list_url_parse(text, &u);
+}
+
+/* One that is missing may come later, and is read then. */
+static void check_list_file(
+    const struct draft *d, const struct group *g, size_t i, const char *url)
+{
+	const char *why = NULL, *file;
+	struct stat st;
+	int line;
+
+	if (strncmp(url, "file://", 7))
+		return;
+	if (stat(url + 7, &st) != 0)
+		why = strerror(errno);
+	else if (!S_ISREG(st.st_mode))
+		why = "it is no regular file";
+	if (!why)
+		return;
+	file = place(g, OPTION_crl, i, &line);
+	report_warning(d->report, file, line, option_table[OPTION_crl].name,
+	    "\"%s\" cannot be read now: %s", url, why);
 }
 
 static bool check_lists(const struct draft *d, size_t i)
@@ -425,6 +450,8 @@ static bool check_lists(const struct draft *d, size_t i)
 		else if (first_equal(is->crl, k) < k)
 			fault(d, g, OPTION_crl, k, "\"%s\" is named twice; take one out",
 			    is->crl[k]);
+		else
+			check_list_file(d, g, k, is->crl[k]);
 	}
 	if (is->crl_scope_n > is->crl_n && !is_refused(g, OPTION_crl_scope))
 		fault(d, g, OPTION_crl_scope, is->crl_n,

@@ -741,21 +741,23 @@ static void lists_are_checked_and_have_their_names(void **state)
 	refused_in_issuer("crl = \"ldap://x/cn=a\"", "crl", "LDAP");
 	refused_in_issuer("crl = \"file:\"", "crl", "names no file");
 	refused_in_issuer("crl = \"file://x\"", "crl", "no path from");
-	refused_in_issuer("crl = \"x.crl\"", "crl", "http://HOST");
+	refused_in_issuer("crl = \"x.crl\"", "crl", "file:PATH for a file");
+	refused_in_issuer("crl = \"ftp://x/a\"", "crl", "http://HOST");
 	refused_in_issuer("crl = { \"http://x/a\", \"http://x/a\" }", "crl", "twice");
 	refused_in_issuer("crl = \"http://x/a\" crl-scope = { \"a\", \"b\" }",
 	    "crl-scope", "more scopes");
 	refused_in_issuer("crl = \"http://x?a\"", "crl", "no path");
 	assert_true(load("issuer demo { certificate = ca.pem crl = { \"file:a.crl\", "
-			 "\"http://C.test/b.crl?x=1\", \"file:///c\" } "
+			 "\"HTTP://C.test/b.crl?x=1\", \"file:///c\" } "
 			 "crl-scope = { \"http://ca.test/a.crl\", \"\" } }"));
 	i = issuers_named(conf->issuers, "demo");
 	assert_int_equal(i->crl_n, 3);
+	must_warn("/a.crl\" cannot be read now: No such file");
 	assert_int_equal(i->ocsp_n, 0); /* lists are a way to answer */
 	assert_string_equal(i->crl[0] + strlen(i->crl[0]) - 6, "/a.crl");
 	assert_memory_equal(i->crl[0], "file:///", 8);
 	assert_string_equal(i->crl_scope[0], "http://ca.test/a.crl");
-	assert_string_equal(i->crl_scope[1], "http://C.test/b.crl?x=1");
+	assert_string_equal(i->crl_scope[1], "HTTP://C.test/b.crl?x=1");
 	assert_string_equal(i->crl_scope[2], "file:///c");
 	assert_int_equal(conf->mirror_n, 2);
 	assert_string_equal(conf->mirror[0].host, "ca.test");
