@@ -137,36 +137,33 @@ static enum elsewhere find_elsewhere(const struct crl_entry *e,
 	return worst;
 }
 
-/* The change as it is with another list that has the certificate; false: there is none.
- * On hold there, only a revocation that is not a hold moves it, and it was revoked
- * before. */
-static bool change_settle(struct change *c, enum elsewhere other)
+/* The change as it is with another list that has the certificate.  On hold there, only a
+ * revocation that is not a hold moves it, and it was revoked before. */
+static void change_settle(struct change *c, enum elsewhere other, bool others_wait)
 {
-	if (other == NOWHERE)
-		return true;
+	if (other == NOWHERE || (others_wait && change_now(c) == CHANGE_REVOKED))
+		return;
 	if (other == REVOKED || change_now(c) != CHANGE_REVOKED || is_hold(&c->entry))
-		return false;
-	c->entry.spare[1] = CHANGE_REVOKED;
-	return true;
+		c->entry.shard[1] = 1;
+	else
+		c->entry.spare[1] = CHANGE_REVOKED;
 }
 
-size_t crl_diff_settle(
-    struct change *changes, size_t n, const struct crl_set *others, unsigned shard)
+static void diff_settle(struct crl_diff *d, const struct crl_diff_rules *rules)
 {
-	const struct crl_entry *e = others->entries, *end;
-	size_t kept = 0;
+	const struct crl_set *s = rules->others;
+	const struct crl_entry *e = s->entries, *end;
 
-	if (others->n == 0)
-		return n;
-	end = e + others->n;
-	for (size_t i = 0; i < n; i++) {
-		struct change c = changes[i];
+	if (s->n == 0)
+		return;
+	end = e + s->n;
+	for (size_t i = 0; i < d->n; i++) {
+		struct change *c = &d->changes[i];
 
-		e = gallop(e, end, &c.entry);
-		if (change_settle(&c, find_elsewhere(e, end, &c.entry, shard)))
-			changes[kept++] = c;
+		e = gallop(e, end, &c->entry);
+		change_settle(c, find_elsewhere(e, end, &c->entry, rules->shard),
+		    rules->others_wait);
 	}
-	return kept;
 }
 
 static void diff_count(struct crl_diff *d)
@@ -174,6 +171,8 @@ static void diff_count(struct crl_diff *d)
 	for (size_t i = 0; i < d->n; i++) {
 		enum change_status now = change_now(&d->changes[i]);
 
+		if (change_is_moot(&d->changes[i]))
+			continue;
 		d->added += now == CHANGE_REVOKED;
 		d->released += now == CHANGE_GOOD;
 		d->removed += now == CHANGE_REMOVED;
@@ -193,8 +192,8 @@ enum err crl_diff_make(struct crl_diff **out, const struct crl_entry *old, size_
 		crl_diff_free(d);
 		return ERR_NOMEM;
 	}
-	if (rules->others != NULL && rules->others->shards_n > 1)
-		d->n = crl_diff_settle(d->changes, d->n, rules->others, rules->shard);
+	if (rules->others != NULL)
+		diff_settle(d, rules);
 	diff_trim(d);
 	diff_count(d);
 	*out = d;

@@ -46,8 +46,13 @@ static enum err failed(struct crl_job *j, enum err e, const char *what)
 
 static struct crl_diff_rules rules_of(const struct crl_job *j)
 {
+	bool several = j->old != NULL && j->old->shards_n > 1 && j->shard >= 0;
+
 	return (struct crl_diff_rules){
-	    .covered = j->old != NULL && crl_set_covers(j->old, j->now, NULL)};
+	    .covered = j->old != NULL && crl_set_covers(j->old, j->now, NULL),
+	    .others = several ? j->old : NULL,
+	    .shard = several ? (unsigned)j->shard : 0,
+	    .others_wait = j->kind == CRL_JOB_DIFF};
 }
 
 /* The entries of the list in force, borrowed, or a copy where *mapped is not 0. */
@@ -376,7 +381,7 @@ static enum err compare_with_next(struct crl_job *j, const struct crl_list *told
 	return e;
 }
 
-static void work_diff(struct crl_job *j)
+static void compare(struct crl_job *j)
 {
 	struct crl_list *told = NULL;
 
@@ -395,6 +400,14 @@ static void work_diff(struct crl_job *j)
 	j->error = j->to == CRL_NEXT ? compare_with_next(j, told)
 				     : compare_with_current(j, told);
 	crl_list_free(told);
+}
+
+/* Telling may take as long as the log is away: not with a set in hand. */
+static void work_diff(struct crl_job *j)
+{
+	compare(j);
+	crl_set_unref(j->old);
+	j->old = NULL;
 }
 
 void crl_job_work(struct crl_job *j)

@@ -65,18 +65,11 @@ static void trash_work(void *arg)
 	free(t);
 }
 
-/* No reader has the old set any more.  Where it has other lists, the job keeps it, for
- * what they say to the changes (tell_log()). */
+/* No reader has the old set any more. */
 static void release_old(struct feed_work *w)
 {
-	struct trash *t;
+	struct trash *t = malloc(sizeof *t);
 
-	if (w->job.diff_made != NULL && w->job.shards_n > 1) {
-		crl_set_unref(w->retired); /* not the last */
-		w->retired = NULL;
-		return;
-	}
-	t = malloc(sizeof *t);
 	if (t == NULL) {
 		crl_set_unref(w->retired);
 		crl_set_unref(w->job.old);
@@ -256,11 +249,6 @@ static void tell_log(struct feed_work *w)
 	if (!c.baseline)
 		memcpy(c.from, w->job.from, sizeof c.from);
 	memcpy(c.to, w->job.facts.sha256, sizeof c.to);
-	if (w->job.shard >= 0 && w->job.shards_n > 1 && w->job.old != NULL) {
-		c.others = crl_set_ref(w->job.old);
-		c.shard = (unsigned)w->job.shard;
-		c.others_wait = w->job.kind == CRL_JOB_DIFF;
-	}
 	w->job.diff_made = NULL;
 	telling_list(w->feed->telling, &c);
 }

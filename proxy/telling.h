@@ -67,16 +67,7 @@ struct list_change {
 	 * before seen_at_ms where lists came faster than they could be told.  What an
 	 * answer has said since then was not told by itself. */
 	int64_t untold_since_ms;
-	struct crl_diff *diff; /* handed over; of the two lists alone (rules.others NULL);
-				  NULL: no changes */
-	/* The issuer's other lists, by which each batch is settled when it is cut
-	 * (crl_diff_settle()), so that every node cuts alike.  A reference, handed over;
-	 * NULL: there are none. */
-	const struct crl_set *others;
-	unsigned shard;
-	/* Those lists may wait to be told themselves (after a restart): a certificate
-	 * that this one brings is told also where another has it. */
-	bool others_wait;
+	struct crl_diff *diff; /* handed over; NULL: no changes */
 	/* Called once, from the loop: everything is in the log, by whichever node (or
 	 * belongs to a newer list that another node has told), and `to` is now what this
 	 * node has told last.  ERR_CANCELLED: stopped before. */
@@ -137,8 +128,8 @@ void telling_listen(
  * news then has no batch.  Keeper's thread, or before the threads start. */
 void telling_end(const struct telling *t, struct change_pos *end);
 /* From where on changes have to be told to who has been told all that this node knows:
- * telling_end(), but on a shared log the oldest place that is kept, since another node may
- * have told what this one has no evidence of yet.  At least once is the promise. */
+ * telling_end(), but on a shared log the oldest place that is kept, since another node
+ * may have told what this one has no evidence of yet.  At least once is the promise. */
 void telling_known_from(const struct telling *t, struct change_pos *from);
 
 struct metrics_text;

@@ -94,7 +94,6 @@ static void job_free(struct job *j)
 	LIST_REMOVE(j, link);
 	event_del(&j->timer);
 	crl_diff_free(j->l.diff);
-	crl_set_unref(j->l.others);
 	free(j);
 }
 
@@ -194,27 +193,6 @@ static bool has_moved(struct filter *f, const struct change *c)
 	return !is_hot_revoked(f, &s, revoked ? f->untold_since : INT64_MAX);
 }
 
-/* By the issuer's other lists. */
-static void settle(const struct list_change *l, struct change_batch *b)
-{
-	uint32_t kept = 0;
-
-	if (l->others == NULL)
-		return;
-	if (!l->others_wait) {
-		b->n = (uint32_t)crl_diff_settle(b->change, b->n, l->others, l->shard);
-		return;
-	}
-	for (uint32_t i = 0; i < b->n; i++) {
-		struct change c = b->change[i];
-
-		if (change_now(&c) == CHANGE_REVOKED ||
-		    crl_diff_settle(&c, 1, l->others, l->shard) == 1)
-			b->change[kept++] = c;
-	}
-	b->n = kept;
-}
-
 static void fill(struct job *j, struct flight *x, const struct change *c, uint32_t n)
 {
 	struct telling_core *core = j->all->core;
@@ -234,9 +212,8 @@ static void fill(struct job *j, struct flight *x, const struct change *c, uint32
 	b->published_at = j->l.facts.this_update;
 	b->n = 0;
 	for (uint32_t i = 0; i < n; i++)
-		if (has_moved(&f, &c[i]))
+		if (!change_is_moot(&c[i]) && has_moved(&f, &c[i]))
 			b->change[b->n++] = c[i];
-	settle(&j->l, b);
 }
 
 /* The chain of appends. */
@@ -539,7 +516,6 @@ static void barrier_passed(struct barrier_want *w)
 	j->in_barrier = false;
 	if (j->all == NULL) {
 		crl_diff_free(j->l.diff);
-		crl_set_unref(j->l.others);
 		free(j);
 	} else if (j->over) {
 		let_go(j);
@@ -555,7 +531,6 @@ void lists_add(struct lists *l, const struct list_change *c)
 
 	if (j == NULL) {
 		crl_diff_free(c->diff);
-		crl_set_unref(c->others);
 		c->done(c->arg, ERR_NOMEM);
 		return;
 	}

@@ -45,8 +45,7 @@ static int64_t now_ms, mono_ms;
 static struct telling_told {
 	struct list_change c; /* diff: freed */
 	size_t added, released, removed;
-	size_t settled; /* changes, as far as the issuer's other lists say nothing to them
-			 */
+	size_t all; /* with those that are moot */
 	struct change first;
 	bool open;
 } told[TELLINGS_MAX];
@@ -70,14 +69,9 @@ void telling_list(struct telling *t, const struct list_change *l)
 	n->removed = l->diff->removed;
 	if (l->diff->n > 0)
 		n->first = l->diff->changes[0];
-	n->settled = l->diff->n;
-	if (l->others != NULL)
-		n->settled =
-		    crl_diff_settle(l->diff->changes, n->settled, l->others, l->shard);
+	n->all = l->diff->n;
 	crl_diff_free(l->diff);
-	crl_set_unref(l->others);
 	n->c.diff = NULL;
-	n->c.others = NULL;
 }
 
 static void tell_done(size_t i, enum err e)
@@ -1030,12 +1024,12 @@ static void what_another_list_says_is_no_change(void **state)
 	refresh();
 	answer(1, LIST(.number = "02", .serials = "BCD"));
 	assert_int_equal(told_n, 3);
-	assert_int_equal(told[2].added, 2);
-	assert_int_equal(told[2].settled, 1); /* D; B was revoked before */
+	assert_int_equal(told[2].all, 2);
+	assert_int_equal(told[2].added, 1); /* D; B was revoked before */
 	answer(0, LIST(.number = "02", .serials = "A"));
 	assert_int_equal(told_n, 4);
-	assert_int_equal(told[3].removed, 1);
-	assert_int_equal(told[3].settled, 0); /* B still is */
+	assert_int_equal(told[3].all, 1);
+	assert_int_equal(told[3].removed, 0); /* B still is */
 	assert_true(listed('B'));
 }
 
