@@ -432,7 +432,7 @@ void events_drain(struct events *e)
 	close_all(&e->queued);
 	close_all(&e->later);
 	TAILQ_FOREACH(r, &e->readings, link)
-	close_all(&r->subs);
+		close_all(&r->subs);
 	/* a shot goes with the last who reads it, but not while it is asked for */
 	for (shot = TAILQ_FIRST(&e->shots); shot != NULL; shot = next) {
 		next = TAILQ_NEXT(shot, link);

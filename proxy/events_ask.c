@@ -202,10 +202,10 @@ void events_read(struct sub *s)
 	struct reading *r;
 
 	TAILQ_FOREACH(r, &e->readings, link)
-	if (is_same(&r->ask.from, from)) {
-		sub_move(s, &r->subs);
-		return;
-	}
+		if (is_same(&r->ask.from, from)) {
+			sub_move(s, &r->subs);
+			return;
+		}
 	if (e->readings_n == READINGS_MAX) {
 		sub_move(s, &e->queued);
 		return;
@@ -255,6 +255,7 @@ static void on_shot(void *arg, struct snapshot *snapshot)
 		s->wants_snapshot = false;
 		s->cursor = (struct snapshot_cursor){0};
 		s->shot = shot;
+		s->progress_ms = e->now_ms;
 		shot->refs++;
 		sub_move(s, &e->due);
 	}
@@ -296,12 +297,13 @@ void events_snapshot(struct sub *s)
 	struct shot *shot;
 
 	TAILQ_FOREACH(shot, &e->shots, link)
-	if (is_fit(e, shot, s))
-		break;
+		if (is_fit(e, shot, s))
+			break;
 	if (shot != NULL && shot->ready) {
 		s->wants_snapshot = false;
 		s->cursor = (struct snapshot_cursor){0};
 		s->shot = shot;
+		s->progress_ms = e->now_ms;
 		shot->refs++;
 		sub_move(s, &e->due);
 		events_wake(e);

@@ -63,7 +63,8 @@ struct sub {
 	struct page *page; /* a reference, or NULL */
 	struct shot *shot; /* a reference, or NULL */
 	struct snapshot_cursor cursor;
-	int64_t progress_ms; /* when it last took something, or began to owe it */
+	int64_t progress_ms; /* when it last took something, or began to owe it; of a
+				snapshot: as late as its pace has earned */
 	int64_t said_ms;     /* when it was last told a position */
 	int64_t joined_at;
 	char issuer[64];              /* "": all */

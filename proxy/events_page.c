@@ -213,9 +213,9 @@ bool events_gone(struct events *e, const void *parked)
 	struct json_page *j;
 
 	TAILQ_FOREACH(j, &e->pages, link)
-	if (j == parked) {
-		j->conn = NULL;
-		return true;
-	}
+		if (j == parked) {
+			j->conn = NULL;
+			return true;
+		}
 	return false;
 }

@@ -1227,6 +1227,32 @@ static void who_is_cut_off_inside_a_snapshot_starts_again(void **state)
 	free(s);
 }
 
+/* T22: a trickle would hold the old list, and one of the few snapshots, for days. */
+static void a_snapshot_that_is_taken_in_drops_is_cut_off(void **state)
+{
+	struct world *w = *state;
+	int fd, quick;
+	char drop[64];
+
+	make_set(w, 60000);
+	w->conf.subscriber_timeout_ms = 300;
+	events_reload(w->events);
+	fd = ask(w, "?snapshot=1", "");
+	for (int i = 0; i < 60 && w->counters->value[M_SUBSCRIBERS_CUT] == 0; i++) {
+		(void)!read(fd, drop, sizeof drop);
+		run_ms(w, 20);
+	}
+	assert_int_equal(w->counters->value[M_SUBSCRIBERS_CUT], 1);
+	quick = ask(w, "?snapshot=1", "");
+	for (int i = 0; i < 10; i++) { /* longer than its timeout, but at a good pace */
+		static char piece[300000];
+
+		(void)!read(quick, piece, sizeof piece);
+		run_ms(w, 50);
+	}
+	assert_int_equal(w->counters->value[M_SUBSCRIBERS_CUT], 1);
+}
+
 static void a_snapshot_of_nothing_is_a_position(void **state)
 {
 	struct world *w = *state;
@@ -1496,6 +1522,7 @@ int main(void)
 	    CASE(a_snapshot_comes_before_what_is_live),
 	    CASE(a_large_snapshot_is_sent_as_it_is_taken),
 	    CASE(who_is_cut_off_inside_a_snapshot_starts_again),
+	    CASE(a_snapshot_that_is_taken_in_drops_is_cut_off),
 	    CASE(a_snapshot_of_nothing_is_a_position),
 	    CASE(a_snapshot_that_fails_is_tried_again),
 	    CASE(a_page_says_the_same_as_json),
