@@ -346,6 +346,13 @@ static void check_responders(const struct draft *d, size_t i)
 		    "issuer \"%s\" has no way to get an answer; write ocsp = \"URL\" of "
 		    "the CA's responder, or crl = \"URL\" of its revocation list",
 		    name_of(g));
+	if (is->ocsp_n == 0 && is->crl_n > 0)
+		advise(d, g, OPTION_crl,
+		    "is all that there is: statuses and changes are told, but OCSP "
+		    "requests "
+		    "get tryLater, since answers from a list come in a later version; "
+		    "write "
+		    "ocsp = \"URL\" if the CA has a responder");
 	for (size_t k = 0; k < is->ocsp_n; k++) {
 		struct url u;
 		const char *why = url_parse(is->ocsp[k], &u);

@@ -127,6 +127,22 @@ static int write_line(const char *path, const char *id)
 	return close(fd) == 0 && ok ? 0 : -1;
 }
 
+/* The directory's entry, without which the rename may not survive a power failure. */
+static void sync_directory(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *dir = slash == NULL
+			? strdup(".")
+			: strndup(path, slash > path ? (size_t)(slash - path) : 1);
+	int fd = dir != NULL ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	if (fd >= 0) {
+		fsync(fd);
+		close(fd);
+	}
+	free(dir);
+}
+
 int place_set(struct place *p, const char *id, char *why, size_t why_n)
 {
 	char *made;
@@ -139,6 +155,8 @@ int place_set(struct place *p, const char *id, char *why, size_t why_n)
 	e = write_line(made, id);
 	if (e == 0)
 		e = rename(made, p->path);
+	if (e == 0)
+		sync_directory(p->path);
 	if (e != 0)
 		complain(why, why_n, made);
 	else

@@ -753,7 +753,9 @@ static void lists_are_checked_and_have_their_names(void **state)
 	i = issuers_named(conf->issuers, "demo");
 	assert_int_equal(i->crl_n, 3);
 	must_warn("/a.crl\" cannot be read now: No such file");
-	assert_int_equal(i->ocsp_n, 0); /* lists are a way to answer */
+	assert_int_equal(i->ocsp_n, 0); /* lists are a way to answer, but not OCSP */
+	assert_true(errors.warning_n > 0);
+	assert_non_null(strstr(errors.warning[0], "OCSP requests get tryLater"));
 	assert_string_equal(i->crl[0] + strlen(i->crl[0]) - 6, "/a.crl");
 	assert_memory_equal(i->crl[0], "file:///", 8);
 	assert_string_equal(i->crl_scope[0], "http://ca.test/a.crl");
