@@ -90,8 +90,7 @@ struct crl_facts {
 	uint64_t size;             /* bytes of DER */
 	uint64_t entries;          /* as in the list, before duplicates were joined */
 	bool only_user, only_ca;   /* IDP: onlyContainsUserCerts, onlyContainsCACerts */
-	bool some_reasons; /* IDP: onlySomeReasons; what it does not list is undetermined
-			    */
+	bool some_reasons; /* IDP: onlySomeReasons; what is not listed is undetermined */
 	unsigned warnings; /* CRL_WARN_* */
 };
 #define CRL_WARN_DUPLICATE 1u  /* a serial twice: the stronger one was kept (R107) */
@@ -108,8 +107,7 @@ int crl_number_cmp(const struct crl_facts *a, const struct crl_facts *b);
 
 struct crl_list {
 	struct crl_facts facts;
-	struct crl_entry
-	    *entries; /* sorted, each serial once; mmap, or NULL when n is 0 */
+	struct crl_entry *entries; /* sorted, each serial once; mmap; NULL: n is 0 */
 	size_t n;
 	size_t mapped; /* bytes of the mapping */
 };

@@ -142,11 +142,9 @@ static inline uint64_t word_of(const struct crl_entry *e, int word)
 	return word < 2 ? w : w << 24 | e->n;
 }
 
-#define INSERTION_MAX                                                                    \
-	24             /* entries, below which shifting them is faster than counting     \
-			*/
-#define DIGIT_BITS   8 /* 256 runs are as many as the caches follow at once */
-#define DIGIT_VALUES (1u << DIGIT_BITS)
+#define INSERTION_MAX 24 /* entries; fewer are shifted faster than counted */
+#define DIGIT_BITS    8  /* 256 runs are as many as the caches follow at once */
+#define DIGIT_VALUES  (1u << DIGIT_BITS)
 
 /* Keys: the next two digits of an entry, and its place among at most 2^14. */
 #define KEYED_BITS 14

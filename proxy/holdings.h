@@ -18,8 +18,8 @@ struct holdings;
 /* parts is copied; what it names is borrowed for life.  NULL when out of memory. */
 struct holdings *holdings_new(const struct parts *parts);
 void holdings_free(struct holdings *h); /* after the disk thread has ended */
-void holdings_tick(struct holdings
-	*h); /* once a second: latches that the disk refused are tried again */
+/* Once a second: latches that the disk refused are tried again. */
+void holdings_tick(struct holdings *h);
 
 /* What memory holds for k and may be served: in date, allowed by the lists in force, and
  * no error.  NULL for nothing; borrowed as hot_find() says. */

@@ -8,7 +8,8 @@
  *
  * A latch's mark in memory says that nobody is telling its change yet: it is taken away
  * when an append begins, here or by a list (telling_lists.h), and the other then leaves
- * the change to who took it.  The mark on disk goes when the append is durable.
+ * the change to who took it.  A list whose append failed gives the mark back; a single
+ * change stays with who began.  The mark on disk goes when the append is durable.
  *
  * Keeper's thread.
  */
