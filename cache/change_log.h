@@ -7,8 +7,8 @@
  *
  * All calls and callbacks on the keeper's thread; each callback exactly once, possibly
  * before the call returns, never after close.  Nothing blocks.  Batches that are read are
- * checked (ERR_RECORD ends a read at the bad one, which is skipped and told as an event
- * of the hooks).
+ * checked: one that cannot be read is a gap, behind which readers go on, and is told as
+ * an event of the hooks.
  *
  * Kinds: memory (lives with the process; its start is a new epoch), LMDB
  * (DIR/events.mdb, own environment, full sync), Redis (a Stream; layout at the top of

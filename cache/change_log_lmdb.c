@@ -792,8 +792,17 @@ static void tell_bad(struct lmdb_log *l, const struct change_pos *p)
 		return;
 	l->bad = *p;
 	l->error = "unreadable batch in the change log";
-	tell(l, "events_damaged", "store=lmdb epoch=%u seq=%llu effect=\"skipped\"",
+	tell(l, "events_damaged", "store=lmdb epoch=%u seq=%llu effect=\"a gap\"",
 	    p->epoch, (unsigned long long)p->seq);
+}
+
+/* What cannot be read was perhaps a change that somebody waits for: a gap, behind which
+ * readers go on.  What is before it comes with a page of its own. */
+static void pass_bad(struct reading *r, uint64_t seq)
+{
+	r->gap = true;
+	r->state.oldest.seq = seq;
+	r->state.oldest.index = CHANGE_BATCH_MAX; /* covers any batch */
 }
 
 /* Decode what the cursor stands at and add it, unless the page is full. */
@@ -815,6 +824,9 @@ static enum err take_batch(struct lmdb_log *l, struct reading *r, const MDB_val 
 	if (e == ERR_RECORD || (e == ERR_OK && b->n != p.index)) {
 		change_batch_unref(b);
 		tell_bad(l, &p);
+		*page_full = true;
+		if (r->n == 0)
+			pass_bad(r, p.seq);
 		return ERR_OK;
 	}
 	if (e != ERR_OK)
