@@ -61,6 +61,19 @@ static void gather_answers(const struct parts *d, const struct issuer *i,
 		hear(&st->refused, &f);
 }
 
+/* Is the set of the lists that the configuration names?  Between a reload and the set that
+ * follows it (or without memory for one of them) it is not, and absence says nothing. */
+static bool is_as_configured(const struct crl_set *set, const struct issuer *i)
+{
+	if (set->shards_n != i->crl_n)
+		return false;
+	for (size_t n = 0; n < i->crl_n; n++)
+		if (set->shard[n].file != NULL &&
+		    strcmp(set->shard[n].file->scope, i->crl_scope[n]) != 0)
+			return false;
+	return true;
+}
+
 static void gather_lists(const struct parts *d, const struct issuer *i,
     const struct serial *s, int64_t now, struct standing *st)
 {
@@ -70,7 +83,8 @@ static void gather_lists(const struct parts *d, const struct issuer *i,
 	if (st->set == NULL)
 		return;
 	crl_set_find(st->set, s, &st->crl);
-	st->crl_covers = crl_set_covers(st->set, now, &st->crl_oldest);
+	st->crl_covers = crl_set_covers(st->set, now, &st->crl_oldest) &&
+			 is_as_configured(st->set, i);
 }
 
 /* What it means. */

@@ -9,24 +9,26 @@
 
 #include <cmocka.h>
 
+#define LISTS "crl = \"http://ca.example/list.crl\"\n"
+
 static int begin(void **state)
 {
 	(void)state;
-	world_begin("", "");
+	world_begin("", LISTS);
 	return 0;
 }
 
 static int begin_without_memory(void **state)
 {
 	(void)state;
-	world_begin("hot-cache = 0", "");
+	world_begin("hot-cache = 0", LISTS);
 	return 0;
 }
 
 static int begin_with_nonces(void **state)
 {
 	(void)state;
-	world_begin("", "nonce = \"forward\"");
+	world_begin("", LISTS "nonce = \"forward\"");
 	return 0;
 }
 
@@ -222,6 +224,19 @@ static void a_good_that_is_newer_than_the_hold_is_admitted_and_told(void **state
 	listed(0, HOLD);
 	assert_int_equal(standing().status, STATUS_REVOKED);
 	assert_int_equal(world_ask(1, CERTID_SHA1)->answers, 0);
+}
+
+/* R94, T19: the configuration names a list more than the set has: a reload is under way.
+ */
+static void absence_says_nothing_while_a_list_is_on_its_way(void **state)
+{
+	(void)state;
+	end(state);
+	world_begin("", "crl = { \"http://ca.example/1\", \"http://ca.example/2\" }");
+	absent(-100);
+	assert_int_equal(standing().status, STATUS_UNKNOWN);
+	listed(-50, 1);
+	assert_int_equal(standing().status, STATUS_REVOKED);
 }
 
 /* R71, last row: revoked is served though an in-date list does not have it; they
@@ -552,6 +567,7 @@ int main(void)
 	    CASE(a_held_good_that_is_newer_than_the_list_disagrees),
 	    CASE(a_good_that_is_newer_than_the_hold_is_admitted_and_told),
 	    CASE(revoked_is_served_though_no_list_has_it),
+	    CASE(absence_says_nothing_while_a_list_is_on_its_way),
 	    CASE(a_contradicted_certificate_costs_one_fetch_for_each_step),
 	    CASE(a_contradicted_fetch_is_marked_as_failed_for_the_other_nodes),
 	    CASE(upkeep_lets_a_contradicted_certificate_be),
