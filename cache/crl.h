@@ -115,7 +115,8 @@ struct crl_list {
 struct crl_want {
 	const struct issuer *issuer;
 	/* A name that the IDP's distributionPoint has to contain byte for byte, where it
-	 * has one (RFC 5280 section 5.2.5): the URL, or crl-scope. */
+	 * has one (RFC 5280 section 5.2.5): the URL, or crl-scope; "dirName:" and the
+	 * form of RFC 2253 for a directoryName. */
 	const char *scope;
 	int64_t now, skew_s;
 	uint64_t max_size;            /* crl-max-size */

@@ -219,38 +219,66 @@ static enum err take_number(struct crl_walk *w, struct bytes value)
 	return ERR_OK;
 }
 
-static bool is_uri(const GENERAL_NAME *n)
+/* Names of other kinds are none that anybody gives to a list. */
+static bool is_scope(const GENERAL_NAME *n)
 {
-	return n->type == GEN_URI && n->d.uniformResourceIdentifier != NULL;
+	return (n->type == GEN_URI && n->d.uniformResourceIdentifier != NULL) ||
+	       (n->type == GEN_DIRNAME && n->d.directoryName != NULL);
+}
+
+/* The name as crl-scope has it; nothing where it has no such form.  RFC 2253 escapes what
+ * means something in a name, so that no two look alike (X509_NAME_oneline() lets a "/" in
+ * a value be a separator); how a value's characters are encoded makes no difference. */
+static struct bytes scope_text(BIO *b, const GENERAL_NAME *n)
+{
+	const ASN1_IA5STRING *url = n->d.uniformResourceIdentifier;
+	char *p;
+	long size;
+
+	(void)BIO_reset(b);
+	if (n->type == GEN_URI)
+		return bytes_of(
+		    ASN1_STRING_get0_data(url), (size_t)ASN1_STRING_length(url));
+	if (BIO_puts(b, "dirName:") <= 0 ||
+	    X509_NAME_print_ex(b, n->d.directoryName, 0, XN_FLAG_RFC2253) < 0)
+		return (struct bytes){0};
+	size = BIO_get_mem_data(b, &p);
+	return bytes_of(p, (size_t)size);
 }
 
 /* R104: a list speaks for its own part of the certificates only. */
-static enum err check_full_name(struct crl_walk *w, const GENERAL_NAMES *names)
+static enum err find_scope(struct crl_walk *w, const GENERAL_NAMES *names, BIO *b)
 {
-	const ASN1_IA5STRING *other = NULL;
 	const char *scope = w->want->scope;
+	struct bytes own = {0};
 
 	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
 		const GENERAL_NAME *n = sk_GENERAL_NAME_value(names, i);
 
-		if (!is_uri(n))
+		if (!is_scope(n))
 			continue;
-		other = n->d.uniformResourceIdentifier;
-		if (bytes_equal(bytes_of(ASN1_STRING_get0_data(other),
-				    (size_t)ASN1_STRING_length(other)),
-			bytes_of(scope, strlen(scope))))
+		own = scope_text(b, n);
+		if (bytes_equal(own, bytes_of(scope, strlen(scope))))
 			return ERR_OK;
 	}
-	if (other == NULL)
+	if (own.n == 0)
 		return crl_refuse(w, ERR_CRL_SCOPE,
-		    "the list's distributionPoint has no URL, so that it cannot be told "
-		    "whether it is the list of %s",
+		    "the list's distributionPoint has neither URL nor directoryName, so "
+		    "that it cannot be told whether it is the list of %s",
 		    scope);
 	return crl_refuse(w, ERR_CRL_SCOPE,
 	    "the list says that it is that of %.*s, not of %s; if it is the right one, "
 	    "give the name that it has for itself as crl-scope",
-	    ASN1_STRING_length(other) < 300 ? ASN1_STRING_length(other) : 300,
-	    (const char *)ASN1_STRING_get0_data(other), scope);
+	    own.n < 300 ? (int)own.n : 300, (const char *)own.p, scope);
+}
+
+static enum err check_full_name(struct crl_walk *w, const GENERAL_NAMES *names)
+{
+	BIO *b = BIO_new(BIO_s_mem());
+	enum err e = b != NULL ? find_scope(w, names, b) : ERR_NOMEM;
+
+	BIO_free(b);
+	return e;
 }
 
 static enum err check_point(struct crl_walk *w, const DIST_POINT_NAME *p)

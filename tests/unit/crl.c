@@ -838,6 +838,78 @@ static void the_distribution_point_is_the_lists_own_name(void **state)
 	desk_close(&d);
 }
 
+/* One directoryName as the list's name for itself: each text is TYPE=VALUE. */
+static struct bytes directory_idp(int type, const char *const (*rdn)[2], size_t n)
+{
+	X509_NAME *name = X509_NAME_new();
+	unsigned char *der = NULL;
+	struct bytes names;
+	int size;
+
+	assert_non_null(name);
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(
+		    X509_NAME_add_entry_by_txt(name, rdn[i][0], type,
+			(const unsigned char *)rdn[i][1], (int)strlen(rdn[i][1]), -1, 0),
+		    1);
+	size = i2d_X509_NAME(name, &der);
+	assert_true(size > 0);
+	names = forge_der(0xa4, bytes_of(der, (size_t)size));
+	OPENSSL_free(der);
+	X509_NAME_free(name);
+	return forge_extension_of(
+	    "2.5.29.28", true, forge_der(0x30, forge_der(0xa0, forge_der(0xa0, names))));
+}
+
+/* R104: RFC 5280 section 5.2.5 allows any name; PKIs with a directory use theirs.  What
+ * is expected is what `openssl x509 -nameopt RFC2253` prints for such names. */
+static void a_directory_name_may_be_the_lists_own_name(void **state)
+{
+	static const char *const plain[][2] = {
+	    {"C", "US"}, {"O", "Test Certificates"}, {"CN", "CRL1"}};
+	static const char *const trap[][2] = {
+	    {"C", "US"}, {"O", "Test Certificates,CN=CRL1"}};
+	static const char *const slash[][2] = {
+	    {"C", "US/O=Test Certificates"}, {"CN", "CRL1"}};
+	struct desk d;
+
+	(void)state;
+	desk_open(&d);
+	d.want.scope = "dirName:CN=CRL1,O=Test Certificates,C=US";
+	for (size_t i = 0; i < 2; i++) /* as RFC 5280 section 7.1 compares them */
+		assert_string_equal(
+		    judge_extension(&d,
+			directory_idp(i > 0 ? V_ASN1_UTF8STRING : V_ASN1_PRINTABLESTRING,
+			    plain, 3)),
+		    "ok");
+	/* fewer RDNs, RDNs in another order, the separators inside a value */
+	assert_string_equal(
+	    judge_extension(&d, directory_idp(V_ASN1_PRINTABLESTRING, plain, 2)),
+	    "crl_scope");
+	assert_string_equal(
+	    judge_extension(&d, directory_idp(V_ASN1_UTF8STRING, slash, 2)), "crl_scope");
+	d.want.scope = "dirName:C=US,O=Test Certificates,CN=CRL1";
+	assert_string_equal(
+	    judge_extension(&d, directory_idp(V_ASN1_PRINTABLESTRING, plain, 3)),
+	    "crl_scope");
+	/* the refusal has what is to be written */
+	assert_says(&d, " dirName:CN=CRL1,O=Test Certificates,C=US, not of ");
+	assert_says(&d, "crl-scope");
+	d.want.scope = "dirName:O=Test Certificates,CN=CRL1,C=US";
+	assert_string_equal(
+	    judge_extension(&d, directory_idp(V_ASN1_UTF8STRING, trap, 2)), "crl_scope");
+	d.want.scope = "dirName:O=Test Certificates\\,CN=CRL1,C=US";
+	assert_string_equal(
+	    judge_extension(&d, directory_idp(V_ASN1_UTF8STRING, trap, 2)), "ok");
+	/* UTF8String whose octets are none */
+	assert_string_equal(
+	    judge_extension(
+		&d, forge_extension_of("2.5.29.28", true,
+			forge_hex("3014a012a010a40e300c310a300806035504030c01ff"))),
+	    "crl_der");
+	desk_close(&d);
+}
+
 /* A NUL or a newline in a name neither shortens the comparison nor gets into a log. */
 static void a_scope_with_control_characters_is_neither_equal_nor_printed(void **state)
 {
@@ -1509,6 +1581,7 @@ int main(void)
 	    cmocka_unit_test(freshest_crl_changes_nothing),
 	    cmocka_unit_test(the_scope_of_a_list_is_understood),
 	    cmocka_unit_test(the_distribution_point_is_the_lists_own_name),
+	    cmocka_unit_test(a_directory_name_may_be_the_lists_own_name),
 	    cmocka_unit_test(
 		a_scope_with_control_characters_is_neither_equal_nor_printed),
 	    cmocka_unit_test(a_list_of_some_reasons_says_so),
