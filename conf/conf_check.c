@@ -436,6 +436,43 @@ static void check_list_file(
 	    "\"%s\" cannot be read now: %s", url, why);
 }
 
+static bool has_scope(const struct conf_issuer *is, size_t k)
+{
+	return k < is->crl_scope_n && *is->crl_scope[k];
+}
+
+/* Is the scope of list k the name of another list too?  Of two that crl-scope names, the
+ * second is told. */
+static bool is_taken(const struct conf_issuer *is, size_t k)
+{
+	for (size_t j = 0; j < is->crl_n; j++) {
+		bool named = has_scope(is, j);
+
+		if ((j < k || !named) &&
+		    !strcmp(named ? is->crl_scope[j] : is->crl[j], is->crl_scope[k]))
+			return true;
+	}
+	return false;
+}
+
+/* Number and time of the last list are kept by its scope: two lists would each take the
+ * other's for its own. */
+static void check_scopes(
+    const struct draft *d, const struct group *g, const struct conf_issuer *is)
+{
+	if (is_refused(g, OPTION_crl_scope))
+		return;
+	if (is->crl_scope_n > is->crl_n)
+		fault(d, g, OPTION_crl_scope, is->crl_n,
+		    "names more scopes than crl has lists; write one for each list, in "
+		    "the same order");
+	for (size_t k = 0; k < is->crl_n; k++)
+		if (has_scope(is, k) && is_taken(is, k))
+			fault(d, g, OPTION_crl_scope, k,
+			    "\"%s\" is the name of two lists; give each its own",
+			    is->crl_scope[k]);
+}
+
 static bool check_lists(const struct draft *d, size_t i)
 {
 	const struct group *g = d->settings->issuer[i];
@@ -460,10 +497,7 @@ static bool check_lists(const struct draft *d, size_t i)
 		else
 			check_list_file(d, g, k, is->crl[k]);
 	}
-	if (is->crl_scope_n > is->crl_n && !is_refused(g, OPTION_crl_scope))
-		fault(d, g, OPTION_crl_scope, is->crl_n,
-		    "names more scopes than crl has lists; write one for each list, in "
-		    "the same order");
+	check_scopes(d, g, is);
 	return true;
 }
 

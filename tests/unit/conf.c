@@ -746,6 +746,19 @@ static void lists_are_checked_and_have_their_names(void **state)
 	refused_in_issuer("crl = { \"http://x/a\", \"http://x/a\" }", "crl", "twice");
 	refused_in_issuer("crl = \"http://x/a\" crl-scope = { \"a\", \"b\" }",
 	    "crl-scope", "more scopes");
+	/* of two lists with one name, one would never be read */
+	refused_in_issuer("crl = { \"http://x/a\", \"http://x/b\" } "
+			  "crl-scope = { \"dirName:CN=a\", \"dirName:CN=a\" }",
+	    "crl-scope", "name of two lists");
+	refused_in_issuer("crl = { \"http://x/a\", \"http://x/b\" } "
+			  "crl-scope = { \"http://x/b\" }",
+	    "crl-scope", "name of two lists");
+	refused_in_issuer("crl = { \"http://x/a\", \"http://x/b\" } "
+			  "crl-scope = { \"\", \"http://x/a\" }",
+	    "crl-scope", "name of two lists");
+	refused_in_issuer("crl = { \"http://x/a\", \"http://x/b\" } "
+			  "crl-scope = { \"http://x/b\", \"\" }",
+	    "crl-scope", "name of two lists");
 	refused_in_issuer("crl = \"http://x?a\"", "crl", "no path");
 	assert_true(load("issuer demo { certificate = ca.pem crl = { \"file:a.crl\", "
 			 "\"HTTP://C.test/b.crl?x=1\", \"file:///c\" } "
