@@ -1,4 +1,4 @@
-/* bytes.h - a borrowed run of bytes, and hexadecimal.
+/* bytes.h - a borrowed run of bytes, hexadecimal, and numbers in network order.
  *
  * struct bytes owns nothing: who hands one out says until when it may be read.  p may be
  * NULL only where n is 0.
@@ -24,6 +24,23 @@ static inline struct bytes bytes_of(const void *p, size_t n)
 static inline bool bytes_equal(struct bytes a, struct bytes b)
 {
 	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
+/* The last n octets of v, big-endian (n <= 8); returns what follows them. */
+static inline uint8_t *put_be(uint8_t *p, uint64_t v, size_t n)
+{
+	for (size_t i = n; i-- > 0; v >>= 8)
+		p[i] = (uint8_t)v;
+	return p + n;
+}
+
+static inline uint64_t get_be(const uint8_t *p, size_t n)
+{
+	uint64_t v = 0;
+
+	for (size_t i = 0; i < n; i++)
+		v = v << 8 | p[i];
+	return v;
 }
 
 /* Lower-case hexadecimal of n bytes and a NUL; out has room for 2 * n + 1. */

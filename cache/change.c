@@ -85,21 +85,6 @@ void change_batch_unref(struct change_batch *b)
 		free(b);
 }
 
-static void put(uint8_t *p, int n, uint64_t v)
-{
-	for (int i = n - 1; i >= 0; i--, v >>= 8)
-		p[i] = (uint8_t)v;
-}
-
-static uint64_t get(const uint8_t *p, int n)
-{
-	uint64_t v = 0;
-
-	for (int i = 0; i < n; i++)
-		v = v << 8 | p[i];
-	return v;
-}
-
 /* Octets of the number without leading zeros; one for zero itself. */
 static size_t number_n(const struct change_batch *b)
 {
@@ -127,9 +112,9 @@ size_t change_batch_encode(const struct change_batch *b, uint8_t *out)
 	out[1] = (uint8_t)b->evidence;
 	out[2] = (uint8_t)name;
 	out[3] = (uint8_t)number;
-	put(out + SEEN_OFFSET, 8, (uint64_t)b->seen_at_ms);
-	put(out + TIME_OFFSET, 8, (uint64_t)b->published_at);
-	put(out + COUNT_OFFSET, 4, b->n);
+	put_be(out + SEEN_OFFSET, (uint64_t)b->seen_at_ms, 8);
+	put_be(out + TIME_OFFSET, (uint64_t)b->published_at, 8);
+	put_be(out + COUNT_OFFSET, b->n, 4);
 	memcpy(p, b->issuer, name);
 	memcpy(p + name, b->number + CRL_NUMBER_MAX - number, number);
 	memcpy(p + name + number, b->change, b->n * sizeof(b->change[0]));
@@ -179,7 +164,7 @@ static bool head_is_good(struct bytes in, size_t *n)
 		return false;
 	if (p[2] < 1 || p[2] > ISSUER_MAX || p[3] > CRL_NUMBER_MAX)
 		return false;
-	*n = get(p + COUNT_OFFSET, 4);
+	*n = get_be(p + COUNT_OFFSET, 4);
 	if (*n < 1 || *n > CHANGE_BATCH_MAX ||
 	    in.n != FIXED + (size_t)p[2] + p[3] + *n * sizeof(struct change))
 		return false;
@@ -203,8 +188,8 @@ enum err change_batch_decode(struct change_batch **out, struct bytes in)
 	b->n = (uint32_t)n;
 	b->evidence = (enum change_evidence)p[1];
 	b->has_number = p[3] > 0;
-	b->seen_at_ms = (int64_t)get(p + SEEN_OFFSET, 8);
-	b->published_at = (int64_t)get(p + TIME_OFFSET, 8);
+	b->seen_at_ms = (int64_t)get_be(p + SEEN_OFFSET, 8);
+	b->published_at = (int64_t)get_be(p + TIME_OFFSET, 8);
 	memcpy(b->issuer, p + FIXED, p[2]);
 	memcpy(b->number + CRL_NUMBER_MAX - p[3], p + FIXED + p[2], p[3]);
 	memcpy(b->change, p + FIXED + p[2] + p[3], n * sizeof(b->change[0]));

@@ -90,22 +90,6 @@ bool change_told_equal(const struct change_told *a, const struct change_told *b)
 	       a->total == b->total;
 }
 
-static uint8_t *put_be(uint8_t *p, uint64_t v, size_t n)
-{
-	for (size_t i = n; i-- > 0; v >>= 8)
-		p[i] = (uint8_t)v;
-	return p + n;
-}
-
-static uint64_t get_be(const uint8_t *p, size_t n)
-{
-	uint64_t v = 0;
-
-	while (n-- > 0)
-		v = v << 8 | *p++;
-	return v;
-}
-
 void change_told_encode(const struct change_told *t, uint8_t out[CHANGE_TOLD_N])
 {
 	uint8_t *p = out + 1;

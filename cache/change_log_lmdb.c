@@ -105,23 +105,6 @@ static struct lmdb_log *of(struct change_log *l)
 	return (struct lmdb_log *)l;
 }
 
-static void put_be(uint8_t *p, uint64_t v, size_t n)
-{
-	while (n-- > 0) {
-		p[n] = (uint8_t)v;
-		v >>= 8;
-	}
-}
-
-static uint64_t get_be(const uint8_t *p, size_t n)
-{
-	uint64_t v = 0;
-
-	while (n-- > 0)
-		v = v << 8 | *p++;
-	return v;
-}
-
 static MDB_val val_of(const void *p, size_t n)
 {
 	return (MDB_val){n, (void *)(uintptr_t)p};

@@ -47,23 +47,6 @@ struct latch_file {
 	MDB_dbi latches, untold;
 };
 
-static void put_be(uint8_t *p, uint64_t v, size_t n)
-{
-	while (n-- > 0) {
-		p[n] = (uint8_t)v;
-		v >>= 8;
-	}
-}
-
-static uint64_t get_be(const uint8_t *p, size_t n)
-{
-	uint64_t v = 0;
-
-	while (n-- > 0)
-		v = v << 8 | *p++;
-	return v;
-}
-
 static size_t write_key(
     uint8_t out[KEY_MAX], const uint8_t id[32], const struct serial *s)
 {

@@ -148,36 +148,20 @@ static bool mac_is_good(const struct mac_keys *keys, const struct key *k,
 	return false;
 }
 
-static void put64(uint8_t *p, int64_t v)
-{
-	for (int i = 0; i < 8; i++)
-		p[i] = (uint8_t)((uint64_t)v >> (56 - 8 * i));
-}
-
-static int64_t get64(const uint8_t *p)
-{
-	uint64_t v = 0;
-
-	for (int i = 0; i < 8; i++)
-		v = v << 8 | p[i];
-	return (int64_t)v;
-}
-
 static void put_fixed(uint8_t *out, const struct key *k, const struct facts *f, size_t n)
 {
 	out[0] = RECORD_VERSION;
-	put64(out + RECORD_THIS_UPDATE_OFFSET, f->this_update);
-	put64(out + RECORD_PRODUCED_AT_OFFSET, f->produced_at);
-	put64(out + RECORD_NEXT_UPDATE_OFFSET, f->next_update);
-	put64(out + NOT_AFTER_OFFSET, f->signer_not_after);
-	put64(out + REVOKED_AT_OFFSET, f->revoked_at);
+	put_be(out + RECORD_THIS_UPDATE_OFFSET, (uint64_t)f->this_update, 8);
+	put_be(out + RECORD_PRODUCED_AT_OFFSET, (uint64_t)f->produced_at, 8);
+	put_be(out + RECORD_NEXT_UPDATE_OFFSET, (uint64_t)f->next_update, 8);
+	put_be(out + NOT_AFTER_OFFSET, (uint64_t)f->signer_not_after, 8);
+	put_be(out + REVOKED_AT_OFFSET, (uint64_t)f->revoked_at, 8);
 	out[STATUS_OFFSET] = (uint8_t)f->status;
 	out[REASON_OFFSET] = f->reason == REASON_NONE ? NO_REASON : (uint8_t)f->reason;
 	out[FLAGS_OFFSET] = 0;
 	memcpy(out + ISSUER_OFFSET, f->issuer_sha256, sizeof(f->issuer_sha256));
 	out[KEY_N_OFFSET] = k->der_n;
-	for (int i = 0; i < 4; i++)
-		out[DER_N_OFFSET + i] = (uint8_t)(n >> (24 - 8 * i));
+	put_be(out + DER_N_OFFSET, n, 4);
 }
 
 size_t record_encode(uint8_t *out, const struct key *k, const struct facts *f,
@@ -209,11 +193,11 @@ static bool get_facts(struct facts *f, const uint8_t *p)
 		return false;
 	f->status = status;
 	f->reason = reason == NO_REASON ? REASON_NONE : reason;
-	f->this_update = get64(p + RECORD_THIS_UPDATE_OFFSET);
-	f->produced_at = get64(p + RECORD_PRODUCED_AT_OFFSET);
-	f->next_update = get64(p + RECORD_NEXT_UPDATE_OFFSET);
-	f->signer_not_after = get64(p + NOT_AFTER_OFFSET);
-	f->revoked_at = get64(p + REVOKED_AT_OFFSET);
+	f->this_update = (int64_t)get_be(p + RECORD_THIS_UPDATE_OFFSET, 8);
+	f->produced_at = (int64_t)get_be(p + RECORD_PRODUCED_AT_OFFSET, 8);
+	f->next_update = (int64_t)get_be(p + RECORD_NEXT_UPDATE_OFFSET, 8);
+	f->signer_not_after = (int64_t)get_be(p + NOT_AFTER_OFFSET, 8);
+	f->revoked_at = (int64_t)get_be(p + REVOKED_AT_OFFSET, 8);
 	memcpy(f->issuer_sha256, p + ISSUER_OFFSET, sizeof(f->issuer_sha256));
 	return true;
 }
@@ -221,13 +205,12 @@ static bool get_facts(struct facts *f, const uint8_t *p)
 static enum err decode(struct record *r, struct bytes value, const struct key *k,
     const struct mac_keys *keys)
 {
-	size_t der_n = 0, mac_n, n;
+	size_t der_n, mac_n, n;
 	const uint8_t *p = value.p;
 
 	if (value.n < FIXED || p[0] != RECORD_VERSION || p[FLAGS_OFFSET] > FLAG_MAC)
 		return ERR_RECORD;
-	for (int i = 0; i < 4; i++)
-		der_n = der_n << 8 | p[DER_N_OFFSET + i];
+	der_n = get_be(p + DER_N_OFFSET, 4);
 	mac_n = p[FLAGS_OFFSET] == FLAG_MAC ? MAC_SIZE : 0;
 	n = FIXED + p[KEY_N_OFFSET];
 	if (der_n == 0 || value.n < n || value.n - n < mac_n ||

@@ -125,16 +125,10 @@ static struct lmdb_store *of(struct store *s)
 
 /* Keys and values. */
 
-static void put_be64(uint8_t *p, uint64_t v)
-{
-	for (int i = 7; i >= 0; i--, v >>= 8)
-		p[i] = (uint8_t)v;
-}
-
 /* Signed seconds so that their bytes sort as the numbers do. */
 static void put_time(uint8_t *p, int64_t t)
 {
-	put_be64(p, (uint64_t)t ^ (uint64_t)INT64_MIN);
+	put_be(p, (uint64_t)t ^ (uint64_t)INT64_MIN, 8);
 }
 
 static size_t ca_prefix(
