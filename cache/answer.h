@@ -45,6 +45,11 @@ struct facts {
 				      against */
 };
 
+static inline bool facts_are_hold(const struct facts *f)
+{
+	return f->status == STATUS_REVOKED && f->reason == REASON_CERTIFICATE_HOLD;
+}
+
 /* The end of an answer's life: nextUpdate, or the delegated signer's notAfter when that
  * is sooner. */
 static inline int64_t facts_expiry(const struct facts *f)

@@ -42,6 +42,10 @@ void crl_entry_serial(const struct crl_entry *e, struct serial *s);
 int64_t crl_entry_at(const struct crl_entry *e);
 void crl_entry_set_at(struct crl_entry *e, int64_t at);
 int crl_entry_reason(const struct crl_entry *e); /* REASON_NONE (answer.h) where absent */
+bool crl_entry_is_hold(const struct crl_entry *e);
+/* Of two entries for one serial.  <0: a says worse than b: not hold before hold, then the
+ * earlier date; 0: neither does. */
+int crl_entry_weigh(const struct crl_entry *a, const struct crl_entry *b);
 static inline unsigned crl_entry_shard(const struct crl_entry *e)
 {
 	return (unsigned)e->shard[0] << 8 | e->shard[1];
@@ -149,8 +153,8 @@ void crl_entries_free(struct crl_entry *entries, size_t mapped);
 /* Room for n instead, moved where it must be; what is new is zeroed.  False, and nothing
  * has changed, when out of memory. */
 bool crl_entries_resize(struct crl_entry **entries, size_t n, size_t *mapped);
-/* Sort by serial and join duplicates (the stronger stays: not hold before hold, then the
- * earlier date); returns how many are left. */
+/* Sort by serial and join duplicates (the one that says worse stays); returns how many
+ * are left. */
 size_t crl_entries_sort(struct crl_entry *entries, size_t n);
 
 #endif

@@ -13,11 +13,6 @@
 
 #define FIRST_MAPPED ((size_t)64 * 1024) /* bytes; most diffs are smaller */
 
-static bool is_hold(const struct crl_entry *e)
-{
-	return crl_entry_reason(e) == REASON_CERTIFICATE_HOLD;
-}
-
 static bool diff_grow(struct crl_diff *d)
 {
 	size_t mapped = d->mapped == 0 ? FIRST_MAPPED : 2 * d->mapped;
@@ -80,13 +75,13 @@ static bool diff_walk(struct crl_diff *d, const struct crl_entry *old, size_t ol
 			order = crl_entry_cmp(&old[i], &new[j]);
 		if (order < 0) {
 			ok = diff_add(d, &old[i],
-			    is_hold(&old[i]) ? CHANGE_GOOD : CHANGE_REMOVED,
+			    crl_entry_is_hold(&old[i]) ? CHANGE_GOOD : CHANGE_REMOVED,
 			    CHANGE_REVOKED);
 			i++;
 		} else if (order > 0) {
 			ok = diff_add(d, &new[j++], CHANGE_REVOKED, absent);
 		} else {
-			if (is_hold(&old[i]) && !is_hold(&new[j]))
+			if (crl_entry_is_hold(&old[i]) && !crl_entry_is_hold(&new[j]))
 				ok = diff_add(d, &new[j], CHANGE_REVOKED, CHANGE_REVOKED);
 			i++, j++;
 		}
@@ -130,7 +125,7 @@ static enum elsewhere find_elsewhere(const struct crl_entry *e,
 	for (; e < end && crl_entry_cmp(e, key) == 0; e++) {
 		if (crl_entry_shard(e) == shard)
 			continue;
-		if (!is_hold(e))
+		if (!crl_entry_is_hold(e))
 			return REVOKED;
 		worst = ON_HOLD;
 	}
@@ -143,7 +138,8 @@ static void change_settle(struct change *c, enum elsewhere other, bool others_wa
 {
 	if (other == NOWHERE || (others_wait && change_now(c) == CHANGE_REVOKED))
 		return;
-	if (other == REVOKED || change_now(c) != CHANGE_REVOKED || is_hold(&c->entry))
+	if (other == REVOKED || change_now(c) != CHANGE_REVOKED ||
+	    crl_entry_is_hold(&c->entry))
 		c->entry.shard[1] = 1;
 	else
 		c->entry.spare[1] = CHANGE_REVOKED;

@@ -55,6 +55,21 @@ int crl_entry_reason(const struct crl_entry *e)
 	return e->reason == CRL_NO_REASON ? REASON_NONE : e->reason;
 }
 
+bool crl_entry_is_hold(const struct crl_entry *e)
+{
+	return e->reason == REASON_CERTIFICATE_HOLD;
+}
+
+int crl_entry_weigh(const struct crl_entry *a, const struct crl_entry *b)
+{
+	bool hold = crl_entry_is_hold(a);
+	int64_t at_a = crl_entry_at(a), at_b = crl_entry_at(b);
+
+	if (hold != crl_entry_is_hold(b))
+		return hold ? 1 : -1;
+	return (at_a > at_b) - (at_a < at_b);
+}
+
 const struct crl_entry *crl_entries_find(
     const struct crl_entry *entries, size_t n, const struct crl_entry *key)
 {
@@ -297,17 +312,13 @@ static void sort_from(
 }
 
 /* Of two entries for one serial. */
-static bool is_stronger(const struct crl_entry *a, const struct crl_entry *b)
+static bool stays(const struct crl_entry *a, const struct crl_entry *b)
 {
-	bool hold_a = a->reason == REASON_CERTIFICATE_HOLD;
-	bool hold_b = b->reason == REASON_CERTIFICATE_HOLD;
-	int64_t at_a = crl_entry_at(a), at_b = crl_entry_at(b);
+	int order = crl_entry_weigh(a, b);
 
-	if (hold_a != hold_b)
-		return hold_b;
-	if (at_a != at_b)
-		return at_a < at_b;
-	return memcmp(a, b, sizeof(*a)) < 0; /* whichever, but always the same */
+	if (order == 0)
+		order = memcmp(a, b, sizeof(*a)); /* whichever, but always the same */
+	return order < 0;
 }
 
 static size_t join_duplicates(struct crl_entry *e, size_t n)
@@ -318,7 +329,7 @@ static size_t join_duplicates(struct crl_entry *e, size_t n)
 		if (crl_entry_cmp(&e[kept], &e[i]) != 0) {
 			if (++kept != i)
 				e[kept] = e[i];
-		} else if (is_stronger(&e[i], &e[kept])) {
+		} else if (stays(&e[i], &e[kept])) {
 			e[kept] = e[i];
 		}
 	return n > 0 ? kept + 1 : 0;

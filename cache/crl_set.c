@@ -264,20 +264,10 @@ fail:
 	return ERR_NOMEM;
 }
 
-/* Does e say worse than what was found: not hold before hold, then the earlier date? */
-static bool entry_is_worse(const struct crl_entry *e, const struct crl_finding *than)
-{
-	bool hold = crl_entry_reason(e) == REASON_CERTIFICATE_HOLD;
-
-	if (!than->listed || hold != than->hold)
-		return !than->listed || than->hold;
-	return crl_entry_at(e) < than->revoked_at;
-}
-
 bool crl_set_find(
     const struct crl_set *s, const struct serial *serial, struct crl_finding *out)
 {
-	const struct crl_entry *e = NULL;
+	const struct crl_entry *e = NULL, *worst = NULL;
 	struct crl_entry key = {0};
 
 	*out = (struct crl_finding){.reason = REASON_NONE};
@@ -285,20 +275,21 @@ bool crl_set_find(
 	if (s->n > 0)
 		e = crl_entries_find(s->entries, s->n, &key);
 	for (; e != NULL && e < s->entries + s->n && crl_entry_cmp(e, &key) == 0; e++) {
-		unsigned shard = crl_entry_shard(e);
-		int64_t this_update = s->shard[shard].facts.this_update;
+		int64_t this_update = s->shard[crl_entry_shard(e)].facts.this_update;
 
-		if (!out->listed || this_update > out->this_update)
+		if (worst == NULL || this_update > out->this_update)
 			out->this_update = this_update;
-		if (!entry_is_worse(e, out))
-			continue;
-		out->listed = true;
-		out->reason = crl_entry_reason(e);
-		out->hold = out->reason == REASON_CERTIFICATE_HOLD;
-		out->revoked_at = crl_entry_at(e);
-		out->shard = shard;
+		if (worst == NULL || crl_entry_weigh(e, worst) < 0)
+			worst = e;
 	}
-	return out->listed;
+	if (worst == NULL)
+		return false;
+	out->listed = true;
+	out->reason = crl_entry_reason(worst);
+	out->hold = crl_entry_is_hold(worst);
+	out->revoked_at = crl_entry_at(worst);
+	out->shard = crl_entry_shard(worst);
+	return true;
 }
 
 bool crl_set_covers(const struct crl_set *s, int64_t now, unsigned *oldest)

@@ -134,11 +134,6 @@ void holdings_forget(struct holdings *h, const struct issuer *i, const struct se
 	}
 }
 
-static bool is_hold(const struct facts *f)
-{
-	return f->status == STATUS_REVOKED && f->reason == REASON_CERTIFICATE_HOLD;
-}
-
 /* An answer that fits what the lists say was admitted.  Of a hold, and of the good that
  * ends one (R70), the last word is kept; any other revocation has its latch. */
 static void memo_admitted(struct holdings *h, const struct issuer *i,
@@ -147,9 +142,9 @@ static void memo_admitted(struct holdings *h, const struct issuer *i,
 	struct crl_finding found;
 
 	memo_drop(h, i, s, MEMO_REFUSED);
-	if (is_hold(f) || (f->status == STATUS_GOOD &&
-			      (memo_find(h, i, s, MEMO_HOLD) < HOLDINGS_MEMOS ||
-				  (set != NULL && crl_set_find(set, s, &found)))))
+	if (facts_are_hold(f) || (f->status == STATUS_GOOD &&
+				     (memo_find(h, i, s, MEMO_HOLD) < HOLDINGS_MEMOS ||
+					 (set != NULL && crl_set_find(set, s, &found)))))
 		memo_put(h, i, s, MEMO_HOLD, f);
 }
 
@@ -339,7 +334,7 @@ const struct answer *holdings_install(struct holdings *h, const struct issuer *i
 	memo_admitted(h, i, &s, facts, set);
 	if (facts->status == STATUS_REVOKED)
 		withdraw(h, i, &s);
-	if (is_hold(facts)) /* the others: holdings_latch() */
+	if (facts_are_hold(facts)) /* the others: holdings_latch() */
 		withdraw_stored(h, i, &s, k);
 	if (hot_put(h->d.shared->hot, a) == ERR_OK)
 		schedule_next_look(h, a, k);

@@ -19,27 +19,15 @@ void snapshot_drop(struct snapshot *s)
 	s->n = 0;
 }
 
-static bool is_hold(const struct crl_entry *e)
-{
-	return e->reason == REASON_CERTIFICATE_HOLD;
-}
-
-static bool is_stronger(const struct crl_entry *a, const struct crl_entry *b)
-{
-	if (is_hold(a) != is_hold(b))
-		return is_hold(b);
-	return crl_entry_at(a) < crl_entry_at(b);
-}
-
-/* The strongest of the entries with one serial, which stand together; *at moves behind
- * them. */
-static const struct crl_entry *strongest(
+/* Of the entries with one serial, which stand together, the one that says worst; *at
+ * moves behind them. */
+static const struct crl_entry *worst_of(
     const struct crl_entry *entries, size_t n, size_t *at)
 {
 	const struct crl_entry *e = &entries[*at], *best = e;
 
 	while (++*at < n && crl_entry_cmp(e, &entries[*at]) == 0)
-		if (is_stronger(&entries[*at], best))
+		if (crl_entry_weigh(&entries[*at], best) < 0)
 			best = &entries[*at];
 	return best;
 }
@@ -56,7 +44,7 @@ static const struct crl_entry *find_in_set(
 	if (e == NULL)
 		return NULL;
 	at = (size_t)(e - set->entries);
-	return strongest(set->entries, set->n, &at);
+	return worst_of(set->entries, set->n, &at);
 }
 
 /* Entries of the lists, but for holds of which a latch knows worse. */
@@ -66,9 +54,9 @@ static size_t next_of_set(const struct snapshot_issuer *of, size_t *at,
 	size_t n = 0;
 
 	while (of->set != NULL && *at < of->set->n && n < room) {
-		const struct crl_entry *e = strongest(of->set->entries, of->set->n, at);
+		const struct crl_entry *e = worst_of(of->set->entries, of->set->n, at);
 
-		if (is_hold(e) && of->latches_n > 0 &&
+		if (crl_entry_is_hold(e) && of->latches_n > 0 &&
 		    crl_entries_find(of->latches, of->latches_n, e) != NULL)
 			continue;
 		entries[n++] = e;
@@ -86,7 +74,7 @@ static size_t next_of_latches(const struct snapshot_issuer *of, size_t *at,
 		const struct crl_entry *e = &of->latches[(*at)++],
 				       *listed = find_in_set(of->set, e);
 
-		if (listed == NULL || is_hold(listed))
+		if (listed == NULL || crl_entry_is_hold(listed))
 			entries[n++] = e;
 	}
 	return n;

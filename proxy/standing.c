@@ -7,19 +7,14 @@
 
 /* What there is. */
 
-static bool is_hold(const struct facts *f)
-{
-	return f->reason == REASON_CERTIFICATE_HOLD;
-}
-
 /* Of each status the newest; of revocations one that is no hold first. */
 static void hear(struct standing_answer *had, const struct facts *f)
 {
 	bool better = f->this_update > had->facts.this_update;
 
 	if (had->found && f->status == STATUS_REVOKED &&
-	    is_hold(f) != is_hold(&had->facts))
-		better = !is_hold(f);
+	    facts_are_hold(f) != facts_are_hold(&had->facts))
+		better = !facts_are_hold(f);
 	if (had->found && !better)
 		return;
 	had->found = true;
@@ -61,8 +56,9 @@ static void gather_answers(const struct parts *d, const struct issuer *i,
 		hear(&st->refused, &f);
 }
 
-/* Is the set of the lists that the configuration names?  Between a reload and the set that
- * follows it (or without memory for one of them) it is not, and absence says nothing. */
+/* Is the set of the lists that the configuration names?  Between a reload and the set
+ * that follows it (or without memory for one of them) it is not, and absence says
+ * nothing. */
 static bool is_as_configured(const struct crl_set *set, const struct issuer *i)
 {
 	if (set->shards_n != i->crl_n)
@@ -83,8 +79,8 @@ static void gather_lists(const struct parts *d, const struct issuer *i,
 	if (st->set == NULL)
 		return;
 	crl_set_find(st->set, s, &st->crl);
-	st->crl_covers = crl_set_covers(st->set, now, &st->crl_oldest) &&
-			 is_as_configured(st->set, i);
+	st->crl_covers =
+	    crl_set_covers(st->set, now, &st->crl_oldest) && is_as_configured(st->set, i);
 }
 
 /* What it means. */
@@ -108,7 +104,7 @@ static void revoked(struct standing *st, int64_t at, int reason)
 static void judge(struct standing *st)
 {
 	const struct facts *f = &st->revoked.facts;
-	bool ocsp = st->revoked.found && !is_ended(st, is_hold(f), f->this_update);
+	bool ocsp = st->revoked.found && !is_ended(st, facts_are_hold(f), f->this_update);
 	bool crl = st->crl.listed && !is_ended(st, st->crl.hold, st->crl.this_update);
 
 	st->status = st->good.found || (st->crl_covers && !st->crl.listed)
@@ -117,7 +113,7 @@ static void judge(struct standing *st)
 	st->reason = REASON_NONE;
 	if (st->latch != NULL)
 		revoked(st, st->latch->revoked_at, st->latch->reason);
-	if (ocsp && !is_hold(f))
+	if (ocsp && !facts_are_hold(f))
 		revoked(st, f->revoked_at, f->reason);
 	if (crl && !st->crl.hold)
 		revoked(st, st->crl.revoked_at, st->crl.reason);
