@@ -2,7 +2,6 @@
 #include "proxy/clock.h"
 
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <time.h>
 
 /* Relaxed atomics only so that a test may move the clock while its threads run. */
@@ -39,6 +38,15 @@ int64_t clock_mono_us(void)
 int64_t clock_mono_ms(void)
 {
 	return clock_mono_us() / 1000;
+}
+
+bool clock_text(int64_t at, char out[CLOCK_TEXT_MAX])
+{
+	time_t t = (time_t)at;
+	struct tm tm;
+
+	return gmtime_r(&t, &tm) != NULL &&
+	       strftime(out, CLOCK_TEXT_MAX, "%Y-%m-%dT%H:%M:%SZ", &tm) != 0;
 }
 
 void clock_set(int64_t now_s, int64_t mono_ms)

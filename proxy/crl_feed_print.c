@@ -2,7 +2,6 @@
 #include "proxy/crl_feed_list.h"
 
 #include <stdio.h>
-#include <time.h>
 
 #include "proxy/clock.h"
 #include "proxy/metrics.h"
@@ -12,14 +11,9 @@
 /* RFC 3339, or null where at is none. */
 static json_t *time_json(bool known, int64_t at)
 {
-	time_t t = (time_t)at;
-	struct tm tm;
-	char text[32];
+	char text[CLOCK_TEXT_MAX];
 
-	if (!known || gmtime_r(&t, &tm) == NULL ||
-	    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-		return json_null();
-	return json_string(text);
+	return known && clock_text(at, text) ? json_string(text) : json_null();
 }
 
 static json_t *error_json(const struct feed_list *l)

@@ -16,7 +16,6 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 struct work { /* a call that is not answered yet */
 	struct work *next, *prev;
@@ -192,14 +191,9 @@ static void op_issuers(struct keeper *k, struct call *c)
 
 static json_t *json_time(int64_t at)
 {
-	time_t t = (time_t)at;
-	struct tm tm;
-	char text[40];
+	char text[CLOCK_TEXT_MAX];
 
-	if (gmtime_r(&t, &tm) == NULL ||
-	    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-		return json_null();
-	return json_string(text);
+	return clock_text(at, text) ? json_string(text) : json_null();
 }
 
 static json_t *latch_evidence(void)
@@ -215,19 +209,6 @@ static json_t *ocsp_evidence(const struct facts *f)
 	    "next_update", json_time(f->next_update), "crl_number");
 }
 
-/* The list in force whose nextUpdate comes first. */
-static size_t oldest_list(const struct crl_set *s)
-{
-	size_t oldest = s->shards_n;
-
-	for (size_t n = 0; n < s->shards_n; n++)
-		if (s->shard[n].in_force &&
-		    (oldest == s->shards_n || s->shard[n].facts.next_update <
-						  s->shard[oldest].facts.next_update))
-			oldest = n;
-	return oldest;
-}
-
 /* The list that says what all of them together say; NULL where none is in force. */
 static json_t *crl_evidence(const struct standing *st)
 {
@@ -240,10 +221,8 @@ static json_t *crl_evidence(const struct standing *st)
 
 	if (st->set == NULL)
 		return NULL;
-	n = st->crl.listed   ? st->crl.shard
-	    : st->crl_covers ? st->crl_oldest
-			     : oldest_list(st->set);
-	if (n >= st->set->shards_n)
+	n = st->crl.listed ? st->crl.shard : st->crl_oldest;
+	if (n >= st->set->shards_n || !st->set->shard[n].in_force)
 		return NULL;
 	f = &st->set->shard[n].facts;
 	crl_number_text(f, number);

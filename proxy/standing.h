@@ -31,8 +31,9 @@ struct standing {
 					   what disagrees */
 	const struct crl_set *set; /* borrowed for this turn; NULL: no list in force */
 	struct crl_finding crl;
-	bool crl_covers;     /* every list in date: absent means good */
-	unsigned crl_oldest; /* then: the list whose nextUpdate comes first */
+	bool crl_covers; /* every list in date: absent means good */
+	/* of the lists in force, the one whose nextUpdate comes first; else 0 */
+	unsigned crl_oldest;
 };
 
 /* extra: an answer that may not be in the hot table (small hot-cache), or NULL. */

@@ -45,12 +45,26 @@ static void a_clock_that_was_set_stands(void **state)
 	assert_int_equal(clock_mono_ms(), 5001);
 }
 
+/* Expected values: date -u -d @N +%FT%TZ. */
+static void a_time_is_written_as_rfc_3339_has_it(void **state)
+{
+	char text[CLOCK_TEXT_MAX];
+
+	(void)state;
+	assert_true(clock_text(1795328880, text));
+	assert_string_equal(text, "2026-11-22T06:28:00Z");
+	assert_true(clock_text(-1, text));
+	assert_string_equal(text, "1969-12-31T23:59:59Z");
+	assert_false(clock_text(INT64_MAX, text));
+}
+
 int main(void)
 {
 	/* The last case leaves the clock standing: it has to stay the last. */
 	const struct CMUnitTest cases[] = {
 	    cmocka_unit_test(the_wall_clock_agrees_with_time),
 	    cmocka_unit_test(the_monotonic_clock_moves_forward),
+	    cmocka_unit_test(a_time_is_written_as_rfc_3339_has_it),
 	    cmocka_unit_test(a_clock_that_was_set_stands),
 	};
 
