@@ -9,37 +9,24 @@
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
-#include <unistd.h>
 
 #include "proxy/clock.h"
 #include "proxy/log.h"
 #include "proxy/upstream.h"
 
-#define DAY_MS              INT64_C(86400000)
-#define NEXT_UPDATE_JITTER  10000 /* ms, or a tenth of the interval: many ask then */
-#define FAILURES_MAX        1000  /* counted no further: the pause is at its cap */
-#define AGE_WITH_OCSP_MS    (7 * DAY_MS) /* CA/B BR 4.9.7 (R114) */
-#define AGE_WITHOUT_OCSP_MS (4 * DAY_MS)
+#define NEXT_UPDATE_JITTER 10000 /* ms, or a tenth of the interval: many ask then */
+#define FAILURES_MAX       1000  /* counted no further: the pause is at its cap */
 
 static _Atomic uint64_t generations; /* 0 is nobody's */
 
 static void ask(struct feed_list *l);
-static void arm(struct crl_feed *f);
-static void issuer_next(struct feed_issuer *i);
 static void job_done(void *arg);
-static void begin_open(struct feed_list *l);
 static void swap(struct feed_work *w);
 
 /* ---- small things ---- */
-
-static const struct conf *conf(const struct crl_feed *f)
-{
-	return shared_conf(f->parts.shared);
-}
 
 /* xorshift64: jitter needs no secrecy. */
 static unsigned random16(struct crl_feed *f)
@@ -50,36 +37,13 @@ static unsigned random16(struct crl_feed *f)
 	return (unsigned)(f->random >> 32) & 0xffff;
 }
 
-static const struct crl_set *set_of(const struct feed_issuer *i)
-{
-	return atomic_load_explicit(&i->slot.set, memory_order_acquire);
-}
-
 const struct crl_shard *feed_in_force(const struct feed_list *l)
 {
-	const struct crl_set *s = set_of(l->issuer);
+	const struct crl_set *s = feed_set_of(l->issuer);
 
 	return s != NULL && l->place >= 0 && s->shard[l->place].in_force
 		   ? &s->shard[l->place]
 		   : NULL;
-}
-
-struct feed_issuer *feed_issuer_find(const struct crl_feed *f, const char *name)
-{
-	struct feed_issuer *i;
-
-	LIST_FOREACH(i, &f->issuers, link)
-		if (strcmp(i->name, name) == 0)
-			return i;
-	return NULL;
-}
-
-static void ca_unref(struct feed_ca *c)
-{
-	if (c == NULL || --c->refs > 0)
-		return;
-	issuers_free(c->set);
-	free(c);
 }
 
 /* ---- work ---- */
@@ -125,7 +89,7 @@ static void detach(struct feed_work *w)
 	TAILQ_REMOVE(&w->feed->works, w, link);
 	if (w->list != NULL)
 		w->list->works--;
-	ca_unref(w->ca);
+	feed_ca_unref(w->ca);
 }
 
 void feed_work_free(struct feed_work *w)
@@ -140,13 +104,13 @@ void feed_work_free(struct feed_work *w)
 static void fill_in(struct feed_work *w)
 {
 	struct feed_issuer *i = w->issuer;
-	const struct conf *c = conf(w->feed);
+	const struct conf *c = feed_conf(w->feed);
 	struct crl_job *j = &w->job;
 
 	w->ca = i->ca;
 	w->ca->refs++;
 	j->issuer = w->ca->issuer;
-	j->old = set_of(i);
+	j->old = feed_set_of(i);
 	if (j->old != NULL)
 		crl_set_ref(j->old);
 	j->shards_n =
@@ -164,7 +128,7 @@ static void take_places(struct feed_issuer *i)
 {
 	struct feed_list *l;
 
-	if (set_of(i) != NULL)
+	if (feed_set_of(i) != NULL)
 		return;
 	LIST_FOREACH(l, &i->gone, link)
 		l->place = -1;
@@ -208,7 +172,7 @@ static void begin_job(struct feed_work *w)
 void feed_work_queue(struct feed_work *w)
 {
 	TAILQ_INSERT_TAIL(&w->issuer->queue, w, waiting);
-	issuer_next(w->issuer);
+	feed_next(w->issuer);
 }
 
 /* No list is configured any more. */
@@ -220,7 +184,7 @@ static bool take_out_of_force(struct feed_issuer *i)
 	if (w == NULL)
 		return false;
 	i->rearrange = false;
-	w->job.old = crl_set_ref(set_of(i));
+	w->job.old = crl_set_ref(feed_set_of(i));
 	swap(w);
 	LIST_FOREACH(l, &i->gone, link)
 		l->place = -1;
@@ -257,7 +221,7 @@ static bool may_begin(const struct feed_work *w)
 {
 	const struct feed_list *l = w->list;
 
-	/* current is about to be another: feed_settled() asks again */
+	/* current is about to be another: feed_open() asks again */
 	return !l->gone && (w->job.kind != CRL_JOB_OPEN || l->unsettled == 0);
 }
 
@@ -270,18 +234,18 @@ static void skip(struct feed_work *w)
 	feed_work_free(w);
 }
 
-static void issuer_next(struct feed_issuer *i)
+void feed_next(struct feed_issuer *i)
 {
 	struct feed_work *w;
 
 	if (i->running != NULL || i->feed->cancelled)
 		return;
-	if (i->rearrange && set_of(i) != NULL) {
+	if (i->rearrange && feed_set_of(i) != NULL) {
 		if (clock_mono_ms() < i->retry_ms ||
 		    (i->n == 0 ? take_out_of_force(i) : begin_arranging(i)))
 			return;
 		i->retry_ms = clock_mono_ms() + FEED_RETRY_MS;
-		arm(i->feed);
+		feed_arm(i->feed);
 		return;
 	}
 	i->rearrange = false;
@@ -299,7 +263,7 @@ static void issuer_next(struct feed_issuer *i)
 
 static int64_t pause_ms(struct feed_list *l)
 {
-	const struct conf *c = conf(l->issuer->feed);
+	const struct conf *c = feed_conf(l->issuer->feed);
 	int64_t interval = l->issuer->interval_ms;
 	struct upstream_config u = {
 	    .backoff_initial_ms = c->backoff_initial_ms,
@@ -349,11 +313,10 @@ static void plan(struct feed_list *l, bool failed)
 void feed_retry_later(struct feed_list *l)
 {
 	l->retry_ms = clock_mono_ms() + FEED_RETRY_MS;
-	arm(l->issuer->feed);
+	feed_arm(l->issuer->feed);
 }
 
-/* An alarm a day for a list that its CA does not renew (R114). */
-static void watch_age(struct feed_list *l)
+void feed_watch_age(struct feed_list *l)
 {
 	const struct crl_shard *s = feed_in_force(l);
 	int64_t limit = l->issuer->age_alarm_ms, now = clock_mono_ms(), left;
@@ -366,7 +329,7 @@ static void watch_age(struct feed_list *l)
 		l->alarm_ms = now + left + 1;
 		return;
 	}
-	if (l->alarmed_ms == 0 || now - l->alarmed_ms >= DAY_MS) {
+	if (l->alarmed_ms == 0 || now - l->alarmed_ms >= FEED_DAY_MS) {
 		l->alarmed_ms = now;
 		log_error("crl_old",
 		    "issuer=%s url=%s age_s=%lld limit_s=%lld "
@@ -375,7 +338,7 @@ static void watch_age(struct feed_list *l)
 		    (long long)(clock_now() - s->facts.this_update),
 		    (long long)(limit / 1000), "ask the CA why it issues no list");
 	}
-	l->alarm_ms = l->alarmed_ms + DAY_MS;
+	l->alarm_ms = l->alarmed_ms + FEED_DAY_MS;
 }
 
 static int64_t next_of(const struct feed_list *l)
@@ -385,7 +348,7 @@ static int64_t next_of(const struct feed_list *l)
 	return l->opened && !l->asking && l->due_ms < next ? l->due_ms : next;
 }
 
-static void arm(struct crl_feed *f)
+void feed_arm(struct crl_feed *f)
 {
 	int64_t next = INT64_MAX, now = clock_mono_ms();
 	struct timeval tv;
@@ -412,11 +375,11 @@ static void look_after(struct feed_list *l, int64_t now)
 {
 	if (l->retry_ms <= now) {
 		l->retry_ms = INT64_MAX;
-		begin_open(l);
+		feed_open(l);
 		feed_tell(l);
 	}
 	if (l->alarm_ms <= now)
-		watch_age(l);
+		feed_watch_age(l);
 	if (l->opened && !l->asking && l->due_ms <= now)
 		ask(l);
 }
@@ -429,11 +392,11 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	LIST_FOREACH(i, &f->issuers, link) {
-		issuer_next(i);
+		feed_next(i);
 		for (size_t n = 0; n < i->n; n++)
 			look_after(i->list[n], now);
 	}
-	arm(f);
+	feed_arm(f);
 }
 
 /* ---- asking ---- */
@@ -450,7 +413,7 @@ static void ask_ends(struct feed_list *l, bool failed)
 	if (again && !l->issuer->feed->cancelled)
 		ask(l);
 	else
-		arm(l->issuer->feed);
+		feed_arm(l->issuer->feed);
 }
 
 static void ask_failed(struct feed_list *l, enum err e, const char *why)
@@ -519,7 +482,7 @@ static void begin_fetch(struct feed_work *w)
 {
 	struct feed_list *l = w->list;
 	const struct crl_shard *s = feed_in_force(l);
-	const struct conf *c = conf(w->feed);
+	const struct conf *c = feed_conf(w->feed);
 	struct fetch_request r = {.url = l->url,
 	    .accept = "application/pkix-crl",
 	    .timeout_ms = (int)c->crl_timeout_ms,
@@ -546,6 +509,19 @@ static void begin_fetch(struct feed_work *w)
 		return;
 	l->fetching = NULL;
 	ask_failed(l, ERR_NOMEM, "");
+	feed_work_free(w);
+}
+
+void feed_stop_fetch(struct feed_list *l)
+{
+	struct feed_work *w = l->fetching;
+
+	if (w == NULL)
+		return;
+	fetch_cancel(l->fetch);
+	l->fetch = NULL;
+	l->fetching = NULL;
+	l->asking = false;
 	feed_work_free(w);
 }
 
@@ -614,7 +590,7 @@ static void log_in_force(const struct feed_work *w)
 /* From this store on, every cached answer of the issuer is looked up again. */
 static void swap(struct feed_work *w)
 {
-	assert(w->job.old == set_of(w->issuer));
+	assert(w->job.old == feed_set_of(w->issuer));
 	w->retired = w->job.old; /* the slot's reference; the job has one of its own */
 	atomic_store_explicit(&w->issuer->slot.set, w->job.set, memory_order_release);
 	w->job.set = NULL;
@@ -638,7 +614,7 @@ static void publish(struct feed_work *w)
 		l->untold_since_ms = l->seen_at_ms;
 	log_in_force(w);
 	log_warnings(w);
-	watch_age(l);
+	feed_watch_age(l);
 	feed_settle(w);
 }
 
@@ -714,7 +690,7 @@ static void opened(struct feed_work *w)
 	if (w->ca != l->issuer->ca || l->unsettled > 0) { /* again, with what is now */
 		l->to_open = true;
 		feed_work_free(w);
-		begin_open(l);
+		feed_open(l);
 		return;
 	}
 	if (j->error != ERR_OK && j->error != ERR_NOT_FOUND)
@@ -755,7 +731,7 @@ static void arranged(struct feed_work *w)
 		i->rearrange = true;
 		i->retry_ms = clock_mono_ms() + FEED_RETRY_MS;
 		feed_work_free(w);
-		arm(i->feed);
+		feed_arm(i->feed);
 		return;
 	}
 	swap(w);
@@ -784,10 +760,10 @@ static void job_done(void *arg)
 		arranged(w);
 	else
 		feed_compared(w);
-	issuer_next(i);
+	feed_next(i);
 }
 
-static void begin_open(struct feed_list *l)
+void feed_open(struct feed_list *l)
 {
 	struct feed_work *w;
 
@@ -800,314 +776,6 @@ static void begin_open(struct feed_list *l)
 	}
 	l->to_open = false;
 	feed_work_queue(w);
-}
-
-void feed_settled(struct feed_list *l)
-{
-	begin_open(l);
-}
-
-/* ---- configuration ---- */
-
-static void list_free(struct feed_list *l)
-{
-	if (l == NULL)
-		return;
-	free(l->url);
-	free(l->scope);
-	free(l->dir);
-	free(l);
-}
-
-static bool is_local(const char *url)
-{
-	return strncmp(url, "file:", 5) == 0;
-}
-
-static struct feed_list *list_new(
-    struct feed_issuer *i, const char *url, const char *scope, const uint8_t *id)
-{
-	struct feed_list *l = calloc(1, sizeof *l);
-	char dir[PATH_MAX];
-
-	if (l == NULL ||
-	    crl_state_path(i->feed->state_directory, id, dir, sizeof dir) != 0) {
-		free(l);
-		return NULL;
-	}
-	l->issuer = i;
-	l->place = -1;
-	l->local = is_local(url);
-	l->alarm_ms = l->retry_ms = INT64_MAX;
-	memcpy(l->id, id, sizeof l->id);
-	l->url = strdup(url);
-	l->scope = strdup(scope);
-	l->dir = strdup(dir);
-	if (l->url == NULL || l->scope == NULL || l->dir == NULL) {
-		list_free(l);
-		return NULL;
-	}
-	l->to_open = true;
-	return l;
-}
-
-static void stop_fetch(struct feed_list *l)
-{
-	struct feed_work *w = l->fetching;
-
-	if (w == NULL)
-		return;
-	fetch_cancel(l->fetch);
-	l->fetch = NULL;
-	l->fetching = NULL;
-	l->asking = false;
-	feed_work_free(w);
-}
-
-/* The same list from elsewhere. */
-static void list_move(struct feed_list *l, const char *url)
-{
-	char *copy;
-
-	if (strcmp(l->url, url) == 0 || (copy = strdup(url)) == NULL)
-		return;
-	stop_fetch(l);
-	free(l->url);
-	l->url = copy;
-	l->local = is_local(url);
-	memset(&l->hints, 0, sizeof l->hints);
-	l->stamp.known = false;
-	l->failures = 0;
-	l->again = l->asking;
-	l->due_ms = clock_mono_ms();
-}
-
-static struct feed_list *take_back(struct feed_issuer *i, const uint8_t *id)
-{
-	struct feed_list *l;
-
-	LIST_FOREACH(l, &i->gone, link) {
-		if (memcmp(l->id, id, sizeof l->id) != 0)
-			continue;
-		LIST_REMOVE(l, link);
-		l->gone = l->opened = l->asking = false;
-		l->to_open = true;
-		return l;
-	}
-	return NULL;
-}
-
-static struct feed_list *find_id(
-    struct feed_list *const *list, size_t n, const uint8_t *id)
-{
-	for (size_t k = 0; k < n; k++)
-		if (memcmp(list[k]->id, id, sizeof list[k]->id) == 0)
-			return list[k];
-	return NULL;
-}
-
-static void list_gone(struct feed_list *l)
-{
-	const struct crl_shard *s = feed_in_force(l);
-
-	if (s != NULL)
-		log_warn("crl_dropped", "issuer=%s url=%s entries=%zu reason=%s",
-		    l->issuer->name, l->url, s->n, "configuration");
-	stop_fetch(l);
-	feed_drop_stuck(l);
-	l->gone = true;
-	l->retry_ms = l->alarm_ms = INT64_MAX;
-	LIST_INSERT_HEAD(&l->issuer->gone, l, link);
-}
-
-/* Those that nothing names any more. */
-static void forget_gone(struct feed_issuer *i)
-{
-	struct feed_list *l, *next;
-
-	for (l = LIST_FIRST(&i->gone); l != NULL; l = next) {
-		next = LIST_NEXT(l, link);
-		if (l->works > 0 || l->place >= 0)
-			continue;
-		LIST_REMOVE(l, link);
-		list_free(l);
-	}
-}
-
-/* The list for number k of the configuration; NULL: out of memory, or there twice. */
-static struct feed_list *list_for(struct feed_issuer *i, const struct issuer *c, size_t k,
-    struct feed_list *const *before, size_t n)
-{
-	const char *url = c->crl[k], *scope = c->crl_scope[k];
-	uint8_t id[CHANGE_SCOPE_N];
-	struct feed_list *l;
-
-	crl_scope_id(i->name, scope, id);
-	if (find_id(before, n, id) != NULL) {
-		log_warn("crl_twice", "issuer=%s url=%s scope=%s", i->name, url, scope);
-		return NULL;
-	}
-	l = find_id(i->list, i->n, id);
-	if (l == NULL)
-		l = take_back(i, id);
-	if (l != NULL) {
-		list_move(l, url);
-		return l;
-	}
-	l = list_new(i, url, scope, id);
-	if (l == NULL)
-		log_error("crl_list_failed", "issuer=%s url=%s err=%s", i->name, url,
-		    err_label(ERR_NOMEM));
-	return l;
-}
-
-static void set_lists(struct feed_issuer *i, const struct issuer *c)
-{
-	size_t n = 0, want = c != NULL ? c->crl_n : 0;
-	struct feed_list **list = calloc(want + 1, sizeof(*list));
-
-	if (list == NULL) {
-		log_error("crl_list_failed", "issuer=%s url= err=%s", i->name,
-		    err_label(ERR_NOMEM));
-		return; /* the old ones stay */
-	}
-	for (size_t k = 0; k < want; k++) {
-		list[n] = list_for(i, c, k, list, n);
-		n += list[n] != NULL;
-	}
-	i->rearrange |= n != i->n;
-	for (size_t k = 0; k < i->n; k++) {
-		i->rearrange |= k >= n || list[k] != i->list[k];
-		if (find_id(list, n, i->list[k]->id) == NULL)
-			list_gone(i->list[k]);
-	}
-	free(i->list);
-	i->list = list;
-	i->n = n;
-}
-
-static struct feed_ca *ca_new(const struct issuer *c)
-{
-	struct feed_ca *ca = calloc(1, sizeof *ca);
-	X509 **certificates = calloc(c->ca_n, sizeof(*certificates));
-	struct issuer_spec spec = {.name = c->name,
-	    .certificates = certificates,
-	    .certificates_n = c->ca_n,
-	    .rules = c->rules};
-	EVP_MD_CTX *md = EVP_MD_CTX_new();
-	const uint8_t rules[2] = {(uint8_t)c->rules.profile, c->rules.allow_sha1};
-	size_t clash[2];
-	bool ok = ca != NULL && certificates != NULL && md != NULL &&
-		  EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 &&
-		  EVP_DigestUpdate(md, rules, sizeof rules) == 1;
-
-	for (size_t k = 0; ok && k < c->ca_n; k++) {
-		certificates[k] = c->ca[k].certificate;
-		ok = EVP_DigestUpdate(md, c->ca[k].sha256, sizeof c->ca[k].sha256) == 1;
-	}
-	ok = ok && EVP_DigestFinal_ex(md, ca->id, NULL) == 1 &&
-	     issuers_new(&ca->set, &spec, 1, clash) == ERR_OK;
-	EVP_MD_CTX_free(md);
-	free(certificates);
-	if (!ok) {
-		free(ca);
-		return NULL;
-	}
-	ca->refs = 1;
-	ca->issuer = issuers_at(ca->set, 0);
-	return ca;
-}
-
-/* Other certificates or rules: what is in force is verified by them again, and goes only
- * where they do not vouch for it. */
-static bool set_ca(struct feed_issuer *i, const struct issuer *c)
-{
-	struct feed_ca *ca = ca_new(c), *old = i->ca;
-
-	if (ca == NULL) {
-		log_error("crl_list_failed", "issuer=%s url= err=%s", i->name,
-		    err_label(ERR_NOMEM));
-		return old != NULL;
-	}
-	if (old != NULL && memcmp(old->id, ca->id, sizeof ca->id) == 0) {
-		ca_unref(ca);
-		return true;
-	}
-	i->ca = ca;
-	ca_unref(old);
-	for (size_t k = 0; k < i->n; k++) {
-		i->list[k]->to_open = true;
-		i->list[k]->stamp.known = false;
-	}
-	return true;
-}
-
-static int64_t age_alarm_of(const struct conf_issuer *o, const struct issuer *c)
-{
-	if (o->crl_age_alarm_ms > 0)
-		return o->crl_age_alarm_ms;
-	if (c->rules.profile != PROFILE_PUBLIC)
-		return 0;
-	return c->ocsp_n > 0 ? AGE_WITH_OCSP_MS : AGE_WITHOUT_OCSP_MS;
-}
-
-static void configure(struct feed_issuer *i, const struct conf *c)
-{
-	const struct issuer *is = issuers_named(c->issuers, i->name);
-
-	forget_gone(i);
-	for (size_t n = 0; n < c->issuer_n; n++) {
-		if (is == NULL || strcmp(c->issuer[n].name, i->name) != 0)
-			continue;
-		i->interval_ms = c->issuer[n].crl_interval_ms;
-		i->age_alarm_ms = age_alarm_of(&c->issuer[n], is);
-	}
-	if (is != NULL && !set_ca(i, is))
-		return;
-	set_lists(i, is);
-	issuer_next(i);
-	for (size_t k = 0; k < i->n; k++) {
-		/* what was refused may be taken now: crl-max-size */
-		i->list[k]->stamp.known &= !i->list[k]->stamp.refused;
-		watch_age(i->list[k]);
-		begin_open(i->list[k]);
-	}
-}
-
-static struct feed_issuer *issuer_get(struct crl_feed *f, const char *name)
-{
-	struct feed_issuer *i = feed_issuer_find(f, name);
-
-	if (i != NULL || strlen(name) >= sizeof i->name)
-		return i;
-	i = calloc(1, sizeof *i);
-	if (i == NULL)
-		return NULL;
-	strcpy(i->name, name);
-	i->feed = f;
-	i->interval_ms = INT64_C(300000);
-	TAILQ_INIT(&i->queue);
-	LIST_INSERT_HEAD(&f->issuers, i, link);
-	return i;
-}
-
-void crl_feed_reload(struct crl_feed *f)
-{
-	const struct conf *c = conf(f);
-	struct feed_issuer *i;
-
-	if (f->cancelled)
-		return;
-	for (size_t n = 0; n < issuers_count(c->issuers); n++)
-		issuer_get(f, issuers_at(c->issuers, n)->name);
-	LIST_FOREACH(i, &f->issuers, link)
-		configure(i, c);
-	arm(f);
-}
-
-void crl_feed_start(struct crl_feed *f)
-{
-	crl_feed_reload(f);
 }
 
 /* ---- life ---- */
@@ -1124,7 +792,7 @@ struct crl_feed *crl_feed_new(const struct parts *parts, struct fetcher *fetcher
 	f->bulk = bulk;
 	f->telling = telling;
 	TAILQ_INIT(&f->works);
-	f->state_directory = strdup(conf(f)->state_directory);
+	f->state_directory = strdup(feed_conf(f)->state_directory);
 	if (f->state_directory == NULL) {
 		free(f);
 		return NULL;
@@ -1157,25 +825,9 @@ void crl_feed_cancel(struct crl_feed *f)
 	evtimer_del(&f->timer);
 	LIST_FOREACH(i, &f->issuers, link) {
 		for (size_t n = 0; n < i->n; n++)
-			stop_fetch(i->list[n]);
+			feed_stop_fetch(i->list[n]);
 		drop_queue(i);
 	}
-}
-
-static void issuer_free(struct feed_issuer *i)
-{
-	struct feed_list *l;
-
-	for (size_t n = 0; n < i->n; n++)
-		list_free(i->list[n]);
-	free(i->list);
-	while ((l = LIST_FIRST(&i->gone)) != NULL) {
-		LIST_REMOVE(l, link);
-		list_free(l);
-	}
-	ca_unref(i->ca);
-	crl_set_unref(set_of(i));
-	free(i);
 }
 
 void crl_feed_free(struct crl_feed *f)
@@ -1192,7 +844,7 @@ void crl_feed_free(struct crl_feed *f)
 	}
 	while ((i = LIST_FIRST(&f->issuers)) != NULL) {
 		LIST_REMOVE(i, link);
-		issuer_free(i);
+		feed_issuer_free(i);
 	}
 	free(f->state_directory);
 	free(f);
@@ -1200,18 +852,11 @@ void crl_feed_free(struct crl_feed *f)
 
 /* ---- questions ---- */
 
-struct crl_slot *crl_feed_slot(struct crl_feed *f, const char *issuer)
-{
-	struct feed_issuer *i = issuer_get(f, issuer);
-
-	return i == NULL ? NULL : &i->slot;
-}
-
 const struct crl_set *crl_feed_set(struct crl_feed *f, const char *issuer)
 {
 	const struct feed_issuer *i = feed_issuer_find(f, issuer);
 
-	return i == NULL ? NULL : set_of(i);
+	return i == NULL ? NULL : feed_set_of(i);
 }
 
 void crl_feed_refresh(struct crl_feed *f, const struct issuer *issuer)

@@ -1,6 +1,11 @@
 /* crl_feed_list.h - the feed's inside: its issuers, their lists, and the work under way.
  *
- * For crl_feed.c, crl_feed_tell.c and crl_feed_print.c; keeper's thread.
+ * crl_feed_conf.c   what the configuration makes of them
+ * crl_feed.c        when each list is asked for, and what comes of it
+ * crl_feed_tell.c   from in force to told
+ * crl_feed_print.c  for people: JSON and gauges
+ *
+ * Nobody else includes it.  Keeper's thread.
  *
  * A list is what one scope of an issuer is: its URL may change, its files and its place
  * in what was told stay.  One that is gone from the configuration is kept until a later
@@ -17,6 +22,7 @@
 #include <sys/queue.h>
 
 #define FEED_RETRY_MS 5000 /* after the disk or memory failed us */
+#define FEED_DAY_MS   INT64_C(86400000)
 
 /* An issuer as it was configured: jobs outlive a configuration. */
 struct feed_ca {
@@ -137,9 +143,32 @@ void feed_work_free(struct feed_work *w);
 void feed_work_queue(struct feed_work *w);
 /* What the set in force has of this list; NULL: nothing. */
 const struct crl_shard *feed_in_force(const struct feed_list *l);
+static inline const struct crl_set *feed_set_of(const struct feed_issuer *i)
+{
+	return atomic_load_explicit(&i->slot.set, memory_order_acquire);
+}
+static inline const struct conf *feed_conf(const struct crl_feed *f)
+{
+	return shared_conf(f->parts.shared);
+}
+/* The issuer's next job, if none is under way. */
+void feed_next(struct feed_issuer *i);
+/* What is current on disk is verified, where that is to be done and nothing of the list
+ * is on its way. */
+void feed_open(struct feed_list *l);
+void feed_stop_fetch(struct feed_list *l);
+/* An alarm a day for a list that its CA does not renew (R114). */
+void feed_watch_age(struct feed_list *l);
 /* Have the list looked after in FEED_RETRY_MS. */
 void feed_retry_later(struct feed_list *l);
+/* The timer, for the earliest time of all. */
+void feed_arm(struct crl_feed *f);
+
+/* crl_feed_conf.c */
+
 struct feed_issuer *feed_issuer_find(const struct crl_feed *f, const char *name);
+void feed_issuer_free(struct feed_issuer *i);
+void feed_ca_unref(struct feed_ca *c); /* NULL is allowed */
 
 /* Was it a list, and refused? */
 static inline bool feed_is_refusal(int e)
@@ -157,8 +186,5 @@ void feed_tell(struct feed_list *l);
 void feed_drop_stuck(struct feed_list *l);
 /* The job of a comparison is back. */
 void feed_compared(struct feed_work *w);
-
-/* crl_feed.c: a list has become durable, and nothing is on its way. */
-void feed_settled(struct feed_list *l);
 
 #endif

@@ -49,7 +49,7 @@ static void settle_if_both(struct feed_work *w)
 		feed_work_free(w);
 		feed_tell(l);
 	}
-	feed_settled(l);
+	feed_open(l);
 }
 
 struct trash {

@@ -1,0 +1,345 @@
+/* crl_feed_conf.c - what a start and a reload make of the configuration: issuers, their
+ * certificates, their lists.
+ *
+ * Out of memory, an issuer keeps the lists that it has, and all is tried again after
+ * FEED_RETRY_MS: a list is never out of force for want of memory.
+ */
+#include "proxy/crl_feed_list.h"
+
+#include <openssl/evp.h>
+#include <stdlib.h>
+
+#include "proxy/clock.h"
+#include "proxy/log.h"
+
+#define AGE_WITH_OCSP_MS    (7 * FEED_DAY_MS) /* CA/B BR 4.9.7 (R114) */
+#define AGE_WITHOUT_OCSP_MS (4 * FEED_DAY_MS)
+
+void feed_ca_unref(struct feed_ca *c)
+{
+	if (c == NULL || --c->refs > 0)
+		return;
+	issuers_free(c->set);
+	free(c);
+}
+
+static void list_free(struct feed_list *l)
+{
+	if (l == NULL)
+		return;
+	free(l->url);
+	free(l->scope);
+	free(l->dir);
+	free(l);
+}
+
+static bool is_local(const char *url)
+{
+	return strncmp(url, "file:", 5) == 0;
+}
+
+static struct feed_list *list_new(
+    struct feed_issuer *i, const char *url, const char *scope, const uint8_t *id)
+{
+	struct feed_list *l = calloc(1, sizeof *l);
+	char dir[PATH_MAX];
+
+	if (l == NULL ||
+	    crl_state_path(i->feed->state_directory, id, dir, sizeof dir) != 0) {
+		free(l);
+		return NULL;
+	}
+	l->issuer = i;
+	l->place = -1;
+	l->local = is_local(url);
+	l->alarm_ms = l->retry_ms = INT64_MAX;
+	memcpy(l->id, id, sizeof l->id);
+	l->url = strdup(url);
+	l->scope = strdup(scope);
+	l->dir = strdup(dir);
+	if (l->url == NULL || l->scope == NULL || l->dir == NULL) {
+		list_free(l);
+		return NULL;
+	}
+	l->to_open = true;
+	return l;
+}
+
+/* The same list from elsewhere. */
+static void list_move(struct feed_list *l, const char *url)
+{
+	char *copy;
+
+	if (strcmp(l->url, url) == 0 || (copy = strdup(url)) == NULL)
+		return;
+	feed_stop_fetch(l);
+	free(l->url);
+	l->url = copy;
+	l->local = is_local(url);
+	memset(&l->hints, 0, sizeof l->hints);
+	l->stamp.known = false;
+	l->failures = 0;
+	l->again = l->asking;
+	l->due_ms = clock_mono_ms();
+}
+
+static struct feed_list *take_back(struct feed_issuer *i, const uint8_t *id)
+{
+	struct feed_list *l;
+
+	LIST_FOREACH(l, &i->gone, link) {
+		if (memcmp(l->id, id, sizeof l->id) != 0)
+			continue;
+		LIST_REMOVE(l, link);
+		l->gone = l->opened = l->asking = false;
+		l->to_open = true;
+		return l;
+	}
+	return NULL;
+}
+
+static struct feed_list *find_id(
+    struct feed_list *const *list, size_t n, const uint8_t *id)
+{
+	for (size_t k = 0; k < n; k++)
+		if (memcmp(list[k]->id, id, sizeof list[k]->id) == 0)
+			return list[k];
+	return NULL;
+}
+
+static void list_gone(struct feed_list *l)
+{
+	const struct crl_shard *s = feed_in_force(l);
+
+	if (s != NULL)
+		log_warn("crl_dropped", "issuer=%s url=%s entries=%zu reason=%s",
+		    l->issuer->name, l->url, s->n, "configuration");
+	feed_stop_fetch(l);
+	feed_drop_stuck(l);
+	l->gone = true;
+	l->retry_ms = l->alarm_ms = INT64_MAX;
+	LIST_INSERT_HEAD(&l->issuer->gone, l, link);
+}
+
+/* Those that nothing names any more. */
+static void forget_gone(struct feed_issuer *i)
+{
+	struct feed_list *l, *next;
+
+	for (l = LIST_FIRST(&i->gone); l != NULL; l = next) {
+		next = LIST_NEXT(l, link);
+		if (l->works > 0 || l->place >= 0)
+			continue;
+		LIST_REMOVE(l, link);
+		list_free(l);
+	}
+}
+
+/* The list for number k of the configuration; NULL: out of memory, or there twice. */
+static struct feed_list *list_for(struct feed_issuer *i, const struct issuer *c, size_t k,
+    struct feed_list *const *before, size_t n)
+{
+	const char *url = c->crl[k], *scope = c->crl_scope[k];
+	uint8_t id[CHANGE_SCOPE_N];
+	struct feed_list *l;
+
+	crl_scope_id(i->name, scope, id);
+	if (find_id(before, n, id) != NULL) {
+		log_warn("crl_twice", "issuer=%s url=%s scope=%s", i->name, url, scope);
+		return NULL;
+	}
+	l = find_id(i->list, i->n, id);
+	if (l == NULL)
+		l = take_back(i, id);
+	if (l != NULL) {
+		list_move(l, url);
+		return l;
+	}
+	l = list_new(i, url, scope, id);
+	if (l == NULL)
+		log_error("crl_list_failed", "issuer=%s url=%s err=%s", i->name, url,
+		    err_label(ERR_NOMEM));
+	return l;
+}
+
+static void set_lists(struct feed_issuer *i, const struct issuer *c)
+{
+	size_t n = 0, want = c != NULL ? c->crl_n : 0;
+	struct feed_list **list = calloc(want + 1, sizeof(*list));
+
+	if (list == NULL) {
+		log_error("crl_list_failed", "issuer=%s url= err=%s", i->name,
+		    err_label(ERR_NOMEM));
+		return; /* the old ones stay */
+	}
+	for (size_t k = 0; k < want; k++) {
+		list[n] = list_for(i, c, k, list, n);
+		n += list[n] != NULL;
+	}
+	i->rearrange |= n != i->n;
+	for (size_t k = 0; k < i->n; k++) {
+		i->rearrange |= k >= n || list[k] != i->list[k];
+		if (find_id(list, n, i->list[k]->id) == NULL)
+			list_gone(i->list[k]);
+	}
+	free(i->list);
+	i->list = list;
+	i->n = n;
+}
+
+static struct feed_ca *ca_new(const struct issuer *c)
+{
+	struct feed_ca *ca = calloc(1, sizeof *ca);
+	X509 **certificates = calloc(c->ca_n, sizeof(*certificates));
+	struct issuer_spec spec = {.name = c->name,
+	    .certificates = certificates,
+	    .certificates_n = c->ca_n,
+	    .rules = c->rules};
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	const uint8_t rules[2] = {(uint8_t)c->rules.profile, c->rules.allow_sha1};
+	size_t clash[2];
+	bool ok = ca != NULL && certificates != NULL && md != NULL &&
+		  EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 &&
+		  EVP_DigestUpdate(md, rules, sizeof rules) == 1;
+
+	for (size_t k = 0; ok && k < c->ca_n; k++) {
+		certificates[k] = c->ca[k].certificate;
+		ok = EVP_DigestUpdate(md, c->ca[k].sha256, sizeof c->ca[k].sha256) == 1;
+	}
+	ok = ok && EVP_DigestFinal_ex(md, ca->id, NULL) == 1 &&
+	     issuers_new(&ca->set, &spec, 1, clash) == ERR_OK;
+	EVP_MD_CTX_free(md);
+	free(certificates);
+	if (!ok) {
+		free(ca);
+		return NULL;
+	}
+	ca->refs = 1;
+	ca->issuer = issuers_at(ca->set, 0);
+	return ca;
+}
+
+/* Other certificates or rules: what is in force is verified by them again, and goes only
+ * where they do not vouch for it. */
+static bool set_ca(struct feed_issuer *i, const struct issuer *c)
+{
+	struct feed_ca *ca = ca_new(c), *old = i->ca;
+
+	if (ca == NULL) {
+		log_error("crl_list_failed", "issuer=%s url= err=%s", i->name,
+		    err_label(ERR_NOMEM));
+		return old != NULL;
+	}
+	if (old != NULL && memcmp(old->id, ca->id, sizeof ca->id) == 0) {
+		feed_ca_unref(ca);
+		return true;
+	}
+	i->ca = ca;
+	feed_ca_unref(old);
+	for (size_t k = 0; k < i->n; k++) {
+		i->list[k]->to_open = true;
+		i->list[k]->stamp.known = false;
+	}
+	return true;
+}
+
+static int64_t age_alarm_of(const struct conf_issuer *o, const struct issuer *c)
+{
+	if (o->crl_age_alarm_ms > 0)
+		return o->crl_age_alarm_ms;
+	if (c->rules.profile != PROFILE_PUBLIC)
+		return 0;
+	return c->ocsp_n > 0 ? AGE_WITH_OCSP_MS : AGE_WITHOUT_OCSP_MS;
+}
+
+static void configure(struct feed_issuer *i, const struct conf *c)
+{
+	const struct issuer *is = issuers_named(c->issuers, i->name);
+
+	forget_gone(i);
+	for (size_t n = 0; n < c->issuer_n; n++) {
+		if (is == NULL || strcmp(c->issuer[n].name, i->name) != 0)
+			continue;
+		i->interval_ms = c->issuer[n].crl_interval_ms;
+		i->age_alarm_ms = age_alarm_of(&c->issuer[n], is);
+	}
+	if (is != NULL && !set_ca(i, is))
+		return;
+	set_lists(i, is);
+	feed_next(i);
+	for (size_t k = 0; k < i->n; k++) {
+		/* what was refused may be taken now: crl-max-size */
+		i->list[k]->stamp.known &= !i->list[k]->stamp.refused;
+		feed_watch_age(i->list[k]);
+		feed_open(i->list[k]);
+	}
+}
+
+struct feed_issuer *feed_issuer_find(const struct crl_feed *f, const char *name)
+{
+	struct feed_issuer *i;
+
+	LIST_FOREACH(i, &f->issuers, link)
+		if (strcmp(i->name, name) == 0)
+			return i;
+	return NULL;
+}
+
+static struct feed_issuer *issuer_get(struct crl_feed *f, const char *name)
+{
+	struct feed_issuer *i = feed_issuer_find(f, name);
+
+	if (i != NULL || strlen(name) >= sizeof i->name)
+		return i;
+	i = calloc(1, sizeof *i);
+	if (i == NULL)
+		return NULL;
+	strcpy(i->name, name);
+	i->feed = f;
+	i->interval_ms = INT64_C(300000);
+	TAILQ_INIT(&i->queue);
+	LIST_INSERT_HEAD(&f->issuers, i, link);
+	return i;
+}
+
+void crl_feed_reload(struct crl_feed *f)
+{
+	const struct conf *c = feed_conf(f);
+	struct feed_issuer *i;
+
+	if (f->cancelled)
+		return;
+	for (size_t n = 0; n < issuers_count(c->issuers); n++)
+		issuer_get(f, issuers_at(c->issuers, n)->name);
+	LIST_FOREACH(i, &f->issuers, link)
+		configure(i, c);
+	feed_arm(f);
+}
+
+void crl_feed_start(struct crl_feed *f)
+{
+	crl_feed_reload(f);
+}
+
+void feed_issuer_free(struct feed_issuer *i)
+{
+	struct feed_list *l;
+
+	for (size_t n = 0; n < i->n; n++)
+		list_free(i->list[n]);
+	free(i->list);
+	while ((l = LIST_FIRST(&i->gone)) != NULL) {
+		LIST_REMOVE(l, link);
+		list_free(l);
+	}
+	feed_ca_unref(i->ca);
+	crl_set_unref(feed_set_of(i));
+	free(i);
+}
+
+struct crl_slot *crl_feed_slot(struct crl_feed *f, const char *issuer)
+{
+	struct feed_issuer *i = issuer_get(f, issuer);
+
+	return i == NULL ? NULL : &i->slot;
+}
