@@ -473,6 +473,22 @@ static void check_scopes(
 			    is->crl_scope[k]);
 }
 
+/* A list is its issuer's, whichever of the certificates signed it. */
+static void check_names(const struct draft *d, size_t i)
+{
+	const struct certificates *ca = &d->ca[i];
+
+	for (size_t k = 1; k < ca->n; k++)
+		if (X509_NAME_cmp(X509_get_subject_name(ca->x[0]),
+			X509_get_subject_name(ca->x[k])) != 0) {
+			advise(d, d->settings->issuer[i], OPTION_certificate,
+			    "names CAs of different names, and a list of one of them "
+			    "counts for the serials of all; write an issuer section for "
+			    "each CA");
+			return;
+		}
+}
+
 static bool check_lists(const struct draft *d, size_t i)
 {
 	const struct group *g = d->settings->issuer[i];
@@ -498,6 +514,8 @@ static bool check_lists(const struct draft *d, size_t i)
 			check_list_file(d, g, k, is->crl[k]);
 	}
 	check_scopes(d, g, is);
+	if (is->crl_n > 0)
+		check_names(d, i);
 	return true;
 }
 

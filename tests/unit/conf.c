@@ -842,6 +842,23 @@ static void certificates_are_checked(void **state)
 	must_warn("is not valid yet");
 }
 
+/* R89: what one CA's list says is not to be taken for another's. */
+static void cas_of_one_issuer_have_one_name_where_there_are_lists(void **state)
+{
+	X509 *renewed = make_certificate("ca.pem", "CA:TRUE", NULL, -DAY, DAY);
+
+	(void)state;
+	add_pem("renewed.pem", "w", renewed);
+	X509_free(renewed);
+	assert_true(load(WITH("{ ca.pem, renewed.pem } crl = 'http://x/a'")));
+	assert_int_equal(errors.warning_n, 0);
+	assert_true(load(WITH("{ ca.pem, other.pem }")));
+	assert_int_equal(errors.warning_n, 0);
+	assert_true(load(WITH("{ ca.pem, renewed.pem, other.pem } crl = 'http://x/a'")));
+	assert_int_equal(errors.warning_n, 1);
+	must_warn(":2: certificate: names CAs of different names");
+}
+
 static void a_file_may_hold_several_certificates_or_one_in_der(void **state)
 {
 	X509 *x = make_certificate("new", "CA:TRUE", NULL, -DAY, DAY);
@@ -1241,6 +1258,8 @@ int main(void)
 	    cmocka_unit_test_teardown(lists_are_checked_and_have_their_names, forget),
 	    cmocka_unit_test_teardown(options_are_checked_against_each_other, forget),
 	    cmocka_unit_test_teardown(certificates_are_checked, forget),
+	    cmocka_unit_test_teardown(
+		cas_of_one_issuer_have_one_name_where_there_are_lists, forget),
 	    cmocka_unit_test_teardown(
 		a_file_may_hold_several_certificates_or_one_in_der, forget),
 	    cmocka_unit_test_teardown(
