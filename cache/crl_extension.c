@@ -154,7 +154,8 @@ static enum err take_reason(struct crl_walk *w, struct bytes value, struct crl_e
 		return crl_refuse(w, ERR_CRL_ENTRY, "reasonCode is not an ENUMERATED");
 	if (t.body[0] == 8)
 		return crl_refuse(w, ERR_CRL_ENTRY,
-		    "reason removeFromCRL, which only delta lists may have");
+		    "reason removeFromCRL, which only delta lists may have; if this is "
+		    "one, configure the URL of the complete list");
 	if (!crl_reason_is_known(t.body[0]))
 		return crl_refuse(w, ERR_CRL_ENTRY,
 		    "reason %u, which is not assigned (RFC 5280 section 5.3.1)",
