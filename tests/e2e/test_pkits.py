@@ -410,3 +410,15 @@ def test_every_list_of_pkits(daemons, box):
         for e in entries:
             assert d.status(issuer["name"], e["user_certificate"].native)["status"] == "revoked", (url, e.native)
     assert (in_force, len(made)) == (140, 156)
+
+
+# R89: a pair of lists by pyca/cryptography, the second with another last octet.
+def test_a_signature_whose_last_octet_is_another(daemons):
+    folder = os.path.join(os.path.dirname(PKITS), "custom")
+    issuers = [{"name": n, "certificate": os.path.join(folder, n + "_cert.pem"),
+                "crl": ["file://" + os.path.join(folder, n + "_crl.pem")]}
+               for n in ("valid_signature", "invalid_signature")]
+    # One CA, so one daemon each.
+    right, wrong = ([*daemons([i]).start().crls(i["name"]).values()][0] for i in issuers)
+    assert right["last_error"] is None and right["crl_number"] == "3"
+    assert wrong["last_error"].startswith("crl_signature:") and wrong["crl_number"] is None
