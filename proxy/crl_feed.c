@@ -350,7 +350,7 @@ static int64_t next_of(const struct feed_list *l)
 
 void feed_arm(struct crl_feed *f)
 {
-	int64_t next = INT64_MAX, now = clock_mono_ms();
+	int64_t next = f->reload_ms, now = clock_mono_ms();
 	struct timeval tv;
 	const struct feed_issuer *i;
 
@@ -391,6 +391,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	int64_t now = clock_mono_ms();
 
 	(void)fd, (void)what;
+	if (f->reload_ms <= now)
+		crl_feed_reload(f);
 	LIST_FOREACH(i, &f->issuers, link) {
 		feed_next(i);
 		for (size_t n = 0; n < i->n; n++)
@@ -791,6 +793,7 @@ struct crl_feed *crl_feed_new(const struct parts *parts, struct fetcher *fetcher
 	f->fetcher = fetcher;
 	f->bulk = bulk;
 	f->telling = telling;
+	f->reload_ms = INT64_MAX;
 	TAILQ_INIT(&f->works);
 	f->state_directory = strdup(feed_conf(f)->state_directory);
 	if (f->state_directory == NULL) {

@@ -37,8 +37,9 @@ struct crl_feed *crl_feed_new(const struct parts *parts, struct fetcher *fetcher
  * again), then fetch everything.  The configuration in force is shared_conf(). */
 void crl_feed_start(struct crl_feed *f);
 /* The configuration has changed: lists that are gone go out of force, new ones are
- * fetched. The old configuration is still readable.  Call before the new conf's answers
- * are made: every issuer of it has a slot afterwards. */
+ * fetched.  Call before the new conf's answers are made: every issuer of it has a slot
+ * afterwards, but where there was no memory for one.  An issuer that there was no memory
+ * for keeps its lists, and the whole is tried again after a few seconds. */
 void crl_feed_reload(struct crl_feed *f);
 /* Begin nothing more; fetches under way are cancelled.  Before the bulk thread is
  * stopped. */

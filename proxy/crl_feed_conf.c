@@ -66,12 +66,15 @@ static struct feed_list *list_new(
 }
 
 /* The same list from elsewhere. */
-static void list_move(struct feed_list *l, const char *url)
+static bool list_move(struct feed_list *l, const char *url)
 {
 	char *copy;
 
-	if (strcmp(l->url, url) == 0 || (copy = strdup(url)) == NULL)
-		return;
+	if (strcmp(l->url, url) == 0)
+		return true;
+	copy = strdup(url);
+	if (copy == NULL)
+		return false;
 	feed_stop_fetch(l);
 	free(l->url);
 	l->url = copy;
@@ -81,21 +84,7 @@ static void list_move(struct feed_list *l, const char *url)
 	l->failures = 0;
 	l->again = l->asking;
 	l->due_ms = clock_mono_ms();
-}
-
-static struct feed_list *take_back(struct feed_issuer *i, const uint8_t *id)
-{
-	struct feed_list *l;
-
-	LIST_FOREACH(l, &i->gone, link) {
-		if (memcmp(l->id, id, sizeof l->id) != 0)
-			continue;
-		LIST_REMOVE(l, link);
-		l->gone = l->opened = l->asking = false;
-		l->to_open = true;
-		return l;
-	}
-	return NULL;
+	return true;
 }
 
 static struct feed_list *find_id(
@@ -105,6 +94,23 @@ static struct feed_list *find_id(
 		if (memcmp(list[k]->id, id, sizeof list[k]->id) == 0)
 			return list[k];
 	return NULL;
+}
+
+static struct feed_list *find_gone(const struct feed_issuer *i, const uint8_t *id)
+{
+	struct feed_list *l;
+
+	LIST_FOREACH(l, &i->gone, link)
+		if (memcmp(l->id, id, sizeof l->id) == 0)
+			return l;
+	return NULL;
+}
+
+static void list_comes(struct feed_list *l)
+{
+	LIST_REMOVE(l, link);
+	l->gone = l->opened = l->asking = false;
+	l->to_open = true;
 }
 
 static void list_gone(struct feed_list *l)
@@ -135,47 +141,57 @@ static void forget_gone(struct feed_issuer *i)
 	}
 }
 
-/* The list for number k of the configuration; NULL: out of memory, or there twice. */
-static struct feed_list *list_for(struct feed_issuer *i, const struct issuer *c, size_t k,
-    struct feed_list *const *before, size_t n)
+/* The list with this id.  A new one begins as one that is gone: what comes of this
+ * configuration is not known yet.  NULL: out of memory. */
+static struct feed_list *list_for(
+    struct feed_issuer *i, const char *url, const char *scope, const uint8_t *id)
 {
-	const char *url = c->crl[k], *scope = c->crl_scope[k];
-	uint8_t id[CHANGE_SCOPE_N];
-	struct feed_list *l;
+	struct feed_list *l = find_id(i->list, i->n, id);
 
-	crl_scope_id(i->name, scope, id);
-	if (find_id(before, n, id) != NULL) {
-		log_warn("crl_twice", "issuer=%s url=%s scope=%s", i->name, url, scope);
-		return NULL;
-	}
-	l = find_id(i->list, i->n, id);
 	if (l == NULL)
-		l = take_back(i, id);
-	if (l != NULL) {
-		list_move(l, url);
-		return l;
-	}
+		l = find_gone(i, id);
+	if (l != NULL)
+		return list_move(l, url) ? l : NULL;
 	l = list_new(i, url, scope, id);
 	if (l == NULL)
-		log_error("crl_list_failed", "issuer=%s url=%s err=%s", i->name, url,
-		    err_label(ERR_NOMEM));
+		return NULL;
+	l->gone = true;
+	LIST_INSERT_HEAD(&i->gone, l, link);
 	return l;
 }
 
-static void set_lists(struct feed_issuer *i, const struct issuer *c)
+/* Puts one of the configuration's lists behind the *n others. */
+static bool add_list(struct feed_issuer *i, const char *url, const char *scope,
+    struct feed_list **list, size_t *n)
+{
+	uint8_t id[CHANGE_SCOPE_N];
+
+	if (!crl_scope_id(i->name, scope, id))
+		return false;
+	if (find_id(list, *n, id) != NULL) {
+		log_warn("crl_twice", "issuer=%s url=%s scope=%s", i->name, url, scope);
+		return true;
+	}
+	list[*n] = list_for(i, url, scope, id);
+	return list[(*n)++] != NULL;
+}
+
+/* False: out of memory, and the lists are those that they were. */
+static bool set_lists(struct feed_issuer *i, const struct issuer *c)
 {
 	size_t n = 0, want = c != NULL ? c->crl_n : 0;
 	struct feed_list **list = calloc(want + 1, sizeof(*list));
+	bool found = list != NULL;
 
-	if (list == NULL) {
-		log_error("crl_list_failed", "issuer=%s url= err=%s", i->name,
-		    err_label(ERR_NOMEM));
-		return; /* the old ones stay */
+	for (size_t k = 0; found && k < want; k++)
+		found = add_list(i, c->crl[k], c->crl_scope[k], list, &n);
+	if (!found) {
+		free(list);
+		return false;
 	}
-	for (size_t k = 0; k < want; k++) {
-		list[n] = list_for(i, c, k, list, n);
-		n += list[n] != NULL;
-	}
+	for (size_t k = 0; k < n; k++)
+		if (list[k]->gone)
+			list_comes(list[k]);
 	i->rearrange |= n != i->n;
 	for (size_t k = 0; k < i->n; k++) {
 		i->rearrange |= k >= n || list[k] != i->list[k];
@@ -185,6 +201,7 @@ static void set_lists(struct feed_issuer *i, const struct issuer *c)
 	free(i->list);
 	i->list = list;
 	i->n = n;
+	return true;
 }
 
 static struct feed_ca *ca_new(const struct issuer *c)
@@ -220,16 +237,13 @@ static struct feed_ca *ca_new(const struct issuer *c)
 }
 
 /* Other certificates or rules: what is in force is verified by them again, and goes only
- * where they do not vouch for it. */
+ * where they do not vouch for it.  False: out of memory, and nothing has changed. */
 static bool set_ca(struct feed_issuer *i, const struct issuer *c)
 {
 	struct feed_ca *ca = ca_new(c), *old = i->ca;
 
-	if (ca == NULL) {
-		log_error("crl_list_failed", "issuer=%s url= err=%s", i->name,
-		    err_label(ERR_NOMEM));
-		return old != NULL;
-	}
+	if (ca == NULL)
+		return false;
 	if (old != NULL && memcmp(old->id, ca->id, sizeof ca->id) == 0) {
 		feed_ca_unref(ca);
 		return true;
@@ -252,9 +266,11 @@ static int64_t age_alarm_of(const struct conf_issuer *o, const struct issuer *c)
 	return c->ocsp_n > 0 ? AGE_WITH_OCSP_MS : AGE_WITHOUT_OCSP_MS;
 }
 
-static void configure(struct feed_issuer *i, const struct conf *c)
+/* False: out of memory for some of it. */
+static bool configure(struct feed_issuer *i, const struct conf *c)
 {
 	const struct issuer *is = issuers_named(c->issuers, i->name);
+	bool done;
 
 	forget_gone(i);
 	for (size_t n = 0; n < c->issuer_n; n++) {
@@ -264,8 +280,8 @@ static void configure(struct feed_issuer *i, const struct conf *c)
 		i->age_alarm_ms = age_alarm_of(&c->issuer[n], is);
 	}
 	if (is != NULL && !set_ca(i, is))
-		return;
-	set_lists(i, is);
+		return false;
+	done = set_lists(i, is);
 	feed_next(i);
 	for (size_t k = 0; k < i->n; k++) {
 		/* what was refused may be taken now: crl-max-size */
@@ -273,6 +289,7 @@ static void configure(struct feed_issuer *i, const struct conf *c)
 		feed_watch_age(i->list[k]);
 		feed_open(i->list[k]);
 	}
+	return done;
 }
 
 struct feed_issuer *feed_issuer_find(const struct crl_feed *f, const char *name)
@@ -306,13 +323,20 @@ void crl_feed_reload(struct crl_feed *f)
 {
 	const struct conf *c = feed_conf(f);
 	struct feed_issuer *i;
+	bool done = true;
 
 	if (f->cancelled)
 		return;
 	for (size_t n = 0; n < issuers_count(c->issuers); n++)
-		issuer_get(f, issuers_at(c->issuers, n)->name);
+		done &= issuer_get(f, issuers_at(c->issuers, n)->name) != NULL;
 	LIST_FOREACH(i, &f->issuers, link)
-		configure(i, c);
+		done &= configure(i, c);
+	f->reload_ms = INT64_MAX;
+	if (!done) {
+		f->reload_ms = clock_mono_ms() + FEED_RETRY_MS;
+		log_error("crl_reload_failed", "err=%s retry_ms=%d", err_label(ERR_NOMEM),
+		    FEED_RETRY_MS);
+	}
 	feed_arm(f);
 }
 

@@ -113,6 +113,7 @@ struct crl_feed {
 	struct event timer;
 	_Atomic bool stop; /* read by jobs */
 	bool cancelled;
+	int64_t reload_ms; /* INT64_MAX: the configuration was taken */
 	uint64_t random;
 };
 

@@ -30,17 +30,16 @@
 
 static const char *const file_name[] = {"current", "next", "told"};
 
-void crl_scope_id(const char *issuer, const char *scope, uint8_t id[CHANGE_SCOPE_N])
+bool crl_scope_id(const char *issuer, const char *scope, uint8_t id[CHANGE_SCOPE_N])
 {
 	EVP_MD_CTX *c = EVP_MD_CTX_new();
-	unsigned n = 0;
+	bool ok = c != NULL && EVP_DigestInit_ex(c, EVP_sha256(), NULL) == 1 &&
+		  EVP_DigestUpdate(c, issuer, strlen(issuer) + 1) == 1 &&
+		  EVP_DigestUpdate(c, scope, strlen(scope)) == 1 &&
+		  EVP_DigestFinal_ex(c, id, NULL) == 1;
 
-	if (c == NULL || EVP_DigestInit_ex(c, EVP_sha256(), NULL) != 1 ||
-	    EVP_DigestUpdate(c, issuer, strlen(issuer) + 1) != 1 ||
-	    EVP_DigestUpdate(c, scope, strlen(scope)) != 1 ||
-	    EVP_DigestFinal_ex(c, id, &n) != 1)
-		memset(id, 0, CHANGE_SCOPE_N);
 	EVP_MD_CTX_free(c);
+	return ok;
 }
 
 /* 0 or -1 with errno. */

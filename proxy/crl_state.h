@@ -21,8 +21,8 @@
 
 enum crl_state_name { CRL_CURRENT, CRL_NEXT, CRL_TOLD };
 
-/* The scope's id: SHA-256 over issuer name, NUL, scope; all zeros when out of memory. */
-void crl_scope_id(const char *issuer, const char *scope, uint8_t id[CHANGE_SCOPE_N]);
+/* The scope's id: SHA-256 over issuer name, NUL, scope.  False when out of memory. */
+bool crl_scope_id(const char *issuer, const char *scope, uint8_t id[CHANGE_SCOPE_N]);
 
 /* The folder's path (dir has room for dir_n bytes); touches no disk.  0, or -1 with
  * ENAMETOOLONG. */

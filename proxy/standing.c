@@ -57,8 +57,7 @@ static void gather_answers(const struct parts *d, const struct issuer *i,
 }
 
 /* Is the set of the lists that the configuration names?  Between a reload and the set
- * that follows it (or without memory for one of them) it is not, and absence says
- * nothing. */
+ * that follows it (later, where memory was short) it is not, and absence says nothing. */
 static bool is_as_configured(const struct crl_set *set, const struct issuer *i)
 {
 	if (set->shards_n != i->crl_n)

@@ -28,6 +28,10 @@ struct fetch *fetch_start(
 	if (n == NULL)
 		return NULL;
 	n->url = strdup(r->url);
+	if (n->url == NULL) { /* as the real one does */
+		free(n);
+		return NULL;
+	}
 	if (r->if_none_match != NULL)
 		n->if_none_match = strdup(r->if_none_match);
 	if (r->if_modified_since != NULL)

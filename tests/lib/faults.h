@@ -91,7 +91,7 @@ static void faults_pause(void)
 	atomic_store(&faults.kind, FAULT_NONE);
 }
 
-static void faults_resume(void)
+__attribute__((unused)) static void faults_resume(void)
 {
 	atomic_store(&faults.kind, faults.armed);
 }
@@ -104,7 +104,7 @@ static unsigned long faults_disarm(void)
 }
 
 /* Returns what it was. */
-static bool faults_exempt(bool yes)
+__attribute__((unused)) static bool faults_exempt(bool yes)
 {
 	bool before = faults_are_exempt;
 

@@ -2,9 +2,10 @@
  *
  * Its own small world: the real feed, sets, files and barrier, one reader; fetches, disk,
  * clock and telling do as the test says. */
-#include "proxy/crl_feed.h"
+#include "tests/lib/faults.h"
 
 #include "proxy/clock.h"
+#include "proxy/crl_feed.h"
 #include "proxy/crl_state.h"
 #include "proxy/log.h"
 #include "proxy/telling.h"
@@ -26,6 +27,7 @@
 
 #define A   "http://crl.example/a.crl"
 #define B   "http://crl.example/b.crl"
+#define C   "http://crl.example/c.crl"
 #define DAY 86400
 
 static char directory[64], folder[80];
@@ -1105,6 +1107,61 @@ static void a_list_that_is_configured_no_more_goes_alone(void **state)
 	assert_string_equal(field(0, "crl_number"), "1");
 }
 
+static bool is_asked_for(const char *url)
+{
+	for (size_t i = 0; i < fake_fetches_waiting(); i++)
+		if (strcmp(fake_fetch_url(i), url) == 0)
+			return true;
+	return false;
+}
+
+/* Reloads to the lists B and C, with the n-th allocation failing; how many there were. */
+static unsigned long reload_without_memory(unsigned long n)
+{
+	struct conf *old = (struct conf *)(uintptr_t)shared_conf(&shared);
+
+	atomic_store(&shared.conf,
+	    load("", "certificate = \"ca.pem\" crl = { \"" B "\", \"" C "\" }"));
+	faults_arm(FAULT_MEMORY, n, 1);
+	crl_feed_reload(feed);
+	n = faults_disarm();
+	conf_free(old);
+	turn();
+	return n;
+}
+
+/* T19: a reload that runs out of memory, wherever, takes no list out of force that is
+ * still configured, and is made up for when there is memory again. */
+static void a_reload_without_memory_is_made_up_for(void **state)
+{
+	unsigned long n = 0, calls;
+
+	(void)state;
+	do {
+		n++;
+		live("", BOTH);
+		answer(0, LIST(.number = "01", .serials = "A"));
+		answer(0, LIST(.number = "02", .serials = "B"));
+		calls = reload_without_memory(n);
+		assert_true(listed('B'));
+		for (int k = 0; k < 3; k++) {
+			mono_ms += 5001;
+			now_ms += 5001;
+			fake_time_set(now_ms, mono_ms);
+			turn();
+			assert_true(listed('B'));
+		}
+		assert_false(listed('A'));
+		assert_int_equal(set()->shards_n, 2);
+		assert_string_equal(set()->shard[0].file->scope, B);
+		for (int k = 0; k < 60 && !is_asked_for(C); k++)
+			elapse(1000); /* its fetch may have failed too */
+		assert_true(is_asked_for(C));
+		die();
+		remove_tree(folder);
+	} while (calls >= n);
+}
+
 /* A reload while a job runs: its outcome is judged by what is configured then. */
 static void a_reload_during_a_job_counts(void **state)
 {
@@ -1425,6 +1482,7 @@ int main(void)
 	    CASE(a_state_that_was_tampered_with_is_not_used),
 	    CASE(lost_files_make_a_baseline),
 	    CASE(a_list_that_is_configured_no_more_goes_alone),
+	    CASE(a_reload_without_memory_is_made_up_for),
 	    CASE(a_reload_during_a_job_counts),
 	    CASE(a_list_is_verified_again_when_the_certificates_change),
 	    CASE(a_local_list_is_read_again_when_it_may_count),
