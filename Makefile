@@ -122,7 +122,7 @@ lint:
 	clang-tidy --quiet --warnings-as-errors='bugprone-*' --checks='$(TIDY)' \
 	    $(wildcard cache/*.c conf/*.c proxy/*.c proxy/ctl/*.c) -- -std=c11 $(CPPFLAGS)
 	mandoc -T lint -W warning $(MANS)
-	shellcheck .ci/packages .ci/run conf/demo/run conf/deb/build
+	shellcheck .ci/packages .ci/run conf/demo/run conf/deb/build conf/recipes/renew-when-revoked
 cover:
 	@.ci/packages build test
 	@$(SUBMAKE) B=build/cover OPT="-O0 -g --coverage" tests

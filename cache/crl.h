@@ -21,7 +21,7 @@
 
 #include <stdio.h>
 
-#define CRL_PIECE           (256 * 1024) /* the smallest that reaches the digest's full speed */
+#define CRL_PIECE           (256 * 1024) /* the smallest at the digest's full speed */
 #define CRL_NUMBER_MAX      20           /* octets, RFC 5280 section 5.2.3 */
 #define CRL_NUMBER_TEXT_MAX 51           /* decimal digits of 20 octets, and a NUL */
 

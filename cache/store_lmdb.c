@@ -49,17 +49,16 @@
 
 #include "cache/store_lmdb_file.h"
 
-#define FORMAT     "ocspcached answers 1"
-#define KEY_MAX    (1 + 2 * CERTID_HASH_MAX + SERIAL_MAX)
-#define EXPIRY_N   8
-#define PREFIX_MAX (1 + 2 * CERTID_HASH_MAX)
-#define SLICE_MAX  1000  /* records in one transaction */
-#define SWEEP_MAX  10000 /* expired answers deleted by one job */
-#define EVICT_STEP 64    /* answers that go together when the map is full */
-#define RETRY_MS   50    /* after there was no memory for the next batch */
-#define GATHER_MAX                                                                       \
-	((size_t)64 << 20) /* bytes that wait for a slow disk; then puts fail */
-#define BATCH_BUCKETS 1024 /* of the index of a batch; a power of two */
+#define FORMAT        "ocspcached answers 1"
+#define KEY_MAX       (1 + 2 * CERTID_HASH_MAX + SERIAL_MAX)
+#define EXPIRY_N      8
+#define PREFIX_MAX    (1 + 2 * CERTID_HASH_MAX)
+#define SLICE_MAX     1000  /* records in one transaction */
+#define SWEEP_MAX     10000 /* expired answers deleted by one job */
+#define EVICT_STEP    64    /* answers that go together when the map is full */
+#define RETRY_MS      50    /* after there was no memory for the next batch */
+#define GATHER_MAX    ((size_t)64 << 20) /* bytes for a slow disk; then puts fail */
+#define BATCH_BUCKETS 1024               /* of the index of a batch; a power of two */
 
 /* One pending change of one key. */
 struct change {

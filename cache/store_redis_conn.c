@@ -27,10 +27,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define CONN_MAGIC 0x72656469u
-#define READ_SLICE 16384
-#define ELEMENTS_MAX                                                                     \
-	65536 /* of one reply: a page of SCAN, the keys of one invalidation */
+#define CONN_MAGIC   0x72656469u
+#define READ_SLICE   16384
+#define ELEMENTS_MAX 65536 /* of one reply: a SCAN's page, one invalidation's keys */
 #define ELEMENT_COST sizeof(redisReply) /* allocated for the smallest element */
 #define PENDING_MAX  16384              /* commands without an answer */
 #define UNSENT_MAX   ((size_t)64 << 20)

@@ -66,7 +66,7 @@ struct conf_mirror {
 	size_t issuer, list; /* of conf.issuers */
 };
 
-#define CONF_CRL_MAX    4096 /* lists of an issuer; the largest public CA has 128 shards */
+#define CONF_CRL_MAX    4096 /* an issuer's lists; the largest public CA has 128 */
 #define CONF_LISTEN_MAX 64   /* addresses; each worker has a socket for each */
 
 struct conf {

@@ -18,8 +18,7 @@ int64_t clock_mono_us(void);
 /* Seconds since 1970 as RFC 3339 writes them, in UTC; false: no calendar has them. */
 bool clock_text(int64_t at, char out[CLOCK_TEXT_MAX]);
 
-/* Tests only: from now on the clocks stand where they are put; before any thread starts.
- */
+/* Tests only: the clocks stand where they are put; before any thread starts. */
 void clock_set(int64_t now_s, int64_t mono_ms);
 
 #endif

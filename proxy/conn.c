@@ -43,9 +43,8 @@
 #define BATCH_BYTES (64 * 1024) /* then it is written before more is gathered */
 #define BATCH_HEADS (16 * 1024)
 #define WHEEL       256 /* slots; a longer deadline is looked at once on its way */
-#define FILE_TURN                                                                        \
-	(1024 * 1024) /* of a file in one turn: others are served in between             \
-		       */
+/* Of a file in one turn: others are served in between. */
+#define FILE_TURN (1024 * 1024)
 /* Who takes a file more slowly than this, on the average, is cut off: a list that has
  * been replaced stays on the disk for as long as somebody is being sent it. */
 #define FILE_PACE   (16 * 1024) /* bytes in a second */

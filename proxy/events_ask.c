@@ -283,8 +283,7 @@ static struct shot *shot_new(struct events *e, const char *issuer)
 	return shot;
 }
 
-/* Who joined a snapshot that was taken a moment ago gets what followed it from the log.
- */
+/* Who joins a snapshot of a moment ago gets what followed it from the log. */
 static bool is_fit(const struct events *e, const struct shot *shot, const struct sub *s)
 {
 	return strcmp(shot->snapshot.issuer, s->issuer) == 0 &&

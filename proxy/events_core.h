@@ -15,8 +15,8 @@
  *	blocked  its socket is full
  *	queued   wants a page of the log, when others have theirs
  *	later    tried again with the next tick: out of memory, log or keeper not ready
- *	         (and the lists of a struct reading and a struct shot: asked, not
- *answered)
+ *
+ * and in a struct reading or a struct shot: asked, and not answered yet.
  */
 #ifndef PROXY_EVENTS_CORE_H
 #define PROXY_EVENTS_CORE_H

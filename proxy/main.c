@@ -35,12 +35,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CONF_DEFAULT "/etc/ocspcached/ocspcached.conf"
-#define WHY_MAX      512
-#define BEAT_LATE_MS                                                                     \
-	5000             /* without a barrier for so long, we do not say we are alive    \
-			  */
-#define DRAIN_LOOK_MS 20 /* how often a drain looks whether all connections are gone */
+#define CONF_DEFAULT  "/etc/ocspcached/ocspcached.conf"
+#define WHY_MAX       512
+#define BEAT_LATE_MS  5000 /* without a barrier for so long, we are not alive */
+#define DRAIN_LOOK_MS 20   /* how often a drain looks whether all connections are gone */
 
 enum { EXIT_CLEAN = 0, EXIT_RUN = 1, EXIT_USAGE_OR_CONF = 2 };
 

@@ -31,8 +31,7 @@ struct snapshot {
 	void (*done)(void *inbox_arg, struct snapshot *s); /* on the asker's thread */
 	void *owner;
 	/* outcome: */
-	enum err error; /* ERR_OK; ERR_NOMEM; ERR_STORE: the log's place is not known
-			 */
+	enum err error; /* ERR_OK, ERR_NOMEM; ERR_STORE: the log's place is unknown */
 	struct change_pos end; /* everything up to here is in the snapshot */
 	int64_t at;            /* wall clock, seconds */
 	struct snapshot_issuer *of;

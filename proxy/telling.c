@@ -1,5 +1,4 @@
-/* telling.c - the log's owner: what holds the parts together, its upkeep and its gauges.
- */
+/* telling.c - the log's owner: what holds the parts together, its upkeep, its gauges. */
 #include "proxy/telling.h"
 
 #include "proxy/clock.h"

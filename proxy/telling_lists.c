@@ -132,8 +132,7 @@ struct filter {
 	struct flight *flight;
 };
 
-/* Does an answer in memory that is in date, and was there before `before`, say revoked?
- */
+/* Does an answer in memory, in date and there before `before`, say revoked? */
 static bool is_hot_revoked(const struct filter *f, const struct serial *s, int64_t before)
 {
 	int64_t now = clock_now();

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <sys/queue.h>
 
-#define DUE_SLICE        256 /* keys looked at in one turn, so that the loop is not held */
+#define DUE_SLICE        256    /* keys looked at in one turn: the loop is not held */
 #define RETRY_MAX_MS     300000 /* a failed refresh is tried again within five minutes */
 #define COMPARE_SLICE    256
 #define COMPARE_PAUSE_MS 50 /* 5,000 comparisons a second after the store came back */

@@ -92,7 +92,8 @@ class Daemon:
             return f.read()
 
     def events(self, name):
-        return [line for line in self.log.splitlines() if re.search(r"(^|[ {,\"=])%s($|[ \",])" % re.escape(name), line)]
+        word = re.compile(r"(^|[ {,\"=])%s($|[ \",])" % re.escape(name))
+        return [line for line in self.log.splitlines() if word.search(line)]
 
     def wait_event(self, name, n=1, seconds=10):
         return lab.wait(lambda: len(self.events(name)) >= n and self.events(name), seconds, "event " + name)

@@ -221,7 +221,8 @@ def outcome(der):
 
 def serial_of(der):
     r = aocsp.OCSPResponse.load(der)
-    return r["response_bytes"]["response"].parsed["tbs_response_data"]["responses"][0]["cert_id"]["serial_number"].native
+    basic = r["response_bytes"]["response"].parsed
+    return basic["tbs_response_data"]["responses"][0]["cert_id"]["serial_number"].native
 
 
 class Responder:

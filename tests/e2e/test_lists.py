@@ -304,7 +304,8 @@ take("rsa-pss", "R89", options=RSA, scheme="pss")
 take("ed25519", "R89", options=dict(ca=dict(kind="ed25519")))
 take("sha-1-allowed", "R92", options=dict(ca=dict(kind="rsa"), issuer={"allow-sha1-signatures": True}), scheme="sha1",
      warning="sha1_signature")
-take("v1", "R90", told=None, number=None, reason=None, version=None, no_extensions=True, revoked=[LISTED], warning="no_crl_number")
+take("v1", "R90", told=None, number=None, reason=None, version=None, no_extensions=True, revoked=[LISTED],
+     warning="no_crl_number")
 take("without-a-number", "R95", told=None, number=None, warning="no_crl_number")
 take("nobody", "R91", listed="good", revoked=[])
 take("empty-sequence", "R91", listed="good", revoked=None, warning="empty_revoked_certificates")

@@ -16,8 +16,8 @@ NAME = "ca.example"
 
 
 def ask(d, target, method="GET", host="localhost", more="", version="1.1"):
-    return wire.exchange(d.port, ("%s %s HTTP/%s\r\nHost: %s\r\n%s\r\n" % (method, target, version, host, more)).encode(),
-                         head_only=method == "HEAD")
+    request = "%s %s HTTP/%s\r\nHost: %s\r\n%s\r\n" % (method, target, version, host, more)
+    return wire.exchange(d.port, request.encode(), head_only=method == "HEAD")
 
 
 def seconds(date):
@@ -68,8 +68,8 @@ def test_lists_are_found_in_every_shape(site):
         r = ask(d, target, host=host)
         assert (r.status, r.body == der) == (200, True), (target, host, r)
     for target, host, status in [
-            ("/crl/nobody.crl", "localhost", 404), ("/crl/two.crl", "localhost", 404), ("/crl/one/1.crl", "localhost", 404),
-            ("/crl/one/00.crl", "localhost", 404), ("/crl/one/", "localhost", 404),
+            ("/crl/nobody.crl", "localhost", 404), ("/crl/two.crl", "localhost", 404),
+            ("/crl/one/1.crl", "localhost", 404), ("/crl/one/00.crl", "localhost", 404), ("/crl/one/", "localhost", 404),
             ("/crl/two/2.crl", "localhost", 404), ("/crl/", "localhost", 404), ("/crl/../etc/passwd", "localhost", 404),
             ("/crl/one.crl/", "localhost", 404), ("/crl/one", "localhost", 404),
             ("/two/1.crl", "other.example", 404), ("/two/1.CRL", NAME, 404), ("/two/1.crl", NAME + ":81", 404),
@@ -228,7 +228,8 @@ def test_openssl_verifies_with_the_list_that_it_downloads(box, publisher, daemon
     front = lab.free_port()
     uri = "http://127.0.0.1:%d/crl/one.crl" % front
     ca = lab.CA("openssl CA")
-    point = x509.CRLDistributionPoints([x509.DistributionPoint([x509.UniformResourceIdentifier(uri)], None, None, None)])
+    place = x509.DistributionPoint([x509.UniformResourceIdentifier(uri)], None, None, None)
+    point = x509.CRLDistributionPoints([place])
     good, hit = (ca.issue("%d.example" % n, extra=[(point, False)]) for n in range(2))
     url = publisher.publish("a.crl", crl(ca, [entry(hit.serial, "keyCompromise")]))
     pem = ca.write(os.path.join(box, "ca.pem"))
