@@ -2,8 +2,8 @@
  * its changes told.
  *
  *	due -> fetch to a file -> bulk: read, check, merge, diff -> swap the issuer's set
- *	    -> barrier -> telling (changes into the log) -> told
- *	                -> disk: current is durable
+ *	    -> barrier; disk: current is durable
+ *	    -> when both are: telling (changes into the log) -> told
  *
  * A list is due every crl-interval (jittered by a tenth), at its nextUpdate, at once as
  * the program starts and when the operator asks; after a failure with back-off.  What is

@@ -5,8 +5,9 @@
  * changes) and the same bytes are written to everybody, directly, in slices of
  * EVENTS_SLICE subscribers a turn, so that other requests are answered in between.  Who
  * is behind the window of recent batches reads the log through the keeper.  Whose socket
- * is full keeps a reference to what it was being sent and how far it got; who takes
- * nothing for subscriber-timeout is cut off and never waited for.
+ * is full keeps its place and how many bytes of what is there it has had; who takes
+ * nothing for subscriber-timeout, or a snapshot at a trickle, is cut off and never waited
+ * for.
  *
  * A new subscriber is put in the list before the log is read for it: nothing can fall
  * between replay and live (P37).
@@ -41,8 +42,8 @@ struct events *events_new(struct shared *shared, struct event_base *base,
     struct inbox *own, struct counters *counters);
 void events_free(struct events *e);
 /* Serve this request: takes the connection over (conn_detach), or answers it, now or
- * later.  false: the connection was left as it is and *status says why (503: too many, or
- * stopping; 404: no such issuer). */
+ * later.  false: the connection was left as it is and *status says why (503: too many,
+ * stopping, out of memory; 404: no such issuer). */
 bool events_serve(
     struct events *e, struct conn *c, const struct events_query *q, int *status);
 /* The client of a parked request has gone.  false: that is none of ours. */

@@ -1,5 +1,5 @@
 /* keeper.h - the thread that keeps what we know: flights, schedule, upstream, store,
- * admission; the only writer of the hot table.
+ * admission, latches, lists and what is told of them; the only writer of the hot table.
  *
  * It owns everything in struct keeper.  Other threads reach it through its inbox
  * (shared->keeper) only; what it lends them is valid until a barrier that it posts later
@@ -14,8 +14,9 @@
 struct upkeep; /* proxy/upkeep.h */
 struct keeper; /* opaque: the accessors below are for the modules of its thread (ops) */
 
-/* Make it: opens latches and store, creates directories; starts no thread.  Sets
- * shared->keeper.  NULL with a line in why. */
+/* Make it: opens latches, store and change log, creates directories; of threads it starts
+ * those of the disks alone.  Sets shared->keeper and shared->telling.  NULL with a line
+ * in why. */
 struct keeper *keeper_new(struct shared *shared, char *why, size_t why_n);
 int keeper_start(struct keeper *k); /* after shared->readers is complete; 0 or errno */
 

@@ -1,7 +1,7 @@
 /* parts.h - what the modules of the keeper's thread work with.
  *
  * The keeper owns all of it and makes it in this order; a module copies the struct when
- * it is made and borrows what it names for life.
+ * it is made, where what is made later is NULL, and borrows what it names for life.
  */
 #ifndef PROXY_PARTS_H
 #define PROXY_PARTS_H
@@ -30,8 +30,7 @@ struct parts {
 	struct schedule *schedule;
 	struct disk *disk;
 	struct source *source;
-	const struct mac_keys
-	    *keys; /* of the store's values; NULL without store-key-file */
+	const struct mac_keys *keys; /* the store's; NULL without store-key-file */
 	struct latches *latches;
 	struct latch_file *latch_file;
 	struct store *store;
