@@ -347,9 +347,12 @@ def test_a_snapshot_is_followed_by_what_comes_after_it(box, publisher, world, da
     url = publisher.publish("a.crl", crl(ca, [entry(0x11, "keyCompromise"), entry(world.revoked.serial)]))
     d = daemons([world.issuer(crl=[url]), f.issuer()], **FAST).start()
     assert d.ask(ca, world.revoked.serial).outcome == "revoked"  # a latch and a list
+    early = streams(d)
+    early.ready()
     latched = ca.issue(key=world.good.key).serial
     ca.statuses[latched] = {"status": "revoked", "reason": "superseded"}
     assert d.ask(ca, latched).outcome == "revoked"
+    early.wait_serials([latched])  # else it may be told behind the snapshot too
     s = streams(d, "snapshot=1")
     s.ready()
     frames = s.got()
