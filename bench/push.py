@@ -168,11 +168,11 @@ def push(bench, rounds, seconds):
     and an fsync, and for the others nothing.  From the trigger to the last is told beside it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     n = STREAMS
-    try:  # ocspcached gives half of its descriptors to subscribers
+    try:  # ocspcached gives three quarters of its descriptors to subscribers
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(hard, 3 * STREAMS), max(hard, 3 * STREAMS)))
     except (ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        n = min(STREAMS, (hard - 300) // 2)
+        n = min(STREAMS, (hard - 300) * 3 // 4)
     got = {}
     r = Round(bench, bench.disk, n)
     for _ in range(rounds):
