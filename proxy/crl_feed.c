@@ -11,7 +11,6 @@
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
 #include "proxy/clock.h"
 #include "proxy/log.h"
@@ -27,15 +26,6 @@ static void job_done(void *arg);
 static void swap(struct feed_work *w);
 
 /* ---- small things ---- */
-
-/* xorshift64: jitter needs no secrecy. */
-static unsigned random16(struct crl_feed *f)
-{
-	f->random ^= f->random << 13;
-	f->random ^= f->random >> 7;
-	f->random ^= f->random << 17;
-	return (unsigned)(f->random >> 32) & 0xffff;
-}
 
 const struct crl_shard *feed_in_force(const struct feed_list *l)
 {
@@ -271,7 +261,8 @@ static int64_t pause_ms(struct feed_list *l)
 		c->crl_backoff_max_ms < interval ? c->crl_backoff_max_ms : interval,
 	    .backoff_doublings = (int)c->backoff_doublings,
 	};
-	int64_t ms = upstream_backoff_ms(&u, l->failures, random16(l->issuer->feed));
+	int64_t ms = upstream_backoff_ms(
+	    &u, l->failures, schedule_random(l->issuer->feed->parts.schedule));
 
 	return ms < u.backoff_max_ms ? ms : u.backoff_max_ms;
 }
@@ -279,16 +270,16 @@ static int64_t pause_ms(struct feed_list *l)
 /* crl-interval, give or take a tenth; or when the list in force ends. */
 static int64_t interval_ms(struct feed_list *l)
 {
-	struct crl_feed *f = l->issuer->feed;
+	struct schedule *s = l->issuer->feed->parts.schedule;
 	int64_t ms = l->issuer->interval_ms, width = ms / 10;
 	int64_t jitter = width < NEXT_UPDATE_JITTER ? width : NEXT_UPDATE_JITTER, left;
-	const struct crl_shard *s = feed_in_force(l);
+	const struct crl_shard *held = feed_in_force(l);
 
-	ms += width * 2 * random16(f) / 65536 - width;
-	if (s == NULL)
+	ms += width * 2 * schedule_random(s) / 65536 - width;
+	if (held == NULL)
 		return ms;
-	left =
-	    s->facts.next_update * 1000 - clock_now_ms() + jitter * random16(f) / 65536;
+	left = held->facts.next_update * 1000 - clock_now_ms() +
+	       jitter * schedule_random(s) / 65536;
 	return left < ms ? left : ms;
 }
 
@@ -800,9 +791,6 @@ struct crl_feed *crl_feed_new(const struct parts *parts, struct fetcher *fetcher
 		free(f);
 		return NULL;
 	}
-	if (getrandom(&f->random, sizeof f->random, 0) != sizeof f->random)
-		f->random = (uint64_t)clock_mono_us();
-	f->random |= 1;
 	evtimer_assign(&f->timer, parts->base, on_timer, f);
 	return f;
 }

@@ -75,8 +75,8 @@ struct feed_list {
 	bool base; /* told is the first list of its scope, and the log is yet to hear of
 		      it */
 	struct crl_facts base_facts;
-	uint8_t durable[32], told[32]; /* SHA-256 of the list that is current on disk, and
-					  of the one that was told */
+	uint8_t durable[32], told[32]; /* crl_facts.sha256 of the list that is current on
+					  disk, and of the one that was told */
 	bool next_left;                /* an earlier life was telling another */
 	bool pointed;                  /* the log knows what was told */
 	bool telling;                  /* from the comparison to told */
@@ -114,7 +114,6 @@ struct crl_feed {
 	_Atomic bool stop; /* read by jobs */
 	bool cancelled;
 	int64_t reload_ms; /* INT64_MAX: the configuration was taken */
-	uint64_t random;
 };
 
 /* A list on its way: fetched, read, in force, durable, told. */

@@ -173,8 +173,10 @@ static void live(const char *global, const char *issuer)
 	shared.readers[0] = inbox_new(base, NULL);
 	shared.readers_n = 1;
 	atomic_store(&shared.conf, load(global, issuer));
-	parts = (struct parts){
-	    .base = base, .shared = &shared, .barrier = barrier_new(&shared, own)};
+	parts = (struct parts){.base = base,
+	    .shared = &shared,
+	    .barrier = barrier_new(&shared, own),
+	    .schedule = schedule_new(1)};
 	feed = crl_feed_new(&parts, NULL, NULL, NULL);
 	assert_non_null(feed);
 	assert_non_null(crl_feed_slot(feed, "demo"));
@@ -193,6 +195,7 @@ static void die(void)
 	shared.readers_n = 0;
 	inbox_free(own);
 	barrier_free(parts.barrier);
+	schedule_free(parts.schedule);
 	crl_feed_free(feed);
 	assert_int_equal(fake_fetches_waiting(), 0);
 	conf_free((struct conf *)(uintptr_t)shared_conf(&shared));
