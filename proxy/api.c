@@ -77,10 +77,8 @@ static void answer(
 	if (status != 204)
 		n += snprintf(
 		    head + n, sizeof head - (size_t)n, "Content-Length: %zu\r\n", body.n);
-	n += snprintf(head + n, sizeof head - (size_t)n, "%s\r\n",
-	    close                     ? "Connection: close\r\n"
-	    : conn_says_keep_alive(c) ? "Connection: keep-alive\r\n"
-				      : "");
+	n += snprintf(
+	    head + n, sizeof head - (size_t)n, "%s\r\n", conn_connection(c, close));
 	assert((size_t)n < sizeof head);
 	iov[0] = (struct iovec){head, (size_t)n};
 	iov[1] = (struct iovec){(void *)(uintptr_t)body.p, body.n};

@@ -424,6 +424,13 @@ bool conn_says_keep_alive(const struct conn *c)
 	return c->minor == 0 && !conn_will_close(c);
 }
 
+const char *conn_connection(const struct conn *c, bool close)
+{
+	return close                     ? "Connection: close\r\n"
+	       : conn_says_keep_alive(c) ? "Connection: keep-alive\r\n"
+					 : "";
+}
+
 bool conn_is_head(const struct conn *c)
 {
 	return c->is_head;
@@ -516,10 +523,7 @@ static void error_text(struct conn *c, int status, const char *allow, bool close
 	    "Cache-Control: no-store\r\n%s%s%s%s\r\n",
 	    status, reason, DATE_LINE - 1, c->loop->date, strlen(reason) + 5,
 	    allow != NULL ? "Allow: " : "", allow != NULL ? allow : "",
-	    allow != NULL ? "\r\n" : "",
-	    close                     ? "Connection: close\r\n"
-	    : conn_says_keep_alive(c) ? "Connection: keep-alive\r\n"
-				      : "");
+	    allow != NULL ? "\r\n" : "", conn_connection(c, close));
 	if (!c->is_head && n > 0 && (size_t)n < sizeof text)
 		n += snprintf(
 		    text + n, sizeof text - (size_t)n, "%d %s\n", status, reason);

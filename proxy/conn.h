@@ -123,6 +123,9 @@ void conn_park(struct conn *c, void *parked);
  * that asked for it need "Connection: keep-alive"? */
 bool conn_will_close(const struct conn *c);
 bool conn_says_keep_alive(const struct conn *c);
+/* The line that says so, for a head that is composed: "Connection: close" (close: the
+ * answer ends the connection), "Connection: keep-alive", or ""; static. */
+const char *conn_connection(const struct conn *c, bool close);
 bool conn_is_head(
     const struct conn *c); /* the current request is HEAD: no body in the answer */
 

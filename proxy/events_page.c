@@ -28,10 +28,7 @@ static void reply(struct conn *c, int status, const char *more, struct bytes bod
 	    "HTTP/1.1 %d %s\r\nDate: %s\r\nCache-Control: no-store\r\n"
 	    "X-Content-Type-Options: nosniff\r\nContent-Type: application/json\r\n"
 	    "Content-Length: %zu\r\n%s%s\r\n",
-	    status, http1_reason(status), date, body.n, more,
-	    close                     ? "Connection: close\r\n"
-	    : conn_says_keep_alive(c) ? "Connection: keep-alive\r\n"
-				      : "");
+	    status, http1_reason(status), date, body.n, more, conn_connection(c, close));
 	iov[0] = (struct iovec){head, (size_t)n};
 	iov[1] = (struct iovec){(void *)(uintptr_t)body.p, body.n};
 	conn_reply(c, iov, 2, close);

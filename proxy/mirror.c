@@ -30,9 +30,7 @@ static size_t validators(char *out, size_t room, struct conn *c, const struct cr
 	    "Cache-Control: max-age=%lld, public, no-transform, "
 	    "must-revalidate\r\n%s\r\n",
 	    modified, expires, etag, (long long)max_age(f, conf, now),
-	    conn_will_close(c)        ? "Connection: close\r\n"
-	    : conn_says_keep_alive(c) ? "Connection: keep-alive\r\n"
-				      : "");
+	    conn_connection(c, conn_will_close(c)));
 	assert(n > 0 && (size_t)n < room);
 	return (size_t)n;
 }
