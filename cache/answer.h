@@ -5,7 +5,7 @@
  * crl_checked, which readers set, and the links, which belong to the hot table's single
  * writer.  Readers
  * borrow an answer for one callback; the keeper alone frees it, after every reader has
- * passed a barrier (proxy/keeper.h).
+ * passed a barrier (proxy/barrier.h).
  *
  * A body that did not come through admit() is never put into an answer whose facts say
  * good, revoked or unknown; error answers have STATUS_NONE (first law, README).

@@ -23,7 +23,7 @@
 /* How far a list's changes were appended.  done == total: all of them. */
 struct change_told {
 	bool known; /* false: nothing was ever told of this scope; the rest is zero */
-	uint8_t from[32], to[32]; /* SHA-256 of the lists; from is zero for a baseline */
+	uint8_t from[32], to[32]; /* crl_facts.sha256; from is zero for a baseline */
 	int64_t this_update;      /* of `to` */
 	uint32_t done, total;     /* batches */
 };

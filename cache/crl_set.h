@@ -7,7 +7,7 @@
  * is served (crl_allows()).
  *
  * Readers (workers, API) borrow a set for one callback, as they borrow answers; the
- * keeper drops the slot's reference only after a barrier has passed (proxy/keeper.h).
+ * keeper drops the slot's reference only after a barrier has passed (proxy/barrier.h).
  * Who needs it longer takes a reference.
  *
  * Revoked if any list in force has the serial, in date or not; absent only if every

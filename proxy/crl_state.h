@@ -3,8 +3,8 @@
  *	STATE/crl/SCOPE/current   the DER in force
  *	STATE/crl/SCOPE/next      the list whose changes are being told, while they are
  *	STATE/crl/SCOPE/told      the list whose changes have all been told
- *	STATE/crl/SCOPE/hints     URL, ETag, Last-Modified and SHA-256 of current: text
- *	STATE/crl/SCOPE/new.*     under way; deleted at start
+ *	STATE/crl/SCOPE/hints     URL, ETag, Last-Modified and crl_facts.sha256 of
+ *current: text STATE/crl/SCOPE/new.*     under way; deleted at start
  *
  * SCOPE is the hexadecimal of the scope's id (change_log.h).  next and told are hard
  * links: a list is written once.  Every step is a rename after an fsync, so that a kill

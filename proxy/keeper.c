@@ -331,9 +331,9 @@ static bool rules_changed(void *arg, const struct answer *a)
 	       !is_vouched_for(a, is);
 }
 
-/* Answers and the mirror find an issuer's lists without asking: before conf is in force,
- * each of its issuers gets its slot.  Without memory for one, its lists count on the next
- * reload. */
+/* Workers, who may not ask the feed, find an issuer's lists for the mirror: before conf
+ * is in force, each of its issuers gets its slot.  Without memory for one, its lists are
+ * mirrored from the next reload on. */
 static void give_slots(struct keeper *k, const struct conf *c)
 {
 	for (size_t n = 0; n < issuers_count(c->issuers); n++)

@@ -59,10 +59,10 @@ struct list_change {
 	char issuer[64];
 	uint8_t scope[CHANGE_SCOPE_N];
 	bool baseline; /* nothing was ever told by this node: from is not known */
-	uint8_t from[32], to[32]; /* SHA-256 of the list that was told last, and of this
-				     one */
-	struct crl_facts facts;   /* of `to` */
-	int64_t seen_at_ms;       /* when this node found it */
+	/* crl_facts.sha256 of the list that was told last, and of this one */
+	uint8_t from[32], to[32];
+	struct crl_facts facts; /* of `to` */
+	int64_t seen_at_ms;     /* when this node found it */
 	/* Since when a list of this scope is in force that is not told: wall clock,
 	 * before seen_at_ms where lists came faster than they could be told.  What an
 	 * answer has said since then was not told by itself. */

@@ -1,7 +1,7 @@
 /* watch.c - one loop over the stream (libcurl's multi), the signals and the commands.
  *
- * A stream that ends, fails or is silent is opened again from the last id
- * that came, with back-off.  While too much waits for its command nothing is read: the
+ * A stream that ends, fails or is silent is opened again from the last id that came, with
+ * back-off.  While too much waits for its command nothing is read, but of a snapshot: the
  * server may cut us off then, and we resume where we were.
  */
 #include "proxy/ctl/watch.h"
