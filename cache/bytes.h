@@ -67,4 +67,18 @@ static inline int hex_value(int c)
 	return -1;
 }
 
+/* n octets from 2 * n digits of either case; false when one is none. */
+static inline bool hex_decode(const char *in, size_t n, uint8_t *out)
+{
+	for (size_t i = 0; i < n; i++) {
+		int high = hex_value((unsigned char)in[2 * i]);
+		int low = hex_value((unsigned char)in[2 * i + 1]);
+
+		if (high < 0 || low < 0)
+			return false;
+		out[i] = (uint8_t)(high << 4 | low);
+	}
+	return true;
+}
+
 #endif

@@ -340,14 +340,9 @@ static bool read_hash(uint8_t *out, size_t size, const char **p, const char *end
 {
 	if ((size_t)(end - *p) < 2 * size + 1)
 		return false;
-	for (size_t i = 0; i < size; i++, *p += 2) {
-		int high = hex_value((unsigned char)(*p)[0]);
-		int low = hex_value((unsigned char)(*p)[1]);
-
-		if (high < 0 || low < 0)
-			return false;
-		out[i] = (uint8_t)(high << 4 | low);
-	}
+	if (!hex_decode(*p, size, out))
+		return false;
+	*p += 2 * size;
 	return *(*p)++ == ':';
 }
 

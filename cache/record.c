@@ -241,17 +241,7 @@ enum err record_decode(struct record *r, struct bytes value, const struct key *k
 
 static bool key_read(const char *line, size_t n, uint8_t key[MAC_KEY_SIZE])
 {
-	if (n != 2 * MAC_KEY_SIZE)
-		return false;
-	for (size_t i = 0; i < MAC_KEY_SIZE; i++) {
-		int high = hex_value((unsigned char)line[2 * i]);
-		int low = hex_value((unsigned char)line[2 * i + 1]);
-
-		if (high < 0 || low < 0)
-			return false;
-		key[i] = (uint8_t)(high << 4 | low);
-	}
-	return true;
+	return n == 2 * MAC_KEY_SIZE && hex_decode(line, MAC_KEY_SIZE, key);
 }
 
 /* More lines than anybody rotates through; each costs a MAC where none is good. */

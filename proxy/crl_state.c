@@ -201,16 +201,7 @@ static bool copy_value(char *out, size_t out_n, const char *value)
 
 static bool digest_value(uint8_t out[32], const char *value)
 {
-	if (value == NULL || strlen(value) != 64)
-		return false;
-	for (int i = 0; i < 32; i++) {
-		int high = hex_value(value[2 * i]), low = hex_value(value[2 * i + 1]);
-
-		if (high < 0 || low < 0)
-			return false;
-		out[i] = (uint8_t)(high << 4 | low);
-	}
-	return true;
+	return value != NULL && strlen(value) == 64 && hex_decode(value, 32, out);
 }
 
 static bool parse_hints(FILE *f, const char *url, struct crl_hints *h)
