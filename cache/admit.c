@@ -191,9 +191,10 @@ static enum err note_responder(const struct visit *vi, const struct ocsp_respons
 	if (e == ERR_RESP_RESPONDER)
 		return e;
 	if (who->delegate != NULL)
-		(void)NOTE(vi, "delegate", delegate, "%s until %s",
+		(void)NOTE(vi, "delegate", delegate, "%s until %s%s",
 		    subject(X509_get_subject_name(who->delegate)).s,
-		    when(who->not_after).s);
+		    when(who->not_after).s,
+		    who->named ? ", named by responder-certificate" : "");
 	if (who->delegate == NULL || signature)
 		(void)NOTE(vi, "signature", e, "%s",
 		    who->delegate != NULL ? "by the delegate" : "by the issuer itself");
@@ -213,8 +214,8 @@ static enum err check_responder(
 	if (!who->nocheck)
 		vi->v->warnings |= ADMIT_WARN_NOCHECK;
 	vi->v->facts.signer_not_after = who->not_after;
-	memcpy(vi->v->facts.issuer_sha256, who->ca->sha256,
-	    sizeof vi->v->facts.issuer_sha256);
+	memcpy(
+	    vi->v->facts.issuer_sha256, who->vouched, sizeof vi->v->facts.issuer_sha256);
 	return ERR_OK;
 }
 
@@ -592,14 +593,10 @@ enum err admit_der(struct admit *ad, const struct admit_question *q, struct byte
 /* The certificate that a record was verified against must still be configured. */
 static enum err check_record_issuer(const struct visit *vi)
 {
-	const struct issuer *i = vi->q->issuer;
 	const uint8_t *sha256 = vi->v->facts.issuer_sha256;
-	enum err e = ERR_RECORD_ISSUER;
+	enum err e = issuer_vouches(vi->q->issuer, sha256) ? ERR_OK : ERR_RECORD_ISSUER;
 	char hex[65];
 
-	for (size_t n = 0; n < i->ca_n; n++)
-		if (memcmp(i->ca[n].sha256, sha256, sizeof i->ca[n].sha256) == 0)
-			e = ERR_OK;
 	hex_encode(sha256, 32, hex);
 	return NOTE(vi, "issuer", e, "%s", hex);
 }

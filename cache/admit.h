@@ -70,7 +70,8 @@ struct admit_verdict {
  *   type, version         id-pkix-ocsp-basic, v1 (R41, R42)
  *   signature_algorithm   of the answer (R43)
  *   responder             a certificate fits the responderID (R51)
- *   delegate              where the issuer did not sign itself (R44..R49)
+ *   delegate              where the issuer did not sign itself (R44..R49), included or
+ *                         named by responder-certificate
  *   signature             over the bytes as they came (R43, R67)
  *   extensions            no unknown critical one, none twice (R56)
  *   nonce                 is the one that we sent, or absent (R64); where we sent one

@@ -41,8 +41,8 @@ struct facts {
 	int64_t next_update; /* ours, from its fetching, where the answer had none */
 	int64_t produced_at;
 	int64_t signer_not_after;  /* INT64_MAX where the issuer itself signed */
-	uint8_t issuer_sha256[32]; /* the certificate of the issuer that it was verified
-				      against */
+	uint8_t issuer_sha256[32]; /* the configured certificate that it was verified
+				      against: the CA's, or a named responder's */
 };
 
 static inline bool facts_are_hold(const struct facts *f)

@@ -98,18 +98,46 @@ fail:
 	return ERR_INTERNAL;
 }
 
+static enum err responder_fill(struct issuer_responder *r, X509 *certificate)
+{
+	if (X509_up_ref(certificate) != 1)
+		return ERR_INTERNAL;
+	r->certificate = certificate;
+	r->key = X509_get_pubkey(certificate);
+	if (r->key != NULL &&
+	    X509_digest(certificate, EVP_sha256(), r->sha256, NULL) == 1)
+		return ERR_OK;
+	ERR_clear_error();
+	return ERR_INTERNAL;
+}
+
+static enum err fill_certificates(struct issuer *i, const struct issuer_spec *spec)
+{
+	enum err e = ERR_OK;
+
+	while (e == ERR_OK && i->ca_n < spec->certificates_n) {
+		e = ca_fill(&i->ca[i->ca_n], spec->certificates[i->ca_n]);
+		i->ca_n++;
+	}
+	while (e == ERR_OK && i->responder_n < spec->responders_n) {
+		e = responder_fill(
+		    &i->responder[i->responder_n], spec->responders[i->responder_n]);
+		i->responder_n++;
+	}
+	return e;
+}
+
 static enum err issuer_fill(struct issuer *i, const struct issuer_spec *spec)
 {
-	enum err e;
-
 	i->rules = spec->rules;
 	i->name = strdup(spec->name);
 	i->ca = calloc(spec->certificates_n, sizeof(*i->ca));
+	i->responder = calloc(spec->responders_n + 1, sizeof(*i->responder));
 	i->ocsp = calloc(spec->ocsp_n + 1, sizeof(*i->ocsp));
 	i->crl = calloc(spec->crl_n + 1, sizeof(*i->crl));
 	i->crl_scope = calloc(spec->crl_n + 1, sizeof(*i->crl_scope));
-	if (i->name == NULL || i->ca == NULL || i->ocsp == NULL || i->crl == NULL ||
-	    i->crl_scope == NULL)
+	if (i->name == NULL || i->ca == NULL || i->responder == NULL || i->ocsp == NULL ||
+	    i->crl == NULL || i->crl_scope == NULL)
 		return ERR_NOMEM;
 	for (; i->ocsp_n < spec->ocsp_n; i->ocsp_n++) {
 		i->ocsp[i->ocsp_n] = strdup(spec->ocsp[i->ocsp_n]);
@@ -126,13 +154,7 @@ static enum err issuer_fill(struct issuer *i, const struct issuer_spec *spec)
 		if (i->crl[i->crl_n] == NULL || i->crl_scope[i->crl_n] == NULL)
 			return ERR_NOMEM;
 	}
-	while (i->ca_n < spec->certificates_n) {
-		e = ca_fill(&i->ca[i->ca_n], spec->certificates[i->ca_n]);
-		i->ca_n++;
-		if (e != ERR_OK)
-			return e;
-	}
-	return ERR_OK;
+	return fill_certificates(i, spec);
 }
 
 static void issuer_empty(struct issuer *i)
@@ -140,6 +162,10 @@ static void issuer_empty(struct issuer *i)
 	for (size_t c = 0; c < i->ca_n; c++) {
 		EVP_PKEY_free(i->ca[c].key);
 		X509_free(i->ca[c].certificate);
+	}
+	for (size_t r = 0; r < i->responder_n; r++) {
+		EVP_PKEY_free(i->responder[r].key);
+		X509_free(i->responder[r].certificate);
 	}
 	for (size_t u = 0; u < i->ocsp_n; u++)
 		free(i->ocsp[u]);
@@ -151,6 +177,7 @@ static void issuer_empty(struct issuer *i)
 	free(i->crl);
 	free(i->crl_scope);
 	free(i->ca);
+	free(i->responder);
 	free(i->ocsp);
 	free(i->name);
 }
@@ -269,6 +296,17 @@ const struct issuer *issuers_find(
 	if (s->issuer != NULL && ca != NULL)
 		*ca = s->ca;
 	return s->issuer;
+}
+
+bool issuer_vouches(const struct issuer *i, const uint8_t sha256[32])
+{
+	for (size_t n = 0; n < i->ca_n; n++)
+		if (memcmp(i->ca[n].sha256, sha256, 32) == 0)
+			return true;
+	for (size_t n = 0; n < i->responder_n; n++)
+		if (memcmp(i->responder[n].sha256, sha256, 32) == 0)
+			return true;
+	return false;
 }
 
 void issuer_key(const struct issuer *i, unsigned ca, enum certid_hash h,

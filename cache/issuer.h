@@ -47,12 +47,21 @@ struct issuer_ca {
 			   latches use */
 };
 
+/* A responder's certificate that the operator named (responder-certificate). */
+struct issuer_responder {
+	X509 *certificate;  /* owned */
+	EVP_PKEY *key;      /* owned */
+	uint8_t sha256[32]; /* of the certificate's DER */
+};
+
 struct crl_slot; /* cache/crl_set.h */
 
 struct issuer {
 	char *name; /* [a-z0-9._-]{1,63} */
 	struct issuer_ca *ca;
 	size_t ca_n; /* 1.. */
+	struct issuer_responder *responder;
+	size_t responder_n;
 	struct issuer_rules rules;
 	char **ocsp; /* responder URLs in order of preference */
 	size_t ocsp_n;
@@ -71,6 +80,8 @@ struct issuer_spec {
 	const char *name;
 	X509 *const *certificates;
 	size_t certificates_n;
+	X509 *const *responders; /* responder-certificate */
+	size_t responders_n;
 	struct issuer_rules rules;
 	char *const *ocsp;
 	size_t ocsp_n;
@@ -101,6 +112,10 @@ const struct issuer *issuers_named(
  * certificates. Both hashes are compared in full (R15).  O(1) on average. */
 const struct issuer *issuers_find(
     const struct issuers *is, const struct key *k, unsigned *ca);
+
+/* Is this the SHA-256 of a certificate that an answer may rest on: the CA's, or a
+ * responder's that was named?  What was admitted by another one is served no more. */
+bool issuer_vouches(const struct issuer *i, const uint8_t sha256[32]);
 
 /* The key of a certificate of this issuer: hash algorithm h, CertID of certificate number
  * ca. */

@@ -11,7 +11,8 @@
  *       41      1  status: 1 good, 2 revoked, 3 unknown
  *       42      1  CRLReason; 0xff for none
  *       43      1  flags: bit 0 says that a MAC follows; the others are 0
- *       44     32  SHA-256 of the issuer's certificate
+ *       44     32  SHA-256 of the configured certificate that vouches: the CA's, or a
+ *                  responder's of responder-certificate
  *       76      1  c, length of the CertID
  *       77      4  d, length of the OCSPResponse
  *       81      c  the CertID, as its canonical OCSPRequest (cache/key.h)

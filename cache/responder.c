@@ -187,7 +187,8 @@ static bool wall_clock(const ASN1_TIME *t, int64_t *at)
 	return true;
 }
 
-/* The CA certificate that issued x directly, and x's key to use; NULL where none did. */
+/* The CA certificate that issued x directly, and x's key to use; NULL where none did.  d
+ * may be NULL: nothing is remembered. */
 static const struct issuer_ca *issued_by(
     struct delegates *d, const struct issuer *i, X509 *x, EVP_PKEY **key)
 {
@@ -197,13 +198,14 @@ static const struct issuer_ca *issued_by(
 		return NULL;
 	for (size_t n = 0; n < i->ca_n; n++) {
 		const struct issuer_ca *ca = &i->ca[n];
-		X509 *known = recall(d, id, ca->sha256);
+		X509 *known = d != NULL ? recall(d, id, ca->sha256) : NULL;
 
 		if (known == NULL &&
 		    X509_NAME_cmp(X509_get_issuer_name(x),
 			X509_get_subject_name(ca->certificate)) == 0 &&
 		    X509_verify(x, ca->key) == 1) {
-			remember(d, id, ca->sha256, x);
+			if (d != NULL)
+				remember(d, id, ca->sha256, x);
 			known = x;
 		}
 		if (known != NULL) {
@@ -237,32 +239,71 @@ static bool usage_is_allowed(X509 *x, const struct issuer_rules *rules)
 	return (usage & (KU_DIGITAL_SIGNATURE | KU_NON_REPUDIATION)) != 0;
 }
 
+/* The skew is for a delegate that was made just now.  None at the end: the answer would
+ * be served after it (R48). */
+static enum err check_dates(
+    const X509 *x, int64_t now, int64_t skew_s, struct responder *out)
+{
+	return wall_clock(X509_get0_notBefore(x), &out->not_before) &&
+		       wall_clock(X509_get0_notAfter(x), &out->not_after) &&
+		       out->not_before <= now + skew_s && out->not_after > now
+		   ? ERR_OK
+		   : ERR_RESP_VALIDITY;
+}
+
 /* In the order of enum err, so that a larger reason came further. */
 static enum err check_delegate(struct delegates *d, const struct issuer *i, X509 *x,
     int64_t now, int64_t skew_s, struct responder *out, EVP_PKEY **key)
 {
+	const struct issuer_ca *ca;
 	enum err e =
 	    signature_algorithm_check(X509_get0_tbs_sigalg(x), &i->rules, &out->sha1);
 
 	if (e != ERR_OK)
 		return e;
-	out->ca = issued_by(d, i, x, key);
-	if (out->ca == NULL)
+	ca = issued_by(d, i, x, key);
+	if (ca == NULL)
 		return ERR_RESP_ISSUED;
+	out->vouched = ca->sha256;
 	if (!names_ocsp_signing(x))
 		return ERR_RESP_EKU;
 	if (!usage_is_allowed(x, &i->rules))
 		return ERR_RESP_USAGE;
-	/* The skew is for a delegate that was made just now.  None at the end: the answer
-	 * would be served after it (R48). */
-	if (!wall_clock(X509_get0_notBefore(x), &out->not_before) ||
-	    !wall_clock(X509_get0_notAfter(x), &out->not_after) ||
-	    out->not_before > now + skew_s || out->not_after <= now)
-		return ERR_RESP_VALIDITY;
+	e = check_dates(x, now, skew_s, out);
+	if (e != ERR_OK)
+		return e;
 	out->nocheck = X509_get_ext_by_NID(x, NID_id_pkix_OCSP_noCheck, -1) >= 0;
 	if (!out->nocheck && i->rules.profile == PROFILE_PUBLIC)
 		return ERR_RESP_NOCHECK;
 	return ERR_OK;
+}
+
+/* R44 (c), and its limits: responder.h. */
+static enum err check_named(struct delegates *d, const struct issuer *i,
+    const struct issuer_responder *n, int64_t now, int64_t skew_s, struct responder *out)
+{
+	EVP_PKEY *key;
+	enum err e;
+
+	if (i->rules.profile == PROFILE_PUBLIC)
+		e = check_delegate(d, i, n->certificate, now, skew_s, out, &key);
+	else
+		e = check_dates(n->certificate, now, skew_s, out);
+	out->vouched = n->sha256;
+	out->delegate = n->certificate;
+	out->named = true;
+	out->nocheck = true;
+	return e;
+}
+
+enum err responder_named_check(const struct issuer *i, size_t n, int64_t now)
+{
+	const struct issuer_responder *named = &i->responder[n];
+	struct responder out = {0};
+
+	if (!signature_key_is_strong(named->key, &i->rules))
+		return ERR_RESP_SIGALG;
+	return check_named(NULL, i, named, now, 0, &out);
 }
 
 static enum err check_signature(
@@ -290,7 +331,7 @@ static enum err try_issuer(
 	enum err best = ERR_RESP_RESPONDER;
 
 	for (size_t n = 0; n < i->ca_n && best != ERR_OK; n++) {
-		struct responder c = {.ca = &i->ca[n],
+		struct responder c = {.vouched = i->ca[n].sha256,
 		    .not_before = INT64_MIN,
 		    .not_after = INT64_MAX,
 		    .nocheck = true};
@@ -301,16 +342,14 @@ static enum err try_issuer(
 	return best;
 }
 
-enum err responder_find(struct delegates *d, const struct ocsp_response *r,
-    const struct issuer *i, int64_t now, int64_t skew_s, struct responder *out)
+static void try_included(struct delegates *d, const struct ocsp_response *r,
+    const struct issuer *i, int64_t now, int64_t skew_s, enum err *best,
+    struct responder *out)
 {
 	const STACK_OF(X509) *certs = OCSP_resp_get0_certs(r->basic);
-	enum err best;
 	int tried = 0;
 
-	*out = (struct responder){0};
-	best = try_issuer(r, i, out);
-	for (int n = 0; n < sk_X509_num(certs) && best != ERR_OK; n++) {
+	for (int n = 0; n < sk_X509_num(certs) && *best != ERR_OK; n++) {
 		struct responder c = {.delegate = sk_X509_value(certs, n)};
 		EVP_PKEY *key = NULL;
 		enum err e;
@@ -322,7 +361,36 @@ enum err responder_find(struct delegates *d, const struct ocsp_response *r,
 		e = check_delegate(d, i, c.delegate, now, skew_s, &c, &key);
 		if (e == ERR_OK)
 			e = check_signature(r, i, key);
-		keep_best(&best, out, e, &c);
+		keep_best(best, out, e, &c);
 	}
+}
+
+static void try_named(struct delegates *d, const struct ocsp_response *r,
+    const struct issuer *i, int64_t now, int64_t skew_s, enum err *best,
+    struct responder *out)
+{
+	for (size_t n = 0; n < i->responder_n && *best != ERR_OK; n++) {
+		const struct issuer_responder *named = &i->responder[n];
+		struct responder c = {0};
+		enum err e;
+
+		if (!fits(r, named->certificate))
+			continue;
+		e = check_named(d, i, named, now, skew_s, &c);
+		if (e == ERR_OK)
+			e = check_signature(r, i, named->key);
+		keep_best(best, out, e, &c);
+	}
+}
+
+enum err responder_find(struct delegates *d, const struct ocsp_response *r,
+    const struct issuer *i, int64_t now, int64_t skew_s, struct responder *out)
+{
+	enum err best;
+
+	*out = (struct responder){0};
+	best = try_issuer(r, i, out);
+	try_included(d, r, i, now, skew_s, &best, out);
+	try_named(d, r, i, now, skew_s, &best, out);
 	return best;
 }

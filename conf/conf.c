@@ -137,6 +137,8 @@ static struct issuer_spec spec_of(const struct draft *d, size_t i)
 	struct issuer_spec spec = {.name = is->name,
 	    .certificates = d->ca[i].x,
 	    .certificates_n = d->ca[i].n,
+	    .responders = d->responder[i].x,
+	    .responders_n = d->responder[i].n,
 	    .ocsp = is->ocsp,
 	    .ocsp_n = is->ocsp_n,
 	    .crl = is->crl,
@@ -190,6 +192,8 @@ static bool build_issuers(struct draft *d, struct issuer_spec *spec, size_t *at)
 		report_error(d->report, d->settings->global.file, 0, "issuer",
 		    "the issuers cannot be used: %s; check their certificates",
 		    err_text(e));
+	for (size_t k = 0; e == ERR_OK && k < n; k++)
+		draft_check_responders(d, at[k], issuers_at(d->conf->issuers, k));
 	return e != ERR_NOMEM;
 }
 
@@ -214,7 +218,8 @@ static bool fill_issuers(struct draft *d)
 
 	c->issuer = calloc(n + 1, sizeof *c->issuer);
 	d->ca = calloc(n + 1, sizeof *d->ca);
-	if (!c->issuer || !d->ca)
+	d->responder = calloc(n + 1, sizeof *d->responder);
+	if (!c->issuer || !d->ca || !d->responder)
 		return false;
 	for (size_t i = 0; i < n; i++) {
 		struct group *g = d->settings->issuer[i];
@@ -242,7 +247,10 @@ static void draft_free(struct draft *d)
 {
 	for (size_t i = 0; d->ca && i < d->settings->issuer_n; i++)
 		certificates_free(&d->ca[i]);
+	for (size_t i = 0; d->responder && i < d->settings->issuer_n; i++)
+		certificates_free(&d->responder[i]);
 	free(d->ca);
+	free(d->responder);
 	settings_free(d->settings);
 }
 

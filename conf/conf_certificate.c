@@ -8,8 +8,19 @@
 
 #include "conf/conf_files.h"
 
+static const struct use {
+	const char *option, *whose;
+	const char *expired; /* what it means, and the remedy */
+} uses[] = {
+    [CERTIFICATE_CA] = {"certificate", "the CA",
+	"its answers are still verified, take it out when the CA no longer needs it"},
+    [CERTIFICATE_RESPONDER] = {"responder-certificate", "the responder",
+	"what it signs is refused, name the responder's present one"},
+};
+
 struct loading {
 	struct certificates *out;
+	enum certificate_use use;
 	const char *path;
 	time_t now;
 	struct report *report;
@@ -18,22 +29,26 @@ struct loading {
 };
 
 #define REFUSE(l, ...)                                                                   \
-	report_error((l)->report, (l)->file, (l)->line, "certificate", __VA_ARGS__)
+	report_error(                                                                    \
+	    (l)->report, (l)->file, (l)->line, uses[(l)->use].option, __VA_ARGS__)
 #define WARN(l, ...)                                                                     \
-	report_warning((l)->report, (l)->file, (l)->line, "certificate", __VA_ARGS__)
+	report_warning(                                                                  \
+	    (l)->report, (l)->file, (l)->line, uses[(l)->use].option, __VA_ARGS__)
 
 /* RFC 5280 sections 4.2.1.3 and 4.2.1.9.  What has neither extension is taken: the
- * operator names it as issuer, and delegates are checked directly against its key. */
-static bool may_be_issuer(const struct loading *l, X509 *x)
+ * operator names it as issuer, and delegates are checked directly against its key.  A
+ * responder may be anything: the operator names it. */
+static bool is_fit(const struct loading *l, X509 *x)
 {
 	uint32_t flags = X509_get_extension_flags(x);
+	bool ca = l->use == CERTIFICATE_CA;
 
-	if ((flags & EXFLAG_BCONS) && !(flags & EXFLAG_CA))
+	if (ca && (flags & EXFLAG_BCONS) && !(flags & EXFLAG_CA))
 		REFUSE(l,
 		    "%s is not a CA's (basicConstraints CA:FALSE); name the certificate "
 		    "of the CA itself",
 		    l->path);
-	else if ((flags & EXFLAG_KUSAGE) &&
+	else if (ca && (flags & EXFLAG_KUSAGE) &&
 		 !(X509_get_key_usage(x) & (KU_KEY_CERT_SIGN | KU_CRL_SIGN)))
 		REFUSE(l,
 		    "%s is not a CA's (keyUsage without keyCertSign and cRLSign); name "
@@ -56,16 +71,13 @@ static void warn_about(const struct loading *l, X509 *x)
 {
 	time_t now = l->now;
 
-	if (!(X509_get_extension_flags(x) & EXFLAG_BCONS))
+	if (l->use == CERTIFICATE_CA && !(X509_get_extension_flags(x) & EXFLAG_BCONS))
 		WARN(l,
 		    "%s does not say that it is a CA's (no basicConstraints); it is "
 		    "taken, check that it is the right one",
 		    l->path);
 	if (X509_cmp_time(X509_get0_notAfter(x), &now) < 0)
-		WARN(l,
-		    "%s has expired; its answers are still verified, take it out when "
-		    "the CA no longer needs it",
-		    l->path);
+		WARN(l, "%s has expired; %s", l->path, uses[l->use].expired);
 	if (X509_cmp_time(X509_get0_notBefore(x), &now) > 0)
 		WARN(l, "%s is not valid yet; check the clock", l->path);
 }
@@ -73,19 +85,26 @@ static void warn_about(const struct loading *l, X509 *x)
 /* x is handed over. */
 static bool take(const struct loading *l, X509 *x)
 {
+	struct certificates *out = l->out;
 	X509 **grown;
+	int *lines;
 
-	if (!may_be_issuer(l, x)) {
+	if (!is_fit(l, x)) {
 		X509_free(x);
 		return true;
 	}
-	grown = realloc(l->out->x, (l->out->n + 1) * sizeof(X509 *));
-	if (!grown) {
+	grown = realloc(out->x, (out->n + 1) * sizeof(X509 *));
+	if (grown)
+		out->x = grown;
+	lines = realloc(out->line, (out->n + 1) * sizeof *lines);
+	if (lines)
+		out->line = lines;
+	if (!grown || !lines) {
 		X509_free(x);
 		return false;
 	}
-	l->out->x = grown;
-	grown[l->out->n++] = x;
+	lines[out->n] = l->line;
+	grown[out->n++] = x;
 	warn_about(l, x);
 	return true;
 }
@@ -113,9 +132,9 @@ static bool load_pem(const struct loading *l, BIO *bio)
 		    l->path, n + 1);
 	else if (ok && n == 0)
 		REFUSE(l,
-		    "%s holds no certificate; name a PEM or DER file of the CA's "
+		    "%s holds no certificate; name a PEM or DER file of %s's "
 		    "certificate",
-		    l->path);
+		    l->path, uses[l->use].whose);
 	return ok;
 }
 
@@ -126,9 +145,8 @@ static bool load_der(const struct loading *l, const char *data, size_t n)
 
 	if (x && p == (const unsigned char *)data + n)
 		return take(l, x);
-	REFUSE(l,
-	    "%s is not a certificate; name a PEM or DER file of the CA's certificate",
-	    l->path);
+	REFUSE(l, "%s is not a certificate; name a PEM or DER file of %s's certificate",
+	    l->path, uses[l->use].whose);
 	X509_free(x);
 	return true;
 }
@@ -138,8 +156,8 @@ static char *read_it(const struct loading *l, size_t *n)
 	char *data = read_regular_file(l->path, CERTIFICATE_FILE_MAX, n);
 
 	if (!data && errno == EFBIG)
-		REFUSE(l, "%s is larger than %d bytes; name the CA's certificates only",
-		    l->path, CERTIFICATE_FILE_MAX);
+		REFUSE(l, "%s is larger than %d bytes; name %s's certificates only",
+		    l->path, CERTIFICATE_FILE_MAX, uses[l->use].whose);
 	else if (!data && errno == EINVAL)
 		REFUSE(l, "%s is no regular file; name one that is", l->path);
 	else if (!data)
@@ -148,10 +166,10 @@ static char *read_it(const struct loading *l, size_t *n)
 	return data;
 }
 
-bool certificates_load(struct certificates *out, const char *path, time_t now,
-    struct report *r, const char *file, int line)
+bool certificates_load(struct certificates *out, enum certificate_use use,
+    const char *path, time_t now, struct report *r, const char *file, int line)
 {
-	struct loading l = {out, path, now, r, file, line};
+	struct loading l = {out, use, path, now, r, file, line};
 	size_t n;
 	char *data = read_it(&l, &n);
 	BIO *bio = NULL;
@@ -177,5 +195,6 @@ void certificates_free(struct certificates *c)
 	for (size_t i = 0; i < c->n; i++)
 		X509_free(c->x[i]);
 	free(c->x);
+	free(c->line);
 	*c = (struct certificates){0};
 }

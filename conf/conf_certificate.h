@@ -1,4 +1,4 @@
-/* conf_certificate.h - the certificates of an issuer, from its files. */
+/* conf_certificate.h - the certificates that options name, from their files. */
 #ifndef CONF_CONF_CERTIFICATE_H
 #define CONF_CONF_CERTIFICATE_H
 
@@ -10,16 +10,23 @@
 	(1 << 20) /* bytes; a CA has a few renewals, not a bundle                        \
 		   */
 
+/* What a certificate is for: says which ones are fit for it, and the words. */
+enum certificate_use {
+	CERTIFICATE_CA,       /* certificate */
+	CERTIFICATE_RESPONDER /* responder-certificate */
+};
+
 struct certificates {
-	X509 **x; /* owned */
+	X509 **x;  /* owned */
+	int *line; /* of each: where its file is named */
 	size_t n;
 };
 
-/* Append all certificates of one file (PEM, several; or DER, one) that may be an
- * issuer's. What is wrong with them is reported at file:line.  now: for warnings about
- * expiry. False when memory ran out. */
-bool certificates_load(struct certificates *out, const char *path, time_t now,
-    struct report *r, const char *file, int line);
+/* Append all certificates of one file (PEM, several; or DER, one) that are fit for their
+ * use.  What is wrong with them is reported at file:line.  now: for warnings about
+ * expiry.  False when memory ran out. */
+bool certificates_load(struct certificates *out, enum certificate_use use,
+    const char *path, time_t now, struct report *r, const char *file, int line);
 void certificates_free(struct certificates *c);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "cache/responder.h"
 #include "conf/conf_address.h"
 #include "conf/conf_values.h"
 
@@ -311,27 +312,79 @@ static const char *name_of(const struct group *g)
 	return g->name ? g->name : "";
 }
 
-static bool check_certificates(const struct draft *d, size_t i, time_t now)
+static bool load_all(const struct draft *d, const struct group *g, enum option_id id,
+    enum certificate_use use, char *const *path, size_t n, struct certificates *out)
+{
+	time_t now = time(NULL);
+
+	for (size_t k = 0; k < n; k++) {
+		int line;
+		const char *file = place(g, id, k, &line);
+
+		if (!certificates_load(out, use, path[k], now, d->report, file, line))
+			return false;
+	}
+	return true;
+}
+
+static bool check_certificates(const struct draft *d, size_t i)
 {
 	const struct group *g = d->settings->issuer[i];
 	const struct conf_issuer *is = &d->conf->issuer[i];
 
-	if (is_refused(g, OPTION_certificate))
-		return true;
-	if (is->certificate_n == 0)
+	if (!is_refused(g, OPTION_certificate) && is->certificate_n == 0)
 		fault(d, g, OPTION_certificate, 0,
 		    "issuer \"%s\" has none; write certificate = \"FILE\" with the CA's "
 		    "certificate",
 		    name_of(g));
-	for (size_t k = 0; k < is->certificate_n; k++) {
-		int line;
-		const char *file = place(g, OPTION_certificate, k, &line);
+	return load_all(d, g, OPTION_certificate, CERTIFICATE_CA, is->certificate,
+		   is->certificate_n, &d->ca[i]) &&
+	       load_all(d, g, OPTION_responder_certificate, CERTIFICATE_RESPONDER,
+		   is->responder_certificate, is->responder_certificate_n,
+		   &d->responder[i]);
+}
 
-		if (!certificates_load(
-			&d->ca[i], is->certificate[k], now, d->report, file, line))
-			return false;
+static bool is_ca_of(const struct issuer *is, const uint8_t sha256[32])
+{
+	for (size_t n = 0; n < is->ca_n; n++)
+		if (memcmp(is->ca[n].sha256, sha256, 32) == 0)
+			return true;
+	return false;
+}
+
+/* That one is out of date was said when it was read. */
+static const char *why_no_responder(enum err e, enum profile profile)
+{
+	if (e == ERR_OK || e == ERR_RESP_VALIDITY)
+		return NULL;
+	return profile == PROFILE_PUBLIC
+		   ? "profile \"public\" takes only the CA's own delegates with strong "
+		     "keys; write profile = \"private\", or name another certificate"
+		   : "RSA needs 2048 bits, EC 224; let the responder have a stronger key";
+}
+
+void draft_check_responders(const struct draft *d, size_t i, const struct issuer *is)
+{
+	const struct group *g = d->settings->issuer[i];
+	const struct certificates *c = &d->responder[i];
+	const char *file = setting_of(g, OPTION_responder_certificate)->file, *why;
+	int64_t now = time(NULL);
+
+	for (size_t n = 0; n < c->n; n++) {
+		const char *option = option_table[OPTION_responder_certificate].name;
+		enum err e = responder_named_check(is, n, now);
+		char name[256];
+
+		X509_NAME_oneline(X509_get_subject_name(c->x[n]), name, sizeof name);
+		why = why_no_responder(e, is->rules.profile);
+		if (is_ca_of(is, is->responder[n].sha256))
+			report_warning(d->report, file, c->line[n], option,
+			    "%s is the CA itself, which may sign anyway; take it out",
+			    name);
+		else if (why)
+			report_error(d->report, file, c->line[n], option,
+			    "%s cannot be used (%s): %s", name, err_text(e), why);
 	}
-	return true;
 }
 
 static void check_responders(const struct draft *d, size_t i)
@@ -555,11 +608,9 @@ static void check_rules(const struct draft *d, size_t i)
 
 static bool check_issuers(const struct draft *d)
 {
-	time_t now = time(NULL);
-
 	for (size_t i = 0; i < d->conf->issuer_n; i++) {
 		check_name(d, i);
-		if (!check_certificates(d, i, now))
+		if (!check_certificates(d, i))
 			return false;
 		check_responders(d, i);
 		if (!check_lists(d, i))

@@ -11,7 +11,7 @@ struct draft {
 	struct conf *conf;
 	struct settings *settings; /* where each value was written; issuers as in conf */
 	struct report *report;
-	struct certificates *ca; /* of each issuer */
+	struct certificates *ca, *responder; /* of each issuer */
 };
 
 /* Is this an issuer's name: [a-z0-9._-]{1,63}, and not only dots, which are no segment of
@@ -21,6 +21,9 @@ bool issuer_name_is_valid(const char *name);
 /* Check all, make relative paths within values absolute, load keys and certificates.
  * False when memory ran out. */
 bool draft_check(struct draft *d);
+
+/* May the responders that issuer i names sign for it?  is: what was made of it. */
+void draft_check_responders(const struct draft *d, size_t i, const struct issuer *is);
 
 /* Life in seconds of an answer without nextUpdate: 0 for "refuse".  False with why when
  * it is neither that nor a duration in range. */

@@ -298,16 +298,6 @@ struct rules_change {
 	const struct conf *old, *new;
 };
 
-/* Was a verified against a certificate of i? */
-static bool is_vouched_for(const struct answer *a, const struct issuer *i)
-{
-	for (size_t n = 0; n < i->ca_n; n++)
-		if (memcmp(i->ca[n].sha256, a->facts.issuer_sha256,
-			sizeof i->ca[n].sha256) == 0)
-			return true;
-	return false;
-}
-
 /* Is this answer's issuer gone, or the certificate that it was verified against, or are
  * the rules others than those it was admitted by? */
 static bool rules_changed(void *arg, const struct answer *a)
@@ -328,7 +318,7 @@ static bool rules_changed(void *arg, const struct answer *a)
 	       was->rules.profile != is->rules.profile ||
 	       was->rules.allow_sha1 != is->rules.allow_sha1 ||
 	       was->rules.without_next_update_s != is->rules.without_next_update_s ||
-	       !is_vouched_for(a, is);
+	       !issuer_vouches(is, a->facts.issuer_sha256);
 }
 
 /* Workers, who may not ask the feed, find an issuer's lists for the mirror: before conf

@@ -356,8 +356,8 @@ class Responder:
 class OpensslResponder:
     """The real `openssl ocsp -port`, started again whenever it ends: it ends on malformed input."""
 
-    def __init__(self, ca, signer, box, statuses, minutes=5):
-        """statuses: certificate -> "V" or "R"; what is not in it is unknown."""
+    def __init__(self, ca, signer, box, statuses, minutes=5, more=()):
+        """statuses: certificate -> "V" or "R"; what is not in it is unknown.  more: options of openssl ocsp."""
         self.port = free_port()
         self.url = "http://127.0.0.1:%d/" % self.port
         index = os.path.join(box, "index.txt")
@@ -371,7 +371,7 @@ class OpensslResponder:
         self.argv = ["openssl", "ocsp", "-index", index, "-port", str(self.port),
                      "-CA", ca.write(os.path.join(box, "responder-ca.pem")),
                      "-rsigner", signer.write(os.path.join(box, "signer.pem"), True),
-                     "-rkey", os.path.join(box, "signer.pem.key"), "-nmin", str(minutes), "-rmd", "sha256"]
+                     "-rkey", os.path.join(box, "signer.pem.key"), "-nmin", str(minutes), "-rmd", "sha256", *more]
         self.log_path = os.path.join(box, "openssl-ocsp.log")
         self.log = open(self.log_path, "ab")
         self.wanted, self.process = False, None

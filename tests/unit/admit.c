@@ -14,6 +14,7 @@
 #include <openssl/x509v3.h>
 
 #include "cache/record.h"
+#include "cache/responder.h"
 #include "tests/lib/forge.h"
 #include "tests/lib/small_set.h"
 
@@ -631,6 +632,184 @@ static void a_delegate_that_is_not_included_cannot_be_found(void **state)
 	assert_string_equal(judge_forged(&f), ADMITTED);
 	f.certs_n = 0;
 	assert_string_equal(judge_forged(&f), "responder_id");
+}
+
+static const char *judge_delegate(struct forge_cert c);
+
+/* responder-certificate of the issuer: one, until the test ends. */
+static void name_responder(X509 *x)
+{
+	static struct issuer_responder named;
+
+	named.certificate = x;
+	named.key = X509_get0_pubkey(x);
+	assert_int_equal(X509_digest(x, EVP_sha256(), named.sha256, NULL), 1);
+	issuer.responder = &named;
+	issuer.responder_n = 1;
+}
+
+/* An answer by c, which is named and left out of it. */
+static const char *judge_named(struct forge_cert c)
+{
+	X509 *x = certificate(c);
+	struct forge_response f = delegated_plan(x);
+	const char *said;
+
+	f.certs_n = 0;
+	name_responder(x);
+	said = judge_forged(&f);
+	issuer.responder_n = 0;
+	X509_free(x);
+	return said;
+}
+
+/* R44 (c) */
+static void a_named_responder_may_leave_its_certificate_out(void **state)
+{
+	struct forge_response f = delegated_plan(w.delegate);
+
+	(void)state;
+	f.certs_n = 0;
+	name_responder(w.delegate);
+	for (int by_name = 0; by_name < 2; by_name++) {
+		f.by_name = by_name;
+		assert_string_equal(judge_forged(&f), ADMITTED);
+		assert_string_equal(checks,
+		    "parse status type version signature_algorithm responder delegate "
+		    "signature extensions certid single reason times produced_at order "
+		    "latch crl");
+		assert_non_null(strstr(details, "named by responder-certificate"));
+	}
+	assert_int_equal(verdict.facts.signer_not_after, NOW + 30 * DAY);
+	assert_memory_equal(verdict.facts.issuer_sha256, issuer.responder[0].sha256, 32);
+	f.break_signature = true;
+	assert_string_equal(judge_forged(&f), "signature");
+	f.break_signature = false;
+	f.id = w.ca; /* R51 counts for it as well */
+	assert_string_equal(judge_forged(&f), "signature");
+	f.id = w.sibling;
+	assert_string_equal(judge_forged(&f), "responder_id");
+}
+
+/* R44 (c): self-signed, of another CA, without any purpose. */
+static void a_named_responder_is_one_by_the_operators_word(void **state)
+{
+	struct forge_cert c = {.subject = "Our responder", .key = w.delegate_key};
+
+	(void)state;
+	c.issuer_key = w.delegate_key;
+	assert_string_equal(judge_named(c), ADMITTED);
+	assert_int_equal(verdict.warnings, 0); /* nobody could revoke it */
+	c.issuer = w.sibling;
+	c.issuer_key = w.sibling_key;
+	assert_string_equal(judge_named(c), ADMITTED);
+	c.digest = EVP_sha1(); /* whose word that signature is does not count */
+	assert_string_equal(judge_named(c), ADMITTED);
+	assert_int_equal(verdict.warnings, 0);
+	c = delegate_plan();
+	c.nocheck = false;
+	assert_string_equal(judge_named(c), ADMITTED);
+	assert_int_equal(verdict.warnings, 0);
+	/* who is not named is nobody, with the same key as well */
+	c.subject = "Another";
+	assert_string_equal(judge_delegate(c), ADMITTED);
+	c.issuer = NULL;
+	c.issuer_key = w.delegate_key;
+	assert_string_equal(judge_delegate(c), "delegate_issuer");
+}
+
+static void a_named_responder_is_in_date_and_has_a_strong_key(void **state)
+{
+	struct forge_cert c = {.subject = "Our responder", .key = w.delegate_key};
+	struct forge_response f;
+	X509 *x;
+
+	(void)state;
+	c.issuer_key = w.delegate_key;
+	c.to = NOW;
+	assert_string_equal(judge_named(c), "delegate_validity");
+	c.to = NOW + 1;
+	assert_string_equal(judge_named(c), ADMITTED);
+	assert_int_equal(verdict.facts.signer_not_after, NOW + 1);
+	c.to = NOW + DAY;
+	c.from = NOW + 301;
+	assert_string_equal(judge_named(c), "delegate_validity");
+	c.from = NOW - HOUR + 1; /* producedAt is an hour old: R62 */
+	assert_string_equal(judge_named(c), "produced_at");
+	c = (struct forge_cert){.subject = "Weak", .key = w.weak, .issuer_key = w.weak};
+	x = certificate(c);
+	f = delegated_plan(x);
+	f.certs_n = 0;
+	f.key = w.weak;
+	f.signature = FORGE_RSA_SHA256;
+	name_responder(x);
+	assert_int_equal(responder_named_check(&issuer, 0, NOW), ERR_RESP_SIGALG);
+	assert_string_equal(judge_forged(&f), "signature_algorithm");
+	issuer.rules.allow_sha1 = true;
+	assert_int_equal(responder_named_check(&issuer, 0, NOW), ERR_OK);
+	assert_string_equal(judge_forged(&f), ADMITTED);
+	X509_free(x);
+}
+
+/* CA/Browser Forum BR 4.9.9: a responder's certificate is issued by the CA. */
+static void a_public_ca_has_no_responders_but_its_own(void **state)
+{
+	struct forge_cert c = delegate_plan();
+
+	(void)state;
+	issuer.rules.profile = PROFILE_PUBLIC;
+	assert_string_equal(judge_named(c), ADMITTED);
+	c.nocheck = false;
+	assert_string_equal(judge_named(c), "delegate_nocheck");
+	c.ext_usage = "serverAuth";
+	assert_string_equal(judge_named(c), "delegate_eku");
+	c = delegate_plan();
+	c.issuer = NULL;
+	c.issuer_key = w.delegate_key;
+	assert_string_equal(judge_named(c), "delegate_issuer");
+	name_responder(w.delegate);
+	assert_int_equal(responder_named_check(&issuer, 0, NOW), ERR_OK);
+	assert_int_equal(
+	    responder_named_check(&issuer, 0, NOW + 30 * DAY), ERR_RESP_VALIDITY);
+	name_responder(w.sibling);
+	assert_int_equal(responder_named_check(&issuer, 0, NOW), ERR_RESP_ISSUED);
+}
+
+/* ... so that it goes on being served when that one is taken out. */
+static void what_is_right_without_them_does_not_rest_on_named_ones(void **state)
+{
+	struct forge_response f = delegated_plan(w.delegate);
+
+	(void)state;
+	name_responder(w.delegate);
+	assert_string_equal(judge_forged(&f), ADMITTED);
+	assert_memory_equal(verdict.facts.issuer_sha256, issuer.ca[0].sha256, 32);
+	assert_null(strstr(details, "named by"));
+	f = plan();
+	name_responder(w.ca);
+	assert_string_equal(judge_forged(&f), ADMITTED);
+	assert_int_equal(verdict.facts.signer_not_after, INT64_MAX);
+	assert_true(issuer_vouches(&issuer, issuer.ca[1].sha256));
+}
+
+/* Whoever can alter an answer on its way can add certificates, but hide nobody. */
+static void strangers_do_not_hide_a_named_responder(void **state)
+{
+	struct forge_cert c = delegate_plan();
+	struct forge_response f = delegated_plan(w.delegate);
+	X509 *stranger;
+
+	(void)state;
+	c.issuer = w.sibling;
+	c.issuer_key = w.sibling_key;
+	stranger = certificate(c);
+	for (f.certs_n = 0; f.certs_n < 10; f.certs_n++)
+		f.certs[f.certs_n] = stranger;
+	assert_string_equal(judge_forged(&f), "delegate_issuer");
+	name_responder(w.delegate);
+	f.by_name = true;
+	assert_string_equal(judge_forged(&f), ADMITTED);
+	X509_free(stranger);
 }
 
 static const char *judge_delegate(struct forge_cert c)
@@ -1802,6 +1981,30 @@ static void a_good_mac_replaces_the_signature_only(void **state)
 	mac_keys_free(keys);
 }
 
+/* R44 (c): a MAC does not make up for a responder that is named no more. */
+static void a_record_rests_on_the_named_responder_that_vouched(void **state)
+{
+	struct mac_keys *keys = mac_keys_new(mac_key, 1);
+	struct forge_response f = delegated_plan(w.delegate);
+	struct bytes der;
+	struct facts facts;
+
+	(void)state;
+	f.certs_n = 0;
+	der = forge_response(&f);
+	name_responder(w.delegate);
+	assert_string_equal(judge(der), ADMITTED);
+	facts = verdict.facts;
+	assert_string_equal(judge_value(stored(&facts, der, keys), keys), ADMITTED);
+	assert_true(verdict.mac_ok);
+	assert_string_equal(judge_value(stored(&facts, der, NULL), keys), ADMITTED);
+	name_responder(w.rsa_delegate);
+	assert_string_equal(
+	    judge_value(stored(&facts, der, keys), keys), "record_issuer");
+	assert_string_equal(judge_value(stored(&facts, der, NULL), keys), "responder_id");
+	mac_keys_free(keys);
+}
+
 /* Another node saw it revoked; this one latches it too. */
 static void a_revoked_record_with_a_good_mac_proves_the_revocation(void **state)
 {
@@ -1933,6 +2136,12 @@ int main(void)
 	    CASE(an_algorithm_for_another_kind_of_key_is_no_signature),
 	    CASE(a_responder_id_that_nobody_fits_is_refused),
 	    CASE(a_delegate_that_is_not_included_cannot_be_found),
+	    CASE(a_named_responder_may_leave_its_certificate_out),
+	    CASE(a_named_responder_is_one_by_the_operators_word),
+	    CASE(a_named_responder_is_in_date_and_has_a_strong_key),
+	    CASE(a_public_ca_has_no_responders_but_its_own),
+	    CASE(what_is_right_without_them_does_not_rest_on_named_ones),
+	    CASE(strangers_do_not_hide_a_named_responder),
 	    CASE(a_delegate_must_name_ocsp_signing),
 	    CASE(a_delegate_of_another_ca_is_refused),
 	    CASE(a_delegate_of_a_sub_ca_is_refused_though_its_chain_is_included),
@@ -1990,6 +2199,7 @@ int main(void)
 	    CASE(with_a_good_mac_the_lists_count_all_the_same),
 	    CASE(with_a_good_mac_the_facts_are_judged_and_not_the_der),
 	    CASE(a_good_mac_replaces_the_signature_only),
+	    CASE(a_record_rests_on_the_named_responder_that_vouched),
 	    CASE(a_revoked_record_with_a_good_mac_proves_the_revocation),
 	    CASE(without_a_good_mac_everything_is_verified),
 	    CASE(without_next_update_only_a_mac_tells_when_it_was_fetched),

@@ -842,6 +842,45 @@ static void certificates_are_checked(void **state)
 	must_warn("is not valid yet");
 }
 
+/* R44 (c) */
+static void named_responders_are_checked(void **state)
+{
+	EVP_PKEY *weak = EVP_RSA_gen(1024);
+	X509 *x = make_certificate("weak", NULL, NULL, -DAY, DAY);
+	const struct issuer *i;
+
+	(void)state;
+	X509_set_pubkey(x, weak);
+	assert_true(X509_sign(x, weak, EVP_sha256()) > 0);
+	add_pem("weak.pem", "w", x);
+	X509_free(x);
+	EVP_PKEY_free(weak);
+	write_ca("resp.pem", "CA:FALSE", "digitalSignature", -DAY, DAY);
+	write_ca("late.pem", NULL, NULL, -2 * DAY, -DAY);
+#define NAMES(responder) WITH("ca.pem\nresponder-certificate = " responder "\n#") "\n}"
+	assert_true(load(NAMES("{ resp.pem, other.pem }")));
+	assert_int_equal(errors.warning_n, 0);
+	i = issuers_at(conf->issuers, 0);
+	assert_int_equal(i->responder_n, 2);
+	assert_true(issuer_vouches(i, i->responder[1].sha256));
+	assert_true(load(NAMES("late.pem")));
+	must_warn(":3: responder-certificate: ");
+	must_warn("has expired; what it signs is refused");
+	assert_true(load(NAMES("ca.pem")));
+	must_warn("is the CA itself");
+	refused_line(NAMES("weak.pem"), 3, "responder-certificate",
+	    "/CN=weak cannot be used (signature algorithm is not allowed): RSA needs");
+	refused_line(NAMES("gone.pem"), 3, "responder-certificate", "No such file");
+	write_file("plain.pem", "hello\n");
+	refused_line(NAMES("plain.pem"), 3, "responder-certificate",
+	    "DER file of the responder's certificate");
+	refused_line(NAMES("resp.pem\nprofile = public"), 3, "responder-certificate",
+	    "delegate was not issued directly by this issuer): profile \"public\"");
+	/* each is told where it is named */
+	refused_line(
+	    NAMES("{ resp.pem,\nweak.pem }"), 4, "responder-certificate", "weak");
+}
+
 /* R89: what one CA's list says is not to be taken for another's. */
 static void cas_of_one_issuer_have_one_name_where_there_are_lists(void **state)
 {
@@ -1258,6 +1297,7 @@ int main(void)
 	    cmocka_unit_test_teardown(lists_are_checked_and_have_their_names, forget),
 	    cmocka_unit_test_teardown(options_are_checked_against_each_other, forget),
 	    cmocka_unit_test_teardown(certificates_are_checked, forget),
+	    cmocka_unit_test_teardown(named_responders_are_checked, forget),
 	    cmocka_unit_test_teardown(
 		cas_of_one_issuer_have_one_name_where_there_are_lists, forget),
 	    cmocka_unit_test_teardown(

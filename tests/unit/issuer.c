@@ -210,6 +210,8 @@ static void everything_is_copied(void **state)
 	(void)state;
 	spec.ocsp = urls;
 	spec.ocsp_n = 1;
+	spec.responders = &x;
+	spec.responders_n = 1;
 	spec.rules.max_in_flight = 64;
 	assert_int_equal(issuers_new(&is, &spec, 1, clash), ERR_OK);
 	name[0] = 'X';
@@ -219,6 +221,9 @@ static void everything_is_copied(void **state)
 	assert_int_equal(issuers_at(is, 0)->ocsp_n, 1);
 	assert_string_equal(issuers_at(is, 0)->ocsp[0], "http://127.0.0.1/");
 	assert_int_equal(issuers_at(is, 0)->rules.max_in_flight, 64);
+	assert_int_equal(issuers_at(is, 0)->responder_n, 1);
+	assert_int_equal(
+	    EVP_PKEY_get_base_id(issuers_at(is, 0)->responder[0].key), EVP_PKEY_EC);
 	assert_int_equal(EVP_PKEY_get_base_id(issuers_at(is, 0)->ca[0].key), EVP_PKEY_EC);
 	issuers_free(is);
 	issuers_free(NULL);
@@ -232,6 +237,11 @@ static void a_certificate_without_a_usable_key_is_refused(void **state)
 	size_t clash[2];
 
 	(void)state;
+	assert_int_equal(issuers_new(&is, &spec, 1, clash), ERR_INTERNAL);
+	assert_null(is);
+	spec.certificates_n = 1;
+	spec.responders = x;
+	spec.responders_n = 2;
 	assert_int_equal(issuers_new(&is, &spec, 1, clash), ERR_INTERNAL);
 	assert_null(is);
 	X509_free(x[1]);
