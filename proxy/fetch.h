@@ -4,7 +4,12 @@
  * signals; the whole fetch has one deadline, the body a cap that is counted as it comes,
  * the head one of 64 KiB.  Only URLs of the configuration are ever given to it.  Names
  * are resolved by threads of libcurl's; one that hangs neither blocks the loop nor
- * outlives the fetch's deadline.  Connections are kept alive and used again.  The server
+ * outlives the fetch's deadline.  Accept-Encoding is identity; a body that comes in gzip
+ * or deflate all the same is decoded, and max_size counts its decoded bytes.  Another
+ * coding, or one inside another, is refused.  A coded body that was cut off inside is as
+ * long as what could be decoded: DER tells, who fetches other things has to see to it.
+ * Decoding is done here, on the loop: a bomb costs what writing max_size costs, once.
+ * Connections are kept alive and used again.  The server
  * of an https URL is verified by the system's CAs.  Keeper's thread.
  *
  * The process must ignore SIGPIPE: OpenSSL's writes to a closed connection raise it.
@@ -25,7 +30,7 @@ struct fetch_request {
 	const char *accept;            /* or NULL */
 	struct bytes body;             /* copied; n > 0 makes it a POST */
 	int timeout_ms;                /* 1.. */
-	size_t max_size;               /* of the response body */
+	size_t max_size;               /* of the response body, as it comes and decoded */
 	const char *if_none_match;     /* entity tag as it came, or NULL; copied */
 	const char *if_modified_since; /* Last-Modified as it came, or NULL; copied */
 	/* true: the body of a 200 goes to sink_fd as it comes, and not to memory; other
@@ -38,15 +43,16 @@ struct fetch_request {
 struct fetch_result {
 	enum err error; /* ERR_OK: a whole response with any status; else ERR_UP_TIMEOUT,
 			   ERR_UP_CONNECT (also: name, TLS), ERR_UP_SIZE,
-			   ERR_UP_TRUNCATED, ERR_UP_HTTP (what came is no HTTP),
+			   ERR_UP_TRUNCATED, ERR_UP_HTTP (what came is no HTTP, or coded
+			   as we do not know),
 			   ERR_NOMEM, ERR_STORE (the sink could not be written) */
 	int status;     /* HTTP status, 0 for none */
 	const char
 	    *content_type; /* "" for none; borrowed for the call, as the next two */
 	const char *etag, *last_modified; /* "" for none */
-	struct bytes body;                /* empty with a sink */
+	struct bytes body;                /* decoded; empty with a sink */
 	uint64_t body_n;                  /* bytes of the body, also with a sink */
-	const char *detail;               /* libcurl's words for people, "" for none */
+	const char *detail;               /* words for people, "" for none */
 	int64_t us;                       /* duration */
 };
 typedef void fetch_done_fn(void *arg, const struct fetch_result *r);

@@ -230,14 +230,14 @@ class Responder:
 
     answer(der, request) -> bytes is what it sends; None (the default) for an honest answer from ca.statuses.
     mode: "ok", "500", "close" (accept and close), "hang" (say nothing), "truncate" (Content-Length too large),
-    "type" (another Content-Type), "redirect".
+    "type" (another Content-Type), "redirect".  headers: more of them.
     """
 
     def __init__(self, *cas, signer=None, life=3600, this=-1):
         self.cas, self.signer, self.life, self.this = cas, signer, life, this
         self.port = free_port()
         self.url = "http://127.0.0.1:%d/" % self.port
-        self.mode, self.delay, self.answer = "ok", 0, None
+        self.mode, self.delay, self.answer, self.headers = "ok", 0, None, {}
         self.lock, self.requests, self.methods, self.sockets = threading.Lock(), [], [], set()
         self.running, self.most_running = 0, 0
         self.server = None
@@ -334,6 +334,8 @@ class Responder:
             return
         h.send_response(500 if mode == "500" else 200)
         h.send_header("Content-Type", "text/html" if mode == "type" else "application/ocsp-response")
+        for name, v in self.headers.items():
+            h.send_header(name, v)
         h.send_header("Content-Length", str(len(body) + (10 if mode == "truncate" else 0)))
         h.end_headers()
         h.wfile.write(body)

@@ -22,6 +22,9 @@
 
 #include <cmocka.h>
 
+#include "proxy/fetch_words.h"
+#include "tests/lib/unhex.h"
+
 /* ---- a name server that hangs: libcurl's resolver threads come here ---- */
 
 #define HANG_MS 1500
@@ -94,6 +97,51 @@ static void say_for_ever(int fd, const char *s)
 		;
 }
 
+/* What nobody asked for: bodies that are coded, made with Python's gzip and zlib. */
+#define HELLO_GZIP "1f8b0800000000000203cb48cdc9c9070086a6103605000000"
+#define ZEROS_GZIP /* 20,000 of them */                                                  \
+	"1f8b0800000000000203edc13101000000c2a0f54f6d0d0fa00000000000"                   \
+	"0000000000000000000000000000783002532f97204e0000"
+#define GZIP "Content-Encoding: gzip"
+
+static const struct coded {
+	const char *path, *head, *body; /* body in hexadecimal */
+	enum err error;
+	const char *decoded;
+} coded[] = {
+    {"/gzip", GZIP, HELLO_GZIP, ERR_OK, "hello"},
+    {"/x-gzip", "content-encoding:  X-GZip ", HELLO_GZIP, ERR_OK, "hello"},
+    {"/zlib", "Content-Encoding: deflate", "78dacb48cdc9c90700062c0215", ERR_OK, "hello"},
+    {"/deflate", "Content-Encoding: deflate", "cb48cdc9c90700", ERR_OK, "hello"},
+    {"/identity", "Content-Encoding: identity", "68656c6c6f", ERR_OK, "hello"},
+    {"/none", "Content-Encoding:", "68656c6c6f", ERR_OK, "hello"},
+    /* the head said how much comes, and it came: what is missing only DER tells */
+    {"/gzip-cut", GZIP, "1f8b0800000000000203cb48", ERR_OK, "h"},
+    {"/gzip-tail", GZIP, HELLO_GZIP "0000", ERR_UP_HTTP, NULL},
+    {"/gzip-members", GZIP, HELLO_GZIP HELLO_GZIP, ERR_UP_HTTP, NULL},
+    {"/no-gzip", GZIP, "68656c6c6f", ERR_UP_HTTP, ""},
+    {"/bomb", GZIP, ZEROS_GZIP, ERR_UP_SIZE, NULL},
+    {"/twice", "Content-Encoding: gzip, gzip",
+	"1f8b080000000000020393efe660000126e6d31e674f9e6467685b2660c6"
+	"0a140000a76fb44519000000",
+	ERR_UP_HTTP, ""},
+    {"/two-lines", GZIP "\r\n" GZIP, HELLO_GZIP, ERR_UP_HTTP, ""},
+    {"/br", "Content-Encoding: br", "68656c6c6f", ERR_UP_HTTP, ""},
+    {"/te", "Transfer-Encoding: gzip, chunked", "68656c6c6f", ERR_UP_HTTP, ""},
+    {"/te-two", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+	"350d0a68656c6c6f0d0a300d0a0d0a", ERR_UP_HTTP, ""},
+};
+#define CODED_N (sizeof coded / sizeof coded[0])
+
+static void say_coded(int fd, const struct coded *c)
+{
+	uint8_t body[300];
+	char head[200];
+
+	snprintf(head, sizeof head, "200 OK\r\n%s", c->head);
+	say_body(fd, head, (const char *)body, unhex(c->body, body, sizeof body));
+}
+
 /* Answers one request; false: close. */
 static bool answer(int fd, const char *request, size_t n)
 {
@@ -115,9 +163,14 @@ static bool answer(int fd, const char *request, size_t n)
 		say_body(fd, "302 Found\r\nLocation: /ok", "", 0);
 		return true;
 	}
-	if (IS("/gzip")) {
-		say_body(fd, "200 OK\r\nContent-Encoding: gzip", "not gzip", 8);
-		return true;
+	for (size_t i = 0; i < CODED_N; i++) {
+		char target[100];
+
+		snprintf(target, sizeof target, " %s ", coded[i].path);
+		if (strstr(request, target) != NULL) {
+			say_coded(fd, &coded[i]);
+			return true;
+		}
 	}
 	if (IS("/chunked")) {
 		say(fd, "HTTP/1.1 200 OK\r\nTransfer-Encoding: "
@@ -450,13 +503,13 @@ static void a_get_and_a_post_say_what_they_should_and_no_more(void **state)
 
 	(void)state;
 	fetch("/echo", &o);
-	assert_int_equal(lines_of(o.body), 5); /* the request, three headers, the end */
+	assert_int_equal(lines_of(o.body), 6); /* the request, four headers, the end */
 	assert_non_null(strstr(o.body, "\r\nHost: 127.0.0.1"));
 	assert_int_equal(strncmp(o.body, "GET /echo HTTP/1.1\r\n", 20), 0);
 	assert_non_null(strstr(o.body, "\r\nUser-Agent: ocspcached/test\r\n"));
 	assert_non_null(strstr(o.body, "\r\nAccept: application/ocsp-response\r\n"));
 	assert_null(strcasestr(o.body, "Content-Type"));
-	assert_null(strcasestr(o.body, "Accept-Encoding"));
+	assert_non_null(strstr(o.body, "\r\nAccept-Encoding: identity\r\n"));
 
 	/* a body with NUL bytes; libcurl must not ask for 100-continue */
 	static const uint8_t body[700] = {0x30, 0x00, 0xff};
@@ -488,14 +541,60 @@ static void other_statuses_are_told_and_redirects_not_followed(void **state)
 	assert_string_equal(o.body, "");
 }
 
-static void content_codings_are_left_alone(void **state)
+/* RFC 9110 section 12.5.3: without Accept-Encoding any coding may come; with identity
+ * alone none should, and some servers and CDNs code all the same. */
+static void a_coded_body_is_decoded_once_and_its_size_counts(void **state)
 {
 	struct outcome o;
 
 	(void)state;
-	fetch("/gzip", &o);
+	fetch("/echo", &o);
+	assert_non_null(strstr(o.body, "\r\nAccept-Encoding: identity\r\n"));
+	for (size_t i = 0; i < CODED_N; i++) {
+		fetch(coded[i].path, &o);
+		if (o.error != coded[i].error)
+			fail_msg(
+			    "%s: %s, %s", coded[i].path, err_label(o.error), o.detail);
+		if (coded[i].decoded != NULL && strcmp(o.body, coded[i].decoded) != 0)
+			fail_msg("%s: \"%s\"", coded[i].path, o.body);
+		assert_int_equal(o.detail[0] == '\0', o.error == ERR_OK);
+		assert_true(o.n <= 1000 && o.body_n == o.n);
+	}
+	fetch("/br", &o);
+	assert_string_equal(o.detail,
+	    "Content-Encoding: br, which nobody asked for; let the server send identity");
+	fetch("/ok", &o); /* nothing is left of it in the handle */
 	assert_int_equal(o.error, ERR_OK);
-	assert_string_equal(o.body, "not gzip");
+}
+
+/* What a server says is printed: in logs, JSON and terminals (T25). */
+static void what_is_quoted_is_printable_and_bounded(void **state)
+{
+	static const struct {
+		const char *url, *quoted;
+	} urls[] = {{"http://a.example/x?y#z", "http://a.example/x?y#z"},
+	    {"/here@there", "/here@there"},
+	    {"http://user:pw@a.example/b@c", "http://***@a.example/b@c"},
+	    {"//user@a.example/", "//***@a.example/"},
+	    {"http://a.example/b@c", "http://a.example/b@c"},
+	    {"http://a/\x1b[31m\xff \"", "http://a/%1B[31m%FF%20%22"}, {"", ""}};
+	char out[FETCH_QUOTE_MAX], long_one[3000];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+		fetch_quote_url(out, urls[i].url);
+		assert_string_equal(out, urls[i].quoted);
+	}
+	memset(long_one, '\x01', sizeof long_one - 1);
+	long_one[sizeof long_one - 1] = '\0';
+	for (size_t n = 0; n < sizeof long_one; n++) {
+		fetch_quote(out, long_one, n);
+		assert_true(strlen(out) < sizeof out);
+	}
+	assert_string_equal(out + strlen(out) - 6, "%01...");
+	memcpy(long_one, "http://u:p@", 11);
+	fetch_quote_url(out, long_one);
+	assert_memory_equal(out, "http://***@%01", 14);
 }
 
 static void what_ends_early_is_truncated(void **state)
@@ -801,6 +900,22 @@ static void the_body_of_a_200_goes_to_the_sink_and_no_other(void **state)
 	close(fd);
 }
 
+static void a_coded_body_is_decoded_into_the_sink(void **state)
+{
+	struct outcome o;
+	int fd = scratch();
+
+	(void)state;
+	fetch_to(fd, "/gzip", &o);
+	assert_int_equal(o.error, ERR_OK);
+	assert_int_equal(o.body_n, 5);
+	assert_string_equal(written(fd), "hello");
+	fetch_to(fd, "/bomb", &o);
+	assert_int_equal(o.error, ERR_UP_SIZE);
+	assert_in_range(strlen(written(fd)), 0, 1000);
+	close(fd);
+}
+
 static void a_sink_that_is_full_ends_the_fetch(void **state)
 {
 	struct outcome o;
@@ -841,7 +956,8 @@ int main(void)
 	    cmocka_unit_test(a_whole_answer_comes_with_status_type_and_duration),
 	    cmocka_unit_test(a_get_and_a_post_say_what_they_should_and_no_more),
 	    cmocka_unit_test(other_statuses_are_told_and_redirects_not_followed),
-	    cmocka_unit_test(content_codings_are_left_alone),
+	    cmocka_unit_test(a_coded_body_is_decoded_once_and_its_size_counts),
+	    cmocka_unit_test(what_is_quoted_is_printable_and_bounded),
 	    cmocka_unit_test(what_ends_early_is_truncated),
 	    cmocka_unit_test(what_is_too_large_is_cut_off),
 	    cmocka_unit_test(what_is_no_http_is_an_http_error),
@@ -855,6 +971,7 @@ int main(void)
 	    cmocka_unit_test(
 		the_validators_of_an_answer_are_told_and_sent_back_as_they_came),
 	    cmocka_unit_test(the_body_of_a_200_goes_to_the_sink_and_no_other),
+	    cmocka_unit_test(a_coded_body_is_decoded_into_the_sink),
 	    cmocka_unit_test(a_sink_that_is_full_ends_the_fetch),
 	    cmocka_unit_test(a_fetcher_may_go_with_fetches_under_way),
 	};

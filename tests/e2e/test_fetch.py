@@ -1,0 +1,76 @@
+"""How responders and lists are fetched: codings that nobody asked for."""
+import gzip
+import os
+import types
+import zlib
+
+import clients
+import lab
+import wire
+from lists import crl
+
+
+def gz(path, data):
+    """A file that nginx's gzip_static sends, in its place at once."""
+    with open(path + ".new", "wb") as f:
+        f.write(gzip.compress(data))
+    os.rename(path + ".new", path + ".gz")
+
+
+def test_a_list_that_nginx_codes_whatever_is_asked_for(box, daemons):
+    """gzip_static always: Accept-Encoding is not looked at.  Validators and mirror are those of a list (R112)."""
+    ca = lab.CA("demo CA")
+    first, second = (crl(ca, range(1, 200), number=n, this=n - 60) for n in (1, 2))
+    path = os.path.join(box, "ca.crl")
+    gz(path, first)
+    os.utime(path + ".gz", (10**9, 10**9))
+    nginx = clients.Nginx(types.SimpleNamespace(box=box), "gzip_static always; root %s;" % box, tls=False)
+    try:
+        url = "http://127.0.0.1:%d/ca.crl" % nginx.port
+        d = daemons([{"name": "demo", "certificate": ca.write(os.path.join(box, "ca.pem")), "crl": [url],
+                      "crl-interval": "100ms"}]).start()
+        d.wait_number(url, 1)
+        c = wire.exchange(d.port, b"GET /crl/demo.crl HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n")
+        assert (c.status, c.body) == (200, first) and c["Content-Encoding"] is None, c
+        before = d.crls()[url]["fetched_at"]
+        lab.wait(lambda: d.crls()[url]["fetched_at"] != before, name="another look")
+        assert d.crls()[url]["last_error"] is None
+        gz(path, second)
+        d.wait_number(url, 2)
+        with open(path + ".gz", "r+b") as f:  # cut off inside the coding: a whole HTTP answer
+            f.truncate(os.path.getsize(path + ".gz") // 2)
+        lab.wait(lambda: d.crls()[url]["last_error"], name="the refusal")
+        assert d.number(url) == "2"
+    finally:
+        nginx.stop()
+
+
+def test_an_answer_that_is_coded_is_served_as_it_was_signed(world, daemons):
+    """Octet for octet what the responder coded; by GET and by POST (R67)."""
+    d = daemons([world.issuer(ocsp=[world.responder.url + "x" * 240])]).start()
+    sent = {}
+
+    def coded(how):
+        def answer(der):
+            sent["body"] = world.responder.honest(der)
+            return how(sent["body"])
+        return answer
+    for coding, how, party in (("gzip", gzip.compress, world.good), ("deflate", zlib.compress, world.revoked)):
+        world.responder.headers, world.responder.answer = {"Content-Encoding": coding}, coded(how)
+        r = d.ask(world.ca, party.serial)
+        assert r.body == sent["body"] and r["Content-Encoding"] is None
+    assert world.responder.methods == ["POST", "POST"]
+
+
+def test_a_bomb_is_cut_off_at_the_decoded_size(world, daemons):
+    """16 MB of zeros in 16 KB: response-max-size counts what comes out."""
+    bomb = gzip.compress(bytes(1 << 24))
+    assert len(bomb) < 1 << 15
+    d = daemons([world.issuer()], response_max_size="64K").start()
+    world.responder.headers, world.responder.answer = {"Content-Encoding": "gzip"}, lambda der: bomb
+    assert lab.outcome(d.ask(world.ca, world.good.serial).body) == "try_later"
+    checks = d.api("GET", "/v1/explain/demo/%x" % world.good.serial)[1]["answers"][-1]["checks"]
+    assert checks[-1]["code"] == "upstream_size", checks
+    world.responder.headers = {"Content-Encoding": "br"}
+    checks = d.api("GET", "/v1/explain/demo/%x" % world.good.serial)[1]["answers"][-1]["checks"]
+    assert checks[-1]["code"] == "upstream_http", checks
