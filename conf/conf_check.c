@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "cache/responder.h"
+#include "cache/secret.h"
 #include "conf/conf_address.h"
 #include "conf/conf_values.h"
 
@@ -13,6 +14,8 @@
  * 4.9.10), and one without nextUpdate deserves no more. */
 #define WITHOUT_NEXT_UPDATE_MIN_MS INT64_C(1000)
 #define WITHOUT_NEXT_UPDATE_MAX_MS INT64_C(864000000)
+
+#define TWICE "is named twice; take one out"
 
 static const struct setting *setting_of(const struct group *g, enum option_id id)
 {
@@ -56,6 +59,15 @@ static void fault(const struct draft *d, const struct group *g, enum option_id i
 	vsnprintf(text, sizeof text, format, ap);
 	va_end(ap);
 	report_error(d->report, file, line, option_table[id].name, "%s", text);
+}
+
+/* What is wrong with value i, which may be a URL with a password. */
+static void fault_value(const struct draft *d, const struct group *g, enum option_id id,
+    size_t i, const char *value, const char *why)
+{
+	char shown[512];
+
+	fault(d, g, id, i, "\"%s\" %s", url_shown(value, shown, sizeof shown), why);
 }
 
 static void advise(
@@ -136,10 +148,9 @@ static bool check_listen(const struct draft *d)
 			return false;
 		why = check_listener(c->listen[i], false);
 		if (why)
-			fault(d, g, OPTION_listen, i, "\"%s\" %s", c->listen[i], why);
+			fault_value(d, g, OPTION_listen, i, c->listen[i], why);
 		else if (first_equal(c->listen, i) < i)
-			fault(d, g, OPTION_listen, i,
-			    "\"%s\" is named twice; take one out", c->listen[i]);
+			fault_value(d, g, OPTION_listen, i, c->listen[i], TWICE);
 	}
 	return true;
 }
@@ -156,12 +167,11 @@ static bool check_api_listen(const struct draft *d)
 		return false;
 	why = check_listener(c->api_listen, true);
 	if (why)
-		fault(d, g, OPTION_api_listen, 0, "\"%s\" %s", c->api_listen, why);
+		fault_value(d, g, OPTION_api_listen, 0, c->api_listen, why);
 	for (size_t i = 0; !why && i < c->listen_n; i++)
 		if (!strcmp(c->listen[i], c->api_listen))
-			fault(d, g, OPTION_api_listen, 0,
-			    "\"%s\" is an address of listen too; choose another port",
-			    c->api_listen);
+			fault_value(d, g, OPTION_api_listen, 0, c->api_listen,
+			    "is an address of listen too; choose another port");
 	return true;
 }
 
@@ -177,11 +187,11 @@ static bool check_ocsp_path(const struct draft *d)
 		if (!path && !why)
 			return false;
 		if (why)
-			fault(d, g, OPTION_ocsp_path, i, "\"%s\" %s",
-			    d->conf->ocsp_path[i], why);
+			fault_value(
+			    d, g, OPTION_ocsp_path, i, d->conf->ocsp_path[i], why);
 		else if (first_equal(d->conf->ocsp_path, i) < i)
-			fault(d, g, OPTION_ocsp_path, i,
-			    "\"%s\" is named twice; take one out", d->conf->ocsp_path[i]);
+			fault_value(
+			    d, g, OPTION_ocsp_path, i, d->conf->ocsp_path[i], TWICE);
 		free(path);
 	}
 	return true;
@@ -199,8 +209,8 @@ static bool check_store(const struct draft *d)
 	if (!make_absolute(g, OPTION_store, &d->conf->store))
 		return false;
 	why = store_url_check(d->conf->store);
-	if (why) /* its text may hold a password */
-		fault(d, g, OPTION_store, 0, "%s", why);
+	if (why)
+		fault_value(d, g, OPTION_store, 0, d->conf->store, why);
 	return true;
 }
 
@@ -416,10 +426,9 @@ static void check_responders(const struct draft *d, size_t i)
 			why = path_why;
 		}
 		if (why)
-			fault(d, g, OPTION_ocsp, k, "\"%s\" %s", is->ocsp[k], why);
+			fault_value(d, g, OPTION_ocsp, k, is->ocsp[k], why);
 		else if (first_equal(is->ocsp, k) < k)
-			fault(d, g, OPTION_ocsp, k, "\"%s\" is named twice; take one out",
-			    is->ocsp[k]);
+			fault_value(d, g, OPTION_ocsp, k, is->ocsp[k], TWICE);
 	}
 }
 
@@ -521,9 +530,8 @@ static void check_scopes(
 		    "the same order");
 	for (size_t k = 0; k < is->crl_n; k++)
 		if (has_scope(is, k) && is_taken(is, k))
-			fault(d, g, OPTION_crl_scope, k,
-			    "\"%s\" is the name of two lists; give each its own",
-			    is->crl_scope[k]);
+			fault_value(d, g, OPTION_crl_scope, k, is->crl_scope[k],
+			    "is the name of two lists; give each its own");
 }
 
 /* A list is its issuer's, whichever of the certificates signed it. */
@@ -559,10 +567,9 @@ static bool check_lists(const struct draft *d, size_t i)
 			return false;
 		why = check_list_url(is->crl[k]);
 		if (why)
-			fault(d, g, OPTION_crl, k, "\"%s\" %s", is->crl[k], why);
+			fault_value(d, g, OPTION_crl, k, is->crl[k], why);
 		else if (first_equal(is->crl, k) < k)
-			fault(d, g, OPTION_crl, k, "\"%s\" is named twice; take one out",
-			    is->crl[k]);
+			fault_value(d, g, OPTION_crl, k, is->crl[k], TWICE);
 		else
 			check_list_file(d, g, k, is->crl[k]);
 	}

@@ -56,6 +56,27 @@ static void make_printable(char *s)
 			*s = '?';
 }
 
+/* Our own remedies have a user and a password that are none. */
+static bool is_pattern(const char *p)
+{
+	return strncmp(p, "USER:PASS@", 10) == 0 || strncmp(p, "[USER:PASS@]", 12) == 0;
+}
+
+/* Wherever it was quoted from: a word in the wrong place is a URL too. */
+static void hide_users(char *s)
+{
+	for (char *p = s; (p = strstr(p, "://")) != NULL;) {
+		char *at = memrchr(p, '@', strcspn(p, " \t\"'"));
+
+		p += 3;
+		if (at == NULL || is_pattern(p))
+			continue;
+		if (at - p >= 3)
+			memmove(p + 3, at, strlen(at) + 1);
+		memset(p, '*', at - p >= 3 ? 3 : (size_t)(at - p));
+	}
+}
+
 static void vreport(struct lines l, const char *file, int line, const char *option,
     const char *format, va_list ap) __attribute__((format(printf, 5, 0)));
 static void vreport(struct lines l, const char *file, int line, const char *option,
@@ -76,6 +97,7 @@ static void vreport(struct lines l, const char *file, int line, const char *opti
 	snprintf(whole, sizeof whole, "%s: %s%s%s", where, option ? option : "",
 	    option ? ": " : "", text);
 	make_printable(whole);
+	hide_users(whole);
 	add(l, whole, file, line);
 	errno = e;
 }

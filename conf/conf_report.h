@@ -1,8 +1,9 @@
 /* conf_report.h - where the mistakes of one load are collected.
  *
  * Whoever finds a mistake says it here and goes on, so that one load names them all. What
- * is quoted from a file may hold anything: control characters become '?', because these
- * lines go to terminals and logs.
+ * is quoted from a file may hold anything: control characters become '?', and user and
+ * password of a URL "***", because these lines go to terminals and logs.  Whoever quotes
+ * a value that may be a URL with space or quotes in it calls url_shown() first.
  */
 #ifndef CONF_CONF_REPORT_H
 #define CONF_CONF_REPORT_H

@@ -372,10 +372,14 @@ static void parse_statement(struct scanner *s, int section)
 	    .section = section};
 	size_t quote = s->l.token.kind == TOKEN_STRING;
 	bool bad = s->l.token.bad;
+	char *scheme;
 
 	snprintf(s->l.subject, sizeof s->l.subject, "%.*s",
 	    (int)(s->l.token.to - s->l.token.from - quote),
 	    s->l.text + s->l.token.from + quote);
+	scheme = strstr(s->l.subject, "://");
+	if (scheme) /* a value in the wrong place, with a password perhaps */
+		scheme[3] = '\0';
 	if (quote && !bad) {
 		s->l.subject[strcspn(s->l.subject, "\"'")] = '\0';
 		complain(s, &st, st.line, "a name stands without quotes; take them off");

@@ -164,7 +164,9 @@ static bool is_word_character(char c)
 static void take_word(struct lexer *l)
 {
 	size_t from = l->at;
+	const char *scheme;
 	bool plain = true;
+	int n;
 
 	while (l->at < l->n && !strchr(" \t\r\n={}(),\"'#;", l->text[l->at])) {
 		if (l->text[l->at] == '+' && is_at(l, l->at, "+="))
@@ -176,10 +178,13 @@ static void take_word(struct lexer *l)
 	l->token.kind = TOKEN_WORD;
 	if (plain)
 		return;
-	report_error(l->report, l->file, l->line, *l->subject ? l->subject : NULL,
-	    "%.*s cannot stand without quotes; write \"%.*s\"", (int)(l->at - from),
-	    l->text + from, (int)(l->at - from), l->text + from);
 	l->token.bad = true;
+	scheme = memmem(l->text + from, l->at - from, "://", 3);
+	/* of a URL no more: its '@' may stand behind a character that ends words */
+	n = (int)((scheme ? (size_t)(scheme + 3 - l->text) : l->at) - from);
+	report_error(l->report, l->file, l->line, *l->subject ? l->subject : NULL,
+	    "%.*s%s cannot stand without quotes; write \"%.*s%s\"", n, l->text + from,
+	    scheme ? "..." : "", n, l->text + from, scheme ? "..." : "");
 }
 
 static void take_mark(struct lexer *l)

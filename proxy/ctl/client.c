@@ -1,6 +1,7 @@
 /* client.c - a curl handle, the token's header line and the answer's bytes. */
 #include "proxy/ctl/client.h"
 
+#include "cache/secret.h"
 #include "proxy/version.h"
 
 #include <curl/curl.h>
@@ -20,8 +21,9 @@
 
 struct client {
 	CURL *curl;
-	char *url;   /* without a '/' at its end */
-	char *token; /* "Authorization: Bearer ...", or NULL */
+	char *url;       /* without a '/' at its end */
+	char shown[256]; /* the same without user and password */
+	char *token;     /* "Authorization: Bearer ...", or NULL */
 	char *answer;
 	size_t answer_n;
 	struct curl_slist *fields; /* of a stream */
@@ -70,7 +72,8 @@ static int set_address(struct client *c, const char *url, char *why, size_t why_
 		curl_easy_setopt(c->curl, CURLOPT_UNIX_SOCKET_PATH, url + 5);
 		base = "http://localhost";
 	} else if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0) {
-		snprintf(why, why_n, "--url %s: use http://HOST:PORT or unix:/PATH", url);
+		snprintf(why, why_n, "--url %s: use http://HOST:PORT or unix:/PATH",
+		    url_shown(url, c->shown, sizeof c->shown));
 		return -1;
 	}
 	c->url = strdup(base);
@@ -80,6 +83,7 @@ static int set_address(struct client *c, const char *url, char *why, size_t why_
 	}
 	for (n = strlen(c->url); n > 0 && c->url[n - 1] == '/'; n--)
 		c->url[n - 1] = '\0';
+	url_shown(c->url, c->shown, sizeof c->shown);
 	return 0;
 }
 
@@ -163,7 +167,7 @@ static int perform(struct client *c, struct reply *r, char *why, size_t why_n)
 	c->error[0] = '\0';
 	e = curl_easy_perform(c->curl);
 	if (e != CURLE_OK) {
-		snprintf(why, why_n, "%s: %s", c->url,
+		snprintf(why, why_n, "%s: %s", c->shown,
 		    c->error[0] != '\0' ? c->error : curl_easy_strerror(e));
 		return -1;
 	}
@@ -256,13 +260,13 @@ void client_stream_end(struct client *c, long status, int e, char *why, size_t w
 	    json_string_value(json_object_get(json_object_get(body, "error"), "message"));
 
 	if (status != 0 && !client_is_stream(c))
-		snprintf(why, why_n, "%s: %s (HTTP %ld)", c->url,
+		snprintf(why, why_n, "%s: %s (HTTP %ld)", c->shown,
 		    message != NULL ? message : "this is no answer of ocspcached",
 		    status);
 	else if (e == CURLE_OK)
-		snprintf(why, why_n, "%s: the stream has ended", c->url);
+		snprintf(why, why_n, "%s: the stream has ended", c->shown);
 	else
-		snprintf(why, why_n, "%s: %s", c->url,
+		snprintf(why, why_n, "%s: %s", c->shown,
 		    c->error[0] != '\0' ? c->error : curl_easy_strerror((CURLcode)e));
 	json_decref(body);
 	curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, NULL);

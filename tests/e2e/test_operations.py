@@ -81,6 +81,23 @@ def test_a_good_configuration_is_told_so_and_touches_nothing(box, world, daemons
     assert not os.path.exists(os.path.join(box, "store")) and not os.path.exists(d.options["state-directory"])
 
 
+def test_a_password_that_was_written_by_mistake_is_shown_nowhere(box, world, daemons):
+    """Neither by -t, nor by a reload's log and metrics, nor by ocspctl."""
+    d = daemons([world.issuer()]).start()
+    d.issuers = [world.issuer(ocsp=["http://user:s3cret@127.0.0.1:1/"], crl=["http://u:s3cret@h/ x.crl"])]
+    d.options["store"] = "redis://user:s3cret@127.0.0.1:1/x"
+    d.write()
+    r = daemon.check(d.conf, "-t")
+    assert r.returncode == 2 and r.stderr.count("http://***@") == 2 and "redis://***@" in r.stderr, r.stderr
+    d.reload(good=False)
+    said = r.stderr + r.stdout + d.log + d.metrics() + json.dumps(d.api("GET", "/v1/issuers"))
+    for url in ("http://user:s3cret@127.0.0.1:1", "user:s3cret@host"):
+        c = subprocess.run([daemon.CLIENT, "--url", url, "status"], capture_output=True, text=True)
+        assert c.returncode in (64, 69) and "***@" in c.stderr, c
+        said += c.stderr + c.stdout
+    assert "s3cret" not in said
+
+
 def test_the_printed_configuration_is_one(box, world, daemons):
     d = daemons([world.issuer(unknown_ttl="30s")], store="redis://me:secret@127.0.0.1:1/2", clock_skew="90s")
     first = daemon.check(d.conf, "-p")

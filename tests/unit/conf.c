@@ -1080,6 +1080,41 @@ static void a_password_is_never_printed(void **state)
 	free(text);
 }
 
+/* Wherever a URL with a password is written by mistake, the mistake is named without it.
+ */
+static void a_password_in_what_is_refused_is_never_repeated(void **state)
+{
+	static const char *const bad[] = {
+	    "issuer a { certificate = ca.pem ocsp = 'http://u:geheim@h/' }",
+	    "issuer a { certificate = ca.pem ocsp = 'http://u:ge/ geheim \\'geheim@h/' }",
+	    "issuer a { certificate = ca.pem ocsp = 'u:geheim@h/' }",
+	    "issuer a { certificate = ca.pem crl = 'https://u:geheim@h/x.crl' }",
+	    "issuer a { certificate = ca.pem crl = { 'http://h/x', 'ftp://u:geheim@h/x' "
+	    "} }",
+	    "issuer a { certificate = ca.pem crl = { 'http://h/x', 'http://h/y' }\n"
+	    "crl-scope = { 'http://u:geheim@h/x', 'http://u:geheim@h/x' } }",
+	    "issuer 'http://u:geheim@h' { certificate = ca.pem ocsp = 'http://h/' }",
+	    "issuer a { certificate = 'http://u:geheim@h' ocsp = 'http://h/' }",
+	    "listen = 'http://u:geheim@h'", "api-listen = 'http://u:geheim@h'",
+	    "ocsp-path = 'http://u:geheim@h'", "store = redis://u:geheim@h:1",
+	    "store = redis://u:geheim(@h:1", "store = 'redis://u:geheim@h:1/x'",
+	    "'redis://u:geheim@h:1'", "redis://u:geheim@h:1 = 3", "redis://geheim_@h",
+	    "store-size = 'redis://u:geheim@h:1'", "workers = 'redis://u:geheim@h:1'",
+	    "log-format = 'redis://u:geheim@h:1'", "include('redis://u:geheim@h:1')",
+	    "without-next-update = 'redis://u:geheim@h:1'",
+	    "listen = {'redis://u:geheim@h:1', 'redis://u:geheim@h:1'}"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		assert_false(load(bad[i]));
+		for (size_t k = 0; k < errors.n; k++)
+			if (strstr(errors.line[k], "geheim"))
+				fail_msg("%s: %s", bad[i], errors.line[k]);
+	}
+	refused_line(bad[0], 1, "ocsp", "\"http://***@h/\" has a user name");
+	refused("store = 'redis://u@h:1'", "store", "write redis://USER:PASS@HOST:PORT");
+}
+
 static void remember(void *arg, const char *option)
 {
 	strcat(arg, option);
@@ -1312,6 +1347,8 @@ int main(void)
 		a_mistake_leaves_nothing_behind_for_the_next_load, forget),
 	    cmocka_unit_test_teardown(what_is_printed_loads_to_the_same, forget),
 	    cmocka_unit_test_teardown(a_password_is_never_printed, forget),
+	    cmocka_unit_test_teardown(
+		a_password_in_what_is_refused_is_never_repeated, forget),
 	    cmocka_unit_test_teardown(what_needs_a_restart_is_named, forget),
 	    cmocka_unit_test_teardown(directories_are_made_with_their_parents, forget),
 	    cmocka_unit_test_teardown(
