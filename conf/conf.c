@@ -282,6 +282,7 @@ void conf_free(struct conf *c)
 		return;
 	issuers_free(c->issuers);
 	mac_keys_free(c->mac_keys);
+	free(c->server_cas);
 	for (size_t i = 0; i < c->issuer_n; i++) {
 		values_free(&c->issuer[i], SCOPE_ISSUER);
 		free(c->issuer[i].name);

@@ -82,6 +82,8 @@ struct conf {
 	/* made from the above: */
 	struct issuers *issuers;
 	struct mac_keys *mac_keys; /* NULL without store-key-file */
+	char *server_cas;          /* upstream-tls-ca as PEM; NULL without */
+	size_t server_cas_n;       /* octets */
 	char **path; /* every OCSP path: starts with '/', no '/' at its end but for "/"
 		      * itself, percent-decoded, no duplicates, longest first */
 	size_t path_n;

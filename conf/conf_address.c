@@ -192,6 +192,28 @@ const char *list_url_parse(const char *text, struct url *out)
 	return parse_url(text, out, true);
 }
 
+const char *proxy_url_parse(const char *text, struct address *out)
+{
+	const char *from = text + strlen("http://");
+	size_t n;
+
+	if (starts(text, "https://") || starts(text, "socks"))
+		return "is no HTTP proxy, and others are not spoken to; write "
+		       "http://HOST:PORT";
+	if (!starts(text, "http://"))
+		return "is no http URL; write http://HOST:PORT";
+	n = strcspn(from, "/?#");
+	if (strchr(from, '@'))
+		return "has a user name, and none is sent to a proxy; take it out, and "
+		       "let "
+		       "the proxy know us by our address";
+	if (check_characters(text))
+		return check_characters(text);
+	if (from[n] && strcmp(from + n, "/") != 0)
+		return "has a path; write http://HOST:PORT";
+	return take_authority(from, n, 0, out);
+}
+
 /* ---- stores ---- */
 
 static const char *check_database(const char *db)

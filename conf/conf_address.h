@@ -33,6 +33,9 @@ const char *url_parse(const char *text, struct url *out);
 /* The same of a list, which may have a query (in path). */
 const char *list_url_parse(const char *text, struct url *out);
 
+/* "http://host:port" of a proxy */
+const char *proxy_url_parse(const char *text, struct address *out);
+
 /* "memory:", "lmdb:DIR", "redis://[user:pass@]host:port[/db]", "redis+unix://PATH" */
 const char *store_url_check(const char *text);
 /* What follows "unix:" or "redis+unix://". */

@@ -16,6 +16,8 @@ static const struct use {
 	"its answers are still verified, take it out when the CA no longer needs it"},
     [CERTIFICATE_RESPONDER] = {"responder-certificate", "the responder",
 	"what it signs is refused, name the responder's present one"},
+    [CERTIFICATE_SERVER_CA] = {"upstream-tls-ca", "a CA",
+	"no server's certificate is good by it, take it out"},
 };
 
 struct loading {
@@ -188,6 +190,24 @@ bool certificates_load(struct certificates *out, enum certificate_use use,
 	ERR_clear_error();
 	free(data);
 	return ok;
+}
+
+char *certificates_pem(const struct certificates *c, size_t *n)
+{
+	BIO *bio = BIO_new(BIO_s_mem());
+	bool ok = bio != NULL;
+	char *text = NULL, *data;
+	long size;
+
+	for (size_t i = 0; ok && i < c->n; i++)
+		ok = PEM_write_bio_X509(bio, c->x[i]) == 1;
+	size = ok ? BIO_get_mem_data(bio, &data) : 0;
+	if (size > 0 && (text = malloc((size_t)size)) != NULL) {
+		memcpy(text, data, (size_t)size);
+		*n = (size_t)size;
+	}
+	BIO_free(bio);
+	return text;
 }
 
 void certificates_free(struct certificates *c)

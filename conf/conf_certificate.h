@@ -12,8 +12,9 @@
 
 /* What a certificate is for: says which ones are fit for it, and the words. */
 enum certificate_use {
-	CERTIFICATE_CA,       /* certificate */
-	CERTIFICATE_RESPONDER /* responder-certificate */
+	CERTIFICATE_CA,        /* certificate */
+	CERTIFICATE_RESPONDER, /* responder-certificate */
+	CERTIFICATE_SERVER_CA  /* upstream-tls-ca */
 };
 
 struct certificates {
@@ -28,5 +29,8 @@ struct certificates {
 bool certificates_load(struct certificates *out, enum certificate_use use,
     const char *path, time_t now, struct report *r, const char *file, int line);
 void certificates_free(struct certificates *c);
+
+/* All of them as PEM: *n octets, owned by the caller.  NULL when out of memory. */
+char *certificates_pem(const struct certificates *c, size_t *n);
 
 #endif

@@ -613,6 +613,46 @@ static void check_rules(const struct draft *d, size_t i)
 		    "write profile = \"private\"");
 }
 
+/* ---- the way to responders and lists ---- */
+
+static void check_proxy(const struct draft *d)
+{
+	const struct group *g = &d->settings->global;
+	const struct conf *c = d->conf;
+	struct address proxy, ours;
+	const char *why;
+
+	if (is_refused(g, OPTION_upstream_proxy) || !*c->upstream_proxy)
+		return;
+	why = proxy_url_parse(c->upstream_proxy, &proxy);
+	if (why)
+		fault_value(d, g, OPTION_upstream_proxy, 0, c->upstream_proxy, why);
+	for (size_t i = 0; !why && i < c->listen_n; i++)
+		if (!address_parse(c->listen[i], &ours) && ours.port == proxy.port &&
+		    !strcmp(ours.host, proxy.host))
+			fault_value(d, g, OPTION_upstream_proxy, 0, c->upstream_proxy,
+			    "is where we listen ourselves; name the proxy");
+}
+
+static bool check_server_cas(const struct draft *d)
+{
+	const struct group *g = &d->settings->global;
+	struct conf *c = d->conf;
+	struct certificates cas = {0};
+	bool ok = true;
+
+	if (is_refused(g, OPTION_upstream_tls_ca) || !*c->upstream_tls_ca)
+		return true;
+	ok = load_all(d, g, OPTION_upstream_tls_ca, CERTIFICATE_SERVER_CA,
+	    &c->upstream_tls_ca, 1, &cas);
+	if (ok && cas.n > 0) {
+		c->server_cas = certificates_pem(&cas, &c->server_cas_n);
+		ok = c->server_cas != NULL;
+	}
+	certificates_free(&cas);
+	return ok;
+}
+
 static bool check_issuers(const struct draft *d)
 {
 	for (size_t i = 0; i < d->conf->issuer_n; i++) {
@@ -634,8 +674,9 @@ static bool check_issuers(const struct draft *d)
 bool draft_check(struct draft *d)
 {
 	if (!check_listen(d) || !check_api_listen(d) || !check_ocsp_path(d) ||
-	    !check_store(d))
+	    !check_store(d) || !check_server_cas(d))
 		return false;
+	check_proxy(d);
 	check_key_file(d);
 	check_state_directory(d);
 	check_order(d, OPTION_refresh_min, OPTION_refresh_max);

@@ -74,6 +74,7 @@ struct fetcher {
 	CURLM *multi;
 	struct event *timer;
 	char *user_agent;
+	struct fetch_policy policy;
 	struct fetch_list live, ended, idle;
 	unsigned idle_n;
 	LIST_HEAD(, watch) watches;
@@ -500,6 +501,7 @@ struct fetcher *fetcher_new(struct event_base *base, const char *user_agent)
 	TAILQ_INIT(&f->ended);
 	TAILQ_INIT(&f->idle);
 	LIST_INIT(&f->watches);
+	f->policy.proxy = "";
 	f->user_agent = strdup(user_agent);
 	f->timer = evtimer_new(base, on_timer, f);
 	f->multi = multi_new(f);
@@ -508,6 +510,11 @@ struct fetcher *fetcher_new(struct event_base *base, const char *user_agent)
 		return NULL;
 	}
 	return f;
+}
+
+void fetcher_configure(struct fetcher *f, const struct fetch_policy *p)
+{
+	f->policy = *p;
 }
 
 static void destroy_all(struct fetch_list *list)
@@ -575,10 +582,24 @@ static bool add_header(struct fetch *x, const char *name, const char *value)
 
 #define SET(option, value) (curl_easy_setopt(x->easy, option, value) == CURLE_OK)
 
+/* Both set, also where there is nothing to be set: libcurl would look into http_proxy,
+ * https_proxy, all_proxy and no_proxy. */
+static bool set_policy_of_fetcher(struct fetch *x)
+{
+	const struct fetch_policy *p = &x->fetcher->policy;
+	struct curl_blob ca = {.data = (void *)(uintptr_t)p->tls_ca.p,
+	    .len = p->tls_ca.n,
+	    .flags = CURL_BLOB_COPY};
+
+	return SET(CURLOPT_PROXY, p->proxy) && SET(CURLOPT_NOPROXY, "") &&
+	       SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) && /* no head of the answer's */
+	       (ca.len == 0 || SET(CURLOPT_CAINFO_BLOB, &ca));
+}
+
 /* What is the same for every fetch. */
 static bool set_policy(struct fetch *x)
 {
-	return SET(CURLOPT_PROTOCOLS_STR, "http,https") && SET(CURLOPT_PROXY, "") &&
+	return SET(CURLOPT_PROTOCOLS_STR, "http,https") && set_policy_of_fetcher(x) &&
 	       SET(CURLOPT_FOLLOWLOCATION, 0L) && SET(CURLOPT_NOSIGNAL, 1L) &&
 	       SET(CURLOPT_QUICK_EXIT, 1L) && /* never wait for the resolver's thread */
 	       SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) &&
@@ -603,8 +624,10 @@ static bool set_request(struct fetch *x, const struct fetch_request *r)
 		ok = add_header(x, "If-None-Match", r->if_none_match);
 	if (ok && r->if_modified_since != NULL)
 		ok = add_header(x, "If-Modified-Since", r->if_modified_since);
+	/* A handle whose tunnel was refused has kept its buffer, and libcurl 7.88 lets
+	 * nobody change it: smaller pieces do too. */
 	if (ok && r->sink)
-		ok = SET(CURLOPT_BUFFERSIZE, (long)SINK_PIECE_BYTES);
+		(void)SET(CURLOPT_BUFFERSIZE, (long)SINK_PIECE_BYTES);
 	if (ok && r->body.n > 0)
 		ok = SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.n) &&
 		     SET(CURLOPT_COPYPOSTFIELDS, (const char *)r->body.p) &&

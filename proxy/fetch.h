@@ -1,16 +1,18 @@
 /* fetch.h - HTTP fetches by libcurl's multi interface on a libevent loop.
  *
- * Only http and https, no redirects, no proxy from the environment, no cookies, no
- * signals; the whole fetch has one deadline, the body a cap that is counted as it comes,
- * the head one of 64 KiB.  Only URLs of the configuration are ever given to it.  Names
- * are resolved by threads of libcurl's; one that hangs neither blocks the loop nor
- * outlives the fetch's deadline.  Accept-Encoding is identity; a body that comes in gzip
- * or deflate all the same is decoded, and max_size counts its decoded bytes.  Another
- * coding, or one inside another, is refused.  A coded body that was cut off inside is as
- * long as what could be decoded: DER tells, who fetches other things has to see to it.
- * Decoding is done here, on the loop: a bomb costs what writing max_size costs, once.
- * Connections are kept alive and used again.  The server
- * of an https URL is verified by the system's CAs.  Keeper's thread.
+ * Only http and https, no redirects, no proxy but the one of the policy (the environment
+ * is not read, nor a list of hosts to leave it out for), no cookies, no signals; the
+ * whole fetch has one deadline, the body a cap that is counted as it comes, the head one
+ * of 64 KiB.  Only URLs of the configuration are ever given to it.  Names are resolved by
+ * threads of libcurl's; one that hangs neither blocks the loop nor outlives the fetch's
+ * deadline.  Accept-Encoding is identity; a body that comes in gzip or deflate all the
+ * same is decoded, and max_size counts its decoded bytes.  Another coding, or one inside
+ * another, is refused.  A coded body that was cut off inside is as long as what could be
+ * decoded: DER tells, who fetches other things has to see to it. Decoding is done here,
+ * on the loop: a bomb costs what writing max_size costs, once. Connections are kept alive
+ * and used again.  The server of an https URL is verified by the system's CAs and those
+ * of the policy.  A proxy is asked for http URLs in absolute-form, and by CONNECT for a
+ * tunnel to https ones. Keeper's thread.
  *
  * The process must ignore SIGPIPE: OpenSSL's writes to a closed connection raise it.
  */
@@ -57,7 +59,16 @@ struct fetch_result {
 };
 typedef void fetch_done_fn(void *arg, const struct fetch_result *r);
 
+struct fetch_policy {
+	const char *proxy; /* "http://host:port"; "" for none */
+	struct bytes
+	    tls_ca; /* PEM: CAs of https servers besides the system's; or empty */
+};
+
 struct fetcher *fetcher_new(struct event_base *base, const char *user_agent);
+/* For what starts from now on; a new fetcher has neither proxy nor CAs.  What p points to
+ * is borrowed until the next call or fetcher_free(). */
+void fetcher_configure(struct fetcher *f, const struct fetch_policy *p);
 void fetcher_free(struct fetcher *f); /* cancels what is under way; never from done */
 
 /* Start.  done is called exactly once, from the loop and never before this returns; never

@@ -289,6 +289,9 @@ static void configure(struct keeper *k, const struct conf *c)
 	    .backoff_doublings = (int)c->backoff_doublings,
 	};
 
+	fetcher_configure(
+	    k->fetcher, &(struct fetch_policy){.proxy = c->upstream_proxy,
+			    .tls_ca = bytes_of(c->server_cas, c->server_cas_n)});
 	upstream_configure(k->d.source, &u);
 	hot_set_budget(k->shared->hot, (size_t)c->hot_cache);
 	log_setup(c->log_level, c->log_format, c->log_repeat_ms);

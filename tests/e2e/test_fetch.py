@@ -1,10 +1,13 @@
-"""How responders and lists are fetched: codings that nobody asked for."""
+"""How responders and lists are fetched: codings that nobody asked for, proxies, private CAs of servers."""
 import gzip
 import os
 import types
 import zlib
 
+import pytest
+
 import clients
+import egress
 import lab
 import wire
 from lists import crl
@@ -74,3 +77,67 @@ def test_a_bomb_is_cut_off_at_the_decoded_size(world, daemons):
     world.responder.headers = {"Content-Encoding": "br"}
     checks = d.api("GET", "/v1/explain/demo/%x" % world.good.serial)[1]["answers"][-1]["checks"]
     assert checks[-1]["code"] == "upstream_http", checks
+
+
+NOWHERE = "http://127.0.0.1:1"
+ENVIRONMENT = {name: NOWHERE for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "ALL_PROXY")}
+
+
+@pytest.fixture
+def proxy():
+    p = egress.Proxy()
+    yield p
+    p.stop()
+
+
+@pytest.fixture
+def private(box, publisher):
+    """A web server of a private CA, with a list on it."""
+    web, ca = lab.CA("Our web CA"), lab.CA("demo CA")
+    egress.speak_tls(publisher.server, web.issue("localhost"), box)
+    publisher.publish("ca.crl", crl(ca, [5], number=3))
+    issuer = {"name": "demo", "certificate": ca.write(os.path.join(box, "ca.pem")),
+              "crl": ["https://localhost:%d/ca.crl" % publisher.port], "crl-interval": "200ms"}
+    return types.SimpleNamespace(issuer=issuer, url=issuer["crl"][0], ca=ca, web=web.write(os.path.join(box, "web.pem")))
+
+
+def test_the_environment_names_no_proxy(world, private, daemons):
+    """Neither for answers nor for lists, http and https: only options do."""
+    d = daemons([world.issuer(name="ocsp"), private.issuer], upstream_tls_ca=private.web, env=ENVIRONMENT).start()
+    assert lab.outcome(d.ask(world.ca, world.good.serial).body) == "good"
+    d.wait_number(private.url, 3)
+
+
+def test_everything_goes_through_the_proxy_that_is_configured(world, private, publisher, proxy, daemons):
+    """Absolute-form for http and CONNECT for https, whatever no_proxy says; names are the proxy's to look up."""
+    issuer = world.issuer(name="ocsp", ocsp=["http://ocsp.test:%d/" % world.responder.port])
+    d = daemons([issuer, private.issuer], upstream_tls_ca=private.web, upstream_proxy=proxy.url,
+                env={"no_proxy": "*"}).start()
+    assert lab.outcome(d.ask(world.ca, world.good.serial).body) == "good"
+    d.wait_number(private.url, 3)
+    assert "CONNECT localhost:%d HTTP/1.1" % publisher.port in proxy.lines
+    gets = [line for line in proxy.lines if not line.startswith("CONNECT")]
+    assert len(gets) == 1 and gets[0].startswith("GET http://ocsp.test:%d/M" % world.responder.port), gets
+    # live: without the proxy nobody knows the name
+    d.options["upstream-proxy"] = ""
+    d.write()
+    d.reload()
+    assert lab.outcome(d.ask(world.ca, world.revoked.serial).body) == "try_later"
+    assert len([line for line in proxy.lines if not line.startswith("CONNECT")]) == 1
+
+
+def test_a_private_ca_of_https_servers_is_taken_live(private, daemons):
+    """Refused without it, in words that name the option; and again when a reload takes it out."""
+    d = daemons([private.issuer], crl_backoff_max="200ms").start(ready=False)
+
+    def refused():
+        return d.crls().get(private.url, {}).get("last_error")
+    assert "certificate" in lab.wait(refused, name="the refusal")
+    d.options["upstream-tls-ca"] = private.web
+    d.write()
+    d.reload()
+    d.wait_number(private.url, 3)
+    del d.options["upstream-tls-ca"]
+    d.write()
+    d.reload()
+    lab.wait(refused, name="the refusal")

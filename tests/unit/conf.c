@@ -842,6 +842,64 @@ static void certificates_are_checked(void **state)
 	must_warn("is not valid yet");
 }
 
+static void the_proxy_is_an_http_url_of_a_host_and_a_port(void **state)
+{
+	static const char *const good[] = {"", "http://p:3128", "HTTP://P.example:1/",
+	    "http://[::1]:8888", "http://127.0.0.1:3128"};
+	static const struct {
+		const char *url, *part;
+	} bad[] = {{"p:3128", "is no http URL; write http://HOST:PORT"},
+	    {"http://p", "has no port"}, {"http://p:0", "its port is no number"},
+	    {"https://p:3128", "is no HTTP proxy"},
+	    {"socks5://p:1080", "is no HTTP proxy"},
+	    {"http://u:geheim@p:1", "\"http://***@p:1\" has a user name"},
+	    {"http://p:1/x", "has a path"}, {"http://p:1?x", "has a path"},
+	    {"http://:1", "names no host"}, {"http://a b:1", "has a space"},
+	    {"http://127.0.0.1:8080", "is where we listen ourselves"}};
+	char text[300];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+		snprintf(text, sizeof text, "upstream-proxy = '%s'", good[i]);
+		taken(text);
+		assert_string_equal(conf->upstream_proxy, good[i]);
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		snprintf(text, sizeof text, "upstream-proxy = '%s'", bad[i].url);
+		refused(text, "upstream-proxy", bad[i].part);
+	}
+}
+
+static void cas_of_servers_are_read_when_they_are_loaded(void **state)
+{
+	X509 *second = make_certificate("second", NULL, NULL, -DAY, DAY);
+	BIO *bio;
+	X509 *x;
+	int n = 0;
+
+	(void)state;
+	taken("");
+	assert_null(conf->server_cas);
+	write_ca("web.pem", "CA:TRUE", NULL, -DAY, DAY);
+	add_pem("web.pem", "a", second);
+	X509_free(second);
+	taken("upstream-tls-ca = web.pem");
+	bio = BIO_new_mem_buf(conf->server_cas, (int)conf->server_cas_n);
+	while ((x = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
+		X509_free(x);
+		n++;
+	}
+	BIO_free(bio);
+	assert_int_equal(n, 2);
+	write_file("plain.pem", "hello\n");
+	refused("upstream-tls-ca = plain.pem", "upstream-tls-ca",
+	    "is not a certificate; name a PEM or DER file of a CA's certificate");
+	refused("upstream-tls-ca = gone.pem", "upstream-tls-ca", "No such file");
+	write_ca("past.pem", "CA:TRUE", NULL, -2 * DAY, -DAY);
+	taken("upstream-tls-ca = past.pem");
+	must_warn("has expired; no server's certificate is good by it");
+}
+
 /* R44 (c) */
 static void named_responders_are_checked(void **state)
 {
@@ -1332,6 +1390,10 @@ int main(void)
 	    cmocka_unit_test_teardown(lists_are_checked_and_have_their_names, forget),
 	    cmocka_unit_test_teardown(options_are_checked_against_each_other, forget),
 	    cmocka_unit_test_teardown(certificates_are_checked, forget),
+	    cmocka_unit_test_teardown(
+		the_proxy_is_an_http_url_of_a_host_and_a_port, forget),
+	    cmocka_unit_test_teardown(
+		cas_of_servers_are_read_when_they_are_loaded, forget),
 	    cmocka_unit_test_teardown(named_responders_are_checked, forget),
 	    cmocka_unit_test_teardown(
 		cas_of_one_issuer_have_one_name_where_there_are_lists, forget),

@@ -155,6 +155,15 @@ static bool answer(int fd, const char *request, size_t n)
 		say_body(fd, "200 OK", request, n);
 		return true;
 	}
+	if (IS("http://nowhere.test/echo")) {
+		say_body(fd, "200 OK", request, n);
+		return true;
+	}
+	if (IS("nowhere.test:443")) {
+		say_body(
+		    fd, "403 Forbidden\r\nContent-Encoding: br\r\nETag: mine", "no", 2);
+		return false;
+	}
 	if (IS("/500")) {
 		say_body(fd, "500 Oops\r\nContent-Type: text/html", "<html>", 6);
 		return true;
@@ -867,6 +876,54 @@ static void the_validators_of_an_answer_are_told_and_sent_back_as_they_came(void
 	    strstr(o.body, "\r\nIf-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\n"));
 }
 
+/* A fetch of any URL. */
+static void fetch_url(const char *url, struct outcome *o)
+{
+	memset(o, 0, sizeof *o);
+	start(url, bytes_of(NULL, 0), 5000, o);
+	wait_for(o);
+}
+
+/* The name is the proxy's to look up.  http_proxy points nowhere all the while. */
+static void a_proxy_is_asked_when_it_is_configured_and_only_then(void **state)
+{
+	char proxy[100];
+	struct fetch_policy p = {.proxy = proxy};
+	struct outcome o;
+	int fd = scratch();
+
+	(void)state;
+	snprintf(proxy, sizeof proxy, "http://127.0.0.1:%d", server.port);
+	fetcher_configure(fetcher, &p);
+	setenv("no_proxy", "*", 1); /* to be ignored as well */
+	fetch_url("http://nowhere.test/echo", &o);
+	unsetenv("no_proxy");
+	assert_int_equal(o.error, ERR_OK);
+	assert_memory_equal(o.body, "GET http://nowhere.test/echo HTTP/1.1\r\n", 38);
+	assert_non_null(strstr(o.body, "\r\nHost: nowhere.test\r\n"));
+	/* a tunnel that is refused is no connection, and its head is no answer's */
+	fetch_url("https://nowhere.test/x", &o);
+	assert_int_equal(o.error, ERR_UP_CONNECT);
+	assert_int_equal(o.status, 0);
+	assert_string_equal(o.etag, "");
+	assert_non_null(strstr(o.detail, "403"));
+	p.proxy = "";
+	fetcher_configure(fetcher, &p);
+	fetch_to(fd, "/ok", &o); /* with the same handle */
+	assert_int_equal(o.error, ERR_OK);
+	close(fd);
+	p.proxy = "http://127.0.0.1:1";
+	fetcher_configure(fetcher, &p);
+	fetch_url("http://nowhere.test/echo", &o);
+	assert_int_equal(o.error, ERR_UP_CONNECT);
+	p.proxy = "";
+	fetcher_configure(fetcher, &p);
+	fetch("/ok", &o);
+	assert_int_equal(o.error, ERR_OK);
+	fetch_url("http://nowhere.test/echo", &o);
+	assert_int_equal(o.error, ERR_UP_CONNECT);
+}
+
 /* R111: nothing but the whole body of a 200 can be taken for a list. */
 static void the_body_of_a_200_goes_to_the_sink_and_no_other(void **state)
 {
@@ -970,6 +1027,7 @@ int main(void)
 	    cmocka_unit_test(a_name_that_hangs_blocks_nothing),
 	    cmocka_unit_test(
 		the_validators_of_an_answer_are_told_and_sent_back_as_they_came),
+	    cmocka_unit_test(a_proxy_is_asked_when_it_is_configured_and_only_then),
 	    cmocka_unit_test(the_body_of_a_200_goes_to_the_sink_and_no_other),
 	    cmocka_unit_test(a_coded_body_is_decoded_into_the_sink),
 	    cmocka_unit_test(a_sink_that_is_full_ends_the_fetch),
