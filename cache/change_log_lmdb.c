@@ -549,14 +549,22 @@ static void tell(struct lmdb_log *l, const char *event, const char *format, ...)
 	l->hooks.event(l->hooks.arg, true, event, text);
 }
 
+static void tell_failed(struct lmdb_log *l, const char *event, int e)
+{
+	const char *path = "";
+
+	mdb_env_get_path(l->env, &path);
+	l->error = mdb_strerror(e);
+	tell(l, event, "store=lmdb error=\"%s\" file=%s", l->error, path);
+}
+
 static void take_outcome(struct lmdb_log *l, const struct job *job)
 {
 	if (job->wrote)
 		l->failed = false;
 	if (job->failure != 0) {
 		l->failed = true;
-		l->error = mdb_strerror(job->failure);
-		tell(l, "events_write_failed", "store=lmdb error=\"%s\"", l->error);
+		tell_failed(l, "events_write_failed", job->failure);
 	}
 	if (job->dropped > 0 && !l->full) {
 		l->full = true;
@@ -605,8 +613,7 @@ static void end_trim(struct lmdb_log *l, struct item *i)
 static void tell_unread(struct lmdb_log *l, enum err err, int e)
 {
 	if (e != 0) {
-		l->error = mdb_strerror(e);
-		tell(l, "events_read_failed", "store=lmdb error=\"%s\"", l->error);
+		tell_failed(l, "events_read_failed", e);
 	} else if (err == ERR_RECORD) {
 		l->error = "unreadable told pointer in the change log";
 		tell(l, "events_damaged",

@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <lmdb.h>
 #include <openssl/rand.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <xxhash.h>
@@ -45,6 +46,7 @@ struct latches {
 struct latch_file {
 	MDB_env *env;
 	MDB_dbi latches, untold;
+	_Atomic int failure; /* LMDB's last error, or errno */
 };
 
 static size_t write_key(
@@ -433,16 +435,17 @@ static bool grow_map(const struct latch_file *f, int e)
 	       mdb_env_set_mapsize(f->env, 2 * info.me_mapsize) == 0;
 }
 
-static enum err from_mdb(int e)
+static enum err from_mdb(struct latch_file *f, int e)
 {
 	if (e == 0)
 		return ERR_OK;
+	atomic_store(&f->failure, e);
 	return e == ENOMEM ? ERR_NOMEM : e == MDB_MAP_FULL ? ERR_STORE_FULL : ERR_STORE;
 }
 
 /* Run step in a write transaction of its own; again with a larger map when it was full.
  * Durable on success. */
-static enum err transact(const struct latch_file *f,
+static enum err transact(struct latch_file *f,
     int (*step)(const struct latch_file *f, MDB_txn *txn, void *arg), void *arg)
 {
 	MDB_txn *txn;
@@ -451,14 +454,14 @@ static enum err transact(const struct latch_file *f,
 	do {
 		e = mdb_txn_begin(f->env, NULL, 0, &txn);
 		if (e != 0)
-			return from_mdb(e);
+			return from_mdb(f, e);
 		e = step(f, txn, arg);
 		if (e == 0)
 			e = mdb_txn_commit(txn);
 		else
 			mdb_txn_abort(txn);
 	} while (grow_map(f, e));
-	return from_mdb(e);
+	return from_mdb(f, e);
 }
 
 struct latch_list {
@@ -550,6 +553,14 @@ enum err latch_file_delete(struct latch_file *f, const struct latch *l, size_t n
 	struct latch_list list = {l, n};
 
 	return transact(f, delete_step, &list);
+}
+
+void latch_file_why(const struct latch_file *f, char *why, size_t why_n)
+{
+	const char *path = "latches.mdb";
+
+	mdb_env_get_path(f->env, &path);
+	complain(why, why_n, path, mdb_strerror(atomic_load(&f->failure)));
 }
 
 struct sweep {

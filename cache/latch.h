@@ -71,5 +71,8 @@ enum err latch_file_put(struct latch_file *f, const struct latch *l, size_t n);
 enum err latch_file_told(struct latch_file *f, const struct latch *l, size_t n);
 enum err latch_file_delete(struct latch_file *f, const struct latch *l, size_t n);
 enum err latch_file_sweep(struct latch_file *f, int64_t before);
+/* The file, and what was wrong when one of these failed last: a line for people.  Any
+ * thread. */
+void latch_file_why(const struct latch_file *f, char *why, size_t why_n);
 
 #endif

@@ -298,7 +298,7 @@ enum err mac_keys_load(struct mac_keys **out, const char *path, char *why, size_
 	}
 	n = keys_read(f, path, keys, why, why_n);
 	if (n >= 0 && ferror(f)) {
-		snprintf(why, why_n, "%s: cannot be read", path);
+		snprintf(why, why_n, "%s: cannot be read: %s", path, strerror(errno));
 	} else if (n == 0) {
 		snprintf(
 		    why, why_n, "%s: no key in it; openssl rand -hex 32 makes one", path);

@@ -600,8 +600,11 @@ static void tell(struct lmdb_store *s, const char *event, const char *format, ..
 
 static void note_failure(struct lmdb_store *s, const char *event, int e)
 {
+	const char *path = "";
+
+	mdb_env_get_path(s->env, &path);
 	s->error = mdb_strerror(e);
-	tell(s, event, "store=lmdb error=\"%s\"", s->error);
+	tell(s, event, "store=lmdb error=\"%s\" file=%s", s->error, path);
 }
 
 static void take_outcome(struct lmdb_store *s, const struct batch *b)

@@ -447,7 +447,7 @@ static void on_fetched(void *arg, const struct fetch_result *r)
 {
 	struct feed_work *w = arg;
 	struct feed_list *l = w->list;
-	char why[64];
+	char why[sizeof l->why];
 
 	l->fetch = NULL;
 	l->fetching = NULL;
@@ -459,13 +459,13 @@ static void on_fetched(void *arg, const struct fetch_result *r)
 	}
 	if (r->error == ERR_UP_SIZE) { /* an OCSP answer's words would mislead */
 		ask_failed(l, ERR_CRL_LARGE, "the list has more bytes than crl-max-size");
-	} else if (r->error != ERR_OK) {
-		ask_failed(l, r->error, r->detail);
-	} else if (r->status == 304 && w->conditional) {
+	} else if (r->error == ERR_STORE) {
+		snprintf(why, sizeof why, "%.400s: %s", w->job.path, r->detail);
+		ask_failed(l, ERR_STORE, why);
+	} else if (r->error == ERR_OK && r->status == 304 && w->conditional) {
 		ask_went_well(l);
 	} else {
-		snprintf(why, sizeof why, "HTTP status %d", r->status);
-		ask_failed(l, ERR_UP_HTTP, why);
+		ask_failed(l, r->error != ERR_OK ? r->error : ERR_UP_HTTP, r->detail);
 	}
 	feed_work_free(w);
 }
@@ -476,6 +476,7 @@ static void begin_fetch(struct feed_work *w)
 	struct feed_list *l = w->list;
 	const struct crl_shard *s = feed_in_force(l);
 	const struct conf *c = feed_conf(w->feed);
+	char why[sizeof l->why];
 	struct fetch_request r = {.url = l->url,
 	    .accept = "application/pkix-crl",
 	    .timeout_ms = (int)c->crl_timeout_ms,
@@ -485,7 +486,8 @@ static void begin_fetch(struct feed_work *w)
 	w->job.fd = crl_state_new(l->dir, w->job.path, sizeof w->job.path);
 	if (w->job.fd < 0) {
 		w->job.path[0] = '\0';
-		ask_failed(l, ERR_STORE, strerror(errno));
+		snprintf(why, sizeof why, "%.400s: %s", l->dir, strerror(errno));
+		ask_failed(l, ERR_STORE, why);
 		feed_work_free(w);
 		return;
 	}

@@ -38,10 +38,20 @@ static const struct crl_shard *held(const struct crl_job *j)
 	return &j->old->shard[j->shard];
 }
 
-static enum err failed(struct crl_job *j, enum err e, const char *what)
+/* where: a path or a URL, cut before the cause is. */
+static enum err failed(struct crl_job *j, enum err e, const char *where)
 {
-	snprintf(j->why, sizeof j->why, "%s: %s", what, strerror(errno));
+	snprintf(j->why, sizeof j->why, "%.400s: %s", where, strerror(errno));
 	return e;
+}
+
+/* One of the list's own files. */
+static enum err failed_own(struct crl_job *j, enum err e, const char *name)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%s/%s", j->dir, name);
+	return failed(j, e, path);
 }
 
 static struct crl_diff_rules rules_of(const struct crl_job *j)
@@ -89,7 +99,7 @@ static enum err merge(struct crl_job *j, struct crl_list *l, int fd)
 	enum err e = ERR_OK;
 
 	if (fd < 0)
-		return failed(j, ERR_STORE, "the list's file");
+		return failed(j, ERR_STORE, j->path);
 	file = crl_file_new(fd, &l->facts, j->scope);
 	if (file == NULL)
 		return ERR_NOMEM;
@@ -152,9 +162,9 @@ static enum err look_at(struct crl_job *j, int fd)
 	struct stat s;
 
 	if (fstat(fd, &s) != 0)
-		return failed(j, ERR_STORE, "the file");
+		return failed(j, ERR_STORE, j->url);
 	if (!S_ISREG(s.st_mode)) {
-		snprintf(j->why, sizeof j->why, "not a regular file");
+		snprintf(j->why, sizeof j->why, "%.400s: not a regular file", j->url);
 		return ERR_STORE;
 	}
 	stamp = stamp_of(&s);
@@ -171,7 +181,7 @@ static enum err look_at(struct crl_job *j, int fd)
 static enum err read_fetched(struct crl_job *j, struct crl_want *w, struct crl_list **out)
 {
 	if (lseek(j->fd, 0, SEEK_SET) != 0)
-		return failed(j, ERR_STORE, "the list's file");
+		return failed(j, ERR_STORE, j->path);
 	return crl_read(out, j->fd, w, j->why, sizeof j->why);
 }
 
@@ -185,7 +195,7 @@ static enum err read_copy(
 	j->fd = crl_state_new(j->dir, j->path, sizeof j->path);
 	if (j->fd < 0) {
 		j->path[0] = '\0';
-		return failed(j, ERR_STORE, "state-directory");
+		return failed(j, ERR_STORE, j->dir);
 	}
 	if (!crl_state_is_pem(from)) {
 		w->copy_fd = j->fd;
@@ -195,7 +205,7 @@ static enum err read_copy(
 	if (e == ERR_OK)
 		return read_fetched(j, w, out);
 	if (e == ERR_STORE)
-		return failed(j, e, "copying");
+		return failed(j, e, j->path);
 	snprintf(j->why, sizeof j->why, "neither DER nor one \"X509 CRL\" block of PEM");
 	return e;
 }
@@ -212,7 +222,7 @@ static enum err read_local(struct crl_job *j, struct crl_want *w, struct crl_lis
 	}
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not block */
 	if (fd < 0)
-		return failed(j, errno == ENOENT ? ERR_NOT_FOUND : ERR_STORE, "the file");
+		return failed(j, errno == ENOENT ? ERR_NOT_FOUND : ERR_STORE, j->url);
 	e = look_at(j, fd);
 	if (e == ERR_OK && !j->unchanged && !j->still_refused)
 		e = read_copy(j, fd, w, out);
@@ -292,7 +302,7 @@ static void work_open(struct crl_job *j)
 
 	if (e != 0) {
 		errno = e;
-		j->error = failed(j, ERR_STORE, "state-directory");
+		j->error = failed(j, ERR_STORE, j->dir);
 		return;
 	}
 	if (j->first)
@@ -302,7 +312,7 @@ static void work_open(struct crl_job *j)
 	fd = crl_state_open(j->dir, CRL_CURRENT);
 	if (fd < 0) {
 		j->error =
-		    failed(j, errno == ENOENT ? ERR_NOT_FOUND : ERR_STORE, "current");
+		    failed_own(j, errno == ENOENT ? ERR_NOT_FOUND : ERR_STORE, "current");
 		return;
 	}
 	j->error = read_own(j, fd, &l);
@@ -331,7 +341,7 @@ static enum err read_named(
 	enum err e;
 
 	if (fd < 0)
-		return failed(j, errno == ENOENT ? ERR_NOT_FOUND : ERR_STORE,
+		return failed_own(j, errno == ENOENT ? ERR_NOT_FOUND : ERR_STORE,
 		    name == CRL_TOLD ? "told" : "next");
 	e = read_own(j, fd, out);
 	close(fd);

@@ -62,7 +62,7 @@ struct crl_job {
 
 	/* Outcome: */
 	enum err error;
-	char why[256];
+	char why[512];
 	bool unchanged;             /* READ: it is the list in force */
 	bool still_refused;         /* READ: it is the file that was refused before */
 	struct crl_facts facts;     /* of the list that was read; DIFF: of `to` */

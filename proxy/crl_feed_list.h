@@ -61,7 +61,7 @@ struct feed_list {
 	int failures;   /* in a row; also of looks that found no successor for a list that
 			   is past its nextUpdate */
 	enum err error; /* of the last ask */
-	char why[256];
+	char why[512];
 	int64_t fetched_at; /* last time that all was well; 0: never */
 	struct crl_hints hints;
 	struct crl_stamp stamp;

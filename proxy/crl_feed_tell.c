@@ -18,8 +18,8 @@ static void tell(struct feed_work *w);
 
 static void state_failed(const struct feed_work *w, const char *what)
 {
-	log_error("crl_state_failed", "issuer=%s url=%s step=%s detail=%s",
-	    w->issuer->name, w->list->url, what, strerror(w->error_number));
+	log_error("crl_state_failed", "issuer=%s url=%s step=%s detail=%s: %s",
+	    w->issuer->name, w->list->url, what, w->job.dir, strerror(w->error_number));
 }
 
 /* ---- settling ---- */

@@ -11,6 +11,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <openssl/x509_vfy.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +33,7 @@
 #define HEAD_MAX_BYTES   65536
 #define BODY_FIRST_BYTES 4096 /* most answers fit */
 #define LINE_MAX_BYTES   1024 /* of a header of ours: entity tags are short */
+#define PROXY_MAX_BYTES  300  /* "http://", a DNS name, a port */
 #define CODED_HEADERS    2    /* Content-Encoding, Transfer-Encoding */
 /* What libcurl hands over at a time, and so the writes to a sink: a list of 155 MB in 620
  * of them.  Its default of 16 KiB is enough for answers. */
@@ -53,13 +55,16 @@ struct fetch {
 	bool head_whole; /* its empty line has come; libcurl takes a head without one */
 	uint8_t *body;
 	size_t body_n, body_room, max_size;
+	bool conditional;
 	bool sink;
 	int sink_fd;
 	bool coded[CODED_HEADERS]; /* the head has that one */
 	bool too_large, no_memory, sink_failed,
-	    refused;                  /* why our callbacks stopped it */
-	char words[FETCH_WORDS_MAX];  /* ours; "" for none */
-	char detail[CURL_ERROR_SIZE]; /* libcurl's */
+	    refused; /* why our callbacks stopped it */
+	int sink_errno;
+	char refusal[FETCH_QUOTE_MAX + 100]; /* why it was refused */
+	char proxy[PROXY_MAX_BYTES];         /* as of its start */
+	char detail[CURL_ERROR_SIZE];        /* libcurl's words */
 };
 TAILQ_HEAD(fetch_list, fetch);
 
@@ -75,6 +80,7 @@ struct fetcher {
 	struct event *timer;
 	char *user_agent;
 	struct fetch_policy policy;
+	char words[FETCH_WORDS_MAX]; /* of the end that is being told */
 	struct fetch_list live, ended, idle;
 	unsigned idle_n;
 	LIST_HEAD(, watch) watches;
@@ -164,15 +170,44 @@ static const char *header(const struct fetch *x, const char *name)
 	return h->value;
 }
 
-static const char *detail_of(const struct fetch *x, enum err e)
+static const char *cause_of(const struct fetch *x)
 {
-	if (e == ERR_STORE)
-		return "the body could not be written to its file";
-	if (x->words[0] != '\0')
-		return x->words;
-	if (x->detail[0] != '\0' || e == ERR_OK)
+	if (x->sink_failed)
+		return strerror(x->sink_errno);
+	if (x->refused)
+		return x->refusal;
+	if (x->detail[0] != '\0')
 		return x->detail;
 	return curl_easy_strerror(x->code == CURLE_OK ? CURLE_PARTIAL_FILE : x->code);
+}
+
+/* Did its certificate fail for want of a CA, and not for its dates or names? */
+static bool is_untrusted(const struct fetch *x)
+{
+	long verdict = X509_V_OK;
+
+	if (x->code != CURLE_PEER_FAILED_VERIFICATION)
+		return false;
+	curl_easy_getinfo(x->easy, CURLINFO_SSL_VERIFYRESULT, &verdict);
+	return verdict == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT ||
+	       verdict == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY ||
+	       verdict == X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE ||
+	       verdict == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT ||
+	       verdict == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN;
+}
+
+static const char *words_of(struct fetch *x, enum err e, int status)
+{
+	const struct fetch_end end = {.status = e == ERR_OK ? status : 0,
+	    .location = header(x, "Location"),
+	    .cause = cause_of(x),
+	    .untrusted = is_untrusted(x),
+	    .proxy = e == ERR_STORE || e == ERR_NOMEM ? "" : x->proxy};
+
+	if (e == ERR_OK && (status == 200 || (status == 304 && x->conditional)))
+		return "";
+	fetch_words(x->fetcher->words, &end);
+	return x->fetcher->words;
 }
 
 static void tell(struct fetch *x)
@@ -189,7 +224,7 @@ static void tell(struct fetch *x)
 	r.last_modified = header(x, "Last-Modified");
 	r.body = x->sink ? bytes_of(NULL, 0) : bytes_of(x->body, x->body_n);
 	r.body_n = x->body_n;
-	r.detail = detail_of(x, r.error);
+	r.detail = words_of(x, r.error, r.status);
 	r.us = clock_mono_us() - x->start_us;
 	x->state = FETCH_TELLING;
 	x->done(x->arg, &r);
@@ -401,7 +436,7 @@ static bool coding_is_fit(struct fetch *x, const char *line, size_t n)
 		if (!x->refused)
 			continue;
 		fetch_quote(quote, p, value_n);
-		snprintf(x->words, sizeof x->words,
+		snprintf(x->refusal, sizeof x->refusal,
 		    "%s: %s, which nobody asked for; let the server send identity",
 		    coded[i].header, quote);
 		return false;
@@ -465,6 +500,7 @@ static bool sink(struct fetch *x, const char *p, size_t n)
 		if (wrote < 0 && errno == EINTR)
 			continue;
 		x->sink_failed = wrote <= 0;
+		x->sink_errno = wrote < 0 ? errno : ENOSPC;
 		if (x->sink_failed)
 			return false;
 		p += wrote;
@@ -651,6 +687,8 @@ struct fetch *fetch_start(
 	x->max_size = r->max_size;
 	x->sink = r->sink;
 	x->sink_fd = r->sink_fd;
+	x->conditional = r->if_none_match != NULL || r->if_modified_since != NULL;
+	snprintf(x->proxy, sizeof x->proxy, "%s", f->policy.proxy);
 	x->start_us = clock_mono_us();
 	if (!set_policy(x) || !set_request(x, r) ||
 	    curl_multi_add_handle(f->multi, x->easy) != CURLM_OK) {

@@ -54,8 +54,10 @@ struct fetch_result {
 	const char *etag, *last_modified; /* "" for none */
 	struct bytes body;                /* decoded; empty with a sink */
 	uint64_t body_n;                  /* bytes of the body, also with a sink */
-	const char *detail;               /* words for people, "" for none */
-	int64_t us;                       /* duration */
+	/* words for people: "" where it is of use (200, or 304 to a condition); else what
+	 * came of it, and what to do (fetch_words.h); of ERR_STORE what write said */
+	const char *detail;
+	int64_t us; /* duration */
 };
 typedef void fetch_done_fn(void *arg, const struct fetch_result *r);
 

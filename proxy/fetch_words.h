@@ -1,11 +1,13 @@
-/* fetch_words.h - what others say in a fetch, made fit to be printed.
+/* fetch_words.h - how a fetch ended, in words for people.
  *
- * Header fields of a server go into logs, JSON and terminals: printable ASCII only, the
- * rest percent-encoded, bounded, and without the user and password of a URL.  Pure.
+ * What, where it led to, what to do.  Header fields of a server go into logs, JSON and
+ * terminals: printable ASCII only, the rest percent-encoded, bounded, and without the
+ * user and password of a URL.  Pure.
  */
 #ifndef PROXY_FETCH_WORDS_H
 #define PROXY_FETCH_WORDS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define FETCH_WORDS_MAX 512 /* of all that is said of one fetch */
@@ -16,5 +18,16 @@ void fetch_quote(char out[FETCH_QUOTE_MAX], const char *text, size_t n);
 
 /* A URL, or a reference that is none. */
 void fetch_quote_url(char out[FETCH_QUOTE_MAX], const char *url);
+
+struct fetch_end {
+	int status;           /* of a whole answer; 0: none came */
+	const char *location; /* as it came; "" for none */
+	const char *cause;    /* why no answer came */
+	bool untrusted;       /* the server's certificate is by no CA that we know */
+	const char *proxy;    /* that it went through; "" for none */
+};
+
+/* Of an end that is of no use. */
+void fetch_words(char out[FETCH_WORDS_MAX], const struct fetch_end *e);
 
 #endif

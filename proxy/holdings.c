@@ -160,12 +160,15 @@ static void latch_write(void *arg)
 static void latch_written(void *arg)
 {
 	struct latch_job *j = arg;
+	char why[PATH_MAX + 128];
 
 	if (j->e == ERR_OK) {
 		free(j);
 		return;
 	}
-	log_error("latch_not_durable", "err=%s", err_label(j->e));
+	latch_file_why(j->all->d.latch_file, why, sizeof why);
+	log_error("latch_not_durable", "err=%s detail=%s effect=%s", err_label(j->e), why,
+	    "kept in memory; written again each second");
 	j->next = j->all->failed_latches;
 	j->all->failed_latches = j;
 }

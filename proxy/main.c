@@ -143,8 +143,9 @@ static int take_lock(struct daemon *d, const struct conf *c)
 	char path[4096];
 
 	if (conf_make_directory(c->state_directory) != 0) {
-		snprintf(
-		    path, sizeof path, "%s: %s", c->state_directory, strerror(errno));
+		snprintf(path, sizeof path,
+		    "%s: %s; make it, and let the daemon's user write to it",
+		    c->state_directory, strerror(errno));
 		return fail("state-directory", path);
 	}
 	snprintf(path, sizeof path, "%s/lock", c->state_directory);

@@ -486,19 +486,32 @@ static void unlatch_on_disk(void *arg) /* the disk's thread */
 	    latch_file_delete(keeper_parts(w->keeper)->latch_file, w->latch, w->latch_n);
 }
 
+/* why: the file and the cause. */
+static void refuse_unlatched(struct call *c, enum err e, const char *why)
+{
+	char message[PATH_MAX + 256];
+
+	snprintf(message, sizeof message,
+	    "dropped from memory, but not from the state directory: it is back after a "
+	    "restart (%s)",
+	    why);
+	refuse(c, 500, err_label(e), message);
+}
+
 static void on_unlatched(void *arg)
 {
 	struct work *w = arg;
 	enum err e = w->worst;
-	struct call *c = work_call(w);
+	char why[PATH_MAX + 128];
+	struct call *c;
 
+	latch_file_why(keeper_parts(w->keeper)->latch_file, why, sizeof why);
+	c = work_call(w);
 	free(w);
 	if (e == ERR_OK)
 		reply(c, 204, NULL);
 	else
-		refuse(c, 500, err_label(e),
-		    "dropped from memory, but not from the state directory: it is back "
-		    "after a restart");
+		refuse_unlatched(c, e, why);
 }
 
 static void op_latch_delete(struct keeper *k, const struct issuer *i, struct call *c)

@@ -127,13 +127,31 @@ static enum err on_answer(void *arg, struct bytes der, const char *from)
 	return e->verdict;
 }
 
+/* Why nothing came: the outcome, and what each responder said last. */
+static void add_unanswered(struct explain *e, enum err why)
+{
+	const struct issuer *i = issuer_of(e);
+	char detail[4096];
+	int n = snprintf(detail, sizeof detail, "%s", err_text(why));
+
+	for (size_t u = 0; i != NULL && u < i->ocsp_n; u++) {
+		struct upstream_health h;
+
+		upstream_health(keeper_parts(e->keeper)->source, i->ocsp[u], &h);
+		if (h.last_error[0] != '\0' && n < (int)sizeof detail)
+			n += snprintf(detail + n, sizeof detail - (size_t)n, "; %s: %s",
+			    i->ocsp[u], h.last_error);
+	}
+	add_failure(e, "upstream", &e->ask_key, "fetch", why, detail);
+}
+
 static void on_asked(void *arg, enum err why)
 {
 	struct explain *e = arg;
 
 	e->ask = NULL;
 	if (why != ERR_OK && !(e->judged && why == e->verdict))
-		add_failure(e, "upstream", &e->ask_key, "fetch", why, err_text(why));
+		add_unanswered(e, why);
 	finish(e);
 }
 

@@ -64,9 +64,13 @@ static void told_write(void *arg)
 static void told_written(void *arg)
 {
 	struct told_job *j = arg;
+	char why[PATH_MAX + 128];
 
-	if (j->e != ERR_OK)
-		log_warn("latch_not_durable", "err=%s", err_label(j->e));
+	if (j->e != ERR_OK) {
+		latch_file_why(j->file, why, sizeof why);
+		log_warn("latch_not_durable", "err=%s detail=%s effect=%s",
+		    err_label(j->e), why, "its change is told again at the next start");
+	}
 	free(j->latch);
 	free(j);
 }

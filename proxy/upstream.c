@@ -26,6 +26,7 @@
 
 #include "cache/ocsp_request.h"
 #include "proxy/clock.h"
+#include "proxy/fetch_words.h"
 #include "proxy/log.h"
 
 #define GET_URL_MAX 255  /* RFC 9919 section 5 */
@@ -55,6 +56,7 @@ struct responder {
 	unsigned epoch; /* changes with each failure that counts: see ask.epoch */
 	const struct source_ask *probe; /* the one that finds out, after the pause */
 	const char *last_error;
+	char words[FETCH_WORDS_MAX]; /* of last_error */
 	uint64_t fetches, failed;
 };
 
@@ -400,6 +402,14 @@ static void note_health(struct source_ask *a, const struct fetch_result *f, enum
 	}
 }
 
+/* What came last, for people: the label first, so that it can be told by a program. */
+static void note_words(struct responder *r, const struct fetch_result *f)
+{
+	snprintf(r->words, sizeof r->words, "%s%s%s", r->last_error,
+	    r->last_error[0] != '\0' && f->detail[0] != '\0' ? ": " : "",
+	    r->last_error[0] != '\0' ? f->detail : "");
+}
+
 /* ---- one fetch ---- */
 
 static bool type_is_ocsp(const char *type)
@@ -489,6 +499,7 @@ static void on_fetched(void *arg, const struct fetch_result *f)
 	    a->queue->name, a->at->url, err_label(e), f->status,
 	    (long long)(f->us / 1000));
 	note_health(a, f, e);
+	note_words(a->at, f);
 	if (a->state == ASK_CANCELLED) {
 		TAILQ_REMOVE(&a->up->busy, a, link);
 		free(a);
@@ -899,7 +910,7 @@ void upstream_health(const struct source *s, const char *url, struct upstream_he
 	out->healthy = r->failures == 0;
 	out->failures = r->failures;
 	out->retry_in_ms = r->failures > 0 && left > 0 ? left : 0;
-	out->last_error = r->last_error;
+	out->last_error = r->words;
 	out->fetches = r->fetches;
 	out->failed = r->failed;
 }

@@ -42,7 +42,8 @@ struct upstream_health {
 	bool healthy;
 	int failures;             /* in a row */
 	int64_t retry_in_ms;      /* 0: may be asked */
-	const char *last_error;   /* label of err.h, or "" ; static */
+	const char *last_error;   /* label of err.h, and what the fetch said behind ": ";
+				   * or ""; until the loop turns */
 	uint64_t fetches, failed; /* since start */
 };
 struct upstream_load {

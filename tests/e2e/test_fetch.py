@@ -1,5 +1,6 @@
 """How responders and lists are fetched: codings that nobody asked for, proxies, private CAs of servers."""
 import gzip
+import json
 import os
 import types
 import zlib
@@ -132,7 +133,7 @@ def test_a_private_ca_of_https_servers_is_taken_live(private, daemons):
 
     def refused():
         return d.crls().get(private.url, {}).get("last_error")
-    assert "certificate" in lab.wait(refused, name="the refusal")
+    assert "upstream-tls-ca" in lab.wait(refused, name="the refusal")
     d.options["upstream-tls-ca"] = private.web
     d.write()
     d.reload()
@@ -141,3 +142,23 @@ def test_a_private_ca_of_https_servers_is_taken_live(private, daemons):
     d.write()
     d.reload()
     lab.wait(refused, name="the refusal")
+
+
+def test_words_say_what_came_from_where_and_what_to_do(world, publisher, daemons):
+    """A redirect names where it leads, everything names the HTTP status: in the API, the log and ocspctl."""
+    ca, url = world.ca, publisher.publish("ca.crl", b"", mode="redirect")
+    d = daemons([world.issuer(crl=[url])]).start(ready=False)
+    world.responder.mode = "redirect"
+    assert lab.outcome(d.ask(ca, world.good.serial).body) == "try_later"
+    place = "HTTP status 302, which leads to %selsewhere; redirects are not followed" % world.responder.url
+    told = d.api("GET", "/v1/issuers")[1][0]["responders"][0]["last_error"]
+    assert told.startswith("upstream_http: " + place), told
+    checks = d.api("GET", "/v1/explain/demo/%x" % world.good.serial)[1]["answers"][-1]["checks"]
+    assert checks[-1]["code"] == "upstream_http" and place in checks[-1]["detail"], checks
+    lab.wait(lambda: d.crls()[url]["last_error"], name="the list's refusal")
+    assert publisher.url("elsewhere/ca.crl") in d.crls()[url]["last_error"]
+    assert any(place in line for line in d.events("upstream_failed")), d.log
+    c = d.ctl("status")
+    assert place in c.stdout and publisher.url("elsewhere/ca.crl") in c.stdout, c
+    world.responder.mode = "500"
+    assert "HTTP status 500" in json.dumps(d.api("GET", "/v1/explain/demo/%x" % world.good.serial)[1])

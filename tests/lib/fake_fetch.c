@@ -1,6 +1,7 @@
 /* fake_fetch.c - fetch.h without a network: each fetch waits until the test answers it.
  */
 #include "proxy/fetch.h"
+#include "proxy/fetch_words.h"
 
 #include "tests/lib/world.h"
 
@@ -100,14 +101,19 @@ void fake_fetch_answer(size_t i, int http_status, struct bytes body)
 void fake_fetch_reply(size_t i, const struct fake_reply *reply)
 {
 	const struct fetch *n = *nth(i);
+	const struct fetch_end end = {
+	    .status = reply->status, .location = "", .cause = "", .proxy = ""};
+	char words[FETCH_WORDS_MAX] = "";
 	struct fetch_result r = {.status = reply->status,
 	    .content_type = "application/ocsp-response",
 	    .etag = reply->etag != NULL ? reply->etag : "",
 	    .last_modified = reply->last_modified != NULL ? reply->last_modified : "",
 	    .body = reply->body,
 	    .body_n = reply->body.n,
-	    .detail = ""};
+	    .detail = words};
 
+	if (reply->status != 200 && reply->status != 304)
+		fetch_words(words, &end);
 	if (n->sink) {
 		r.body = bytes_of(NULL, 0);
 		if (reply->status == 200 && write(n->sink_fd, reply->body.p,

@@ -587,6 +587,11 @@ static void a_list_that_cannot_be_had_is_tried_and_told(void **state)
 	assert_string_equal(field(0, "entries"), "");
 	assert_string_equal(field(0, "fetched_at"), "");
 	assert_string_equal(field(0, "last_error"), "upstream_connect: as the test says");
+	refresh();
+	fake_fetch_fail(0, ERR_STORE); /* a full disk: the file is named too */
+	assert_true(refused_with("store"));
+	assert_non_null(strstr(field(0, "last_error"), "/new."));
+	assert_non_null(strstr(field(0, "last_error"), ": as the test says"));
 }
 
 /* P17: only the list itself says whether it is another. */
@@ -1300,6 +1305,7 @@ static void a_local_list_is_read_when_its_file_changes(void **state)
 	    directory);
 	live("", issuer);
 	assert_true(refused_with("not_found"));
+	assert_non_null(strstr(field(0, "last_error"), "/local.crl: No such file"));
 	b = LIST(.number = "01", .serials = "A");
 	put("local.crl", b, WORLD_START, 1);
 	elapse(2000);

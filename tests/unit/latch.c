@@ -1,8 +1,10 @@
 #include "cache/latch.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -432,6 +434,38 @@ static void a_missing_directory_is_an_error_with_its_name(void **state)
 	assert_non_null(strstr(why, "/nonexistent/latches.mdb"));
 }
 
+/* A disk that is full: the file system says no through RLIMIT_FSIZE. */
+static void what_cannot_be_written_is_told_with_file_and_cause(void **state)
+{
+	pid_t pid;
+	int status;
+
+	(void)state;
+	latch_file_close(file);
+	file = NULL;
+	latches_free(table);
+	table = NULL;
+	pid = fork();
+	if (pid == 0) {
+		struct rlimit limit = {4096, RLIM_INFINITY};
+		struct latch l = make(1, 1, NOW);
+		char path[4200];
+
+		signal(SIGXFSZ, SIG_IGN);
+		if (latch_open(&table, &file, dir, NOW, KEEP, why, sizeof why) != ERR_OK)
+			_exit(1);
+		setrlimit(RLIMIT_FSIZE, &limit);
+		if (latch_file_put(file, &l, 1) != ERR_STORE)
+			_exit(2);
+		latch_file_why(file, why, sizeof why);
+		snprintf(path, sizeof path, "%s/latches.mdb: %s", dir, strerror(EFBIG));
+		_exit(strcmp(why, path) == 0 ? 0 : 3);
+	}
+	waitpid(pid, &status, 0);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void the_file_is_for_its_owner_alone(void **state)
 {
 	char path[4200];
@@ -467,6 +501,7 @@ int main(void)
 	    CASE(a_file_without_marks_is_read_and_its_latches_are_told),
 	    CASE(a_file_of_another_version_is_refused),
 	    CASE(a_missing_directory_is_an_error_with_its_name),
+	    CASE(what_cannot_be_written_is_told_with_file_and_cause),
 	    CASE(the_file_is_for_its_owner_alone),
 	};
 

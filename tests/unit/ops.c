@@ -862,7 +862,8 @@ static void an_upstream_that_brings_nothing_is_explained_too(void **state)
 			    "'detail':'store gave no answer in time'}]},"
 			    "{'from':'upstream','hash':'sha1','admitted':false,'checks':["
 			    "{'check':'fetch','ok':false,'code':'upstream_connect',"
-			    "'detail':'no connection to the upstream'}]}"));
+			    "'detail':'no connection to the upstream; http://bad\\'/: "
+			    "upstream_http'}]}"));
 }
 
 /* R53: a validly signed revocation latches, whether its answer is admitted or not. */

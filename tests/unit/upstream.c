@@ -482,6 +482,7 @@ static void each_ending_is_told_and_counts_as_it_should(void **state)
 	for (size_t n = 0; n < sizeof ending / sizeof ending[0]; n++) {
 		struct outcome o = {.verdict = ending[n].verdict};
 		struct upstream_health h;
+		char said[100];
 
 		ask(&i, 8000, &o);
 		settle();
@@ -491,11 +492,13 @@ static void each_ending_is_told_and_counts_as_it_should(void **state)
 		    h.healthy == ending[n].fails)
 			fail_msg(
 			    "row %zu: %s, healthy %d", n, err_label(o.error), h.healthy);
+		snprintf(said, sizeof said, "%s%s", err_label(o.error),
+		    ending[n].fetch != ERR_OK ? ": words" : ""); /* the fetch's */
 		assert_string_equal(h.last_error,
 		    o.error == ERR_OK || o.error == ERR_RESP_UNAUTHORIZED ||
 			    o.error == ERR_RESP_MALFORMED || o.error == ERR_RESP_SIGREQ
 			? ""
-			: err_label(o.error));
+			: said);
 		upstream_retry_now(source, &i);
 	}
 	struct upstream_health h;
