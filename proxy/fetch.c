@@ -16,25 +16,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/queue.h>
 #include <unistd.h>
 
 #include "proxy/clock.h"
+#include "proxy/fetch_head.h"
 #include "proxy/fetch_words.h"
 
 #if LIBCURL_VERSION_NUM < 0x075700
 #error "libcurl 7.87 is needed: without CURLOPT_QUICK_EXIT a hanging name blocks the loop"
 #endif
 
-#define CONNECTIONS_IDLE_MAX 64 /* kept for the next fetch; a descriptor each */
-#define HANDLES_IDLE_MAX     64 /* about 6 KiB each */
-/* A head of a responder is under 1 KiB; libcurl 7.88 itself has no bound and keeps it. */
-#define HEAD_MAX_BYTES   65536
-#define BODY_FIRST_BYTES 4096 /* most answers fit */
-#define LINE_MAX_BYTES   1024 /* of a header of ours: entity tags are short */
-#define PROXY_MAX_BYTES  300  /* "http://", a DNS name, a port */
-#define CODED_HEADERS    2    /* Content-Encoding, Transfer-Encoding */
+#define CONNECTIONS_IDLE_MAX 64   /* kept for the next fetch; a descriptor each */
+#define HANDLES_IDLE_MAX     64   /* about 6 KiB each */
+#define BODY_FIRST_BYTES     4096 /* most answers fit */
+#define LINE_MAX_BYTES       1024 /* of a header of ours: entity tags are short */
+#define PROXY_MAX_BYTES      300  /* "http://", a DNS name, a port */
 /* What libcurl hands over at a time, and so the writes to a sink: a list of 155 MB in 620
  * of them.  Its default of 16 KiB is enough for answers. */
 #define SINK_PIECE_BYTES (256 * 1024)
@@ -51,20 +48,16 @@ struct fetch {
 	fetch_done_fn *done;
 	void *arg;
 	int64_t start_us;
-	size_t head_n;   /* bytes of response heads so far */
-	bool head_whole; /* its empty line has come; libcurl takes a head without one */
+	struct fetch_head head;
 	uint8_t *body;
 	size_t body_n, body_room, max_size;
 	bool conditional;
 	bool sink;
 	int sink_fd;
-	bool coded[CODED_HEADERS]; /* the head has that one */
-	bool too_large, no_memory, sink_failed,
-	    refused; /* why our callbacks stopped it */
+	bool too_large, no_memory, sink_failed; /* why our callbacks stopped it */
 	int sink_errno;
-	char refusal[FETCH_QUOTE_MAX + 100]; /* why it was refused */
-	char proxy[PROXY_MAX_BYTES];         /* as of its start */
-	char detail[CURL_ERROR_SIZE];        /* libcurl's words */
+	char proxy[PROXY_MAX_BYTES];  /* as of its start */
+	char detail[CURL_ERROR_SIZE]; /* libcurl's words */
 };
 TAILQ_HEAD(fetch_list, fetch);
 
@@ -98,17 +91,17 @@ static enum err outcome(const struct fetch *x)
 {
 	long sent = 0;
 
-	if (x->too_large)
+	if (x->too_large || x->head.too_large)
 		return ERR_UP_SIZE;
 	if (x->no_memory)
 		return ERR_NOMEM;
 	if (x->sink_failed)
 		return ERR_STORE;
-	if (x->refused)
+	if (x->head.refusal[0] != '\0')
 		return ERR_UP_HTTP;
 	switch (x->code) {
 	case CURLE_OK:
-		return x->head_whole ? ERR_OK : ERR_UP_TRUNCATED;
+		return x->head.whole ? ERR_OK : ERR_UP_TRUNCATED;
 	case CURLE_OPERATION_TIMEDOUT:
 		return ERR_UP_TIMEOUT;
 	case CURLE_FILESIZE_EXCEEDED:
@@ -119,7 +112,7 @@ static enum err outcome(const struct fetch *x)
 	case CURLE_OUT_OF_MEMORY:
 		return ERR_NOMEM;
 	case CURLE_RECV_ERROR: /* also a reset, and chunks that are none */
-		return x->head_n > 0 ? ERR_UP_TRUNCATED : ERR_UP_CONNECT;
+		return x->head.n > 0 ? ERR_UP_TRUNCATED : ERR_UP_CONNECT;
 	case CURLE_WEIRD_SERVER_REPLY:
 	case CURLE_BAD_CONTENT_ENCODING:
 	case CURLE_WRITE_ERROR: /* not by our callbacks: what is behind a coded body */
@@ -174,8 +167,8 @@ static const char *cause_of(const struct fetch *x)
 {
 	if (x->sink_failed)
 		return strerror(x->sink_errno);
-	if (x->refused)
-		return x->refusal;
+	if (x->head.refusal[0] != '\0')
+		return x->head.refusal;
 	if (x->detail[0] != '\0')
 		return x->detail;
 	return curl_easy_strerror(x->code == CURLE_OK ? CURLE_PARTIAL_FILE : x->code);
@@ -388,76 +381,11 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	act(arg, CURL_SOCKET_TIMEOUT, 0);
 }
 
-/* The value in a line of a head, without space around it; NULL: it is another's. */
-static const char *value_in(const char *line, size_t n, const char *name, size_t *value_n)
-{
-	const char *p = line + strlen(name) + 1, *end = line + n;
-
-	if (n <= strlen(name) || p[-1] != ':' ||
-	    strncasecmp(line, name, strlen(name)) != 0)
-		return NULL;
-	while (p < end && strchr(" \t\r\n", *p) != NULL)
-		p++;
-	while (end > p && strchr(" \t\r\n", end[-1]) != NULL)
-		end--;
-	*value_n = (size_t)(end - p);
-	return p;
-}
-
-static bool is_word_of(const char *words, const char *p, size_t n)
-{
-	for (size_t m; *words != '\0'; words += m + (words[m] == ' ')) {
-		m = strcspn(words, " ");
-		if (m == n && strncasecmp(words, p, n) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* One coding of each kind, and only what is known.  libcurl would undo five, one inside
- * the other, each of which makes up to a thousand bytes of one without asking us in
- * between; and what we have not asked for, the fewest decoders should see. */
-static bool coding_is_fit(struct fetch *x, const char *line, size_t n)
-{
-	static const struct {
-		const char *header, *words;
-	} coded[CODED_HEADERS] = {{"Content-Encoding", "identity gzip x-gzip deflate"},
-	    {"Transfer-Encoding", "identity chunked"}};
-	char quote[FETCH_QUOTE_MAX];
-
-	for (int i = 0; i < CODED_HEADERS; i++) {
-		size_t value_n;
-		const char *p = value_in(line, n, coded[i].header, &value_n);
-
-		if (p == NULL || value_n == 0)
-			continue;
-		x->refused = x->coded[i] || !is_word_of(coded[i].words, p, value_n);
-		x->coded[i] = true;
-		if (!x->refused)
-			continue;
-		fetch_quote(quote, p, value_n);
-		snprintf(x->refusal, sizeof x->refusal,
-		    "%s: %s, which nobody asked for; let the server send identity",
-		    coded[i].header, quote);
-		return false;
-	}
-	return true;
-}
-
 static size_t on_head(char *p, size_t size, size_t n, void *arg)
 {
 	struct fetch *x = arg;
 
-	n *= size;
-	x->head_whole = n > 0 && (p[0] == '\r' || p[0] == '\n');
-	x->head_n += n;
-	if (x->head_n > HEAD_MAX_BYTES) {
-		x->too_large = true;
-		return 0;
-	}
-	if (n >= 5 && memcmp(p, "HTTP/", 5) == 0) /* after a 1xx the next one begins */
-		memset(x->coded, 0, sizeof x->coded);
-	return coding_is_fit(x, p, n) ? n : 0;
+	return fetch_head_line(&x->head, p, size * n) ? size * n : 0;
 }
 
 static bool make_room(struct fetch *x, size_t n)
