@@ -306,21 +306,44 @@ static bool host_is_ours(struct bytes authority)
 	       inet_pton(AF_INET, host, address) == 1;
 }
 
-/* Is there a field of this name in the head?  The parser does not keep Origin, but all
- * that it keeps points into the head, which it found to be whole and well-formed. */
-static bool has_field(const struct http1_request *r, const char *name)
+/* The next field of this name in the head from *line on, which is moved behind it.  The
+ * parser keeps neither Origin nor Sec-Fetch-Site, but all that it keeps points into the
+ * head, which it found to be whole and well-formed. */
+static bool next_field(const struct http1_request *r, const char *name, const char **line,
+    struct bytes *value)
+{
+	const char *head_end = (const char *)r->method_text.p + r->head_n, *end;
+	size_t n = strlen(name);
+
+	while ((end = memchr(*line, '\n', (size_t)(head_end - *line))) != NULL &&
+	       end - *line > 1) {
+		const char *at = *line;
+
+		*line = end + 1;
+		if ((size_t)(end - at) > n && at[n] == ':' &&
+		    strncasecmp(at, name, n) == 0) {
+			*value = trim(bytes_of(at + n + 1, (size_t)(end - at) - n - 2));
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Was it a web page of another site that made a browser ask this?  Browsers say so in
+ * fields that no page can set or leave out: Origin goes with what a script or a form
+ * posts, Sec-Fetch-Site with every request to loopback, an image's or a link's too.  What
+ * we cannot read is no word that it was not. */
+static bool is_of_a_page(const struct http1_request *r)
 {
 	const char *line = (const char *)r->method_text.p;
-	size_t left = r->head_n, n = strlen(name);
-	const char *end;
+	struct bytes value;
 
-	while ((end = memchr(line, '\n', left)) != NULL && end - line > 1) {
-		if ((size_t)(end - line) > n && line[n] == ':' &&
-		    strncasecmp(line, name, n) == 0)
+	if (next_field(r, "Origin", &line, &value))
+		return true;
+	line = (const char *)r->method_text.p;
+	while (next_field(r, "Sec-Fetch-Site", &line, &value))
+		if (!bytes_are(value, "same-origin") && !bytes_are(value, "none"))
 			return true;
-		left -= (size_t)(end + 1 - line);
-		line = end + 1;
-	}
 	return false;
 }
 
@@ -328,8 +351,9 @@ static bool may_ask(const struct http1_request *r, bool any_host, struct api_err
 {
 	struct bytes host = r->authority.n > 0 ? r->authority : r->host;
 
-	if (has_field(r, "Origin")) {
-		fail(e, 403, "forbidden", "requests of web pages (Origin) are refused");
+	if (is_of_a_page(r)) {
+		fail(e, 403, "forbidden",
+		    "requests of web pages (Origin, Sec-Fetch-Site) are refused");
 		return false;
 	}
 	if (!any_host && host.n > 0 && !host_is_ours(host)) {

@@ -4,7 +4,8 @@
  * The router, the path's parameters, the JSON body, and who may ask.  The API asks for no
  * token on loopback, so a web page that the operator's browser shows must not reach it:
  * a Host that is a name other than localhost is refused (DNS rebinding), and so is
- * everything with an Origin field (a page's own requests).
+ * everything with an Origin field, or with a Sec-Fetch-Site that is neither same-origin
+ * nor none (what a page makes a browser ask, be it by an image: asking may fetch).
  *
  * Pure functions, any thread.
  */

@@ -294,6 +294,20 @@ def test_the_api(world, daemons):
     assert d.api("POST", "/v1/refresh", {"issuer": "demo", "serial": good})[0] == 202
 
 
+def test_a_page_in_a_browser_cannot_make_us_ask_the_ca(world, daemons):
+    """T21: an image of another site is a GET without Origin; the browser says Sec-Fetch-Site."""
+    d = daemons([world.issuer()]).start()
+    asked = world.responder.count
+    for path in ("/v1/status/demo/77", "/v1/explain/demo/77"):
+        for site in ("cross-site", "same-site"):
+            status, e = d.api("GET", path, headers={"Sec-Fetch-Site": site})
+            assert (status, e["error"]["code"]) == (403, "forbidden")
+    status, _ = d.api("POST", "/v1/refresh", {"issuer": "demo", "serial": "77"}, headers={
+        "Content-Type": "application/json", "Sec-Fetch-Site": "cross-site"})
+    assert status == 403
+    assert world.responder.count == asked
+
+
 def test_purge_drops_from_memory_and_store(box, world, daemons):
     d = daemons([world.issuer()], store="lmdb:" + os.path.join(box, "store")).start()
     for p in (world.good, world.revoked):

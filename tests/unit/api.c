@@ -452,6 +452,51 @@ static void a_request_of_a_web_page_is_refused(void **state)
 	    API_CALL);
 }
 
+static int fetched_from(const char *line, const char *fields)
+{
+	char head[512];
+	struct call c;
+	struct api_error e;
+
+	snprintf(
+	    head, sizeof head, "%s HTTP/1.1\r\nHost: 127.0.0.1\r\n%s\r\n", line, fields);
+	return read_text(head, "", &c, &e) != API_ERROR ? 200 : e.status;
+}
+
+/* T21: W3C Fetch Metadata, section 2.1: the values that there are.  An image, a link or a
+ * form of another site makes the browser ask, without Origin where it is a GET. */
+static void who_a_browser_asks_for_is_looked_at(void **state)
+{
+	static const char *const calls[] = {"GET /v1/status/demo/1",
+	    "GET /v1/explain/demo/1", "HEAD /v1/status/demo/1", "GET /v1/issuers",
+	    "GET /v1/events", "GET /metrics", "GET /readyz", "GET /healthz",
+	    "DELETE /v1/latches/demo/1"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+		assert_int_equal(fetched_from(calls[i], ""), 200);
+		assert_int_equal(fetched_from(calls[i], "Sec-Fetch-Site: none\r\n"), 200);
+		assert_int_equal(
+		    fetched_from(calls[i], "sec-fetch-site:Same-Origin \r\n"), 200);
+		assert_int_equal(
+		    fetched_from(calls[i], "Sec-Fetch-Site: cross-site\r\n"), 403);
+		assert_int_equal(
+		    fetched_from(calls[i], "SEC-FETCH-SITE:\tSame-Site\r\n"), 403);
+	}
+	assert_int_equal(
+	    fetched_from("POST /v1/purge", "Sec-Fetch-Site: same-site\r\n"), 403);
+	/* more than one, and what is none of them */
+	assert_int_equal(fetched_from("GET /readyz", "Sec-Fetch-Site: none\r\nA: b\r\n"
+						     "Sec-Fetch-Site: cross-site\r\n"),
+	    403);
+	assert_int_equal(
+	    fetched_from("GET /readyz", "Sec-Fetch-Site: none, cross-site\r\n"), 403);
+	assert_int_equal(fetched_from("GET /readyz", "Sec-Fetch-Site:\r\n"), 403);
+	assert_int_equal(fetched_from("GET /readyz", "X-Sec-Fetch-Site: cross-site\r\n"
+						     "Sec-Fetch-Sites: cross-site\r\n"),
+	    200);
+}
+
 static bool openmetrics(const char *accept)
 {
 	char head[1024];
@@ -972,6 +1017,7 @@ int main(void)
 	    cmocka_unit_test(an_error_in_a_body_names_the_field),
 	    cmocka_unit_test(only_addresses_and_localhost_are_names_of_ours),
 	    cmocka_unit_test(a_request_of_a_web_page_is_refused),
+	    cmocka_unit_test(who_a_browser_asks_for_is_looked_at),
 	    cmocka_unit_test(openmetrics_is_for_who_asks_for_it),
 	    thread_test(an_answer_is_json_that_is_not_stored),
 	    thread_test(a_head_request_gets_the_length_and_no_body),
