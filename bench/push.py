@@ -26,7 +26,8 @@ def make_crl(ca, n, number, path):
 def api(port, method, path, body=None):
     c = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
-        c.request(method, path, json.dumps(body) if body else None)
+        c.request(method, path, json.dumps(body) if body else None,
+                  {"Content-Type": "application/json"} if body else {})
         r = c.getresponse()
         return r.status, r.read().decode()
     finally:

@@ -387,6 +387,19 @@ static bool events_method_fits(const struct http1_request *r, struct api_error *
 	return false;
 }
 
+/* A body says what it is: what a page's form can send without asking (text/plain, a
+ * form's own types) is none that we take. */
+static bool is_json(const struct http1_request *r, struct bytes body, struct api_error *e)
+{
+	struct bytes parameters = r->content_type;
+
+	if (body.n == 0 || bytes_are(cut(&parameters, ';'), "application/json"))
+		return true;
+	fail(e, 415, "unsupported_media_type",
+	    "body: send it with Content-Type: application/json");
+	return false;
+}
+
 static enum api_route read_call(const struct route *route, struct bytes segment[2],
     const struct http1_request *r, struct bytes body, struct call *c, struct api_error *e)
 {
@@ -396,7 +409,8 @@ static enum api_route read_call(const struct route *route, struct bytes segment[
 	c->openmetrics = route->op == OP_METRICS && wants_openmetrics(r->accept);
 	if (route->params > 0 && !read_parameters(segment[0], segment[1], c, e))
 		return API_ERROR;
-	if (route->method == HTTP1_POST && !read_body(body, c, e))
+	if (route->method == HTTP1_POST &&
+	    (!is_json(r, body, e) || !read_body(body, c, e)))
 		return API_ERROR;
 	return API_CALL;
 }

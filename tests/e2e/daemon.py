@@ -147,7 +147,8 @@ class Daemon:
     def api(self, method, path, body=None, timeout=15, headers=None):
         c = http.client.HTTPConnection("127.0.0.1", self.api_port, timeout=timeout * lab.PATIENCE)
         try:
-            c.request(method, path, json.dumps(body) if isinstance(body, dict) else body, headers or {})
+            fields = dict({} if body is None else {"Content-Type": "application/json"}, **(headers or {}))
+            c.request(method, path, json.dumps(body) if isinstance(body, dict) else body, fields)
             r = c.getresponse()
             text = r.read()
             kind = r.headers.get("Content-Type") or ""

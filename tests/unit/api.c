@@ -64,8 +64,9 @@ static void expect_body_error(const char *body, const char *names)
 	struct call c;
 	struct api_error e;
 
-	assert_int_equal(
-	    read_text("POST /v1/purge HTTP/1.1\r\nHost: localhost\r\n\r\n", body, &c, &e),
+	assert_int_equal(read_text("POST /v1/purge HTTP/1.1\r\nHost: "
+				   "localhost\r\nContent-Type: application/json\r\n\r\n",
+			     body, &c, &e),
 	    API_ERROR);
 	assert_int_equal(e.status, 400);
 	assert_string_equal(e.code, "bad_request");
@@ -357,7 +358,8 @@ static void another_method_is_refused_with_allow(void **state)
 
 static void a_body_names_an_issuer_and_perhaps_a_serial(void **state)
 {
-	static const char head[] = "POST /v1/refresh HTTP/1.1\r\nHost: localhost\r\n\r\n";
+	static const char head[] = "POST /v1/refresh HTTP/1.1\r\nHost: "
+				   "localhost\r\nContent-Type: application/json\r\n\r\n";
 	struct call c;
 	struct api_error e;
 
@@ -371,6 +373,34 @@ static void a_body_names_an_issuer_and_perhaps_a_serial(void **state)
 	    API_CALL);
 	assert_true(c.has_serial);
 	assert_int_equal(c.serial.octets[0], 10);
+}
+
+static int type_status(const char *type)
+{
+	char head[512];
+	struct call c;
+	struct api_error e;
+
+	snprintf(head, sizeof head,
+	    "POST /v1/purge HTTP/1.1\r\nHost: localhost\r\n%s\r\n", type);
+	return read_text(head, "{\"issuer\":\"demo\"}", &c, &e) == API_CALL ? 200
+									    : e.status;
+}
+
+/* DESIGN 1.4: a body needs its Content-Type, another one is 415 (RFC 9110 section
+ * 15.5.16).  The second and third rows are what a form of any page can send. */
+static void a_body_needs_its_content_type(void **state)
+{
+	(void)state;
+	assert_int_equal(type_status(""), 415);
+	assert_int_equal(type_status("Content-Type: text/plain\r\n"), 415);
+	assert_int_equal(
+	    type_status("Content-Type: application/x-www-form-urlencoded\r\n"), 415);
+	assert_int_equal(
+	    type_status("Content-Type: application/json-patch+json\r\n"), 415);
+	assert_int_equal(type_status("Content-Type: application/json\r\n"), 200);
+	assert_int_equal(
+	    type_status("content-type: Application/JSON ; charset=utf-8\r\n"), 200);
 }
 
 /* A misspelt "serial" must not purge a whole issuer. */
@@ -751,6 +781,7 @@ static const char *ask(const struct world *w, const char *text)
 	return hear(fd);
 }
 
+#define JSON_BODY "Content-Type: application/json\r\n"
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
 
 static void expect(const char *answer, const char *part)
@@ -800,14 +831,14 @@ static void errors_have_one_shape(void **state)
 static void orders_are_answered_without_a_body(void **state)
 {
 	const char *a = ask(*state,
-	    "POST /v1/refresh HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 17\r\n"
-	    "Connection: close\r\n\r\n{\"issuer\":\"demo\"}");
+	    "POST /v1/refresh HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: "
+	    "17\r\n" JSON_BODY "Connection: close\r\n\r\n{\"issuer\":\"demo\"}");
 
 	expect(a, "HTTP/1.1 202 Accepted\r\n");
 	expect(a, "\r\nContent-Length: 0\r\n");
 	a = ask(*state,
-	    "POST /v1/purge HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 17\r\n"
-	    "Connection: close\r\n\r\n{\"issuer\":\"demo\"}");
+	    "POST /v1/purge HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: "
+	    "17\r\n" JSON_BODY "Connection: close\r\n\r\n{\"issuer\":\"demo\"}");
 	expect(a, "HTTP/1.1 204 No Content\r\n");
 	assert_null(strstr(a, "Content-Length"));
 	a = ask(*state, "DELETE /v1/latches/demo/1 HTTP/1.1\r\nHost: 127.0.0.1\r\n"
@@ -883,7 +914,8 @@ static void a_reload_changes_the_limits(void **state)
 	struct conf bigger = w->conf;
 	char text[3000];
 	int n = snprintf(text, sizeof text,
-	    "POST /v1/purge HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+	    "POST /v1/purge HTTP/1.1\r\nHost: 127.0.0.1\r\n" JSON_BODY
+	    "Connection: close\r\n"
 	    "Content-Length: 2000\r\n\r\n");
 
 	memset(text + n, ' ', 2000); /* no JSON, but read */
@@ -1015,6 +1047,7 @@ int main(void)
 	    cmocka_unit_test(a_web_page_cannot_subscribe),
 	    cmocka_unit_test(a_body_names_an_issuer_and_perhaps_a_serial),
 	    cmocka_unit_test(an_error_in_a_body_names_the_field),
+	    cmocka_unit_test(a_body_needs_its_content_type),
 	    cmocka_unit_test(only_addresses_and_localhost_are_names_of_ours),
 	    cmocka_unit_test(a_request_of_a_web_page_is_refused),
 	    cmocka_unit_test(who_a_browser_asks_for_is_looked_at),
