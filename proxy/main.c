@@ -266,6 +266,71 @@ static int make_parts(struct daemon *d, struct conf *c)
 	return EXIT_CLEAN;
 }
 
+/* Signals that wait: those that we hear are blocked from the first line of main() until
+ * the loop runs, but that TERM and INT end at once what has made nothing yet.  So a HUP
+ * that comes while we start, by default our end, is a reload behind it. */
+
+static void mask(int how, int sig)
+{
+	sigset_t one;
+
+	sigemptyset(&one);
+	sigaddset(&one, sig);
+	sigprocmask(how, &one, NULL);
+}
+
+static void terms_mask(int how)
+{
+	mask(how, SIGTERM);
+	mask(how, SIGINT);
+}
+
+static void signals_hold(void)
+{
+	mask(SIG_BLOCK, SIGHUP);
+	terms_mask(SIG_BLOCK);
+	signal(SIGPIPE, SIG_IGN);
+	/* what other daemons open their logs anew for: a habit must not end us */
+	signal(SIGUSR1, SIG_IGN);
+	signal(SIGUSR2, SIG_IGN);
+}
+
+static void signals_come(void)
+{
+	mask(SIG_UNBLOCK, SIGHUP);
+	terms_mask(SIG_UNBLOCK);
+}
+
+static void leave(int sig)
+{
+	(void)sig;
+	_exit(EXIT_CLEAN);
+}
+
+/* While the configuration is read, which may take its time. */
+static void terms_leave(void)
+{
+	signal(SIGTERM, leave);
+	signal(SIGINT, leave);
+	terms_mask(SIG_UNBLOCK);
+}
+
+/* From here on there is something to take down. */
+static void terms_wait(void)
+{
+	terms_mask(SIG_BLOCK);
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
+}
+
+static bool is_told_to_stop(void)
+{
+	sigset_t waiting;
+
+	return sigpending(&waiting) == 0 && (sigismember(&waiting, SIGTERM) == 1 ||
+						sigismember(&waiting, SIGINT) == 1);
+}
+
 /* Clients wait in the backlog until the store is there, so that the first of them after a
  * restart is a hit; a store that does not come holds nobody for long. */
 static void await_store(const struct daemon *d)
@@ -273,7 +338,8 @@ static void await_store(const struct daemon *d)
 	int64_t until = clock_mono_ms() + d->latest->store_timeout_ms;
 	struct timespec pause = {0, 2000000};
 
-	while (!atomic_load(&d->shared.store_settled) && clock_mono_ms() < until)
+	while (!atomic_load(&d->shared.store_settled) && clock_mono_ms() < until &&
+	       !is_told_to_stop())
 		nanosleep(&pause, NULL);
 }
 
@@ -475,7 +541,6 @@ static int serve(struct daemon *d, struct conf *c)
 {
 	int e;
 
-	signal(SIGPIPE, SIG_IGN);
 	log_setup(c->log_level, c->log_format, c->log_repeat_ms);
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	d->base = event_base_new();
@@ -491,9 +556,12 @@ static int serve(struct daemon *d, struct conf *c)
 		    OCSPCACHED_VERSION, d->workers_n, issuers_count(c->issuers),
 		    strncmp(c->store, "redis", 5) == 0 ? "redis" : c->store);
 		notify_send("READY=1\nSTATUS=serving");
+		signals_come();
 		event_base_dispatch(d->base);
 	}
-	/* from here on a second signal has its default effect: it ends us at once */
+	/* From here on a second signal has its default effect: it ends us at once.  A
+	 * HUP has none any more. */
+	mask(SIG_BLOCK, SIGHUP);
 	for (size_t i = 0; i < 2; i++) {
 		if (d->signals[i] != NULL)
 			event_del(d->signals[i]);
@@ -511,6 +579,7 @@ int main(int argc, char **argv)
 	struct conf *c;
 	int opt, e;
 
+	signals_hold();
 	while ((opt = getopt(argc, argv, "c:tpVh")) != -1) {
 		switch (opt) {
 		case 'c':
@@ -540,6 +609,10 @@ int main(int argc, char **argv)
 		usage(stderr);
 		return EXIT_USAGE_OR_CONF;
 	}
+	if (test || print)
+		signals_come(); /* a command like others */
+	else
+		terms_leave();
 	c = load(d.conf_path);
 	if (c == NULL)
 		return EXIT_USAGE_OR_CONF;
@@ -552,6 +625,7 @@ int main(int argc, char **argv)
 		conf_free(c);
 		return EXIT_CLEAN;
 	}
+	terms_wait();
 	e = serve(&d, c);
 	free_parts(&d);
 	curl_global_cleanup();
