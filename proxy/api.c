@@ -46,7 +46,7 @@ struct api {
 	bool stopping;
 	size_t parked;    /* calls that are at the keeper */
 	struct call halt; /* the OP_STOP */
-	struct order reload, drain, stop;
+	struct order reload, drain, close, stop;
 	pthread_t thread;
 	bool started;
 };
@@ -281,11 +281,18 @@ static void on_drain(void *arg, struct msg *m)
 	struct api *a = arg;
 
 	(void)m;
+	events_drain(a->events);
+}
+
+static void on_close(void *arg, struct msg *m)
+{
+	struct api *a = arg;
+
+	(void)m;
 	if (a->listener == NULL)
 		return;
 	stop_listening(a);
 	conn_loop_drain(a->loop);
-	events_drain(a->events);
 }
 
 static void on_stop(void *arg, struct msg *m)
@@ -293,6 +300,7 @@ static void on_stop(void *arg, struct msg *m)
 	struct api *a = arg;
 
 	on_drain(a, m);
+	on_close(a, m);
 	a->stopping = true;
 	if (a->parked > 0) {
 		a->halt.op = OP_STOP;
@@ -309,6 +317,11 @@ void api_reload(struct api *a)
 void api_drain(struct api *a)
 {
 	order_post(a, &a->drain);
+}
+
+void api_close(struct api *a)
+{
+	order_post(a, &a->close);
 }
 
 bool api_idle(const struct api *a)
@@ -362,6 +375,7 @@ struct api *api_new(struct shared *shared, int fd, char *why, size_t why_n)
 	a->any_host = strncmp(shared_conf(shared)->api_listen, "unix:", 5) == 0;
 	a->reload.msg.run = on_reload;
 	a->drain.msg.run = on_drain;
+	a->close.msg.run = on_close;
 	a->stop.msg.run = on_stop;
 	if (!make(a, fd)) {
 		snprintf(why, why_n, "API: out of memory or descriptors");

@@ -23,8 +23,10 @@ int api_start(struct api *a); /* 0 or errno */
 
 /* Any thread, also again before the first was heard: */
 void api_reload(struct api *a); /* conf in force has changed: limits */
-/* Stop listening, close idle connections and all event streams. */
+/* The front drains: close all event streams, and open no more.  Other calls are answered
+ * until api_close(), so that /readyz can say so. */
 void api_drain(struct api *a);
+void api_close(struct api *a);      /* stop listening, close idle connections */
 bool api_idle(const struct api *a); /* no connection and no event stream is left */
 void api_stop(struct api *a);       /* leave the loop when the last parked call is back */
 

@@ -364,6 +364,7 @@ static void stop(struct daemon *d)
 	event_base_loopbreak(d->base);
 }
 
+/* The API answers until the last client is done: readyz says why we are not ready. */
 static void on_drain_look(evutil_socket_t fd, short what, void *arg)
 {
 	struct daemon *d = arg;
@@ -372,8 +373,10 @@ static void on_drain_look(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	for (unsigned i = 0; i < d->workers_n; i++)
 		idle = idle && worker_idle(d->workers[i]);
-	if (d->api != NULL)
-		idle = idle && api_idle(d->api);
+	if (idle && d->api != NULL) {
+		api_close(d->api);
+		idle = api_idle(d->api);
+	}
 	if (idle || clock_mono_ms() >= d->drain_until_ms)
 		stop(d);
 }

@@ -322,20 +322,6 @@ def test_purge_drops_from_memory_and_store(box, world, daemons):
     lab.wait(lambda: d.ask(world.ca, world.revoked.serial) and world.responder.count > n + 1, 5, "the purge of all")
 
 
-def test_not_ready_while_draining(world, daemons):
-    d = daemons([world.issuer()], drain_timeout="3s", answer_timeout="20s", upstream_timeout="20s").start()
-    world.responder.mode = "hang"
-    c = d.connect().send(wire.post(lab.request(world.ca, world.good.serial)))
-    lab.wait(lambda: world.responder.count == 1, 5, "the fetch")
-    d.signal(signal.SIGTERM)
-    time.sleep(0.1)
-    try:
-        assert d.api("GET", "/readyz")[0] == 503
-    except OSError:
-        pass  # the API's listener is closed already: as good
-    c.close()
-
-
 def test_ocspctl(world, daemons):
     """Exit 0 all well, 1 revoked, 2 not to be determined, 64 usage, 69 not reachable."""
     d = daemons([world.issuer()]).start()

@@ -7,6 +7,7 @@ import pytest
 
 import daemon
 import lab
+import wire
 
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "signalling.c")
 
@@ -85,3 +86,22 @@ def test_what_other_daemons_know_ends_nothing(world, daemons):
         d.signal(sig)
     assert d.ask(world.ca, world.good.serial).outcome == "good"
     assert d.process.poll() is None
+
+
+def test_the_api_answers_until_the_last_client_is_done(world, daemons, streams):
+    d = daemons([world.issuer()], drain_timeout="30s").start()
+    world.responder.mode = "hang"
+    c = d.connect(20).send(wire.post(lab.request(world.ca, world.good.serial)))
+    s = streams(d)
+    s.ready()
+    lab.wait(lambda: world.responder.count == 1, 5, "the fetch")
+    d.signal(signal.SIGTERM)
+    d.wait_event("event=draining")
+    assert s.ended.wait(5 * lab.PATIENCE)  # streams do not wait
+    status, ready = d.api("GET", "/readyz")
+    assert status == 503 and ready["ready"] is False and "draining" in ready["reasons"]
+    assert d.api("GET", "/healthz")[0] == 200
+    assert d.api("GET", "/v1/events", headers={"Accept": "text/event-stream"})[0] == 503
+    world.responder.mode = "ok"  # it closes the connection that said nothing
+    assert c.reply().outcome == "try_later"
+    d.stop()

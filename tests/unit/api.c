@@ -1028,6 +1028,25 @@ static void streams_end_with_a_drain(void **state)
 	publish(w, 4); /* is taken back all the same */
 }
 
+/* A drain of the front: what is no stream is answered until the API is closed. */
+static void a_drain_ends_streams_and_answers_the_others(void **state)
+{
+	struct world *w = *state;
+	int idle = dial(w), stream = listen_in(w);
+
+	api_drain(w->api);
+	hear(stream);
+	expect(ask(w, GET("/healthz")), "HTTP/1.1 200 OK\r\n");
+	expect(ask(w, GET("/v1/issuers")), "HTTP/1.1 200 OK\r\n");
+	expect(ask(w, GET("/v1/events")), "HTTP/1.1 503 ");
+	assert_false(api_idle(w->api));
+	api_close(w->api);
+	assert_string_equal(hear(idle), "");
+	for (int i = 0; i < 5000 && !api_idle(w->api); i++)
+		usleep(1000);
+	assert_true(api_idle(w->api));
+}
+
 #define thread_test(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -1065,6 +1084,7 @@ int main(void)
 	    thread_test(news_come_to_all_streams),
 	    thread_test(a_page_of_events_is_json),
 	    thread_test(streams_end_with_a_drain),
+	    thread_test(a_drain_ends_streams_and_answers_the_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
