@@ -32,6 +32,7 @@ struct pending {
 	struct pending *next_free;
 	enum http1_method method;
 	bool access_log;
+	bool again; /* it was asked once more */
 };
 
 /* One request on its way through this file. */
@@ -350,12 +351,42 @@ static void reply_outcome(
 	reply_ocsp_error(s, t, a->answer != NULL ? a->answer->error : a->error);
 }
 
+/* The answer was in date, and not against a list, when the keeper gave it: is it still?
+ * The clock is read anew, a pause of the machine may have been in between.  (A hit is
+ * looked at where it is written, by the time of the loop's turn.  Errors state nothing.)
+ */
+static bool is_fit(const struct ask *a)
+{
+	return a->answer == NULL || a->answer->error != ERR_OK ||
+	       (a->answer->expiry > clock_now() && crl_allows(a->answer));
+}
+
+/* Back to the keeper, which knows a better answer or fetches one, in what is left of the
+ * client's time: tryLater at once would turn away who asks while a short-lived answer is
+ * renewed. */
+static void ask_again(struct serve *s, struct pending *p)
+{
+	p->again = true;
+	p->ask.answer = NULL;
+	p->ask.error = ERR_OK;
+	p->ask.tier = TIER_NONE;
+	keeper_ask(s->shared, &p->ask);
+}
+
 /* The keeper has answered.  Our thread, from the inbox. */
 static void on_done(void *inbox_arg, struct ask *a)
 {
 	struct serve *s = inbox_arg;
 	struct pending *p = (struct pending *)a;
 
+	if (a->owner != NULL && !is_fit(a)) {
+		if (!p->again) {
+			ask_again(s, p);
+			return;
+		}
+		a->answer = NULL; /* a second time: no answer lives long enough */
+		a->error = ERR_RESP_EXPIRED;
+	}
 	s->parked--;
 	if (a->owner != NULL) {
 		int64_t waited = clock_mono_ms() - a->asked_at_ms;
@@ -381,6 +412,7 @@ static void ask_keeper(struct serve *s, const struct turn *t,
 	}
 	p->method = t->method;
 	p->access_log = t->access_log;
+	p->again = false;
 	p->ask = (struct ask){.key = q->key,
 	    .reply_to = s->own,
 	    .asked_at_ms = conn_loop_mono_ms(s->loop),

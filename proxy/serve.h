@@ -5,6 +5,12 @@
  * nothing shared is written but a mark.  Everything else is a miss: parse with OpenSSL,
  * find the issuer, look up the canonical form, else ask the keeper and park.
  *
+ * No answer is sent at or after its end, nor one that a list in force speaks against by
+ * now: a hit is looked at as it is written, what comes back from the keeper once more
+ * before it is, and then asked for anew (once; then tryLater).  What a client does not
+ * take at once waits in its connection, at most a batch of answers, and may be older when
+ * it does.
+ *
  * Worker's thread.
  */
 #ifndef PROXY_SERVE_H

@@ -442,6 +442,78 @@ static void a_miss_waits_for_the_keeper(void **state)
 	answer_free(a);
 }
 
+/* R132: the keeper's answer was in date when it was given, and no more when it comes. */
+static void an_answer_that_ended_on_its_way_is_asked_for_anew(void **state)
+{
+	static const char *const method[] = {"GET", "HEAD"};
+	struct stage *s = *state;
+	struct answer *old = make_answer(s), *fresh = make_answer(s);
+
+	old->expiry = NOW; /* the first second in which it is not served */
+	for (int i = 0; i < 2; i++) {
+		int64_t asked_at;
+
+		assert_string_equal(get(s, method[i], "/", ""), "");
+		asked_at = asked->asked_at_ms;
+		keeper_says(s, old, ERR_OK, i == 0 ? TIER_UPSTREAM : TIER_MEMORY);
+		assert_string_equal(hear(s), "");
+		assert_int_equal(serve_parked(s->serve), 1);
+		assert_non_null(asked);
+		assert_int_equal(asked->asked_at_ms, asked_at); /* its time goes on */
+		keeper_says(s, fresh, ERR_OK, TIER_UPSTREAM);
+		starts(hear(s), "HTTP/1.1 200 OK\r\n" DATE);
+	}
+	assert_int_equal(asks, 4);
+	assert_int_equal(COUNT(s, M_REQ_FETCHED), 2);
+	answer_free(old);
+	answer_free(fresh);
+}
+
+static void an_answer_that_ends_again_and_again_is_try_later(void **state)
+{
+	struct stage *s = *state;
+	struct answer *old = make_answer(s);
+
+	old->expiry = NOW - 1;
+	get(s, "GET", "/", "Cache-Control: only-if-cached\r\n");
+	keeper_says(s, old, ERR_OK, TIER_STORE);
+	assert_true(asked->only_if_cached);
+	keeper_says(s, NULL, ERR_NOT_FOUND, TIER_NONE);
+	starts(hear(s), "HTTP/1.1 504 ");
+	get(s, "GET", "/", "");
+	keeper_says(s, old, ERR_OK, TIER_UPSTREAM);
+	keeper_says(s, old, ERR_OK, TIER_UPSTREAM);
+	is_ocsp_error(hear(s), 3);
+	assert_null(asked);
+	assert_int_equal(COUNT(s, M_REQ_TRYLATER), 1);
+	/* and whose client has left meanwhile is not asked for any more */
+	get(s, "GET", "/", "");
+	conn_loop_free(s->loop);
+	s->loop = NULL;
+	keeper_says(s, old, ERR_OK, TIER_UPSTREAM);
+	assert_null(asked);
+	answer_free(old);
+}
+
+/* A list that came into force while the answer was on its way. */
+static void an_answer_that_a_list_contradicts_on_its_way_is_asked_for_anew(void **state)
+{
+	struct stage *s = *state;
+	struct answer *a = make_answer(s);
+	struct small_entry one = {{1, {1}}, 1, NOW};
+	struct crl_slot slot = {NULL};
+
+	a->crl = &slot;
+	get(s, "GET", "/", "");
+	in_force(&slot, small_set(&one, 1, NOW, NOW + 100, 1));
+	keeper_says(s, a, ERR_OK, TIER_UPSTREAM);
+	assert_non_null(asked);
+	keeper_says(s, NULL, ERR_RESP_CRL, TIER_NONE);
+	is_ocsp_error(hear(s), 3);
+	in_force(&slot, NULL);
+	answer_free(a);
+}
+
 /* R3: also when it had to be fetched */
 static void a_head_that_waited_gets_no_body(void **state)
 {
@@ -665,6 +737,9 @@ int main(void)
 	    CASE(an_answer_past_its_end_is_not_served),
 	    CASE(a_held_error_is_repeated_until_its_end),
 	    CASE(a_miss_waits_for_the_keeper),
+	    CASE(an_answer_that_ended_on_its_way_is_asked_for_anew),
+	    CASE(an_answer_that_ends_again_and_again_is_try_later),
+	    CASE(an_answer_that_a_list_contradicts_on_its_way_is_asked_for_anew),
 	    CASE(a_head_that_waited_gets_no_body),
 	    CASE(a_client_that_left_harms_nobody),
 	    CASE(what_the_client_says_of_caches_reaches_the_keeper),
