@@ -26,16 +26,15 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
-#include <linux/sockios.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "cache/crl_set.h"
 #include "proxy/clock.h"
+#include "proxy/pace.h"
 
 #define CONN_MAGIC  0x636f6e6eu
 #define READ_SIZE   (32 * 1024) /* of one read: about 100 pipelined GETs */
@@ -44,10 +43,7 @@
 #define BATCH_HEADS (16 * 1024)
 #define WHEEL       256 /* slots; a longer deadline is looked at once on its way */
 /* Of a file in one turn: others are served in between. */
-#define FILE_TURN (1024 * 1024)
-/* Who takes a file more slowly than this, on the average, is cut off: a list that has
- * been replaced stays on the disk for as long as somebody is being sent it. */
-#define FILE_PACE   (16 * 1024) /* bytes in a second */
+#define FILE_TURN   (1024 * 1024)
 #define TICK_MAX_MS 250
 #define TICK_MIN_MS 10
 #define DATE_LINE   (6 + HTTP1_DATE_MAX + 2) /* "Date: ", the date, CR LF */
@@ -69,6 +65,7 @@ enum wait {
 	WAIT_BODY,
 	WAIT_WRITE,
 	WAIT_LINGER,
+	WAIT_OWED, /* as idle or lingering, but the kernel still has what is not taken */
 	WAIT_PARKED, /* none of ours: who parked it answers in time */
 	WAIT_COUNT
 };
@@ -109,6 +106,7 @@ struct conn {
 	struct conn *_next, **_prev; /* wheel */
 	int64_t slot;                /* tick at which the wheel looks at it */
 	int64_t since;               /* start of what it waits for; monotonic ms */
+	struct pace pace;            /* ... for its client to take something */
 	struct buf in;               /* part of a request, or requests that wait */
 	struct buf out;              /* answers that the socket did not take */
 	size_t out_at;
@@ -240,6 +238,11 @@ struct bytes conn_loop_date(struct conn_loop *l)
 
 /* Deadlines */
 
+static bool is_paced(const struct conn *c)
+{
+	return c->wait == WAIT_WRITE || c->wait == WAIT_OWED;
+}
+
 static int64_t deadline(const struct conn *c)
 {
 	const struct conn_limits *m = &c->loop->limits;
@@ -247,12 +250,11 @@ static int64_t deadline(const struct conn *c)
 	    [WAIT_IDLE] = m->idle_ms,
 	    [WAIT_HEAD] = m->header_ms,
 	    [WAIT_BODY] = m->body_ms,
-	    [WAIT_WRITE] = m->write_ms,
 	    [WAIT_LINGER] = m->linger_ms,
 	    [WAIT_PARKED] = INT32_MAX,
 	};
 
-	return c->since + ms[c->wait];
+	return is_paced(c) ? pace_due(&c->pace, m->write_ms) : c->since + ms[c->wait];
 }
 
 static void slot_leave(struct conn *c)
@@ -299,6 +301,8 @@ static void wait_begin(struct conn *c, enum wait w)
 {
 	c->wait = (uint8_t)w;
 	c->since = c->loop->now_ms;
+	if (is_paced(c))
+		pace_begin(&c->pace, c->since);
 	if (slot_of(c) < c->slot) {
 		slot_leave(c);
 		slot_enter(c);
@@ -799,6 +803,7 @@ static bool write_out(struct conn *c)
 		return false;
 	}
 	metrics_add(c->loop->counters, M_BYTES_OUT, (uint64_t)n);
+	pace_gave(&c->pace, (size_t)n);
 	c->out_at += (size_t)n;
 	if (c->out_at < c->out.n)
 		return false;
@@ -807,8 +812,7 @@ static bool write_out(struct conn *c)
 	return true;
 }
 
-/* A turn's part of the file; true when all of it has gone.  What a client takes puts its
- * deadline off for as long as that may take, to a whole write_ms from now at most. */
+/* A turn's part of the file; true when all of it has gone. */
 static bool write_file(struct conn *c)
 {
 	struct filing *f = c->file;
@@ -823,9 +827,7 @@ static bool write_file(struct conn *c)
 		return false;
 	}
 	metrics_add(c->loop->counters, M_BYTES_OUT, (uint64_t)n);
-	c->since += (int64_t)n * 1000 / FILE_PACE;
-	if (c->since > c->loop->now_ms)
-		c->since = c->loop->now_ms;
+	pace_gave(&c->pace, (size_t)n);
 	if (f->at < f->end)
 		return false;
 	filing_free(f);
@@ -944,10 +946,12 @@ static enum wait wait_of(const struct conn *c)
 	if (c->state == CONN_PARKED)
 		return WAIT_PARKED;
 	if (c->state == CONN_LINGERING)
-		return WAIT_LINGER;
+		return c->wait == WAIT_OWED ? WAIT_OWED : WAIT_LINGER;
 	if (c->head_done)
 		return WAIT_BODY;
-	return c->in.p != NULL ? WAIT_HEAD : WAIT_IDLE;
+	if (c->in.p != NULL)
+		return WAIT_HEAD;
+	return c->wait == WAIT_OWED ? WAIT_OWED : WAIT_IDLE;
 }
 
 static void destroy(struct conn *c)
@@ -990,19 +994,42 @@ static void finish(struct conn *c)
 		wait_begin(c, w);
 }
 
-/* Are there bytes that the peer has not taken from the kernel? */
-static bool is_owed(struct conn *c)
+/* It is time to look whether c's client still takes what it is sent. */
+static void look(struct conn *c)
 {
-	int n = 0;
+	struct linger hard = {.l_onoff = 1, .l_linger = 0};
+	struct conn_loop *l = c->loop;
+	int fd = event_get_fd(&c->ev);
+	bool in_time = pace_look(&c->pace, fd, l->now_ms, l->limits.write_ms,
+	    c->file != NULL ? PACE_HOLDING : PACE_ANSWER);
 
-	return ioctl(event_get_fd(&c->ev), SIOCOUTQ, &n) == 0 && n > 0;
+	if (c->wait == WAIT_OWED && c->pace.owed == 0 && c->state == CONN_READING) {
+		wait_begin(c, WAIT_IDLE); /* it has all, and may think of its next */
+	} else if (c->wait == WAIT_OWED && c->pace.owed == 0) {
+		destroy(c); /* it has lingered for long enough */
+	} else if (!in_time) {
+		metrics_count(l->counters, M_CONN_TIMEOUT);
+		/* The kernel would go on offering the rest. */
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+		destroy(c);
+	}
 }
 
 /* The deadline of c has passed. */
 static void expire(struct conn *c)
 {
-	struct linger hard = {.l_onoff = 1, .l_linger = 0};
+	bool is_quiet = c->wait == WAIT_IDLE || c->wait == WAIT_LINGER;
+	int64_t owed = is_quiet ? pace_owed(event_get_fd(&c->ev)) : 0;
 
+	if (owed > 0) {
+		wait_begin(c, WAIT_OWED);
+		c->pace.owed = owed;
+		return;
+	}
+	if (is_paced(c)) {
+		look(c);
+		return;
+	}
 	if (c->wait != WAIT_LINGER)
 		metrics_count(c->loop->counters, M_CONN_TIMEOUT);
 	if (c->wait == WAIT_HEAD || c->wait == WAIT_BODY) {
@@ -1011,10 +1038,6 @@ static void expire(struct conn *c)
 		finish(c);
 		return;
 	}
-	/* The kernel would go on offering the rest to a client that does not take it. */
-	if (c->wait == WAIT_WRITE || is_owed(c))
-		setsockopt(
-		    event_get_fd(&c->ev), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
 	destroy(c);
 }
 

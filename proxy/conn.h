@@ -14,7 +14,8 @@
  *
  * Deadlines (idle, head, body, write, linger) stand in a wheel that one coarse timer
  * turns; a connection that is active only notes the time (no timer is touched
- * for a hit).
+ * for a hit).  A client that takes what it is sent, however slowly above a least pace, is
+ * not late (proxy/pace.h): nor is it idle while the kernel still has some of it.
  *
  * While a request is parked its connection reads nothing.  A client that leaves is
  * noticed when the answer is written, or at once when it resets.

@@ -255,13 +255,21 @@ static void on_run(evutil_socket_t fd, short what, void *arg)
 
 /* Time. */
 
+static bool is_late(const struct events *e, struct sub *s)
+{
+	if (e->now_ms < pace_due(&s->pace, e->timeout_ms))
+		return false;
+	return !pace_look(&s->pace, event_get_fd(&s->ev), e->now_ms, e->timeout_ms,
+	    s->shot != NULL ? PACE_HOLDING : PACE_ANY);
+}
+
 static void cut_slow(struct events *e)
 {
 	struct sub *s = TAILQ_FIRST(&e->blocked), *next;
 
 	for (; s != NULL; s = next) {
 		next = TAILQ_NEXT(s, link);
-		if (e->now_ms - s->progress_ms >= e->timeout_ms)
+		if (is_late(e, s))
 			sub_cut(s);
 	}
 }
@@ -352,7 +360,7 @@ static void subscribe(
 	set_socket(e, fd);
 	s->armed = EV_READ | EV_PERSIST;
 	e->now_ms = clock_mono_ms();
-	s->progress_ms = s->said_ms = e->now_ms;
+	s->said_ms = e->now_ms;
 	s->joined_at = clock_now();
 	if (event_assign(&s->ev, e->base, fd, s->armed, on_sub, s) != 0 ||
 	    event_add(&s->ev, NULL) != 0 || (e->count == 0 && tick_start(e) != 0)) {

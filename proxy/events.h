@@ -6,8 +6,8 @@
  * EVENTS_SLICE subscribers a turn, so that other requests are answered in between.  Who
  * is behind the window of recent batches reads the log through the keeper.  Whose socket
  * is full keeps its place and how many bytes of what is there it has had; who takes
- * nothing for subscriber-timeout, or a snapshot at a trickle, is cut off and never waited
- * for.
+ * nothing for subscriber-timeout, or a snapshot at a trickle (proxy/pace.h), is cut off
+ * and never waited for.
  *
  * A new subscriber is put in the list before the log is read for it: nothing can fall
  * between replay and live (P37).

@@ -255,7 +255,7 @@ static void on_shot(void *arg, struct snapshot *snapshot)
 		s->wants_snapshot = false;
 		s->cursor = (struct snapshot_cursor){0};
 		s->shot = shot;
-		s->progress_ms = e->now_ms;
+		pace_begin(&s->pace, e->now_ms);
 		shot->refs++;
 		sub_move(s, &e->due);
 	}
@@ -302,7 +302,7 @@ void events_snapshot(struct sub *s)
 		s->wants_snapshot = false;
 		s->cursor = (struct snapshot_cursor){0};
 		s->shot = shot;
-		s->progress_ms = e->now_ms;
+		pace_begin(&s->pace, e->now_ms);
 		shot->refs++;
 		sub_move(s, &e->due);
 		events_wake(e);

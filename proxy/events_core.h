@@ -28,6 +28,7 @@
 #include "proxy/events.h"
 #include "proxy/events_text.h"
 #include "proxy/events_window.h"
+#include "proxy/pace.h"
 #include "proxy/snapshot.h"
 
 #define SUB_MAGIC 0x7375626eu
@@ -63,9 +64,8 @@ struct sub {
 	struct page *page; /* a reference, or NULL */
 	struct shot *shot; /* a reference, or NULL */
 	struct snapshot_cursor cursor;
-	int64_t progress_ms; /* when it last took something, or began to owe it; of a
-				snapshot: as late as its pace has earned */
-	int64_t said_ms;     /* when it was last told a position */
+	struct pace pace; /* from when its socket was full, or a snapshot began, on */
+	int64_t said_ms;  /* when it was last told a position */
 	int64_t joined_at;
 	char issuer[64];              /* "": all */
 	char since[EVENTS_SINCE_MAX]; /* for the gap that is to be said */

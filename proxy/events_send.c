@@ -13,9 +13,6 @@
 #define PIECES      16           /* events in one system call */
 #define PAGES_BYTES (32u << 20)  /* of pages; over it a slow reader's is read again */
 #define PREFIX_MAX  1024
-/* Bytes in a second that a snapshot has to be taken at: a trickle would hold an old list
- * and one of the few snapshots for days. */
-#define SNAPSHOT_PACE (16 * 1024)
 
 enum step {
 	STEP_MORE,  /* there may be more to send */
@@ -44,10 +41,7 @@ static ssize_t push(struct sub *s, struct iovec *iov, size_t n)
 		return errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM
 			   ? (ssize_t)s->skip
 			   : -1;
-	if (s->shot == NULL)
-		s->progress_ms = e->now_ms;
-	else if ((s->progress_ms += taken * 1000 / SNAPSHOT_PACE) > e->now_ms)
-		s->progress_ms = e->now_ms;
+	pace_gave(&s->pace, (size_t)taken);
 	e->turn_bytes += (size_t)taken;
 	metrics_add(e->counters, M_BYTES_OUT, (uint64_t)taken);
 	return taken + (ssize_t)s->skip;
@@ -333,7 +327,7 @@ static void block(struct sub *s)
 
 	if (s->list != &e->blocked) {
 		if (s->shot == NULL)
-			s->progress_ms = e->now_ms;
+			pace_begin(&s->pace, e->now_ms);
 		sub_move(s, &e->blocked);
 	}
 	if (e->paged > PAGES_BYTES) {

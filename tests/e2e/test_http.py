@@ -317,7 +317,8 @@ def test_a_reader_that_does_not_read_is_cut_off(daemons, world):
 
 def test_what_a_cut_off_client_did_not_take_is_dropped(daemons, world):
     """T10: the kernel offers nothing to a client that reads no answer and never finishes its next head."""
-    d = daemons([world.issuer()], header_timeout="1s", linger_timeout="500ms", idle_timeout="30s").start()
+    d = daemons([world.issuer()], header_timeout="1s", linger_timeout="500ms", write_timeout="1s",
+                idle_timeout="30s").start()
     der = wire.get(lab.request(world.ca, world.good.serial))
     with d.connect() as c:
         c.s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

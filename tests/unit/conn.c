@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -18,8 +19,10 @@
 #include "cache/crl_set.h"
 #include "proxy/clock.h"
 
-#define BIG    (1024 * 1024)
-#define FILE_N (24 * 1024 * 1024 + 7) /* of "/file", from its second byte on */
+#define BIG       (1024 * 1024)
+#define SOME      (160 * 1024)           /* of "/some" */
+#define SEND_ROOM 200000                 /* the kernel doubles it */
+#define FILE_N    (24 * 1024 * 1024 + 7) /* of "/file", from its second byte on */
 
 /* The handler's side of a test: it echoes "TARGET BODY", but parks "/park", answers
  * "/big" with BIG bytes, "/file" with a file and "/error" with 404. */
@@ -36,6 +39,7 @@ struct stage {
 	char *big;
 	struct crl_file *file;
 	int socket_room; /* of the kernel's buffers; 0: as it likes */
+	bool slow;       /* ... much of it on our side, little on the client's */
 	int detached;    /* what conn_detach() said */
 };
 
@@ -68,6 +72,8 @@ static void on_request(
 		conn_park(c, s);
 	} else if (is(r->path, "/big")) {
 		answer(c, s->big, BIG);
+	} else if (is(r->path, "/some")) {
+		answer(c, s->big, SOME);
 	} else if (is(r->path, "/copied")) {
 		char head[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
 		     two[] = "ok";
@@ -207,6 +213,11 @@ static void join_tcp(struct stage *s)
 	if (s->socket_room > 0)
 		setsockopt(
 		    s->client, SOL_SOCKET, SO_RCVBUF, &s->socket_room, sizeof(int));
+	if (s->slow) {
+		setsockopt(l, SOL_SOCKET, SO_SNDBUF, &(int){SEND_ROOM}, sizeof(int));
+		setsockopt(s->client, SOL_SOCKET, SO_RCVBUF, &(int){16384}, sizeof(int));
+		setsockopt(s->client, IPPROTO_TCP, TCP_MAXSEG, &(int){1000}, sizeof(int));
+	}
 	assert_int_equal(connect(s->client, (struct sockaddr *)&at, n), 0);
 	fd = accept4(l, NULL, NULL, SOCK_NONBLOCK);
 	close(l);
@@ -868,51 +879,6 @@ static void a_file_closes_behind_itself_when_asked(void **state)
 	assert_string_equal(hear(s), "EOF");
 }
 
-/* T22: who takes a little stays, who takes nothing goes, and the file is let go. */
-static void a_slow_client_gets_its_file_and_a_dead_one_is_cut(void **state)
-{
-	struct stage *s = *state;
-	struct conn_limits quick = s->limits;
-	size_t at = 0;
-
-	quick.write_ms = 200;
-	conn_loop_limits(s->loop, &quick);
-	join_tcp(s);
-	say(s, GET("/file"));
-	take_head(s);
-	for (int i = 0; i < 30; i++) {
-		for (int k = 0; k < 4; k++)
-			take_file(s, &at, 64 * 1024);
-		run_ms(s, 20);
-	}
-	assert_int_equal(s->closed, 0);
-	assert_int_equal(atomic_load(&s->file->refs), 2);
-	run_ms(s, 600);
-	assert_int_equal(s->closed, 1);
-	assert_int_equal(atomic_load(&s->file->refs), 1);
-}
-
-/* T22: a trickle does not keep a list that has been replaced on the disk for hours. */
-static void a_client_that_takes_hardly_anything_is_cut(void **state)
-{
-	struct stage *s = *state;
-	struct conn_limits quick = s->limits;
-	size_t at = 0;
-
-	quick.write_ms = 1000;
-	conn_loop_limits(s->loop, &quick);
-	s->socket_room = 4096;
-	join_tcp(s);
-	say(s, GET("/file"));
-	take_head(s);
-	for (int ms = 0; s->closed == 0 && ms < 10000; ms += 50) {
-		take_file(s, &at, 600);
-		run_ms(s, 50);
-	}
-	assert_int_equal(s->closed, 1);
-	assert_int_equal(atomic_load(&s->file->refs), 1);
-}
-
 static void a_client_that_leaves_lets_its_file_go(void **state)
 {
 	struct stage *s = *state;
@@ -925,6 +891,179 @@ static void a_client_that_leaves_lets_its_file_go(void **state)
 	run_ms(s, 50);
 	assert_int_equal(atomic_load(&s->file->refs), 1);
 	assert_int_equal(s->closed, 1);
+}
+
+/* Minutes of slow reading, on clocks that are set.  These come last: the clocks stay so.
+ */
+
+#define SECOND 1000
+
+static int64_t virtual_ms = 1000000;
+
+/* The timer that turns the wheel is a real one, of 10 ms. */
+static void pass(struct stage *s, int64_t ms)
+{
+	clock_set(1700000000, virtual_ms += ms);
+	usleep(11000);
+	run(s);
+}
+
+static void be_slow(struct stage *s)
+{
+	pass(s, SECOND);
+	s->limits.linger_ms = 40;
+	s->limits.idle_ms = 6 * SECOND;
+	s->limits.write_ms = 3 * SECOND;
+	conn_loop_limits(s->loop, &s->limits);
+	s->slow = true;
+	join_tcp(s);
+}
+
+/* Up to max bytes into the void; how many. */
+static size_t take(struct stage *s, size_t max)
+{
+	static char got[256 * 1024];
+	ssize_t n = read(s->client, got, max);
+
+	return n > 0 ? (size_t)n : 0;
+}
+
+/* Read it at so many bytes a second, until there are want. */
+static size_t take_slowly(struct stage *s, size_t rate, size_t want)
+{
+	size_t n = 0, now = 1;
+
+	for (int i = 0; n < want && i < 60 && (now > 0 || s->closed == 0); i++) {
+		n += now = take(s, want - n < rate ? want - n : rate);
+		pass(s, SECOND);
+	}
+	return n;
+}
+
+/* Nothing is taken any more: it is cut off, in its time, with a reset. */
+static void expect_cut(struct stage *s)
+{
+	int seconds = 0;
+
+	while (s->closed == 0 && seconds++ < 20)
+		pass(s, SECOND);
+	assert_in_range(seconds, 2, 11); /* idle_ms, write_ms and a half */
+	assert_int_equal(s->counters->value[M_CONN_TIMEOUT], 1);
+	while (take(s, BIG / 4) > 0)
+		;
+	assert_int_equal(errno, ECONNRESET);
+}
+
+/* T22: who takes a little stays, though between two times that the socket is writable
+ * there is more than write_ms; who takes nothing goes, and the file is let go. */
+static void who_takes_a_file_steadily_is_not_cut_off(void **state)
+{
+	struct stage *s = *state;
+	uint64_t sent;
+	int quiet = 0, longest = 0;
+
+	be_slow(s);
+	say(s, GET("/file"));
+	for (int i = 0; i < 40; i++) {
+		sent = s->counters->value[M_BYTES_OUT];
+		take(s, 24 * 1024);
+		pass(s, SECOND);
+		quiet = s->counters->value[M_BYTES_OUT] == sent ? quiet + 1 : 0;
+		longest = quiet > longest ? quiet : longest;
+	}
+	assert_true(longest > 3);
+	assert_int_equal(s->closed, 0);
+	assert_int_equal(atomic_load(&s->file->refs), 2);
+	expect_cut(s);
+	assert_int_equal(atomic_load(&s->file->refs), 1);
+}
+
+/* T22: a trickle does not keep a list that has been replaced on the disk for hours. */
+static void a_client_that_takes_hardly_anything_is_cut(void **state)
+{
+	struct stage *s = *state;
+	int seconds = 0;
+
+	be_slow(s);
+	say(s, GET("/file"));
+	while (s->closed == 0 && seconds++ < 20) {
+		take(s, 4000); /* a quarter of the least pace */
+		pass(s, SECOND);
+	}
+	assert_in_range(seconds, 3, 12);
+	assert_int_equal(atomic_load(&s->file->refs), 1);
+}
+
+/* T22: the kernel has all of it, and we nothing to write: that is not idle. */
+static void who_still_takes_from_the_kernel_is_not_idle(void **state)
+{
+	struct stage *s = *state;
+
+	be_slow(s);
+	say(s, GET("/some"));
+	assert_true(s->counters->value[M_BYTES_OUT] > SOME); /* the head, too */
+	assert_int_equal(take_slowly(s, 6 * 1024, SOME / 2), SOME / 2);
+	assert_int_equal(s->closed, 0);
+	expect_cut(s);
+}
+
+static void who_has_taken_all_may_be_idle_from_then_on(void **state)
+{
+	struct stage *s = *state;
+
+	be_slow(s);
+	say(s, GET("/some"));
+	take_slowly(s, 12 * 1024, s->counters->value[M_BYTES_OUT]);
+	for (int i = 0; i < 3; i++)
+		pass(s, SECOND);
+	say(s, GET("/a"));
+	ends(hear(s), OK(3, "/a "));
+	for (int i = 0; i < 8; i++)
+		pass(s, SECOND);
+	assert_string_equal(hear(s), "EOF"); /* and no reset */
+}
+
+/* T22: an error that closes lingers for a moment; what went before it may take longer. */
+static void who_still_takes_from_the_kernel_may_linger(void **state)
+{
+	struct stage *s = *state;
+	size_t all;
+
+	be_slow(s);
+	say(s, GET("/some") "nonsense\r\n\r\n");
+	all = s->counters->value[M_BYTES_OUT];
+	assert_true(all > SOME);
+	assert_int_equal(take_slowly(s, 12 * 1024, all), all);
+	for (int i = 0; i < 4 && s->closed == 0; i++)
+		pass(s, SECOND);
+	assert_int_equal(s->closed, 1);
+	assert_int_equal(s->counters->value[M_CONN_TIMEOUT], 0);
+	assert_string_equal(hear(s), "EOF");
+}
+
+static void who_takes_nothing_does_not_linger_for_ever(void **state)
+{
+	struct stage *s = *state;
+
+	be_slow(s);
+	say(s, GET("/some") "nonsense\r\n\r\n");
+	expect_cut(s);
+}
+
+/* T10, T22: of answers a trickle is not enough for ever. */
+static void who_takes_answers_in_drops_is_cut_off(void **state)
+{
+	struct stage *s = *state;
+
+	be_slow(s);
+	for (int i = 0; i < 3; i++)
+		say(s, GET("/big"));
+	for (int i = 0; i < 20 && s->closed == 0; i++) {
+		take(s, 100);
+		pass(s, SECOND);
+	}
+	assert_int_equal(s->closed, 1);
+	assert_int_equal(s->counters->value[M_CONN_TIMEOUT], 1);
 }
 
 int main(void)
@@ -960,12 +1099,18 @@ int main(void)
 	    CASE(what_is_no_http_is_refused_and_closed),
 	    CASE(a_file_is_sent_whole_and_the_next_request_after_it),
 	    CASE(a_file_closes_behind_itself_when_asked),
-	    CASE(a_slow_client_gets_its_file_and_a_dead_one_is_cut),
-	    CASE(a_client_that_takes_hardly_anything_is_cut),
 	    CASE(a_client_that_leaves_lets_its_file_go),
 	    CASE(a_detached_socket_is_the_callers),
 	    CASE(a_parked_request_is_detached_at_once),
 	    CASE(who_has_not_taken_his_answers_is_not_detached),
+	    /* last: the clocks stay where they are set */
+	    CASE(who_takes_a_file_steadily_is_not_cut_off),
+	    CASE(a_client_that_takes_hardly_anything_is_cut),
+	    CASE(who_still_takes_from_the_kernel_is_not_idle),
+	    CASE(who_has_taken_all_may_be_idle_from_then_on),
+	    CASE(who_still_takes_from_the_kernel_may_linger),
+	    CASE(who_takes_nothing_does_not_linger_for_ever),
+	    CASE(who_takes_answers_in_drops_is_cut_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

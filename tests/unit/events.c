@@ -5,9 +5,12 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
+#include <arpa/inet.h>
 #include <cmocka.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -1253,6 +1256,95 @@ static void a_snapshot_that_is_taken_in_drops_is_cut_off(void **state)
 	assert_int_equal(w->counters->value[M_SUBSCRIBERS_CUT], 1);
 }
 
+/* A stream over TCP whose client keeps little, so that what it has not taken is ours. */
+static int ask_tcp(struct world *w, const char *query)
+{
+	struct sockaddr_in at = {
+	    .sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	socklen_t n = sizeof at;
+	int l = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0);
+	char text[256];
+
+	setsockopt(l, SOL_SOCKET, SO_SNDBUF, &(int){200000}, sizeof(int));
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &(int){16384}, sizeof(int));
+	setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &(int){1000}, sizeof(int));
+	assert_int_equal(bind(l, (struct sockaddr *)&at, n), 0);
+	assert_int_equal(listen(l, 1), 0);
+	assert_int_equal(getsockname(l, (struct sockaddr *)&at, &n), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&at, n), 0);
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	assert_non_null(
+	    conn_new(w->loop, accept4(l, NULL, NULL, SOCK_NONBLOCK), NULL, NULL));
+	close(l);
+	snprintf(
+	    text, sizeof text, "GET /v1/events%s HTTP/1.1\r\nHost: a\r\n\r\n", query);
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	w->fd[w->fd_n++] = fd;
+	return fd;
+}
+
+/* On clocks that are set, a second at a time; the timer of 20 ms is a real one. */
+static void read_each_second(struct world *w, int fd, size_t n, int seconds)
+{
+	static int64_t now_ms = 1000000;
+	static char piece[65536];
+
+	while (seconds-- > 0) {
+		for (size_t left = n; left > 0;) {
+			ssize_t got =
+			    read(fd, piece, left < sizeof piece ? left : sizeof piece);
+
+			if (got <= 0)
+				break;
+			left -= (size_t)got;
+		}
+		clock_set(1700000000, now_ms += 1000);
+		usleep(21000);
+		run(w);
+	}
+}
+
+/* T22: steadily at 24 KiB a second, its socket is writable every six seconds; it has less
+ * to take it than that. */
+static void who_takes_a_snapshot_steadily_is_not_cut_off(void **state)
+{
+	struct world *w = *state;
+	int fd;
+
+	make_set(w, 60000);
+	w->conf.subscriber_timeout_ms = 4000;
+	w->conf.position_interval_ms = 80;
+	read_each_second(w, -1, 0, 1);
+	events_reload(w->events);
+	fd = ask_tcp(w, "?snapshot=1");
+	run(w);
+	read_each_second(w, fd, 24 * 1024, 28);
+	assert_int_equal(w->counters->value[M_SUBSCRIBERS_CUT], 0);
+	assert_int_equal(events_count(w->events), 1);
+	read_each_second(w, fd, 2000, 12); /* the least pace is 16 KiB */
+	assert_int_equal(w->counters->value[M_SUBSCRIBERS_CUT], 1);
+}
+
+/* The same for changes, where a little is enough. */
+static void who_takes_changes_steadily_is_not_cut_off(void **state)
+{
+	struct world *w = *state;
+	int fd;
+
+	w->conf.subscriber_timeout_ms = 4000;
+	w->conf.position_interval_ms = 80;
+	read_each_second(w, -1, 0, 1);
+	events_reload(w->events);
+	fd = ask_tcp(w, "?issuer=demo");
+	run(w);
+	publish(w, "demo", 10000, 0);
+	run(w);
+	read_each_second(w, fd, 12 * 1024, 28);
+	assert_int_equal(w->counters->value[M_SUBSCRIBERS_CUT], 0);
+	read_each_second(w, fd, 0, 8);
+	assert_int_equal(w->counters->value[M_SUBSCRIBERS_CUT], 1);
+}
+
 static void a_snapshot_of_nothing_is_a_position(void **state)
 {
 	struct world *w = *state;
@@ -1534,6 +1626,9 @@ int main(void)
 	    CASE(who_talks_is_not_listened_to_for_ever),
 	    CASE(a_drain_closes_all_streams),
 	    CASE(a_drain_with_open_questions_ends_well),
+	    /* last: the clocks stay where they are set */
+	    CASE(who_takes_a_snapshot_steadily_is_not_cut_off),
+	    CASE(who_takes_changes_steadily_is_not_cut_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
