@@ -15,6 +15,7 @@
 #define RETRY_FIRST_MS 1000
 #define RETRY_MAX_MS   300000
 #define ID_MAX         128
+#define FIELD_MAX      1024 /* bytes of what becomes a variable */
 #define ENV_MAX        8
 
 extern char **environ;
@@ -41,7 +42,7 @@ struct jobs {
 	struct jobs_config config;
 	struct event *first_event, *last_event;
 	struct job *first, **last;
-	size_t waiting, running;
+	size_t waiting, running, refused;
 	char reached[ID_MAX];
 	bool has_reached;
 };
@@ -78,6 +79,18 @@ void jobs_free(struct jobs *j)
 	}
 	free(j);
 }
+
+/* What a command is told in its environment, and the field that it is. */
+static const char *const variable[][2] = {
+    {"ISSUER", "issuer"},
+    {"SERIAL", "serial"},
+    {"STATUS", "status"},
+    {"PREVIOUS", "previous"},
+    {"REVOKED_AT", "revoked_at"},
+    {"REASON", "reason"},
+    {"EVIDENCE", "evidence"},
+};
+#define VARIABLES (sizeof variable / sizeof variable[0])
 
 /* Making jobs */
 
@@ -159,6 +172,34 @@ static bool add_job(
 	return ok;
 }
 
+/* The change's own field counts, or else the event's, as in its line. */
+static size_t length_of(const json_t *data, const json_t *change, const char *field)
+{
+	const json_t *own = json_object_get(change, field);
+
+	return json_string_length(own != NULL ? own : json_object_get(data, field));
+}
+
+/* Can no command be given this change?  Told, once. */
+static bool is_refused(
+    struct jobs *j, const char *id, const json_t *data, const json_t *change)
+{
+	for (size_t i = 0; i < VARIABLES; i++) {
+		size_t n = length_of(data, change, variable[i][1]);
+
+		if (n <= FIELD_MAX)
+			continue;
+		j->refused++;
+		fputs("ocspctl: watch: event ", j->config.err);
+		show_text(j->config.err, id != NULL ? id : "of a snapshot");
+		fprintf(j->config.err,
+		    ": a change whose %s has %zu bytes was passed over\n", variable[i][1],
+		    n);
+		return true;
+	}
+	return false;
+}
+
 static void reach(struct jobs *j)
 {
 	struct event *e;
@@ -204,8 +245,11 @@ bool jobs_add(struct jobs *j, const char *id, const json_t *data)
 	e->left++; /* ours, until all are queued */
 	if (n > 0 && j->config.batch)
 		ok = add_job(j, e, data, NULL);
-	for (size_t i = 0; ok && !j->config.batch && i < n; i++)
-		ok = add_job(j, e, data, json_array_get(changes, i));
+	for (size_t i = 0; ok && !j->config.batch && i < n; i++) {
+		const json_t *change = json_array_get(changes, i);
+
+		ok = is_refused(j, id, data, change) || add_job(j, e, data, change);
+	}
 	if (ok) /* else it is never reached: the place stays before it */
 		e->left--;
 	reach(j);
@@ -238,21 +282,12 @@ static int input_fd(const struct job *b)
  * failure. */
 static bool own_variables(const struct job *b, char *own[ENV_MAX])
 {
-	static const char *const row[][2] = {
-	    {"ISSUER", "issuer"},
-	    {"SERIAL", "serial"},
-	    {"STATUS", "status"},
-	    {"PREVIOUS", "previous"},
-	    {"REVOKED_AT", "revoked_at"},
-	    {"REASON", "reason"},
-	    {"EVIDENCE", "evidence"},
-	};
 	json_t *line = b->certificate != NULL ? json_loads(b->input, 0, NULL) : NULL;
 	bool ok = line != NULL || b->certificate == NULL;
 
-	for (size_t i = 0; ok && line != NULL && i < sizeof row / sizeof row[0]; i++)
-		if (asprintf(&own[i], "OCSP_%s=%s", row[i][0], text_of(line, row[i][1])) <
-		    0) {
+	for (size_t i = 0; ok && line != NULL && i < VARIABLES; i++)
+		if (asprintf(&own[i], "OCSP_%s=%s", variable[i][0],
+			text_of(line, variable[i][1])) < 0) {
 			own[i] = NULL;
 			ok = false;
 		}
@@ -440,4 +475,9 @@ size_t jobs_waiting(const struct jobs *j)
 size_t jobs_running(const struct jobs *j)
 {
 	return j->running;
+}
+
+size_t jobs_refused(const struct jobs *j)
+{
+	return j->refused;
 }

@@ -5,6 +5,11 @@
  * with 0.  A command that fails is tried again, after 1 s, doubling up to 5 min, and
  * holds nobody else up but those for the same certificate.
  *
+ * A field of a change that no command can be given (the kernel takes 128 KiB of a
+ * variable, ocspcached sends 64 bytes at most) would be tried for ever: such a change is
+ * told and passed over.  Cut short it would name another certificate.  A batch is a
+ * file's lines and takes all.
+ *
  * No thread, no clock of its own: the caller calls jobs_turn() when a child has ended
  * (SIGCHLD) or jobs_wait_ms() have passed.
  */
@@ -48,5 +53,7 @@ const char *jobs_reached(struct jobs *j);
 /* Changes whose commands have not yet succeeded, the running included. */
 size_t jobs_waiting(const struct jobs *j);
 size_t jobs_running(const struct jobs *j);
+/* Changes that were passed over, since the beginning. */
+size_t jobs_refused(const struct jobs *j);
 
 #endif

@@ -1,15 +1,30 @@
 #include "proxy/ctl/sse.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* The rest of this block is not kept. */
+static bool pass_over(struct sse *s, size_t n)
+{
+	s->too_large = true;
+	s->passed += n;
+	if (s->passed <= SSE_END)
+		return true;
+	errno = EFBIG;
+	return false;
+}
+
+static bool fits(size_t n, size_t more)
+{
+	return n + more + 1 <= SSE_MAX;
+}
 
 static bool append(char **p, size_t *n, size_t *room, const char *text, size_t more)
 {
 	char *bigger;
 
-	if (*n + more + 1 > SSE_MAX)
-		return false;
 	if (*n + more + 1 > *room) {
 		size_t want = 2 * (*n + more + 1);
 
@@ -30,12 +45,14 @@ static void tell(
 {
 	struct sse_block b = {.id = s->has_id ? s->id : NULL,
 	    .event = s->event[0] != '\0' ? s->event : "message",
-	    .data = s->has_data ? s->data : NULL,
-	    .data_n = s->has_data ? s->data_n : 0};
+	    .data = s->has_data && !s->too_large ? s->data : NULL,
+	    .data_n = s->has_data && !s->too_large ? s->data_n : 0,
+	    .too_large = s->too_large};
 
-	if (s->has_id || s->has_data)
+	if (s->has_id || s->has_data || s->too_large)
 		fn(arg, &b);
-	s->has_id = s->has_data = false;
+	s->has_id = s->has_data = s->too_large = false;
+	s->passed = 0;
 	s->event[0] = '\0';
 	s->data_n = 0;
 }
@@ -43,6 +60,8 @@ static void tell(
 /* Lines of data are joined by a line feed. */
 static bool add_data(struct sse *s, const char *value, size_t n)
 {
+	if (s->too_large || !fits(s->data_n, n + 1))
+		return pass_over(s, n);
 	if (s->has_data && !append(&s->data, &s->data_n, &s->data_room, "\n", 1))
 		return false;
 	s->has_data = true;
@@ -75,6 +94,14 @@ static bool on_line(
 	return true; /* comments, retry and what is unknown are nothing to us */
 }
 
+static bool add_to_line(struct sse *s, const char *p, size_t n)
+{
+	if (!s->in_long_line && fits(s->line_n, n))
+		return append(&s->line, &s->line_n, &s->line_room, p, n);
+	s->in_long_line = true;
+	return pass_over(s, n);
+}
+
 bool sse_feed(struct sse *s, const char *p, size_t n,
     void (*fn)(void *arg, const struct sse_block *b), void *arg)
 {
@@ -89,13 +116,14 @@ bool sse_feed(struct sse *s, const char *p, size_t n,
 		s->after_cr = false;
 		while (m < n && p[m] != '\n' && p[m] != '\r')
 			m++;
-		if (m > 0 && !append(&s->line, &s->line_n, &s->line_room, p, m))
+		if (m > 0 && !add_to_line(s, p, m))
 			return false;
 		if (m == n)
 			return true;
 		s->after_cr = p[m] == '\r';
-		if (!on_line(s, fn, arg))
+		if (!s->in_long_line && !on_line(s, fn, arg))
 			return false;
+		s->in_long_line = false;
 		s->line_n = 0;
 		p += m + 1;
 		n -= m + 1;

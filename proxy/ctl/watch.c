@@ -38,6 +38,7 @@ struct watcher {
 	bool paused;
 	bool connected; /* once at least */
 	bool ending, failed;
+	bool lost; /* something that came was passed over */
 	int code;
 	int64_t backoff_ms, again_at_ms;
 };
@@ -109,6 +110,7 @@ static void on_changes(struct watcher *w, const struct sse_block *b)
 
 	if (!json_is_object(data)) {
 		warn("an event that is no JSON was skipped");
+		w->lost = true;
 	} else if (w->jobs == NULL) {
 		print_event(w, data);
 		if (b->id != NULL && !w->ending)
@@ -128,6 +130,19 @@ static void on_position(struct watcher *w, const char *id)
 		w->failed = true;
 }
 
+/* Ours sends none.  The place goes on: else it would come again for ever. */
+static void on_too_large(struct watcher *w, const struct sse_block *b)
+{
+	char text[256];
+
+	snprintf(text, sizeof text, "an event of more than %zu MiB was passed over: %s",
+	    SSE_MAX >> 20, b->id != NULL ? b->id : "it has no id");
+	warn(text);
+	w->lost = true;
+	if (b->id != NULL)
+		on_position(w, b->id);
+}
+
 static void on_block(void *arg, const struct sse_block *b)
 {
 	struct watcher *w = arg;
@@ -135,7 +150,9 @@ static void on_block(void *arg, const struct sse_block *b)
 	if (w->failed || w->ending)
 		return;
 	w->backoff_ms = BACKOFF_FIRST_MS;
-	if (strcmp(b->event, "gap") == 0)
+	if (b->too_large)
+		on_too_large(w, b);
+	else if (strcmp(b->event, "gap") == 0)
 		on_gap(w, b);
 	else if (b->data != NULL &&
 		 (strcmp(b->event, "changes") == 0 || strcmp(b->event, "snapshot") == 0))
@@ -163,7 +180,7 @@ static size_t on_bytes(char *p, size_t one, size_t n, void *arg)
 	}
 	w->connected = true;
 	if (!sse_feed(&w->sse, p, n, on_block, w)) {
-		warn("an event is too large");
+		warn(errno == EFBIG ? "an event does not end" : strerror(ENOMEM));
 		return 0;
 	}
 	return w->failed || w->ending ? 0 : n;
@@ -383,6 +400,9 @@ int watch(struct client *client, const struct args *args, const struct show *sho
 	if (prepare(&w))
 		run(&w);
 	else
+		w.code = EXIT_UNDETERMINED;
+	if (w.code == EXIT_WELL &&
+	    (w.lost || (w.jobs != NULL && jobs_refused(w.jobs) > 0)))
 		w.code = EXIT_UNDETERMINED;
 	jobs_free(w.jobs);
 	sse_reset(&w.sse);

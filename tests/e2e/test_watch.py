@@ -16,10 +16,11 @@ import lab
 
 
 class Server:
-    """Each connection gets the next script: a list of texts, False (close) or True (stay open)."""
+    """Each connection gets the next script: a list of texts, False (close) or True (stay open); a status, or one
+    with its Retry-After."""
 
     def __init__(self, *scripts, port=0, kind="text/event-stream"):
-        self.scripts, self.asked = list(scripts), []
+        self.scripts, self.asked, self.asked_at = list(scripts), [], []
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -28,9 +29,13 @@ class Server:
 
             def do_GET(self):
                 outer.asked.append(urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query))
+                outer.asked_at.append(time.monotonic())
                 script = outer.scripts.pop(0) if outer.scripts else [True]
-                if isinstance(script, int):
-                    self.send_response(script)
+                if isinstance(script, (int, tuple)):
+                    status, after = script if isinstance(script, tuple) else (script, None)
+                    self.send_response(status)
+                    if after:
+                        self.send_header("Retry-After", after)
                     self.end_headers()
                     self.wfile.write(b'{"error":{"code":"x","message":"so it is"}}')
                     return
@@ -248,6 +253,33 @@ def test_a_server_that_is_away_or_busy_is_waited_for(started, box):
     lab.wait(lambda: any("trying again" in x for x in w.err), 5, "a word")
     started(Server(503, [position("a0"), event("a1", change("1")), True], port=port))
     lab.wait(lambda: read(place) == "a1", 15, "the place")
+
+
+def test_a_change_that_no_command_can_be_given_holds_nothing_up(started, box):
+    """The kernel takes 128 KiB of a variable (execve(2), MAX_ARG_STRLEN)."""
+    out, place = os.path.join(box, "out"), os.path.join(box, "place")
+    changes = [dict(change("1"), reason="x" * 200000), change("2" * 150000), change("3")]
+    s = started(Server([event("a1", *changes), event("a2", change("4")), True]))
+    w = started(Watch(s.port, "--exec", "echo $OCSP_SERIAL >>" + out, "--place", place))
+    lab.wait(lambda: read(place) == "a2", 10, "the place")
+    assert read(out).split() == ["3", "4"] and lab.wait(lambda: len(w.err) == 2, 5, "the words")
+    assert w.err == ["ocspctl: watch: event a1: a change whose reason has 200000 bytes was passed over",
+                     "ocspctl: watch: event a1: a change whose serial has 150000 bytes was passed over"]
+    assert w.stop() == 2
+    # A batch has them on its standard input, where there is room for all.
+    s = started(Server([event("a1", *changes), True]))
+    w = started(Watch(s.port, "--batch", "--exec", "wc -c >" + out, "--place", place + "2"))
+    lab.wait(lambda: read(place + "2") == "a1", 10, "the place")
+    assert int(read(out)) > 350000 and w.stop() == 0
+
+
+def test_an_event_that_is_too_large_is_told_and_passed_over(started, box):
+    place = os.path.join(box, "place")
+    s = started(Server([event("a1", dict(change("1"), reason="x" * (5 << 20))), event("a2", change("2")), True]))
+    w = started(Watch(s.port, "--exec", "true", "--place", place))
+    lab.wait(lambda: read(place) == "a2" and w.err, 10, "the place")
+    assert w.err == ["ocspctl: watch: an event of more than 4 MiB was passed over: a1"] and len(s.asked) == 1
+    assert w.stop() == 2
 
 
 def test_what_cannot_work_ends_with_its_reason(started, box):

@@ -17,7 +17,10 @@ static void note(void *arg, const struct sse_block *b)
 
 	(void)arg;
 	snprintf(told + n, sizeof told - n, "[%s|%s|%s]", b->id != NULL ? b->id : "-",
-	    b->event, b->data != NULL ? b->data : "-");
+	    b->event,
+	    b->too_large      ? "too large"
+	    : b->data != NULL ? b->data
+			      : "-");
 }
 
 /* Whole, byte by byte, and cut in two at every place: always the same. */
@@ -61,25 +64,60 @@ static void an_id_without_data_is_a_position(void **state)
 	expect("event: gap\n\n", "");
 }
 
+static char piece[65536];
+
+static bool feed(struct sse *s, const char *text)
+{
+	return sse_feed(s, text, strlen(text), note, NULL);
+}
+
+/* n bytes, in a line or each piece in a line of its own. */
+static bool feed_much(struct sse *s, size_t n, bool lines)
+{
+	bool ok = true;
+
+	memset(piece, 'x', sizeof piece);
+	for (; ok && n >= sizeof piece; n -= sizeof piece)
+		ok = (!lines || feed(s, "data: ")) &&
+		     sse_feed(s, piece, sizeof piece, note, NULL) &&
+		     (!lines || feed(s, "\n"));
+	return ok;
+}
+
+/* The next one is read: else it would come again after each reconnect, for ever. */
+static void what_is_too_large_is_told_without_its_data(void **state)
+{
+	struct sse s = {0};
+
+	(void)state;
+	told[0] = '\0';
+	for (int lines = 0; lines < 2; lines++) {
+		assert_true(feed(&s, "id: a1\nevent: changes\n"));
+		assert_true(lines || feed(&s, "data: "));
+		assert_true(feed_much(&s, SSE_MAX + sizeof piece, lines));
+		assert_true(feed(&s, "\n\nid: a2\ndata: x\n\n"));
+		assert_true(s.line_room <= 2 * SSE_MAX && s.data_room <= 2 * SSE_MAX);
+	}
+	/* its id may stand behind it */
+	assert_true(feed_much(&s, SSE_MAX, false) && feed(&s, "\nid: a3\n\ndata: y\n\n"));
+	assert_string_equal(told, "[a1|changes|too large][a2|message|x]"
+				  "[a1|changes|too large][a2|message|x]"
+				  "[a3|message|too large][-|message|y]");
+	sse_reset(&s);
+}
+
 static void what_never_ends_ends_the_stream(void **state)
 {
 	struct sse s = {0};
-	char piece[4096];
-	bool ok = true;
 
 	(void)state;
-	memset(piece, 'x', sizeof piece);
-	for (size_t i = 0; ok && i <= SSE_MAX / sizeof piece; i++)
-		ok = sse_feed(&s, piece, sizeof piece, note, NULL);
-	assert_false(ok);
-	sse_reset(&s);
-	ok = true;
-	for (size_t i = 0; ok && i <= SSE_MAX / sizeof piece + 1; i++)
-		ok = sse_feed(&s, "data: ", 6, note, NULL) &&
-		     sse_feed(&s, piece, sizeof piece, note, NULL) &&
-		     sse_feed(&s, "\n", 1, note, NULL);
-	assert_false(ok);
-	sse_reset(&s);
+	for (int lines = 0; lines < 2; lines++) {
+		assert_true(feed_much(&s, SSE_END, lines));
+		errno = 0;
+		assert_false(feed_much(&s, SSE_MAX + 2 * sizeof piece, lines));
+		assert_int_equal(errno, EFBIG);
+		sse_reset(&s);
+	}
 }
 
 static void an_id_that_is_too_long_is_none(void **state)
@@ -97,6 +135,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(blocks_are_read_as_the_standard_says),
 	    cmocka_unit_test(an_id_without_data_is_a_position),
+	    cmocka_unit_test(what_is_too_large_is_told_without_its_data),
 	    cmocka_unit_test(what_never_ends_ends_the_stream),
 	    cmocka_unit_test(an_id_that_is_too_long_is_none),
 	};
