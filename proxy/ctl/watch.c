@@ -1,8 +1,9 @@
 /* watch.c - one loop over the stream (libcurl's multi), the signals and the commands.
  *
  * A stream that ends, fails or is silent is opened again from the last id that came, with
- * back-off.  While too much waits for its command nothing is read, but of a snapshot: the
- * server may cut us off then, and we resume where we were.
+ * back-off; so is one that is refused by who may think otherwise later (a proxy's 408 and
+ * 429, any 5xx).  While too much waits for its command nothing is read, but of a
+ * snapshot: the server may cut us off then, and we resume where we were.
  */
 #include "proxy/ctl/watch.h"
 
@@ -22,6 +23,9 @@
 #define BACKOFF_FIRST_MS 500
 #define BACKOFF_MAX_MS   30000
 #define TURN_MS          1000
+/* Of a Retry-After: who watches wants to know within a second, a server or a proxy that
+ * says more may be wrong. */
+#define RETRY_AFTER_MAX_MS 300000
 
 struct watcher {
 	struct client *client;
@@ -227,20 +231,48 @@ static void stream_open(struct watcher *w)
 	}
 }
 
-/* Some back-off with jitter, so that a fleet does not come back in one wave. */
-static void open_again_later(struct watcher *w)
+/* Some back-off with jitter, so that a fleet does not come back in one wave; after what
+ * the server asked for (not negative). */
+static void open_again_later(struct watcher *w, int64_t asked_ms)
 {
 	int64_t ms = w->backoff_ms / 2 + rand() % (w->backoff_ms + 1);
 
-	w->again_at_ms = mono_ms() + ms;
+	if (asked_ms > RETRY_AFTER_MAX_MS)
+		asked_ms = RETRY_AFTER_MAX_MS;
+	w->again_at_ms = mono_ms() + asked_ms + ms;
 	w->backoff_ms =
 	    w->backoff_ms >= BACKOFF_MAX_MS / 2 ? BACKOFF_MAX_MS : 2 * w->backoff_ms;
+}
+
+/* Does the status say that the same request may be answered later (RFC 9110 sections
+ * 15.5.9 and 15.6, RFC 6585 section 4, RFC 8470 section 5.2)? */
+static bool is_for_later(long status)
+{
+	return status == 408 || status == 425 || status == 429 || status >= 500;
+}
+
+/* Retry-After, a number of seconds or a date, in ms; 0 where there is none. */
+static int64_t retry_after_ms(CURL *stream)
+{
+	curl_off_t seconds = 0;
+
+	curl_easy_getinfo(stream, CURLINFO_RETRY_AFTER, &seconds);
+	return seconds > RETRY_AFTER_MAX_MS / 1000 ? RETRY_AFTER_MAX_MS
+						   : (int64_t)seconds * 1000;
+}
+
+static void end_with(struct watcher *w, const char *why, int code)
+{
+	warn(why);
+	w->code = code;
+	w->ending = true;
 }
 
 /* A refusal that will not go away: say it and end.  Else tell why and try again. */
 static void stream_ended(struct watcher *w, CURLcode e)
 {
 	char why[512], again[sizeof why + 16];
+	int64_t asked_ms = retry_after_ms(w->stream);
 	long status = 0;
 
 	curl_easy_getinfo(w->stream, CURLINFO_RESPONSE_CODE, &status);
@@ -249,21 +281,19 @@ static void stream_ended(struct watcher *w, CURLcode e)
 	w->stream = NULL;
 	if (w->ending)
 		return;
-	if (status >= 400 && status < 500) {
-		warn(why);
-		w->code = EXIT_USAGE;
-		w->ending = true;
-	} else if (!w->connected && w->jobs == NULL) {
-		warn(why);
-		w->code = EXIT_UNREACHABLE;
-		w->ending = true;
-	} else {
-		if (!w->failed) {
-			snprintf(again, sizeof again, "%s; trying again", why);
-			warn(again);
-		}
-		open_again_later(w);
+	if (status >= 400 && !is_for_later(status)) {
+		end_with(w, why, EXIT_USAGE);
+		return;
 	}
+	if (status < 400 && !w->connected && w->jobs == NULL) {
+		end_with(w, why, EXIT_UNREACHABLE);
+		return;
+	}
+	if (!w->failed) {
+		snprintf(again, sizeof again, "%s; trying again", why);
+		warn(again);
+	}
+	open_again_later(w, asked_ms);
 }
 
 static void look_at_stream(struct watcher *w)

@@ -255,6 +255,19 @@ def test_a_server_that_is_away_or_busy_is_waited_for(started, box):
     lab.wait(lambda: read(place) == "a1", 15, "the place")
 
 
+def test_what_a_proxy_refuses_for_now_is_asked_for_again(started, box):
+    """RFC 9110 sections 15.5.9, 10.2.3, RFC 6585 section 4."""
+    place = os.path.join(box, "place")
+    s = started(Server(408, (429, "1"), [event("a1", change("1")), True]))
+    w = started(Watch(s.port, "--exec", "true", "--place", place))
+    t = started(Server(502, [event("a1", change("1")), True]))
+    v = started(Watch(t.port))  # who only looks waits for these, too
+    lab.wait(lambda: read(place) == "a1" and v.out and v.err and len(w.err) == 2, 15, "the change")
+    assert [x.split("HTTP ")[1] for x in w.err] == ["408); trying again", "429); trying again"]
+    assert s.asked_at[2] - s.asked_at[1] >= 1
+    assert "HTTP 502" in v.err[0]
+
+
 def test_a_change_that_no_command_can_be_given_holds_nothing_up(started, box):
     """The kernel takes 128 KiB of a variable (execve(2), MAX_ARG_STRLEN)."""
     out, place = os.path.join(box, "out"), os.path.join(box, "place")
