@@ -294,6 +294,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	e->now_ms = clock_mono_ms();
+	events_make_room(e);
+	e->shots_wanted = false;
 	while ((s = TAILQ_FIRST(&e->later)) != NULL)
 		sub_move(s, &e->due);
 	cut_slow(e);
@@ -415,6 +417,7 @@ void events_reload(struct events *e)
 	e->max = (size_t)c->max_subscribers;
 	e->timeout_ms = c->subscriber_timeout_ms;
 	e->position_ms = c->position_interval_ms;
+	e->shots_max = (size_t)c->snapshot_memory;
 	/* One that cannot be added again now (out of memory) still runs. */
 	if (e->count > 0)
 		tick_start(e);

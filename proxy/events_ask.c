@@ -1,4 +1,4 @@
-/* events_ask.c - what only the keeper's thread can say: pages of the log, snapshots.
+/* events_ask.c - what only the keeper's thread can say: pages of the log.
  *
  * Those who want the same place are answered together: after a restart thousands come
  * back to where they all were.  At most READINGS_MAX pages are asked for at a time, so
@@ -11,10 +11,8 @@
 
 #include "proxy/clock.h"
 
-#define READ_BYTES    (1u << 20) /* of a page: about 30,000 changes */
-#define READINGS_MAX  8
-#define SHOTS_MAX     16   /* snapshots that are held: old lists and latches */
-#define SHOT_SHARE_MS 1000 /* who comes within so long gets the same one */
+#define READ_BYTES   (1u << 20) /* of a page: about 30,000 changes */
+#define READINGS_MAX 8
 
 /* Questions. */
 
@@ -221,102 +219,4 @@ void events_read(struct sub *s)
 	e->readings_n++;
 	sub_move(s, &r->subs);
 	events_ask(e, &r->ask, from, READ_BYTES, on_page);
-}
-
-/* Snapshots. */
-
-void shot_unref(struct shot *s)
-{
-	struct events *e = s->events;
-
-	if (--s->refs > 0)
-		return;
-	TAILQ_REMOVE(&e->shots, s, link);
-	e->shots_n--;
-	snapshot_drop(&s->snapshot);
-	free(s);
-}
-
-static void on_shot(void *arg, struct snapshot *snapshot)
-{
-	struct shot *shot = (struct shot *)snapshot;
-	struct events *e = shot->events;
-	struct sub *s;
-
-	(void)arg;
-	e->now_ms = clock_mono_ms();
-	shot->ready = true;
-	shot->taken_ms = snapshot->error == ERR_OK ? e->now_ms : INT64_MIN / 2;
-	while ((s = TAILQ_FIRST(&shot->subs)) != NULL) {
-		if (snapshot->error != ERR_OK) {
-			sub_move(s, &e->later);
-			continue;
-		}
-		s->wants_snapshot = false;
-		s->cursor = (struct snapshot_cursor){0};
-		s->shot = shot;
-		pace_begin(&s->pace, e->now_ms);
-		shot->refs++;
-		sub_move(s, &e->due);
-	}
-	shot_unref(shot);
-	events_wake(e);
-	events_answered(e);
-}
-
-static struct shot *shot_new(struct events *e, const char *issuer)
-{
-	struct shot *shot = calloc(1, sizeof *shot);
-
-	if (shot == NULL)
-		return NULL;
-	shot->events = e;
-	shot->refs = 1;
-	TAILQ_INIT(&shot->subs);
-	TAILQ_INSERT_TAIL(&e->shots, shot, link);
-	e->shots_n++;
-	shot->snapshot.msg.run = snapshot_take;
-	memcpy(shot->snapshot.issuer, issuer, sizeof shot->snapshot.issuer);
-	shot->snapshot.reply_to = e->own;
-	shot->snapshot.done = on_shot;
-	e->asking++;
-	return shot;
-}
-
-/* Who joins a snapshot of a moment ago gets what followed it from the log. */
-static bool is_fit(const struct events *e, const struct shot *shot, const struct sub *s)
-{
-	return strcmp(shot->snapshot.issuer, s->issuer) == 0 &&
-	       (!shot->ready || e->now_ms - shot->taken_ms < SHOT_SHARE_MS);
-}
-
-void events_snapshot(struct sub *s)
-{
-	struct events *e = s->events;
-	struct shot *shot;
-
-	TAILQ_FOREACH(shot, &e->shots, link)
-		if (is_fit(e, shot, s))
-			break;
-	if (shot != NULL && shot->ready) {
-		s->wants_snapshot = false;
-		s->cursor = (struct snapshot_cursor){0};
-		s->shot = shot;
-		pace_begin(&s->pace, e->now_ms);
-		shot->refs++;
-		sub_move(s, &e->due);
-		events_wake(e);
-		return;
-	}
-	if (shot != NULL) {
-		sub_move(s, &shot->subs);
-		return;
-	}
-	shot = e->shots_n < SHOTS_MAX ? shot_new(e, s->issuer) : NULL;
-	if (shot == NULL) {
-		sub_move(s, &e->later);
-		return;
-	}
-	sub_move(s, &shot->subs);
-	inbox_post(e->shared->keeper, &shot->snapshot.msg);
 }

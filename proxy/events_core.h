@@ -2,7 +2,8 @@
  *
  * events.c       subscribing, news, the walk over those who listen, time, the end
  * events_send.c  one subscriber: what to write next
- * events_ask.c   questions to the keeper: pages of the log, snapshots
+ * events_ask.c   questions to the keeper: pages of the log
+ * events_shot.c  snapshots
  * events_page.c  one page as JSON
  *
  * A subscriber is always in exactly one list, which says what it waits for.  What it was
@@ -81,8 +82,11 @@ struct reading { /* a page that was asked for, and who waits for it */
 struct shot { /* a snapshot, and who waits for it */
 	struct snapshot snapshot;
 	struct events *events;
-	unsigned refs; /* of those who read it, and of the question */
+	unsigned refs; /* of those who read it, of the question, and of who borrows it */
 	bool ready;
+	bool holds;          /* ... its content, of so many bytes; */
+	struct shot *lender; /* or else it borrows it here, if it has any: a reference */
+	size_t bytes;
 	int64_t taken_ms;
 	struct subs subs;
 	TAILQ_ENTRY(shot) link;
@@ -126,8 +130,11 @@ struct events {
 	TAILQ_HEAD(, reading) readings;
 	TAILQ_HEAD(, shot) shots;
 	TAILQ_HEAD(, json_page) pages;
-	size_t readings_n, shots_n;
-	size_t paged; /* bytes of all struct page */
+	size_t readings_n;
+	size_t shots_asked, shots_held; /* questions; contents */
+	size_t shots_bytes, shots_max;  /* of contents */
+	bool shots_wanted;              /* since the last tick: somebody found no room */
+	size_t paged;                   /* bytes of all struct page */
 	char scratch[EVENTS_TEXT_MAX];
 };
 
@@ -146,15 +153,18 @@ static inline bool events_has(const struct events *e, const struct change_pos *p
 void events_send(struct sub *s);
 
 /* events_ask.c */
-void events_read(struct sub *s);     /* its list becomes one of those that wait */
-void events_snapshot(struct sub *s); /* the same */
+void events_read(struct sub *s); /* its list becomes one of those that wait */
 void page_unref(struct events *e, struct page *p); /* NULL is allowed */
-void shot_unref(struct shot *s);
 /* Ask for what follows from; done is called on this thread. */
 void events_ask(struct events *e, struct telling_ask *a, const struct change_pos *from,
     size_t max_bytes, void (*done)(void *inbox_arg, struct telling_ask *a));
 void events_answered(struct events *e); /* last in each done */
 void events_learn(struct events *e, const struct change_pos *newest);
+
+/* events_shot.c */
+void events_snapshot(struct sub *s); /* its list becomes one of those that wait */
+void shot_unref(struct shot *s);
+void events_make_room(struct events *e); /* with each tick, before others try again */
 
 /* events_page.c */
 bool events_page(struct events *e, struct conn *c, const struct events_query *q);

@@ -43,6 +43,12 @@ void snapshot_take(void *keeper, struct msg *m);
 /* Drops what the outcome holds; the struct itself is the asker's.  Any thread. */
 void snapshot_drop(struct snapshot *s);
 
+/* Do both say the same (of whatever place and time)?  Linear in the latches: lists are
+ * the same when they are one object. */
+bool snapshot_same(const struct snapshot *a, const struct snapshot *b);
+/* Of lists and latches, in bytes; lists count in full, whoever else holds them. */
+size_t snapshot_bytes(const struct snapshot *s);
+
 /* Where a reader of a snapshot is; starts as zeros. */
 struct snapshot_cursor {
 	size_t issuer;

@@ -19,6 +19,34 @@ void snapshot_drop(struct snapshot *s)
 	s->n = 0;
 }
 
+static bool issuer_same(const struct snapshot_issuer *a, const struct snapshot_issuer *b)
+{
+	return a->set == b->set && strcmp(a->name, b->name) == 0 &&
+	       a->latches_n == b->latches_n &&
+	       (a->latches_n == 0 || memcmp(a->latches, b->latches,
+					 a->latches_n * sizeof *a->latches) == 0);
+}
+
+bool snapshot_same(const struct snapshot *a, const struct snapshot *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++)
+		if (!issuer_same(&a->of[i], &b->of[i]))
+			return false;
+	return true;
+}
+
+size_t snapshot_bytes(const struct snapshot *s)
+{
+	size_t entries = 0;
+
+	for (size_t i = 0; i < s->n; i++)
+		entries +=
+		    s->of[i].latches_n + (s->of[i].set != NULL ? s->of[i].set->n : 0);
+	return entries * sizeof(struct crl_entry);
+}
+
 /* Of the entries with one serial, which stand together, the one that says worst; *at
  * moves behind them. */
 static const struct crl_entry *worst_of(

@@ -1283,10 +1283,18 @@ static int ask_tcp(struct world *w, const char *query)
 	return fd;
 }
 
-/* On clocks that are set, a second at a time; the timer of 20 ms is a real one. */
-static void read_each_second(struct world *w, int fd, size_t n, int seconds)
+/* On clocks that are set; the timer of 20 ms is a real one. */
+static void pass(struct world *w, int seconds)
 {
 	static int64_t now_ms = 1000000;
+
+	clock_set(1700000000, now_ms += seconds * 1000);
+	usleep(21000);
+	run(w);
+}
+
+static void read_each_second(struct world *w, int fd, size_t n, int seconds)
+{
 	static char piece[65536];
 
 	while (seconds-- > 0) {
@@ -1298,9 +1306,7 @@ static void read_each_second(struct world *w, int fd, size_t n, int seconds)
 				break;
 			left -= (size_t)got;
 		}
-		clock_set(1700000000, now_ms += 1000);
-		usleep(21000);
-		run(w);
+		pass(w, 1);
 	}
 }
 
@@ -1314,7 +1320,7 @@ static void who_takes_a_snapshot_steadily_is_not_cut_off(void **state)
 	make_set(w, 60000);
 	w->conf.subscriber_timeout_ms = 4000;
 	w->conf.position_interval_ms = 80;
-	read_each_second(w, -1, 0, 1);
+	pass(w, 1);
 	events_reload(w->events);
 	fd = ask_tcp(w, "?snapshot=1");
 	run(w);
@@ -1333,7 +1339,7 @@ static void who_takes_changes_steadily_is_not_cut_off(void **state)
 
 	w->conf.subscriber_timeout_ms = 4000;
 	w->conf.position_interval_ms = 80;
-	read_each_second(w, -1, 0, 1);
+	pass(w, 1);
 	events_reload(w->events);
 	fd = ask_tcp(w, "?issuer=demo");
 	run(w);
@@ -1342,6 +1348,111 @@ static void who_takes_changes_steadily_is_not_cut_off(void **state)
 	read_each_second(w, fd, 12 * 1024, 28);
 	assert_int_equal(w->counters->value[M_SUBSCRIBERS_CUT], 0);
 	read_each_second(w, fd, 0, 8);
+	assert_int_equal(w->counters->value[M_SUBSCRIBERS_CUT], 1);
+}
+
+static void another_set(struct world *w, uint32_t n)
+{
+	crl_set_unref(w->set);
+	make_set(w, n);
+}
+
+/* A stream whose client takes nothing yet. */
+static int ask_slowly(struct world *w)
+{
+	int fd = ask(w, "?snapshot=1", "");
+
+	pass(w, 2); /* longer than those who come together share one */
+	return fd;
+}
+
+static bool has_begun(int fd)
+{
+	char text[1024];
+	ssize_t n = recv(fd, text, sizeof text - 1, MSG_PEEK);
+
+	text[n > 0 ? n : 0] = '\0';
+	return strstr(text, "\nevent: snapshot\n") != NULL ||
+	       strstr(text, "\nid: ") != NULL;
+}
+
+static void slow_clock(struct world *w)
+{
+	w->conf.position_interval_ms = 80; /* the tick of 20 ms */
+	w->conf.subscriber_timeout_ms = 10000000;
+	pass(w, 1);
+	events_reload(w->events);
+}
+
+/* T22: a snapshot is a value: however many read it slowly, the next one gets his. */
+static void slow_readers_of_the_same_hold_one_snapshot(void **state)
+{
+	struct world *w = *state;
+
+	make_set(w, 60000);
+	slow_clock(w);
+	for (int i = 0; i < 24; i++)
+		assert_true(has_begun(ask_slowly(w)));
+	assert_int_equal(w->snapshots, 24); /* each its own place to go on from */
+	assert_int_equal(atomic_load(&w->set->refs), 2);
+	/* the one whose content it was first may go before the others */
+	close(w->fd[0]);
+	w->fd[0] = -1;
+	run(w);
+	assert_true(strlen(hear(w, w->fd[1])) > 60000 * 100);
+	assert_int_equal(w->counters->value[M_SUBSCRIBERS_CUT], 0);
+}
+
+/* What differs: by memory. */
+static void slow_readers_of_others_are_no_matter_within_memory(void **state)
+{
+	struct world *w = *state;
+	int fd = -1;
+
+	w->conf.snapshot_memory = 17 * 20000 * 32;
+	make_set(w, 1);
+	slow_clock(w);
+	for (uint32_t i = 0; i < 17; i++) {
+		another_set(w, 20000 + i);
+		fd = ask_slowly(w);
+		assert_true(has_begun(fd));
+	}
+	another_set(w, 1000);
+	fd = ask_slowly(w);
+	assert_false(has_begun(fd));
+	close(w->fd[3]);
+	w->fd[3] = -1;
+	pass(w, 1);
+	pass(w, 1);
+	assert_true(has_begun(fd));
+}
+
+/* And not for ever: after five minutes the first makes room, if somebody waits. */
+static void who_has_held_a_snapshot_for_long_makes_room(void **state)
+{
+	struct world *w = *state;
+	int fd;
+
+	make_set(w, 1);
+	slow_clock(w);
+	for (uint32_t i = 0; i < 16; i++) {
+		another_set(w, 3000 + i);
+		ask_slowly(w);
+	}
+	pass(w, 3);
+	assert_int_equal(w->counters->value[M_SUBSCRIBERS_CUT], 0);
+	another_set(w, 10);
+	fd = ask_slowly(w);
+	for (int seconds = 37; seconds < 290; seconds += 50) /* since the first came */
+		pass(w, seconds + 50 < 290 ? 50 : 290 - seconds);
+	assert_false(has_begun(fd));
+	pass(w, 20);
+	pass(w, 1);
+	pass(w, 1);
+	assert_true(has_begun(fd));
+	assert_int_equal(w->counters->value[M_SUBSCRIBERS_CUT], 1);
+	pass(w, 500);
+	pass(w, 500); /* nobody waits any more */
 	assert_int_equal(w->counters->value[M_SUBSCRIBERS_CUT], 1);
 }
 
@@ -1629,6 +1740,9 @@ int main(void)
 	    /* last: the clocks stay where they are set */
 	    CASE(who_takes_a_snapshot_steadily_is_not_cut_off),
 	    CASE(who_takes_changes_steadily_is_not_cut_off),
+	    CASE(slow_readers_of_the_same_hold_one_snapshot),
+	    CASE(slow_readers_of_others_are_no_matter_within_memory),
+	    CASE(who_has_held_a_snapshot_for_long_makes_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

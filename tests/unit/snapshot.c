@@ -300,6 +300,35 @@ static void nothing_revoked_is_nothing(void **state)
 	snapshot_drop(&s);
 }
 
+static void two_that_say_the_same_are_told_from_others(void **state)
+{
+	static const struct listed of[] = {{10, 100, 1}, {11, 101, 1}};
+	struct world *w = *state;
+	struct snapshot a, b, c, d, e;
+
+	add_list(w, 1, 0, of, 2);
+	add_latch(w, 1, 20, 99, 4);
+	take(w, &a, "");
+	w->end.seq++; /* another place */
+	take(w, &b, "");
+	take(w, &c, "demo");
+	add_latch(w, 1, 21, 99, 4);
+	take(w, &d, "");
+	add_list(w, 1, 0, of, 2); /* the same entries, but another list */
+	take(w, &e, "");
+	assert_true(snapshot_same(&a, &b));
+	assert_false(snapshot_same(&a, &c));
+	assert_false(snapshot_same(&a, &d));
+	assert_false(snapshot_same(&d, &e));
+	assert_int_equal(snapshot_bytes(&a), 3 * sizeof(struct crl_entry));
+	assert_int_equal(snapshot_bytes(&d), 4 * sizeof(struct crl_entry));
+	snapshot_drop(&a);
+	snapshot_drop(&b);
+	snapshot_drop(&c);
+	snapshot_drop(&d);
+	snapshot_drop(&e);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -309,6 +338,7 @@ int main(void)
 	    CASE(shards_are_one_list),
 	    CASE(the_lists_number_is_told_where_there_is_one),
 	    CASE(a_snapshot_keeps_its_lists),
+	    CASE(two_that_say_the_same_are_told_from_others),
 	    CASE(without_a_place_in_the_log_there_is_none),
 	    CASE(nothing_revoked_is_nothing),
 	};
