@@ -575,6 +575,17 @@ static int serve(struct daemon *d, struct conf *c)
 	return e;
 }
 
+/* -t and -p: c is good. */
+static int show(struct conf *c, const char *path, bool test, bool print)
+{
+	if (print)
+		conf_print(c, stdout);
+	if (test)
+		fprintf(stderr, "ocspcached: %s: configuration is fine\n", path);
+	conf_free(c);
+	return EXIT_CLEAN;
+}
+
 int main(int argc, char **argv)
 {
 	struct daemon d = {.conf_path = CONF_DEFAULT, .lock_fd = -1};
@@ -619,15 +630,8 @@ int main(int argc, char **argv)
 	c = load(d.conf_path);
 	if (c == NULL)
 		return EXIT_USAGE_OR_CONF;
-	if (test || print) {
-		if (print)
-			conf_print(c, stdout);
-		if (test)
-			fprintf(stderr, "ocspcached: %s: configuration is fine\n",
-			    d.conf_path);
-		conf_free(c);
-		return EXIT_CLEAN;
-	}
+	if (test || print)
+		return show(c, d.conf_path, test, print);
 	terms_wait();
 	e = serve(&d, c);
 	free_parts(&d);
