@@ -425,8 +425,8 @@ static void ask_failed(struct feed_list *l, enum err e, const char *why)
 static void ask_went_well(struct feed_list *l)
 {
 	if (l->error != ERR_OK)
-		log_info("crl_recovered", "issuer=%s url=%s failures=%d", l->issuer->name,
-		    l->url, l->failures);
+		log_each(LOG_INFO, "crl_recovered", "issuer=%s url=%s failures=%d",
+		    l->issuer->name, l->url, l->failures);
 	l->error = ERR_OK;
 	l->fetched_at = clock_now();
 	ask_ends(l, false);

@@ -227,7 +227,7 @@ static void log_changes(const struct feed_work *w, const struct crl_diff *d)
 	char number[CRL_NUMBER_TEXT_MAX];
 
 	crl_number_text(&w->job.facts, number);
-	log_info("crl_changes",
+	log_each(LOG_INFO, "crl_changes",
 	    "issuer=%s url=%s crl_number=%s added=%zu released=%zu removed=%zu",
 	    w->issuer->name, w->list->url, number, d->added, d->released, d->removed);
 }

@@ -261,7 +261,8 @@ void holdings_latch(struct holdings *h, const struct issuer *i, const struct key
 	memcpy(l.ca_id, i->ca[ca].id, sizeof l.ca_id);
 	if (latches_find(h->d.latches, i, &l.serial) == NULL) {
 		serial_to_hex(&l.serial, serial);
-		log_info("revoked", "issuer=%s serial=%s reason=%s", i->name, serial,
+		log_each(LOG_INFO, "revoked", "issuer=%s serial=%s reason=%s", i->name,
+		    serial,
 		    reason_name(v->reason) != NULL ? reason_name(v->reason) : "none");
 		withdraw_stored(h, i, &l.serial, k);
 	}

@@ -179,7 +179,7 @@ static void watch_clock(struct keeper *k)
 	if (step < shared_conf(k->shared)->clock_step_alarm_ms)
 		return;
 	metrics_count(k->d.counters, M_CLOCK_STEPS);
-	log_error("clock_step", "ms=%lld", (long long)step);
+	log_each(LOG_ERROR, "clock_step", "ms=%lld", (long long)step);
 	judge_clock();
 }
 
@@ -367,7 +367,7 @@ bool keeper_reload(
 	struct reload *r = malloc(sizeof *r);
 
 	if (r == NULL) {
-		log_error("reload_failed", "err=%s", err_label(ERR_NOMEM));
+		log_each(LOG_ERROR, "reload_failed", "err=%s", err_label(ERR_NOMEM));
 		conf_free(conf);
 		return false;
 	}
@@ -430,14 +430,16 @@ static void on_store_event(void *arg, bool warn, const char *event, const char *
 {
 	struct keeper *k = arg;
 
+	bool is_state =
+	    strcmp(event, "store_up") == 0 || strcmp(event, "store_down") == 0;
+
 	/* the change log has connections of its own, and says so of them */
-	if ((strcmp(event, "store_up") == 0 || strcmp(event, "store_down") == 0) &&
-	    strncmp(text, "log=", 4) != 0)
+	if (is_state && strncmp(text, "log=", 4) != 0)
 		atomic_store(&k->shared->store_settled, true);
-	if (warn)
-		log_warn(event, "detail=%s", text);
+	if (is_state)
+		log_each(warn ? LOG_WARN : LOG_INFO, event, "detail=%s", text);
 	else
-		log_info(event, "detail=%s", text);
+		log_event(warn ? LOG_WARN : LOG_INFO, event, "detail=%s", text);
 }
 
 /* Change log hooks. */

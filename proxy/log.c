@@ -21,7 +21,9 @@
 #define LINE_MAX_BYTES  2048 /* under PIPE_BUF, so that lines in a pipe never mix */
 #define LINE_END_BYTES  64   /* of these: for repeated=, truncated= and the end */
 #define VALUE_MAX_BYTES 512
-#define EVENTS_MAX      128 /* names that are collapsed; we have a few dozen */
+#define SEEN_MAX        256 /* subjects of all events; we have a few dozen events */
+#define SUBJECTS_MAX    32  /* of one event, so that no flood of names takes all places */
+#define SUBJECT_BYTES   256
 
 enum { FORMAT_LOGFMT, FORMAT_JSON };
 
@@ -29,20 +31,34 @@ static _Atomic int level_max = 2;
 static _Atomic int format = FORMAT_LOGFMT;
 static _Atomic int64_t repeat_ms = 10000;
 
-/* An event that was logged, and how often since its last line. */
+/* The pairs that say whom an event concerns, and no count or time; never what a client
+ * sends. */
+static const char *const SUBJECT_KEYS[] = {
+    "issuer", "url", "from", "option", "file", "what", "path", "err"};
+
+/* As they are written in the line, one behind the other. */
+struct subject {
+	size_t n;
+	char p[SUBJECT_BYTES];
+};
+
+/* What was logged of a subject, and how often since its last line. */
 struct seen {
 	const char *event;
 	int level;
-	int64_t line_at_ms; /* monotonic */
+	int64_t line_at_ms; /* monotonic; INT64_MIN: none yet */
 	uint64_t repeated;
+	bool json; /* how the subject is written */
+	struct subject subject;
 };
 static pthread_mutex_t seen_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct seen seen[EVENTS_MAX];
+static struct seen seen[SEEN_MAX];
 static unsigned seen_n;
 
 struct line {
 	size_t n;
 	bool json, full;
+	struct subject subject;
 	char p[LINE_MAX_BYTES];
 };
 
@@ -209,6 +225,28 @@ static void put_pair(struct line *l, const char *key, size_t key_n, const struct
 	put(l, p, n);
 }
 
+static bool is_subject_key(const char *key, size_t key_n)
+{
+	for (size_t i = 0; i < sizeof SUBJECT_KEYS / sizeof SUBJECT_KEYS[0]; i++)
+		if (strlen(SUBJECT_KEYS[i]) == key_n &&
+		    memcmp(SUBJECT_KEYS[i], key, key_n) == 0)
+			return true;
+	return false;
+}
+
+/* What was written behind `from` is part of whom the line concerns.  One that does not
+ * fit is left out. */
+static void note_subject(struct line *l, size_t from)
+{
+	struct subject *s = &l->subject;
+	size_t n = l->n - from;
+
+	if (n > sizeof s->p - s->n)
+		return;
+	memcpy(s->p + s->n, l->p + from, n);
+	s->n += n;
+}
+
 static void put_text(struct line *l, const char *key, const char *text)
 {
 	struct value v = {.n = strlen(text)};
@@ -367,7 +405,7 @@ static bool take_conversion(struct cursor *c, struct value *v)
 static void take_pair(struct cursor *c, struct line *l)
 {
 	const char *key = c->p;
-	size_t key_n = strcspn(key, "= "), pieces = 0;
+	size_t key_n = strcspn(key, "= "), pieces = 0, from = l->n;
 	struct value v = {.n = 0};
 
 	c->p += key_n;
@@ -387,6 +425,8 @@ static void take_pair(struct cursor *c, struct line *l)
 		}
 	}
 	put_pair(l, key, key_n, &v);
+	if (is_subject_key(key, key_n))
+		note_subject(l, from);
 }
 
 static void put_time(struct line *l)
@@ -410,6 +450,7 @@ static void line_begin(struct line *l, int level, const char *event)
 
 	l->n = 0;
 	l->full = false;
+	l->subject.n = 0;
 	l->json = atomic_load_explicit(&format, memory_order_relaxed) == FORMAT_JSON;
 	put_time(l);
 	put_text(l, "level", name[level < 0 ? 0 : level > 3 ? 3 : level]);
@@ -459,18 +500,6 @@ static void line_write(struct line *l, uint64_t repeated)
 	pthread_mutex_unlock(&write_lock);
 }
 
-/* Under the lock.  NULL when the table is full. */
-static struct seen *find(const char *event)
-{
-	for (unsigned i = 0; i < seen_n; i++)
-		if (seen[i].event == event || strcmp(seen[i].event, event) == 0)
-			return &seen[i];
-	if (seen_n == EVENTS_MAX)
-		return NULL;
-	seen[seen_n] = (struct seen){.event = event, .line_at_ms = INT64_MIN};
-	return &seen[seen_n++];
-}
-
 static bool is_due(const struct seen *s, int64_t now)
 {
 	return s->line_at_ms == INT64_MIN ||
@@ -478,8 +507,53 @@ static bool is_due(const struct seen *s, int64_t now)
 		   atomic_load_explicit(&repeat_ms, memory_order_relaxed);
 }
 
-/* May this event have a line now?  *repeated: how many had none since its last one. */
-static bool admit_line(int level, const char *event, uint64_t *repeated)
+static bool is_of(const struct seen *s, const char *event, const struct subject *subject)
+{
+	return strcmp(s->event, event) == 0 && s->subject.n == subject->n &&
+	       memcmp(s->subject.p, subject->p, subject->n) == 0;
+}
+
+/* A place for what has none: one whose log-repeat has passed and that owes no count. NULL
+ * when the table is full. */
+static struct seen *place(int64_t now)
+{
+	for (unsigned i = 0; i < seen_n; i++)
+		if (seen[i].repeated == 0 && is_due(&seen[i], now))
+			return &seen[i];
+	return seen_n < SEEN_MAX ? &seen[seen_n++] : NULL;
+}
+
+/* Under the lock.  The entry of this subject, or of the event as a whole where it has too
+ * many; NULL when the table is full. */
+static struct seen *find(const char *event, const struct line *l, int64_t now)
+{
+	static const struct subject whole = {.n = 0};
+	const struct subject *subject = &l->subject;
+	unsigned subjects = 0;
+	struct seen *s;
+
+	for (unsigned i = 0; i < seen_n; i++) {
+		if (is_of(&seen[i], event, subject))
+			return &seen[i];
+		subjects += !is_due(&seen[i], now) && strcmp(seen[i].event, event) == 0;
+	}
+	if (subjects >= SUBJECTS_MAX) {
+		subject = &whole;
+		for (unsigned i = 0; i < seen_n; i++)
+			if (is_of(&seen[i], event, subject))
+				return &seen[i];
+	}
+	s = place(now);
+	if (s == NULL)
+		return NULL;
+	*s = (struct seen){.event = event, .line_at_ms = INT64_MIN, .json = l->json};
+	s->subject = *subject;
+	return s;
+}
+
+/* May this line be written now?  *repeated: how many were not since the last one. */
+static bool admit_line(
+    int level, const char *event, const struct line *l, uint64_t *repeated)
 {
 	int64_t now = clock_mono_ms();
 	bool line = true;
@@ -487,7 +561,7 @@ static bool admit_line(int level, const char *event, uint64_t *repeated)
 
 	*repeated = 0;
 	pthread_mutex_lock(&seen_lock);
-	s = find(event);
+	s = find(event, l, now);
 	if (s != NULL) {
 		s->level = level;
 		line = is_due(s, now);
@@ -503,6 +577,17 @@ static bool admit_line(int level, const char *event, uint64_t *repeated)
 	return line;
 }
 
+static void take_pairs(struct cursor *c, struct line *l)
+{
+	for (;;) {
+		while (*c->p == ' ')
+			c->p++;
+		if (*c->p == '\0')
+			return;
+		take_pair(c, l);
+	}
+}
+
 void log_event(int level, const char *event, const char *fmt, ...)
 {
 	struct cursor c = {.p = fmt};
@@ -510,19 +595,30 @@ void log_event(int level, const char *event, const char *fmt, ...)
 	struct line l;
 	int e = errno; /* a caller may log before it looks at errno */
 
-	if (!log_enabled(level) || !admit_line(level, event, &repeated))
+	if (!log_enabled(level))
 		return;
 	line_begin(&l, level, event);
 	va_start(c.ap, fmt);
-	for (;;) {
-		while (*c.p == ' ')
-			c.p++;
-		if (*c.p == '\0')
-			break;
-		take_pair(&c, &l);
-	}
+	take_pairs(&c, &l);
 	va_end(c.ap);
-	line_write(&l, repeated);
+	if (admit_line(level, event, &l, &repeated))
+		line_write(&l, repeated);
+	errno = e;
+}
+
+void log_each(int level, const char *event, const char *fmt, ...)
+{
+	struct cursor c = {.p = fmt};
+	struct line l;
+	int e = errno;
+
+	if (!log_enabled(level))
+		return;
+	line_begin(&l, level, event);
+	va_start(c.ap, fmt);
+	take_pairs(&c, &l);
+	va_end(c.ap);
+	line_write(&l, 0);
 	errno = e;
 }
 
@@ -537,27 +633,36 @@ static void tell_dropped(void)
 	log_warn("log_dropped", "lines=%llu", (unsigned long long)n);
 }
 
+/* The count that entry i owes, taken from it; false: none, or not yet. */
+static bool take_count(unsigned i, bool all, int64_t now, struct seen *out)
+{
+	bool owes;
+
+	pthread_mutex_lock(&seen_lock);
+	owes = i < seen_n && seen[i].repeated > 0 && (all || is_due(&seen[i], now));
+	if (owes) {
+		*out = seen[i];
+		seen[i].repeated = 0;
+		seen[i].line_at_ms = now;
+	}
+	pthread_mutex_unlock(&seen_lock);
+	return owes;
+}
+
 static void flush(bool all)
 {
 	int64_t now = clock_mono_ms();
+	struct seen s;
+	struct line l;
 
 	tell_dropped();
-
-	for (unsigned i = 0; i < EVENTS_MAX; i++) {
-		struct seen s = {.repeated = 0};
-		struct line l;
-
-		pthread_mutex_lock(&seen_lock);
-		if (i < seen_n && seen[i].repeated > 0 &&
-		    (all || is_due(&seen[i], now))) {
-			s = seen[i];
-			seen[i].repeated = 0;
-			seen[i].line_at_ms = now;
-		}
-		pthread_mutex_unlock(&seen_lock);
-		if (s.repeated == 0)
+	for (unsigned i = 0; i < SEEN_MAX; i++) {
+		if (!take_count(i, all, now, &s))
 			continue;
 		line_begin(&l, s.level, s.event);
+		if (s.json ==
+		    l.json) /* else a reload has changed how lines are written */
+			put(&l, s.subject.p, s.subject.n);
 		line_write(&l, s.repeated);
 	}
 }

@@ -5,14 +5,20 @@
  * control character is quoted and escaped by the logger; %s values from peers may hold
  * anything (T25).  The names of all events are in ocspcached(8).
  *
- * Any thread; one write(2) a line.  Repeats of an event within log-repeat become one line
- * with their count ("repeated=212").  Levels: error: a person must act; warn: degraded
- * but answering; info: state changed; debug: each fetch.  cache/ never logs: it returns
- * errors.
+ * Any thread; one write(2) a line.  Repeats of an event about the same subject within
+ * log-repeat become one line with their count ("repeated=212").  The subject is the event
+ * with those of its pairs that say whom it concerns (SUBJECT_KEYS in log.c): a second
+ * issuer's failure has a line of its own.  What goes through log_each() is never
+ * collapsed: mistakes in a configuration, requests, and states that change, of which a
+ * line that is missing or late would tell the contrary of what is.
  *
- * Weak points: repeats are told apart by event name alone, so of two issuers that fail
- * within log-repeat the second is a number (the metrics and GET /v1/issuers name it).
- * Standard error that nobody reads blocks the thread that logs, as it does everybody.
+ * Levels: error: a person must act; warn: degraded but answering; info: state changed;
+ * debug: each fetch.  cache/ never logs: it returns errors.
+ *
+ * Weak points: of one event at most SUBJECTS_MAX subjects are told apart at a time, so
+ * that 10,000 issuers that fail together are a few lines and a number (the metrics and
+ * GET /v1/issuers name each).  Standard error that nobody reads blocks the thread that
+ * logs, as it does everybody.
  */
 #ifndef PROXY_LOG_H
 #define PROXY_LOG_H
@@ -31,18 +37,24 @@ void log_setup(int level, int format, int64_t repeat_ms);
  * at 2 KiB, "..." marking a value that was cut and "truncated=true" a line. */
 void log_event(int level, const char *event, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* The same, and never collapsed. */
+void log_each(int level, const char *event, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 bool log_enabled(int level);
 
-#define log_error(...) log_event(0, __VA_ARGS__)
-#define log_warn(...)  log_event(1, __VA_ARGS__)
-#define log_info(...)  log_event(2, __VA_ARGS__)
+#define LOG_ERROR      0
+#define LOG_WARN       1
+#define LOG_INFO       2
+#define log_error(...) log_event(LOG_ERROR, __VA_ARGS__)
+#define log_warn(...)  log_event(LOG_WARN, __VA_ARGS__)
+#define log_info(...)  log_event(LOG_INFO, __VA_ARGS__)
 #define log_debug(...)                                                                   \
 	do {                                                                             \
 		if (log_enabled(3))                                                      \
 			log_event(3, __VA_ARGS__);                                       \
 	} while (0)
 
-/* Write out the counts of events that are still being collapsed: those whose log-repeat
+/* Write out the counts of repeats that are still being collapsed: those whose log-repeat
  * has passed (from a timer), and all of them (at the end). */
 void log_flush_due(void);
 void log_flush(void);

@@ -389,14 +389,14 @@ static void on_term(evutil_socket_t sig, short what, void *arg)
 
 	(void)what;
 	if (d->stopping) {
-		log_info("stop_now", "signal=%d", (int)sig);
+		log_each(LOG_INFO, "stop_now", "signal=%d", (int)sig);
 		stop(d);
 		return;
 	}
 	d->stopping = true;
 	atomic_store(&d->shared.draining, true);
-	log_info(
-	    "draining", "signal=%d ms=%lld", (int)sig, (long long)c->drain_timeout_ms);
+	log_each(LOG_INFO, "draining", "signal=%d ms=%lld", (int)sig,
+	    (long long)c->drain_timeout_ms);
 	notify_send("STOPPING=1\nSTATUS=draining");
 	d->drain_until_ms = clock_mono_ms() + c->drain_timeout_ms;
 	/* Nobody owns these alone: a worker that is drained only stops listening. */
@@ -412,7 +412,7 @@ static void on_term(evutil_socket_t sig, short what, void *arg)
 static void needs_restart(void *arg, const char *option)
 {
 	(void)arg;
-	log_warn("reload_needs_restart", "option=%s", option);
+	log_each(LOG_WARN, "reload_needs_restart", "option=%s", option);
 }
 
 /* The keeper's thread: the new configuration is in force. */
@@ -425,7 +425,7 @@ static void on_published(void *arg)
 	if (d->api != NULL)
 		api_reload(d->api);
 	notify_send("READY=1");
-	log_info("reloaded", "file=%s", d->conf_path);
+	log_each(LOG_INFO, "reloaded", "file=%s", d->conf_path);
 }
 
 static void on_hup(evutil_socket_t sig, short what, void *arg)
@@ -443,9 +443,9 @@ static void on_hup(evutil_socket_t sig, short what, void *arg)
 	notify_send(ready);
 	c = conf_load(d->conf_path, NULL, &errors);
 	for (size_t i = 0; i < errors.warning_n; i++)
-		log_warn("config_warning", "detail=%s", errors.warning[i]);
+		log_each(LOG_WARN, "config_warning", "detail=%s", errors.warning[i]);
 	for (size_t i = 0; i < errors.n; i++)
-		log_error("config_error", "detail=%s", errors.line[i]);
+		log_each(LOG_ERROR, "config_error", "detail=%s", errors.line[i]);
 	conf_errors_free(&errors);
 	if (c != NULL) {
 		conf_restart_needed(d->latest, c, needs_restart, NULL);
@@ -454,7 +454,7 @@ static void on_hup(evutil_socket_t sig, short what, void *arg)
 	}
 	if (c == NULL) {
 		metrics_count(d->counters, M_RELOADS_BAD);
-		log_error("reload_failed", "file=%s now=%s", d->conf_path,
+		log_each(LOG_ERROR, "reload_failed", "file=%s now=%s", d->conf_path,
 		    "the old configuration stays in force");
 	} else {
 		metrics_count(d->counters, M_RELOADS_OK);
@@ -555,8 +555,9 @@ static int serve(struct daemon *d, struct conf *c)
 	if (e == EXIT_CLEAN)
 		e = start_threads(d);
 	if (e == EXIT_CLEAN) {
-		log_info("started", "version=%s workers=%u issuers=%zu store=%s",
-		    OCSPCACHED_VERSION, d->workers_n, issuers_count(c->issuers),
+		log_each(LOG_INFO, "started",
+		    "version=%s workers=%u issuers=%zu store=%s", OCSPCACHED_VERSION,
+		    d->workers_n, issuers_count(c->issuers),
 		    strncmp(c->store, "redis", 5) == 0 ? "redis" : c->store);
 		notify_send("READY=1\nSTATUS=serving");
 		signals_come();
@@ -571,7 +572,7 @@ static int serve(struct daemon *d, struct conf *c)
 	}
 	take_down(d);
 	if (e == EXIT_CLEAN)
-		log_info("stopped", "clean=true");
+		log_each(LOG_INFO, "stopped", "clean=true");
 	return e;
 }
 

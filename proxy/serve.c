@@ -85,7 +85,7 @@ static void access_log(
     const struct turn *t, const char *outcome, enum tier tier, int status, size_t bytes)
 {
 	if (t->access_log)
-		log_info("request",
+		log_each(LOG_INFO, "request",
 		    "method=%s outcome=%s tier=%s status=%d bytes=%zu us=%lld",
 		    method_name[t->method], outcome, tier_name[tier], status, bytes,
 		    (long long)(clock_mono_us() - t->started_us));

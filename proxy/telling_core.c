@@ -12,14 +12,14 @@ void core_failed(struct telling_core *c, enum err e)
 	if (c->held_back)
 		return;
 	c->held_back = true;
-	log_warn("changes_held_back", "err=%s effect=%s", err_label(e),
+	log_each(LOG_WARN, "changes_held_back", "err=%s effect=%s", err_label(e),
 	    "told when the log can be written again");
 }
 
 void core_wrote(struct telling_core *c)
 {
 	if (c->held_back)
-		log_info("changes_flow_again", "log=up");
+		log_each(LOG_INFO, "changes_flow_again", "log=up");
 	c->held_back = false;
 }
 

@@ -369,9 +369,9 @@ static void responder_answered(struct source_ask *a)
 	r->last_error = "";
 	if (r->failures == 0)
 		return;
-	log_info("upstream_recovered", "issuer=%s url=%s failures=%d down_ms=%lld",
-	    a->queue->name, r->url, r->failures,
-	    (long long)(clock_mono_ms() - r->failed_at_ms));
+	log_each(LOG_INFO, "upstream_recovered",
+	    "issuer=%s url=%s failures=%d down_ms=%lld", a->queue->name, r->url,
+	    r->failures, (long long)(clock_mono_ms() - r->failed_at_ms));
 	r->failures = 0;
 	r->retry_at_ms = 0;
 	r->epoch++;
