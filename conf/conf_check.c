@@ -534,7 +534,8 @@ static void check_scopes(
 			    "is the name of two lists; give each its own");
 }
 
-/* A list is its issuer's, whichever of the certificates signed it. */
+/* A serial is of the CA that issued it: what is said of one CA's must not count for
+ * another's of the same number (RFC 5280 section 4.1.2.2). */
 static void check_names(const struct draft *d, size_t i)
 {
 	const struct certificates *ca = &d->ca[i];
@@ -542,10 +543,10 @@ static void check_names(const struct draft *d, size_t i)
 	for (size_t k = 1; k < ca->n; k++)
 		if (X509_NAME_cmp(X509_get_subject_name(ca->x[0]),
 			X509_get_subject_name(ca->x[k])) != 0) {
-			advise(d, d->settings->issuer[i], OPTION_certificate,
-			    "names CAs of different names, and a list of one of them "
-			    "counts for the serials of all; write an issuer section for "
-			    "each CA");
+			fault(d, d->settings->issuer[i], OPTION_certificate, 0,
+			    "names CAs of different names, and what is said of one of "
+			    "them would count for the serials of all; write an issuer "
+			    "section for each CA");
 			return;
 		}
 }
@@ -574,8 +575,6 @@ static bool check_lists(const struct draft *d, size_t i)
 			check_list_file(d, g, k, is->crl[k]);
 	}
 	check_scopes(d, g, is);
-	if (is->crl_n > 0)
-		check_names(d, i);
 	return true;
 }
 
@@ -659,6 +658,7 @@ static bool check_issuers(const struct draft *d)
 		check_name(d, i);
 		if (!check_certificates(d, i))
 			return false;
+		check_names(d, i);
 		check_responders(d, i);
 		if (!check_lists(d, i))
 			return false;
