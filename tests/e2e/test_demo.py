@@ -62,6 +62,7 @@ def test_the_demo(box, store, sig, group):
         for c in commands:
             r = subprocess.run(c, shell=True, cwd=daemon.TOP, capture_output=True, text=True, timeout=20 * lab.PATIENCE)
             assert r.returncode == (1 if " status " in c else 0), (c, r)
+            assert "WARNING" not in r.stderr, (c, r)
         assert "good" in subprocess.run(commands[0], shell=True, cwd=daemon.TOP, capture_output=True, text=True).stdout
         # One subscribes, another revokes: the change is there within a second, and the next answer is revoked.
         fourth = next(c for c in commands if "fourth.pem" in c)
@@ -103,6 +104,21 @@ def test_the_demo(box, store, sig, group):
     finally:
         code = demo.stop(sig, group)
     assert code == 0, demo.out
+
+
+def test_a_second_demo_leaves_the_first_alone(box):
+    first = Demo(box).wait()
+    second = Demo(box).wait()  # the same DEMO, on other ports
+    try:
+        assert "Ctrl-C stops everything" in second.out, second.out
+        folder = "%s-%d" % (first.env["DEMO"], second.port)
+        assert folder + "/good.pem" in second.out
+        command = re.search(r"^  (openssl ocsp .*good.pem .*)$", first.out, re.M).group(1)
+        r = subprocess.run(command, shell=True, cwd=daemon.TOP, capture_output=True, text=True, timeout=20)
+        assert "good.pem: good" in r.stdout and "Response verify OK" in r.stderr, r
+    finally:
+        codes = first.stop(), second.stop()
+    assert codes == (0, 0)
 
 
 @pytest.mark.parametrize("which", ["PORT", "API_PORT"])
