@@ -109,31 +109,48 @@ static enum err serial_set(struct serial *s, bool negative, const uint8_t *m, si
 	return ERR_OK;
 }
 
+/* The digits without the colons between them, from the last one on; false where something
+ * else stands there, or more than m holds. */
+static bool read_digits(const char *hex, size_t n, uint8_t m[SERIAL_MAX])
+{
+	size_t digits = 0;
+	bool colon = true; /* one here would have no digit behind it */
+
+	for (size_t i = n; i > 0; i--) {
+		int v = hex_value((unsigned char)hex[i - 1]);
+
+		if (hex[i - 1] == ':' && !colon) {
+			colon = true;
+			continue;
+		}
+		if (v < 0 || (v > 0 && digits >= 2 * SERIAL_MAX))
+			return false;
+		if (v > 0)
+			m[SERIAL_MAX - 1 - digits / 2] |=
+			    (uint8_t)(digits % 2 ? v << 4 : v);
+		digits++;
+		colon = false;
+	}
+	return !colon;
+}
+
 static enum err hex_to_serial(struct serial *s, const char *hex, size_t n)
 {
-	uint8_t m[SERIAL_MAX] = {0};
+	uint8_t m[SERIAL_MAX] = {0}, any = 0;
 	bool negative = n > 0 && hex[0] == '-';
-	size_t digits;
 
 	hex += negative;
 	n -= negative;
-	if (n == 0)
-		return ERR_REQ_SERIAL;
-	while (n > 1 && *hex == '0') {
-		hex++;
-		n--;
+	if (n > 2 && hex[0] == '0' && (hex[1] == 'x' || hex[1] == 'X')) {
+		hex += 2;
+		n -= 2;
 	}
-	digits = n;
-	if (digits > 2 * sizeof(m) || (negative && digits == 1 && *hex == '0'))
+	if (!read_digits(hex, n, m))
 		return ERR_REQ_SERIAL;
-	for (size_t i = 0; i < digits; i++) {
-		int v = hex_value((unsigned char)hex[digits - 1 - i]);
-
-		if (v < 0)
-			return ERR_REQ_SERIAL;
-		m[sizeof(m) - 1 - i / 2] |= (uint8_t)(i % 2 ? v << 4 : v);
-	}
-	return serial_set(s, negative, m, sizeof(m));
+	for (size_t i = 0; i < sizeof(m); i++)
+		any |= m[i];
+	return negative && any == 0 ? ERR_REQ_SERIAL
+				    : serial_set(s, negative, m, sizeof(m));
 }
 
 enum err serial_from_hex(struct serial *s, const char *hex)

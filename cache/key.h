@@ -47,8 +47,9 @@ struct serial {
 };
 
 /* The API's form: lower-case hexadecimal of the magnitude without leading zeros, '-'
- * before a negative one, "0" for zero.  Reading accepts any case, odd length and leading
- * zeros. ERR_REQ_SERIAL for anything else, or more than SERIAL_MAX octets. */
+ * before a negative one, "0" for zero.  Reading accepts any case, odd length, leading
+ * zeros, "0x" in front, and colons between digits, as openssl and browsers print them.
+ * ERR_REQ_SERIAL for anything else, or more than SERIAL_MAX octets. */
 enum err serial_from_hex(struct serial *s, const char *hex);
 void serial_to_hex(const struct serial *s, char out[SERIAL_HEX_MAX]);
 

@@ -420,6 +420,9 @@ bool scan_text(
 	    .out = out};
 
 	*out = (struct scan){.whole = true};
+	/* editors of other systems begin UTF-8 with a mark that is no text */
+	if (n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
+		memset(text, ' ', 3);
 	token_next(&s.l);
 	parse_statements(&s, -1);
 	out->whole = out->whole && !s.l.unclosed;

@@ -35,7 +35,8 @@ static const char usage[] =
     "  watch [ISSUER]            print each change of a certificate's status as it "
     "comes\n"
     "\n"
-    "  --url URL                 http://HOST:PORT or unix:/PATH (http://127.0.0.1:8081)\n"
+    "  --url URL                 http://HOST:PORT or unix:/PATH ($OCSPCTL_URL, else\n"
+    "                            http://127.0.0.1:8081)\n"
     "  --token-file FILE         send the token in FILE\n"
     "  --json                    print the server's JSON\n"
     "\n"
@@ -166,12 +167,27 @@ static bool has_watch_options(const struct args *a)
 	       a->batch || a->snapshot;
 }
 
+static const char *default_url(void)
+{
+	const char *url = getenv("OCSPCTL_URL");
+
+	return url != NULL && url[0] != '\0' ? url : "http://127.0.0.1:8081";
+}
+
+static const char *without_name(const char *serial)
+{
+	static const char name[] = "serial=";
+
+	return strncmp(serial, name, sizeof name - 1) == 0 ? serial + sizeof name - 1
+							   : serial;
+}
+
 bool args_read(struct args *a, int argc, char **argv, FILE *out, FILE *err, int *code)
 {
 	const struct command_row *row;
 	int n;
 
-	*a = (struct args){.url = "http://127.0.0.1:8081", .jobs = 1};
+	*a = (struct args){.url = default_url(), .jobs = 1};
 	if (!read_options(a, argc, argv, out, err, code))
 		return false;
 	*code = EXIT_USAGE;
@@ -202,6 +218,6 @@ bool args_read(struct args *a, int argc, char **argv, FILE *out, FILE *err, int 
 		return false;
 	}
 	a->issuer = n > 0 ? argv[1] : NULL;
-	a->serial = n > 1 ? argv[2] : NULL;
+	a->serial = n > 1 ? without_name(argv[2]) : NULL;
 	return true;
 }

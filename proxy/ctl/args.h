@@ -37,8 +37,10 @@ struct args { /* borrowed from argv */
 	bool batch, snapshot;
 };
 
-/* Read argv, whose order may change.  true: go on.  false: end with *code; what there is
- * to say was written to out (--help, --version) or err. */
+/* Read argv, whose order may change; without --url, OCSPCTL_URL of the environment says
+ * where the server is.  A serial may be as "openssl x509 -serial" prints it, "serial="
+ * and all.  true: go on.  false: end with *code; what there is to say was written to out
+ * (--help, --version) or err. */
 bool args_read(struct args *a, int argc, char **argv, FILE *out, FILE *err, int *code);
 
 #endif

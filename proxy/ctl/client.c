@@ -22,7 +22,7 @@
 struct client {
 	CURL *curl;
 	char *url;       /* without a '/' at its end */
-	char shown[256]; /* the same without user and password */
+	char shown[256]; /* what was given as --url, without user and password */
 	char *token;     /* "Authorization: Bearer ...", or NULL */
 	char *answer;
 	size_t answer_n;
@@ -68,12 +68,15 @@ static int set_address(struct client *c, const char *url, char *why, size_t why_
 	const char *base = url;
 	size_t n;
 
+	url_shown(url, c->shown, sizeof c->shown);
 	if (strncmp(url, "unix:", 5) == 0) {
 		curl_easy_setopt(c->curl, CURLOPT_UNIX_SOCKET_PATH, url + 5);
 		base = "http://localhost";
 	} else if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0) {
-		snprintf(why, why_n, "--url %s: use http://HOST:PORT or unix:/PATH",
-		    url_shown(url, c->shown, sizeof c->shown));
+		snprintf(why, why_n,
+		    "\"%s\" is no server; --url (or OCSPCTL_URL) is http://HOST:PORT or "
+		    "unix:/PATH",
+		    c->shown);
 		return -1;
 	}
 	c->url = strdup(base);
@@ -83,7 +86,6 @@ static int set_address(struct client *c, const char *url, char *why, size_t why_
 	}
 	for (n = strlen(c->url); n > 0 && c->url[n - 1] == '/'; n--)
 		c->url[n - 1] = '\0';
-	url_shown(c->url, c->shown, sizeof c->shown);
 	return 0;
 }
 
@@ -158,6 +160,21 @@ void client_close(struct client *c)
 	free(c);
 }
 
+/* What libcurl says, with what it does not know: the socket's path, and what to do. */
+static void explain(struct client *c, CURLcode e, char *why, size_t why_n)
+{
+	const char *words = c->error[0] != '\0' ? c->error : curl_easy_strerror(e);
+	long number = 0;
+
+	curl_easy_getinfo(c->curl, CURLINFO_OS_ERRNO, &number);
+	if (e != CURLE_COULDNT_CONNECT)
+		snprintf(why, why_n, "%s: %s", c->shown, words);
+	else
+		snprintf(why, why_n,
+		    "%s: %s; is ocspcached running, and is this its api-listen?",
+		    c->shown, number != 0 ? strerror((int)number) : words);
+}
+
 /* Send what was set up. */
 static int perform(struct client *c, struct reply *r, char *why, size_t why_n)
 {
@@ -167,8 +184,7 @@ static int perform(struct client *c, struct reply *r, char *why, size_t why_n)
 	c->error[0] = '\0';
 	e = curl_easy_perform(c->curl);
 	if (e != CURLE_OK) {
-		snprintf(why, why_n, "%s: %s", c->shown,
-		    c->error[0] != '\0' ? c->error : curl_easy_strerror(e));
+		explain(c, e, why, why_n);
 		return -1;
 	}
 	curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &r->status);
@@ -266,8 +282,7 @@ void client_stream_end(struct client *c, long status, int e, char *why, size_t w
 	else if (e == CURLE_OK)
 		snprintf(why, why_n, "%s: the stream has ended", c->shown);
 	else
-		snprintf(why, why_n, "%s: %s", c->shown,
-		    c->error[0] != '\0' ? c->error : curl_easy_strerror((CURLcode)e));
+		explain(c, (CURLcode)e, why, why_n);
 	json_decref(body);
 	curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, NULL);
 	curl_slist_free_all(c->fields);

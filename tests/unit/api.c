@@ -126,7 +126,7 @@ static void what_is_no_serial_is_a_bad_request(void **state)
 	(void)state;
 	expect_error("GET /v1/status/demo/xyz", 400, "bad_request");
 	expect_error("GET /v1/status/demo/12%2034", 400, "bad_request");
-	expect_error("GET /v1/status/demo/0x12", 400, "bad_request");
+	expect_error("GET /v1/status/demo/0xx12", 400, "bad_request");
 	expect_error("GET /v1/status/demo/12%2", 400, "bad_request");
 	expect_error("GET /v1/status/demo/12%zz", 400, "bad_request");
 	expect_error("GET /v1/status/demo/12%00", 400, "bad_request");

@@ -283,6 +283,16 @@ static void values_are_taken_with_and_without_quotes(void **state)
 	assert_int_equal(conf->idle_timeout_ms, 120000);
 }
 
+/* A file from Windows: a byte order mark, and CRLF. */
+static void a_file_may_begin_with_a_byte_order_mark(void **state)
+{
+	(void)state;
+	assert_true(
+	    load("\xef\xbb\xbfhot-cache = 5M\r\nissuer 'x' { certificate = ca.pem "
+		 "ocsp = 'http://x/' }\r\n"));
+	assert_int_equal(conf->hot_cache, 5 << 20);
+}
+
 static void comments_stand_anywhere_and_a_list_may_end_with_a_comma(void **state)
 {
 	(void)state;
@@ -1359,6 +1369,7 @@ int main(void)
 	    cmocka_unit_test_teardown(
 		an_issuer_is_enough_and_the_rest_has_defaults, forget),
 	    cmocka_unit_test_teardown(values_are_taken_with_and_without_quotes, forget),
+	    cmocka_unit_test_teardown(a_file_may_begin_with_a_byte_order_mark, forget),
 	    cmocka_unit_test_teardown(
 		comments_stand_anywhere_and_a_list_may_end_with_a_comma, forget),
 	    cmocka_unit_test_teardown(strings_have_escapes_and_variables, forget),

@@ -89,6 +89,34 @@ static void arguments_that_may_be_left_out_are_null(void **state)
 	assert_string_equal(a.serial, "-1f");
 }
 
+/* Where an operator sets the place once; what stands on the line wins. */
+static void the_environment_says_where_the_server_is(void **state)
+{
+	struct args a;
+
+	(void)state;
+	setenv("OCSPCTL_URL", "unix:/run/x", 1);
+	assert_int_equal(read_args(&a, "ocspctl status"), -1);
+	assert_string_equal(a.url, "unix:/run/x");
+	assert_int_equal(read_args(&a, "ocspctl status --url http://h:1"), -1);
+	assert_string_equal(a.url, "http://h:1");
+	setenv("OCSPCTL_URL", "", 1);
+	assert_int_equal(read_args(&a, "ocspctl status"), -1);
+	assert_string_equal(a.url, "http://127.0.0.1:8081");
+	unsetenv("OCSPCTL_URL");
+}
+
+static void a_serial_may_be_as_openssl_prints_it(void **state)
+{
+	struct args a;
+
+	(void)state;
+	assert_int_equal(read_args(&a, "ocspctl status demo serial=1001"), -1);
+	assert_string_equal(a.serial, "1001");
+	assert_int_equal(read_args(&a, "ocspctl refresh demo 10:01"), -1);
+	assert_string_equal(a.serial, "10:01");
+}
+
 static void a_wrong_command_line_ends_with_64_and_a_hint(void **state)
 {
 	static const char *const lines[] = {"ocspctl", "ocspctl frobnicate",
@@ -270,6 +298,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(options_stand_before_and_after_the_command),
 	    cmocka_unit_test(arguments_that_may_be_left_out_are_null),
+	    cmocka_unit_test(the_environment_says_where_the_server_is),
+	    cmocka_unit_test(a_serial_may_be_as_openssl_prints_it),
 	    cmocka_unit_test(a_wrong_command_line_ends_with_64_and_a_hint),
 	    cmocka_unit_test(a_pipe_gets_lines_without_heading_tab_or_colour),
 	    cmocka_unit_test(the_exit_code_is_the_status),

@@ -212,10 +212,13 @@ static void serials_are_the_shortest_twos_complement(void **state)
 
 static void a_serial_is_read_in_any_case_and_with_leading_zeros(void **state)
 {
-	static const char *const same[] = {"abc", "ABC", "0abc", "00aBc",
+	/* `openssl x509 -text` and browsers write colons, programs 0x */
+	static const char *const same[] = {"abc", "ABC", "0abc", "00aBc", "0xABC",
+	    "0Xabc", "0A:BC", "a:bc", "0x0a:bc", "00:00:0a:bc", "a:b:c",
 	    "0000000000000000000000000000000000000000000000abc"};
-	static const char *const bad[] = {"", "-", "-0", "-00", "0x1", "1g", " 1", "1 ",
-	    "+1", "--1", "a:b", "8000000000000000000000000000000000000000000",
+	static const char *const bad[] = {"", "-", "-0", "-00", "0x", "0x0x1", "x1", "1g",
+	    " 1", "1 ", "+1", "--1", ":ab", "ab:", "a::b", ":", "0x:a", "-0x0",
+	    "serial=1", "8000000000000000000000000000000000000000000",
 	    /* 21 octets of magnitude with the top bit: 22 octets */
 	    "800000000000000000000000000000000000000000",
 	    "-800000000000000000000000000000000000000001"};
@@ -235,6 +238,9 @@ static void a_serial_is_read_in_any_case_and_with_leading_zeros(void **state)
 	assert_int_equal(
 	    serial_from_hex(&b, "-800000000000000000000000000000000000000000"), ERR_OK);
 	assert_int_equal(b.n, SERIAL_MAX);
+	assert_int_equal(serial_from_hex(&a, "-1f"), ERR_OK);
+	assert_int_equal(serial_from_hex(&b, "-0x1F"), ERR_OK);
+	assert_true(serial_equal(&a, &b));
 }
 
 static void a_serial_of_openssl_is_read_with_its_sign(void **state)
