@@ -1342,6 +1342,28 @@ static void contradicting_duplicates_are_refused_and_prove_the_revocation(void *
 	assert_false(verdict.revoked_proved);
 }
 
+/* R15: of another CA with the same name nothing is said about ours, nor of one with the
+ * same key (RFC 6960 section 4.1.1: the CertID has both hashes). */
+static void a_single_that_fits_in_one_hash_only_is_of_another_ca(void **state)
+{
+	struct forge_single good = plan().single[0], bad = revoked_plan(4).single[0];
+	EVP_PKEY *other = forge_key("P-256");
+	X509 *of[] = {authority("Forge CA", other), authority("Another CA", w.ca_key)};
+	struct forge_response f;
+
+	(void)state;
+	for (size_t i = 0; i < 4; i++) {
+		bad.issuer = of[i % 2];
+		bad.hash = i < 2 ? good.hash : CERTID_SHA1;
+		f = pair(good, bad);
+		assert_string_not_equal(judge_forged(&f), "contradicting_duplicates");
+		assert_false(verdict.revoked_proved);
+	}
+	X509_free(of[0]);
+	X509_free(of[1]);
+	EVP_PKEY_free(other);
+}
+
 /* R53, T6 */
 static void a_contradiction_under_another_hash_algorithm_is_one_too(void **state)
 {
@@ -1617,6 +1639,11 @@ static void the_leap_day_is_a_day_and_only_in_leap_years(void **state)
 	assert_string_equal(judge_forged(&f), "time_format");
 	f.single[0].this_update = "20000229120000Z";
 	assert_string_equal(judge_forged(&f), ADMITTED);
+	/* nor has November 31 days */
+	f.single[0].this_update = "20241130120000Z";
+	assert_string_equal(judge_forged(&f), ADMITTED);
+	f.single[0].this_update = "20241131120000Z";
+	assert_string_equal(judge_forged(&f), "time_format");
 }
 
 /* R62, T5 */
@@ -2170,6 +2197,7 @@ int main(void)
 	    CASE(a_serial_of_forty_octets_matches_nothing),
 	    CASE(an_answer_by_another_hash_algorithm_is_not_served),
 	    CASE(contradicting_duplicates_are_refused_and_prove_the_revocation),
+	    CASE(a_single_that_fits_in_one_hash_only_is_of_another_ca),
 	    CASE(a_contradiction_under_another_hash_algorithm_is_one_too),
 	    CASE(what_proves_a_revocation_is_in_date_and_no_hold),
 	    CASE(more_than_one_single_response_is_refused),

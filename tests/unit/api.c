@@ -550,6 +550,10 @@ static void openmetrics_is_for_who_asks_for_it(void **state)
 	assert_true(
 	    openmetrics("text/plain;q=0.3, Application/OpenMetrics-Text ; q=0.5"));
 	assert_false(openmetrics("*/*"));
+	/* RFC 9110 section 12.5.1: a wildcard is for what is not named more precisely */
+	assert_false(openmetrics("application/openmetrics-text;q=0.2,*/*;q=0.9"));
+	assert_false(openmetrics("application/openmetrics-text;q=0.2,text/*;q=0.9"));
+	assert_true(openmetrics("application/openmetrics-text;q=0.9,text/*;q=0.2"));
 	assert_false(openmetrics("text/plain"));
 	assert_false(openmetrics("application/openmetrics-text;q=0"));
 	assert_false(openmetrics("application/openmetrics-text;q=0.2,text/plain;q=0.9"));

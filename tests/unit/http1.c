@@ -250,6 +250,10 @@ static void versions(void **state)
 	expect("GET / HTTP/3\r\n\r\n", 505);
 	expect("GET / HTTP/1.10\r\nHost: a\r\n\r\n", 400);
 	expect("GET / HTTP/1.\r\nHost: a\r\n\r\n", 400);
+	expect("GET / HTTP/1.x\r\nHost: a\r\n\r\n", 400);
+	expect("GET / H1TP/1.1\r\nHost: a\r\n\r\n", 400);
+	expect("GET / HTTP/101\r\nHost: a\r\n\r\n", 400);
+	expect("GET / HTTP11.1\r\nHost: a\r\n\r\n", 400);
 	expect("GET / http/1.1\r\nHost: a\r\n\r\n", 400);
 	expect("GET / HTTP/1.1 \r\nHost: a\r\n\r\n", 400);
 	expect("GET / HTTP/1.1\nHost: a\r\n\r\n", 400);
@@ -265,8 +269,8 @@ static void host_comes_once_and_has_its_form(void **state)
 	static const char *const good[] = {"a", "a:80", "a:", "127.0.0.1:8080", "[::1]",
 	    "[2001:db8::1]:80", "a_b.example", "", "a%41", "[::ffff:1.2.3.4]:1"};
 	static const char *const bad[] = {"a b", "a/b", "u@a", "a:b", "a:80:80",
-	    "a:99999", ":80", "[::1", "::1", "[::1]x", "a\\b", "a?b", "a%4", "[]x", "a\"",
-	    "<a>"};
+	    "a:99999", ":80", "[::1", "::1", "[::1]x", "a\\b", "a?b", "a%4", "a%g1",
+	    "a%1g", "[]x", "a\"", "<a>"};
 	struct http1_request r;
 	char text[100];
 
@@ -587,6 +591,9 @@ static void dates_have_three_forms(void **state)
 	    "Sun, 06 Nov 1994 08.49.37 GMT", "Sun, 06 Nov 199x 08:49:37 GMT",
 	    "Sun, 06-Nov-1994 08:49:37 GMT", "Sunday, 06-Nov-9x 08:49:37 GMT",
 	    "Sun Nov  6 08:49:37 199x", "Sun Nov  x 08:49:37 1994",
+	    "Xxx Nov  6 08:49:37 1994", " Nov  6 08:49:37 1994abc",
+	    "xNov  6 08:49:37 1994 ab", "Nov  6 08:49:37 1994",
+	    "Sunday Nov  6 08:49:37 1994", "SunxNov  6 08:49:37 1994",
 	    "Sun, 06 Nov 1994 08:49:37 GMT ", "Sunday", "Sun", "Wednesday, "};
 	int64_t at;
 
