@@ -80,7 +80,9 @@ struct answer {
 	uint32_t body_n;
 	int64_t expiry; /* facts_expiry(), or until when an error answer is repeated */
 	int64_t obtained_at;
-	uint32_t max_age_cap;       /* seconds; max-age-cap with this answer's jitter */
+	uint32_t max_age_cap; /* seconds; max-age-cap with this answer's jitter */
+	bool was_known; /* of an error answer: its key had a good or a revoked one before
+			 */
 	const struct crl_slot *crl; /* of its issuer; NULL for errors */
 	struct facts facts;
 	uint8_t data[]; /* canonical request, fixed head, body: one after the other */

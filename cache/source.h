@@ -19,13 +19,24 @@ typedef enum err source_judge_fn(void *arg, struct bytes der, const char *from);
  * unauthorized and no other did better, ERR_RESP_UNAUTHORIZED; else the last reason. */
 typedef void source_done_fn(void *arg, enum err e);
 
+/* Borrowed for the call. */
+struct source_question {
+	const struct issuer *issuer;
+	const struct key *key;
+	/* A verified answer, good or revoked, was seen under this very key, in date or
+	 * not: so it is no serial that somebody made up, and it has its own share of all
+	 * bounds (T13).  Not for another hash algorithm of the same certificate: that is
+	 * for anybody to choose. */
+	bool known;
+	struct bytes nonce; /* in the request, where it has bytes */
+	int wait_ms;        /* at most, all places together; 1.. */
+};
+
 struct source_ops {
-	/* Ask for k, with this nonce in the request where it has bytes, for at most
-	 * wait_ms, all places together.  done is called exactly once, possibly before
-	 * this returns (then NULL is returned), or never after cancel. */
-	struct source_ask *(*ask)(struct source *s, const struct issuer *i,
-	    const struct key *k, struct bytes nonce, int wait_ms, source_judge_fn *judge,
-	    source_done_fn *done, void *arg);
+	/* Ask.  done is called exactly once, possibly before this returns (then NULL is
+	 * returned), or never after cancel. */
+	struct source_ask *(*ask)(struct source *s, const struct source_question *q,
+	    source_judge_fn *judge, source_done_fn *done, void *arg);
 	void (*cancel)(struct source *s, struct source_ask *a);
 };
 struct source {

@@ -207,10 +207,12 @@ static void tell(struct fetch *x)
 {
 	struct fetch_result r = {.error = outcome(x)};
 	char *type = NULL;
-	long status = 0;
+	long status = 0, sent = 0;
 
 	curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(x->easy, CURLINFO_REQUEST_SIZE, &sent);
 	curl_easy_getinfo(x->easy, CURLINFO_CONTENT_TYPE, &type);
+	r.reached = sent > 0;
 	r.status = (int)status;
 	r.content_type = type == NULL ? "" : type;
 	r.etag = header(x, "ETag");

@@ -48,6 +48,8 @@ struct fetch_result {
 			   ERR_UP_TRUNCATED, ERR_UP_HTTP (what came is no HTTP, or coded
 			   as we do not know),
 			   ERR_NOMEM, ERR_STORE (the sink could not be written) */
+	bool reached;   /* a server took the request, or part of it: what went wrong then
+			   may be for this request alone */
 	int status;     /* HTTP status, 0 for none */
 	const char
 	    *content_type; /* "" for none; borrowed for the call, as the next two */

@@ -268,6 +268,23 @@ static void answer_all(
 	timeout_arm(f->all);
 }
 
+/* Is that how it went for this node only?  Its queue, its back-off, its memory and its
+ * configuration keep no other node from asking. */
+static bool is_ours_alone(enum err e)
+{
+	switch (e) {
+	case ERR_UP_BUSY:
+	case ERR_UP_BACKOFF:
+	case ERR_UP_NONE:
+	case ERR_NOMEM:
+	case ERR_REQ_ISSUER:
+	case ERR_CANCELLED:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* What is held stays, unless the lists contradict it; where nothing is, the failure is
  * repeated for a while.  Returns how long (ms) other nodes shall not try again. */
 static int64_t failed(struct flight *f, const struct issuer *i, enum err e)
@@ -275,7 +292,7 @@ static int64_t failed(struct flight *f, const struct issuer *i, enum err e)
 	struct flights *fs = f->all;
 	int64_t ttl = conf_of(fs)->error_ttl_ms, for_others = ttl;
 
-	if (e == ERR_RESP_UNAUTHORIZED)
+	if (e == ERR_RESP_UNAUTHORIZED || is_ours_alone(e))
 		for_others = 0;
 	if (f->why == FLIGHT_COMPARE || e == ERR_CANCELLED ||
 	    holdings_in_date(fs->d.holdings, &f->key) != NULL)
@@ -362,10 +379,19 @@ static int fetch_wait_ms(const struct flight *f, const struct issuer *i)
 	return (int)(wait < INT32_MAX ? wait : INT32_MAX);
 }
 
+/* Was its key answered before: as memory knows, or the store?  A signed unknown, which
+ * any serial may get, is not enough. */
+static bool is_known(const struct flight *f)
+{
+	return (f->has_held && f->held.status != STATUS_UNKNOWN) ||
+	       holdings_knows(f->all->d.holdings, &f->key);
+}
+
 static void fetch(struct flight *f)
 {
 	struct flights *fs = f->all;
 	const struct issuer *i = issuer_of(fs, &f->key);
+	struct source_question q = {.issuer = i, .key = &f->key, .known = is_known(f)};
 	struct source_ask *a;
 
 	if (i == NULL) {
@@ -373,8 +399,8 @@ static void fetch(struct flight *f)
 		return;
 	}
 	f->state = FLIGHT_FETCHING;
-	a = fs->d.source->ops->ask(fs->d.source, i, &f->key, bytes_of(NULL, 0),
-	    fetch_wait_ms(f, i), judge, on_fetched, f);
+	q.wait_ms = fetch_wait_ms(f, i);
+	a = fs->d.source->ops->ask(fs->d.source, &q, judge, on_fetched, f);
 	if (a != NULL) /* else on_fetched was called, and f is gone */
 		f->source_ask = a;
 }

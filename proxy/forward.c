@@ -175,8 +175,12 @@ void forwards_ask(struct forwards *fs, struct ask *a)
 		without_nonce(fs, a);
 		return;
 	}
-	ask = fs->d.source->ops->ask(fs->d.source, i, &a->key,
-	    bytes_of(a->nonce, a->nonce_n), (int)(c->answer_timeout_ms * SHARE_OF_WAIT),
+	ask = fs->d.source->ops->ask(fs->d.source,
+	    &(struct source_question){.issuer = i,
+		.key = &a->key,
+		.known = holdings_knows(fs->d.holdings, &a->key),
+		.nonce = bytes_of(a->nonce, a->nonce_n),
+		.wait_ms = (int)(c->answer_timeout_ms * SHARE_OF_WAIT)},
 	    judge, on_fetched, f);
 	if (ask != NULL) /* else on_fetched was called, and f is gone */
 		f->source_ask = ask;

@@ -50,6 +50,14 @@ const struct answer *holdings_in_date(const struct holdings *h, const struct key
 	return a;
 }
 
+bool holdings_knows(const struct holdings *h, const struct key *k)
+{
+	const struct answer *a = hot_find(h->d.shared->hot, key_der(k));
+
+	return a != NULL && (a->facts.status == STATUS_GOOD ||
+				a->facts.status == STATUS_REVOKED || a->was_known);
+}
+
 /* Memos. */
 
 static uint64_t memo_hash(
@@ -358,6 +366,7 @@ void holdings_install_error(
 	    (a = answer_new(k, &none, bytes_of("", 0), bytes_of("", 0))) == NULL)
 		return;
 	a->error = (uint8_t)e;
+	a->was_known = holdings_knows(h, k);
 	a->obtained_at = clock_now();
 	a->expiry = a->obtained_at + ttl_ms / 1000;
 	hot_put(h->d.shared->hot, a);

@@ -25,6 +25,10 @@ void holdings_tick(struct holdings *h);
  * no error.  NULL for nothing; borrowed as hot_find() says. */
 const struct answer *holdings_in_date(const struct holdings *h, const struct key *k);
 
+/* Was k answered before, as source.h says?  A good or a revoked answer is held, in date
+ * or not, or an error in the place of one. */
+bool holdings_knows(const struct holdings *h, const struct key *k);
+
 /* The admit question for k as it stands now, held facts, latch and lists filled in.
  * held: room for a copy.  What the lists contradict is not held: a revocation that is
  * older shall replace it. */

@@ -168,8 +168,12 @@ static void ask_upstream(struct explain *e)
 		return;
 	}
 	upstream_retry_now(s, i);
-	ask = s->ops->ask(s, i, &e->ask_key, bytes_of(NULL, 0),
-	    (int)keeper_conf(e->keeper)->answer_timeout_ms, on_answer, on_asked, e);
+	ask = s->ops->ask(s,
+	    &(struct source_question){.issuer = i,
+		.key = &e->ask_key,
+		.known = holdings_knows(keeper_parts(e->keeper)->holdings, &e->ask_key),
+		.wait_ms = (int)keeper_conf(e->keeper)->answer_timeout_ms},
+	    on_answer, on_asked, e);
 	if (ask != NULL) /* otherwise it has ended, and e with it */
 		e->ask = ask;
 }

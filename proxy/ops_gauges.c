@@ -140,9 +140,11 @@ static const struct row {
 	const char *family, *type, *help;
 	double (*value)(const struct upstream_health *h);
 } rows[] = {
-    {"responder_healthy", "gauge", "1 when the responder's last fetch went well.",
+    {"responder_healthy", "gauge",
+	"0 while the responder is left alone: it could not be reached, or failed for "
+	"several certificates that it answered before.",
 	healthy},
-    {"responder_failures", "gauge", "Fetches from the responder that failed in a row.",
+    {"responder_failures", "gauge", "Times in a row that the responder was found so.",
 	failures},
     {"responder_retry_seconds", "gauge", "Until the responder may be asked again.",
 	retry_in},

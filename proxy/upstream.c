@@ -5,10 +5,11 @@
  * queue's timer), never inside a caller's ask() or cancel(): so whatever a callback does,
  * it finds the queues whole.
  *
- * A queue has two lanes: asks that go on from a responder that failed come first, and
- * neither lane holds up the other when the host at its head is full.  A lane that waits
- * for a host stands in that host's line; a place that gets free goes to the first there,
- * so that issuers with a common host take turns.
+ * A queue has four lanes, two for each class (keys that were answered before, and
+ * strangers).  The classes take turns.  Within one, asks that go on from a responder that
+ * failed come first, and neither lane holds up the other when the host at its head is
+ * full.  A lane that waits for a host stands in that host's line for its class; a place
+ * that gets free goes to the first there, so that issuers with a common host take turns.
  */
 #include "proxy/upstream.h"
 
@@ -16,6 +17,7 @@
 #include <ctype.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <search.h>
 #include <stdlib.h>
@@ -25,13 +27,15 @@
 #include <sys/random.h>
 
 #include "cache/ocsp_request.h"
+#include "cache/ocsp_response.h"
 #include "proxy/clock.h"
+#include "proxy/endpoint.h"
 #include "proxy/fetch_words.h"
 #include "proxy/log.h"
 
 #define GET_URL_MAX 255  /* RFC 9919 section 5 */
 #define PUMP_MAX    64   /* asks handled in one go, so that no flood holds the loop */
-#define LANES       2    /* 0: going on, 1: fresh */
+#define LANES       4    /* of each class: going on, fresh */
 #define TOKEN       1000 /* what a fetch costs; a rate of n a second adds n each ms */
 
 struct lane;
@@ -40,21 +44,25 @@ TAILQ_HEAD(ask_list, source_ask);
 TAILQ_HEAD(lane_list, lane);
 TAILQ_HEAD(queue_list, queue);
 
+enum class { KNOWN, STRANGER, CLASSES };
+
+/* How many asks of each class there are: of fetches under way, or waiting. */
+struct share {
+	unsigned n[CLASSES];
+};
+
 /* host:port of responders, with the fetches under way there. */
 struct host {
 	char *name;
-	unsigned in_flight;
-	struct lane_list line; /* lanes whose first ask waits for a place here */
+	struct share in_flight;
+	struct lane_list line[CLASSES]; /* lanes whose first ask waits for a place here */
+	enum class turn;
 };
 
 struct responder {
 	char *url;
 	struct host *host;
-	int failures;        /* in a row */
-	int64_t retry_at_ms; /* monotonic; with failures > 0 */
-	int64_t failed_at_ms;
-	unsigned epoch; /* changes with each failure that counts: see ask.epoch */
-	const struct source_ask *probe; /* the one that finds out, after the pause */
+	struct endpoint endpoint;
 	const char *last_error;
 	char words[FETCH_WORDS_MAX]; /* of last_error */
 	uint64_t fetches, failed;
@@ -65,6 +73,7 @@ struct lane {
 	struct host *blocked_on;
 	struct host *woken_by; /* has a place for us: pass it on if it is not used */
 	struct queue *queue;
+	enum class class;
 	struct ask_list asks;
 };
 
@@ -75,9 +84,10 @@ struct queue {
 	TAILQ_ENTRY(queue) link; /* in up->kicked */
 	bool is_kicked;
 	struct issuer_rules rules; /* as of the last ask */
-	unsigned in_flight, waiting;
+	struct share in_flight, waiting;
 	int64_t tokens, refilled_ms;
 	struct event *timer; /* the next token */
+	enum class turn;
 	struct lane lane[LANES];
 };
 
@@ -88,6 +98,7 @@ struct source_ask {
 	struct upstream *up;
 	struct queue *queue;
 	struct lane *lane;
+	enum class class;
 	enum ask_state state;
 	int64_t deadline_ms;
 	int fair_ms; /* a timeout of a fetch that had less says nothing */
@@ -103,8 +114,9 @@ struct source_ask {
 	/* the outcome so far: */
 	bool tried_any, unauthorized;
 	enum err error;
-	uint16_t request_n;
-	uint8_t request[OCSP_REQUEST_MAX];
+	struct key key;
+	uint8_t nonce_n;
+	uint8_t nonce[OCSP_NONCE_MAX];
 	unsigned n;
 	struct place {
 		struct responder *r;
@@ -205,8 +217,8 @@ static struct responder *responder_get(struct upstream *u, const char *url)
 	h = named(&u->hosts, name, sizeof *h, &is_new);
 	if (h == NULL)
 		return NULL;
-	if (is_new)
-		TAILQ_INIT(&h->line);
+	for (enum class c = 0; is_new && c < CLASSES; c++)
+		TAILQ_INIT(&h->line[c]);
 	r = named(&u->responders, url, sizeof *r, &is_new);
 	if (r == NULL)
 		return NULL;
@@ -215,6 +227,26 @@ static struct responder *responder_get(struct upstream *u, const char *url)
 		r->last_error = "";
 	}
 	return r;
+}
+
+/* ---- shares ---- */
+
+static unsigned share_sum(const struct share *s)
+{
+	return s->n[KNOWN] + s->n[STRANGER];
+}
+
+/* What strangers may have of a bound: all but a quarter, all but one of a few.  Who has
+ * only one place has none to keep free. */
+static unsigned for_strangers(unsigned bound)
+{
+	return bound - (bound < 2 ? 0 : bound < 8 ? 1 : bound / 4);
+}
+
+static bool share_has_room(const struct share *s, enum class c, unsigned bound)
+{
+	return share_sum(s) < bound &&
+	       (c == KNOWN || s->n[STRANGER] < for_strangers(bound));
 }
 
 /* ---- turns ---- */
@@ -238,26 +270,39 @@ static void lane_unblock(struct lane *l)
 {
 	if (l->blocked_on == NULL)
 		return;
-	TAILQ_REMOVE(&l->blocked_on->line, l, link);
+	TAILQ_REMOVE(&l->blocked_on->line[l->class], l, link);
 	l->blocked_on = NULL;
 }
 
-/* A place at h may be free: to the first lane in line. */
+/* A place at h may be free: to the first lane in a line; the lines take turns. */
 static void host_wake(const struct upstream *u, struct host *h)
 {
-	struct lane *l = TAILQ_FIRST(&h->line);
+	for (int i = 0; i < CLASSES; i++) {
+		enum class c = h->turn;
+		struct lane *l = TAILQ_FIRST(&h->line[c]);
 
-	if (l == NULL || h->in_flight >= u->config.host_max_in_flight)
+		h->turn = (c + 1) % CLASSES;
+		if (l == NULL ||
+		    !share_has_room(&h->in_flight, c, u->config.host_max_in_flight))
+			continue;
+		lane_unblock(l);
+		l->woken_by = h;
+		queue_kick(l->queue);
 		return;
-	lane_unblock(l);
-	l->woken_by = h;
-	queue_kick(l->queue);
+	}
 }
 
 static void lane_block(struct lane *l, struct host *h)
 {
 	l->blocked_on = h;
-	TAILQ_INSERT_TAIL(&h->line, l, link);
+	TAILQ_INSERT_TAIL(&h->line[l->class], l, link);
+}
+
+enum lane_kind { GOING_ON, FRESH };
+
+static struct lane *lane_of(const struct source_ask *a, enum lane_kind kind)
+{
+	return &a->queue->lane[2 * a->class + kind];
 }
 
 /* Into a lane; l->asks keeps the order of arrival. */
@@ -272,7 +317,7 @@ static void ask_wait(struct source_ask *a, struct lane *l)
 	a->state = ASK_WAITING;
 	a->lane = l;
 	TAILQ_INSERT_TAIL(&l->asks, a, link);
-	a->queue->waiting++;
+	a->queue->waiting.n[a->class]++;
 	evtimer_add(&a->timer, &tv);
 	queue_kick(a->queue);
 }
@@ -286,7 +331,7 @@ static void ask_leave(struct source_ask *a)
 		queue_kick(a->queue);
 	TAILQ_REMOVE(&l->asks, a, link);
 	a->lane = NULL;
-	a->queue->waiting--;
+	a->queue->waiting.n[a->class]--;
 	evtimer_del(&a->timer);
 	TAILQ_INSERT_TAIL(&a->up->busy, a, link);
 }
@@ -299,7 +344,7 @@ static void on_ask_timeout(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	assert(a->state == ASK_WAITING);
 	ask_leave(a);
-	ask_end(a, a->tried_any ? a->error : ERR_UP_TIMEOUT);
+	ask_end(a, a->tried_any ? a->error : ERR_UP_BUSY);
 }
 
 /* ---- health ---- */
@@ -330,55 +375,42 @@ static unsigned random16(struct upstream *u)
 	return (unsigned)(u->random >> 32) & 0xffff;
 }
 
-static bool may_be_asked(const struct responder *r, int64_t now)
+static bool may_be_asked(
+    const struct source_ask *a, const struct responder *r, int64_t now)
 {
-	return r->failures == 0 || (r->probe == NULL && now >= r->retry_at_ms);
+	return endpoint_may_be_asked(&r->endpoint, a, a->class == KNOWN, now);
 }
 
-static void responder_failed(
-    struct source_ask *a, const struct fetch_result *f, enum err e)
+static void tell_failed(
+    const struct source_ask *a, const struct fetch_result *f, enum err e, int64_t pause)
 {
-	struct upstream *u = a->up;
-	struct responder *r = a->at;
-	int64_t now = clock_mono_ms(), pause;
-
-	r->failed++;
-	r->last_error = err_label(e);
-	if (e == ERR_UP_TIMEOUT && a->timeout_ms < a->fair_ms)
-		return;
-	if (r->epoch != a->epoch) /* one that was under way with us was first */
-		return;
-	if (r->failures == 0)
-		r->failed_at_ms = now;
-	if (r->failures < INT32_MAX)
-		r->failures++;
-	r->epoch++;
-	pause = upstream_backoff_ms(&u->config, r->failures, random16(u));
-	r->retry_at_ms = now + pause;
 	log_warn("upstream_failed",
 	    "issuer=%s url=%s err=%s status=%d detail=%s ms=%lld failures=%d "
 	    "retry_ms=%lld",
-	    a->queue->name, r->url, err_label(e), f->status, f->detail,
-	    (long long)(f->us / 1000), r->failures, (long long)pause);
+	    a->queue->name, a->at->url, err_label(e), f->status, f->detail,
+	    (long long)(f->us / 1000), a->at->endpoint.failures, (long long)pause);
 }
 
-static void responder_answered(struct source_ask *a)
+static void tell_recovered(const struct source_ask *a, int64_t now)
 {
-	struct responder *r = a->at;
+	const struct endpoint *p = &a->at->endpoint;
 
-	r->last_error = "";
-	if (r->failures == 0)
-		return;
 	log_each(LOG_INFO, "upstream_recovered",
-	    "issuer=%s url=%s failures=%d down_ms=%lld", a->queue->name, r->url,
-	    r->failures, (long long)(clock_mono_ms() - r->failed_at_ms));
-	r->failures = 0;
-	r->retry_at_ms = 0;
-	r->epoch++;
+	    "issuer=%s url=%s failures=%d down_ms=%lld", a->queue->name, a->at->url,
+	    p->failures, (long long)(now - p->failed_at_ms));
 }
 
-/* What an ending of one fetch says about the responder. */
-static void note_health(struct source_ask *a, const struct fetch_result *f, enum err e)
+/* Serials that nobody has bring errors all day. */
+static void tell_error(
+    const struct source_ask *a, const struct fetch_result *f, enum err e)
+{
+	log_event(a->class == KNOWN ? LOG_WARN : LOG_INFO, "upstream_error",
+	    "issuer=%s url=%s err=%s status=%d detail=%s ms=%lld", a->queue->name,
+	    a->at->url, err_label(e), f->status, f->detail, (long long)(f->us / 1000));
+}
+
+/* Is e an answer that is of use, or none at all? */
+static bool is_error(enum err e)
 {
 	switch (e) {
 	case ERR_UP_TIMEOUT:
@@ -388,17 +420,9 @@ static void note_health(struct source_ask *a, const struct fetch_result *f, enum
 	case ERR_UP_TRUNCATED:
 	case ERR_RESP_INTERNAL:
 	case ERR_RESP_TRYLATER:
-		responder_failed(a, f, e);
-		break;
-	case ERR_OK:
-	case ERR_RESP_UNAUTHORIZED:
-	case ERR_RESP_MALFORMED:
-	case ERR_RESP_SIGREQ:
-		responder_answered(a);
-		break;
-	default: /* refused by its contents, or our own fault */
-		a->at->last_error = err_label(e);
-		break;
+		return true;
+	default:
+		return false;
 	}
 }
 
@@ -408,6 +432,44 @@ static void note_words(struct responder *r, const struct fetch_result *f)
 	snprintf(r->words, sizeof r->words, "%s%s%s", r->last_error,
 	    r->last_error[0] != '\0' && f->detail[0] != '\0' ? ": " : "",
 	    r->last_error[0] != '\0' ? f->detail : "");
+}
+
+/* What an ending of one fetch says about the responder. */
+static void note_health(struct source_ask *a, const struct fetch_result *f, enum err e)
+{
+	struct upstream *u = a->up;
+	struct endpoint *p = &a->at->endpoint;
+	struct endpoint_news news = {
+	    .word = endpoint_word(f, a->timeout_ms >= a->fair_ms),
+	    .key = &a->key,
+	    .known = a->class == KNOWN,
+	    .admitted = e == ERR_OK,
+	    .epoch = a->epoch};
+	int64_t now = clock_mono_ms(), pause;
+
+	a->at->failed += is_error(e);
+	a->at->last_error = e == ERR_OK || e == ERR_RESP_UNAUTHORIZED ||
+				    e == ERR_RESP_MALFORMED || e == ERR_RESP_SIGREQ
+				? ""
+				: err_label(e);
+	note_words(a->at, f);
+	if (e == ERR_OK)
+		endpoint_vouch(p, &a->key, a->queue);
+	switch (endpoint_heard(p, &news, now)) {
+	case ENDPOINT_FELL:
+		pause = upstream_backoff_ms(&u->config, p->failures, random16(u));
+		p->retry_at_ms = now + pause;
+		tell_failed(a, f, e, pause);
+		break;
+	case ENDPOINT_ROSE:
+		tell_recovered(a, now);
+		endpoint_clear(p);
+		break;
+	case ENDPOINT_AS_BEFORE:
+		if (is_error(e))
+			tell_error(a, f, e);
+		break;
+	}
 }
 
 /* ---- one fetch ---- */
@@ -456,16 +518,23 @@ static bool get_url(const char *url, struct bytes der, char out[GET_URL_MAX + 1]
 	return made > 0 && made <= GET_URL_MAX;
 }
 
+/* Whoever was to find out and did not: another may. */
+static void probe_over(const struct source_ask *a)
+{
+	for (unsigned n = 0; n < a->n; n++)
+		if (a->place[n].r->endpoint.probe == a)
+			a->place[n].r->endpoint.probe = NULL;
+}
+
 /* Give back what the fetch took. */
 static void release(struct source_ask *a)
 {
 	struct responder *r = a->at;
 
 	a->fetch = NULL;
-	a->queue->in_flight--;
-	r->host->in_flight--;
-	if (r->probe == a)
-		r->probe = NULL;
+	a->queue->in_flight.n[a->class]--;
+	r->host->in_flight.n[a->class]--;
+	probe_over(a);
 	queue_kick(a->queue);
 	host_wake(a->up, r->host);
 }
@@ -499,7 +568,6 @@ static void on_fetched(void *arg, const struct fetch_result *f)
 	    a->queue->name, a->at->url, err_label(e), f->status,
 	    (long long)(f->us / 1000));
 	note_health(a, f, e);
-	note_words(a->at, f);
 	if (a->state == ASK_CANCELLED) {
 		TAILQ_REMOVE(&a->up->busy, a, link);
 		free(a);
@@ -514,7 +582,7 @@ static void on_fetched(void *arg, const struct fetch_result *f)
 	}
 	/* Even if no responder is left: pump() finds that out, in one place. */
 	TAILQ_REMOVE(&a->up->busy, a, link);
-	ask_wait(a, &a->queue->lane[0]);
+	ask_wait(a, lane_of(a, GOING_ON));
 }
 
 static void ask_end(struct source_ask *a, enum err e)
@@ -525,6 +593,7 @@ static void ask_end(struct source_ask *a, enum err e)
 	TAILQ_REMOVE(&a->up->busy, a, link);
 	if (e != ERR_OK && a->unauthorized)
 		e = ERR_RESP_UNAUTHORIZED;
+	probe_over(a);
 	free(a);
 	done(arg, e);
 }
@@ -538,7 +607,7 @@ static struct place *next_place(struct source_ask *a, int64_t now, int *n)
 	for (unsigned i = 0; i < a->n; i++) {
 		struct place *p = &a->place[i];
 
-		if (p->tried || !may_be_asked(p->r, now))
+		if (p->tried || !may_be_asked(a, p->r, now))
 			continue;
 		if (first == NULL)
 			first = p;
@@ -550,7 +619,9 @@ static struct place *next_place(struct source_ask *a, int64_t now, int *n)
 static bool fetch_from(struct source_ask *a, struct responder *r)
 {
 	char url[GET_URL_MAX + 1];
-	struct bytes der = bytes_of(a->request, a->request_n);
+	uint8_t request[OCSP_REQUEST_MAX];
+	struct bytes der = bytes_of(request,
+	    ocsp_request_build(&a->key, bytes_of(a->nonce, a->nonce_n), request));
 	bool get = get_url(r->url, der, url);
 	struct fetch_request q = {
 	    .url = get ? url : r->url,
@@ -576,19 +647,21 @@ static void ask_start(struct source_ask *a, struct place *p, int64_t left, int p
 	ask_leave(a);
 	a->timeout_ms = share < 1 ? 1 : (int)share;
 	a->at = r;
-	a->epoch = r->epoch;
+	a->epoch = r->endpoint.epoch;
 	p->tried = true;
 	if (!fetch_from(a, r)) {
 		ask_end(a, ERR_NOMEM);
 		return;
 	}
 	a->state = ASK_FETCHING;
-	a->queue->in_flight++;
+	a->queue->in_flight.n[a->class]++;
 	a->queue->tokens -= TOKEN;
-	r->host->in_flight++;
+	r->host->in_flight.n[a->class]++;
 	r->fetches++;
-	if (r->failures > 0)
-		r->probe = a;
+	if (a->class == KNOWN)
+		endpoint_vouch(&r->endpoint, &a->key, a->queue);
+	if (r->endpoint.failures > 0)
+		r->endpoint.probe = a;
 }
 
 static void refill(struct queue *q, int64_t now)
@@ -627,8 +700,9 @@ static bool host_has_place(struct lane *l, struct host *h)
 	if (l->blocked_on == h)
 		return false; /* host_wake() takes us out of the line */
 	lane_unblock(l);
-	if (h->in_flight < l->queue->up->config.host_max_in_flight &&
-	    (l->woken_by == h || TAILQ_EMPTY(&h->line)))
+	if (share_has_room(
+		&h->in_flight, l->class, l->queue->up->config.host_max_in_flight) &&
+	    (l->woken_by == h || TAILQ_EMPTY(&h->line[l->class])))
 		return true;
 	lane_block(l, h);
 	return false;
@@ -653,15 +727,29 @@ static bool lane_step(struct lane *l)
 		ask_leave(a);
 		ask_end(a, a->tried_any ? a->error
 			   : p == NULL  ? ERR_UP_BACKOFF
-					: ERR_UP_TIMEOUT);
+					: ERR_UP_BUSY);
 		return true;
 	}
-	if (q->in_flight >= q->rules.max_in_flight || !host_has_place(l, p->r->host))
+	if (!share_has_room(&q->in_flight, l->class, q->rules.max_in_flight) ||
+	    !host_has_place(l, p->r->host))
 		return false;
 	if (!has_token(q, now))
 		return false;
 	ask_start(a, p, a->deadline_ms - now, places);
 	return true;
+}
+
+/* One step for the class whose turn it is, or for the other one. */
+static bool class_step(struct queue *q)
+{
+	for (int i = 0; i < CLASSES; i++) {
+		struct lane *l = &q->lane[2 * q->turn];
+
+		q->turn = (q->turn + 1) % CLASSES;
+		if (lane_step(l) || lane_step(l + 1))
+			return true;
+	}
+	return false;
 }
 
 /* Hand out turns until nothing more can start.  A lane that got a host's free place and
@@ -670,10 +758,8 @@ static void pump(struct queue *q)
 {
 	int done = 0;
 
-	for (int i = 0; i < LANES; i++) {
-		while (done < PUMP_MAX && lane_step(&q->lane[i]))
-			done++;
-	}
+	while (done < PUMP_MAX && class_step(q))
+		done++;
 	if (done == PUMP_MAX)
 		queue_kick(q);
 	for (int i = 0; i < LANES; i++) {
@@ -726,6 +812,7 @@ static struct queue *queue_get(struct upstream *u, const struct issuer *i)
 		q->refilled_ms = clock_mono_ms();
 		for (int l = 0; l < LANES; l++) {
 			q->lane[l].queue = q;
+			q->lane[l].class = (enum class)(l / 2);
 			TAILQ_INIT(&q->lane[l].asks);
 		}
 	}
@@ -734,66 +821,114 @@ static struct queue *queue_get(struct upstream *u, const struct issuer *i)
 	return q->timer == NULL ? NULL : q;
 }
 
-static struct source_ask *ask_new(struct upstream *u, const struct issuer *i,
-    const struct key *k, struct bytes nonce, int wait_ms)
+/* For url_n places, to be filled in. */
+static struct source_ask *ask_new(struct queue *q, const struct source_question *x,
+    size_t url_n, source_judge_fn *judge_fn, source_done_fn *done, void *arg)
 {
-	struct source_ask *a = calloc(1, sizeof *a + i->ocsp_n * sizeof a->place[0]);
+	struct upstream *u = q->up;
+	struct source_ask *a = calloc(1, sizeof *a + url_n * sizeof a->place[0]);
 
 	if (a == NULL)
 		return NULL;
 	a->up = u;
-	a->request_n = (uint16_t)ocsp_request_build(k, nonce, a->request);
-	a->queue = queue_get(u, i);
-	a->n = (unsigned)i->ocsp_n;
-	for (unsigned n = 0; n < a->n; n++)
-		a->place[n].r = responder_get(u, i->ocsp[n]);
-	for (unsigned n = 0; n < a->n; n++)
-		if (a->place[n].r == NULL)
-			goto fail;
-	if (a->queue == NULL)
-		goto fail;
-	a->deadline_ms = clock_mono_ms() + wait_ms;
-	a->fair_ms = wait_ms / (int)a->n;
+	a->queue = q;
+	a->class = x->known ? KNOWN : STRANGER;
+	a->key = *x->key;
+	assert(x->nonce.n <= sizeof a->nonce);
+	a->nonce_n = (uint8_t)x->nonce.n;
+	if (x->nonce.n > 0)
+		memcpy(a->nonce, x->nonce.p, x->nonce.n);
+	a->n = (unsigned)url_n;
+	a->deadline_ms = clock_mono_ms() + x->wait_ms;
+	a->fair_ms = x->wait_ms / (int)url_n;
 	if (a->fair_ms > u->config.timeout_ms)
 		a->fair_ms = u->config.timeout_ms;
 	a->fair_ms /= 2;
+	a->judge = judge_fn;
+	a->done = done;
+	a->arg = arg;
 	evtimer_assign(&a->timer, u->base, on_ask_timeout, a);
 	return a;
-
-fail:
-	free(a);
-	return NULL;
 }
 
-static struct source_ask *upstream_ask(struct source *s, const struct issuer *i,
-    const struct key *k, struct bytes nonce, int wait_ms, source_judge_fn *judge_fn,
-    source_done_fn *done, void *arg)
+static enum err probe_judge(void *arg, struct bytes der, const char *from)
 {
-	struct upstream *u = (struct upstream *)s;
+	struct ocsp_response r;
+	enum err e = ocsp_response_parse(&r, der, SIZE_MAX);
+
+	(void)arg, (void)from;
+	ERR_clear_error();
+	if (e == ERR_OK)
+		ocsp_response_free(&r);
+	return e;
+}
+
+static void probe_done(void *arg, enum err e)
+{
+	(void)arg, (void)e;
+}
+
+/* An endpoint whose pause is over, and only strangers ask: find out with a key that was
+ * answered before.  The answer is nobody's; what it says about the endpoint counts. */
+static void probe(struct upstream *u, struct responder *r)
+{
+	struct endpoint *p = &r->endpoint;
+	const struct endpoint_vouched *v;
 	struct source_ask *a;
-	enum err e = ERR_OK;
+
+	if (p->failures == 0 || !endpoint_may_be_asked(p, NULL, true, clock_mono_ms()) ||
+	    (v = endpoint_vouched(p)) == NULL)
+		return;
+	a = ask_new(v->whose,
+	    &(struct source_question){
+		.key = &v->key, .known = true, .wait_ms = u->config.timeout_ms},
+	    1, probe_judge, probe_done, NULL);
+	if (a == NULL)
+		return;
+	a->place[0].r = r;
+	p->probe = a;
+	ask_wait(a, lane_of(a, FRESH));
+}
+
+static enum err ask_ready(struct source_ask *a, const struct issuer *i)
+{
+	struct queue *q = a->queue;
 	int places;
 
-	if (i->ocsp_n == 0) {
+	for (unsigned n = 0; n < a->n; n++)
+		if ((a->place[n].r = responder_get(a->up, i->ocsp[n])) == NULL)
+			return ERR_NOMEM;
+	for (unsigned n = 0; n < a->n && a->class == STRANGER; n++)
+		probe(a->up, a->place[n].r);
+	if (next_place(a, clock_mono_ms(), &places) == NULL)
+		return ERR_UP_BACKOFF;
+	return share_has_room(&q->waiting, a->class, q->rules.max_waiting) ? ERR_OK
+									   : ERR_UP_BUSY;
+}
+
+static struct source_ask *upstream_ask(struct source *s, const struct source_question *x,
+    source_judge_fn *judge_fn, source_done_fn *done, void *arg)
+{
+	struct upstream *u = (struct upstream *)s;
+	struct source_ask *a = NULL;
+	struct queue *q;
+	enum err e = ERR_NOMEM;
+
+	if (x->issuer->ocsp_n == 0) {
 		done(arg, ERR_UP_NONE);
 		return NULL;
 	}
-	a = ask_new(u, i, k, nonce, wait_ms);
-	if (a == NULL)
-		e = ERR_NOMEM;
-	else if (next_place(a, clock_mono_ms(), &places) == NULL)
-		e = ERR_UP_BACKOFF;
-	else if (a->queue->waiting >= a->queue->rules.max_waiting)
-		e = ERR_UP_BUSY;
+	q = queue_get(u, x->issuer);
+	if (q != NULL)
+		a = ask_new(q, x, x->issuer->ocsp_n, judge_fn, done, arg);
+	if (a != NULL)
+		e = ask_ready(a, x->issuer);
 	if (e != ERR_OK) {
 		free(a);
 		done(arg, e);
 		return NULL;
 	}
-	a->judge = judge_fn;
-	a->done = done;
-	a->arg = arg;
-	ask_wait(a, &a->queue->lane[1]);
+	ask_wait(a, lane_of(a, FRESH));
 	return a;
 }
 
@@ -906,10 +1041,10 @@ void upstream_health(const struct source *s, const char *url, struct upstream_he
 	*out = (struct upstream_health){.healthy = true, .last_error = ""};
 	if (r == NULL)
 		return;
-	left = r->retry_at_ms - clock_mono_ms();
-	out->healthy = r->failures == 0;
-	out->failures = r->failures;
-	out->retry_in_ms = r->failures > 0 && left > 0 ? left : 0;
+	left = r->endpoint.retry_at_ms - clock_mono_ms();
+	out->healthy = r->endpoint.failures == 0;
+	out->failures = r->endpoint.failures;
+	out->retry_in_ms = r->endpoint.failures > 0 && left > 0 ? left : 0;
 	out->last_error = r->words;
 	out->fetches = r->fetches;
 	out->failed = r->failed;
@@ -923,8 +1058,8 @@ void upstream_load(const struct source *s, const char *issuer, struct upstream_l
 	*out = (struct upstream_load){0};
 	if (q == NULL)
 		return;
-	out->in_flight = q->in_flight;
-	out->waiting = q->waiting;
+	out->in_flight = share_sum(&q->in_flight);
+	out->waiting = share_sum(&q->waiting);
 }
 
 void upstream_retry_now(struct source *s, const struct issuer *i)
@@ -934,11 +1069,7 @@ void upstream_retry_now(struct source *s, const struct issuer *i)
 	for (size_t n = 0; n < i->ocsp_n; n++) {
 		struct responder *r = find_named(&u->responders, i->ocsp[n]);
 
-		if (r == NULL || r->failures == 0)
-			continue;
-		r->failures = 0;
-		r->retry_at_ms = 0;
-		r->probe = NULL;
-		r->epoch++; /* what is under way was asked before the operator spoke */
+		if (r != NULL)
+			endpoint_clear(&r->endpoint);
 	}
 }

@@ -3,25 +3,32 @@
  * For each issuer a queue with three bounds: fetches under way (max-in-flight), started
  * in a second (fetch-rate, a token bucket of one second's worth), waiting (max-waiting);
  * for each responder host fetches under way (host-max-in-flight) and, for each responder
- * URL, health and back-off.  An ask over a bound waits its turn, first come first served,
- * and one issuer's queue never holds up another's.
+ * URL, health (endpoint.h) and back-off.  An ask over a bound waits its turn, first come
+ * first served, and one issuer's queue never holds up another's.
  *
- * An ask goes through the responders in order of preference, healthy ones first; those in
- * back-off are not asked (all of them: ERR_UP_BACKOFF at once), but the first after its
- * pause is the probe.  The time that is left is shared out over the responders that are
- * left, so that one that hangs does not use it all.  GET when the whole URL is at most
- * 255 bytes (RFC 9919 section 5), POST otherwise.
+ * Keys that were answered before (source.h) and strangers are two classes: they take
+ * turns, and of each bound but the rate strangers never have more than all but a quarter
+ * (all but one of fewer than 8; of a bound of 1 nothing is kept free).  So no flood of
+ * serials stands in the way of a refresh for longer than a turn (T13), and no wave of
+ * refreshes in that of a new certificate.
  *
- * Failures of a responder (no connection, timeout, HTTP status, type, truncation,
- * internalError, tryLater) start its back-off: doubling, jitter, capped.  An answer, also
- * unauthorized, ends it.  An answer whose contents are refused changes nothing: its
- * Content-Type is only a failure (ERR_UP_TYPE) when the judge refuses it as well.
- * A timeout is no failure of the responder when the ask had waited so long for its turn
- * that less than half of a full share was left; and of the fetches that were under way
- * together when a responder failed, only the first one counts.
+ * An ask goes through the responders in order of preference, but for those in back-off
+ * (all of them: ERR_UP_BACKOFF at once).  The first ask for a key that was answered
+ * before is the probe after the pause; when a stranger comes first, one is made with such
+ * a key. The time that is left is shared out over the responders that are left, so that
+ * one that hangs does not use it all.  GET when the whole URL is at most 255 bytes (RFC
+ * 9919 section 5), POST otherwise.
+ *
+ * What one key gets, an HTTP error or an OCSP error, is told to its asker and concerns
+ * nobody else; endpoint.h says when a responder is unwell.  Then its back-off starts:
+ * doubling, jitter, capped.  A timeout says nothing when the ask had waited so long for
+ * its turn that less than half of a full share was left; and of the fetches that were
+ * under way together when a responder became unwell, none counts any more.  An answer's
+ * Content-Type is only an error (ERR_UP_TYPE) when the judge refuses it as well.  An ask
+ * whose turn never came in its time ends as ERR_UP_BUSY.
  *
  * Health is kept by URL and survives a reload; URLs, hosts and issuer names are never
- * forgotten, a few hundred bytes for each one that was ever configured.  Keeper's thread.
+ * forgotten, about 2 KiB for each URL that was ever configured.  Keeper's thread.
  */
 #ifndef PROXY_UPSTREAM_H
 #define PROXY_UPSTREAM_H
@@ -39,8 +46,8 @@ struct upstream_config {
 };
 
 struct upstream_health {
-	bool healthy;
-	int failures;             /* in a row */
+	bool healthy;             /* not in back-off */
+	int failures;             /* in a row, that it was found unwell by */
 	int64_t retry_in_ms;      /* 0: may be asked */
 	const char *last_error;   /* label of err.h, and what the fetch said behind ": ";
 				   * or ""; until the loop turns */

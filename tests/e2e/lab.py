@@ -229,6 +229,7 @@ class Responder:
     """A responder that does what a test says: counts, delays, fails, lies.
 
     answer(der, request) -> bytes is what it sends; None (the default) for an honest answer from ca.statuses.
+    raw(method, der) -> (HTTP status, Content-Type, body), or None for what it sends otherwise.
     mode: "ok", "500", "close" (accept and close), "hang" (say nothing), "truncate" (Content-Length too large),
     "type" (another Content-Type), "redirect".  headers: more of them.
     """
@@ -237,7 +238,7 @@ class Responder:
         self.cas, self.signer, self.life, self.this = cas, signer, life, this
         self.port = free_port()
         self.url = "http://127.0.0.1:%d/" % self.port
-        self.mode, self.delay, self.answer, self.headers = "ok", 0, None, {}
+        self.mode, self.delay, self.answer, self.raw, self.headers = "ok", 0, None, None, {}
         self.lock, self.requests, self.methods, self.sockets = threading.Lock(), [], [], set()
         self.running, self.most_running = 0, 0
         self.server = None
@@ -324,6 +325,14 @@ class Responder:
             return
         if mode == "close":
             h.close_connection = True
+            return
+        raw = self.raw(h.command, der) if self.raw else None
+        if raw:
+            h.send_response(raw[0])
+            h.send_header("Content-Type", raw[1])
+            h.send_header("Content-Length", str(len(raw[2])))
+            h.end_headers()
+            h.wfile.write(raw[2])
             return
         body = self.answer(der) if self.answer else self.honest(der)
         if mode == "redirect":

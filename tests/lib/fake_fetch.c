@@ -104,7 +104,8 @@ void fake_fetch_reply(size_t i, const struct fake_reply *reply)
 	const struct fetch_end end = {
 	    .status = reply->status, .location = "", .cause = "", .proxy = ""};
 	char words[FETCH_WORDS_MAX] = "";
-	struct fetch_result r = {.status = reply->status,
+	struct fetch_result r = {.reached = true,
+	    .status = reply->status,
 	    .content_type = "application/ocsp-response",
 	    .etag = reply->etag != NULL ? reply->etag : "",
 	    .last_modified = reply->last_modified != NULL ? reply->last_modified : "",
@@ -126,6 +127,7 @@ void fake_fetch_reply(size_t i, const struct fake_reply *reply)
 void fake_fetch_fail(size_t i, enum err e)
 {
 	struct fetch_result r = {.error = e,
+	    .reached = e != ERR_UP_CONNECT,
 	    .content_type = "",
 	    .etag = "",
 	    .last_modified = "",

@@ -27,7 +27,8 @@ static int begin_with_two_responders(void **state)
 static int begin_with_little_room(void **state)
 {
 	(void)state;
-	world_begin("", "max-in-flight = 2\n\tmax-waiting = 3\n\tfetch-rate = 1000");
+	/* of which strangers may have one less */
+	world_begin("", "max-in-flight = 3\n\tmax-waiting = 4\n\tfetch-rate = 1000");
 	return 0;
 }
 
@@ -262,6 +263,100 @@ static void misses_over_the_cap_wait_their_turn_and_a_flood_is_bounded(void **st
 	}
 }
 
+static struct bytes good_of(unsigned serial)
+{
+	struct world_says says = good;
+
+	says.serial = serial;
+	return world_sign(&says);
+}
+
+/* One more certificate is asked for, and its fetch ends so. */
+static enum err answered(unsigned serial, int http_status, struct bytes body)
+{
+	struct world_asked *w = world_ask(serial, CERTID_SHA1);
+
+	fake_fetch_answer(0, http_status, body);
+	world_elapse(0);
+	assert_int_equal(w->answers, 1);
+	return w->error;
+}
+
+/* T13: whoever asks for serials that the responder has errors for keeps it from nobody:
+ * an error is the answer of one certificate. */
+static void what_one_certificate_gets_is_no_other_ones_error(void **state)
+{
+	static const uint8_t internal[] = {0x30, 3, 0x0a, 1, 2},
+			     later[] = {0x30, 3, 0x0a, 1, 3};
+	static const struct {
+		int http_status;
+		const uint8_t *body;
+		enum err error;
+	} bad[] = {{404, NULL, ERR_UP_HTTP}, {500, NULL, ERR_UP_HTTP},
+	    {200, internal, ERR_RESP_INTERNAL}, {200, later, ERR_RESP_TRYLATER}};
+	unsigned serial = 100;
+
+	(void)state;
+	for (size_t n = 0; n < sizeof bad / sizeof bad[0]; n++) {
+		struct bytes body =
+		    bytes_of(bad[n].body, bad[n].body != NULL ? sizeof later : 0);
+
+		for (int i = 0; i < 12; i++) {
+			assert_int_equal(
+			    answered(serial++, bad[n].http_status, body), bad[n].error);
+			assert_int_equal(answered(serial, 200, good_of(serial)), ERR_OK);
+			serial++;
+		}
+	}
+}
+
+/* And who gets no answer at all: their time is theirs. */
+static void strangers_whose_fetches_hang_leave_room_for_a_refresh(void **state)
+{
+	struct world_asked *w;
+	size_t theirs;
+
+	(void)state;
+	assert_int_equal(answered(1, 200, good_of(1)), ERR_OK);
+	world_elapse(1790000); /* ten seconds before it is due */
+	for (unsigned serial = 100; serial < 400; serial++)
+		world_ask(serial, CERTID_SHA1);
+	theirs = fake_fetches_waiting();
+	assert_int_equal(theirs, 48); /* of max-in-flight = 64 */
+	world_elapse(20000);
+	assert_int_equal(fake_fetches_waiting(), theirs + 1);
+	fake_fetch_answer(theirs, 200, good_of(1));
+	world_elapse(0);
+	w = world_ask(1, CERTID_SHA1);
+	assert_int_equal(w->tier, TIER_MEMORY);
+	assert_true(w->this_update > WORLD_START + 1700);
+}
+
+/* A certificate whose answer has ended is no stranger, also when it gets errors for a
+ * while: its question is the probe. */
+static void what_was_answered_once_stays_known(void **state)
+{
+	struct world_asked *w;
+
+	(void)state;
+	for (unsigned serial = 1; serial <= 3; serial++)
+		answered(serial, 200, good_of(serial));
+	world_elapse(3700000); /* all have ended */
+	while (fake_fetches_waiting() > 0)
+		fake_fetch_fail(0, ERR_UP_TIMEOUT);
+	for (int round = 0; round < 5; round++) {
+		world_elapse(20000);
+		world_ask(1, CERTID_SHA1);
+		fake_fetch_answer(0, 500, bytes_of(NULL, 0));
+		world_elapse(0);
+	}
+	w = world_ask(100, CERTID_SHA1); /* it is unwell, and was found so by serial 1 */
+	assert_int_equal(w->error, ERR_UP_BACKOFF);
+	world_elapse(20000);
+	assert_int_equal(answered(1, 200, good_of(1)), ERR_OK);
+	assert_int_equal(answered(101, 200, good_of(101)), ERR_OK);
+}
+
 /* R131 */
 static void who_asks_for_cached_only_causes_no_fetch(void **state)
 {
@@ -351,6 +446,12 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(
 		misses_over_the_cap_wait_their_turn_and_a_flood_is_bounded,
 		begin_with_little_room, end),
+	    cmocka_unit_test_setup_teardown(
+		what_one_certificate_gets_is_no_other_ones_error, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		strangers_whose_fetches_hang_leave_room_for_a_refresh, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		what_was_answered_once_stays_known, begin, end),
 	    cmocka_unit_test_setup_teardown(
 		who_asks_for_cached_only_causes_no_fetch, begin, end),
 	    cmocka_unit_test_setup_teardown(

@@ -195,6 +195,24 @@ static void our_failure_is_told_to_the_others(void **state)
 	assert_int_equal(fake_store.failed_marks, 1);
 }
 
+/* What only this node lacks keeps no other one from asking. */
+static void our_own_lack_of_turns_is_told_to_nobody(void **state)
+{
+	struct world_asked *w;
+
+	(void)state;
+	fake_store.shared = true;
+	fake_store.lease = LEASE_YOURS;
+	world_ask(1, CERTID_SHA1);
+	fake_fetch_fail(0, ERR_UP_CONNECT);
+	world_elapse(0);
+	w = world_ask(2, CERTID_SHA1);
+	world_elapse(0);
+	assert_int_equal(w->error, ERR_UP_BACKOFF);
+	assert_int_equal(fake_store.releases, 2);
+	assert_int_equal(fake_store.failed_marks, 1);
+}
+
 static void hold_good(void)
 {
 	world_ask(1, CERTID_SHA1);
@@ -318,6 +336,8 @@ int main(void)
 		another_nodes_failure_is_not_repeated, begin, end),
 	    cmocka_unit_test_setup_teardown(
 		our_failure_is_told_to_the_others, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		our_own_lack_of_turns_is_told_to_nobody, begin, end),
 	    cmocka_unit_test_setup_teardown(
 		a_newer_answer_of_another_node_is_taken_over, begin, end),
 	    cmocka_unit_test_setup_teardown(

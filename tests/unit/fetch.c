@@ -345,7 +345,7 @@ static struct fetcher *fetcher;
 static struct server server;
 
 struct outcome {
-	bool done;
+	bool done, reached;
 	enum err error;
 	int status;
 	char type[100], detail[300];
@@ -377,6 +377,7 @@ static void on_done(void *arg, const struct fetch_result *r)
 	o->done = true;
 	o->error = r->error;
 	o->status = r->status;
+	o->reached = r->reached;
 	snprintf(o->type, sizeof o->type, "%s", r->content_type);
 	snprintf(o->detail, sizeof o->detail, "%s", r->detail);
 	snprintf(o->etag, sizeof o->etag, "%s", r->etag);
@@ -547,6 +548,7 @@ static void other_statuses_are_told_and_redirects_not_followed(void **state)
 	(void)state;
 	fetch("/500", &o);
 	assert_int_equal(o.error, ERR_OK);
+	assert_true(o.reached);
 	assert_int_equal(o.status, 500);
 	assert_string_equal(o.body, "<html>");
 	assert_string_equal(o.detail, "HTTP status 500");
@@ -626,12 +628,13 @@ static void what_ends_early_is_truncated(void **state)
 	(void)state;
 	for (int i = 0; i < 5; i++) {
 		fetch(path[i], &o);
-		if (o.error != ERR_UP_TRUNCATED)
+		if (o.error != ERR_UP_TRUNCATED || !o.reached)
 			fail_msg("%s: %s, %s", path[i], err_label(o.error), o.detail);
 		assert_string_not_equal(o.detail, "");
 	}
 	fetch("/reset", &o);
 	assert_int_equal(o.error, ERR_UP_CONNECT);
+	assert_true(o.reached);
 }
 
 static void what_is_too_large_is_cut_off(void **state)
@@ -673,8 +676,26 @@ static void the_deadline_is_for_the_whole_fetch(void **state)
 		start(url, bytes_of(NULL, 0), 150, &o);
 		wait_for(&o);
 		assert_int_equal(o.error, ERR_UP_TIMEOUT);
+		assert_true(o.reached);
 		assert_in_range(now_ms() - before, 140, 1200);
 	}
+}
+
+/* It takes the connection and says nothing to TLS: nobody has taken a request. */
+static void a_handshake_that_hangs_has_not_reached_the_server(void **state)
+{
+	struct server s = {0};
+	struct outcome o = {0};
+	char url[100];
+
+	(void)state;
+	listen_any(&s);
+	snprintf(url, sizeof url, "https://127.0.0.1:%d/", s.port);
+	start(url, bytes_of(NULL, 0), 150, &o);
+	wait_for(&o);
+	assert_int_equal(o.error, ERR_UP_TIMEOUT);
+	assert_false(o.reached);
+	close(s.fd);
 }
 
 static void a_place_that_is_not_there_is_no_connection(void **state)
@@ -691,6 +712,7 @@ static void a_place_that_is_not_there_is_no_connection(void **state)
 		if (o.error != ERR_UP_CONNECT)
 			fail_msg("%s: %s, %s", url[i], err_label(o.error), o.detail);
 		assert_int_equal(o.status, 0);
+		assert_false(o.reached);
 		assert_int_equal(o.n, 0);
 	}
 }
@@ -721,6 +743,7 @@ static void a_tls_server_without_a_known_ca_is_refused(void **state)
 	assert_int_equal(o.error, ERR_UP_CONNECT);
 	assert_non_null(strcasestr(o.detail, "certificate"));
 	assert_non_null(strstr(o.detail, "name that with upstream-tls-ca"));
+	assert_false(o.reached);
 	pthread_join(s.thread, NULL);
 	close(s.fd);
 	X509_free(cert);
@@ -1032,6 +1055,7 @@ int main(void)
 	    cmocka_unit_test(what_is_no_http_is_an_http_error),
 	    cmocka_unit_test(the_deadline_is_for_the_whole_fetch),
 	    cmocka_unit_test(a_place_that_is_not_there_is_no_connection),
+	    cmocka_unit_test(a_handshake_that_hangs_has_not_reached_the_server),
 	    cmocka_unit_test(a_tls_server_without_a_known_ca_is_refused),
 	    cmocka_unit_test(connections_are_used_again),
 	    cmocka_unit_test(a_cancelled_fetch_never_ends),

@@ -106,9 +106,12 @@ static void pass(int64_t ms)
 	settle();
 }
 
+static bool reached; /* the server, by the next fetches that end */
+
 static void end_as(struct fetch *x, enum err e, int status, const char *type)
 {
 	struct fetch_result r = {.error = e,
+	    .reached = reached,
 	    .status = status,
 	    .content_type = type,
 	    .body = bytes_of("answer", 6),
@@ -131,12 +134,16 @@ static void end_ok(unsigned i)
 
 static void end_error(unsigned i, enum err e)
 {
+	reached = e != ERR_UP_CONNECT;
 	end_as(fetch_at(i), e, 0, "");
+	reached = true;
 }
 
 /* ---- asks ---- */
 
 struct outcome {
+	uint8_t serial; /* what is asked for; 0: 1 */
+	bool stranger;  /* it was not answered before */
 	int done, judged;
 	enum err error;
 	enum err verdict; /* what its judge says */
@@ -193,9 +200,11 @@ static void ask(const struct issuer *i, int wait_ms, struct outcome *o)
 	struct source_ask *a;
 	struct key k;
 
-	key_of(1, &k);
-	a = source->ops->ask(
-	    source, i, &k, bytes_of(NULL, 0), wait_ms, on_judge, on_done, o);
+	key_of(o->serial != 0 ? o->serial : 1, &k);
+	a = source->ops->ask(source,
+	    &(struct source_question){
+		.issuer = i, .key = &k, .known = !o->stranger, .wait_ms = wait_ms},
+	    on_judge, on_done, o);
 	assert_true((a == NULL) == (o->done == 1));
 	o->ask = a;
 }
@@ -235,6 +244,7 @@ static int begin(void **state)
 	(void)state;
 	now_ms = 1000000;
 	started = told = 0;
+	reached = true;
 	memory_is_short = false;
 	log_setup(-1, 0, 0); /* errors of cmocka only */
 	config = (struct upstream_config){.timeout_ms = 10000,
@@ -441,72 +451,283 @@ static void unauthorized_outlives_other_reasons(void **state)
 
 /* ---- health ---- */
 
+/* How an ending counts: AWAY at once and for whoever asked, SICK when several keys that
+ * were answered before get it, NOT never. */
+enum counts { NOT, SICK, AWAY };
+
 static const struct {
 	enum err fetch;
+	bool reached;
 	int status;
 	const char *type;
 	enum err verdict, told;
-	bool fails;
+	enum counts counts;
 } ending[] = {
-    {ERR_UP_TIMEOUT, 0, "", 0, ERR_UP_TIMEOUT, true},
-    {ERR_UP_CONNECT, 0, "", 0, ERR_UP_CONNECT, true},
-    {ERR_UP_TRUNCATED, 200, OCSP_TYPE, 0, ERR_UP_TRUNCATED, true},
-    {ERR_UP_HTTP, 0, "", 0, ERR_UP_HTTP, true},
-    {ERR_OK, 500, OCSP_TYPE, 0, ERR_UP_HTTP, true},
-    {ERR_OK, 302, "", 0, ERR_UP_HTTP, true},
-    {ERR_OK, 204, "", 0, ERR_UP_HTTP, true},
-    {ERR_OK, 200, "text/html", ERR_RESP_DER, ERR_UP_TYPE, true},
-    {ERR_OK, 200, "application/ocsp-responses", ERR_RESP_DER, ERR_UP_TYPE, true},
-    {ERR_OK, 200, "", ERR_RESP_DER, ERR_UP_TYPE, true},
-    {ERR_OK, 200, OCSP_TYPE, ERR_RESP_INTERNAL, ERR_RESP_INTERNAL, true},
-    {ERR_OK, 200, OCSP_TYPE, ERR_RESP_TRYLATER, ERR_RESP_TRYLATER, true},
-    {ERR_OK, 200, OCSP_TYPE, ERR_RESP_UNAUTHORIZED, ERR_RESP_UNAUTHORIZED, false},
-    {ERR_OK, 200, OCSP_TYPE, ERR_RESP_MALFORMED, ERR_RESP_MALFORMED, false},
-    {ERR_OK, 200, OCSP_TYPE, ERR_RESP_SIGREQ, ERR_RESP_SIGREQ, false},
-    {ERR_OK, 200, OCSP_TYPE, ERR_RESP_SIGNATURE, ERR_RESP_SIGNATURE, false},
-    {ERR_OK, 200, "text/html", ERR_RESP_SIGNATURE, ERR_RESP_SIGNATURE, false},
-    {ERR_OK, 200, "Application/OCSP-response; a=b", ERR_RESP_DER, ERR_RESP_DER, false},
-    {ERR_OK, 200, OCSP_TYPE, ERR_RESP_OLDER, ERR_RESP_OLDER, false},
-    {ERR_OK, 200, OCSP_TYPE, ERR_NOMEM, ERR_NOMEM, false},
-    {ERR_OK, 200, "application/octet-stream", ERR_OK, ERR_OK, false},
-    {ERR_OK, 200, "", ERR_OK, ERR_OK, false},
-    {ERR_UP_SIZE, 200, OCSP_TYPE, 0, ERR_UP_SIZE, false},
-    {ERR_NOMEM, 0, "", 0, ERR_NOMEM, false},
+    {ERR_UP_CONNECT, false, 0, "", 0, ERR_UP_CONNECT, AWAY},
+    {ERR_UP_TIMEOUT, false, 0, "", 0, ERR_UP_TIMEOUT, AWAY},
+    {ERR_UP_TIMEOUT, true, 0, "", 0, ERR_UP_TIMEOUT, SICK},
+    {ERR_UP_CONNECT, true, 0, "", 0, ERR_UP_CONNECT, SICK}, /* reset */
+    {ERR_UP_TRUNCATED, true, 200, OCSP_TYPE, 0, ERR_UP_TRUNCATED, SICK},
+    {ERR_UP_HTTP, true, 0, "", 0, ERR_UP_HTTP, SICK},
+    {ERR_OK, true, 500, OCSP_TYPE, 0, ERR_UP_HTTP, SICK},
+    {ERR_OK, true, 503, "text/html", 0, ERR_UP_HTTP, SICK},
+    {ERR_OK, true, 404, "text/html", 0, ERR_UP_HTTP, NOT},
+    {ERR_OK, true, 429, "", 0, ERR_UP_HTTP, NOT},
+    {ERR_OK, true, 302, "", 0, ERR_UP_HTTP, NOT},
+    {ERR_OK, true, 204, "", 0, ERR_UP_HTTP, NOT},
+    {ERR_OK, true, 200, "text/html", ERR_RESP_DER, ERR_UP_TYPE, NOT},
+    {ERR_OK, true, 200, "application/ocsp-responses", ERR_RESP_DER, ERR_UP_TYPE, NOT},
+    {ERR_OK, true, 200, "", ERR_RESP_DER, ERR_UP_TYPE, NOT},
+    {ERR_OK, true, 200, OCSP_TYPE, ERR_RESP_INTERNAL, ERR_RESP_INTERNAL, NOT},
+    {ERR_OK, true, 200, OCSP_TYPE, ERR_RESP_TRYLATER, ERR_RESP_TRYLATER, NOT},
+    {ERR_OK, true, 200, OCSP_TYPE, ERR_RESP_UNAUTHORIZED, ERR_RESP_UNAUTHORIZED, NOT},
+    {ERR_OK, true, 200, OCSP_TYPE, ERR_RESP_MALFORMED, ERR_RESP_MALFORMED, NOT},
+    {ERR_OK, true, 200, OCSP_TYPE, ERR_RESP_SIGREQ, ERR_RESP_SIGREQ, NOT},
+    {ERR_OK, true, 200, OCSP_TYPE, ERR_RESP_SIGNATURE, ERR_RESP_SIGNATURE, NOT},
+    {ERR_OK, true, 200, "text/html", ERR_RESP_SIGNATURE, ERR_RESP_SIGNATURE, NOT},
+    {ERR_OK, true, 200, "Application/OCSP-response; a=b", ERR_RESP_DER, ERR_RESP_DER,
+	NOT},
+    {ERR_OK, true, 200, OCSP_TYPE, ERR_RESP_OLDER, ERR_RESP_OLDER, NOT},
+    {ERR_OK, true, 200, OCSP_TYPE, ERR_NOMEM, ERR_NOMEM, NOT},
+    {ERR_OK, true, 200, "application/octet-stream", ERR_OK, ERR_OK, NOT},
+    {ERR_OK, true, 200, "", ERR_OK, ERR_OK, NOT},
+    {ERR_UP_SIZE, true, 200, OCSP_TYPE, 0, ERR_UP_SIZE, NOT},
+    {ERR_NOMEM, false, 0, "", 0, ERR_NOMEM, NOT},
 };
+#define ENDINGS (sizeof ending / sizeof ending[0])
+
+static void end_with(size_t row)
+{
+	reached = ending[row].reached;
+	end_as(fetch_at(0), ending[row].fetch, ending[row].status, ending[row].type);
+	reached = true;
+}
+
+static bool is_healthy(const char *url)
+{
+	struct upstream_health h;
+
+	upstream_health(source, url, &h);
+	return h.healthy;
+}
 
 static void each_ending_is_told_and_counts_as_it_should(void **state)
 {
 	struct issuer i = issuer_of("i", one_url, 1);
+	struct upstream_health h;
+	char said[100];
 
 	(void)state;
-	for (size_t n = 0; n < sizeof ending / sizeof ending[0]; n++) {
-		struct outcome o = {.verdict = ending[n].verdict};
-		struct upstream_health h;
-		char said[100];
+	for (size_t n = 0; n < ENDINGS; n++) {
+		for (uint8_t key = 1; key <= 3; key++) {
+			struct outcome o = {.serial = key, .verdict = ending[n].verdict};
+			bool fails = ending[n].counts == AWAY ||
+				     (ending[n].counts == SICK && key == 3);
 
-		ask(&i, 8000, &o);
-		settle();
-		end_as(fetch_at(0), ending[n].fetch, ending[n].status, ending[n].type);
-		upstream_health(source, URL_1, &h);
-		if (o.done != 1 || o.error != ending[n].told ||
-		    h.healthy == ending[n].fails)
-			fail_msg(
-			    "row %zu: %s, healthy %d", n, err_label(o.error), h.healthy);
-		snprintf(said, sizeof said, "%s%s", err_label(o.error),
-		    ending[n].fetch != ERR_OK ? ": words" : ""); /* the fetch's */
-		assert_string_equal(h.last_error,
-		    o.error == ERR_OK || o.error == ERR_RESP_UNAUTHORIZED ||
-			    o.error == ERR_RESP_MALFORMED || o.error == ERR_RESP_SIGREQ
-			? ""
-			: said);
+			ask(&i, 8000, &o);
+			settle();
+			end_with(n);
+			if (o.done != 1 || o.error != ending[n].told ||
+			    is_healthy(URL_1) == fails)
+				fail_msg(
+				    "row %zu, key %d: %s", n, key, err_label(o.error));
+			snprintf(said, sizeof said, "%s%s", err_label(o.error),
+			    ending[n].fetch != ERR_OK ? ": words" : ""); /* the fetch's */
+			upstream_health(source, URL_1, &h);
+			assert_string_equal(h.last_error,
+			    o.error == ERR_OK || o.error == ERR_RESP_UNAUTHORIZED ||
+				    o.error == ERR_RESP_MALFORMED ||
+				    o.error == ERR_RESP_SIGREQ
+				? ""
+				: said);
+			if (fails)
+				upstream_retry_now(source, &i);
+		}
 		upstream_retry_now(source, &i);
 	}
-	struct upstream_health h;
-	upstream_health(source, URL_1, &h);
-	assert_int_equal(h.fetches, sizeof ending / sizeof ending[0]);
-	assert_int_equal(h.failed, 12);
+	assert_int_equal(h.fetches, 3 * ENDINGS);
+	assert_int_equal(h.failed, 3 * 17);
 	upstream_health(source, "http://never.asked/", &h);
 	assert_true(h.healthy && h.failures == 0 && h.last_error[0] == '\0');
+}
+
+/* T13: whoever asks for serials that bring errors keeps nobody else's from being asked
+ * for. */
+static void what_strangers_get_never_counts_but_that_it_cannot_be_reached(void **state)
+{
+	struct issuer i = issuer_of("i", one_url, 1);
+
+	(void)state;
+	for (size_t n = 0; n < ENDINGS; n++) {
+		for (uint8_t key = 1; key <= 20; key++) {
+			struct outcome o = {.serial = key,
+			    .stranger = true,
+			    .verdict = ending[n].verdict};
+
+			ask(&i, 8000, &o);
+			settle();
+			end_with(n);
+			assert_int_equal(is_healthy(URL_1), ending[n].counts != AWAY);
+			upstream_retry_now(source, &i);
+		}
+	}
+}
+
+static void fail_key(const struct issuer *i, uint8_t serial)
+{
+	struct outcome o = {.serial = serial};
+
+	ask(i, 8000, &o);
+	settle();
+	end_error(0, ERR_UP_TIMEOUT);
+}
+
+/* One certificate whose answer the responder cannot make is no sick responder, however
+ * often it is asked for; nor are errors with successes between. */
+static void only_several_keys_with_no_success_between_make_it_unwell(void **state)
+{
+	struct issuer i = issuer_of("i", one_url, 1);
+	struct outcome o, stranger = {.stranger = true, .serial = 9};
+
+	(void)state;
+	for (int n = 0; n < 50; n++)
+		fail_key(&i, 1);
+	fail_key(&i, 2);
+	assert_true(is_healthy(URL_1));
+	ask_and_settle(&i, &o);
+	end_ok(0);
+	fail_key(&i, 1);
+	fail_key(&i, 2);
+	assert_true(is_healthy(URL_1));
+
+	/* a stranger's error is no success between, an answer is one */
+	ask(&i, 8000, &stranger);
+	settle();
+	end_as(fetch_at(0), ERR_OK, 404, "text/html");
+	fail_key(&i, 3);
+	assert_false(is_healthy(URL_1));
+	upstream_retry_now(source, &i);
+	fail_key(&i, 1);
+	fail_key(&i, 2);
+	stranger = (struct outcome){.stranger = true, .serial = 9};
+	ask(&i, 8000, &stranger);
+	settle();
+	end_ok(0);
+	fail_key(&i, 3);
+	assert_true(is_healthy(URL_1));
+}
+
+/* Strangers cannot be the probe: it goes with a key that was answered before, the
+ * stranger is told at once, and other strangers make no second one. */
+static void a_stranger_after_the_pause_has_a_known_key_probed(void **state)
+{
+	struct issuer i = issuer_of("i", one_url, 1);
+	struct outcome o;
+
+	(void)state;
+	ask_and_settle(&i, &o); /* serial 1 is answered */
+	end_ok(0);
+	ask_and_settle(&i, &o);
+	end_error(0, ERR_UP_CONNECT);
+	pass(750);
+	for (uint8_t n = 10; n < 15; n++) {
+		o = (struct outcome){.stranger = true, .serial = n};
+		ask(&i, 8000, &o);
+		assert_int_equal(o.error, ERR_UP_BACKOFF);
+		settle();
+		assert_int_equal(fetches_n, 1);
+		assert_non_null(strstr(fetch_at(0)->url, PATH_1));
+	}
+	end_as(fetch_at(0), ERR_OK, 500, "");
+	assert_false(is_healthy(URL_1));
+	backoff_is(URL_1, 2, 500, 1500);
+
+	/* whatever it answers, it is there */
+	pass(1500);
+	o = (struct outcome){.stranger = true, .serial = 15};
+	ask(&i, 8000, &o);
+	settle();
+	end_ok(0);
+	assert_true(is_healthy(URL_1));
+	assert_int_equal(started, 4);
+}
+
+/* One of the keys that are remembered may have gone bad since. */
+static void the_next_probe_goes_with_another_key(void **state)
+{
+	struct issuer i = issuer_of("i", one_url, 1);
+	struct outcome o = {0};
+	char first[400];
+
+	(void)state;
+	for (uint8_t n = 1; n <= 2; n++) {
+		o = (struct outcome){.serial = n};
+		ask(&i, 8000, &o);
+		settle();
+		end_ok(0);
+	}
+	ask_and_settle(&i, &o);
+	end_error(0, ERR_UP_CONNECT);
+	for (int n = 0; n < 2; n++) {
+		pass(20000);
+		o = (struct outcome){.stranger = true, .serial = 9};
+		ask(&i, 8000, &o);
+		settle();
+		if (n == 1)
+			assert_string_not_equal(fetch_at(0)->url, first);
+		snprintf(first, sizeof first, "%s", fetch_at(0)->url);
+		end_error(0, ERR_UP_TIMEOUT);
+		assert_false(is_healthy(URL_1));
+	}
+}
+
+/* At a cold start nothing was answered yet, and it can only be that the responder was not
+ * reached: then anybody finds out, and any word of it is enough. */
+static void where_nothing_was_answered_yet_anybody_may_probe(void **state)
+{
+	struct issuer i = issuer_of("i", one_url, 1);
+	struct outcome o = {.stranger = true};
+
+	(void)state;
+	ask(&i, 8000, &o);
+	settle();
+	end_error(0, ERR_UP_CONNECT);
+	assert_false(is_healthy(URL_1));
+	pass(750);
+	o = (struct outcome){.stranger = true, .serial = 2};
+	ask(&i, 8000, &o);
+	settle();
+	assert_int_equal(fetches_n, 1);
+	end_as(fetch_at(0), ERR_OK, 500, "");
+	assert_int_equal(o.error, ERR_UP_HTTP);
+	assert_true(is_healthy(URL_1));
+}
+
+/* The healthy one answers the stranger; the other one is found out about meanwhile. */
+static void a_stranger_is_answered_while_the_preferred_one_is_probed(void **state)
+{
+	struct issuer i = issuer_of("i", two_urls, 2);
+	struct outcome o;
+
+	(void)state;
+	ask_and_settle(&i, &o);
+	end_ok(0);
+	ask_and_settle(&i, &o);
+	end_error(0, ERR_UP_CONNECT);
+	end_ok(0);
+	pass(750);
+	o = (struct outcome){.stranger = true, .serial = 2};
+	ask(&i, 8000, &o);
+	settle();
+	assert_int_equal(fetches_n, 2);
+	for (unsigned n = 0; n < 2; n++)
+		if (strstr(fetch_at(n)->url, "one.test") != NULL)
+			assert_non_null(strstr(fetch_at(n)->url, PATH_1));
+	end_ok(0);
+	end_ok(0);
+	assert_int_equal(o.error, ERR_OK);
+	assert_string_equal(o.from, URL_2);
+	assert_true(is_healthy(URL_1));
 }
 
 static void in_back_off_nobody_asks_and_after_it_exactly_one_probe(void **state)
@@ -728,7 +949,7 @@ static void fetch_rate_is_a_bucket_of_one_second(void **state)
 	pass(100000); /* all expired but one bucket full: nothing is saved up */
 	assert_int_equal(started, 16);
 	for (int n = 16; n < 40; n++)
-		assert_int_equal(o[n].error, ERR_UP_TIMEOUT);
+		assert_int_equal(o[n].error, ERR_UP_BUSY);
 	while (fetches_n > 0)
 		end_ok(0);
 	memset(o, 0, sizeof o);
@@ -757,11 +978,11 @@ static void an_ask_that_waits_ends_in_its_own_time(void **state)
 	pass(1999);
 	assert_int_equal(c.done, 0);
 	pass(1);
-	assert_int_equal(c.error, ERR_UP_TIMEOUT);
+	assert_int_equal(c.error, ERR_UP_BUSY);
 	assert_int_equal(c.done, 1);
 	assert_int_equal(b.done, 0);
 	pass(3000);
-	assert_int_equal(b.error, ERR_UP_TIMEOUT);
+	assert_int_equal(b.error, ERR_UP_BUSY);
 	load_is(&i, 1, 0);
 	backoff_is(URL_1, 0, 0, 0);
 	end_ok(0);
@@ -844,6 +1065,99 @@ static void a_place_that_is_not_used_goes_to_the_next(void **state)
 	load_is(&third, 1, 0);
 	end_ok(0);
 	assert_int_equal(c.error, ERR_OK);
+}
+
+static struct outcome stranger_of(int n)
+{
+	return (struct outcome){.stranger = true, .serial = (uint8_t)(n % 100 + 100)};
+}
+
+/* T13: of every bound there is a part that strangers do not get. */
+static void strangers_leave_a_quarter_of_each_bound(void **state)
+{
+	static const struct {
+		unsigned bound, theirs;
+	} want[] = {{1, 1}, {2, 1}, {3, 2}, {7, 6}, {8, 6}, {64, 48}};
+	static struct outcome o[200];
+
+	(void)state;
+	for (size_t w = 0; w < sizeof want / sizeof want[0]; w++) {
+		struct issuer i = issuer_of((char[]){(char)('a' + w), '\0'}, one_url, 1);
+		struct outcome known;
+		unsigned n;
+
+		i.rules.max_in_flight = want[w].bound;
+		i.rules.max_waiting = want[w].bound;
+		for (n = 0; n < 130; n++) {
+			o[n] = stranger_of((int)n);
+			ask(&i, 8000, &o[n]);
+			settle();
+		}
+		load_is(&i, want[w].theirs, want[w].theirs);
+		ask_and_settle(&i, &known);
+		if (want[w].bound > 1) {
+			assert_int_equal(fetches_n, want[w].theirs + 1);
+			assert_int_equal(known.done, 0);
+		} else {
+			assert_int_equal(known.error, ERR_UP_BUSY);
+		}
+		while (fetches_n > 0)
+			end_ok(0);
+		if (want[w].bound > 1)
+			assert_int_equal(known.error, ERR_OK);
+		load_is(&i, 0, 0);
+	}
+}
+
+static void strangers_leave_a_quarter_of_a_host(void **state)
+{
+	struct issuer a = issuer_of("a", one_url, 1),
+		      b = issuer_of("b", same_host_url, 1);
+	static struct outcome o[20];
+	struct outcome known;
+
+	(void)state;
+	config.host_max_in_flight = 8;
+	upstream_configure(source, &config);
+	for (int n = 0; n < 20; n++) {
+		o[n] = stranger_of(n);
+		ask(&a, 8000, &o[n]);
+	}
+	settle();
+	load_is(&a, 6, 14);
+	ask_and_settle(&b, &known);
+	load_is(&b, 1, 0);
+	while (fetches_n > 0)
+		end_ok(0);
+	assert_int_equal(known.error, ERR_OK);
+	for (int n = 0; n < 20; n++)
+		assert_int_equal(o[n].error, ERR_OK);
+}
+
+/* Neither a flood of strangers nor a wave of refreshes takes every turn. */
+static void the_two_classes_take_turns(void **state)
+{
+	struct issuer i = issuer_of("i", one_url, 1);
+	static struct outcome o[40];
+	int known = 0;
+
+	(void)state;
+	i.rules.fetch_rate = 10;
+	for (int n = 0; n < 40; n++) {
+		o[n] = n < 20 ? stranger_of(n) : (struct outcome){.serial = 1};
+		ask(&i, 60000, &o[n]);
+	}
+	settle();
+	pass(1000);
+	assert_int_equal(fetches_n, 20);
+	for (unsigned n = 0; n < 20; n++)
+		known += strstr(fetch_at(n)->url, PATH_1) != NULL;
+	assert_int_equal(known, 10);
+	while (fetches_n > 0)
+		end_ok(0);
+	for (int n = 0; n < 40; n++)
+		if (o[n].ask != NULL)
+			source->ops->cancel(source, o[n].ask);
 }
 
 /* ---- callbacks that come back in ---- */
@@ -964,12 +1278,15 @@ static void whatever_happens_each_ask_ends_once_and_no_bound_is_broken(void **st
 		} else if (x->ask == NULL) {
 			memset(x, 0, sizeof *x);
 			x->verdict = rand() % 3 == 0 ? ERR_RESP_SIGNATURE : ERR_OK;
+			x->stranger = rand() % 2 == 0;
+			x->serial = (uint8_t)(1 + rand() % 20);
 			asked++;
 			ask(&is[rand() % 3], rand() % 3000, x);
 		}
 		if (fetches_n > 0 && rand() % 3 == 0) {
 			struct fetch *f = fetch_at((unsigned)rand() % fetches_n);
 
+			reached = rand() % 2 == 0;
 			if (rand() % 5 == 0)
 				end_as(f, ERR_UP_CONNECT, 0, "");
 			else
@@ -1009,6 +1326,12 @@ int main(void)
 	    CASE(a_refused_answer_sends_the_ask_to_the_next_responder),
 	    CASE(unauthorized_outlives_other_reasons),
 	    CASE(each_ending_is_told_and_counts_as_it_should),
+	    CASE(what_strangers_get_never_counts_but_that_it_cannot_be_reached),
+	    CASE(only_several_keys_with_no_success_between_make_it_unwell),
+	    CASE(a_stranger_after_the_pause_has_a_known_key_probed),
+	    CASE(the_next_probe_goes_with_another_key),
+	    CASE(where_nothing_was_answered_yet_anybody_may_probe),
+	    CASE(a_stranger_is_answered_while_the_preferred_one_is_probed),
 	    CASE(in_back_off_nobody_asks_and_after_it_exactly_one_probe),
 	    CASE(a_preferred_responder_is_probed_while_the_other_one_answers),
 	    CASE(the_pause_grows_to_its_cap_and_stays_there),
@@ -1022,6 +1345,9 @@ int main(void)
 	    CASE(a_full_host_delays_nobody_elses_issuer),
 	    CASE(a_busy_issuer_cannot_keep_a_host_for_itself),
 	    CASE(a_place_that_is_not_used_goes_to_the_next),
+	    CASE(strangers_leave_a_quarter_of_each_bound),
+	    CASE(strangers_leave_a_quarter_of_a_host),
+	    CASE(the_two_classes_take_turns),
 	    CASE(done_may_ask_again_and_a_judge_may_cancel),
 	    CASE(an_issuer_may_go_while_it_is_asked),
 	    CASE(want_of_memory_is_an_error_and_gives_its_place_back),
