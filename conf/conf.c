@@ -58,7 +58,7 @@ static bool add_url(struct conf *c, const char *text)
 
 	if (url_parse(text, &u)) /* reported by draft_check() */
 		return true;
-	path = path_normal(u.path, &why);
+	path = url_path_normal(&u, &why);
 	if (!path)
 		return why != NULL;
 	return add_path(c, path) && add_authority(c, &u.at);
@@ -71,7 +71,7 @@ static bool add_mirror(struct conf *c, size_t issuer, size_t list, const char *t
 	struct url u;
 	char *host;
 
-	if (strncasecmp(text, "http", 4) != 0 || list_url_parse(text, &u))
+	if (strncasecmp(text, "http", 4) != 0 || url_parse(text, &u))
 		return true; /* a file; or reported by draft_check() */
 	for (size_t i = 0; i < c->mirror_n; i++)
 		if (c->mirror[i].issuer == issuer && c->mirror[i].list == list &&

@@ -157,7 +157,7 @@ static const char *check_characters(const char *text)
 	return NULL;
 }
 
-static const char *parse_url(const char *text, struct url *out, bool query)
+const char *url_parse(const char *text, struct url *out)
 {
 	bool https = starts(text, "https://");
 	const char *from = text + (https ? 8 : 7), *why;
@@ -173,23 +173,10 @@ static const char *parse_url(const char *text, struct url *out, bool query)
 		return "has a user name; none is asked for, take it out";
 	if (strchr(from, '#'))
 		return "has a fragment; take out '#' and what follows";
-	if (query && from[n] == '?')
+	if (from[n] == '?')
 		return "has a query and no path; write http://HOST/?QUERY";
-	if (!query && strchr(from, '?'))
-		return "has a query, to which no GET request can be appended (RFC 6960 "
-		       "appendix A); take out '?' and what follows";
 	out->path = from + n;
 	return take_authority(from, n, https ? 443 : 80, &out->at);
-}
-
-const char *url_parse(const char *text, struct url *out)
-{
-	return parse_url(text, out, false);
-}
-
-const char *list_url_parse(const char *text, struct url *out)
-{
-	return parse_url(text, out, true);
 }
 
 const char *proxy_url_parse(const char *text, struct address *out)
@@ -351,5 +338,16 @@ char *path_normal(const char *path, const char **why)
 	if (to == out)
 		*to++ = '/';
 	*to = '\0';
+	return out;
+}
+
+char *url_path_normal(const struct url *u, const char **why)
+{
+	char *path = strndup(u->path, strcspn(u->path, "?")), *out = NULL;
+
+	*why = NULL;
+	if (path)
+		out = path_normal(path, why);
+	free(path);
 	return out;
 }

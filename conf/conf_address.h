@@ -25,13 +25,11 @@ bool address_is_numeric(const struct address *a);
 
 struct url {
 	struct address at; /* the scheme's port where the URL has none */
-	const char *path;  /* borrowed from the text; "" where it has none */
+	const char *path;  /* with the query, borrowed from the text; "" for none */
 };
 
-/* An http or https URL of a responder. */
+/* An http or https URL of a responder or of a list. */
 const char *url_parse(const char *text, struct url *out);
-/* The same of a list, which may have a query (in path). */
-const char *list_url_parse(const char *text, struct url *out);
 
 /* "http://host:port" of a proxy */
 const char *proxy_url_parse(const char *text, struct address *out);
@@ -49,5 +47,7 @@ const char *store_url_password(const char *text, unsigned long *n);
  * without '/' at its end.  Owned; NULL with *why set, or NULL there when memory ran out.
  */
 char *path_normal(const char *path, const char **why);
+/* The same of a URL, without its query: clients may or may not repeat that. */
+char *url_path_normal(const struct url *u, const char **why);
 
 #endif

@@ -422,7 +422,7 @@ static void check_responders(const struct draft *d, size_t i)
 		const char *path_why = NULL;
 
 		if (!why) {
-			free(path_normal(u.path, &path_why));
+			free(url_path_normal(&u, &path_why));
 			why = path_why;
 		}
 		if (why)
@@ -474,7 +474,7 @@ static const char *check_list_url(const char *text)
 	if (!strstr(text, "://"))
 		return "is no URL; write http://HOST[:PORT]/PATH, or file:PATH for a "
 		       "file";
-	return list_url_parse(text, &u);
+	return url_parse(text, &u);
 }
 
 /* One that is missing may come later, and is read then. */

@@ -1,6 +1,21 @@
 /* endpoint.c - evidence, and what follows from it. */
 #include "proxy/endpoint.h"
 
+bool endpoint_posts(const struct endpoint *p, int64_t now_ms)
+{
+	return now_ms < p->post_until_ms;
+}
+
+void endpoint_answered(struct endpoint *p, bool post, bool known, int64_t now_ms)
+{
+	if (!post) {
+		p->get_answers = true;
+	} else if (known || !p->get_answers) {
+		p->get_answers = false;
+		p->post_until_ms = now_ms + ENDPOINT_POST_MS;
+	}
+}
+
 enum endpoint_word endpoint_word(const struct fetch_result *f, bool fair)
 {
 	switch (f->error) {

@@ -1,4 +1,11 @@
-/* endpoint.h - a responder's URL, and whether what answers there is well.
+/* endpoint.h - a responder's URL: how it is asked, and whether what answers there is
+ * well.
+ *
+ * By GET, which caches on the way can answer.  But POST is what every responder takes
+ * (RFC 6960 appendix A.1), and many fronts refuse a path with %2F, or GET.  Where the
+ * same question was answered by POST after a GET had brought no answer, POST it is for
+ * ENDPOINT_POST_MS; then GET is tried again.  One certificate alone does not say so: it
+ * counts when its key was answered before, or while no GET has been answered yet.
  *
  * What one certificate gets is that certificate's own: anybody can ask for serials that a
  * responder knows nothing of, and it may say 404, 500, internalError or nothing to them.
@@ -25,10 +32,13 @@
 #include "cache/key.h"
 #include "proxy/fetch.h"
 
+#define ENDPOINT_POST_MS INT64_C(86400000) /* a day */
 #define ENDPOINT_SEVERAL 3
 #define ENDPOINT_VOUCHED 4 /* keys that are remembered: one may go bad by itself */
 
 struct endpoint {
+	bool get_answers; /* one by GET was admitted since POST last had to step in */
+	int64_t post_until_ms;             /* monotonic */
 	int failures;                      /* in a row; 0: it is well */
 	int64_t failed_at_ms, retry_at_ms; /* monotonic; with failures > 0 */
 	const void *probe; /* who finds out, after the pause; NULL: nobody yet */
@@ -43,6 +53,12 @@ struct endpoint {
 	} vouched[ENDPOINT_VOUCHED];
 	unsigned vouched_next, probed_next;
 };
+
+/* Is it asked by POST now? */
+bool endpoint_posts(const struct endpoint *p, int64_t now_ms);
+/* An answer was admitted, by GET, or (post) by POST because GET brought none just before.
+ * known: its key was answered before. */
+void endpoint_answered(struct endpoint *p, bool post, bool known, int64_t now_ms);
 
 /* What the ending of a fetch says about the endpoint, when it says anything. */
 enum endpoint_word {

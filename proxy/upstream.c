@@ -109,6 +109,8 @@ struct source_ask {
 	/* the fetch under way: */
 	struct fetch *fetch;
 	struct responder *at;
+	struct place *here; /* the same, in place[] */
+	bool posts;
 	unsigned epoch;
 	int timeout_ms;
 	/* the outcome so far: */
@@ -121,6 +123,7 @@ struct source_ask {
 	struct place {
 		struct responder *r;
 		bool tried;
+		bool get_failed; /* POST is left */
 	} place[];
 };
 
@@ -453,8 +456,11 @@ static void note_health(struct source_ask *a, const struct fetch_result *f, enum
 				? ""
 				: err_label(e);
 	note_words(a->at, f);
-	if (e == ERR_OK)
+	if (e == ERR_OK) {
 		endpoint_vouch(p, &a->key, a->queue);
+		if (!a->posts || a->here->get_failed)
+			endpoint_answered(p, a->posts, news.known, now);
+	}
 	switch (endpoint_heard(p, &news, now)) {
 	case ENDPOINT_FELL:
 		pause = upstream_backoff_ms(&u->config, p->failures, random16(u));
@@ -554,6 +560,35 @@ static enum err judge(struct source_ask *a, const struct fetch_result *f)
 	return e;
 }
 
+/* No OCSP answer, though somebody answered: POST may do better. */
+static bool brought_none(const struct fetch_result *f, enum err e)
+{
+	switch (e) {
+	case ERR_UP_HTTP:
+	case ERR_UP_TYPE:
+	case ERR_UP_TRUNCATED:
+	case ERR_UP_CONNECT:
+		return f->reached;
+	case ERR_UP_SIZE: /* a long page */
+		return f->status != 200 || !type_is_ocsp(f->content_type);
+	case ERR_RESP_DER:
+	case ERR_RESP_MALFORMED:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Is POST still to be tried where the ask has just been? */
+static bool posts_next(struct source_ask *a, const struct fetch_result *f, enum err e)
+{
+	if (a->posts || !brought_none(f, e) || clock_mono_ms() >= a->deadline_ms)
+		return false;
+	a->here->get_failed = true;
+	a->here->tried = false;
+	return true;
+}
+
 static void on_fetched(void *arg, const struct fetch_result *f)
 {
 	struct source_ask *a = arg;
@@ -564,10 +599,11 @@ static void on_fetched(void *arg, const struct fetch_result *f)
 	release(a);
 	a->state = ASK_JUDGING;
 	e = judge(a, f);
-	log_debug("upstream_fetch", "issuer=%s url=%s err=%s status=%d ms=%lld",
-	    a->queue->name, a->at->url, err_label(e), f->status,
-	    (long long)(f->us / 1000));
-	note_health(a, f, e);
+	log_debug("upstream_fetch", "issuer=%s url=%s method=%s err=%s status=%d ms=%lld",
+	    a->queue->name, a->at->url, a->posts ? "POST" : "GET", err_label(e),
+	    f->status, (long long)(f->us / 1000));
+	if (!posts_next(a, f, e))
+		note_health(a, f, e);
 	if (a->state == ASK_CANCELLED) {
 		TAILQ_REMOVE(&a->up->busy, a, link);
 		free(a);
@@ -616,15 +652,16 @@ static struct place *next_place(struct source_ask *a, int64_t now, int *n)
 	return first;
 }
 
-static bool fetch_from(struct source_ask *a, struct responder *r)
+static bool fetch_from(struct source_ask *a, const struct place *p)
 {
 	char url[GET_URL_MAX + 1];
 	uint8_t request[OCSP_REQUEST_MAX];
 	struct bytes der = bytes_of(request,
 	    ocsp_request_build(&a->key, bytes_of(a->nonce, a->nonce_n), request));
-	bool get = get_url(r->url, der, url);
+	bool get = !p->get_failed && !endpoint_posts(&p->r->endpoint, clock_mono_ms()) &&
+		   get_url(p->r->url, der, url);
 	struct fetch_request q = {
-	    .url = get ? url : r->url,
+	    .url = get ? url : p->r->url,
 	    .content_type = "application/ocsp-request",
 	    .accept = "application/ocsp-response",
 	    .body = get ? bytes_of(NULL, 0) : der,
@@ -632,6 +669,7 @@ static bool fetch_from(struct source_ask *a, struct responder *r)
 	    .max_size = a->up->config.max_size,
 	};
 
+	a->posts = !get;
 	a->fetch = fetch_start(a->up->fetcher, &q, on_fetched, a);
 	return a->fetch != NULL;
 }
@@ -647,9 +685,10 @@ static void ask_start(struct source_ask *a, struct place *p, int64_t left, int p
 	ask_leave(a);
 	a->timeout_ms = share < 1 ? 1 : (int)share;
 	a->at = r;
+	a->here = p;
 	a->epoch = r->endpoint.epoch;
 	p->tried = true;
-	if (!fetch_from(a, r)) {
+	if (!fetch_from(a, p)) {
 		ask_end(a, ERR_NOMEM);
 		return;
 	}

@@ -15,9 +15,15 @@
  * An ask goes through the responders in order of preference, but for those in back-off
  * (all of them: ERR_UP_BACKOFF at once).  The first ask for a key that was answered
  * before is the probe after the pause; when a stranger comes first, one is made with such
- * a key. The time that is left is shared out over the responders that are left, so that
- * one that hangs does not use it all.  GET when the whole URL is at most 255 bytes (RFC
- * 9919 section 5), POST otherwise.
+ * a key.  The time that is left is shared out over the responders that are left, so that
+ * one that hangs does not use it all.
+ *
+ * By GET when the whole URL is at most 255 bytes (RFC 9919 section 5), the responder's
+ * URL has no query, which a path cannot be put behind, and endpoint.h does not know
+ * better; by POST otherwise.  A GET that brings no OCSP answer (another status than 200,
+ * no OCSPResponse, malformedRequest, an end in the middle) is followed by a POST there
+ * before anybody else is asked, in the ask's own time, and what that brings is the
+ * responder's word.  A GET that times out is not.
  *
  * What one key gets, an HTTP error or an OCSP error, is told to its asker and concerns
  * nobody else; endpoint.h says when a responder is unwell.  Then its back-off starts:

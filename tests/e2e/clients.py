@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import types
 
 import pytest
 from asn1crypto import ocsp as aocsp
@@ -202,37 +203,65 @@ http {
         self.start(lab.tool("nginx"), "-c", conf, "-p", self.box)
 
 
-class Apache(Program):
-    MODULES = ("mpm_event", "authz_core", "authn_core", "socache_shmcb", "ssl", "alias")
-
-    def __init__(self, site, top, host):
-        need("apache2")
-        super().__init__(site, "apache")
-        folder = next((f for f in ("/usr/lib/apache2/modules", "/usr/lib/httpd/modules") if os.path.isdir(f)), None)
-        if not folder:
-            pytest.skip("Apache's modules are not where Debian has them")
-        load = "".join("LoadModule %s_module %s/mod_%s.so\n" % (m, folder, m) for m in self.MODULES)
-        user = "User www-data\nGroup www-data\n" if os.geteuid() == 0 else ""
-        conf = self.write("conf", """ServerRoot %(box)s
+def apache(program, text):
+    """The configuration with what every Apache of ours needs, and the command that runs it."""
+    need("apache2")
+    folder = next((f for f in ("/usr/lib/apache2/modules", "/usr/lib/httpd/modules") if os.path.isdir(f)), None)
+    if not folder:
+        pytest.skip("Apache's modules are not where Debian has them")
+    conf = program.write("conf", """ServerRoot %(box)s
 %(load)s%(user)sServerName localhost
 Listen 127.0.0.1:%(port)d
 PidFile %(box)s/pid
 ErrorLog %(box)s/log
-LogLevel info ssl:info
+LogLevel info
 Mutex sem default
 StartServers 1
 ServerLimit 1
 ThreadsPerChild 8
 MaxRequestWorkers 8
 DocumentRoot %(box)s
-%(top)s
-<VirtualHost 127.0.0.1:%(port)d>
+%(text)s
+""" % {"box": program.box, "port": program.port, "text": text,
+       "load": "".join("LoadModule %s_module %s/mod_%s.so\n" % (m, folder, m) for m in program.MODULES),
+       "user": "User www-data\nGroup www-data\n" if os.geteuid() == 0 else ""})
+    return lab.tool("apache2"), "-X", "-f", conf
+
+
+class Apache(Program):
+    MODULES = ("mpm_event", "authz_core", "authn_core", "socache_shmcb", "ssl", "alias")
+
+    def __init__(self, site, top, host):
+        super().__init__(site, "apache")
+        self.start(*apache(self, """LogLevel ssl:info
+%s
+<VirtualHost 127.0.0.1:%d>
 SSLEngine on
-%(host)s
+%s
 RedirectMatch 204 ^/
 </VirtualHost>
-""" % {"box": self.box, "load": load, "user": user, "port": self.port, "top": top, "host": host})
-        self.start(lab.tool("apache2"), "-X", "-f", conf)
+""" % (top, self.port, host)))
+
+
+class ApacheFront(Program):
+    """Apache as people have it in front of a responder: nothing is set but the proxy, so AllowEncodedSlashes is Off."""
+
+    MODULES = ("mpm_event", "authz_core", "proxy", "proxy_http")
+
+    def __init__(self, box, back):
+        super().__init__(types.SimpleNamespace(box=box), "front")
+        self.url = "http://127.0.0.1:%d/" % self.port
+        self.start(*apache(self, """LogFormat "%%m %%>s" short
+CustomLog %(box)s/asked short
+ProxyPass / %(back)s
+ProxyPassReverse / %(back)s
+""" % {"box": self.box, "back": back}))
+
+    @property
+    def asked(self):
+        """Method and status of each request, oldest first."""
+        with open(os.path.join(self.box, "asked")) as f:
+            return [tuple(line.split()) for line in f]
 
 
 class Stunnel(Program):

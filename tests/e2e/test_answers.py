@@ -270,7 +270,7 @@ def test_a_second_responder_is_asked_when_the_first_fails(worlds, daemons, respo
         world.responder.mode = mode
         d = daemons([world.issuer(ocsp=[world.responder.url, second.url])]).start()  # with no pause for the first one
         assert d.ask(world.ca, world.good.serial).outcome == "good", mode
-        assert (world.responder.count, second.count) == (n, n), mode
+        assert (world.responder.count, second.count) == (2 * n, n), mode  # by GET and by POST
         d.stop()
 
 
@@ -278,7 +278,8 @@ def test_a_slow_ca_never_delays_another(worlds, daemons):
     """T28"""
     a, b = worlds(name="a"), worlds(name="b")
     a.responder.mode = "hang"
-    d = daemons([a.issuer(max_in_flight=4), b.issuer()], answer_timeout="5s", upstream_timeout="5s").start()
+    # strangers may have 4 of 5
+    d = daemons([a.issuer(max_in_flight=5), b.issuer()], answer_timeout="5s", upstream_timeout="5s").start()
     leaves = [a.ca.issue(key=a.good.key) for _ in range(20)]
     waiting = [d.connect(30).send(wire.post(lab.request(a.ca, p.serial))) for p in leaves]
     lab.wait(lambda: a.responder.count >= 4, 5, "fetches of a")

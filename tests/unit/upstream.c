@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "cache/ocsp_request.h"
 #include "proxy/log.h"
 
 static int64_t now_ms;
@@ -35,7 +36,7 @@ struct fetch {
 	char url[400];
 	bool post, cancelled;
 	struct bytes body;
-	uint8_t body_copy[KEY_DER_MAX];
+	uint8_t body_copy[OCSP_REQUEST_MAX];
 	int timeout_ms;
 	size_t max_size;
 	fetch_done_fn *done;
@@ -88,6 +89,13 @@ static struct fetch *fetch_at(unsigned i)
 	return x;
 }
 
+static bool goes_to(unsigned i, const char *part)
+{
+	const char *url = fetch_at(i)->url;
+
+	return strstr(url, part) != NULL;
+}
+
 static struct event_base *base;
 static struct source *source;
 static struct counters *counters;
@@ -106,7 +114,8 @@ static void pass(int64_t ms)
 	settle();
 }
 
-static bool reached; /* the server, by the next fetches that end */
+static const char *body_of_next; /* NULL: what every judge of ours takes */
+static bool reached;             /* the server, by the next fetches that end */
 
 static void end_as(struct fetch *x, enum err e, int status, const char *type)
 {
@@ -114,7 +123,8 @@ static void end_as(struct fetch *x, enum err e, int status, const char *type)
 	    .reached = reached,
 	    .status = status,
 	    .content_type = type,
-	    .body = bytes_of("answer", 6),
+	    .body =
+		body_of_next != NULL ? bytes_of(body_of_next, 5) : bytes_of("answer", 6),
 	    .detail = e == ERR_OK ? "" : "words",
 	    .us = 1000};
 
@@ -126,6 +136,14 @@ static void end_as(struct fetch *x, enum err e, int status, const char *type)
 }
 
 #define OCSP_TYPE "application/ocsp-response"
+
+/* A probe that nobody asked for has a judge that wants real ones. */
+static void end_unauthorized(unsigned i)
+{
+	body_of_next = "\x30\x03\x0a\x01\x06";
+	end_as(fetch_at(i), ERR_OK, 200, OCSP_TYPE);
+	body_of_next = NULL;
+}
 
 static void end_ok(unsigned i)
 {
@@ -221,6 +239,8 @@ static enum err ask_and_settle(const struct issuer *i, struct outcome *o)
 #define URL_2 "http://two.test/"
 #define URL_3 "http://three.test:8080"
 
+#define POST_URL "http://one.test/ocsp?ca=1" /* for what is about one fetch only */
+static char *post_url[] = {(char[]){POST_URL}};
 static char *one_url[] = {(char[]){URL_1}};
 static char *two_urls[] = {(char[]){URL_1}, (char[]){URL_2}};
 static char *other_url[] = {(char[]){URL_3}};
@@ -280,6 +300,14 @@ static void backoff_is(const char *url, int failures, int64_t least, int64_t mos
 		assert_int_equal(h.retry_in_ms, 0);
 	else
 		assert_in_range(h.retry_in_ms, least, most);
+}
+
+static bool is_healthy(const char *url)
+{
+	struct upstream_health h;
+
+	upstream_health(source, url, &h);
+	return h.healthy;
 }
 
 static void load_is(const struct issuer *i, unsigned in_flight, unsigned waiting)
@@ -358,6 +386,182 @@ static void a_url_with_a_query_is_asked_by_post(void **state)
 	ask_and_settle(&i, &o);
 	assert_true(fetch_at(0)->post);
 	assert_string_equal(fetch_at(0)->url, same_host_url[0]);
+	end_ok(0);
+	assert_int_equal(o.error, ERR_OK);
+}
+
+/* RFC 6960 appendix A.1: POST is what every responder takes.  What Apache (404 for %2F by
+ * default), Tomcat (400), WildFly, servlets (405, 501) and pages say to a GET. */
+static const struct {
+	enum err fetch;
+	int status;
+	const char *type;
+	enum err verdict;
+	bool goes_on;
+} of_a_get[] = {
+    {ERR_OK, 404, "text/html", 0, true},
+    {ERR_OK, 405, "", 0, true},
+    {ERR_OK, 400, "", 0, true},
+    {ERR_OK, 501, "", 0, true},
+    {ERR_OK, 500, OCSP_TYPE, 0, true},
+    {ERR_OK, 301, "", 0, true},
+    {ERR_OK, 204, "", 0, true},
+    {ERR_OK, 200, "text/html", ERR_RESP_DER, true},
+    {ERR_OK, 200, OCSP_TYPE, ERR_RESP_DER, true}, /* an empty one */
+    {ERR_OK, 200, OCSP_TYPE, ERR_RESP_MALFORMED, true},
+    {ERR_UP_SIZE, 200, "text/html", 0, true},
+    {ERR_UP_SIZE, 404, OCSP_TYPE, 0, true},
+    {ERR_UP_TRUNCATED, 0, "", 0, true},
+    {ERR_UP_CONNECT, 0, "", 0, true}, /* reset */
+    {ERR_UP_SIZE, 200, OCSP_TYPE, 0, false},
+    {ERR_UP_TIMEOUT, 0, "", 0, false},
+    {ERR_OK, 200, OCSP_TYPE, ERR_RESP_UNAUTHORIZED, false},
+    {ERR_OK, 200, OCSP_TYPE, ERR_RESP_INTERNAL, false},
+    {ERR_OK, 200, OCSP_TYPE, ERR_RESP_TRYLATER, false},
+    {ERR_OK, 200, OCSP_TYPE, ERR_RESP_SIGNATURE, false},
+    {ERR_NOMEM, 0, "", 0, false},
+};
+
+/* P39 */
+static void a_get_that_brings_no_answer_is_followed_by_a_post(void **state)
+{
+	struct key k;
+
+	(void)state;
+	key_of(1, &k);
+	for (size_t n = 0; n < sizeof of_a_get / sizeof of_a_get[0]; n++) {
+		char text[40], *urls[] = {text, (char[]){URL_2}};
+		struct issuer i = issuer_of("i", urls, 2);
+		struct outcome o = {.verdict = of_a_get[n].verdict};
+
+		snprintf(text, sizeof text, "http://get%zu.test/", n); /* a new one */
+		ask(&i, 8000, &o);
+		settle();
+		assert_false(fetch_at(0)->post);
+		pass(3000);
+		end_as(
+		    fetch_at(0), of_a_get[n].fetch, of_a_get[n].status, of_a_get[n].type);
+		o.verdict = ERR_OK;
+		if (!of_a_get[n].goes_on) {
+			assert_non_null(strstr(fetch_at(0)->url, "two.test"));
+			end_ok(0);
+			continue;
+		}
+		if (o.done || !fetch_at(0)->post)
+			fail_msg("row %zu", n);
+		assert_string_equal(fetch_at(0)->url, text);
+		assert_true(bytes_equal(fetch_at(0)->body, key_der(&k)));
+		assert_int_equal(
+		    fetch_at(0)->timeout_ms, 2500); /* half of what is left */
+		end_ok(0);
+		assert_int_equal(o.error, ERR_OK);
+		assert_string_equal(o.from, text);
+		assert_true(is_healthy(text));
+	}
+}
+
+static void when_the_post_fails_too_the_next_responder_is_asked(void **state)
+{
+	struct issuer i = issuer_of("i", two_urls, 2);
+	struct outcome o;
+
+	(void)state;
+	for (int n = 0; n < 2; n++) { /* nothing is remembered of that */
+		ask_and_settle(&i, &o);
+		assert_false(fetch_at(0)->post);
+		end_as(fetch_at(0), ERR_OK, 404, "");
+		assert_true(fetch_at(0)->post);
+		end_as(fetch_at(0), ERR_OK, 404, "");
+		assert_non_null(strstr(fetch_at(0)->url, "two.test"));
+		assert_false(fetch_at(0)->post);
+		end_as(fetch_at(0), ERR_OK, 404, "");
+		assert_true(fetch_at(0)->post);
+		end_as(fetch_at(0), ERR_OK, 405, "");
+		assert_int_equal(o.error, ERR_UP_HTTP);
+	}
+}
+
+static void the_post_comes_in_the_asks_own_time(void **state)
+{
+	struct issuer i = issuer_of("i", one_url, 1);
+	struct outcome o;
+
+	(void)state;
+	ask_and_settle(&i, &o);
+	pass(8000);
+	end_as(fetch_at(0), ERR_OK, 404, "");
+	assert_int_equal(fetches_n, 0);
+	assert_int_equal(o.error, ERR_UP_HTTP);
+}
+
+/* Ask for serial; the GET, if there is one, gets 405; what comes last is taken.  Was
+ * there a GET? */
+static bool got_first(const struct issuer *i, uint8_t serial, bool stranger)
+{
+	struct outcome o = {.serial = serial, .stranger = stranger};
+	bool get;
+
+	ask(i, 8000, &o);
+	settle();
+	get = !fetch_at(0)->post;
+	if (get)
+		end_as(fetch_at(0), ERR_OK, 405, "");
+	assert_true(fetch_at(0)->post);
+	end_ok(0);
+	assert_int_equal(o.error, ERR_OK);
+	return get;
+}
+
+static void what_works_is_remembered_for_a_day(void **state)
+{
+	struct issuer i = issuer_of("i", one_url, 1);
+	struct issuer other = issuer_of("other", other_url, 1);
+
+	(void)state;
+	assert_true(got_first(&i, 1, true));
+	for (int n = 0; n < 10; n++)
+		assert_false(got_first(&i, 2, n % 2 == 0));
+	assert_true(got_first(&other, 1, false)); /* for each responder */
+	now_ms += 86400000 - 1;
+	assert_false(got_first(&i, 2, true));
+	now_ms += 1;
+	assert_true(got_first(&i, 2, false));
+	assert_false(got_first(&i, 2, false));
+}
+
+/* Of a responder whose GETs are answered no stranger's error makes a POST for all. */
+static void one_stranger_does_not_change_how_the_others_are_asked(void **state)
+{
+	struct issuer i = issuer_of("i", one_url, 1);
+	struct outcome o;
+
+	(void)state;
+	ask_and_settle(&i, &o);
+	end_ok(0);
+	for (int n = 0; n < 5; n++)
+		assert_true(got_first(&i, 9, true));
+	assert_true(got_first(&i, 1, false)); /* this one was answered by GET before */
+	assert_false(got_first(&i, 1, false));
+}
+
+static void a_nonce_goes_by_post_too(void **state)
+{
+	struct issuer i = issuer_of("i", one_url, 1);
+	struct outcome o = {0};
+	uint8_t want[OCSP_REQUEST_MAX];
+	struct bytes nonce = bytes_of("0123456789abcdef", 16);
+	struct key k;
+
+	(void)state;
+	key_of(1, &k);
+	o.ask = source->ops->ask(source,
+	    &(struct source_question){
+		.issuer = &i, .key = &k, .nonce = nonce, .wait_ms = 8000},
+	    on_judge, on_done, &o);
+	settle();
+	end_as(fetch_at(0), ERR_OK, 404, "");
+	assert_true(bytes_equal(
+	    fetch_at(0)->body, bytes_of(want, ocsp_request_build(&k, nonce, want))));
 	end_ok(0);
 	assert_int_equal(o.error, ERR_OK);
 }
@@ -445,6 +649,7 @@ static void unauthorized_outlives_other_reasons(void **state)
 	ask(&i, 8000, &o);
 	settle();
 	end_error(0, ERR_UP_TRUNCATED);
+	end_error(0, ERR_UP_TRUNCATED); /* by POST */
 	end_ok(0);
 	assert_int_equal(o.error, ERR_RESP_SIGNATURE);
 }
@@ -503,17 +708,9 @@ static void end_with(size_t row)
 	reached = true;
 }
 
-static bool is_healthy(const char *url)
-{
-	struct upstream_health h;
-
-	upstream_health(source, url, &h);
-	return h.healthy;
-}
-
 static void each_ending_is_told_and_counts_as_it_should(void **state)
 {
-	struct issuer i = issuer_of("i", one_url, 1);
+	struct issuer i = issuer_of("i", post_url, 1);
 	struct upstream_health h;
 	char said[100];
 
@@ -528,12 +725,12 @@ static void each_ending_is_told_and_counts_as_it_should(void **state)
 			settle();
 			end_with(n);
 			if (o.done != 1 || o.error != ending[n].told ||
-			    is_healthy(URL_1) == fails)
+			    is_healthy(POST_URL) == fails)
 				fail_msg(
 				    "row %zu, key %d: %s", n, key, err_label(o.error));
 			snprintf(said, sizeof said, "%s%s", err_label(o.error),
 			    ending[n].fetch != ERR_OK ? ": words" : ""); /* the fetch's */
-			upstream_health(source, URL_1, &h);
+			upstream_health(source, POST_URL, &h);
 			assert_string_equal(h.last_error,
 			    o.error == ERR_OK || o.error == ERR_RESP_UNAUTHORIZED ||
 				    o.error == ERR_RESP_MALFORMED ||
@@ -555,7 +752,7 @@ static void each_ending_is_told_and_counts_as_it_should(void **state)
  * for. */
 static void what_strangers_get_never_counts_but_that_it_cannot_be_reached(void **state)
 {
-	struct issuer i = issuer_of("i", one_url, 1);
+	struct issuer i = issuer_of("i", post_url, 1);
 
 	(void)state;
 	for (size_t n = 0; n < ENDINGS; n++) {
@@ -567,7 +764,7 @@ static void what_strangers_get_never_counts_but_that_it_cannot_be_reached(void *
 			ask(&i, 8000, &o);
 			settle();
 			end_with(n);
-			assert_int_equal(is_healthy(URL_1), ending[n].counts != AWAY);
+			assert_int_equal(is_healthy(POST_URL), ending[n].counts != AWAY);
 			upstream_retry_now(source, &i);
 		}
 	}
@@ -604,6 +801,7 @@ static void only_several_keys_with_no_success_between_make_it_unwell(void **stat
 	ask(&i, 8000, &stranger);
 	settle();
 	end_as(fetch_at(0), ERR_OK, 404, "text/html");
+	end_as(fetch_at(0), ERR_OK, 404, "text/html");
 	fail_key(&i, 3);
 	assert_false(is_healthy(URL_1));
 	upstream_retry_now(source, &i);
@@ -639,6 +837,9 @@ static void a_stranger_after_the_pause_has_a_known_key_probed(void **state)
 		assert_non_null(strstr(fetch_at(0)->url, PATH_1));
 	}
 	end_as(fetch_at(0), ERR_OK, 500, "");
+	assert_int_equal(fetches_n, 1); /* by POST, as anybody's would */
+	assert_true(fetch_at(0)->post);
+	end_as(fetch_at(0), ERR_OK, 500, "");
 	assert_false(is_healthy(URL_1));
 	backoff_is(URL_1, 2, 500, 1500);
 
@@ -647,9 +848,9 @@ static void a_stranger_after_the_pause_has_a_known_key_probed(void **state)
 	o = (struct outcome){.stranger = true, .serial = 15};
 	ask(&i, 8000, &o);
 	settle();
-	end_ok(0);
+	end_unauthorized(0);
 	assert_true(is_healthy(URL_1));
-	assert_int_equal(started, 4);
+	assert_int_equal(started, 5);
 }
 
 /* One of the keys that are remembered may have gone bad since. */
@@ -699,6 +900,7 @@ static void where_nothing_was_answered_yet_anybody_may_probe(void **state)
 	settle();
 	assert_int_equal(fetches_n, 1);
 	end_as(fetch_at(0), ERR_OK, 500, "");
+	end_as(fetch_at(0), ERR_OK, 500, "");
 	assert_int_equal(o.error, ERR_UP_HTTP);
 	assert_true(is_healthy(URL_1));
 }
@@ -708,6 +910,7 @@ static void a_stranger_is_answered_while_the_preferred_one_is_probed(void **stat
 {
 	struct issuer i = issuer_of("i", two_urls, 2);
 	struct outcome o;
+	unsigned probe;
 
 	(void)state;
 	ask_and_settle(&i, &o);
@@ -720,10 +923,9 @@ static void a_stranger_is_answered_while_the_preferred_one_is_probed(void **stat
 	ask(&i, 8000, &o);
 	settle();
 	assert_int_equal(fetches_n, 2);
-	for (unsigned n = 0; n < 2; n++)
-		if (strstr(fetch_at(n)->url, "one.test") != NULL)
-			assert_non_null(strstr(fetch_at(n)->url, PATH_1));
-	end_ok(0);
+	probe = goes_to(1, "one.test");
+	assert_true(goes_to(probe, "one.test") && goes_to(probe, PATH_1));
+	end_unauthorized(probe);
 	end_ok(0);
 	assert_int_equal(o.error, ERR_OK);
 	assert_string_equal(o.from, URL_2);
@@ -1321,6 +1523,12 @@ int main(void)
 	    CASE(a_short_url_is_a_get_with_one_slash_and_percent_encoding),
 	    CASE(a_url_of_255_bytes_is_a_get_and_of_256_a_post),
 	    CASE(a_url_with_a_query_is_asked_by_post),
+	    CASE(a_get_that_brings_no_answer_is_followed_by_a_post),
+	    CASE(when_the_post_fails_too_the_next_responder_is_asked),
+	    CASE(the_post_comes_in_the_asks_own_time),
+	    CASE(what_works_is_remembered_for_a_day),
+	    CASE(one_stranger_does_not_change_how_the_others_are_asked),
+	    CASE(a_nonce_goes_by_post_too),
 	    CASE(an_issuer_without_responder_is_told_at_once),
 	    CASE(the_time_left_is_shared_by_the_responders_left),
 	    CASE(a_refused_answer_sends_the_ask_to_the_next_responder),
