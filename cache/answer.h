@@ -58,6 +58,13 @@ static inline int64_t facts_expiry(const struct facts *f)
 						    : f->signer_not_after;
 }
 
+/* Later words are better ones (R68). */
+static inline bool facts_newer(const struct facts *a, const struct facts *b)
+{
+	return a->this_update != b->this_update ? a->this_update > b->this_update
+						: a->produced_at > b->produced_at;
+}
+
 /* Bits of the mark. */
 #define MARK_VISITED 1u /* since the eviction hand last passed (SIEVE) */
 #define MARK_USED    2u /* since the keeper last looked whether a refresh is worth it */

@@ -9,7 +9,7 @@
 
 #include "cache/crl_set.h"
 #include "proxy/clock.h"
-#include "proxy/intake.h"
+#include "proxy/door.h"
 #include "proxy/log.h"
 
 #include <assert.h>
@@ -95,12 +95,6 @@ static bool timer_set(struct event *ev, int64_t ms)
 	tv.tv_sec = (time_t)(ms / 1000);
 	tv.tv_usec = (suseconds_t)(ms % 1000) * 1000;
 	return evtimer_add(ev, &tv) == 0;
-}
-
-static bool facts_newer(const struct facts *a, const struct facts *b)
-{
-	return a->this_update != b->this_update ? a->this_update > b->this_update
-						: a->produced_at > b->produced_at;
 }
 
 static struct flight **slot_of(struct flights *fs, const struct key *k)
@@ -222,15 +216,6 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg)
 	timeout_arm(fs);
 }
 
-/* The question of a flight, which may know of a newer answer than memory holds. */
-static void question(struct flight *f, const struct issuer *i, struct admit_question *q,
-    struct facts *held)
-{
-	holdings_question(f->all->d.holdings, i, &f->key, q, held);
-	if (f->has_held && (q->held == NULL || facts_newer(&f->held, q->held)))
-		q->held = &f->held;
-}
-
 static void note_held(struct flight *f, const struct facts *facts)
 {
 	if (f->has_held && !facts_newer(facts, &f->held))
@@ -332,29 +317,21 @@ static void end(struct flight *f, const struct answer *a, enum err e, enum tier 
 
 /* Fetch. */
 
+/* A flight may know of a newer answer than memory holds. */
+static struct door_visit visit(const struct flight *f, const char *from)
+{
+	return (struct door_visit){
+	    .key = &f->key, .newest = f->has_held ? &f->held : NULL, .from = from};
+}
+
 static enum err judge(void *arg, struct bytes der, const char *from)
 {
 	struct flight *f = arg;
-	struct flights *fs = f->all;
-	const struct issuer *i = issuer_of(fs, &f->key);
-	struct admit_question q;
-	struct admit_verdict v;
-	struct facts held;
-	enum err e;
+	struct door_visit x = visit(f, from);
+	enum err e = door_take(&f->all->d, &x, der, f->force_put, &f->got);
 
-	if (i == NULL) /* a reload took the issuer away */
-		return ERR_REQ_ISSUER;
-	question(f, i, &q, &held);
-	e = admit_der(fs->d.admit, &q, der, &v, NULL);
-	intake_latch(&fs->d, i, &f->key, &v);
-	if (e != ERR_OK) {
-		f->contradicted = f->contradicted || e == ERR_RESP_CRL;
-		holdings_refused(
-		    fs->d.holdings, i, &f->key, e, &v, M_REFUSED_UPSTREAM, from);
-		return e;
-	}
-	f->got = intake_take(&fs->d, i, &f->key, &v.facts, der, f->force_put);
-	return f->got != NULL ? ERR_OK : ERR_NOMEM;
+	f->contradicted = f->contradicted || e == ERR_RESP_CRL;
+	return e;
 }
 
 static void on_fetched(void *arg, enum err e)
@@ -477,49 +454,27 @@ static void lease(struct flight *f)
 
 /* Store. */
 
-/* The store's value was refused: is it worth a word, and what does it tell us all the
- * same? */
-static void refused_stored(
-    struct flight *f, const struct issuer *i, enum err e, const struct admit_verdict *v)
-{
-	if (e ==
-	    ERR_RESP_EXPIRED) { /* the ordinary end of a life: still a high-water mark */
-		note_held(f, &v->facts);
-		return;
-	}
-	if (e == ERR_RESP_OLDER)
-		return;
-	f->force_put = true;
-	holdings_refused(f->all->d.holdings, i, &f->key, e, v, M_REFUSED_STORE, "store");
-}
-
 static const struct answer *admit_stored(
     struct flight *f, struct bytes value, bool *newer)
 {
-	struct flights *fs = f->all;
-	const struct issuer *i = issuer_of(fs, &f->key);
-	struct admit_question q;
-	struct admit_verdict v;
-	struct bytes der;
-	struct facts held;
-	enum err e;
+	struct door_visit x = visit(f, NULL);
+	const struct answer *a;
 
-	if (i == NULL)
-		return NULL;
-	question(f, i, &q, &held);
-	e = admit_record(fs->d.admit, &q, value, fs->d.keys, &der, &v, NULL);
-	intake_latch(&fs->d, i, &f->key, &v);
-	if (e != ERR_OK) {
-		refused_stored(f, i, e, &v);
-		return NULL;
+	switch (door_take_stored(&f->all->d, &x, value, &a)) {
+	case ERR_OK:
+	case ERR_RESP_EXPIRED: /* a high-water mark all the same */
+		*newer = x.newer;
+		note_held(f, &x.facts);
+		break;
+	case ERR_RESP_OLDER:
+	case ERR_REQ_ISSUER:
+	case ERR_NOMEM:
+		break;
+	default:
+		f->force_put = true;
+		break;
 	}
-	metrics_count(fs->d.counters, M_ADMITTED_STORE);
-	metrics_count(fs->d.counters, M_STORE_HITS);
-	*newer = q.held == NULL || facts_newer(&v.facts, q.held);
-	note_held(f, &v.facts);
-	if (!*newer && holdings_in_date(fs->d.holdings, &f->key) != NULL)
-		return holdings_in_date(fs->d.holdings, &f->key);
-	return intake_install(&fs->d, i, &f->key, &v.facts, der);
+	return a;
 }
 
 static void on_stored(void *arg, enum err e, struct bytes value)

@@ -2,8 +2,7 @@
 #include "proxy/forward.h"
 
 #include "proxy/clock.h"
-#include "proxy/intake.h"
-#include "proxy/ocsp_http.h"
+#include "proxy/door.h"
 
 #include <stdlib.h>
 #include <sys/queue.h>
@@ -91,43 +90,15 @@ static void without_nonce(struct forwards *fs, struct ask *a)
 	flights_ask(fs->flights, a);
 }
 
-static struct answer *make_answer(
-    const struct key *k, const struct facts *facts, struct bytes der)
-{
-	char head[OCSP_HEAD_MAX];
-	struct answer *a =
-	    answer_new(k, facts, bytes_of(head, ocsp_http_head(head, facts, der)), der);
-
-	if (a != NULL)
-		a->obtained_at = clock_now();
-	return a;
-}
-
 static enum err judge(void *arg, struct bytes der, const char *from)
 {
 	struct forward *f = arg;
-	struct forwards *fs = f->all;
-	const struct key *k = &f->ask->key;
-	const struct issuer *i =
-	    issuers_find(shared_conf(fs->d.shared)->issuers, k, NULL);
-	struct admit_question q;
-	struct admit_verdict v;
-	struct facts held;
-	enum err e;
+	struct ask *a = f->ask;
 
-	if (i == NULL) /* a reload took the issuer away */
-		return ERR_REQ_ISSUER;
-	holdings_question(fs->d.holdings, i, k, &q, &held);
-	q.nonce = bytes_of(f->ask->nonce, f->ask->nonce_n);
-	e = admit_der(fs->d.admit, &q, der, &v, NULL);
-	intake_latch(&fs->d, i, k, &v);
-	if (e != ERR_OK) {
-		holdings_refused(fs->d.holdings, i, k, e, &v, M_REFUSED_UPSTREAM, from);
-		return e;
-	}
-	metrics_count(fs->d.counters, M_ADMITTED_UPSTREAM);
-	f->got = make_answer(k, &v.facts, der);
-	return f->got != NULL ? ERR_OK : ERR_NOMEM;
+	return door_pass(&f->all->d,
+	    &(struct door_visit){
+		.key = &a->key, .nonce = bytes_of(a->nonce, a->nonce_n), .from = from},
+	    der, &f->got);
 }
 
 static void on_fetched(void *arg, enum err e)

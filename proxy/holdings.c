@@ -459,7 +459,6 @@ const struct answer *holdings_take(struct holdings *h, const struct issuer *i,
 {
 	const struct answer *a = holdings_install(h, i, k, facts, der);
 
-	metrics_count(h->d.counters, M_ADMITTED_UPSTREAM);
 	/* an unknown is repeated by nobody but us, and not for long (R151) */
 	if (a != NULL && facts->status != STATUS_UNKNOWN) {
 		store_put(h->d.store, k, facts, der, force, on_written, h->d.counters);

@@ -2,7 +2,7 @@
  * trace. */
 #include "proxy/ops_explain.h"
 
-#include "proxy/intake.h"
+#include "proxy/door.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -102,28 +102,16 @@ static void finish(struct explain *e)
 static enum err on_answer(void *arg, struct bytes der, const char *from)
 {
 	struct explain *e = arg;
-	const struct issuer *i = issuer_of(e);
-	struct holdings *h = keeper_parts(e->keeper)->holdings;
 	struct admit_trace trace = {note, json_array()};
-	struct admit_question q;
-	struct admit_verdict v;
-	struct facts held;
+	struct door_visit x = {.key = &e->ask_key, .from = from, .trace = &trace};
+	const struct answer *a;
 
 	e->judged = true;
 	note(trace.arg, "fetch", ERR_OK, from);
-	if (i == NULL) { /* a reload took it away */
-		add_failure(e, "upstream", &e->ask_key, "issuer", ERR_REQ_ISSUER,
-		    err_text(ERR_REQ_ISSUER));
-		json_decref(trace.arg);
-		return e->verdict = ERR_REQ_ISSUER;
-	}
-	holdings_question(h, i, &e->ask_key, &q, &held);
-	e->verdict = admit_der(keeper_parts(e->keeper)->admit, &q, der, &v, &trace);
+	e->verdict = door_take(keeper_parts(e->keeper), &x, der, false, &a);
+	if (e->verdict == ERR_REQ_ISSUER) /* a reload took it away */
+		note(trace.arg, "issuer", e->verdict, err_text(e->verdict));
 	add(e, "upstream", &e->ask_key, e->verdict == ERR_OK, trace.arg);
-	intake_latch(keeper_parts(e->keeper), i, &e->ask_key, &v);
-	if (e->verdict == ERR_OK)
-		intake_take(
-		    keeper_parts(e->keeper), i, &e->ask_key, &v.facts, der, false);
 	return e->verdict;
 }
 
@@ -191,26 +179,17 @@ static void store_back(struct explain *e)
 
 static void judge_stored(struct explain *e, const struct key *k, struct bytes value)
 {
-	const struct issuer *i = issuer_of(e);
-	struct holdings *h = keeper_parts(e->keeper)->holdings;
-	struct admit_trace trace = {note, NULL};
-	struct admit_question q;
-	struct admit_verdict v;
-	struct facts held;
-	struct bytes der;
-	enum err why;
+	struct admit_trace trace = {note, json_array()};
+	struct door_visit x = {.key = k, .trace = &trace};
+	enum err why = door_take_stored(keeper_parts(e->keeper), &x, value, NULL);
 
-	if (i == NULL)
+	if (why == ERR_REQ_ISSUER) { /* the fetch will say so */
+		json_decref(trace.arg);
 		return;
-	trace.arg = json_array();
-	holdings_question(h, i, k, &q, &held);
-	memset(&v, 0, sizeof v); /* a value that is no record leaves it alone */
-	why = admit_record(keeper_parts(e->keeper)->admit, &q, value,
-	    keeper_parts(e->keeper)->keys, &der, &v, &trace);
+	}
 	if (json_array_size(trace.arg) == 0)
 		note(trace.arg, "record", why, err_text(why));
 	add(e, "store", k, why == ERR_OK, trace.arg);
-	intake_latch(keeper_parts(e->keeper), i, k, &v);
 }
 
 static void on_stored(void *arg, enum err why, struct bytes value)

@@ -2,8 +2,9 @@
  *
  * Looks at what memory holds under each key of the certificate, then at what the store
  * has, then asks upstream once, and writes each check that admit() makes into JSON: the
- * "answers" of GET /v1/explain.  What upstream brings and admit() takes is used as a
- * flight would use it; a revocation that it proves is latched.
+ * "answers" of GET /v1/explain.  What upstream brings goes through the door as a flight's
+ * would: it is used, or counted and told as refused; a revocation that it proves, or what
+ * the store has, is latched.
  *
  * Keeper's thread.  Borrows nothing of the configuration over a turn.
  */

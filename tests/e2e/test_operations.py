@@ -357,6 +357,18 @@ def test_explain_names_the_check_that_failed(world, daemons):
     assert all(c["ok"] for c in upstream[0]["checks"][:-1])
 
 
+def test_what_explain_refuses_is_an_alarm_as_elsewhere(world, daemons):
+    """R69: the operator's own question finds out that the CA says good of what it has revoked."""
+    d = daemons([world.issuer()]).start()
+    assert d.ask(world.ca, world.revoked.serial).outcome == "revoked"
+    world.ca.statuses[world.revoked.serial] = {"status": "good", "this": 0}
+    upstream = [a for a in d.api("GET", "/v1/explain/demo/%x" % world.revoked.serial)[1]["answers"]
+                if a["from"] == "upstream"]
+    assert upstream[0]["checks"][-1]["code"] == "contradicted_by_latch"
+    assert d.metric("contradicted_total") == 1 and d.metric("refused_total", **{"from": "upstream"}) == 1
+    assert len(d.events("revoked_became_good")) == 1
+
+
 def test_logs(world, daemons):
     d = daemons([world.issuer()], log_format="json").start()
     for _ in range(20):

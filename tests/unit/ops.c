@@ -68,6 +68,12 @@ static struct {
 	enum err verdict;
 	bool revoked_proved;
 	unsigned admitted, latched;
+	struct { /* what was told of */
+		enum err e;
+		enum metric counter;
+		const char *from;
+	} refusal[8];
+	size_t refusal_n;
 	/* disk */
 	void (*disk_done)(void *arg);
 	void *disk_arg;
@@ -110,8 +116,30 @@ void holdings_question(struct holdings *h, const struct issuer *i, const struct 
 const struct answer *intake_take(const struct parts *d, const struct issuer *i,
     const struct key *key, const struct facts *facts, struct bytes der, bool force)
 {
+	static struct answer taken;
+
 	(void)d, (void)i, (void)key, (void)facts, (void)der, (void)force;
 	did.admitted++;
+	return &taken;
+}
+const struct answer *intake_install(const struct parts *d, const struct issuer *i,
+    const struct key *key, const struct facts *facts, struct bytes der)
+{
+	(void)d, (void)i, (void)key, (void)facts, (void)der;
+	fail_msg("an explanation installs nothing");
+	return NULL;
+}
+void holdings_refused(struct holdings *h, const struct issuer *i, const struct key *key,
+    enum err e, const struct admit_verdict *v, enum metric refused, const char *from)
+{
+	(void)h, (void)i, (void)key, (void)v;
+	did.refusal[did.refusal_n].e = e;
+	did.refusal[did.refusal_n].counter = refused;
+	did.refusal[did.refusal_n++].from = from;
+}
+const struct answer *holdings_in_date(const struct holdings *h, const struct key *key)
+{
+	(void)h, (void)key;
 	return NULL;
 }
 void intake_latch(const struct parts *d, const struct issuer *i, const struct key *key,
@@ -366,6 +394,7 @@ static int setup(void **state)
 	k.shared.started_at = NOW;
 	k.shared.conf = &k.conf;
 	k.d.shared = &k.shared;
+	k.d.counters = metrics_thread();
 	k.d.store = &my_store;
 	k.d.source = &my_source;
 	k.d.schedule = schedule_new(1);
@@ -890,6 +919,39 @@ static void a_proved_revocation_latches_though_it_is_refused(void **state)
 	json_decref(call.body);
 }
 
+/* What it refuses is counted, told and remembered as a flight's would be, but for what
+ * has just reached the end of its life in the store. */
+static void what_an_explanation_refuses_is_told_as_elsewhere(void **state)
+{
+	static const enum err refused[] = {
+	    ERR_RESP_LATCH, ERR_RESP_EXPIRED, ERR_RESP_OLDER};
+
+	(void)state;
+	for (size_t n = 0; n < 3; n++) {
+		did.refusal_n = 0;
+		did.store_n = 0;
+		did.store_value = bytes_of("v", 1);
+		did.verdict = refused[n];
+		run(OP_EXPLAIN, "demo", true);
+		assert_int_equal(did.refusal_n, n == 0 ? 2 : 0); /* of two CAs */
+		if (n == 0) {
+			assert_int_equal(did.refusal[0].e, ERR_RESP_LATCH);
+			assert_int_equal(did.refusal[0].counter, M_REFUSED_STORE);
+			assert_string_equal(did.refusal[0].from, "store");
+		}
+		did.refusal_n = 0;
+		did.judge(did.ask_arg, bytes_of("d", 1), "http://good/");
+		assert_int_equal(did.refusal_n, 1);
+		assert_int_equal(did.refusal[0].e, refused[n]);
+		assert_int_equal(did.refusal[0].counter, M_REFUSED_UPSTREAM);
+		assert_string_equal(did.refusal[0].from, "http://good/");
+		assert_int_equal(did.admitted, 0);
+		did.asked(did.ask_arg, refused[n]);
+		assert_true(replied());
+		json_decref(call.body);
+	}
+}
+
 /* POST /v1/refresh */
 
 static void a_refresh_asks_for_every_key_that_is_held(void **state)
@@ -1139,6 +1201,7 @@ int main(void)
 	    test(an_explanation_goes_from_memory_to_store_to_upstream),
 	    test(an_upstream_that_brings_nothing_is_explained_too),
 	    test(a_proved_revocation_latches_though_it_is_refused),
+	    test(what_an_explanation_refuses_is_told_as_elsewhere),
 	    test(a_refresh_asks_for_every_key_that_is_held),
 	    test(a_refresh_of_what_is_not_held_asks_by_sha1),
 	    test(a_refresh_of_an_issuer_drops_its_errors_and_fetches_nothing),
