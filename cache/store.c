@@ -57,11 +57,21 @@ void store_purge(struct store *s, const struct issuer *i, store_done_fn *done, v
 	s->ops->purge(s, i, done, arg);
 }
 
-void store_lease(
-    struct store *s, const struct key *k, int lease_ms, store_lease_fn *done, void *arg)
+struct store_seen store_seen_of(struct bytes value)
+{
+	struct store_seen seen = {
+	    .n = (uint8_t)(value.n < STORE_SEEN_MAX ? value.n : STORE_SEEN_MAX)};
+
+	if (seen.n > 0)
+		memcpy(seen.octets, value.p, seen.n);
+	return seen;
+}
+
+void store_lease(struct store *s, const struct key *k, const struct store_seen *seen,
+    int lease_ms, store_lease_fn *done, void *arg)
 {
 	assert(lease_ms > 0);
-	s->ops->lease(s, k, lease_ms, done, arg);
+	s->ops->lease(s, k, seen, lease_ms, done, arg);
 }
 
 void store_release(struct store *s, const struct key *k, int failed_ms)

@@ -32,11 +32,21 @@ typedef void store_got_fn(
 typedef void store_done_fn(void *arg, enum err e);
 
 enum lease {
-	LEASE_YOURS,  /* fetch, then store_put and store_release */
-	LEASE_TAKEN,  /* another node is fetching: look again soon */
-	LEASE_FAILED, /* another node has just failed: do not fetch before retry_ms */
-	LEASE_ALONE   /* the store is not shared, or not there: fetch */
+	LEASE_YOURS,   /* fetch, then store_put and store_release */
+	LEASE_TAKEN,   /* another node is fetching: look again soon */
+	LEASE_FAILED,  /* another node has just failed: do not fetch before retry_ms */
+	LEASE_CHANGED, /* the value is not what was seen: look again now; no lease */
+	LEASE_ALONE    /* the store is not shared, or not there: fetch */
 };
+
+/* What store_get() gave, as far as it takes to tell whether another value stands there
+ * now: its first octets, in our encoding both times of the answer. */
+#define STORE_SEEN_MAX 17
+struct store_seen {
+	uint8_t n; /* 0: there was none */
+	uint8_t octets[STORE_SEEN_MAX];
+};
+struct store_seen store_seen_of(struct bytes value);
 typedef void store_lease_fn(void *arg, enum lease l, int64_t retry_ms);
 
 /* Told, on the keeper's thread, that somebody else wrote this key, or that it vanished:
@@ -97,9 +107,12 @@ void store_delete(struct store *s, const struct key *k, store_done_fn *done, voi
 /* Delete all answers of an issuer (every CA certificate, every hash algorithm). */
 void store_purge(struct store *s, const struct issuer *i, store_done_fn *done, void *arg);
 
-/* One fetch over all nodes (R: T15).  A lease ends by itself after lease_ms. */
-void store_lease(
-    struct store *s, const struct key *k, int lease_ms, store_lease_fn *done, void *arg);
+/* One fetch over all nodes (R: T15).  A lease ends by itself after lease_ms.  seen: it is
+ * given only while that is still what the store has, in the same step: another node may
+ * have fetched, stored and given its lease back since we looked.  NULL: it is given
+ * whatever there is. */
+void store_lease(struct store *s, const struct key *k, const struct store_seen *seen,
+    int lease_ms, store_lease_fn *done, void *arg);
 /* failed_ms > 0: tell the others not to try for so long. */
 void store_release(struct store *s, const struct key *k, int failed_ms);
 
@@ -116,8 +129,8 @@ struct store_ops {
 	void (*del)(struct store *s, const struct key *k, store_done_fn *done, void *arg);
 	void (*purge)(
 	    struct store *s, const struct issuer *i, store_done_fn *done, void *arg);
-	void (*lease)(struct store *s, const struct key *k, int lease_ms,
-	    store_lease_fn *done, void *arg);
+	void (*lease)(struct store *s, const struct key *k, const struct store_seen *seen,
+	    int lease_ms, store_lease_fn *done, void *arg);
 	void (*release)(struct store *s, const struct key *k, int failed_ms);
 	void (*sweep)(struct store *s, int64_t now);
 	void (*health)(const struct store *s, struct store_health *out);

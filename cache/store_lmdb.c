@@ -851,10 +851,10 @@ static void lmdb_purge(
 		done(arg, ERR_NOMEM);
 }
 
-static void lmdb_lease(
-    struct store *st, const struct key *k, int lease_ms, store_lease_fn *done, void *arg)
+static void lmdb_lease(struct store *st, const struct key *k,
+    const struct store_seen *seen, int lease_ms, store_lease_fn *done, void *arg)
 {
-	(void)st, (void)k, (void)lease_ms;
+	(void)st, (void)k, (void)seen, (void)lease_ms;
 	done(arg, LEASE_ALONE, 0);
 }
 

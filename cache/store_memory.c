@@ -44,10 +44,10 @@ static void memory_purge(
 		done(arg, ERR_OK);
 }
 
-static void memory_lease(
-    struct store *s, const struct key *k, int lease_ms, store_lease_fn *done, void *arg)
+static void memory_lease(struct store *s, const struct key *k,
+    const struct store_seen *seen, int lease_ms, store_lease_fn *done, void *arg)
 {
-	(void)s, (void)k, (void)lease_ms;
+	(void)s, (void)k, (void)seen, (void)lease_ms;
 	done(arg, LEASE_ALONE, 0);
 }
 

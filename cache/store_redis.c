@@ -38,8 +38,9 @@
 #define PURGE_STEPS_MAX 1000000 /* pages of SCAN; ends a server that has no last page */
 #define TOKEN_N         32
 
-_Static_assert(RECORD_THIS_UPDATE_OFFSET == 1 && RECORD_PRODUCED_AT_OFFSET == 9,
-    "the put script compares octets 2 to 17 of a record");
+_Static_assert(RECORD_THIS_UPDATE_OFFSET == 1 && RECORD_PRODUCED_AT_OFFSET == 9 &&
+		   STORE_SEEN_MAX == 17,
+    "the put script compares octets 2 to 17 of a record, the lease script 1 to 17");
 
 enum script { SCRIPT_PUT, SCRIPT_LEASE, SCRIPT_RELEASE, SCRIPT_COUNT };
 
@@ -58,9 +59,16 @@ static const char *const scripts[SCRIPT_COUNT + 1] = {
 		   "end\n"
 		   "redis.call('SET', KEYS[1], new, 'EXAT', ARGV[2])\n"
 		   "return 1\n",
-    /* KEYS: lease, failed.  ARGV: token, lease_ms.  {0, _}: ours; {1, ms}: another's;
-     * {2, ms}: failed.  A mark or lease without an end is not ours and does not count. */
-    [SCRIPT_LEASE] = "local failed = redis.call('PTTL', KEYS[2])\n"
+    /* KEYS: lease, failed, answer.  ARGV: token, lease_ms, "1" to compare, the answer's
+     * first octets as they were seen.  {0, _}: ours; {1, ms}: another's; {2, ms}: failed;
+     * {3, _}: another answer.  A mark or lease without an end is not ours and does not
+     * count. */
+    [SCRIPT_LEASE] = "if ARGV[3] == '1' then\n"
+		     "  local now = redis.pcall('GETRANGE', KEYS[3], 0, 16)\n"
+		     "  if type(now) ~= 'string' then now = '' end\n"
+		     "  if now ~= ARGV[4] then return {3, 0} end\n"
+		     "end\n"
+		     "local failed = redis.call('PTTL', KEYS[2])\n"
 		     "if failed > 0 then return {2, failed} end\n"
 		     "local left = redis.call('PTTL', KEYS[1])\n"
 		     "if left > 0 and redis.pcall('GET', KEYS[1]) ~= ARGV[1] then\n"
@@ -256,6 +264,8 @@ static void finish_lease(struct redis_call *rc, enum err e, const redisReply *r)
 		c->lease(c->arg, LEASE_TAKEN, ms < c->lease_ms ? ms : c->lease_ms);
 	else if (kind == 2 && ms > 0)
 		c->lease(c->arg, LEASE_FAILED, ms < FAILED_MAX_MS ? ms : FAILED_MAX_MS);
+	else if (kind == 3)
+		c->lease(c->arg, LEASE_CHANGED, 0);
 	else
 		c->lease(c->arg, LEASE_ALONE, 0);
 	free(c);
@@ -264,19 +274,22 @@ static void finish_lease(struct redis_call *rc, enum err e, const redisReply *r)
 static struct call *lease_call(struct redis_store *s, enum script script,
     const struct key *k, int ms, redis_call_fn *finish)
 {
-	struct call *c = call_new(s, script, 2 * NAME_ROOM + TOKEN_N + 24, finish);
+	size_t room = 3 * NAME_ROOM + TOKEN_N + 24 + 1 + STORE_SEEN_MAX;
+	struct call *c = call_new(s, script, room, finish);
 
 	if (c == NULL)
 		return NULL;
 	call_add_name(c, 'l', k);
 	call_add_name(c, 'f', k);
+	if (script == SCRIPT_LEASE)
+		call_add_name(c, 'a', k);
 	redis_call_add(&c->call, s->token, TOKEN_N);
 	redis_call_add_number(&c->call, ms);
 	return c;
 }
 
-static void redis_lease(
-    struct store *st, const struct key *k, int lease_ms, store_lease_fn *done, void *arg)
+static void redis_lease(struct store *st, const struct key *k,
+    const struct store_seen *seen, int lease_ms, store_lease_fn *done, void *arg)
 {
 	struct redis_store *s = of(st);
 	struct call *c = lease_call(s, SCRIPT_LEASE, k, lease_ms, finish_lease);
@@ -288,7 +301,10 @@ static void redis_lease(
 	c->lease = done;
 	c->arg = arg;
 	c->lease_ms = lease_ms;
-	redis_call_start(&c->call, 2);
+	redis_call_add(&c->call, seen != NULL ? "1" : "0", 1);
+	redis_call_add(
+	    &c->call, seen != NULL ? seen->octets : NULL, seen != NULL ? seen->n : 0);
+	redis_call_start(&c->call, 3);
 }
 
 static void finish_release(struct redis_call *rc, enum err e, const redisReply *r)

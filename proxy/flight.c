@@ -50,6 +50,10 @@ struct flight {
 	int hold_ms;
 	bool has_held;
 	bool leased;
+	bool has_seen;    /* seen is what the store had when it was read last */
+	bool seen_change; /* and it had changed before the lease was asked for */
+	bool news;        /* another node has written since */
+	struct store_seen seen;
 	bool force_put;    /* what the store had was refused */
 	bool contradicted; /* what was fetched is not what the lists say */
 	struct facts
@@ -295,6 +299,8 @@ static void end(struct flight *f, const struct answer *a, enum err e, enum tier 
 	struct flights *fs = f->all;
 	const struct issuer *i = issuer_of(fs, &f->key);
 	struct want *w = f->wants, *next;
+	const struct key k = f->key;
+	bool news = f->news && e != ERR_CANCELLED;
 	int64_t pause_ms = a == NULL ? failed(f, i, e) : 0;
 
 	unlink_flight(f);
@@ -313,6 +319,8 @@ static void end(struct flight *f, const struct answer *a, enum err e, enum tier 
 		free(w);
 	}
 	flight_free(f);
+	if (news) /* what it has read, or fetched, may not be the last word */
+		flights_go(fs, &k, FLIGHT_COMPARE, NULL, NULL);
 }
 
 /* Fetch. */
@@ -387,6 +395,7 @@ static void fetch(struct flight *f)
 static void hold(struct flight *f)
 {
 	f->state = FLIGHT_HOLDING;
+	f->seen_change = false;
 	f->hold_ms = f->hold_ms == 0 ? HOLD_FIRST_MS : f->hold_ms * 2;
 	if (f->hold_ms > HOLD_MAX_MS)
 		f->hold_ms = HOLD_MAX_MS;
@@ -419,7 +428,10 @@ static void on_leased(void *arg, enum lease l, int64_t retry_ms)
 		lease_back(f);
 		return;
 	}
-	if (l == LEASE_TAKEN && f->why != FLIGHT_FORCE)
+	f->seen_change = l == LEASE_CHANGED;
+	if (l == LEASE_CHANGED)
+		read_store(f);
+	else if (l == LEASE_TAKEN && f->why != FLIGHT_FORCE)
 		hold(f);
 	else if (l == LEASE_FAILED && f->why != FLIGHT_FORCE)
 		end(f, NULL, ERR_UP_BACKOFF, TIER_NONE);
@@ -440,16 +452,20 @@ static void answer_only_if_cached(struct flight *f)
 	}
 }
 
+/* The lease is for who still sees what it has read.  Only once in a row: a value that
+ * can be compared and not be read would keep us here for ever. */
 static void lease(struct flight *f)
 {
+	bool compare = f->has_seen && !f->seen_change && f->why != FLIGHT_FORCE;
+
 	answer_only_if_cached(f);
 	if (f->why == FLIGHT_COMPARE) {
 		end(f, NULL, ERR_NOT_FOUND, TIER_NONE);
 		return;
 	}
 	f->state = FLIGHT_LEASING;
-	store_lease(
-	    f->all->d.store, &f->key, (int)conf_of(f->all)->lease_time_ms, on_leased, f);
+	store_lease(f->all->d.store, &f->key, compare ? &f->seen : NULL,
+	    (int)conf_of(f->all)->lease_time_ms, on_leased, f);
 }
 
 /* Store. */
@@ -485,6 +501,8 @@ static void on_stored(void *arg, enum err e, struct bytes value)
 
 	if (f->state == FLIGHT_CANCELLED)
 		return;
+	f->has_seen = e == ERR_OK || e == ERR_NOT_FOUND;
+	f->seen = store_seen_of(value);
 	if (e == ERR_OK)
 		a = admit_stored(f, value, &newer);
 	else if (e != ERR_NOT_FOUND)
@@ -500,6 +518,7 @@ static void on_stored(void *arg, enum err e, struct bytes value)
 static void read_store(struct flight *f)
 {
 	f->state = FLIGHT_READING;
+	f->news = false;
 	metrics_count(f->all->d.counters, M_STORE_GETS);
 	store_get(f->all->d.store, &f->key, on_stored, f);
 }
@@ -630,11 +649,14 @@ bool flights_wake(struct flights *fs, const struct key *k)
 {
 	struct flight *f = *slot_of(fs, k);
 
-	if (f != NULL && f->state == FLIGHT_HOLDING) {
+	if (f == NULL)
+		return false;
+	f->news = true;
+	if (f->state == FLIGHT_HOLDING) {
 		event_del(&f->timer);
 		read_store(f);
 	}
-	return f != NULL;
+	return true;
 }
 
 /* The set. */

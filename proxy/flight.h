@@ -2,7 +2,8 @@
  *
  *	ask ---> hot table ---> joins the flight of its key, or starts one:
  *	    STORE   read it; admitted and in date: done
- *	    LEASE   (shared store) this node fetches, or waits for the node that does
+ *	    LEASE   (shared store) this node fetches, or waits for the node that does, or
+ *	            looks again: the store has changed since
  *	    FETCH   the issuer's source; each answer through admit()
  *	    END     what was admitted is held, and everybody who waits gets it
  *
@@ -55,8 +56,9 @@ typedef void flight_done_fn(
 void flights_go(struct flights *f, const struct key *k, enum flight_why why,
     flight_done_fn *done, void *arg);
 
-/* Another node has written k: a flight that waits for its answer looks at once.  False
- * when no flight for k is under way. */
+/* Another node has written k: a flight that waits for its answer looks at once, one that
+ * has looked already has the store compared when it ends.  False when no flight for k is
+ * under way. */
 bool flights_wake(struct flights *f, const struct key *k);
 
 size_t flights_count(const struct flights *f);

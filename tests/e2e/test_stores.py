@@ -164,6 +164,21 @@ def test_three_nodes_on_one_redis_fetch_once(world, daemons, redis):
     assert world.responder.count == 1
 
 
+def test_two_nodes_fetch_each_certificate_once(world, daemons, redis):
+    """T15: also when one node has looked before the other one stored its answer, and asks for the lease after it."""
+    nodes = [daemons([world.issuer()], store=redis.url).start() for _ in range(2)]
+    crowd = [d.connect(30) for d in nodes for _ in range(2)]
+    serials = [world.ca.issue(key=world.good.key).serial for _ in range(150)]
+    for n, serial in enumerate(serials):
+        der = wire.post(lab.request(world.ca, serial))
+        for c in crowd if n % 2 else crowd[::-1]:
+            c.send(der)
+        assert {c.reply().outcome for c in crowd} == {"good"}
+    for c in crowd:
+        c.close()
+    assert sorted(world.responder.serials()) == sorted(serials)
+
+
 def test_a_failed_fetch_is_told_to_the_other_nodes(world, daemons, redis):
     nodes = [daemons([world.issuer()], store=redis.url, answer_timeout="4s").start() for _ in range(3)]
     world.responder.mode = "500"

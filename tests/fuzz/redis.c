@@ -205,7 +205,7 @@ static void ask(struct store *s)
 	if (asked + 5 > ASKED_MAX)
 		return;
 	store_get(s, &key, on_got, next_answer());
-	store_lease(s, &key, 1000, on_lease, next_answer());
+	store_lease(s, &key, NULL, 1000, on_lease, next_answer());
 	store_put(s, &key, &f, bytes_of(der, sizeof der), false, on_done, next_answer());
 	store_delete(s, &key, on_done, next_answer());
 	store_purge(s, issuers_at(issuers, 0), on_done, next_answer());

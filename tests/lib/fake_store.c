@@ -127,12 +127,38 @@ void store_delete(struct store *s, const struct key *k, store_done_fn *done, voi
 		done(arg, ERR_OK);
 }
 
-void store_lease(
-    struct store *s, const struct key *k, int lease_ms, store_lease_fn *done, void *arg)
+struct store_seen store_seen_of(struct bytes value)
 {
-	(void)s, (void)k, (void)lease_ms;
-	done(arg, fake_store.shared && !fake_store.down ? fake_store.lease : LEASE_ALONE,
-	    1000);
+	struct store_seen seen = {.n = (uint8_t)(value.n < 17 ? value.n : 17)};
+
+	memcpy(seen.octets, value.n > 0 ? value.p : seen.octets, seen.n);
+	return seen;
+}
+
+static bool is_what_was_seen(const struct key *k, const struct store_seen *seen)
+{
+	struct bytes value = {NULL, 0};
+	struct store_seen now;
+
+	fake_store_get(k, &value);
+	now = store_seen_of(value);
+	return bytes_equal(bytes_of(now.octets, now.n), bytes_of(seen->octets, seen->n));
+}
+
+void store_lease(struct store *s, const struct key *k, const struct store_seen *seen,
+    int lease_ms, store_lease_fn *done, void *arg)
+{
+	enum lease l = fake_store.lease;
+
+	(void)s, (void)lease_ms;
+	fake_store.leases++;
+	if (fake_store.before_lease != NULL)
+		fake_store.before_lease();
+	if (!fake_store.shared || fake_store.down)
+		l = LEASE_ALONE;
+	else if (seen != NULL && !is_what_was_seen(k, seen))
+		l = LEASE_CHANGED;
+	done(arg, l, 1000);
 }
 
 void store_release(struct store *s, const struct key *k, int failed_ms)

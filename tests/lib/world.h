@@ -85,11 +85,12 @@ void fake_fetch_reset(void);
 
 /* tests/lib/fake_store.c: a store in memory that does as it is told. */
 extern struct fake_store {
-	bool down;        /* every call fails */
-	bool shared;      /* leases count */
-	enum lease lease; /* what store_lease says, when shared */
-	bool silent;      /* reads get no answer until fake_store_speak() */
-	unsigned puts, forced, deletes, releases, failed_marks;
+	bool down;                  /* every call fails */
+	bool shared;                /* leases count */
+	enum lease lease;           /* what store_lease says, when shared */
+	bool silent;                /* reads get no answer until fake_store_speak() */
+	void (*before_lease)(void); /* what others do just then */
+	unsigned puts, forced, deletes, leases, releases, failed_marks;
 } fake_store;
 void fake_store_put(const struct key *k, struct bytes value); /* as somebody else would */
 bool fake_store_get(const struct key *k, struct bytes *value);

@@ -137,6 +137,59 @@ static void without_the_lease_it_waits_for_the_other_node(void **state)
 	assert_int_equal(fake_fetches(), 0);
 }
 
+static void another_node_stores_its_answer(void)
+{
+	fake_store.before_lease = NULL;
+	store_has(says(STATUS_GOOD, 0, 2000));
+}
+
+/* T15: between our look and our lease the other node has stored its answer and given its
+ * lease back. */
+static void what_has_changed_before_the_lease_is_looked_at_again(void **state)
+{
+	struct world_asked *w;
+
+	(void)state;
+	fake_store.shared = true;
+	fake_store.lease = LEASE_YOURS;
+	fake_store.before_lease = another_node_stores_its_answer;
+	w = world_ask(1, CERTID_SHA1);
+	world_elapse(0);
+	assert_int_equal(w->status, STATUS_GOOD);
+	assert_int_equal(w->tier, TIER_STORE);
+	assert_int_equal(fake_fetches(), 0);
+	assert_int_equal(fake_store.releases, 0);
+}
+
+static void another_node_spoils_the_value(void)
+{
+	struct world_says forged = {.serial = 1,
+	    .status = STATUS_GOOD,
+	    .from = -(int64_t)fake_store.leases,
+	    .to = 1000,
+	    .forged = true};
+	struct bytes der = world_sign(&forged);
+
+	/* the first octets of a bare response are its lengths: make them differ */
+	store_has(bytes_of(der.p, der.n - fake_store.leases));
+}
+
+static void a_store_that_changes_each_time_holds_nobody_up(void **state)
+{
+	struct world_asked *w;
+
+	(void)state;
+	fake_store.shared = true;
+	fake_store.lease = LEASE_YOURS;
+	fake_store.before_lease = another_node_spoils_the_value;
+	w = world_ask(1, CERTID_SHA1);
+	assert_int_equal(fake_store.leases, 2);
+	assert_int_equal(fake_fetches(), 1);
+	fake_fetch_answer(0, 200, says(STATUS_GOOD, 0, 1000));
+	world_elapse(0);
+	assert_int_equal(w->status, STATUS_GOOD);
+}
+
 static void word_of_the_others_answer_ends_the_wait_at_once(void **state)
 {
 	struct world_asked *w;
@@ -296,6 +349,37 @@ static void a_refresh_takes_a_newer_answer_of_another_node_instead_of_fetching(
 	assert_int_equal(fake_fetches(), 1);
 }
 
+static void a_refresh_that_another_node_has_just_made_is_not_made_again(void **state)
+{
+	(void)state;
+	hold_good();
+	fake_store.shared = true;
+	fake_store.lease = LEASE_YOURS;
+	fake_store.before_lease = another_node_stores_its_answer;
+	world_elapse(500000); /* half of its life */
+	assert_null(fake_store.before_lease);
+	assert_int_equal(fake_fetches(), 1); /* the first one */
+	assert_true(world_ask(1, CERTID_SHA1)->this_update > WORLD_START);
+}
+
+/* News that come while our own fetch is under way are not lost with it. */
+static void what_another_node_wrote_during_a_fetch_is_compared_after_it(void **state)
+{
+	struct world_says revoked = {.serial = 1, .status = STATUS_REVOKED, .to = 1000};
+
+	(void)state;
+	hold_good();
+	world_elapse(500000);
+	assert_int_equal(fake_fetches_waiting(), 1); /* the refresh */
+	store_has(world_sign(&revoked));
+	compare();
+	assert_int_equal(world_ask(1, CERTID_SHA1)->status, STATUS_GOOD);
+	fake_fetch_fail(0, ERR_UP_TIMEOUT);
+	world_elapse(0);
+	assert_int_equal(world_ask(1, CERTID_SHA1)->status, STATUS_REVOKED);
+	assert_int_equal(latches_count(world_latches), 1);
+}
+
 static void a_silent_store_holds_clients_no_longer_than_answer_timeout(void **state)
 {
 	struct world_asked *w;
@@ -349,6 +433,14 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(
 		a_refresh_takes_a_newer_answer_of_another_node_instead_of_fetching, begin,
 		end),
+	    cmocka_unit_test_setup_teardown(
+		what_has_changed_before_the_lease_is_looked_at_again, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		a_store_that_changes_each_time_holds_nobody_up, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		a_refresh_that_another_node_has_just_made_is_not_made_again, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		what_another_node_wrote_during_a_fetch_is_compared_after_it, begin, end),
 	    cmocka_unit_test_setup_teardown(
 		a_silent_store_holds_clients_no_longer_than_answer_timeout, begin, end),
 	};

@@ -592,7 +592,7 @@ static void nobody_else_is_asked_for_a_lease(void **state)
 	struct key k = one(1);
 
 	(void)state;
-	store_lease(store, &k, 1000, on_lease, &l);
+	store_lease(store, &k, NULL, 1000, on_lease, &l);
 	assert_int_equal(l, LEASE_ALONE);
 	store_release(store, &k, 1000);
 }

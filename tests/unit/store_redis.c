@@ -299,14 +299,20 @@ static enum err put(
 	return put_at(s, k, this_update, NEXT, text, force);
 }
 
-static enum lease lease(struct store *s, struct key k, int ms)
+static enum lease lease_seen(
+    struct store *s, struct key k, const struct store_seen *seen, int ms)
 {
 	int calls = lease_calls + 1;
 
-	store_lease(s, &k, ms, on_lease, NULL);
+	store_lease(s, &k, seen, ms, on_lease, NULL);
 	assert_true(wait_for(&lease_calls, calls, 5000));
 	assert_int_equal(lease_calls, calls);
 	return lease_is;
+}
+
+static enum lease lease(struct store *s, struct key k, int ms)
+{
+	return lease_seen(s, k, NULL, ms);
 }
 
 static const char *name_of(char kind, struct key k)
@@ -448,6 +454,53 @@ static void one_node_at_a_time_has_the_lease(void **state)
 	store_release(store, &k, 0);
 	turn(20);
 	assert_int_equal(lease(other, k, 5000), LEASE_YOURS);
+}
+
+static void on_seen(void *arg, enum err e, struct bytes value)
+{
+	assert_true(e == ERR_OK || e == ERR_NOT_FOUND);
+	*(struct store_seen *)arg = store_seen_of(value);
+	got.calls++;
+}
+
+static struct store_seen look(struct store *s, struct key k)
+{
+	int calls = got.calls + 1;
+	struct store_seen seen = {0};
+
+	store_get(s, &k, on_seen, &seen);
+	assert_true(wait_for(&got.calls, calls, 5000));
+	return seen;
+}
+
+/* T15: one node has looked and found nothing, the other one fetches, stores and gives its
+ * lease back; then the first asks for the lease. */
+static void who_looked_before_another_node_stored_gets_no_lease(void **state)
+{
+	struct key k = one(1);
+	struct store_seen nothing, first;
+
+	(void)state;
+	start_two();
+	nothing = look(store, k);
+	assert_int_equal(nothing.n, 0);
+	assert_int_equal(lease_seen(other, k, &nothing, 5000), LEASE_YOURS);
+	assert_int_equal(lease_seen(store, k, &nothing, 5000), LEASE_TAKEN);
+	put(other, k, 1000, "an answer", false);
+	store_release(other, &k, 300); /* and a mark would not hide it */
+	assert_int_equal(lease_seen(store, k, &nothing, 5000), LEASE_CHANGED);
+	first = look(store, k);
+	assert_int_equal(first.n, STORE_SEEN_MAX);
+	turn(320);
+	assert_int_equal(lease_seen(store, k, &first, 5000), LEASE_YOURS);
+	put(store, k, 2000, "a newer one", false);
+	store_release(store, &k, 0);
+	assert_int_equal(lease_seen(other, k, &first, 5000), LEASE_CHANGED);
+	assert_int_equal(lease(other, k, 5000), LEASE_YOURS); /* whatever there is */
+	/* another type there is nothing that could be seen */
+	command("DEL %s", name_of('a', one(2)));
+	command("RPUSH %s x", name_of('a', one(2)));
+	assert_int_equal(lease_seen(store, one(2), &nothing, 5000), LEASE_YOURS);
 }
 
 static void a_lease_ends_by_itself(void **state)
@@ -644,7 +697,7 @@ static void closing_calls_nobody(void **state)
 	gets = got.calls, dones = done_calls, leases = lease_calls;
 	store_get(store, &k, on_got, &k);
 	store_put(store, &k, &f, bytes_of("\x30\x01x", 3), false, on_done, NULL);
-	store_lease(store, &k, 1000, on_lease, NULL);
+	store_lease(store, &k, NULL, 1000, on_lease, NULL);
 	store_purge(store, &i, on_done, NULL);
 	store_delete(store, &k, on_done, NULL);
 	store_close(store);
@@ -1167,6 +1220,7 @@ int main(void)
 	    CASE(a_node_hears_what_another_wrote_and_what_vanished),
 	    CASE(deleting_and_purging_take_exactly_what_was_named),
 	    CASE(one_node_at_a_time_has_the_lease),
+	    CASE(who_looked_before_another_node_stored_gets_no_lease),
 	    CASE(a_lease_ends_by_itself),
 	    CASE(a_failure_keeps_the_others_from_trying),
 	    CASE(values_of_other_programs_are_misses),
