@@ -208,11 +208,14 @@ static void tell(struct fetch *x)
 	struct fetch_result r = {.error = outcome(x)};
 	char *type = NULL;
 	long status = 0, sent = 0;
+	curl_off_t ready = 0;
 
 	curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
 	curl_easy_getinfo(x->easy, CURLINFO_REQUEST_SIZE, &sent);
+	curl_easy_getinfo(x->easy, CURLINFO_PRETRANSFER_TIME_T, &ready);
 	curl_easy_getinfo(x->easy, CURLINFO_CONTENT_TYPE, &type);
-	r.reached = sent > 0;
+	/* sent is also what a proxy was asked on the way there */
+	r.reached = sent > 0 && ready > 0;
 	r.status = (int)status;
 	r.content_type = type == NULL ? "" : type;
 	r.etag = header(x, "ETag");
