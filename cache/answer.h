@@ -90,6 +90,7 @@ struct answer {
 	uint32_t max_age_cap; /* seconds; max-age-cap with this answer's jitter */
 	bool was_known; /* of an error answer: its key had a good or a revoked one before
 			 */
+	bool date_shared; /* another answer of this key and thisUpdate came before it */
 	const struct crl_slot *crl; /* of its issuer; NULL for errors */
 	struct facts facts;
 	uint8_t data[]; /* canonical request, fixed head, body: one after the other */

@@ -28,6 +28,7 @@ struct crl_file *crl_file_new(int fd, const struct crl_facts *f, const char *sco
 	file->size = f->size;
 	file->this_update = f->this_update;
 	file->next_update = f->next_update;
+	file->before = CRL_BEFORE_UNKNOWN;
 	memcpy(file->sha256, f->sha256, sizeof(file->sha256));
 	strcpy(file->scope, scope);
 	return file;

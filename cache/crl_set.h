@@ -25,10 +25,18 @@ struct crl_file {
 	int fd;
 	uint64_t size;
 	int64_t this_update, next_update;
+	/* The latest thisUpdate of the lists of this scope that were here before it.
+	 * Where it is not earlier than this one's, somebody may have another list of this
+	 * date: the date alone tells nobody that he has this one.  Set before others see
+	 * it. */
+	int64_t before;
 	uint8_t sha256[32];
 	char scope[]; /* the name that the list goes by (issuer.h, crl_scope) */
 };
-/* fd is handed over, also on failure (NULL: out of memory).  One reference. */
+#define CRL_BEFORE_NONE    INT64_MIN /* it is the first */
+#define CRL_BEFORE_UNKNOWN INT64_MAX
+/* fd is handed over, also on failure (NULL: out of memory).  One reference; before is
+ * CRL_BEFORE_UNKNOWN. */
 struct crl_file *crl_file_new(int fd, const struct crl_facts *f, const char *scope);
 struct crl_file *crl_file_ref(const struct crl_file *f);
 void crl_file_unref(struct crl_file *f); /* NULL is allowed */

@@ -432,17 +432,6 @@ static void ask_went_well(struct feed_list *l)
 	ask_ends(l, false);
 }
 
-static void keep_hints(struct feed_work *w, const struct fetch_result *r)
-{
-	struct crl_hints *h = &w->job.hints;
-
-	/* one that is longer than any server's is as none */
-	if (strlen(r->etag) < sizeof h->etag)
-		strcpy(h->etag, r->etag);
-	if (strlen(r->last_modified) < sizeof h->last_modified)
-		strcpy(h->last_modified, r->last_modified);
-}
-
 static void on_fetched(void *arg, const struct fetch_result *r)
 {
 	struct feed_work *w = arg;
@@ -453,7 +442,7 @@ static void on_fetched(void *arg, const struct fetch_result *r)
 	l->fetching = NULL;
 	w->fetch_us = r->us;
 	if (r->error == ERR_OK && r->status == 200) {
-		keep_hints(w, r);
+		crl_hints_take(&w->job.hints, r->etag, r->last_modified, r->date);
 		feed_work_queue(w);
 		return;
 	}

@@ -7,9 +7,13 @@
  *
  * A list is due every crl-interval (jittered by a tenth), at its nextUpdate, at once as
  * the program starts and when the operator asks; after a failure with back-off.  What is
- * refused is told with its reason and counted; the old list stays in force.  An http list
- * that answers 304, and a file whose device, inode, size and mtime (ns) are those of the
- * last one, is unchanged.
+ * refused is told with its reason and counted; the old list stays in force.
+ *
+ * An http list that answers 304 is unchanged, and so is a file whose device, inode, size,
+ * mtime and ctime (ns) are those of the last one.  Both are asked so only where what is
+ * held of them cannot be that of two lists: validators as in crl_hints_take(), a file's
+ * times when they were over by two seconds as it was looked at.  Else the next question,
+ * the timer's and the operator's alike, is for the whole list.
  *
  * The first list of a scope, also after its files were lost, is a baseline: no changes.
  *

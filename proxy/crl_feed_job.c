@@ -103,6 +103,7 @@ static enum err merge(struct crl_job *j, struct crl_list *l, int fd)
 	file = crl_file_new(fd, &l->facts, j->scope);
 	if (file == NULL)
 		return ERR_NOMEM;
+	file->before = j->hints.before;
 	if (j->diff && held(j) != NULL)
 		e = compare_with_held(j, l);
 	if (e == ERR_OK)
@@ -138,20 +139,34 @@ static const char *local_path(const char *url, char path[LOCAL_MAX])
 	return *p == '\0' ? path : NULL;
 }
 
+static int64_t ms_of(struct timespec t)
+{
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
 static struct crl_stamp stamp_of(const struct stat *s)
 {
-	return (struct crl_stamp){.known = true,
+	int64_t settled = clock_now_ms() - STAMP_SETTLED_MS;
+
+	return (struct crl_stamp){
+	    .known = ms_of(s->st_mtim) <= settled && ms_of(s->st_ctim) <= settled,
 	    .device = s->st_dev,
 	    .inode = s->st_ino,
 	    .size = s->st_size,
-	    .mtime = s->st_mtim};
+	    .mtime = s->st_mtim,
+	    .ctime = s->st_ctim};
+}
+
+static bool same_time(struct timespec a, struct timespec b)
+{
+	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
 static bool same_file(const struct crl_stamp *a, const struct crl_stamp *b)
 {
 	return a->known && b->known && a->device == b->device && a->inode == b->inode &&
-	       a->size == b->size && a->mtime.tv_sec == b->mtime.tv_sec &&
-	       a->mtime.tv_nsec == b->mtime.tv_nsec;
+	       a->size == b->size && same_time(a->mtime, b->mtime) &&
+	       same_time(a->ctime, b->ctime);
 }
 
 /* Is fd the file that was read last?  Its stamp, taken before it is read: what changes it
@@ -236,6 +251,25 @@ static bool is_final(enum err e)
 	return e >= ERR_CRL_LARGE && e <= ERR_CRL_ROLLBACK && e != ERR_CRL_FUTURE;
 }
 
+/* What the list that came has before it. */
+static int64_t before_of(const struct crl_job *j)
+{
+	const struct crl_shard *h = held(j);
+	int fd;
+
+	if (j->unchanged)
+		return h->file != NULL ? h->file->before : CRL_BEFORE_UNKNOWN;
+	if (h != NULL)
+		return h->file != NULL && h->file->before > h->facts.this_update
+			   ? h->file->before
+			   : h->facts.this_update;
+	fd = crl_state_open(j->dir, CRL_CURRENT); /* one that was, and is refused now? */
+	if (fd < 0)
+		return errno == ENOENT ? CRL_BEFORE_NONE : CRL_BEFORE_UNKNOWN;
+	close(fd);
+	return CRL_BEFORE_UNKNOWN;
+}
+
 static void take_list(struct crl_job *j, struct crl_list *l)
 {
 	const struct crl_shard *h = held(j);
@@ -243,6 +277,7 @@ static void take_list(struct crl_job *j, struct crl_list *l)
 	j->facts = l->facts;
 	memcpy(j->hints.sha256, j->facts.sha256, sizeof j->hints.sha256);
 	j->unchanged = h != NULL && memcmp(h->facts.sha256, l->facts.sha256, 32) == 0;
+	j->hints.before = before_of(j);
 	if (!j->unchanged)
 		j->error = merge(j, l, open(j->path, O_RDONLY | O_CLOEXEC));
 }
@@ -321,6 +356,8 @@ static void work_open(struct crl_job *j)
 		return;
 	}
 	j->facts = l->facts;
+	if (memcmp(j->hints.sha256, j->facts.sha256, sizeof j->hints.sha256) != 0)
+		j->hints.before = CRL_BEFORE_UNKNOWN;
 	j->error = merge(j, l, fd);
 	crl_list_free(l);
 }

@@ -21,15 +21,19 @@ enum crl_job_kind {
 	CRL_JOB_DIFF     /* told and what is to be told, compared */
 };
 
-/* By which a local file is known again. */
+/* By which a local file is known again.  What is written to it within the grain of its
+ * times, and leaves its size, does not show: so it is known only by times that were over
+ * by STAMP_SETTLED_MS when it was looked at, before it was read.  ctime shows what has
+ * set mtime back (cp -p, rsync --inplace). */
 struct crl_stamp {
 	bool known;
 	bool refused; /* what was in it */
 	dev_t device;
 	ino_t inode;
 	off_t size;
-	struct timespec mtime;
+	struct timespec mtime, ctime;
 };
+#define STAMP_SETTLED_MS 2000 /* the coarsest grain, FAT's */
 
 struct crl_job {
 	enum crl_job_kind kind;

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "conf/conf.h"
+#include "proxy/http1.h"
 
 #define LINE_MAX_BYTES 8192 /* of hints: a URL has at most 4 KiB */
 #define PIECE_BYTES    (256 * 1024)
@@ -166,6 +167,38 @@ int crl_state_told(const char *dir)
 	return move(dir, path, CRL_TOLD);
 }
 
+/* Seconds from Last-Modified to Date, from which on nothing more is made in that second,
+ * by a server whose clock and whose files' clock are one. */
+#define SETTLED_S 2
+
+/* A field that is not there, or is longer than any server's, is as none. */
+static void keep_field(char *out, size_t out_n, const char *value)
+{
+	if (strlen(value) < out_n)
+		strcpy(out, value);
+}
+
+static bool is_settled(const char *last_modified, const char *date)
+{
+	int64_t modified, made;
+
+	return http1_date_parse(
+		   bytes_of(last_modified, strlen(last_modified)), &modified) &&
+	       http1_date_parse(bytes_of(date, strlen(date)), &made) &&
+	       made - modified >= SETTLED_S;
+}
+
+void crl_hints_take(
+    struct crl_hints *h, const char *etag, const char *last_modified, const char *date)
+{
+	h->etag[0] = h->last_modified[0] = '\0';
+	if (last_modified[0] != '\0' && !is_settled(last_modified, date))
+		return;
+	keep_field(h->last_modified, sizeof h->last_modified, last_modified);
+	if (etag[0] == '"')
+		keep_field(h->etag, sizeof h->etag, etag);
+}
+
 /* Hints: "name value" lines, sha256 the last, so that half a file has none. */
 
 static bool is_clean(const char *text)
@@ -199,6 +232,17 @@ static bool copy_value(char *out, size_t out_n, const char *value)
 	return true;
 }
 
+static bool number_value(int64_t *out, const char *value)
+{
+	char *end;
+
+	if (value == NULL)
+		return false;
+	errno = 0;
+	*out = strtoll(value, &end, 10);
+	return errno == 0 && end != value && *end == '\0';
+}
+
 static bool digest_value(uint8_t out[32], const char *value)
 {
 	return value != NULL && strlen(value) == 64 && hex_decode(value, 32, out);
@@ -213,21 +257,24 @@ static bool parse_hints(FILE *f, const char *url, struct crl_hints *h)
 	       copy_value(h->etag, sizeof h->etag, next_value(f, "etag", line)) &&
 	       copy_value(h->last_modified, sizeof h->last_modified,
 		   next_value(f, "last-modified", line)) &&
+	       number_value(&h->before, next_value(f, "before", line)) &&
 	       digest_value(h->sha256, next_value(f, "sha256", line));
 }
+
+static const struct crl_hints no_hints = {.before = CRL_BEFORE_UNKNOWN};
 
 void crl_hints_read(const char *dir, const char *url, struct crl_hints *h)
 {
 	char path[PATH_MAX];
 	FILE *f = NULL;
 
-	memset(h, 0, sizeof *h);
+	*h = no_hints;
 	if (join(dir, "hints", path, sizeof path) == 0)
 		f = fopen(path, "re");
 	if (f == NULL)
 		return;
 	if (!parse_hints(f, url, h))
-		memset(h, 0, sizeof *h);
+		*h = no_hints;
 	fclose(f);
 }
 
@@ -245,8 +292,8 @@ void crl_hints_write(const char *dir, const char *url, const struct crl_hints *h
 	if (f == NULL)
 		return;
 	hex_encode(h->sha256, 32, hex);
-	n = fprintf(f, "url %s\netag %s\nlast-modified %s\nsha256 %s\n", url, h->etag,
-	    h->last_modified, hex);
+	n = fprintf(f, "url %s\netag %s\nlast-modified %s\nbefore %lld\nsha256 %s\n", url,
+	    h->etag, h->last_modified, (long long)h->before, hex);
 	if (fclose(f) == 0 && n > 0)
 		rename(temporary, path);
 }

@@ -3,8 +3,8 @@
  *	STATE/crl/SCOPE/current   the DER in force
  *	STATE/crl/SCOPE/next      the list whose changes are being told, while they are
  *	STATE/crl/SCOPE/told      the list whose changes have all been told
- *	STATE/crl/SCOPE/hints     URL, ETag, Last-Modified and crl_facts.sha256 of
- *current: text STATE/crl/SCOPE/new.*     under way; deleted at start
+ *	STATE/crl/SCOPE/hints     struct crl_hints of current, and its URL: text
+ *	STATE/crl/SCOPE/new.*     under way; deleted at start
  *
  * SCOPE is the hexadecimal of the scope's id (change_log.h).  next and told are hard
  * links: a list is written once.  Every step is a rename after an fsync, so that a kill
@@ -18,6 +18,7 @@
 #define PROXY_CRL_STATE_H
 
 #include "cache/change_log.h"
+#include "cache/crl_set.h"
 
 enum crl_state_name { CRL_CURRENT, CRL_NEXT, CRL_TOLD };
 
@@ -45,11 +46,22 @@ int crl_state_install(const char *dir, const char *path, int fd);
 int crl_state_link(const char *dir, enum crl_state_name from, enum crl_state_name to);
 int crl_state_told(const char *dir);
 
+/* By which a list is known again.  A validator that may be that of two lists hides the
+ * second of them until a third one comes, so each is kept only where it cannot be. */
 struct crl_hints {
 	char etag[256], last_modified[64]; /* "" for none */
+	int64_t before;                    /* as in struct crl_file */
 	uint8_t sha256[32];
 };
-/* Only hints: absent or unreadable gives empty ones. */
+/* What of a response's header fields may be asked with the next time; the others are
+ * "".  Last-Modified counts whole seconds, and some servers make their ETag of it (nginx:
+ * of it and the size): both only where Date says that the second was over by two when
+ * the response was made (RFC 9110 section 8.8.2.2).  An ETag without Last-Modified was
+ * made of something else, and a strong one is another for each change (section 8.8.1): it
+ * is kept.  A weak one may stay when the list changes, and never is. */
+void crl_hints_take(
+    struct crl_hints *h, const char *etag, const char *last_modified, const char *date);
+/* Only hints: absent or unreadable gives empty ones, with CRL_BEFORE_UNKNOWN. */
 void crl_hints_read(const char *dir, const char *url, struct crl_hints *h);
 void crl_hints_write(const char *dir, const char *url, const struct crl_hints *h);
 

@@ -220,6 +220,7 @@ static void tell(struct fetch *x)
 	r.content_type = type == NULL ? "" : type;
 	r.etag = header(x, "ETag");
 	r.last_modified = header(x, "Last-Modified");
+	r.date = header(x, "Date");
 	r.body = x->sink ? bytes_of(NULL, 0) : bytes_of(x->body, x->body_n);
 	r.body_n = x->body_n;
 	r.detail = words_of(x, r.error, r.status);

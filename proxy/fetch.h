@@ -52,10 +52,10 @@ struct fetch_result {
 			   may be for this request alone */
 	int status;     /* HTTP status, 0 for none */
 	const char
-	    *content_type; /* "" for none; borrowed for the call, as the next two */
-	const char *etag, *last_modified; /* "" for none */
-	struct bytes body;                /* decoded; empty with a sink */
-	uint64_t body_n;                  /* bytes of the body, also with a sink */
+	    *content_type; /* "" for none; borrowed for the call, as the next three */
+	const char *etag, *last_modified, *date; /* as they came; "" for none */
+	struct bytes body;                       /* decoded; empty with a sink */
+	uint64_t body_n;                         /* bytes of the body, also with a sink */
 	/* words for people: "" where it is of use (200, or 304 to a condition); else what
 	 * came of it, and what to do (fetch_words.h); of ERR_STORE what write said */
 	const char *detail;

@@ -320,6 +320,17 @@ static bool set_lists(struct holdings *h, const struct issuer *i, struct answer 
 	return true;
 }
 
+/* Has a's thisUpdate been that of other bytes, as far as is held? */
+static bool shares_date(const struct holdings *h, const struct answer *a)
+{
+	const struct answer *old = hot_find(h->d.shared->hot, answer_key(a));
+
+	if (old == NULL || old->error != ERR_OK ||
+	    old->facts.this_update < a->facts.this_update)
+		return false;
+	return old->date_shared || !bytes_equal(answer_body(old), answer_body(a));
+}
+
 const struct answer *holdings_install(struct holdings *h, const struct issuer *i,
     const struct key *k, const struct facts *facts, struct bytes der)
 {
@@ -342,6 +353,7 @@ const struct answer *holdings_install(struct holdings *h, const struct issuer *i
 	a->expiry = expiry;
 	a->obtained_at = now;
 	a->max_age_cap = jittered_cap(h);
+	a->date_shared = shares_date(h, a);
 	key_serial(k, &s);
 	memo_admitted(h, i, &s, facts, set);
 	if (facts->status == STATUS_REVOKED)

@@ -60,7 +60,8 @@ int mirror_reply(struct conn_loop *l, struct conn *c, const struct http1_request
 	hex_encode(f->sha256, sizeof f->sha256, etag + 1);
 	etag[65] = '"';
 	etag[66] = '\0';
-	same = ocsp_http_has_copy(r, bytes_of(etag, 66), f->this_update);
+	same = ocsp_http_has_copy(r, bytes_of(etag, 66),
+	    f->before < f->this_update ? f->this_update : HTTP_DATE_OF_SEVERAL);
 	n = snprintf(head, sizeof head, "HTTP/1.1 %s\r\n%.*s",
 	    same ? "304 Not Modified" : "200 OK", (int)date.n, date.p);
 	if (!same)

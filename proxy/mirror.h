@@ -4,6 +4,11 @@
  * list is, a client costs a reference and an offset.  A list past its nextUpdate is still
  * handed out (it is what the CA has), with max-age=0: who trusts it decides.
  *
+ * Last-Modified is thisUpdate, which two lists may share (made within a second, or dated
+ * back to the hour): If-Modified-Since alone gets 304 only where no list of this date or
+ * a later one was here before, over restarts.  What another node had is not known: where
+ * several stand behind one name, the ETag, which is the list's own, is the validator.
+ *
  * Worker's thread; the set is borrowed for the callback.
  */
 #ifndef PROXY_MIRROR_H

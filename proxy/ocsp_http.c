@@ -308,8 +308,11 @@ bool ocsp_http_has_copy(
 
 bool ocsp_http_not_modified(const struct http1_request *r, const struct answer *a)
 {
+	bool dated = a->facts.status != STATUS_REVOKED && !a->date_shared;
+
 	return a->facts.status != STATUS_NONE &&
-	       ocsp_http_has_copy(r, ocsp_http_etag(a), a->facts.this_update);
+	       ocsp_http_has_copy(r, ocsp_http_etag(a),
+		   dated ? a->facts.this_update : HTTP_DATE_OF_SEVERAL);
 }
 
 /* The list that a number after /crl/NAME/ means: decimal, no leading zero. */

@@ -55,10 +55,15 @@ struct bytes ocsp_http_error_body(int wire);
 const struct issuer *ocsp_http_list(
     const struct conf *c, const struct http1_request *r, size_t *list);
 
-/* Has the client a copy with this tag, or of this date (RFC 9110 section 13.2.2)? */
+/* Has the client a copy with this tag, or of this date (RFC 9110 section 13.2.2)?
+ * HTTP_DATE_OF_SEVERAL: the date tells no copy from another. */
+#define HTTP_DATE_OF_SEVERAL INT64_MAX
 bool ocsp_http_has_copy(
     const struct http1_request *r, struct bytes etag, int64_t last_modified);
-/* Is the request's cached copy still good: 304? */
+/* Is the request's cached copy still good: 304?  Last-Modified is thisUpdate, which a
+ * good and the revoked that follows it may share (a CA that dates all answers by its
+ * list): by the date alone nobody is told that a revoked answer is the one he has, nor
+ * any answer that another one of that date came before. */
 bool ocsp_http_not_modified(const struct http1_request *r, const struct answer *a);
 
 #endif

@@ -122,6 +122,32 @@ def test_who_has_it_is_not_sent_it_again(site):
     assert site.d.metric("lists_served_total", outcome="not_modified") == 14
 
 
+def test_a_date_that_two_lists_share_hides_neither(site):
+    """R112: a CA that dates its lists back: two of them have one thisUpdate, and so one Last-Modified."""
+    d, when = site.d, lists.this_update(site.der)
+    modified = "If-Modified-Since: %s\r\n" % ask(d, "/crl/one.crl")["Last-Modified"]
+    assert ask(d, "/crl/one.crl", more=modified).status == 304
+    new = crl(site.ca, [entry(0x1001, "keyCompromise"), entry(7), entry(8)], number=2, this=when, next=1800)
+    site.publisher.publish("one/a.crl", new)
+    d.refresh("one")
+    d.wait_number(site.url, 2, "one")
+
+    def hides_nothing():
+        r = ask(d, "/crl/one.crl", more=modified)
+        assert (r.status, r.body) == (200, new)
+        assert ask(d, "/crl/one.crl", more="If-None-Match: %s\r\n" % r["ETag"]).status == 304
+    hides_nothing()
+    d.stop()
+    d.start()
+    hides_nothing()
+    # The next one has a date of its own.
+    site.publisher.publish("one/a.crl", crl(site.ca, number=3, this=-30))
+    d.refresh("one")
+    d.wait_number(site.url, 3, "one")
+    r = ask(d, "/crl/one.crl")
+    assert ask(d, "/crl/one.crl", more="If-Modified-Since: %s\r\n" % r["Last-Modified"]).status == 304
+
+
 def test_a_new_list_is_served_as_soon_as_it_is_in_force(site):
     etag = ask(site.d, "/crl/one.crl")["ETag"]
     with wire.Connection(site.d.port) as c:

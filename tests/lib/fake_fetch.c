@@ -95,7 +95,7 @@ static void finish(size_t i, const struct fetch_result *r)
 
 void fake_fetch_answer(size_t i, int http_status, struct bytes body)
 {
-	fake_fetch_reply(i, &(struct fake_reply){http_status, body, NULL, NULL});
+	fake_fetch_reply(i, &(struct fake_reply){.status = http_status, .body = body});
 }
 
 void fake_fetch_reply(size_t i, const struct fake_reply *reply)
@@ -109,6 +109,7 @@ void fake_fetch_reply(size_t i, const struct fake_reply *reply)
 	    .content_type = "application/ocsp-response",
 	    .etag = reply->etag != NULL ? reply->etag : "",
 	    .last_modified = reply->last_modified != NULL ? reply->last_modified : "",
+	    .date = reply->date != NULL ? reply->date : "",
 	    .body = reply->body,
 	    .body_n = reply->body.n,
 	    .detail = words};
@@ -131,6 +132,7 @@ void fake_fetch_fail(size_t i, enum err e)
 	    .content_type = "",
 	    .etag = "",
 	    .last_modified = "",
+	    .date = "",
 	    .detail = "as the test says"};
 
 	finish(i, &r);

@@ -78,7 +78,7 @@ const char *fake_fetch_if_modified_since(size_t i);
 struct fake_reply {
 	int status;
 	struct bytes body; /* goes to the sink where there is one */
-	const char *etag, *last_modified;
+	const char *etag, *last_modified, *date;
 };
 void fake_fetch_reply(size_t i, const struct fake_reply *reply);
 void fake_fetch_reset(void);

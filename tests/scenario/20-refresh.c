@@ -255,6 +255,37 @@ static void a_refused_refresh_leaves_the_held_answer(void **state)
 	assert_int_equal(world_ask(1, CERTID_SHA1)->this_update, WORLD_START);
 }
 
+static const struct answer *held(void)
+{
+	struct key k;
+
+	world_key(1, CERTID_SHA1, &k);
+	return hot_find(world_shared.hot, key_der(&k));
+}
+
+/* R125: an answer that came after another one of the same thisUpdate is known by it no
+ * more (proxy/ocsp_http.h), until one with a date of its own. */
+static void a_date_that_two_answers_share_is_nobodys(void **state)
+{
+	struct world_says again = {
+	    .serial = 1, .status = STATUS_GOOD, .from = -501, .to = 1000};
+
+	(void)state;
+	hold_an_answer(1000);
+	assert_false(held()->date_shared);
+	world_elapse(501000);
+	fake_fetch_answer(0, 200, world_sign(&again));
+	world_elapse(0);
+	assert_int_equal(held()->facts.this_update, WORLD_START);
+	assert_true(held()->date_shared);
+	world_ask(1, CERTID_SHA1);
+	world_elapse(500000);
+	fake_fetch_answer(0, 200, says(1000));
+	world_elapse(0);
+	assert_int_equal(held()->facts.this_update, WORLD_START + 1001);
+	assert_false(held()->date_shared);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -272,6 +303,8 @@ int main(void)
 		an_older_answer_never_replaces_a_newer_one, begin, end),
 	    cmocka_unit_test_setup_teardown(
 		the_same_answer_again_does_not_make_it_ask_each_second, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		a_date_that_two_answers_share_is_nobodys, begin, end),
 	    cmocka_unit_test_setup_teardown(
 		absurd_validity_does_not_stop_the_refresh, begin, end),
 	    cmocka_unit_test_setup_teardown(

@@ -624,8 +624,8 @@ static void a_number_that_is_used_twice_is_noticed(void **state)
 /* R115: asked for only if it has changed; 304 is news too. */
 static void a_list_in_force_is_asked_for_with_its_validators(void **state)
 {
-	struct fake_reply r = {
-	    200, {NULL, 0}, "\"one\"", "Sun, 15 Jun 2025 15:06:40 GMT"};
+	struct fake_reply r = {200, {NULL, 0}, "\"one\"", "Sun, 15 Jun 2025 15:06:40 GMT",
+	    "Sun, 15 Jun 2025 15:06:42 GMT"};
 	const struct crl_set *before;
 
 	(void)state;
@@ -650,11 +650,93 @@ static void a_list_in_force_is_asked_for_with_its_validators(void **state)
 	fake_fetch_reply(0, &r);
 	refresh();
 	assert_string_equal(fake_fetch_if_none_match(0), "\"one\"");
-	r = (struct fake_reply){200, LIST(.number = "02", .serials = "A"), NULL, NULL};
+	r = (struct fake_reply){
+	    .status = 200, .body = LIST(.number = "02", .serials = "A")};
 	fake_fetch_reply(0, &r);
 	refresh(); /* without them, without */
 	assert_null(fake_fetch_if_none_match(0));
 	assert_null(fake_fetch_if_modified_since(0));
+}
+
+/* R115, RFC 9110 section 8.8.2.2: a list may follow within the second of Last-Modified,
+ * with the same ETag where that is made of it.  The next question is without conditions,
+ * the timer's and the operator's alike, and once more until the second was over. */
+static void a_validator_that_two_lists_may_share_is_not_asked_with(void **state)
+{
+	struct fake_reply r = {200, LIST(.number = "01", .serials = "A"), "\"one\"",
+	    "Sun, 15 Jun 2025 15:06:40 GMT", "Sun, 15 Jun 2025 15:06:41 GMT"};
+
+	(void)state;
+	live("", DEMO);
+	fake_fetch_reply(0, &r);
+	refresh();
+	assert_null(fake_fetch_if_none_match(0));
+	assert_null(fake_fetch_if_modified_since(0));
+	fake_fetch_reply(0, &r);
+	elapse(400000);
+	assert_null(fake_fetch_if_none_match(0));
+	assert_null(fake_fetch_if_modified_since(0));
+	r.body = LIST(.number = "02", .serials = "AB"); /* with the same validators */
+	r.date = "Sun, 15 Jun 2025 15:06:42 GMT";
+	fake_fetch_reply(0, &r);
+	turn();
+	assert_true(listed('B'));
+	assert_int_equal(told_n, 2);
+	refresh();
+	assert_string_equal(fake_fetch_if_none_match(0), "\"one\"");
+	assert_non_null(fake_fetch_if_modified_since(0));
+	fake_fetch_answer(0, 304, bytes_of("", 0));
+}
+
+/* What an unsafe validator was not kept of, the next life does not know either. */
+static void a_validator_is_on_disk_only_where_it_is_safe(void **state)
+{
+	struct fake_reply r = {200, LIST(.number = "01", .serials = "A"), "\"one\"",
+	    "Sun, 15 Jun 2025 15:06:40 GMT", "Sun, 15 Jun 2025 15:06:40 GMT"};
+
+	(void)state;
+	live("", DEMO);
+	fake_fetch_reply(0, &r);
+	turn();
+	die();
+	live("", DEMO);
+	assert_true(listed('A'));
+	assert_null(fake_fetch_if_none_match(0));
+	assert_null(fake_fetch_if_modified_since(0));
+}
+
+static int64_t before_of_file(void)
+{
+	return set()->shard[0].file->before;
+}
+
+/* R112: what the mirror must know to say that a copy of this date is the list. */
+static void a_list_knows_what_was_dated_before_it(void **state)
+{
+	char path[400];
+	int64_t first;
+
+	(void)state;
+	live("", DEMO);
+	answer(0, LIST(.number = "01", .serials = "A"));
+	first = set()->shard[0].facts.this_update;
+	assert_true(before_of_file() == CRL_BEFORE_NONE);
+	refresh();
+	answer(0, LIST(.number = "02", .serials = "AB")); /* within the same second */
+	assert_int_equal(set()->shard[0].facts.this_update, first);
+	assert_int_equal(before_of_file(), first);
+	die();
+	live("", DEMO);
+	assert_int_equal(before_of_file(), first);
+	elapse(60000);
+	answer(0, LIST(.number = "03", .serials = "A"));
+	assert_int_equal(before_of_file(), first);
+	assert_true(set()->shard[0].facts.this_update > first);
+	die();
+	file_of(A, "hints", path);
+	assert_int_equal(unlink(path), 0);
+	live("", DEMO); /* what is not known may be anything */
+	assert_true(before_of_file() == CRL_BEFORE_UNKNOWN);
 }
 
 static void the_same_list_again_changes_nothing(void **state)
@@ -737,7 +819,7 @@ static void a_list_is_asked_for_when_its_successor_is_due(void **state)
  * for with pauses, not in a tight loop. */
 static void a_list_past_its_end_stays_and_is_asked_for_with_pauses(void **state)
 {
-	struct fake_reply r = {200, {NULL, 0}, "\"one\"", NULL};
+	struct fake_reply r = {.status = 200, .etag = "\"one\""};
 	size_t before;
 
 	(void)state;
@@ -873,7 +955,7 @@ static void a_state_that_cannot_be_read_yet_is_no_baseline(void **state)
 /* What one server calls a list, another is not asked by. */
 static void validators_stay_with_their_url(void **state)
 {
-	struct fake_reply r = {200, {NULL, 0}, "\"one\"", NULL};
+	struct fake_reply r = {.status = 200, .etag = "\"one\""};
 
 	(void)state;
 	live("", DEMO "crl-scope = { \"" A "\" }");
@@ -893,7 +975,7 @@ static void validators_stay_with_their_url(void **state)
 /* R96: number and thisUpdate outlive the process; R95 holds in the next life too. */
 static void a_restart_forgets_neither_number_nor_list(void **state)
 {
-	struct fake_reply r = {200, {NULL, 0}, "\"one\"", NULL};
+	struct fake_reply r = {.status = 200, .etag = "\"one\""};
 
 	(void)state;
 	live("", DEMO);
@@ -1223,6 +1305,15 @@ static void a_list_is_verified_again_when_the_certificates_change(void **state)
 	assert_true(listed('B'));
 }
 
+/* No test can set a file's ctime: here it is what its mtime is. */
+int fstat(int fd, struct stat *s)
+{
+	int r = fstatat(fd, "", s, AT_EMPTY_PATH);
+
+	s->st_ctim = s->st_mtim;
+	return r;
+}
+
 static void put(const char *name, struct bytes b, int64_t mtime, long ns)
 {
 	char path[160];
@@ -1257,7 +1348,7 @@ static size_t state_files(void)
 	return n;
 }
 
-/* R113: a local list is read when device, inode, size or mtime is another, DER or PEM; a
+/* R113: a local list is read when device, inode, size or a time is another, DER or PEM; a
  * file that was refused is not read again until then, or until somebody asks. */
 /* T19: a file that did not change is read again where other options may take it, and
  * where what came of it is gone. */
@@ -1359,6 +1450,39 @@ static void a_local_list_is_read_when_its_file_changes(void **state)
 	assert_true(refused_with("crl_der"));
 	assert_true(listed('C'));
 	assert_int_equal(state_files(), 3);
+}
+
+/* As many octets, written in place within the grain of the file's times: what has a time
+ * of the last two seconds is read again, whoever asks. */
+static void a_file_written_twice_within_its_times_grain_is_read_again(void **state)
+{
+	char issuer[300];
+	struct bytes b, c, d;
+
+	(void)state;
+	snprintf(issuer, sizeof issuer,
+	    "certificate = \"ca.pem\" crl = { \"file://%s/local.crl\" } crl-interval = "
+	    "\"1s\"",
+	    directory);
+	b = LIST(.number = "01", .serials = "A");
+	do
+		c = LIST(.number = "02", .serials = "B");
+	while (c.n != b.n);
+	do
+		d = LIST(.number = "03", .serials = "C");
+	while (d.n != b.n);
+	put("local.crl", b, WORLD_START, 0);
+	live("", issuer);
+	assert_true(listed('A'));
+	put("local.crl", c, WORLD_START, 0);
+	elapse(2200); /* at START + 1 s or so it is read again */
+	assert_true(listed('B'));
+	elapse(2200); /* and once more, when the two seconds are over */
+	put("local.crl", d, WORLD_START, 0);
+	elapse(3000);
+	assert_false(listed('C'));
+	refresh(); /* the operator asks for the file itself */
+	assert_true(listed('C'));
 }
 
 /* A disk that cannot take the list: in force all the same, and told when it is durable.
@@ -1473,6 +1597,9 @@ int main(void)
 	    CASE(a_list_issued_again_with_the_same_next_update_is_taken),
 	    CASE(a_number_that_is_used_twice_is_noticed),
 	    CASE(a_list_in_force_is_asked_for_with_its_validators),
+	    CASE(a_validator_that_two_lists_may_share_is_not_asked_with),
+	    CASE(a_validator_is_on_disk_only_where_it_is_safe),
+	    CASE(a_list_knows_what_was_dated_before_it),
 	    CASE(the_same_list_again_changes_nothing),
 	    CASE(the_pause_after_failures_doubles_to_its_cap),
 	    CASE(a_pause_is_never_longer_than_the_interval),
@@ -1496,6 +1623,7 @@ int main(void)
 	    CASE(a_list_is_verified_again_when_the_certificates_change),
 	    CASE(a_local_list_is_read_again_when_it_may_count),
 	    CASE(a_local_list_is_read_when_its_file_changes),
+	    CASE(a_file_written_twice_within_its_times_grain_is_read_again),
 	    CASE(what_cannot_be_made_durable_is_in_force_and_told_later),
 	    CASE(the_age_of_each_list_is_watched),
 	    CASE(it_may_be_stopped_at_any_step),

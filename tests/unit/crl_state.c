@@ -201,14 +201,55 @@ static void write_text(const char *name, const char *text)
 	fclose(f);
 }
 
+/* RFC 9110 sections 8.8.1 and 8.8.2.2 (R115): what may be that of two lists is not kept.
+ */
+static void validators_that_two_lists_may_share_are_not_kept(void **state)
+{
+	static const char modified[] = "Sun, 06 Nov 1994 08:49:37 GMT";
+	static const struct {
+		const char *etag, *last_modified, *date;
+		bool keeps_etag, keeps_date;
+	} row[] = {
+	    {"\"1\"", modified, "Sun, 06 Nov 1994 08:49:39 GMT", true, true},
+	    {"\"1\"", modified, "Sunday, 06-Nov-94 08:49:39 GMT", true, true},
+	    {"", modified, "Mon, 07 Nov 1994 08:49:39 GMT", false, true},
+	    {"W/\"1\"", modified, "Sun, 06 Nov 1994 08:49:39 GMT", false, true},
+	    {"\"1\"", modified, "Sun, 06 Nov 1994 08:49:38 GMT", false, false},
+	    {"\"1\"", modified, modified, false, false},
+	    {"\"1\"", modified, "Sun, 06 Nov 1994 08:49:30 GMT", false, false},
+	    {"\"1\"", modified, "", false, false},
+	    {"\"1\"", modified, "now", false, false},
+	    {"\"1\"", "yesterday", "Sun, 06 Nov 1994 08:49:39 GMT", false, false},
+	    {"\"1\"", "", "", true, false},
+	    {"W/\"1\"", "", "Sun, 06 Nov 1994 08:49:39 GMT", false, false},
+	    {"1", "", "", false, false},
+	    {"", "", "", false, false},
+	};
+	char longest[257] = "\"";
+	struct crl_hints h;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+		memset(&h, 'x', sizeof h);
+		crl_hints_take(&h, row[i].etag, row[i].last_modified, row[i].date);
+		assert_string_equal(h.etag, row[i].keeps_etag ? row[i].etag : "");
+		assert_string_equal(
+		    h.last_modified, row[i].keeps_date ? row[i].last_modified : "");
+	}
+	memset(longest + 1, 'x', sizeof longest - 2);
+	crl_hints_take(&h, longest, "", "");
+	assert_string_equal(h.etag, "");
+}
+
 static void hints_are_of_one_url_or_none(void **state)
 {
-	struct crl_hints h = {.etag = "W/\"a b\"", .last_modified = ""}, r;
+	struct crl_hints h = {.etag = "W/\"a b\"", .last_modified = "", .before = -17}, r;
 
 	(void)state;
 	memset(h.sha256, 0xa5, 32);
 	crl_hints_read(dir, URL, &r);
 	assert_string_equal(r.etag, "");
+	assert_true(r.before == CRL_BEFORE_UNKNOWN);
 	crl_hints_write(dir, URL, &h);
 	crl_hints_read(dir, URL, &r);
 	assert_memory_equal(&h, &r, sizeof h);
@@ -224,15 +265,21 @@ static void broken_hints_are_none(void **state)
 	static const char *const broken[] = {
 	    "",
 	    "url " URL "\netag \"1\"\nlast-modified \n",
-	    "url " URL "\netag \"1\"\nlast-modified \nsha256 00\n",
-	    "url " URL "\netag \"1\"\rX: y\nlast-modified \nsha256 "
+	    "url " URL "\netag \"1\"\nlast-modified \nbefore 7\nsha256 00\n",
+	    "url " URL "\netag \"1\"\rX: y\nlast-modified \nbefore 7\nsha256 "
 	    "0000000000000000000000000000000000000000000000000000000000000000\n",
 	    "url " URL "\netag \"1\"\nlast-modified "
 	    "01234567890123456789012345678901234567890123456789012345678901234567890\n"
-	    "sha256 0000000000000000000000000000000000000000000000000000000000000000\n",
+	    "before 7\nsha256 "
+	    "0000000000000000000000000000000000000000000000000000000000000000\n",
+	    "url " URL "\netag \"1\"\nlast-modified \nbefore 7x\nsha256 "
+	    "0000000000000000000000000000000000000000000000000000000000000000\n",
+	    /* of a version that kept every validator */
 	    "url " URL "\netag \"1\"\nlast-modified \nsha256 "
+	    "0000000000000000000000000000000000000000000000000000000000000000\n",
+	    "url " URL "\netag \"1\"\nlast-modified \nbefore 7\nsha256 "
 	    "000000000000000000000000000000000000000000000000000000000000000g\n",
-	    "url " URL "\netag \"1\"\nlast-modified \nsha256 "
+	    "url " URL "\netag \"1\"\nlast-modified \nbefore 7\nsha256 "
 	    "0000000000000000000000000000000000000000000000000000000000000000",
 	};
 	struct crl_hints h;
@@ -242,6 +289,7 @@ static void broken_hints_are_none(void **state)
 		write_text("hints", broken[i]);
 		crl_hints_read(dir, URL, &h);
 		assert_string_equal(h.etag, "");
+		assert_true(h.before == CRL_BEFORE_UNKNOWN);
 	}
 	memset(&h, 0, sizeof h);
 	strcpy(h.etag, "\"1\"\nX: y");
@@ -450,6 +498,7 @@ int main(void)
 		telling_a_list_again_leaves_no_name_behind, begin, end),
 	    cmocka_unit_test_setup_teardown(
 		what_was_under_way_is_cleaned_and_nothing_else, begin, end),
+	    cmocka_unit_test(validators_that_two_lists_may_share_are_not_kept),
 	    cmocka_unit_test_setup_teardown(hints_are_of_one_url_or_none, begin, end),
 	    cmocka_unit_test_setup_teardown(broken_hints_are_none, begin, end),
 	    cmocka_unit_test(pem_becomes_the_der_that_it_is),

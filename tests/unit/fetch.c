@@ -202,7 +202,8 @@ static bool answer(int fd, const char *request, size_t n)
 		else
 			say_body(fd,
 			    "200 OK\r\neTag: W/\"v 1\"\r\n"
-			    "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT",
+			    "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
+			    "Date: Sun, 06 Nov 1994 08:49:39 GMT",
 			    "hello", 5);
 		return true;
 	}
@@ -349,7 +350,7 @@ struct outcome {
 	enum err error;
 	int status;
 	char type[100], detail[300];
-	char etag[100], last_modified[100];
+	char etag[100], last_modified[100], date[100];
 	char body[4096];
 	size_t n;
 	uint64_t body_n;
@@ -382,6 +383,7 @@ static void on_done(void *arg, const struct fetch_result *r)
 	snprintf(o->detail, sizeof o->detail, "%s", r->detail);
 	snprintf(o->etag, sizeof o->etag, "%s", r->etag);
 	snprintf(o->last_modified, sizeof o->last_modified, "%s", r->last_modified);
+	snprintf(o->date, sizeof o->date, "%s", r->date);
 	o->body_n = r->body_n;
 	assert_true(r->body.n < sizeof o->body);
 	if (r->body.n > 0)
@@ -889,9 +891,11 @@ static void the_validators_of_an_answer_are_told_and_sent_back_as_they_came(void
 	fetch("/list", &o);
 	assert_string_equal(o.etag, "W/\"v 1\"");
 	assert_string_equal(o.last_modified, "Sun, 06 Nov 1994 08:49:37 GMT");
+	assert_string_equal(o.date, "Sun, 06 Nov 1994 08:49:39 GMT");
 	fetch("/ok", &o);
 	assert_string_equal(o.etag, "");
 	assert_string_equal(o.last_modified, "");
+	assert_string_equal(o.date, "");
 
 	url_of("/list", url);
 	r.url = url;

@@ -414,6 +414,30 @@ static void a_client_with_a_current_copy_gets_304(void **state)
 	answer_free(a);
 }
 
+/* R125: Last-Modified is thisUpdate, which two answers may share: the date alone hides no
+ * revocation, and nothing that came after another one of that date. */
+static void by_the_date_alone_nobody_is_told_too_much(void **state)
+{
+	struct http1_request by_date = {.method = HTTP1_GET,
+	    .if_modified_since = bytes_of("Sun, 06 Nov 1994 08:49:37 GMT", 29)};
+	struct http1_request by_tag = {
+	    .method = HTTP1_GET, .if_none_match = bytes_of(ABC, strlen(ABC))};
+	struct facts revoked = good;
+	struct answer *a = make_answer(&good, bytes_of("abc", 3));
+
+	(void)state;
+	assert_true(ocsp_http_not_modified(&by_date, a));
+	a->date_shared = true;
+	assert_false(ocsp_http_not_modified(&by_date, a));
+	assert_true(ocsp_http_not_modified(&by_tag, a));
+	answer_free(a);
+	revoked.status = STATUS_REVOKED;
+	a = make_answer(&revoked, bytes_of("abc", 3));
+	assert_false(ocsp_http_not_modified(&by_date, a));
+	assert_true(ocsp_http_not_modified(&by_tag, a));
+	answer_free(a);
+}
+
 /* Cases of boulder and cfssl.  What they refuse with 400 because it decodes to no request
  * is no path of ours: 404, or malformed. */
 static void paths_of_boulder_and_cfssl(void **state)
@@ -558,6 +582,7 @@ int main(void)
 	    cmocka_unit_test(max_age_ends_before_the_answer),
 	    cmocka_unit_test(error_bodies_are_the_five_octets),
 	    cmocka_unit_test(a_client_with_a_current_copy_gets_304),
+	    cmocka_unit_test(by_the_date_alone_nobody_is_told_too_much),
 	    cmocka_unit_test(paths_of_boulder_and_cfssl),
 	    cmocka_unit_test(a_list_is_found_by_each_of_its_names),
 	};
