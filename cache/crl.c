@@ -63,6 +63,8 @@ static enum err check_signature(struct crl_walk *w)
 			weak++;
 		} else if (signed_by(w, ca)) {
 			memcpy(w->list->facts.issuer_sha256, ca->sha256, 32);
+			memcpy(
+			    w->list->facts.key_sha256, ca->key_hash[CERTID_SHA256], 32);
 			return crl_may_be_signed_by(ca) ? ERR_OK : crl_refuse_usage(w);
 		}
 	}
@@ -75,32 +77,66 @@ static enum err check_signature(struct crl_walk *w)
 	    w->candidates_n > 1 ? "s" : "");
 }
 
-/* R95, R96: nothing older than what is in force.  A list without a number is judged by
- * thisUpdate alone. */
+bool crl_number_is_back(const struct crl_facts *f, const struct crl_facts *held)
+{
+	return f->has_number && held->has_number &&
+	       memcmp(f->key_sha256, held->key_sha256, sizeof(f->key_sha256)) == 0 &&
+	       crl_number_cmp(f, held) < 0;
+}
+
+static enum err refuse_date(struct crl_walk *w, const struct crl_facts *held)
+{
+	return crl_refuse(w, ERR_CRL_ROLLBACK,
+	    "the list's thisUpdate is %lld s before that of the one in force: an old "
+	    "list, "
+	    "or the CA's clock went back (then: ocspctl refresh --accept-number ISSUER)",
+	    (long long)(held->this_update - w->list->facts.this_update));
+}
+
+static enum err refuse_number(struct crl_walk *w, const struct crl_facts *held)
+{
+	char theirs[CRL_NUMBER_TEXT_MAX], ours[CRL_NUMBER_TEXT_MAX];
+
+	crl_number_text(&w->list->facts, theirs);
+	crl_number_text(held, ours);
+	return crl_refuse(w, ERR_CRL_ROLLBACK,
+	    "the list has CRLNumber %s, the one in force %s: an old list, or the CA lost "
+	    "its count (then: ocspctl refresh --accept-number ISSUER)",
+	    theirs, ours);
+}
+
+static bool is_reused(const struct crl_facts *f, const struct crl_facts *held)
+{
+	return f->has_number && held->has_number && crl_number_cmp(f, held) == 0 &&
+	       memcmp(f->key_sha256, held->key_sha256, sizeof(f->key_sha256)) == 0 &&
+	       memcmp(f->sha256, held->sha256, sizeof(f->sha256)) != 0;
+}
+
+/* R95, R96: nothing older than what is in force. */
 static enum err check_held(struct crl_walk *w)
 {
 	const struct crl_facts *held = w->want->held;
 	struct crl_facts *f = &w->list->facts;
-	char theirs[CRL_NUMBER_TEXT_MAX], ours[CRL_NUMBER_TEXT_MAX];
-	int order;
+	bool back, earlier, over;
 
 	if (held == NULL)
 		return ERR_OK;
-	order = f->has_number && held->has_number ? crl_number_cmp(f, held) : 1;
-	crl_number_text(f, theirs);
-	crl_number_text(held, ours);
-	if (order < 0)
-		return crl_refuse(w, ERR_CRL_ROLLBACK,
-		    "the list has CRLNumber %s, the one in force %s: an old list, or the "
-		    "CA lost its count",
-		    theirs, ours);
-	if (f->this_update < held->this_update)
-		return crl_refuse(w, ERR_CRL_ROLLBACK,
-		    "the list's thisUpdate is %lld s before that of the one in force",
-		    (long long)(held->this_update - f->this_update));
-	if (order == 0 && memcmp(f->sha256, held->sha256, sizeof(f->sha256)) != 0)
+	back = crl_number_is_back(f, held);
+	earlier = f->this_update < held->this_update;
+	over = held->next_update <= w->want->now && f->this_update > held->this_update;
+	if (is_reused(f, held))
 		f->warnings |= CRL_WARN_REUSED;
-	return ERR_OK;
+	if (w->want->accept_number && (back || earlier)) {
+		f->warnings |= CRL_WARN_ACCEPTED;
+		return ERR_OK;
+	}
+	if (back && over)
+		f->warnings |= CRL_WARN_BACK;
+	if (!earlier && (!back || over))
+		return ERR_OK;
+	if (w->want->older != NULL)
+		*w->want->older = *f;
+	return back ? refuse_number(w, held) : refuse_date(w, held);
 }
 
 static enum err check_fresh(struct crl_walk *w)

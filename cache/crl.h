@@ -90,7 +90,9 @@ struct crl_facts {
 	 * is outside tbsCertList, followed by the digest that is signed; where that has
 	 * fewer than 32 bytes, SHA-256 of everything.  So 155 MB are digested once. */
 	uint8_t sha256[32];
-	uint8_t issuer_sha256[32]; /* the certificate whose key verified it */
+	uint8_t issuer_sha256[32]; /* the certificate whose key verified it, */
+	uint8_t key_sha256[32];    /* and that key, as in a CertID: a renewed certificate
+				      may have the same one */
 	uint64_t size;             /* bytes of DER */
 	uint64_t entries;          /* as in the list, before duplicates were joined */
 	bool only_user, only_ca;   /* IDP: onlyContainsUserCerts, onlyContainsCACerts */
@@ -103,9 +105,14 @@ struct crl_facts {
 #define CRL_WARN_SHA1      8u  /* SHA-1 signature, allowed by the issuer's option */
 #define CRL_WARN_NONUMBER  16u /* no CRLNumber */
 #define CRL_WARN_REUSED    32u /* same number as before, other content (R95) */
+#define CRL_WARN_BACK      64u /* a lower number, after a list that had expired (R95) */
+#define CRL_WARN_ACCEPTED                                                                \
+	128u /* a lower number or an earlier date, as accept_number said */
 
 /* Decimal digits of the number, as the API writes them; "" where there is none. */
 void crl_number_text(const struct crl_facts *f, char out[CRL_NUMBER_TEXT_MAX]);
+/* Has f a lower number than held, by the same key? */
+bool crl_number_is_back(const struct crl_facts *f, const struct crl_facts *held);
 /* <0, 0, >0 */
 int crl_number_cmp(const struct crl_facts *a, const struct crl_facts *b);
 
@@ -123,9 +130,15 @@ struct crl_want {
 	 * form of RFC 2253 for a directoryName. */
 	const char *scope;
 	int64_t now, skew_s;
-	uint64_t max_size;            /* crl-max-size */
-	const struct crl_facts *held; /* the list of this scope in force, for R95 and
-					 R96; NULL for none */
+	uint64_t max_size; /* crl-max-size */
+	/* The list of this scope in force, NULL for none: nothing older is taken (R95,
+	 * R96). thisUpdate is compared always, the number within one key, since each key
+	 * counts by itself (RFC 5280 section 5.2.3).  A lower number is taken, and warned
+	 * of, when held has expired and thisUpdate is later. */
+	const struct crl_facts *held;
+	bool accept_number;      /* neither is compared: the operator says that the count
+				    begins      anew */
+	struct crl_facts *older; /* of ERR_CRL_ROLLBACK: what the list says; or NULL */
 	bool own;    /* a file that we verified and wrote ourselves: the signature is
 			checked all the same, times and held are not */
 	int copy_fd; /* the DER is written there too; -1: not */

@@ -141,12 +141,25 @@ static bool read_parameters(
 	return serial_set(c, text, e);
 }
 
+static bool flag_set(
+    bool *flag, const char *field, const json_t *value, struct api_error *e)
+{
+	if (!json_is_boolean(value)) {
+		fail(e, 400, "bad_request", "%s: neither true nor false", field);
+		return false;
+	}
+	*flag = json_is_true(value);
+	return true;
+}
+
 /* One member of a body; false with the field's name in *e. */
 static bool read_member(
     const char *field, const json_t *value, struct call *c, struct api_error *e)
 {
 	bool issuer = strcmp(field, "issuer") == 0;
 
+	if (c->op == OP_REFRESH && strcmp(field, "accept_number") == 0)
+		return flag_set(&c->accept_number, field, value, e);
 	if (!issuer && strcmp(field, "serial") != 0) {
 		fail(e, 400, "bad_request", "unknown field \"%.60s\"", field);
 		return false;
@@ -159,8 +172,8 @@ static bool read_member(
 		      : serial_set(c, json_string_value(value), e);
 }
 
-/* {"issuer"[,"serial"]} and nothing else: a misspelt "serial" must not purge an issuer.
- */
+/* {"issuer"[,"serial"]}, of a refresh "accept_number" too, and nothing else: a misspelt
+ * "serial" must not purge an issuer. */
 static bool read_body(struct bytes body, struct call *c, struct api_error *e)
 {
 	json_error_t why;

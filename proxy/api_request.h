@@ -31,7 +31,8 @@ enum api_route {
 };
 
 /* any_host: a unix socket, where no browser gets.  Fills in c->op, issuer, has_serial,
- * serial, openmetrics; or *e.  Whether the issuer exists is the keeper's to say. */
+ * serial, openmetrics, accept_number; or *e.  Whether the issuer exists is the keeper's
+ * to say. */
 enum api_route api_request_read(const struct http1_request *r, struct bytes body,
     bool any_host, struct call *c, struct api_error *e);
 

@@ -154,6 +154,8 @@ static void begin_job(struct feed_work *w)
 		j->first = !l->known && l->works == 1; /* this one */
 		j->stamp = l->stamp;
 		j->diff = told_is_in_force(l);
+		j->accept_number =
+		    j->kind == CRL_JOB_READ && clock_mono_ms() < l->accept_ms;
 	}
 	w->issuer->running = w;
 	disk_run(w->feed->bulk, job_work, job_done, w);
@@ -555,6 +557,39 @@ static void log_warnings(const struct feed_work *w)
 		    w->list->url);
 }
 
+/* R95: a number that is lower than the one in force.  Who has to act is the CA, but where
+ * an old list came once more. */
+static void log_number(
+    const struct feed_work *w, int level, const char *event, const char *effect)
+{
+	const struct crl_shard *s = feed_in_force(w->list);
+	char number[CRL_NUMBER_TEXT_MAX], was[CRL_NUMBER_TEXT_MAX] = "";
+
+	crl_number_text(&w->job.facts, number);
+	if (s != NULL)
+		crl_number_text(&s->facts, was);
+	log_event(level, event, "issuer=%s url=%s crl_number=%s was=%s effect=%s",
+	    w->issuer->name, w->list->url, number, was, effect);
+}
+
+static void number_refused(const struct feed_work *w)
+{
+	const struct crl_shard *s = feed_in_force(w->list);
+	bool old = s != NULL && w->job.facts.this_update < s->facts.this_update;
+
+	log_number(w, old ? LEVEL_WARN : LEVEL_ERROR, "crl_number_back", "refused");
+}
+
+/* Before it takes the place of the other. */
+static void number_taken(struct feed_work *w)
+{
+	if (w->job.facts.warnings & CRL_WARN_BACK)
+		log_number(w, LEVEL_ERROR, "crl_number_back", "taken");
+	if (w->job.facts.warnings & CRL_WARN_ACCEPTED)
+		log_number(w, LEVEL_WARN, "crl_number_accepted", "a new count");
+	w->list->accept_ms = 0;
+}
+
 static void log_in_force(const struct feed_work *w)
 {
 	const struct crl_facts *f = &w->job.facts;
@@ -627,10 +662,15 @@ static void read_done(struct feed_work *w)
 	}
 	learn_marks(l, j);
 	if (j->error == ERR_OK && !j->unchanged && !j->still_refused) {
+		number_taken(w);
 		publish(w);
 		ask_went_well(l);
 		return;
 	}
+	if (!j->still_refused)
+		l->number_back = j->number_back;
+	if (j->number_back)
+		number_refused(w);
 	if (j->still_refused)
 		ask_ends(l, true);
 	else if (j->unchanged)
@@ -841,17 +881,22 @@ const struct crl_set *crl_feed_set(struct crl_feed *f, const char *issuer)
 	return i == NULL ? NULL : feed_set_of(i);
 }
 
-void crl_feed_refresh(struct crl_feed *f, const struct issuer *issuer)
+void crl_feed_refresh(struct crl_feed *f, const struct issuer *issuer, bool accept_number)
 {
 	struct feed_issuer *i = feed_issuer_find(f, issuer->name);
 
 	if (i == NULL || f->cancelled)
 		return;
+	if (accept_number)
+		log_warn("crl_accept_number", "issuer=%s for_s=%lld", i->name,
+		    (long long)(FEED_ACCEPT_MS / 1000));
 	for (size_t n = 0; n < i->n; n++) {
 		struct feed_list *l = i->list[n];
 
 		l->failures = 0;
 		l->anew = true;
+		if (accept_number)
+			l->accept_ms = clock_mono_ms() + FEED_ACCEPT_MS;
 		if (l->asking)
 			l->again = true;
 		else if (l->opened)

@@ -59,8 +59,10 @@ struct crl_slot *crl_feed_slot(struct crl_feed *f, const char *issuer);
 const struct crl_set *crl_feed_set(struct crl_feed *f, const char *issuer);
 
 /* Fetch all lists of the issuer now, whatever back-off says; one under way is followed by
- * another. */
-void crl_feed_refresh(struct crl_feed *f, const struct issuer *i);
+ * another.  accept_number: the next list of each that is another than the one in force is
+ * taken with the number and the date that it has, as the first of a new count (R95), if
+ * it comes within an hour and in this life. */
+void crl_feed_refresh(struct crl_feed *f, const struct issuer *i, bool accept_number);
 
 /* Has each configured list been asked for since the start, well or not?  One of the
  * state directory is in force before that. */

@@ -184,7 +184,7 @@ static enum err look_at(struct crl_job *j, int fd)
 	}
 	stamp = stamp_of(&s);
 	if (!j->anew && same_file(&stamp, &j->stamp) &&
-	    (j->stamp.refused || held(j) != NULL)) {
+	    (j->stamp.refused ? j->now < j->stamp.until : held(j) != NULL)) {
 		j->still_refused = j->stamp.refused;
 		j->unchanged = !j->stamp.refused;
 		return ERR_OK;
@@ -282,19 +282,32 @@ static void take_list(struct crl_job *j, struct crl_list *l)
 		j->error = merge(j, l, open(j->path, O_RDONLY | O_CLOEXEC));
 }
 
+/* A list that is refused for the one in force may be taken when that has ended. */
+static int64_t refused_until(const struct crl_job *j)
+{
+	return j->error == ERR_CRL_ROLLBACK && held(j)->facts.next_update > j->now
+		   ? held(j)->facts.next_update
+		   : INT64_MAX;
+}
+
 static void work_read(struct crl_job *j)
 {
 	struct crl_want w = want_of(j);
 	struct crl_list *l = NULL;
 
 	w.held = held(j) != NULL ? &held(j)->facts : NULL;
+	w.accept_number = j->accept_number;
+	w.older = &j->facts;
 	j->error = j->local ? read_local(j, &w, &l) : read_fetched(j, &w, &l);
 	if (j->error == ERR_OK && l != NULL)
 		take_list(j, l);
 	crl_list_free(l);
 	if (j->unchanged || j->still_refused)
 		return;
+	j->number_back = j->error == ERR_CRL_ROLLBACK &&
+			 crl_number_is_back(&j->facts, &held(j)->facts);
 	j->stamp.refused = is_final(j->error);
+	j->stamp.until = refused_until(j);
 	j->stamp.known &= j->error == ERR_OK || j->stamp.refused;
 }
 
@@ -396,6 +409,14 @@ static struct crl_diff_rules rules_since(
 	return rules;
 }
 
+/* That a list dated before the one that was told is in force was the operator's word, in
+ * this life or in an earlier one. */
+static void note_count(struct crl_job *j, const struct crl_list *told)
+{
+	if (j->facts.this_update < told->facts.this_update)
+		j->facts.warnings |= CRL_WARN_ACCEPTED;
+}
+
 /* Against the list in force, which needs no second copy where it is the only one. */
 static enum err compare_with_current(struct crl_job *j, const struct crl_list *told)
 {
@@ -405,6 +426,7 @@ static enum err compare_with_current(struct crl_job *j, const struct crl_list *t
 	enum err error;
 
 	j->facts = held(j)->facts;
+	note_count(j, told);
 	error = crl_set_shard_entries(j->old, (unsigned)j->shard, &e, &n, &mapped);
 	if (error != ERR_OK)
 		return error;
@@ -422,6 +444,7 @@ static enum err compare_with_next(struct crl_job *j, const struct crl_list *told
 	if (e != ERR_OK)
 		return e;
 	j->facts = next->facts;
+	note_count(j, told);
 	e = crl_diff_make(
 	    &j->diff_made, told->entries, told->n, next->entries, next->n, &rules);
 	crl_list_free(next);

@@ -27,7 +27,9 @@ enum crl_job_kind {
  * set mtime back (cp -p, rsync --inplace). */
 struct crl_stamp {
 	bool known;
-	bool refused; /* what was in it */
+	bool refused; /* what was in it; read again from */
+	int64_t
+	    until; /* (seconds) on, when it may be taken: what was in force has ended */
 	dev_t device;
 	ino_t inode;
 	off_t size;
@@ -53,6 +55,7 @@ struct crl_job {
 	bool first;                  /* OPEN: nothing of this life is in the folder */
 	bool local, anew;            /* READ: a local file; to be read whatever it is */
 	bool diff;              /* READ: the list in force is the one that was told */
+	bool accept_number;     /* READ: as in struct crl_want */
 	int *map;               /* ARRANGE: crl_set_rearrange()'s, owned */
 	enum crl_state_name to; /* DIFF: CRL_NEXT, CRL_CURRENT (the list in force) */
 	int64_t seen_at;        /* DIFF: when the list in force came, seconds */
@@ -69,7 +72,10 @@ struct crl_job {
 	char why[512];
 	bool unchanged;             /* READ: it is the list in force */
 	bool still_refused;         /* READ: it is the file that was refused before */
-	struct crl_facts facts;     /* of the list that was read; DIFF: of `to` */
+	struct crl_facts facts;     /* of the list that was read, also where it is refused
+				       with ERR_CRL_ROLLBACK; DIFF: of `to`, with
+				       CRL_WARN_ACCEPTED where it is dated before `from` */
+	bool number_back;           /* READ, ERR_CRL_ROLLBACK: its number is lower */
 	struct crl_set *set;        /* OPEN, READ, ARRANGE: a reference */
 	int64_t written_at;         /* OPEN: when current was */
 	bool has_told;              /* OPEN: there is a list that was told */

@@ -23,6 +23,8 @@
 
 #define FEED_RETRY_MS 5000 /* after the disk or memory failed us */
 #define FEED_DAY_MS   INT64_C(86400000)
+#define FEED_ACCEPT_MS                                                                   \
+	INT64_C(3600000) /* for the CA to publish, after the operator's word */
 
 /* An issuer as it was configured: jobs outlive a configuration. */
 struct feed_ca {
@@ -54,6 +56,8 @@ struct feed_list {
 	bool asking;  /* from the fetch, or the job of a local file, to its end */
 	bool again;   /* ask again after that */
 	bool anew;    /* read the file whatever its stamp says */
+	int64_t accept_ms; /* monotonic: the next list may begin a new count until then */
+	bool number_back;  /* error is ERR_CRL_ROLLBACK for its number */
 	bool tried;
 	struct feed_work *fetching;
 	struct fetch *fetch;

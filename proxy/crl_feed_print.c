@@ -88,6 +88,12 @@ static double too_old(const struct feed_list *l, const struct crl_shard *s)
 	return limit > 0 && clock_now_ms() - s->facts.this_update * 1000 > limit;
 }
 
+static double number_back(const struct feed_list *l, const struct crl_shard *s)
+{
+	return (s->facts.warnings & CRL_WARN_BACK) != 0 ||
+	       (l->error == ERR_CRL_ROLLBACK && l->number_back);
+}
+
 /* What is told of each list in force. */
 static const struct row {
 	const char *family, *help;
@@ -99,6 +105,11 @@ static const struct row {
 	"Until nextUpdate of the list in force; negative when it has passed.", left},
     {"crl_fetched_age_seconds", "Since the list was last fetched or found unchanged.",
 	fetched_age},
+    {"crl_number_back",
+	"1 while the list has a lower number than one before: refused, or taken after "
+	"its "
+	"end.",
+	number_back},
     {"crl_age_alarm", "1 while the list is older than crl-age-alarm.", too_old},
 };
 

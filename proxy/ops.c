@@ -389,7 +389,7 @@ static void op_refresh(struct keeper *k, const struct issuer *i, struct call *c)
 
 	upstream_retry_now(keeper_parts(k)->source, i);
 	if (keeper_parts(k)->crl_feed != NULL)
-		crl_feed_refresh(keeper_parts(k)->crl_feed, i);
+		crl_feed_refresh(keeper_parts(k)->crl_feed, i, c->accept_number);
 	if (c->has_serial)
 		refresh_certificate(k, i, &c->serial);
 	else

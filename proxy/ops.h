@@ -43,6 +43,7 @@ struct call {
 	bool has_serial;
 	struct serial serial;
 	bool openmetrics;
+	bool accept_number; /* OP_REFRESH: the lists may begin a new count */
 	struct inbox *reply_to;
 	/* outcome: */
 	int http_status; /* 200, 202, 204, 404, 500, 503 */

@@ -61,7 +61,8 @@ struct list_change {
 	bool baseline; /* nothing was ever told by this node: from is not known */
 	/* crl_facts.sha256 of the list that was told last, and of this one */
 	uint8_t from[32], to[32];
-	struct crl_facts facts; /* of `to` */
+	struct crl_facts facts; /* of `to`; CRL_WARN_ACCEPTED: it begins a new count, and
+				   is told whatever dates others have told */
 	int64_t seen_at_ms;     /* when this node found it */
 	/* Since when a list of this scope is in force that is not told: wall clock,
 	 * before seen_at_ms where lists came faster than they could be told.  What an

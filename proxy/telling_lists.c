@@ -449,15 +449,22 @@ static void decide_ours_begun(struct job *j, const struct change_told *p)
 		begin(j, p, ours ? p->done : 0);
 }
 
+/* Has another node told what holds all that follows ours?  A list that begins a new count
+ * is dated before lists of the old one, which hold nothing of it. */
+static bool is_newer(const struct job *j, const struct change_told *p)
+{
+	return p->known && p->this_update > j->l.facts.this_update &&
+	       !same(p->to, j->l.from) && (j->l.facts.warnings & CRL_WARN_ACCEPTED) == 0;
+}
+
 static void decide_other(struct job *j, const struct change_told *p)
 {
 	bool complete = !p->known || p->done == p->total;
 
 	if (!complete && is_moving(j, OTHER_MS))
 		wait_ms(j, POLL_MS);
-	else if (complete && p->known && p->this_update > j->l.facts.this_update &&
-		 !same(p->to, j->l.from))
-		finish(j, ERR_OK); /* newer */
+	else if (complete && is_newer(j, p))
+		finish(j, ERR_OK);
 	else
 		begin(j, p, 0);
 }

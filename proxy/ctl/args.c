@@ -15,7 +15,7 @@ static const struct command_row {
 } rows[] = {
     {"status", COMMAND_STATUS, 0, 2, "status [ISSUER SERIAL]"},
     {"explain", COMMAND_EXPLAIN, 2, 2, "explain ISSUER SERIAL"},
-    {"refresh", COMMAND_REFRESH, 1, 2, "refresh ISSUER [SERIAL]"},
+    {"refresh", COMMAND_REFRESH, 1, 2, "refresh [--accept-number] ISSUER [SERIAL]"},
     {"purge", COMMAND_PURGE, 1, 2, "purge ISSUER [SERIAL]"},
     {"watch", COMMAND_WATCH, 0, 1, "watch [ISSUER] [--exec COMMAND]"},
 };
@@ -39,6 +39,10 @@ static const char usage[] =
     "                            http://127.0.0.1:8081)\n"
     "  --token-file FILE         send the token in FILE\n"
     "  --json                    print the server's JSON\n"
+    "\n"
+    "refresh:\n"
+    "  --accept-number           the next lists' numbers begin a new count: take them,\n"
+    "                            though they are lower than those in force\n"
     "\n"
     "watch:\n"
     "  --exec COMMAND            run COMMAND (sh -c) for each change: OCSP_ISSUER,\n"
@@ -84,6 +88,7 @@ static bool read_options(
 	    {"jobs", required_argument, NULL, 'n'},
 	    {"batch", no_argument, NULL, 'b'},
 	    {"snapshot", no_argument, NULL, 'a'},
+	    {"accept-number", no_argument, NULL, 'c'},
 	    {"help", no_argument, NULL, 'h'},
 	    {"version", no_argument, NULL, 'V'},
 	    {NULL, 0, NULL, 0},
@@ -126,6 +131,9 @@ static bool read_options(
 			break;
 		case 'a':
 			a->snapshot = true;
+			break;
+		case 'c':
+			a->accept_number = true;
 			break;
 		case 'h':
 			fputs(usage, out);
@@ -210,6 +218,11 @@ bool args_read(struct args *a, int argc, char **argv, FILE *out, FILE *err, int 
 	a->command = row->command;
 	if (row->command != COMMAND_WATCH && has_watch_options(a)) {
 		fprintf(err, "ocspctl: %s: takes none of the options of watch\n%s",
+		    row->name, hint);
+		return false;
+	}
+	if (row->command != COMMAND_REFRESH && a->accept_number) {
+		fprintf(err, "ocspctl: %s: --accept-number goes with refresh\n%s",
 		    row->name, hint);
 		return false;
 	}

@@ -31,6 +31,7 @@ struct args { /* borrowed from argv */
 	const char *url;
 	const char *token_file; /* or NULL */
 	bool json;
+	bool accept_number; /* refresh */
 	/* watch: */
 	const char *exec, *place, *since; /* NULL where not given */
 	unsigned jobs;                    /* 1.. */

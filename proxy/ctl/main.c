@@ -120,11 +120,12 @@ static int overview(const struct run *run)
 	return code;
 }
 
-/* POST {"issuer"[,"serial"]} */
+/* POST {"issuer"[,"serial"][,"accept_number"]} */
 static int order(const struct run *run, const char *path, const char *done)
 {
-	json_t *body = json_pack(
-	    "{s:s, s:s*}", "issuer", run->args->issuer, "serial", run->args->serial);
+	json_t *body = json_pack("{s:s, s:s*, s:o*}", "issuer", run->args->issuer,
+	    "serial", run->args->serial, "accept_number",
+	    run->args->accept_number ? json_true() : NULL);
 	struct reply r;
 	int code;
 

@@ -186,8 +186,8 @@ class Daemon:
         except AssertionError as e:
             raise AssertionError("%s: %r\n%s" % (e, self.crls(issuer), self.log[-4000:]))
 
-    def refresh(self, issuer="demo", serial=None):
-        body = {"issuer": issuer}
+    def refresh(self, issuer="demo", serial=None, **more):
+        body = dict({"issuer": issuer}, **more)
         if serial is not None:
             body["serial"] = "%x" % serial
         assert self.api("POST", "/v1/refresh", body)[0] == 202

@@ -494,6 +494,64 @@ def test_no_restart_makes_an_older_list_good(box, publisher, daemons, end):
     assert d.status("demo", LISTED)["status"] == "revoked" and d.status("demo", ABSENT)["status"] == "good"
 
 
+def test_a_renewed_ca_counts_from_the_start(box, publisher, daemons, streams):
+    """R95: RFC 5280 section 5.2.3 counts by issuer and key; both certificates are configured, over a restart too."""
+    old, new = lab.CA("rolled CA"), lab.CA("rolled CA")
+    url = publisher.publish("a.crl", crl(old, GOOD, number=4711))
+    pems = [c.write(os.path.join(box, n + ".pem")) for c, n in ((old, "old"), (new, "new"))]
+    d = daemons([one(box, old, url, certificate=pems)], store="lmdb:" + box + "/store", **FAST).start()
+    d.wait_number(url, 4711)
+    s = streams(d, "issuer=demo")
+    s.ready()
+    publisher.publish("a.crl", crl(new, GOOD + [entry(ABSENT)], this=-30))
+    d.refresh()
+    d.wait_number(url, 1)
+    s.wait_serials([ABSENT])
+    assert d.status("demo", ABSENT)["status"] == "revoked" and not d.events("crl_number_back")
+    d.stop()
+    publisher.publish("a.crl", crl(old, number=4711))
+    d.start()
+    assert d.number(url) == "1" and d.crls()[url]["last_error"].startswith("crl_rollback")
+
+
+def test_a_number_begins_again(box, publisher, daemons, streams):
+    """R95: a CA that was restored: refused and told while the list is in date, taken when it has ended, or by the
+    operator's word; also where its clock went back."""
+    ca = lab.CA("restored CA")
+    url = publisher.publish("a.crl", crl(ca, GOOD, number=4711, next=3))
+    d = daemons([one(box, ca, url)], **FAST).start()
+    d.wait_number(url, 4711)
+    s = streams(d, "issuer=demo")
+    s.ready()
+    lower = crl(ca, GOOD + [entry(ABSENT)], number=1, this=-30)
+    publisher.publish("a.crl", lower)
+    d.refresh()
+    lab.wait(lambda: d.crls()[url]["last_error"], 5, "a refusal")
+    assert d.crls()[url]["last_error"].startswith("crl_rollback:")
+    assert "--accept-number" in d.crls()[url]["last_error"]
+    assert d.metric("crl_number_back", issuer="demo") == 1 and "effect=refused" in d.events("crl_number_back")[0]
+    d.wait_number(url, 1)  # when the three seconds are over
+    s.wait_serials([ABSENT])
+    assert "effect=taken" in d.events("crl_number_back")[-1]
+    # In date now, and a count that begins again, dated before: by the operator's word only.
+    publisher.publish("a.crl", crl(ca, GOOD + [entry(ABSENT + 1)], number=0, this=-3000))
+    before = publisher["a.crl"].hits
+    d.refresh()
+    lab.wait(lambda: publisher["a.crl"].hits > before and d.crls()[url]["last_error"], 5, "a refusal")
+    assert d.ctl("refresh", "--accept-number", "demo").returncode == 0
+    d.wait_number(url, 0)
+    s.wait_serials([ABSENT, ABSENT + 1])
+    assert d.events("crl_accept_number") and d.events("crl_number_accepted")
+    assert d.metric("crl_number_back", issuer="demo") == 0
+    # Once.
+    publisher.publish("a.crl", crl(ca, GOOD, number=0, this=-3600))
+    d.refresh()
+    lab.wait(lambda: d.crls()[url]["last_error"], 5, "a refusal")
+    d.refresh(accept_number=True)
+    lab.wait(lambda: d.status("demo", ABSENT + 1)["status"] != "revoked", 5, "the list of an hour ago")
+    assert d.api("POST", "/v1/refresh", {"issuer": "demo", "accept_number": "yes"})[0] == 400
+
+
 # T18, T16: what lies in the state directory is verified again.
 @pytest.mark.parametrize("how", ["another CA's list", "half of it", "nothing"])
 def test_a_file_of_ours_that_somebody_changed_is_not_believed(box, publisher, daemons, how):

@@ -286,6 +286,7 @@ struct says {
 	const char *serials;  /* a letter each; lower case: on hold */
 	const char *idp;      /* OpenSSL's words */
 	bool forged, another; /* broken signature; another CA's list */
+	bool young;           /* by the other key, in our CA's name */
 };
 
 static struct bytes list(const struct says *s)
@@ -295,7 +296,7 @@ static struct bytes list(const struct says *s)
 	uint8_t serial[26][2];
 	int64_t now = clock_now();
 	struct forge_crl f = {.issuer = s->another ? other : ca,
-	    .key = s->another ? other_key : ca_key,
+	    .key = s->another || s->young ? other_key : ca_key,
 	    .this_update = forge_time(now + s->from) + 2,
 	    .next_update = forge_time(now + (s->to != 0 ? s->to : DAY)) + 2,
 	    .entry = e,
@@ -364,10 +365,33 @@ static bool refused_with(const char *label)
 	return strncmp(e, label, strlen(label)) == 0 && e[strlen(label)] == ':';
 }
 
+static void refresh_as(bool accept_number)
+{
+	crl_feed_refresh(
+	    feed, issuers_named(shared_conf(&shared)->issuers, "demo"), accept_number);
+	turn();
+}
+
 static void refresh(void)
 {
-	crl_feed_refresh(feed, issuers_named(shared_conf(&shared)->issuers, "demo"));
-	turn();
+	refresh_as(false);
+}
+
+static double gauge(const char *family)
+{
+	struct metrics_text t = {0};
+	char name[100];
+	double value = -1;
+	const char *p;
+
+	crl_feed_gauges(feed, &t);
+	snprintf(
+	    name, sizeof name, "\nocspcached_%s{issuer=\"demo\",list=\"0\"} ", family);
+	p = t.p != NULL ? strstr(t.p, name) : NULL;
+	if (p != NULL)
+		value = strtod(p + strlen(name), NULL);
+	free(t.p);
+	return value;
 }
 
 #define DEMO "certificate = \"ca.pem\" crl = { \"" A "\" } "
@@ -619,6 +643,139 @@ static void a_number_that_is_used_twice_is_noticed(void **state)
 	answer(0, LIST(.number = "05", .serials = "AB"));
 	assert_true(listed('B'));
 	assert_int_not_equal(set()->shard[0].facts.warnings & CRL_WARN_REUSED, 0);
+}
+
+/* R95: a new key, whose certificate stands beside the old one, counts by itself; what the
+ * old one signed before is no rollback that works, in this life or in the next. */
+static void a_renewed_key_counts_from_the_start(void **state)
+{
+	static const char both[] =
+	    "certificate = { \"ca.pem\", \"young.pem\" } crl = { \"" A "\" }";
+	X509 *young = certificate("Feed CA", other_key);
+	struct bytes old;
+
+	(void)state;
+	make_ca("young.pem", young);
+	X509_free(young);
+	live("", both);
+	old = LIST(.number = "1267", .serials = "A");
+	answer(0, old);
+	elapse(60000);
+	refresh();
+	answer(0, LIST(.number = "01", .serials = "AB", .young = true));
+	assert_true(listed('B'));
+	assert_int_equal(told_n, 2);
+	assert_int_equal(told[1].added, 1);
+	assert_true(gauge("crl_number_back") == 0);
+	die();
+	live("", both);
+	assert_string_equal(field(0, "crl_number"), "1");
+	answer(0, old);
+	assert_true(refused_with("crl_rollback"));
+	refresh();
+	answer(0, LIST(.number = "00", .serials = "A", .young = true));
+	assert_true(refused_with("crl_rollback"));
+	assert_true(gauge("crl_number_back") == 1);
+	refresh();
+	answer(0, LIST(.number = "02", .serials = "ABC", .young = true));
+	assert_true(listed('C'));
+	assert_int_equal(told_n, 2); /* the place, as this life began; and C */
+	assert_true(gauge("crl_number_back") == 0);
+}
+
+/* R95, R96: an expired list keeps no later one away, whatever its number. */
+static void a_number_goes_back_when_the_list_has_expired(void **state)
+{
+	struct bytes lower;
+
+	(void)state;
+	live("crl-backoff-max = 1m", DEMO);
+	answer(0, LIST(.number = "1267", .to = 600, .serials = "A"));
+	elapse(60000);
+	lower = LIST(.number = "01", .serials = "AB");
+	refresh();
+	answer(0, lower);
+	assert_true(refused_with("crl_rollback"));
+	assert_true(gauge("crl_number_back") == 1);
+	die();
+	live("", DEMO); /* nor does a restart help */
+	answer(0, lower);
+	assert_true(refused_with("crl_rollback"));
+	elapse(600000);
+	assert_int_equal(fake_fetches_waiting(), 1); /* it is asked for all the time */
+	answer(0, lower);
+	assert_true(listed('B'));
+	assert_string_equal(field(0, "crl_number"), "1");
+	assert_int_equal(told[told_n - 1].added, 1);
+	assert_true(gauge("crl_number_back") == 1); /* until one goes on */
+	refresh();
+	answer(0, LIST(.number = "02", .serials = "AB"));
+	assert_true(gauge("crl_number_back") == 0);
+}
+
+/* R95: the operator's word is for the next list of another content, for an hour and this
+ * life. */
+static void a_new_count_is_taken_by_the_operators_word(void **state)
+{
+	struct bytes first;
+
+	(void)state;
+	begin_with("1267", "A");
+	elapse(60000);
+	first = LIST(.number = "01", .from = -3600, .serials = "AB");
+	refresh();
+	answer(0, first);
+	assert_true(refused_with("crl_rollback"));
+	refresh_as(true);
+	fake_fetch_answer(0, 500, bytes_of("", 0)); /* the CA is not ready */
+	turn();
+	elapse(400000);
+	answer(0, first);
+	assert_true(listed('B'));
+	assert_int_equal(told_n, 2);
+	assert_int_equal(told[1].added, 1);
+	assert_true((told[1].c.facts.warnings & CRL_WARN_ACCEPTED) != 0);
+	refresh(); /* one, and not the next one too */
+	answer(0, LIST(.number = "00", .serials = "C"));
+	assert_true(refused_with("crl_rollback"));
+	refresh();
+	answer(0, LIST(.number = "02", .from = -1800, .serials = "AB"));
+	assert_string_equal(field(0, "crl_number"), "2");
+
+	refresh_as(true);
+	for (int64_t ms = 0; ms <= 3600000; ms += 60000) { /* an hour is over */
+		while (fake_fetches_waiting() > 0)
+			fake_fetch_fail(0, ERR_UP_TIMEOUT);
+		elapse(60000);
+	}
+	refresh();
+	answer(0, LIST(.number = "01", .serials = "C"));
+	assert_true(refused_with("crl_rollback"));
+	refresh_as(true);
+	fake_fetch_fail(0, ERR_UP_TIMEOUT);
+	die(); /* so is this life */
+	live("", DEMO);
+	answer(0, LIST(.number = "01", .serials = "C"));
+	assert_true(refused_with("crl_rollback"));
+}
+
+/* T23: killed between the list of a new count and its telling: the next life knows by the
+ * dates that it is one. */
+static void a_new_count_that_was_not_told_is_told_as_one(void **state)
+{
+	(void)state;
+	begin_with("1267", "A");
+	elapse(60000);
+	tell_at_once = false;
+	refresh_as(true);
+	answer(0, LIST(.number = "01", .from = -3600, .serials = "AB"));
+	assert_int_equal(told_n, 2);
+	die();
+	live("", DEMO);
+	assert_true(listed('B'));
+	assert_int_equal(told[0].added, 1);
+	assert_false(told[0].c.baseline);
+	assert_true((told[0].c.facts.warnings & CRL_WARN_ACCEPTED) != 0);
 }
 
 /* R115: asked for only if it has changed; 304 is news too. */
@@ -1093,9 +1250,9 @@ static void lists_that_wait_for_one_reader_are_told_to_the_last(void **state)
 	begin_with("01", "A");
 	i = issuers_named(shared_conf(&shared)->issuers, "demo");
 	barrier_pass(parts.barrier, &before);
-	crl_feed_refresh(feed, i);
+	crl_feed_refresh(feed, i, false);
 	fake_fetch_answer(0, 200, LIST(.number = "02", .serials = "AB"));
-	crl_feed_refresh(feed, i);
+	crl_feed_refresh(feed, i, false);
 	fake_fetch_answer(0, 200, LIST(.number = "03", .serials = "ABC"));
 	assert_true(listed('C'));
 	assert_int_equal(told_n, 1);
@@ -1452,6 +1609,29 @@ static void a_local_list_is_read_when_its_file_changes(void **state)
 	assert_int_equal(state_files(), 3);
 }
 
+/* R95: a file that was refused for the list in force is looked into again when that has
+ * ended. */
+static void a_refused_file_may_be_taken_when_the_list_has_expired(void **state)
+{
+	char issuer[300];
+
+	(void)state;
+	snprintf(issuer, sizeof issuer,
+	    "certificate = \"ca.pem\" crl = { \"file://%s/local.crl\" } crl-interval = "
+	    "\"1s\"",
+	    directory);
+	put("local.crl", LIST(.number = "1267", .to = 600, .serials = "A"), WORLD_START,
+	    0);
+	live("", issuer);
+	elapse(60000);
+	put("local.crl", LIST(.number = "01", .serials = "AB"), WORLD_START, 1);
+	elapse(60000);
+	assert_true(refused_with("crl_rollback"));
+	elapse(600000);
+	assert_true(listed('B'));
+	assert_string_equal(field(0, "last_error"), "");
+}
+
 /* As many octets, written in place within the grain of the file's times: what has a time
  * of the last two seconds is read again, whoever asks. */
 static void a_file_written_twice_within_its_times_grain_is_read_again(void **state)
@@ -1596,6 +1776,10 @@ int main(void)
 	    CASE(a_list_that_cannot_be_had_is_tried_and_told),
 	    CASE(a_list_issued_again_with_the_same_next_update_is_taken),
 	    CASE(a_number_that_is_used_twice_is_noticed),
+	    CASE(a_renewed_key_counts_from_the_start),
+	    CASE(a_number_goes_back_when_the_list_has_expired),
+	    CASE(a_new_count_is_taken_by_the_operators_word),
+	    CASE(a_new_count_that_was_not_told_is_told_as_one),
 	    CASE(a_list_in_force_is_asked_for_with_its_validators),
 	    CASE(a_validator_that_two_lists_may_share_is_not_asked_with),
 	    CASE(a_validator_is_on_disk_only_where_it_is_safe),
@@ -1623,6 +1807,7 @@ int main(void)
 	    CASE(a_list_is_verified_again_when_the_certificates_change),
 	    CASE(a_local_list_is_read_again_when_it_may_count),
 	    CASE(a_local_list_is_read_when_its_file_changes),
+	    CASE(a_refused_file_may_be_taken_when_the_list_has_expired),
 	    CASE(a_file_written_twice_within_its_times_grain_is_read_again),
 	    CASE(what_cannot_be_made_durable_is_in_force_and_told_later),
 	    CASE(the_age_of_each_list_is_watched),

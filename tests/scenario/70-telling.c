@@ -578,6 +578,8 @@ static const uint8_t scope[CHANGE_SCOPE_N] = {9};
 /* The list's thisUpdate goes by its name; old NULL: a baseline. */
 static size_t moot; /* the first changes of a list, as the issuer's other lists say */
 
+static unsigned list_warnings; /* of the next lists */
+
 static void tell_list(struct node *n, const struct crl *old, const struct crl *new)
 {
 	struct crl_diff_rules rules = {.covered = true};
@@ -603,6 +605,7 @@ static void tell_list(struct node *n, const struct crl *old, const struct crl *n
 		crl_entries_free(b, b_mapped);
 	}
 	c.facts.this_update = WORLD_START - 1000 + new->name;
+	c.facts.warnings = list_warnings;
 	c.facts.has_number = true;
 	c.facts.number[CRL_NUMBER_MAX - 1] = (uint8_t) new->name;
 	n->inside = true;
@@ -1171,6 +1174,30 @@ static void a_list_that_is_behind_is_told_already(void **state)
 	expect_told('Z', 5, 5);
 	assert_int_equal(look(), 0);
 	forget();
+}
+
+/* R95, T23: a list that begins a new count is dated before what others have told, which
+ * holds nothing of it; and what follows it goes on from there. */
+static void a_new_count_is_told_whatever_was_told_before(void **state)
+{
+	struct node *n = &node[0];
+	struct crl c = {'C', 0, 20010, 1};
+
+	(void)state;
+	n->gate->shared = true;
+	set_told('A', 'Z', 5, 5);
+	list_warnings = CRL_WARN_ACCEPTED;
+	tell_list(n, &A, &B);
+	list_warnings = 0;
+	turn();
+	assert_int_equal(n->done, 1);
+	expect_told('B', 3, 3);
+	assert_int_equal(look(), 3);
+	forget();
+	tell_list(n, &B, &c);
+	turn();
+	assert_int_equal(n->done, 2);
+	expect_told('C', 1, 1);
 }
 
 /* The pointer stands at a list that we never saw, older than ours: from our own base. */
@@ -1861,6 +1888,7 @@ int main(void)
 	    CASE(another_list_is_waited_for_and_overtaken_when_it_stands_still),
 	    CASE(alone_nobody_is_waited_for),
 	    CASE(a_list_that_is_behind_is_told_already),
+	    CASE(a_new_count_is_told_whatever_was_told_before),
 	    CASE(from_an_older_base_more_is_told_than_needed),
 	    CASE(without_a_base_another_node_is_waited_for),
 	    CASE(who_has_told_its_list_leaves_a_newer_one_to_others),

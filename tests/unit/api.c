@@ -373,6 +373,20 @@ static void a_body_names_an_issuer_and_perhaps_a_serial(void **state)
 	    API_CALL);
 	assert_true(c.has_serial);
 	assert_int_equal(c.serial.octets[0], 10);
+	assert_false(c.accept_number);
+	assert_int_equal(
+	    read_text(head, "{\"issuer\":\"demo\",\"accept_number\":false}", &c, &e),
+	    API_CALL);
+	assert_false(c.accept_number);
+	assert_int_equal(
+	    read_text(head, "{\"accept_number\":true,\"issuer\":\"demo\"}", &c, &e),
+	    API_CALL);
+	assert_true(c.accept_number);
+	assert_int_equal(
+	    read_text(head, "{\"issuer\":\"demo\",\"accept_number\":1}", &c, &e),
+	    API_ERROR);
+	assert_int_equal(e.status, 400);
+	assert_non_null(strstr(e.message, "accept_number"));
 }
 
 static int type_status(const char *type)
@@ -421,6 +435,8 @@ static void an_error_in_a_body_names_the_field(void **state)
 	expect_body_error("{\"issuer\":\"demo\",\"serial\":null}", "serial");
 	expect_body_error("{\"issuer\":\"demo\",\"serial\":\"\"}", "serial");
 	expect_body_error("{\"issuer\":\"demo\",\"serial\":\"1z\"}", "serial");
+	expect_body_error(
+	    "{\"issuer\":\"demo\",\"accept_number\":true}", "accept_number");
 	expect_body_error("{\"issuer\":\"demo\",\"seral\":\"10\"}", "\"seral\"");
 	expect_body_error("{\"issuer\":\"demo\",\"dry\\u00e9\":true}", "dry");
 }

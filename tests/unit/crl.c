@@ -615,6 +615,112 @@ static void a_lower_number_is_a_rollback(void **state)
 	desk_close(&d);
 }
 
+/* R95, RFC 5280 section 5.2.3: each key has a count of its own; a certificate that was
+ * renewed with the same key has not. */
+static void a_number_is_compared_within_one_key(void **state)
+{
+	EVP_PKEY *old = forge_key("P-256"), *young = forge_key("P-256");
+	struct desk d = {.key = old};
+	struct crl_facts held;
+
+	(void)state;
+	desk_issuer(
+	    &d, make_ca("List CA", old, "cRLSign"), make_ca("List CA", young, "cRLSign"));
+	d.f.signature = FORGE_ECDSA_SHA256;
+	d.f.number = "1267";
+	assert_string_equal(judge(&d), "ok");
+	held = d.list->facts;
+	d.want.held = &held;
+	d.f.number = "01";
+	d.f.key = young;
+	assert_string_equal(judge(&d), "ok");
+	assert_int_equal(d.list->facts.warnings, 0);
+	assert_false(crl_number_is_back(&d.list->facts, &held));
+	d.f.number = "1267"; /* and the same number of another key is no second one */
+	assert_string_equal(judge(&d), "ok");
+	assert_int_equal(d.list->facts.warnings, 0);
+	d.f.this_update = "260101105959Z"; /* the date is everybody's */
+	assert_string_equal(judge(&d), "crl_rollback");
+	d.f.this_update = THIS;
+	issuers_free(d.issuers); /* the order of certificates makes no key another */
+	{
+		X509 *first = d.ca[0], *second = d.ca[1];
+
+		desk_issuer(&d, second, first);
+	}
+	d.f.signature = FORGE_ECDSA_SHA256;
+	d.f.key = old;
+	d.f.number = "01";
+	d.want.held = &held;
+	assert_string_equal(judge(&d), "crl_rollback");
+	EVP_PKEY_free(young);
+	desk_close(&d);
+}
+
+/* R95: a list that has expired keeps no later one away, with whatever number; what is no
+ * later it does. */
+static void an_expired_list_is_no_bar_to_a_later_one(void **state)
+{
+	struct crl_facts held;
+	struct desk d;
+
+	(void)state;
+	desk_open(&d);
+	d.f.number = "1267";
+	assert_string_equal(judge(&d), "ok");
+	held = d.list->facts;
+	d.want.held = &held;
+	d.f.number = "01";
+	d.f.this_update = "260101110001Z"; /* a second later */
+	held.next_update = NOW + 1;
+	assert_string_equal(judge(&d), "crl_rollback");
+	held.next_update = NOW;
+	assert_string_equal(judge(&d), "ok");
+	assert_int_equal(d.list->facts.warnings, CRL_WARN_BACK);
+	d.f.number = "1268";
+	assert_string_equal(judge(&d), "ok");
+	assert_int_equal(d.list->facts.warnings, 0);
+	d.f.number = "01";
+	d.f.this_update = THIS;
+	assert_string_equal(judge(&d), "crl_rollback");
+	d.f.this_update = "260101105959Z";
+	assert_string_equal(judge(&d), "crl_rollback");
+	d.f.number = "1268";
+	assert_string_equal(judge(&d), "crl_rollback");
+	desk_close(&d);
+}
+
+/* R95: the operator's word; and what is refused without it says so. */
+static void a_new_count_is_taken_where_the_operator_says_so(void **state)
+{
+	struct crl_facts held, older = {0};
+	struct desk d;
+
+	(void)state;
+	desk_open(&d);
+	d.f.number = "1267";
+	assert_string_equal(judge(&d), "ok");
+	held = d.list->facts;
+	d.want.held = &held;
+	d.want.older = &older;
+	d.f.number = "01";
+	assert_string_equal(judge(&d), "crl_rollback");
+	assert_says(&d, "--accept-number");
+	assert_true(crl_number_is_back(&older, &held));
+	assert_int_equal(older.this_update, held.this_update);
+	d.want.accept_number = true;
+	assert_string_equal(judge(&d), "ok");
+	assert_int_equal(d.list->facts.warnings, CRL_WARN_ACCEPTED);
+	d.f.this_update = "251231105959Z";
+	assert_string_equal(judge(&d), "ok");
+	assert_int_equal(d.list->facts.warnings, CRL_WARN_ACCEPTED);
+	d.f.this_update = THIS;
+	d.f.number = "1268"; /* nothing to be accepted */
+	assert_string_equal(judge(&d), "ok");
+	assert_int_equal(d.list->facts.warnings, 0);
+	desk_close(&d);
+}
+
 /* R95: the very same list again is nothing to be warned of. */
 static void the_same_list_again_is_accepted_without_a_word(void **state)
 {
@@ -1572,6 +1678,9 @@ int main(void)
 	    cmocka_unit_test(known_extensions_of_entries_are_read_or_ignored),
 	    cmocka_unit_test(the_times_of_a_list_make_sense),
 	    cmocka_unit_test(a_lower_number_is_a_rollback),
+	    cmocka_unit_test(a_number_is_compared_within_one_key),
+	    cmocka_unit_test(an_expired_list_is_no_bar_to_a_later_one),
+	    cmocka_unit_test(a_new_count_is_taken_where_the_operator_says_so),
 	    cmocka_unit_test(the_same_list_again_is_accepted_without_a_word),
 	    cmocka_unit_test(a_number_has_up_to_20_octets_and_is_not_negative),
 	    cmocka_unit_test(an_earlier_this_update_is_a_rollback),

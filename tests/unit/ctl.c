@@ -81,6 +81,11 @@ static void arguments_that_may_be_left_out_are_null(void **state)
 	assert_true(a.batch && a.snapshot);
 	assert_string_equal(a.place, "p");
 	assert_string_equal(a.since, "s");
+	assert_int_equal(read_args(&a, "ocspctl refresh demo"), -1);
+	assert_false(a.accept_number);
+	assert_int_equal(read_args(&a, "ocspctl refresh --accept-number demo"), -1);
+	assert_int_equal(a.command, COMMAND_REFRESH);
+	assert_true(a.accept_number);
 	assert_int_equal(read_args(&a, "ocspctl purge demo"), -1);
 	assert_int_equal(a.command, COMMAND_PURGE);
 	assert_string_equal(a.issuer, "demo");
@@ -125,7 +130,8 @@ static void a_wrong_command_line_ends_with_64_and_a_hint(void **state)
 	    "ocspctl purge a b c", "ocspctl status --url", "ocspctl -x status",
 	    "ocspctl watch a b", "ocspctl watch --jobs 0 --exec x",
 	    "ocspctl watch --jobs 9x --exec x", "ocspctl watch --batch",
-	    "ocspctl status --exec x", "ocspctl watch --jobs 1001 --exec x"};
+	    "ocspctl status --exec x", "ocspctl purge demo --accept-number",
+	    "ocspctl watch --jobs 1001 --exec x"};
 	struct args a;
 
 	(void)state;

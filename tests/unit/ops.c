@@ -81,6 +81,7 @@ static struct {
 	const struct crl_set *lists; /* of "demo" */
 	bool untried;
 	unsigned list_refreshes;
+	bool accepts_number;
 	struct facts refused; /* a good that is remembered */
 } did;
 
@@ -177,10 +178,11 @@ json_t *crl_feed_json(struct crl_feed *f, const struct issuer *i)
 	(void)f, (void)i;
 	return json_pack("[s]", "as the feed says");
 }
-void crl_feed_refresh(struct crl_feed *f, const struct issuer *i)
+void crl_feed_refresh(struct crl_feed *f, const struct issuer *i, bool accept_number)
 {
 	(void)f, (void)i;
 	did.list_refreshes++;
+	did.accepts_number = accept_number;
 }
 bool crl_feed_tried_all(const struct crl_feed *f)
 {
@@ -1002,6 +1004,7 @@ static void a_refresh_asks_for_the_lists_too(void **state)
 	run(OP_REFRESH, "demo", true);
 	expect(202, NULL);
 	assert_int_equal(did.list_refreshes, 2);
+	assert_false(did.accepts_number);
 }
 
 /* POST /v1/purge */
