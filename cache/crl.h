@@ -99,15 +99,15 @@ struct crl_facts {
 	bool some_reasons; /* IDP: onlySomeReasons; what is not listed is undetermined */
 	unsigned warnings; /* CRL_WARN_* */
 };
-#define CRL_WARN_DUPLICATE 1u  /* a serial twice: the stronger one was kept (R107) */
-#define CRL_WARN_LATER     2u  /* an entry's date is after thisUpdate (R109) */
-#define CRL_WARN_EMPTY     4u  /* an empty revokedCertificates, profile private (R91) */
-#define CRL_WARN_SHA1      8u  /* SHA-1 signature, allowed by the issuer's option */
-#define CRL_WARN_NONUMBER  16u /* no CRLNumber */
-#define CRL_WARN_REUSED    32u /* same number as before, other content (R95) */
-#define CRL_WARN_BACK      64u /* a lower number, after a list that had expired (R95) */
-#define CRL_WARN_ACCEPTED                                                                \
-	128u /* a lower number or an earlier date, as accept_number said */
+#define CRL_WARN_DUPLICATE 1u   /* a serial twice: the stronger one was kept (R107) */
+#define CRL_WARN_LATER     2u   /* an entry's date is after thisUpdate (R109) */
+#define CRL_WARN_EMPTY     4u   /* an empty revokedCertificates, profile private (R91) */
+#define CRL_WARN_SHA1      8u   /* SHA-1 signature, allowed by the issuer's option */
+#define CRL_WARN_NONUMBER  16u  /* no CRLNumber */
+#define CRL_WARN_REUSED    32u  /* same number as before, other content (R95) */
+#define CRL_WARN_BACK      64u  /* a lower number, after a list that has ended (R95) */
+#define CRL_WARN_ACCEPTED  128u /* lower or earlier, by the operator's word (R95) */
+#define CRL_WARN_NAME      256u /* the issuer's name, encoded otherwise (R89) */
 
 /* Decimal digits of the number, as the API writes them; "" where there is none. */
 void crl_number_text(const struct crl_facts *f, char out[CRL_NUMBER_TEXT_MAX]);
@@ -149,10 +149,10 @@ struct crl_want {
  * *out is handed over, to be freed with crl_list_free(); why (why_n bytes) gets a line
  * for people: what is wrong, where, and what to do.  Checks, in order of reading (R89-96,
  * R98, R100, R102-109): size; DER, nothing behind it; version and what it allows; inner
- * and outer algorithm equal and allowed; issuer name byte for byte that of one of the
- * issuer's certificates; times in RFC 5280's form; each entry; extensions of entries and
- * list; IDP; number; signature by a certificate with that name whose keyUsage, if any,
- * has cRLSign; thisUpdate not in the future; not older than held.
+ * and outer algorithm equal and allowed; issuer name that of one of the issuer's
+ * certificates by RFC 5280 section 7.1; times in RFC 5280's form; each entry; extensions
+ * of entries and list; IDP; number; signature by a certificate with that name whose
+ * keyUsage, if any, has cRLSign; thisUpdate not in the future; not older than held.
  * Errors: ERR_CRL_* (err.h), ERR_NOMEM, ERR_CANCELLED, ERR_STORE when reading or the copy
  * fails.  What was copied by then is the caller's to throw away. */
 enum err crl_read(

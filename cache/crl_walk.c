@@ -235,26 +235,18 @@ static void name_text(const X509_NAME *name, char out[NAME_TEXT_MAX])
 	BIO_free(bio);
 }
 
-static enum err refuse_issuer(struct crl_walk *w, struct bytes der)
+static enum err refuse_issuer(struct crl_walk *w, const X509_NAME *name)
 {
-	const unsigned char *p = der.p;
-	X509_NAME *name = d2i_X509_NAME(NULL, &p, (long)der.n);
 	char theirs[NAME_TEXT_MAX], ours[NAME_TEXT_MAX];
 
 	name_text(name, theirs);
 	name_text(X509_get_subject_name(w->want->issuer->ca[0].certificate), ours);
-	X509_NAME_free(name);
-	if (strcmp(theirs, ours) == 0)
-		return crl_refuse(w, ERR_CRL_ISSUER,
-		    "the list's issuer (%s) is not encoded as in the certificate, so "
-		    "that it is another one",
-		    theirs);
 	return crl_refuse(w, ERR_CRL_ISSUER,
 	    "the list is from another issuer: it is that of \"%s\", not of \"%s\"",
 	    theirs, ours);
 }
 
-static bool is_named(const struct issuer_ca *ca, struct bytes der)
+static bool is_encoded_alike(const struct issuer_ca *ca, struct bytes der)
 {
 	const unsigned char *p;
 	size_t n;
@@ -268,24 +260,47 @@ bool crl_may_be_signed_by(const struct issuer_ca *ca)
 	return (X509_get_key_usage(ca->certificate) & KU_CRL_SIGN) != 0;
 }
 
-static enum err find_candidates(struct crl_walk *w, struct bytes name)
+/* R89: the name by RFC 5280 section 7.1, whatever its strings' types, case and spacing;
+ * which of the certificates with that name it is, the signature says. */
+static enum err find_candidates(
+    struct crl_walk *w, const X509_NAME *name, struct bytes der)
 {
 	const struct issuer *i = w->want->issuer;
-	bool may = false;
+	bool may = false, alike = false;
 
 	w->candidates = calloc(i->ca_n, sizeof(*w->candidates));
 	if (w->candidates == NULL)
 		return ERR_NOMEM;
-	for (size_t n = 0; n < i->ca_n; n++)
-		if (is_named(&i->ca[n], name)) {
-			w->candidates[w->candidates_n++] = &i->ca[n];
-			may = may || crl_may_be_signed_by(&i->ca[n]);
-		}
+	for (size_t n = 0; n < i->ca_n; n++) {
+		const struct issuer_ca *ca = &i->ca[n];
+
+		if (X509_NAME_cmp(X509_get_subject_name(ca->certificate), name) != 0)
+			continue;
+		w->candidates[w->candidates_n++] = ca;
+		may = may || crl_may_be_signed_by(ca);
+		alike = alike || is_encoded_alike(ca, der);
+	}
 	if (w->candidates_n == 0)
 		return refuse_issuer(w, name);
 	if (!may)
 		return crl_refuse_usage(w);
+	if (!alike)
+		w->list->facts.warnings |= CRL_WARN_NAME;
 	return ERR_OK;
+}
+
+static enum err take_name(struct crl_walk *w, struct bytes der)
+{
+	const unsigned char *p = der.p;
+	X509_NAME *name = d2i_X509_NAME(NULL, &p, (long)der.n);
+	enum err e = ERR_OK;
+
+	if (name == NULL || p != der.p + der.n)
+		e = not_der(w, "the issuer's name cannot be read");
+	if (e == ERR_OK)
+		e = find_candidates(w, name, der);
+	X509_NAME_free(name);
+	return e;
 }
 
 static enum err take_issuer(struct crl_walk *w)
@@ -297,7 +312,7 @@ static enum err take_issuer(struct crl_walk *w)
 		return e;
 	if (t.tag != 0x30)
 		return not_der(w, "the issuer's name is no SEQUENCE");
-	e = find_candidates(w, bytes_of(w->in.at, t.head + t.n));
+	e = take_name(w, bytes_of(w->in.at, t.head + t.n));
 	consume(w, &t);
 	return e;
 }

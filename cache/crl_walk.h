@@ -19,7 +19,7 @@ struct crl_walk {
 	struct crl_signature signature;
 	struct crl_list *list; /* owned, until it is handed out */
 	size_t room;           /* entries that its mapping has room for */
-	/* The issuer's certificates whose subject is the list's issuer name. */
+	/* The issuer's certificates whose subject is the list's issuer name (R89). */
 	const struct issuer_ca **candidates; /* owned */
 	size_t candidates_n;
 	bool v2;

@@ -544,6 +544,7 @@ static void log_warnings(const struct feed_work *w)
 	    {CRL_WARN_EMPTY, "empty_revoked_certificates"},
 	    {CRL_WARN_SHA1, "sha1_signature"},
 	    {CRL_WARN_NONUMBER, "no_crl_number"},
+	    {CRL_WARN_NAME, "issuer_encoded_otherwise"},
 	};
 	unsigned warnings = w->job.facts.warnings;
 

@@ -27,7 +27,7 @@ FAST = dict(backoff_initial="20ms", backoff_max="100ms", crl_backoff_max="100ms"
 
 
 def printable_name(name):
-    """The same name, but as PrintableString: other octets (RFC 5280 section 7.1 would compare them as equal)."""
+    """A name as PrintableString: other octets than in the certificate, and the same name (RFC 5280 section 7.1)."""
     return seq(tlv(0x31, seq(lists.oid("2.5.4.3"), tlv(0x13, name.encode()))))
 
 
@@ -67,8 +67,8 @@ def from_another_ca(ca, url):
 
 
 @bad("crl_issuer", "R89")
-def its_name_in_another_encoding(ca, url):
-    return crl(ca, number=6, this=-30, name=printable_name(common_name(ca)))
+def from_a_ca_whose_name_begins_like_it(ca, url):
+    return crl(ca, number=6, this=-30, name=printable_name(common_name(ca) + "s"))
 
 
 @bad("crl_issuer", "R89")
@@ -289,12 +289,12 @@ def test_a_fetch_that_fails_replaces_nothing(failures, name):
 TAKEN = {}
 
 
-def take(name, rules, listed="revoked", absent="good", told="5", reason="keyCompromise", options=None,
+def take(case, rules, listed="revoked", absent="good", told="5", reason="keyCompromise", options=None,
          revoked_at="2026-01-02T03:04:05Z", warning=None, **fields):
     def build(ca, url):
         given = {k: v(ca, url) if callable(v) else v for k, v in fields.items()}
         return crl(ca, **dict({"revoked": GOOD, "number": 5}, **given))
-    TAKEN[name] = (rules, listed, absent, told, reason, revoked_at, warning, options or {}, build)
+    TAKEN[case] = (rules, listed, absent, told, reason, revoked_at, warning, options or {}, build)
 
 
 RSA = dict(ca=dict(kind="rsa"))
@@ -304,6 +304,13 @@ take("rsa", "R89", options=RSA)
 take("rsa-sha-512", "R89", options=RSA, scheme="sha512")
 take("rsa-pss", "R89", options=RSA, scheme="pss")
 take("ed25519", "R89", options=dict(ca=dict(kind="ed25519")))
+SPELT = {"printable-string": lambda n: n, "other-case": str.upper,
+         "doubled-spaces": lambda n: " " + n.replace(" ", "   ")}
+for _name, _spelt in SPELT.items():
+    for _profile in ("private", "public"):
+        take("its-name-as-%s-%s" % (_name, _profile), "R89", options=dict(issuer=dict(profile=_profile)),
+             name=lambda ca, url, spelt=_spelt: printable_name(spelt(common_name(ca))),
+             warning="issuer_encoded_otherwise")
 take("sha-1-allowed", "R92", options=dict(ca=dict(kind="rsa"), issuer={"allow-sha1-signatures": True}), scheme="sha1",
      warning="sha1_signature")
 take("v1", "R90", told=None, number=None, reason=None, version=None, no_extensions=True, revoked=[LISTED],
@@ -382,6 +389,19 @@ def one(box, ca, url, **more):
     more = dict({"crl-interval": "1h"}, **more)
     return dict({"name": "demo", "certificate": ca.write(os.path.join(box, "ca.pem")),
                  "crl": url if isinstance(url, list) else [url]}, **more)
+
+
+@pytest.mark.parametrize("spelt", SPELT)
+def test_openssl_takes_a_list_whose_issuer_is_spelt_otherwise(box, spelt):
+    """R89: what it is that we follow."""
+    ca = lab.CA("Spelt CA")
+    leaf = ca.issue()
+    pem, leaf_pem, out = ca.write(os.path.join(box, "ca.pem")), leaf.write(os.path.join(box, "l.pem")), box + "/l.crl"
+    with open(out, "wb") as f:
+        f.write(lists.pem(crl(ca, [entry(leaf.serial)], name=printable_name(SPELT[spelt](common_name(ca))))))
+    r = subprocess.run(["openssl", "verify", "-crl_check", "-CAfile", pem, "-CRLfile", out, leaf_pem],
+                       capture_output=True, text=True)
+    assert "certificate revoked" in r.stderr, r
 
 
 # R113: a file may be PEM, with text around it; over HTTP see pem-over-http.  R90: what openssl makes is taken.

@@ -262,6 +262,19 @@ static void a_list_without_entries_is_a_list(void **state)
 	desk_close(&d);
 }
 
+/* The DER of a name that is a commonName of this type. */
+static struct bytes common_name_of(uint8_t tag, struct bytes text)
+{
+	return forge_der(
+	    0x30, forge_der(0x31, forge_der(0x30, forge_join(forge_hex("0603550403"),
+						      forge_der(tag, text)))));
+}
+
+static struct bytes common_name(uint8_t tag, const char *text)
+{
+	return common_name_of(tag, bytes_of(text, strlen(text)));
+}
+
 /* R89 */
 static void a_list_of_another_issuer_is_refused(void **state)
 {
@@ -275,14 +288,51 @@ static void a_list_of_another_issuer_is_refused(void **state)
 	assert_string_equal(judge(&d), "crl_issuer");
 	assert_says(&d, "Other CA");
 	assert_says(&d, "List CA");
-	/* the same name as PrintableString: other octets, so another name */
-	d.f.name = forge_der(
-	    0x30, forge_der(0x31,
-		      forge_der(0x30, forge_join(forge_hex("0603550403"),
-					  forge_der(0x13, bytes_of("List CA", 7))))));
+	d.f.name = common_name(0x0c, "Li st CA");
 	assert_string_equal(judge(&d), "crl_issuer");
-	assert_says(&d, "encoded");
+	d.f.name = common_name(0x12, "List CA"); /* a NumericString is no other one */
+	assert_string_equal(judge(&d), "crl_issuer");
+	d.f.name = common_name(0x04, "List CA"); /* no string at all */
+	assert_string_equal(judge(&d), "crl_der");
+	d.f.name = forge_hex("3000");
+	assert_string_equal(judge(&d), "crl_issuer");
+	d.f.name = forge_hex("30020500");
+	assert_string_equal(judge(&d), "crl_der");
 	X509_free(other);
+	desk_close(&d);
+}
+
+/* R89: RFC 5280 section 7.1, in both profiles. */
+static void a_name_is_the_same_in_another_spelling(void **state)
+{
+	static const struct {
+		uint8_t tag;
+		const char *text;
+		size_t n;
+		unsigned warnings;
+	} row[] = {
+	    {0x0c, "List CA", 7, 0},                            /* UTF8String */
+	    {0x13, "List CA", 7, CRL_WARN_NAME},                /* PrintableString */
+	    {0x14, "List CA", 7, CRL_WARN_NAME},                /* TeletexString */
+	    {0x1e, "\0L\0i\0s\0t\0 \0C\0A", 14, CRL_WARN_NAME}, /* BMPString */
+	    {0x0c, "LIST ca", 7, CRL_WARN_NAME},
+	    {0x13, "  List   CA ", 12, CRL_WARN_NAME},
+	};
+	EVP_PKEY *other = forge_key("P-256");
+	struct desk d;
+
+	(void)state;
+	desk_open(&d);
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		d.f.name = common_name_of(row[i].tag, bytes_of(row[i].text, row[i].n));
+		d.issuer.rules.profile = i % 2 ? PROFILE_PUBLIC : PROFILE_PRIVATE;
+		assert_string_equal(judge(&d), "ok");
+		assert_int_equal(d.list->facts.warnings, row[i].warnings);
+		d.f.key = other; /* the signature decides */
+		assert_string_equal(judge(&d), "crl_signature");
+		d.f.key = d.key;
+	}
+	EVP_PKEY_free(other);
 	desk_close(&d);
 }
 
@@ -1663,6 +1713,7 @@ int main(void)
 	    cmocka_unit_test(a_list_says_what_is_in_it),
 	    cmocka_unit_test(a_list_without_entries_is_a_list),
 	    cmocka_unit_test(a_list_of_another_issuer_is_refused),
+	    cmocka_unit_test(a_name_is_the_same_in_another_spelling),
 	    cmocka_unit_test(a_list_that_somebody_else_signed_is_refused),
 	    cmocka_unit_test(the_issuers_key_usage_must_allow_signing_lists),
 	    cmocka_unit_test(each_certificate_of_a_renewed_ca_may_sign),
