@@ -95,7 +95,12 @@ struct crl_facts {
 				      may have the same one */
 	uint64_t size;             /* bytes of DER */
 	uint64_t entries;          /* as in the list, before duplicates were joined */
-	bool only_user, only_ca;   /* IDP: onlyContainsUserCerts, onlyContainsCACerts */
+	uint64_t odd;      /* of them: have something that is not as it should be and not
+			      critical; they count as revoked, by their reason where that
+			      is one, else without */
+	uint64_t left_out; /* of them: their serial is longer than any that can be asked
+			      for (SERIAL_MAX); they are in no index */
+	bool only_user, only_ca; /* IDP: onlyContainsUserCerts, onlyContainsCACerts */
 	bool some_reasons; /* IDP: onlySomeReasons; what is not listed is undetermined */
 	unsigned warnings; /* CRL_WARN_* */
 };

@@ -128,72 +128,114 @@ static enum err refuse_unknown(
 	    of, name);
 }
 
-static enum err refuse_bad(
-    struct crl_walk *w, enum bad bad, const char *of, const struct extensions *xs)
+static enum err refuse_bad(struct crl_walk *w, enum bad bad, const struct extensions *xs)
 {
-	bool entry = of[0] == 'a';
 	char name[80];
 
 	if (bad == TWICE) {
 		oid_text(xs->x[xs->n].oid, name);
-		return crl_refuse(w, entry ? ERR_CRL_ENTRY_EXTENSION : ERR_CRL_EXTENSION,
-		    "%s has the extension %s twice", of, name);
+		return crl_refuse(
+		    w, ERR_CRL_EXTENSION, "the list has the extension %s twice", name);
 	}
 	if (bad == MANY)
-		return crl_refuse(w, entry ? ERR_CRL_ENTRY_EXTENSION : ERR_CRL_EXTENSION,
-		    "%s has more than %d extensions", of, EXTENSIONS_MAX);
-	return crl_refuse(w, entry ? ERR_CRL_ENTRY : ERR_CRL_DER,
-	    "%s has extensions that are not DER", of);
+		return crl_refuse(w, ERR_CRL_EXTENSION,
+		    "the list has more than %d extensions", EXTENSIONS_MAX);
+	return crl_refuse(w, ERR_CRL_DER, "the list has extensions that are not DER");
 }
 
-static enum err take_reason(struct crl_walk *w, struct bytes value, struct crl_entry *e)
+/* Entries.  An extension that is not critical may be anything but broken DER: it costs
+ * the entry what it says, which is counted, and never the list (RFC 5280 sections 5.2 and
+ * 5.3).  What an odd reason leaves is a revocation without one: never less. */
+
+struct entry_extensions {
+	struct crl_walk *walk;
+	struct crl_entry *entry;
+	struct extensions seen; /* the first of them; compared with those that follow */
+	bool reason;            /* there was one */
+	bool odd;
+};
+
+/* reasonCode, an ENUMERATED of one octet; CRL_NO_REASON for any other. */
+static uint8_t reason_of(struct bytes value)
 {
 	struct crl_tlv t;
 
 	if (!crl_tlv_take(&t, &value) || t.tag != 0x0a || t.n != 1 || value.n != 0)
-		return crl_refuse(w, ERR_CRL_ENTRY, "reasonCode is not an ENUMERATED");
-	if (t.body[0] == 8)
-		return crl_refuse(w, ERR_CRL_ENTRY,
+		return CRL_NO_REASON;
+	return t.body[0];
+}
+
+static enum err take_reason(struct entry_extensions *xs, const struct extension *x)
+{
+	uint8_t reason = reason_of(x->value);
+	bool fits = crl_reason_is_known(reason) && !xs->reason;
+
+	if (reason == 8)
+		return crl_refuse(xs->walk, ERR_CRL_ENTRY,
 		    "reason removeFromCRL, which only delta lists may have; if this is "
 		    "one, configure the URL of the complete list");
-	if (!crl_reason_is_known(t.body[0]))
-		return crl_refuse(w, ERR_CRL_ENTRY,
-		    "reason %u, which is not assigned (RFC 5280 section 5.3.1)",
-		    t.body[0]);
-	e->reason = t.body[0];
+	if (!fits && x->critical)
+		return crl_refuse(xs->walk, ERR_CRL_ENTRY_EXTENSION,
+		    "a critical reasonCode that is none of RFC 5280 section 5.3.1: the "
+		    "list must not be used (section 5.3)");
+	xs->entry->reason = fits ? reason : CRL_NO_REASON;
+	xs->odd |= !fits;
+	xs->reason = true;
 	return ERR_OK;
+}
+
+static enum err take_entry_extension(
+    struct entry_extensions *xs, const struct extension *x)
+{
+	switch (id_ce(x->oid)) {
+	case REASON_CODE:
+		return take_reason(xs, x);
+	case CERTIFICATE_ISSUER:
+		return crl_refuse(xs->walk, ERR_CRL_INDIRECT,
+		    "an entry names another issuer (certificateIssuer); indirect lists "
+		    "are not used");
+	case HOLD_INSTRUCTION:
+	case INVALIDITY_DATE:
+		return ERR_OK;
+	default:
+		return x->critical ? refuse_unknown(xs->walk, ERR_CRL_ENTRY_EXTENSION,
+					 "an entry", x->oid)
+				   : ERR_OK;
+	}
+}
+
+/* Is x one that was there before?  Of more than EXTENSIONS_MAX it is not asked. */
+static bool is_again(struct extensions *seen, const struct extension *x)
+{
+	for (size_t i = 0; i < seen->n; i++)
+		if (bytes_equal(seen->x[i].oid, x->oid))
+			return true;
+	if (seen->n == EXTENSIONS_MAX)
+		return true;
+	seen->x[seen->n++] = *x;
+	return false;
 }
 
 enum err crl_entry_extensions(
     struct crl_walk *w, struct bytes extensions, struct crl_entry *e)
 {
-	struct extensions xs;
-	enum bad bad = take_extensions(&xs, extensions);
+	struct entry_extensions xs; /* not zeroed: each entry of some lists has them */
+	struct extension x;
 	enum err err = ERR_OK;
 
-	if (bad != GOOD)
-		return refuse_bad(w, bad, "an entry", &xs);
-	for (size_t i = 0; i < xs.n && err == ERR_OK; i++) {
-		const struct extension *x = &xs.x[i];
-
-		switch (id_ce(x->oid)) {
-		case REASON_CODE:
-			err = take_reason(w, x->value, e);
-			break;
-		case CERTIFICATE_ISSUER:
-			err = crl_refuse(w, ERR_CRL_INDIRECT,
-			    "an entry names another issuer (certificateIssuer); "
-			    "indirect lists are not used");
-			break;
-		case HOLD_INSTRUCTION:
-		case INVALIDITY_DATE:
-			break;
-		default:
-			if (x->critical)
-				err = refuse_unknown(
-				    w, ERR_CRL_ENTRY_EXTENSION, "an entry", x->oid);
-		}
+	xs.walk = w;
+	xs.entry = e;
+	xs.seen.n = 0;
+	xs.reason = false;
+	xs.odd = extensions.n == 0; /* SIZE (1..MAX) */
+	while (err == ERR_OK && extensions.n > 0) {
+		if (!take_extension(&x, &extensions))
+			return crl_refuse(
+			    w, ERR_CRL_ENTRY, "an entry has extensions that are not DER");
+		xs.odd |= is_again(&xs.seen, &x);
+		err = take_entry_extension(&xs, &x);
 	}
+	w->list->facts.odd += xs.odd;
 	return err;
 }
 
@@ -366,7 +408,7 @@ enum err crl_extensions(struct crl_walk *w, struct bytes extensions)
 	enum err e = ERR_OK;
 
 	if (bad != GOOD)
-		return refuse_bad(w, bad, "the list", &xs);
+		return refuse_bad(w, bad, &xs);
 	for (size_t i = 0; i < xs.n && e == ERR_OK; i++)
 		e = take_one(w, &xs.x[i]);
 	return e;

@@ -363,7 +363,7 @@ static enum err take_times(struct crl_walk *w)
 
 static bool serial_is_der(const uint8_t *p, size_t n)
 {
-	if (n < 1 || n > SERIAL_MAX)
+	if (n < 1)
 		return false;
 	return n == 1 || !((p[0] == 0 && p[1] < 0x80) || (p[0] == 0xff && p[1] >= 0x80));
 }
@@ -371,7 +371,8 @@ static bool serial_is_der(const uint8_t *p, size_t n)
 static enum err bad_entry(struct crl_walk *w, const char *what)
 {
 	return crl_refuse(w, ERR_CRL_ENTRY, "entry %llu (at byte %llu): %s",
-	    (unsigned long long)w->list->n + 1, (unsigned long long)place(w), what);
+	    (unsigned long long)w->list->facts.entries + 1, (unsigned long long)place(w),
+	    what);
 }
 
 /* What the extensions' refusal lacks: where it was. */
@@ -381,7 +382,8 @@ static enum err say_where(struct crl_walk *w, enum err e)
 
 	if (n + 1 < w->why_n)
 		(void)snprintf(w->why + n, w->why_n - n, " (entry %llu, at byte %llu)",
-		    (unsigned long long)w->list->n + 1, (unsigned long long)place(w));
+		    (unsigned long long)w->list->facts.entries + 1,
+		    (unsigned long long)place(w));
 	return e;
 }
 
@@ -396,7 +398,7 @@ static enum err take_entry_rest(struct crl_walk *w, struct bytes b, struct crl_e
 	if (!w->v2)
 		return crl_refuse(w, ERR_CRL_VERSION,
 		    "a v1 list with an extension in entry %llu (RFC 5280 section 5.3)",
-		    (unsigned long long)w->list->n + 1);
+		    (unsigned long long)w->list->facts.entries + 1);
 	err = crl_entry_extensions(w, bytes_of(t.body, t.n), e);
 	return err == ERR_OK ? ERR_OK : say_where(w, err);
 }
@@ -406,9 +408,11 @@ static enum err bad_date(struct crl_walk *w, const uint8_t *p, size_t n)
 	return crl_refuse(w, ERR_CRL_TIMEFORM,
 	    "the date of entry %llu is \"%.*s\", which is not YYMMDDHHMMSSZ until 2049 "
 	    "and YYYYMMDDHHMMSSZ from 2050 on",
-	    (unsigned long long)w->list->n + 1, n < 40 ? (int)n : 40, (const char *)p);
+	    (unsigned long long)w->list->facts.entries + 1, n < 40 ? (int)n : 40,
+	    (const char *)p);
 }
 
+/* The serial's place is written only here: what is not taken leaves it zeroed. */
 static inline void set_entry(
     struct crl_walk *w, struct crl_entry *e, struct bytes serial, int64_t at)
 {
@@ -420,20 +424,23 @@ static inline void set_entry(
 		w->list->facts.warnings |= CRL_WARN_LATER;
 }
 
-/* Any entry; b: its content. */
-static enum err take_entry(struct crl_walk *w, struct bytes b, struct crl_entry *e)
+/* Any entry; b: its content.  *e is taken, or (*left_out) may be written to again. */
+static enum err take_entry(
+    struct crl_walk *w, struct bytes b, struct crl_entry *e, bool *left_out)
 {
 	struct crl_tlv serial, date;
 	int64_t at;
 
 	if (!crl_tlv_take(&serial, &b) || serial.tag != 0x02 ||
 	    !serial_is_der(serial.body, serial.n))
-		return bad_entry(w, "no serial number of 1 to 21 octets in DER");
+		return bad_entry(w, "no serial number in DER");
 	if (!crl_tlv_take(&date, &b) || !is_time(&date))
 		return bad_entry(w, "no revocationDate");
 	if (!crl_time(date.tag, date.body, date.n, &at))
 		return bad_date(w, date.body, date.n);
-	set_entry(w, e, bytes_of(serial.body, serial.n), at);
+	*left_out = serial.n > SERIAL_MAX;
+	if (!*left_out)
+		set_entry(w, e, bytes_of(serial.body, serial.n), at);
 	return b.n == 0 ? ERR_OK : take_entry_rest(w, b, e);
 }
 
@@ -451,7 +458,8 @@ static inline bool take_usual_entry(
 	const uint8_t *date, *rest;
 	int64_t at;
 
-	if ((b.n != with_date && !reason) || b.p[0] != 0x02 || !serial_is_der(b.p + 2, n))
+	if ((b.n != with_date && !reason) || b.p[0] != 0x02 || n > SERIAL_MAX ||
+	    !serial_is_der(b.p + 2, n))
 		return false;
 	date = b.p + 2 + n;
 	rest = date + date_n;
@@ -485,6 +493,24 @@ static enum err more_room(struct crl_walk *w, size_t entry_n)
 	return l->entries != NULL ? ERR_OK : ERR_NOMEM;
 }
 
+static enum err take_next_entry(struct crl_walk *w, struct bytes b)
+{
+	struct crl_list *l = w->list;
+	struct crl_entry *entry = &l->entries[l->n];
+	uint64_t odd = l->facts.odd;
+	bool left_out = false;
+	enum err e = ERR_OK;
+
+	if (!take_usual_entry(w, b, entry))
+		e = take_entry(w, b, entry, &left_out);
+	l->n += !left_out;
+	l->facts.entries++;
+	l->facts.left_out += left_out;
+	if (left_out)
+		l->facts.odd = odd;
+	return e;
+}
+
 static enum err take_entries(struct crl_walk *w)
 {
 	struct crl_list *l = w->list;
@@ -499,12 +525,10 @@ static enum err take_entries(struct crl_walk *w)
 			return bad_entry(w, "no SEQUENCE");
 		if (l->n == w->room)
 			e = more_room(w, t.head + t.n);
-		if (e == ERR_OK &&
-		    !take_usual_entry(w, bytes_of(t.body, t.n), &l->entries[l->n]))
-			e = take_entry(w, bytes_of(t.body, t.n), &l->entries[l->n]);
+		if (e == ERR_OK)
+			e = take_next_entry(w, bytes_of(t.body, t.n));
 		if (e != ERR_OK)
 			return e;
-		l->n++;
 		consume(w, &t);
 	}
 	return ERR_OK;
@@ -599,13 +623,17 @@ static enum err expect_end(struct crl_walk *w)
 static enum err index_entries(struct crl_walk *w)
 {
 	struct crl_list *l = w->list;
+	size_t n;
 
-	l->facts.entries = l->n;
-	if (l->n == 0)
+	if (l->n == 0) { /* all may have been left out */
+		crl_entries_free(l->entries, l->mapped);
+		l->entries = NULL;
 		return ERR_OK;
-	l->n = crl_entries_sort(l->entries, l->n);
-	if (l->n != l->facts.entries)
+	}
+	n = crl_entries_sort(l->entries, l->n);
+	if (n != l->n)
 		l->facts.warnings |= CRL_WARN_DUPLICATE;
+	l->n = n;
 	return crl_entries_resize(&l->entries, l->n, &l->mapped) ? ERR_OK : ERR_NOMEM;
 }
 

@@ -533,6 +533,13 @@ static void ask(struct feed_list *l)
 
 /* ---- what jobs bring back ---- */
 
+static void log_entries(const struct feed_work *w, const char *warning, uint64_t n)
+{
+	if (n > 0)
+		log_warn("crl_warning", "issuer=%s url=%s warning=%s entries=%llu",
+		    w->issuer->name, w->list->url, warning, (unsigned long long)n);
+}
+
 static void log_warnings(const struct feed_work *w)
 {
 	static const struct {
@@ -552,6 +559,8 @@ static void log_warnings(const struct feed_work *w)
 		if (warnings & names[n].bit)
 			log_warn("crl_warning", "issuer=%s url=%s warning=%s",
 			    w->issuer->name, w->list->url, names[n].name);
+	log_entries(w, "odd_entries", w->job.facts.odd);
+	log_entries(w, "entries_left_out", w->job.facts.left_out);
 	/* RFC 5280 section 5.2.3: another list has another number (R95) */
 	if (warnings & CRL_WARN_REUSED)
 		log_warn("crl_number_reused", "issuer=%s url=%s", w->issuer->name,

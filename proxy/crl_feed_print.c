@@ -63,6 +63,12 @@ static double entries(const struct feed_list *l, const struct crl_shard *s)
 	return (double)s->n;
 }
 
+static double odd_entries(const struct feed_list *l, const struct crl_shard *s)
+{
+	(void)l;
+	return (double)(s->facts.odd + s->facts.left_out);
+}
+
 static double age(const struct feed_list *l, const struct crl_shard *s)
 {
 	(void)l;
@@ -100,6 +106,11 @@ static const struct row {
 	double (*value)(const struct feed_list *l, const struct crl_shard *s);
 } rows[] = {
     {"crl_entries", "Certificates that the list in force revokes.", entries},
+    {"crl_odd_entries",
+	"Entries of the list in force that were taken without what is odd in them, or "
+	"left "
+	"out.",
+	odd_entries},
     {"crl_age_seconds", "Since thisUpdate of the list in force.", age},
     {"crl_next_update_seconds",
 	"Until nextUpdate of the list in force; negative when it has passed.", left},

@@ -98,8 +98,8 @@ row("unknown-critical-extension", "crl_extension", "R93", extensions=[extension(
 row("unknown-critical-entry-extension", "crl_entry_extension", "R93",
     revoked=[entry(7, extensions=[extension(lists.NOBODYS, b"\x05\x00", True)])])
 row("an-extension-twice", "crl_extension", "R93", extensions=[extension(lists.CRL_NUMBER, integer(6))])
-row("an-entry-extension-twice", "crl_entry_extension", "R93",
-    revoked=[entry(7, "superseded", extensions=[extension(lists.REASON, tlv(0x0A, b"\x01"))])])
+row("critical-reason-that-is-not-assigned", "crl_entry_extension", "R93",
+    revoked=[entry(7, extensions=[extension(lists.REASON, tlv(0x0A, b"\x07"), True)])])
 # R94: times
 row("from-the-future", "crl_this_update_future", "R94", this=3600, next=7200)
 row("without-next-update", "crl_next_update_missing", "R94", next=None)
@@ -143,9 +143,7 @@ row("next-update-generalized-before-2050", "crl_time_format", "R109",
     next=lists.generalized_time((lab.now() + datetime.timedelta(days=1)).strftime("%Y%m%d%H%M%SZ")))
 # other entries that are none
 row("serial-of-no-octets", "crl_entry", "R93", revoked=[entry(b"\x02\x00")])
-row("serial-of-22-octets", "crl_entry", "R93", revoked=[entry(1 << 170)])
 row("serial-not-der", "crl_entry", "R93", revoked=[entry(b"\x02\x02\x00\x01")])
-row("reason-7", "crl_entry", "R93", revoked=[entry(7, 7)])
 row("entry-with-something-behind", "crl_entry", "R93", revoked=[seq(integer(7), lists.time_der(-5), integer(1))])
 # R111, R113: octets that are no list, or not all of it
 row("bytes-behind", "crl_trailing", "R111", trailing=b"\0")
@@ -323,6 +321,15 @@ take("the-number-0", "R95", told="0", number=0)
 take("unknown-extensions", "R93", extensions=[extension(lists.NOBODYS, b"\x05\x00")], revoked=[entry(
     LISTED, "keyCompromise", extensions=[extension(lists.NOBODYS, b"\x05\x00"),
                                          extension(lists.INVALIDITY, lists.generalized_time("20260101000000Z"))])])
+# One odd entry costs no other one.  openssl and Go take such lists (RFC 5280 section 5.3.1: reasonCode is not critical).
+ODD = {"reason-7": entry(7, 7), "reason-11": entry(7, 11), "reason-of-another-type": entry(
+    7, extensions=[extension(lists.REASON, integer(1))]), "no-extensions-in-it": seq(
+        integer(7), lists.time_der(lists.REVOKED_AT), seq()), "a-reason-twice": entry(
+            7, "superseded", extensions=[extension(lists.REASON, tlv(0x0A, b"\x01"))])}
+for _name, _entry in ODD.items():
+    take("odd-" + _name, "R93", revoked=GOOD + [_entry], warning="odd_entries")
+take("serial-of-22-octets", "R93", revoked=[entry(1 << 170)] + GOOD + [entry(b"\x02\x20" + b"\x5a" * 32)],
+     warning="entries_left_out")
 take("freshest-crl", "R102", extensions=lambda ca, url: [extension(lists.FRESHEST, seq(seq(
     tlv(0xA0, tlv(0xA0, tlv(0x86, url.replace(".crl", ".delta").encode()))))))])
 take("only-users", "R103", point=idp(user=True))
@@ -381,6 +388,10 @@ def test_a_list_that_is_right_is_taken(takings, name):
     assert [(e["kind"], e["status"], e["crl_number"]) for e in got["evidence"]] == [("crl", listed, number)]
     assert c.status(ABSENT)["status"] == absent
     assert takings.publisher[name + ".delta"].hits == 0
+    odd = d.metric("crl_odd_entries", issuer=name)
+    assert odd == {"odd_entries": 1, "entries_left_out": 2}.get(warning, 0)
+    if name.startswith("odd-"):
+        assert (c.status(7)["status"], c.status(7)["reason"]) == ("revoked", None)
     warnings = [e for e in d.events("crl_warning") if "issuer=%s " % name in e]
     assert [re.search(r"warning=(\w+)", e).group(1) for e in warnings] == ([warning] if warning else [])
 

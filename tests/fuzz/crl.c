@@ -60,6 +60,14 @@ static void make_issuer(void)
 	    .copy_fd = -1};
 }
 
+/* In the way in which a serial that a request can name is written. */
+static bool is_named(const X509_REVOKED *r)
+{
+	struct serial s;
+
+	return serial_from_asn1(&s, X509_REVOKED_get0_serialNumber(r)) == ERR_OK;
+}
+
 static const struct crl_entry *find(const struct crl_list *l, const X509_REVOKED *r)
 {
 	struct crl_entry key = {0};
@@ -70,20 +78,32 @@ static const struct crl_entry *find(const struct crl_list *l, const X509_REVOKED
 	return crl_entries_find(l->entries, l->n, &key);
 }
 
+/* The reason as OpenSSL reads it, where there is one and it is assigned.  OpenSSL does
+ * not mind what is behind it in the extension: 0a 01 nn is all that may be there. */
+static int reason_of(const X509_REVOKED *r)
+{
+	int at = X509_REVOKED_get_ext_by_NID(r, NID_crl_reason, -1);
+	ASN1_ENUMERATED *e = X509_REVOKED_get_ext_d2i(r, NID_crl_reason, NULL, NULL);
+	long reason = e != NULL ? ASN1_ENUMERATED_get(e) : -1;
+
+	ASN1_ENUMERATED_free(e);
+	if (at < 0 || reason < 0 || reason > 10 || reason == 7 || reason == 8 ||
+	    ASN1_STRING_length(X509_EXTENSION_get_data(X509_REVOKED_get_ext(r, at))) != 3)
+		return REASON_NONE;
+	return (int)reason;
+}
+
 static void check_entry(const struct crl_list *l, const X509_REVOKED *r)
 {
 	const struct crl_entry *e = find(l, r);
-	ASN1_ENUMERATED *reason = X509_REVOKED_get_ext_d2i(r, NID_crl_reason, NULL, NULL);
 	struct tm tm;
 
 	MUST(e != NULL && e->n >= 1 && e->n <= SERIAL_MAX);
 	MUST(ASN1_TIME_to_tm(X509_REVOKED_get0_revocationDate(r), &tm) == 1);
 	if ((l->facts.warnings & CRL_WARN_DUPLICATE) == 0) {
 		MUST(crl_entry_at(e) == timegm(&tm));
-		MUST(crl_entry_reason(e) ==
-		     (reason != NULL ? ASN1_ENUMERATED_get(reason) : REASON_NONE));
+		MUST(crl_entry_reason(e) == reason_of(r));
 	}
-	ASN1_ENUMERATED_free(reason);
 }
 
 static void check_list(const struct crl_list *l, const uint8_t *data, size_t size)
@@ -92,13 +112,22 @@ static void check_list(const struct crl_list *l, const uint8_t *data, size_t siz
 	X509_CRL *crl = d2i_X509_CRL(NULL, &p, (long)size);
 	STACK_OF(X509_REVOKED) *all = X509_CRL_get_REVOKED(crl);
 	int n = sk_X509_REVOKED_num(all);
+	uint64_t left_out = 0;
 
 	MUST(crl != NULL && p == data + size);
 	MUST(l->facts.entries == (uint64_t)(n > 0 ? n : 0) && l->n <= l->facts.entries);
 	for (size_t i = 1; i < l->n; i++)
 		MUST(crl_entry_cmp(&l->entries[i - 1], &l->entries[i]) < 0);
-	for (int i = 0; i < n; i++)
-		check_entry(l, sk_X509_REVOKED_value(all, i));
+	for (int i = 0; i < n; i++) {
+		const X509_REVOKED *r = sk_X509_REVOKED_value(all, i);
+
+		if (is_named(r))
+			check_entry(l, r);
+		else
+			left_out++;
+	}
+	MUST(l->facts.left_out == left_out && l->n <= l->facts.entries - left_out);
+	MUST(l->facts.odd <= l->facts.entries - left_out);
 	X509_CRL_free(crl);
 }
 

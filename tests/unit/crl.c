@@ -569,7 +569,6 @@ static void an_unknown_critical_extension_refuses_the_list(void **state)
 
 static void an_extension_twice_refuses_the_list(void **state)
 {
-	struct forge_crl_entry e = entry_of(SERIAL(1));
 	struct bytes x;
 	struct desk d;
 
@@ -579,9 +578,6 @@ static void an_extension_twice_refuses_the_list(void **state)
 	assert_string_equal(judge_extension(&d, forge_join(x, x)), "crl_extension");
 	x = forge_extension_of("2.5.29.20", false, forge_hex("020105"));
 	assert_string_equal(judge_extension(&d, x), "crl_extension");
-	e.reason = 1;
-	e.extensions = forge_extension_of("2.5.29.21", false, forge_hex("0a0101"));
-	assert_string_equal(judge_entry(&d, e), "crl_entry_extension");
 	x = (struct bytes){0};
 	for (int i = 0; i < 40; i++) {
 		char oid[16];
@@ -889,18 +885,122 @@ static void reasons_are_those_of_rfc_5280(void **state)
 	for (e.reason = 0; e.reason < 256; e.reason++) {
 		bool good = e.reason <= 10 && e.reason != 7 && e.reason != 8;
 
-		assert_string_equal(judge_entry(&d, e), good ? "ok" : "crl_entry");
-		if (good)
-			assert_int_equal(crl_entry_reason(d.list->entries), e.reason);
+		assert_string_equal(
+		    judge_entry(&d, e), e.reason != 8 ? "ok" : "crl_entry");
+		if (e.reason == 8)
+			continue;
+		assert_int_equal(
+		    crl_entry_reason(d.list->entries), good ? e.reason : REASON_NONE);
+		assert_int_equal(d.list->facts.odd, !good);
 	}
 	e.reason = -1;
 	e.extensions = forge_extension_of("2.5.29.21", true, forge_hex("0a0101"));
 	assert_string_equal(judge_entry(&d, e), "ok"); /* critical, and known */
 	assert_int_equal(crl_entry_reason(d.list->entries), 1);
-	e.extensions = forge_extension_of("2.5.29.21", false, forge_hex("020101"));
-	assert_string_equal(judge_entry(&d, e), "crl_entry");
-	e.extensions = forge_extension_of("2.5.29.21", false, forge_hex("0a020001"));
-	assert_string_equal(judge_entry(&d, e), "crl_entry");
+	e.extensions = forge_extension_of("2.5.29.21", true, forge_hex("0a0107"));
+	assert_string_equal(judge_entry(&d, e), "crl_entry_extension");
+	desk_close(&d);
+}
+
+/* R93: of an entry's extensions that are not critical none costs the list its use; what
+ * cannot be read of a reason leaves a revocation without one, never a hold. */
+static void an_odd_entry_counts_without_what_is_odd(void **state)
+{
+	static const char *const reason[] = {"020101", /* INTEGER */
+	    "0a020001", "0a00", "0a01", "", "0500", "0a010100", "0c0161", "0101ff"};
+	struct forge_crl_entry e = entry_of(SERIAL(1));
+	struct bytes hold, many = {0};
+	struct desk d;
+
+	(void)state;
+	desk_open(&d);
+	for (size_t i = 0; i < sizeof(reason) / sizeof(*reason); i++) {
+		e.extensions =
+		    forge_extension_of("2.5.29.21", false, forge_hex(reason[i]));
+		assert_string_equal(judge_entry(&d, e), "ok");
+		assert_int_equal(crl_entry_reason(d.list->entries), REASON_NONE);
+		assert_int_equal(d.list->facts.odd, 1);
+		e.extensions =
+		    forge_extension_of("2.5.29.21", true, forge_hex(reason[i]));
+		assert_string_equal(judge_entry(&d, e), "crl_entry_extension");
+	}
+	/* a reason twice: neither */
+	hold = forge_extension_of("2.5.29.21", false, forge_hex("0a0106"));
+	e.reason = 1;
+	e.extensions = hold;
+	assert_string_equal(judge_entry(&d, e), "ok");
+	assert_int_equal(crl_entry_reason(d.list->entries), REASON_NONE);
+	assert_int_equal(d.list->facts.odd, 1);
+	e.reason = 6;
+	e.extensions = forge_extension_of("2.5.29.21", true, forge_hex("0a0106"));
+	assert_string_equal(judge_entry(&d, e), "crl_entry_extension");
+	/* others twice, too many, or none where there have to be some */
+	e.extensions = forge_extension_of("2.5.29.24", false, forge_hex("0500"));
+	assert_string_equal(judge_entry(&d, e), "ok"); /* nobody asks for its date */
+	assert_int_equal(crl_entry_reason(d.list->entries), 6);
+	e.extensions = forge_join(e.extensions, e.extensions);
+	assert_string_equal(judge_entry(&d, e), "ok");
+	assert_int_equal(crl_entry_reason(d.list->entries), 6);
+	assert_int_equal(d.list->facts.odd, 1);
+	for (int i = 0; i < 40; i++) {
+		char oid[16];
+
+		snprintf(oid, sizeof(oid), "1.2.3.%d", i);
+		many =
+		    forge_join(many, forge_extension_of(oid, false, forge_hex("0500")));
+	}
+	e.extensions = many;
+	assert_string_equal(judge_entry(&d, e), "ok");
+	assert_int_equal(crl_entry_reason(d.list->entries), 6);
+	assert_int_equal(d.list->facts.odd, 1);
+	e.extensions =
+	    forge_join(many, forge_extension_of("1.2.9", true, forge_hex("0500")));
+	assert_string_equal(judge_entry(&d, e), "crl_entry_extension");
+	d.f.entries_n = 0;
+	d.f.entries = forge_hex("3014020101170d3235313233313030303030305a3000");
+	assert_string_equal(judge(&d), "ok");
+	assert_int_equal(d.list->facts.odd, 1);
+	desk_close(&d);
+}
+
+/* R93: what no request can name is in no index, and costs nobody else anything. */
+static void an_entry_that_nobody_can_ask_for_is_left_out(void **state)
+{
+	static const uint8_t many[32] = {0x5a, 0x34};
+	struct forge_crl_entry e[] = {entry_of(bytes_of(many, 22)), entry_of(SERIAL(1)),
+	    entry_of(bytes_of(many, 32)), entry_of(SERIAL(2)),
+	    entry_of(bytes_of(many, 22))};
+	struct crl_entry key = {0};
+	struct desk d;
+
+	(void)state;
+	desk_open(&d);
+	e[0].reason = 7;
+	e[2].reason = 6;
+	d.f.entry = e;
+	d.f.entries_n = 5;
+	assert_string_equal(judge(&d), "ok");
+	assert_int_equal(d.list->n, 2);
+	assert_int_equal(d.list->facts.entries, 5);
+	assert_int_equal(d.list->facts.left_out, 3);
+	assert_int_equal(d.list->facts.odd, 0);
+	assert_int_equal(d.list->facts.warnings, 0);
+	for (uint8_t i = 1; i <= 2; i++) {
+		const struct crl_entry *found;
+
+		crl_entry_set_serial(&key, &(struct serial){1, {i}});
+		found = crl_entries_find(d.list->entries, d.list->n, &key);
+		assert_non_null(found);
+		assert_int_equal(crl_entry_reason(found), REASON_NONE);
+	}
+	d.f.entries_n = 1; /* a list of such entries only */
+	assert_string_equal(judge(&d), "ok");
+	assert_int_equal(d.list->n, 0);
+	assert_null(d.list->entries);
+	e[0].extensions = forge_extension_of("1.2.9", true, forge_hex("0500"));
+	assert_string_equal(judge(&d), "crl_entry_extension");
+	e[0] = entry_of(forge_join(forge_hex("00"), bytes_of(many, 22))); /* no DER */
+	assert_string_equal(judge(&d), "crl_entry");
 	desk_close(&d);
 }
 
@@ -1240,7 +1340,8 @@ static void serials_are_der(void **state)
 	desk_open(&d);
 	assert_string_equal(judge_entry(&d, entry_of(bytes_of(many, SERIAL_MAX))), "ok");
 	assert_string_equal(
-	    judge_entry(&d, entry_of(bytes_of(many, SERIAL_MAX + 1))), "crl_entry");
+	    judge_entry(&d, entry_of(bytes_of(many, SERIAL_MAX + 1))), "ok");
+	assert_int_equal(d.list->n, 0);
 	assert_string_equal(judge_entry(&d, entry_of((struct bytes){0})), "crl_entry");
 	assert_string_equal(judge_entry(&d, entry_of(SERIAL(0, 0x7f))), "crl_entry");
 	assert_string_equal(judge_entry(&d, entry_of(SERIAL(0xff, 0x80))), "crl_entry");
@@ -1259,8 +1360,6 @@ static void a_malformed_entry_is_refused_with_its_place(void **state)
 	    {"3003020101", "crl_entry"}, /* no date */
 	    {"0203010101", "crl_entry"}, /* no SEQUENCE */
 	    {"3014020101170d3235313233313030303030305a0500", "crl_entry"}, /* NULL */
-	    /* no extensions in it */
-	    {"3014020101170d3235313233313030303030305a3000", "crl_entry"},
 	    {"3012220101170d3235313233313030303030305a", "crl_entry"},   /* constructed */
 	    {"3080020101170d3235313233313030303030305a0000", "crl_der"}, /* indefinite */
 	    {"308112020101170d3235313233313030303030305a", "crl_der"},   /* long length */
@@ -1738,6 +1837,8 @@ int main(void)
 	    cmocka_unit_test(a_delta_list_is_refused),
 	    cmocka_unit_test(an_entry_of_a_complete_list_removes_nothing),
 	    cmocka_unit_test(reasons_are_those_of_rfc_5280),
+	    cmocka_unit_test(an_odd_entry_counts_without_what_is_odd),
+	    cmocka_unit_test(an_entry_that_nobody_can_ask_for_is_left_out),
 	    cmocka_unit_test(freshest_crl_changes_nothing),
 	    cmocka_unit_test(the_scope_of_a_list_is_understood),
 	    cmocka_unit_test(the_distribution_point_is_the_lists_own_name),
