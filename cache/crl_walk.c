@@ -116,14 +116,16 @@ static enum err refuse_start(struct crl_walk *w)
 {
 	const uint8_t *p = w->in.at;
 
+	if (w->in.end - p > 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0)
+		p += 3; /* U+FEFF */
 	while (p < w->in.end - 1 && (*p == ' ' || *p == '\t' || *p == '\r' || *p == '\n'))
 		p++;
 	if (*p == '<')
 		return crl_refuse(w, ERR_CRL_DER,
 		    "it begins with \"<\": a web page and not a list; is the URL right?");
 	if (w->in.end - p >= 10 && memcmp(p, "-----BEGIN", 10) == 0)
-		return crl_refuse(w, ERR_CRL_DER,
-		    "it is PEM; a list over HTTP is DER (RFC 5280 section 4.2.1.13)");
+		return crl_refuse(
+		    w, ERR_CRL_DER, "it is PEM, and no \"X509 CRL\" block is in it");
 	return not_der(w, "it does not begin with a SEQUENCE");
 }
 

@@ -79,6 +79,7 @@
 	X(ERR_CRL_DER,         "crl_der",              3, "not the DER of a CertificateList") \
 	X(ERR_CRL_TRUNCATED,   "crl_truncated",        3, "list ends early") \
 	X(ERR_CRL_TRAILING,    "crl_trailing",         3, "bytes after the list") \
+	X(ERR_CRL_BUNDLE,      "crl_bundle",           3, "several lists, and not one of them the issuer's") \
 	X(ERR_CRL_VERSION,     "crl_version",          3, "list's version does not fit what it contains") \
 	X(ERR_CRL_SIGALG,      "crl_signature_algorithm", 3, "list's signature algorithms differ, or are not allowed") \
 	X(ERR_CRL_ISSUER,      "crl_issuer",           3, "list is from another issuer") \

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "proxy/clock.h"
+#include "proxy/crl_pem.h"
 
 /* Room for the path of a file URL. */
 #define LOCAL_MAX PATH_MAX
@@ -193,18 +194,148 @@ static enum err look_at(struct crl_job *j, int fd)
 	return ERR_OK;
 }
 
-static enum err read_fetched(struct crl_job *j, struct crl_want *w, struct crl_list **out)
+static enum err read_from_start(
+    struct crl_job *j, int fd, struct crl_want *w, struct crl_list **out)
 {
-	if (lseek(j->fd, 0, SEEK_SET) != 0)
+	if (lseek(fd, 0, SEEK_SET) != 0)
 		return failed(j, ERR_STORE, j->path);
-	return crl_read(out, j->fd, w, j->why, sizeof j->why);
+	return crl_read(out, fd, w, j->why, sizeof j->why);
 }
 
-/* DER is copied while it is read; PEM is decoded first. */
+/* A file of PEM may have lists of several CAs, as openssl's -CRLfile has them, or of
+ * several scopes: the one that the issuer has signed for this scope is taken out.  Where
+ * there are two of those, or none, none is guessed. */
+struct bundle {
+	size_t n;              /* lists so far */
+	size_t ours, refused;  /* signed by the issuer; in its name, and not in order */
+	enum err error;        /* of the last of these, or of the first list of all, */
+	char why[512];         /* and why */
+	char first[512];       /* why the first list is none */
+	struct crl_list *list; /* owned: ours, whose DER is the job's file */
+	int scratch;           /* for the lists behind it; -1: not made yet */
+};
+
+/* Is it a list that others want, and nothing to be told of here? */
+static bool is_others(enum err e)
+{
+	return e == ERR_CRL_ISSUER || e == ERR_CRL_SCOPE || e == ERR_CRL_DELTA;
+}
+
+static bool has_stopped(enum err e)
+{
+	return e == ERR_NOMEM || e == ERR_STORE || e == ERR_CANCELLED;
+}
+
+/* The next list has come out like this; l is handed over. */
+static void note_outcome(
+    struct crl_job *j, struct bundle *b, enum err e, struct crl_list *l)
+{
+	bool ours = e == ERR_OK || e == ERR_CRL_ROLLBACK || e == ERR_CRL_FUTURE;
+	bool again = l != NULL && b->list != NULL &&
+		     memcmp(l->facts.sha256, b->list->facts.sha256, 32) == 0;
+	bool others = is_others(e) || again;
+
+	if (b->n == 0)
+		memcpy(b->first, j->why, sizeof b->first);
+	if (b->n++ == 0 || !others) {
+		b->ours += ours;
+		b->refused += !ours && !others;
+		if (ours || b->ours == 0) {
+			b->error = e;
+			memcpy(b->why, j->why, sizeof b->why);
+		}
+	}
+	if (b->list != NULL)
+		crl_list_free(l);
+	else
+		b->list = l;
+}
+
+/* Into the job's file until ours is in it, then into one without a name. */
+static int file_for_next(struct crl_job *j, struct bundle *b)
+{
+	char path[PATH_MAX];
+	int fd = j->fd;
+
+	if (b->list != NULL) {
+		if (b->scratch < 0) {
+			b->scratch = crl_state_new(j->dir, path, sizeof path);
+			if (b->scratch >= 0)
+				unlink(path);
+		}
+		fd = b->scratch;
+	}
+	return fd >= 0 && ftruncate(fd, 0) == 0 && lseek(fd, 0, SEEK_SET) == 0 ? fd : -1;
+}
+
+static enum err read_next(
+    struct crl_job *j, struct bundle *b, struct crl_pem *pem, struct crl_want *w)
+{
+	struct crl_list *l = NULL;
+	int fd = file_for_next(j, b);
+	enum err e = fd >= 0 ? crl_pem_next(pem, fd) : ERR_STORE;
+
+	if (e == ERR_STORE)
+		return failed(j, e, j->path);
+	if (e == ERR_CRL_DER)
+		snprintf(j->why, sizeof j->why,
+		    "an \"X509 CRL\" block without end, or that is no base64");
+	if (e != ERR_OK)
+		return e;
+	e = read_from_start(j, fd, w, &l);
+	if (has_stopped(e))
+		return e;
+	note_outcome(j, b, e, l);
+	return ERR_OK;
+}
+
+static enum err choose(struct crl_job *j, struct bundle *b, struct crl_list **out)
+{
+	if (b->n == 0)
+		return ERR_NOT_FOUND;
+	if (b->ours > 1) {
+		snprintf(j->why, sizeof j->why,
+		    "%zu of the %zu lists in it are this issuer's, of one scope: which "
+		    "one is meant cannot be told; publish it alone",
+		    b->ours, b->n);
+		return ERR_CRL_BUNDLE;
+	}
+	if (b->ours == 0 && b->refused != 1 && b->n > 1) {
+		snprintf(j->why, sizeof j->why,
+		    "none of the %zu lists in it can be taken as this issuer's; the "
+		    "first: %.300s",
+		    b->n, b->first);
+		return ERR_CRL_BUNDLE;
+	}
+	memcpy(j->why, b->why, sizeof j->why);
+	*out = b->list;
+	b->list = NULL;
+	return b->error;
+}
+
+/* ERR_NOT_FOUND: there is no list in it. */
+static enum err read_bundle(
+    struct crl_job *j, int from, struct crl_want *w, struct crl_list **out)
+{
+	struct crl_pem *pem = crl_pem_open(from, j->max_size, j->stop);
+	struct bundle b = {.scratch = -1};
+	enum err e = pem != NULL ? ERR_OK : ERR_NOMEM;
+
+	while (e == ERR_OK)
+		e = read_next(j, &b, pem, w);
+	crl_pem_close(pem);
+	if (e == ERR_NOT_FOUND)
+		e = choose(j, &b, out);
+	crl_list_free(b.list);
+	if (b.scratch >= 0)
+		close(b.scratch);
+	return e;
+}
+
+/* from is a whole file: the list in it goes to a file of the job's as DER. */
 static enum err read_copy(
     struct crl_job *j, int from, struct crl_want *w, struct crl_list **out)
 {
-	uint64_t size;
 	enum err e;
 
 	j->fd = crl_state_new(j->dir, j->path, sizeof j->path);
@@ -212,16 +343,30 @@ static enum err read_copy(
 		j->path[0] = '\0';
 		return failed(j, ERR_STORE, j->dir);
 	}
-	if (!crl_state_is_pem(from)) {
+	if (!crl_pem_is(from)) {
 		w->copy_fd = j->fd;
 		return crl_read(out, from, w, j->why, sizeof j->why);
 	}
-	e = crl_state_import(from, j->fd, j->max_size, j->stop, &size);
-	if (e == ERR_OK)
-		return read_fetched(j, w, out);
-	if (e == ERR_STORE)
-		return failed(j, e, j->path);
-	snprintf(j->why, sizeof j->why, "neither DER nor one \"X509 CRL\" block of PEM");
+	e = read_bundle(j, from, w, out);
+	if (e != ERR_NOT_FOUND)
+		return e;
+	w->copy_fd = j->fd; /* a file that changes meanwhile may be one now */
+	return read_from_start(j, from, w, out); /* for the words for what it is */
+}
+
+/* What came over HTTP is the job's file; PEM is not what becomes current. */
+static enum err read_fetched(struct crl_job *j, struct crl_want *w, struct crl_list **out)
+{
+	char path[PATH_MAX];
+	int from = j->fd;
+	enum err e;
+
+	if (!crl_pem_is(from))
+		return read_from_start(j, from, w, out);
+	memcpy(path, j->path, sizeof path);
+	e = read_copy(j, from, w, out);
+	close(from);
+	unlink(path);
 	return e;
 }
 

@@ -65,13 +65,4 @@ void crl_hints_take(
 void crl_hints_read(const char *dir, const char *url, struct crl_hints *h);
 void crl_hints_write(const char *dir, const char *url, const struct crl_hints *h);
 
-/* Is what fd (a regular file) begins with no DER?  Then it can only be PEM. */
-bool crl_state_is_pem(int fd);
-/* Copy a local list to fd as DER: PEM (one "X509 CRL" block, text before and behind it
- * allowed) is decoded.  *size: bytes written.  stop as in struct crl_want.
- * ERR_CRL_LARGE, ERR_CRL_DER (no or broken PEM), ERR_CRL_TRAILING (two blocks),
- * ERR_STORE with errno, ERR_NOMEM, ERR_CANCELLED. */
-enum err crl_state_import(
-    int from, int fd, uint64_t max_size, const _Atomic bool *stop, uint64_t *size);
-
 #endif

@@ -4,6 +4,9 @@
  * list is, a client costs a reference and an offset.  A list past its nextUpdate is still
  * handed out (it is what the CA has), with max-age=0: who trusts it decides.
  *
+ * "As its CA published it" is the signed list, in DER: where a CA publishes PEM, or
+ * several lists in one file, it is what stands in there for this issuer.
+ *
  * Last-Modified is thisUpdate, which two lists may share (made within a second, or dated
  * back to the hour): If-Modified-Since alone gets 304 only where no list of this date or
  * a later one was here before, over restarts.  What another node had is not known: where

@@ -149,7 +149,13 @@ row("entry-with-something-behind", "crl_entry", "R93", revoked=[seq(integer(7), 
 row("bytes-behind", "crl_trailing", "R111", trailing=b"\0")
 BAD["half-of-it"] = ("crl_truncated", "R111 T18", {}, lambda ca, url: crl(ca, number=6)[:-100])
 BAD["nothing"] = ("crl_truncated", "R111", {}, lambda ca, url: b"")
-BAD["pem-over-http"] = ("crl_der", "R113", {}, lambda ca, url: lists.pem(crl(ca, number=6)))
+BAD["pem-of-something-else"] = ("crl_der", "R113", {}, lambda ca, url: lists.pem(crl(ca, number=6)).replace(
+    b"X509 CRL", b"CERTIFICATE"))
+BAD["pem-cut"] = ("crl_der", "R113", {}, lambda ca, url: lists.pem(crl(ca, number=6))[:-9])
+BAD["bundle-of-others"] = ("crl_bundle", "R113", {}, lambda ca, url: b"".join(
+    lists.pem(crl(lab.CA(n), number=6)) for n in ("One", "Two")))
+BAD["bundle-of-two"] = ("crl_bundle", "R113", {}, lambda ca, url: b"".join(
+    lists.pem(crl(ca, number=n, this=-30)) for n in (6, 7)))
 BAD["a-page"] = ("crl_der", "R111", {}, lambda ca, url: b"<html><title>Sorry</title></html>\n")
 BAD["an-ocsp-answer"] = ("crl_", "R111", {}, lambda ca, url: lab.response(ca, [lab.single(ca, 7)]))
 BAD["indefinite-length"] = ("crl_der", "R111", {}, lambda ca, url: b"\x30\x80" + crl(ca, number=6)[4:] + b"\0\0")
@@ -415,7 +421,7 @@ def test_openssl_takes_a_list_whose_issuer_is_spelt_otherwise(box, spelt):
     assert "certificate revoked" in r.stderr, r
 
 
-# R113: a file may be PEM, with text around it; over HTTP see pem-over-http.  R90: what openssl makes is taken.
+# R113: a list may be PEM, with text around it.  R90: what openssl makes is taken.
 @pytest.mark.parametrize("form", ["DER", "PEM", "PEM with text"])
 def test_lists_made_by_openssl(box, daemons, form):
     ca = lab.CA("openssl CA", "rsa")

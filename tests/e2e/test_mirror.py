@@ -191,13 +191,21 @@ def test_a_list_past_its_end_is_handed_out_with_no_time_to_live(box, publisher, 
     assert r.status == 200 and "max-age=0" in r["Cache-Control"]
 
 
-def test_a_file_of_pem_is_mirrored_as_der(box, daemons):
-    """R112, R113: what clients get is DER, whatever the file was."""
+@pytest.mark.parametrize("way", ["file", "http"])
+def test_pem_is_mirrored_as_the_der_that_is_in_it(box, publisher, daemons, way):
+    """R112, R113: what clients get is the list's DER, whatever the file was: with text before it, CRLF and a mark; or
+    one of several CAs' lists, of which the issuer's is taken out."""
     ca = lab.CA("pem CA")
     der = crl(ca, [entry(1)])
-    path = lists.put(os.path.join(box, "a.pem"), b"Certificate Revocation List\n" + lists.pem(der))
-    d = daemons([{"name": "one", "certificate": ca.write(os.path.join(box, "ca.pem")), "crl": [path]}]).start()
-    assert ask(d, "/crl/one.crl").body == der
+    windows = b"\xef\xbb\xbf" + lists.pem(der).replace(b"\n", b"\r\n")
+    bundle = lists.pem(crl(lab.CA("root CA"), [entry(2)])) + b"Certificate Revocation List\n" + lists.pem(
+        der) + lists.pem(crl(lab.CA("pem CA"), number=9))
+    for n, text in enumerate((b"Certificate Revocation List\n" + lists.pem(der), windows, bundle)):
+        url = (lists.put(os.path.join(box, "%d.pem" % n), text) if way == "file" else
+               publisher.publish("%d.pem" % n, text))
+        d = daemons([{"name": "one", "certificate": ca.write(os.path.join(box, "ca.pem")), "crl": [url]}]).start()
+        r = ask(d, "/crl/one.crl")
+        assert (r.status, r["Content-Type"], r.body) == (200, "application/pkix-crl", der), (n, d.crls("one"))
 
 
 def test_who_is_reading_a_list_that_goes_gets_all_of_it(box, daemons):

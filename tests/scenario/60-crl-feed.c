@@ -541,7 +541,7 @@ static void is_refused(struct bytes b, const char *label)
 }
 
 /* R95, R96, R111, T18, P32: what is older, cut, of somebody else or no list at all
- * replaces nothing.  R113: over HTTP a list is DER. */
+ * replaces nothing.  R113: nor does PEM that is none. */
 static void what_is_refused_leaves_the_old_list_in_force(void **state)
 {
 	struct bytes good, html = bytes_of("<html>Not Found</html>", 22);
@@ -1609,6 +1609,96 @@ static void a_local_list_is_read_when_its_file_changes(void **state)
 	assert_int_equal(state_files(), 3);
 }
 
+static struct bytes pem_of(struct bytes der)
+{
+	const unsigned char *p = der.p;
+	X509_CRL *x = d2i_X509_CRL(NULL, &p, (long)der.n);
+	BIO *b = BIO_new(BIO_s_mem());
+	struct bytes out;
+	char *text;
+	long n;
+
+	assert_non_null(x);
+	PEM_write_bio_X509_CRL(b, x);
+	n = BIO_get_mem_data(b, &text);
+	out = forge_join(bytes_of(text, (size_t)n), (struct bytes){0}); /* a copy */
+	BIO_free(b);
+	X509_CRL_free(x);
+	return out;
+}
+
+static struct bytes bundle(struct bytes a, struct bytes b, struct bytes c)
+{
+	return forge_join(pem_of(a),
+	    forge_join(bytes_of("text\r\n", 6), forge_join(pem_of(b), pem_of(c))));
+}
+
+/* R113: from a bundle the issuer's list is taken, over HTTP as from a file, and what is
+ * kept and told is that list's DER; none is guessed. */
+static void the_issuers_list_is_taken_out_of_a_bundle(void **state)
+{
+	struct bytes ours, of_b, others, der, two;
+	uint8_t kept[2000];
+	char path[400];
+	ssize_t n;
+	int fd;
+
+	(void)state;
+	live("", DEMO);
+	others = LIST(.number = "63", .serials = "Z", .another = true);
+	of_b = LIST(.number = "64", .serials = "Y", .idp = "fullname:URI:" B);
+	ours = LIST(.number = "01", .serials = "A");
+	answer(0, bundle(others, ours, of_b));
+	assert_string_equal(field(0, "last_error"), "");
+	assert_true(listed('A') && !listed('Z') && !listed('Y'));
+	assert_int_equal(told_n, 1);
+	assert_int_equal(state_files(), 3); /* current, told, hints */
+	file_of(A, "current", path);
+	fd = open(path, O_RDONLY);
+	n = read(fd, kept, sizeof kept);
+	close(fd);
+	assert_true(bytes_equal(bytes_of(kept, (size_t)n), ours));
+
+	refresh(); /* first, last, alone, twice the same */
+	answer(0, bundle(ours, others, of_b));
+	assert_string_equal(field(0, "last_error"), "");
+	refresh();
+	answer(0, bundle(of_b, ours, ours));
+	assert_string_equal(field(0, "last_error"), "");
+	refresh();
+	der = LIST(.number = "02", .serials = "AB");
+	answer(0, pem_of(der));
+	assert_true(listed('B'));
+	assert_int_equal(told_n, 2);
+
+	refresh();
+	two = LIST(.number = "03", .serials = "ABC");
+	answer(0, bundle(two, others, LIST(.number = "04", .serials = "ABD")));
+	assert_true(refused_with("crl_bundle"));
+	assert_non_null(strstr(field(0, "last_error"), "2 of the 3"));
+	refresh();
+	answer(0, bundle(others, of_b, others));
+	assert_true(refused_with("crl_bundle"));
+	assert_non_null(strstr(field(0, "last_error"), "none of the 3"));
+	refresh(); /* one in our name and not in order is told as itself */
+	answer(0, bundle(others, LIST(.number = "05", .forged = true), of_b));
+	assert_true(refused_with("crl_signature"));
+	refresh();
+	answer(0, bundle(others, ours, of_b));
+	assert_true(refused_with("crl_rollback"));
+	refresh();
+	answer(0, bundle(LIST(.number = "05", .forged = true), two, of_b));
+	assert_true(listed('C'));
+	refresh();
+	answer(0, forge_join(pem_of(two), bytes_of("-----BEGIN X509 CRL-----\nMI", 27)));
+	assert_true(refused_with("crl_der"));
+	refresh();
+	answer(0, pem_of(others));
+	assert_true(refused_with("crl_issuer"));
+	assert_true(listed('C'));
+	assert_int_equal(state_files(), 3);
+}
+
 /* R95: a file that was refused for the list in force is looked into again when that has
  * ended. */
 static void a_refused_file_may_be_taken_when_the_list_has_expired(void **state)
@@ -1807,6 +1897,7 @@ int main(void)
 	    CASE(a_list_is_verified_again_when_the_certificates_change),
 	    CASE(a_local_list_is_read_again_when_it_may_count),
 	    CASE(a_local_list_is_read_when_its_file_changes),
+	    CASE(the_issuers_list_is_taken_out_of_a_bundle),
 	    CASE(a_refused_file_may_be_taken_when_the_list_has_expired),
 	    CASE(a_file_written_twice_within_its_times_grain_is_read_again),
 	    CASE(what_cannot_be_made_durable_is_in_force_and_told_later),

@@ -3,9 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/pem.h>
 #include <openssl/sha.h>
-#include <openssl/x509.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -300,192 +298,6 @@ static void broken_hints_are_none(void **state)
 	assert_int_equal(crl_state_dir(folder, id, dir, sizeof dir), 0);
 }
 
-/* A list of n entries, and its PEM, both by OpenSSL. */
-static void make_list(int n, uint8_t **der, int *der_n, char **pem, size_t *pem_n)
-{
-	EVP_PKEY *key = EVP_EC_gen("P-256");
-	X509_CRL *c = X509_CRL_new();
-	ASN1_TIME *t = ASN1_TIME_set(NULL, 1750000000);
-	BIO *b = BIO_new(BIO_s_mem());
-
-	X509_CRL_set_version(c, 1);
-	X509_CRL_set1_lastUpdate(c, t);
-	for (int i = 1; i <= n; i++) {
-		X509_REVOKED *r = X509_REVOKED_new();
-		ASN1_INTEGER *serial = ASN1_INTEGER_new();
-
-		ASN1_INTEGER_set(serial, i);
-		X509_REVOKED_set_serialNumber(r, serial);
-		X509_REVOKED_set_revocationDate(r, t);
-		X509_CRL_add0_revoked(c, r);
-		ASN1_INTEGER_free(serial);
-	}
-	X509_CRL_sign(c, key, EVP_sha256());
-	*der = NULL;
-	*der_n = i2d_X509_CRL(c, der);
-	PEM_write_bio_X509_CRL(b, c);
-	*pem_n = (size_t)BIO_get_mem_data(b, pem);
-	*pem = memcpy(malloc(*pem_n + 1), *pem, *pem_n);
-	(*pem)[*pem_n] = '\0';
-	BIO_free(b);
-	ASN1_TIME_free(t);
-	X509_CRL_free(c);
-	EVP_PKEY_free(key);
-}
-
-static int file_of(const void *p, size_t n)
-{
-	char path[] = "/tmp/crl_import.XXXXXX";
-	int fd = mkstemp(path);
-
-	assert_true(fd >= 0);
-	unlink(path);
-	assert_int_equal(write(fd, p, n), n);
-	lseek(fd, 0, SEEK_SET);
-	return fd;
-}
-
-/* Imports text; what came of it is to be der where the outcome is ERR_OK. */
-static void import(
-    enum err wanted, const void *text, size_t n, const uint8_t *der, int der_n)
-{
-	int from = file_of(text, n), to = file_of("", 0);
-	uint8_t *got = malloc((size_t)der_n + 1);
-	uint64_t size;
-
-	assert_int_equal(crl_state_import(from, to, 1 << 20, NULL, &size), wanted);
-	if (wanted == ERR_OK) {
-		assert_int_equal(size, der_n);
-		assert_int_equal(pread(to, got, (size_t)der_n + 1, 0), der_n);
-		assert_memory_equal(got, der, (size_t)der_n);
-	}
-	free(got);
-	close(from);
-	close(to);
-}
-
-static void import_text(enum err wanted, const char *text, const uint8_t *der, int der_n)
-{
-	import(wanted, text, strlen(text), der, der_n);
-}
-
-/* R113: a local list may be PEM. */
-static void pem_becomes_the_der_that_it_is(void **state)
-{
-	static const int entries[] = {
-	    0, 1, 2, 3, 9000}; /* every length of padding; long */
-	uint8_t *der;
-	char *pem, *more;
-	int der_n, from;
-	size_t pem_n;
-
-	(void)state;
-	for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++) {
-		make_list(entries[i], &der, &der_n, &pem, &pem_n);
-		import(ERR_OK, pem, pem_n, der, der_n);
-		import(ERR_OK, der, (size_t)der_n, der, der_n);
-		from = file_of(pem, pem_n);
-		assert_true(crl_state_is_pem(from));
-		close(from);
-		from = file_of(der, (size_t)der_n);
-		assert_false(crl_state_is_pem(from));
-		close(from);
-
-		more = malloc(pem_n + 200);
-		sprintf(
-		    more, "0 text before,\n-----BEGIN NOTHING-----\n%snor behind\n", pem);
-		import_text(ERR_OK, more, der, der_n);
-		memcpy(more, pem, pem_n - 1); /* without the last line's end */
-		import(ERR_OK, more, pem_n - 1, der, der_n);
-		free(more);
-		free(der);
-		free(pem);
-	}
-}
-
-static void line_ends_and_lengths_are_free(void **state)
-{
-	uint8_t *der;
-	char *pem, *crlf, *one, *to_crlf, *to_one;
-	int der_n;
-	size_t pem_n;
-
-	(void)state;
-	make_list(3000, &der, &der_n, &pem, &pem_n);
-	crlf = to_crlf = malloc(2 * pem_n);
-	one = to_one = malloc(2 * pem_n);
-	for (const char *p = pem; *p != '\0'; p++) {
-		if (*p == '\n') {
-			*to_crlf++ = '\r';
-			if (p[-1] == '-' || p[1] == '-')
-				*to_one++ = '\n';
-		} else {
-			*to_one++ = *p;
-		}
-		*to_crlf++ = *p;
-	}
-	import(ERR_OK, crlf, (size_t)(to_crlf - crlf), der, der_n);
-	import(ERR_OK, one, (size_t)(to_one - one), der, der_n); /* one line of 100 KB */
-	free(crlf);
-	free(one);
-	free(der);
-	free(pem);
-}
-
-static void what_is_no_pem_is_refused(void **state)
-{
-	uint8_t *der;
-	char *pem, *two;
-	int der_n;
-	size_t pem_n;
-
-	(void)state;
-	make_list(5, &der, &der_n, &pem, &pem_n);
-	import_text(ERR_CRL_DER, "<html>404</html>", der, der_n);
-	import_text(ERR_CRL_DER, "-----BEGIN X509 CRL-----", der, der_n);
-	import_text(ERR_CRL_DER, "-----BEGIN X509 CRL-----\nMIIB\n", der, der_n);
-	import_text(ERR_CRL_DER,
-	    "-----BEGIN X509 CRL-----\nMI*B\n-----END X509 CRL-----\n", der, der_n);
-	import_text(ERR_CRL_DER,
-	    "-----BEGIN X509 CRL-----\nMII\n-----END X509 CRL-----\n", der, der_n);
-	import_text(ERR_CRL_DER, "-----BEGIN X509 CRL-----\nMIIB\n-----END X509 CRL\n",
-	    der, der_n);
-	import_text(ERR_CRL_DER, "-----BEGIN X509 CRL-----\nMIIB-----END X509 CRL-----\n",
-	    der, der_n);
-	import_text(ERR_CRL_DER, "-----BEGIN CERTIFICATE-----\nMIIB\n", der, der_n);
-	two = malloc(2 * pem_n + 1);
-	sprintf(two, "%s%s", pem, pem);
-	import_text(ERR_CRL_TRAILING, two, der, der_n);
-	for (size_t n = 1; n < pem_n - 1; n += 7)
-		import(ERR_CRL_DER, pem, n, der, der_n);
-	free(two);
-	free(der);
-	free(pem);
-}
-
-static void an_import_is_bounded_and_can_be_stopped(void **state)
-{
-	int from = file_of("0123456789", 10), to = file_of("", 0), full;
-	_Atomic bool stop = true;
-	uint8_t der[300] = {0x30, 0x82, 1, 0x28};
-	uint64_t size;
-
-	(void)state;
-	assert_int_equal(crl_state_import(from, to, 10, &stop, &size), ERR_CANCELLED);
-	close(from);
-	from = file_of(der, sizeof der);
-	assert_int_equal(crl_state_import(from, to, 299, NULL, &size), ERR_CRL_LARGE);
-	lseek(from, 0, SEEK_SET);
-	assert_int_equal(crl_state_import(from, to, 300, NULL, &size), ERR_OK);
-	lseek(from, 0, SEEK_SET);
-	full = open("/dev/full", O_WRONLY);
-	assert_int_equal(crl_state_import(from, full, 300, NULL, &size), ERR_STORE);
-	assert_int_equal(errno, ENOSPC);
-	close(full);
-	close(from);
-	close(to);
-}
-
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
@@ -501,10 +313,6 @@ int main(void)
 	    cmocka_unit_test(validators_that_two_lists_may_share_are_not_kept),
 	    cmocka_unit_test_setup_teardown(hints_are_of_one_url_or_none, begin, end),
 	    cmocka_unit_test_setup_teardown(broken_hints_are_none, begin, end),
-	    cmocka_unit_test(pem_becomes_the_der_that_it_is),
-	    cmocka_unit_test(line_ends_and_lengths_are_free),
-	    cmocka_unit_test(what_is_no_pem_is_refused),
-	    cmocka_unit_test(an_import_is_bounded_and_can_be_stopped),
 	};
 
 	return cmocka_run_group_tests(cases, NULL, NULL);
