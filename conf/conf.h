@@ -85,7 +85,7 @@ struct conf {
 	char *server_cas;          /* upstream-tls-ca as PEM; NULL without */
 	size_t server_cas_n;       /* octets */
 	char **path; /* every OCSP path: starts with '/', no '/' at its end but for "/"
-		      * itself, percent-decoded, no duplicates, longest first */
+		      * itself, in normal form, no duplicates, longest first */
 	size_t path_n;
 	struct conf_authority *authority;
 	size_t authority_n;

@@ -303,8 +303,60 @@ const char *store_url_password(const char *text, unsigned long *n)
 
 /* ---- paths of requests ---- */
 
+static bool is_unreserved(int c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
+}
+
+size_t url_step(const uint8_t **p, const uint8_t *end, uint8_t out[3])
+{
+	static const char digit[] = "0123456789ABCDEF";
+	const uint8_t *at = *p;
+	int high = end - at > 2 ? hex_value(at[1]) : -1;
+	int low = end - at > 2 ? hex_value(at[2]) : -1;
+
+	out[0] = at[0];
+	*p = at + 1;
+	if (at[0] != '%' || high < 0 || low < 0)
+		return 1;
+	*p = at + 3;
+	out[0] = (uint8_t)(high << 4 | low);
+	if (is_unreserved(out[0]))
+		return 1;
+	out[0] = '%';
+	out[1] = (uint8_t)digit[high];
+	out[2] = (uint8_t)digit[low];
+	return 3;
+}
+
+bool url_begins(struct bytes text, struct bytes prefix, size_t *n)
+{
+	const uint8_t *t = text.p, *t_end = text.p + text.n;
+	const uint8_t *p = prefix.p, *p_end = prefix.p + prefix.n;
+	uint8_t a[3], b[3];
+
+	while (p < p_end) {
+		size_t k = url_step(&p, p_end, b);
+
+		if (t == t_end || url_step(&t, t_end, a) != k || memcmp(a, b, k) != 0)
+			return false;
+	}
+	*n = (size_t)(t - text.p);
+	return true;
+}
+
+static bool has_zero(const char *path)
+{
+	for (; (path = strchr(path, '%')) != NULL; path++)
+		if (path[1] == '0' && path[2] == '0')
+			return true;
+	return false;
+}
+
 char *path_normal(const char *path, const char **why)
 {
+	const uint8_t *p = (const uint8_t *)path, *end = p + strlen(path);
 	char *out, *to;
 
 	*why = NULL;
@@ -314,25 +366,15 @@ char *path_normal(const char *path, const char **why)
 		*why = "has a query or a fragment; take out '?' or '#' and what follows";
 	else
 		*why = check_characters(path);
+	if (!*why && has_zero(path))
+		*why = "has a zero byte (%00), which no request may have; take it out";
 	if (*why)
 		return NULL;
 	out = malloc(strlen(path) + 2);
 	if (!out)
 		return NULL;
-	for (to = out; *path; path++) {
-		*to = *path;
-		if (*path == '%') {
-			*to = (char)((unsigned)hex_value((unsigned char)path[1]) << 4 |
-				     (unsigned)hex_value((unsigned char)path[2]));
-			path += 2;
-		}
-		if (*to++ == '\0') {
-			*why = "has a zero byte (%00), which no request may have; take "
-			       "it out";
-			free(out);
-			return NULL;
-		}
-	}
+	for (to = out; p < end;)
+		to += url_step(&p, end, (uint8_t *)to);
 	while (to > out + 1 && to[-1] == '/')
 		to--;
 	if (to == out)

@@ -6,7 +6,7 @@
 #ifndef CONF_CONF_ADDRESS_H
 #define CONF_CONF_ADDRESS_H
 
-#include <stdbool.h>
+#include "cache/bytes.h"
 
 #define HOST_MAX      254 /* octets of a DNS name as text (RFC 1035), and a NUL */
 #define UNIX_PATH_MAX 107 /* octets of sockaddr_un.sun_path before its NUL */
@@ -43,9 +43,17 @@ const char *embedded_path(const char *text);
 /* Where the password of a redis URL is: *n octets, 0 without. */
 const char *store_url_password(const char *text, unsigned long *n);
 
-/* The path of a URL, or of ocsp-path, as requests are compared with it: percent-decoded,
- * without '/' at its end.  Owned; NULL with *why set, or NULL there when memory ran out.
- */
+/* One step through a path or a query in RFC 3986's normal form (sections 6.2.2.1 and
+ * 6.2.2.2): an octet, or the escape of one that has a meaning, in capitals.  Escapes of
+ * letters, digits, '-', '.', '_' and '~' are these.  Returns how many octets of out it
+ * is, 1 or 3, and moves *p, which is before end. */
+size_t url_step(const uint8_t **p, const uint8_t *end, uint8_t out[3]);
+/* Does text begin with prefix, however each of them is spelt?  *n: octets of text that
+ * spell it. */
+bool url_begins(struct bytes text, struct bytes prefix, size_t *n);
+
+/* The path of a URL, or of ocsp-path, in that normal form, without '/' at its end. Owned;
+ * NULL with *why set, or NULL there when memory ran out. */
 char *path_normal(const char *path, const char **why);
 /* The same of a URL, without its query: clients may or may not repeat that. */
 char *url_path_normal(const struct url *u, const char **why);

@@ -6,6 +6,8 @@
 
 #include <openssl/sha.h>
 
+#include "conf/conf_address.h"
+
 #define HTTP_PORT 80
 
 static bool escapes_are_valid(struct bytes path)
@@ -61,16 +63,14 @@ static bool authority_is_ours(const struct conf *c, const struct http1_request *
 	return false;
 }
 
-/* Does path begin with prefix, up to the end of a segment?  The prefix "/" ends in its
- * own separator; after any other the separator is taken off. */
-static bool cut_prefix(struct bytes path, const char *prefix, struct bytes *rest)
+/* What follows the first n octets of path, which spell prefix, up to the end of a
+ * segment. The prefix "/" ends in its own separator; after any other the separator is
+ * taken off. */
+static bool cut_segment(
+    struct bytes path, size_t n, const char *prefix, struct bytes *rest)
 {
-	size_t n = strlen(prefix);
-
-	if (n > path.n || memcmp(path.p, prefix, n) != 0)
-		return false;
 	*rest = bytes_of(path.p + n, path.n - n);
-	if (prefix[n - 1] == '/' || rest->n == 0)
+	if (prefix[strlen(prefix) - 1] == '/' || rest->n == 0)
 		return true;
 	if (rest->p[0] != '/')
 		return false;
@@ -78,8 +78,48 @@ static bool cut_prefix(struct bytes path, const char *prefix, struct bytes *rest
 	return true;
 }
 
-/* The bytes of the path are compared as they came: who escapes what needs no escape is
- * not a client of a configured URL.  The query is nobody's (R30). */
+static bool cut_prefix(struct bytes path, const char *prefix, struct bytes *rest)
+{
+	size_t n = strlen(prefix);
+
+	return n <= path.n && memcmp(path.p, prefix, n) == 0 &&
+	       cut_segment(path, n, prefix, rest);
+}
+
+/* R24, R25: one, because no request begins with it; not more, because it may be data
+ * further on. */
+static void cut_slash(struct bytes *rest)
+{
+	if (rest->n > 0 && rest->p[0] == '/')
+		*rest = bytes_of(rest->p + 1, rest->n - 1);
+}
+
+bool ocsp_http_respelt(
+    const struct conf *c, const struct http1_request *r, struct bytes *rest)
+{
+	struct bytes cut;
+	size_t n;
+
+	if (memchr(r->path.p, '%', r->path.n) == NULL)
+		return false;
+	for (size_t i = 0; i < c->path_n; i++) {
+		struct bytes prefix = bytes_of(c->path[i], strlen(c->path[i]));
+
+		if (!url_begins(r->path, prefix, &n) ||
+		    !cut_segment(r->path, n, c->path[i], &cut))
+			continue;
+		cut_slash(&cut);
+		if (cut.p == rest->p)
+			return false;
+		*rest = cut;
+		return true;
+	}
+	return false;
+}
+
+/* The bytes of the path are compared as they came, which nearly all clients write as the
+ * configuration has them; ocsp_http_respelt() is for the others.  The query is nobody's
+ * (R30). */
 enum route ocsp_http_route(
     const struct conf *c, const struct http1_request *r, struct bytes *rest)
 {
@@ -94,13 +134,11 @@ enum route ocsp_http_route(
 	for (size_t i = 0; i < c->path_n; i++) {
 		if (!cut_prefix(r->path, c->path[i], rest))
 			continue;
-		/* R24, R25: one, because no request begins with it; not more, because it
-		 * may be data further on. */
-		if (rest->n > 0 && rest->p[0] == '/')
-			*rest = bytes_of(rest->p + 1, rest->n - 1);
+		cut_slash(rest);
 		return ROUTE_OCSP;
 	}
-	return ROUTE_NONE;
+	*rest = bytes_of(NULL, 0);
+	return ocsp_http_respelt(c, r, rest) ? ROUTE_OCSP : ROUTE_NONE;
 }
 
 /* Value of a base64 digit (RFC 4648 section 4), or NO_DIGIT; '-' and '_' are none (R27).
@@ -329,15 +367,32 @@ static bool list_number(struct bytes text, size_t n, size_t *list)
 	return *list < n;
 }
 
+/* The longest of our own names, /crl/NAME/N.crl. */
+#define OWN_NAME_MAX 80
+
+/* A path in normal form, in room; empty where it has more octets than any name of ours.
+ */
+static struct bytes normal_of(struct bytes path, uint8_t room[OWN_NAME_MAX])
+{
+	const uint8_t *p = path.p, *end = p + path.n;
+	size_t n = 0;
+
+	while (p < end && n + 3 <= OWN_NAME_MAX)
+		n += url_step(&p, end, room + n);
+	return p == end ? bytes_of(room, n) : bytes_of(NULL, 0);
+}
+
 /* /crl/NAME.crl where the issuer has one list, /crl/NAME/N.crl in any case. */
 static const struct issuer *own_name(
     const struct conf *c, struct bytes path, size_t *list)
 {
+	uint8_t room[OWN_NAME_MAX];
 	char name[64];
 	const uint8_t *slash;
 	const struct issuer *i;
 	size_t n;
 
+	path = normal_of(path, room);
 	if (path.n < 10 || memcmp(path.p, "/crl/", 5) != 0 ||
 	    memcmp(path.p + path.n - 4, ".crl", 4) != 0)
 		return NULL;
@@ -356,6 +411,14 @@ static const struct issuer *own_name(
 		return i->crl_n == 1 ? i : NULL;
 	return list_number(bytes_of(slash + 1, path.n - n - 1), i->crl_n, list) ? i
 										: NULL;
+}
+
+static bool is_target(const struct conf_mirror *m, struct bytes target)
+{
+	size_t n;
+
+	return url_begins(target, bytes_of(m->target, strlen(m->target)), &n) &&
+	       n == target.n;
 }
 
 /* Host and target of a configured URL.  A Host without a port fits any: it may have come
@@ -379,7 +442,7 @@ static const struct issuer *their_name(
 
 		if ((m->port == port || !has_port) && strlen(m->host) == host.n &&
 		    strncasecmp(m->host, (const char *)host.p, host.n) == 0 &&
-		    bytes_equal(bytes_of(m->target, strlen(m->target)), target)) {
+		    is_target(m, target)) {
 			*list = m->list;
 			return issuers_at(c->issuers, m->issuer);
 		}

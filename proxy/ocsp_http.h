@@ -25,6 +25,13 @@ enum route {
 enum route ocsp_http_route(
     const struct conf *c, const struct http1_request *r, struct bytes *rest);
 
+/* The same for who spells the path in another way than the configuration (RFC 3986
+ * section 6.2.2: "%7E" is "~", "%2c" is "%2C"): asked when nothing came of the path as it
+ * stands, so that it costs the others nothing.  False, and *rest is as it was, where
+ * there is no such path. */
+bool ocsp_http_respelt(
+    const struct conf *c, const struct http1_request *r, struct bytes *rest);
+
 /* Decode the rest of a GET: percent-escapes, %20 and raw '+' as '+', base64 with or
  * without padding.  *n: in, the room of out; then the bytes written.  ERR_OK;
  * ERR_REQ_BASE64 (also when out is too small: no OCSP request of 3/4 of max-target-size
@@ -49,9 +56,10 @@ int64_t ocsp_http_max_age(const struct answer *a, int64_t now);
  * section 4.2.1). */
 struct bytes ocsp_http_error_body(int wire);
 
-/* The list that r asks for by one of its names: /crl/NAME.crl (an issuer with one list),
- * /crl/NAME/N.crl (N from 0, in the order of crl), or Host and path of its URL or its
- * crl-scope (R112).  *list: its place.  NULL: none. */
+/* The list that r asks for by one of its names, in any spelling (RFC 3986 section 6.2.2):
+ * /crl/NAME.crl (an issuer with one list), /crl/NAME/N.crl (N from 0, in the order of
+ * crl), or Host and path of its URL or its crl-scope (R112).  *list: its place.  NULL:
+ * none. */
 const struct issuer *ocsp_http_list(
     const struct conf *c, const struct http1_request *r, size_t *list);
 

@@ -500,7 +500,7 @@ static void on_ocsp(struct serve *s, const struct turn *t, const struct http1_re
 	struct bytes der = body;
 
 	if (t->method == HTTP1_POST) {
-		if (rest.n > 0) {
+		if (rest.n > 0 && !(ocsp_http_respelt(conf, r, &rest) && rest.n == 0)) {
 			if (!on_list(s, t, r, conf))
 				reply_http_error(s, t, 404, false);
 			return;
@@ -509,6 +509,10 @@ static void on_ocsp(struct serve *s, const struct turn *t, const struct http1_re
 		size_t n = sizeof s->der;
 		enum err e = ocsp_http_decode(rest, s->der, &n);
 
+		if (e != ERR_OK && ocsp_http_respelt(conf, r, &rest)) {
+			n = sizeof s->der;
+			e = ocsp_http_decode(rest, s->der, &n);
+		}
 		if (e != ERR_OK && on_list(s, t, r, conf))
 			return;
 		if (e == ERR_NOT_FOUND) {
@@ -606,7 +610,8 @@ static int on_head(void *arg, struct conn *c, const struct http1_request *r)
 	if (!is_served(r->method))
 		return 0; /* 405 once it is read: Allow has to go with it */
 	route = ocsp_http_route(shared_conf(s->shared), r, &rest);
-	if (route == ROUTE_OCSP && r->method == HTTP1_POST && rest.n > 0)
+	if (route == ROUTE_OCSP && r->method == HTTP1_POST && rest.n > 0 &&
+	    !(ocsp_http_respelt(shared_conf(s->shared), r, &rest) && rest.n == 0))
 		return 404;
 	return route_status(route);
 }

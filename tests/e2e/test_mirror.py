@@ -77,6 +77,28 @@ def test_lists_are_found_in_every_shape(site):
         assert ask(d, target, host=host).status == status, (target, host)
 
 
+def test_each_spelling_of_a_url_is_the_same(publisher, worlds, daemons):
+    """R112, R30, R31: RFC 3986 section 6.2.2, for lists by Host and in absolute form, and for OCSP."""
+    world = worlds()
+    der = crl(world.ca, [entry(7)])
+    urls = [publisher.publish(path, der) for path in ("pki/~ca/list.crl", "get?issuer=CN%3DExample%2CO%3DX")]
+    ocsp = world.responder.url.rstrip("/") + "/~ca/ocsp"
+    d = daemons([world.issuer(crl=urls, ocsp=[ocsp])]).start()
+    host = "127.0.0.1:%d" % publisher.port
+    for path in ("/pki/~ca/list.crl", "/pki/%7Eca/list.crl", "/%70ki/%7eca/list.crl",
+                 "/get?issuer=CN%3DExample%2CO%3DX", "/get?issuer=CN%3dExample%2cO%3dX"):
+        for target in (path, "http://%s%s" % (host, path)):
+            r = ask(d, target, host=host)
+            assert (r.status, r.body) == (200, der), (target, r)
+    for path in ("/pki/~CA/list.crl", "/get?issuer=CN=Example%2CO%3DX", "/get?issuer=CN%3DExample,O%3DX"):
+        assert ask(d, path, host=host).status == 404
+    request = lab.request(world.ca, world.good.serial)
+    for prefix in ("/~ca/ocsp/", "/%7Eca/ocsp/", "/%7eca/%6fcsp/"):
+        r = d.get(request, prefix)
+        assert r.status == 200 and lab.outcome(r.body) == "good", prefix
+        assert d.post(request, prefix).body == r.body, prefix
+
+
 def test_the_head_says_how_long_a_list_may_be_kept(site):
     """R112: Content-Type, Last-Modified, Expires, a strong ETag, max-age."""
     before = time.time()

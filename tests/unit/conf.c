@@ -347,13 +347,13 @@ static void paths_are_seen_from_the_file_that_names_them(void **state)
 static void paths_and_authorities_come_from_the_urls(void **state)
 {
 	(void)state;
-	assert_true(load("ocsp-path = { \"/a%2Fb/\", \"/x\" }"
+	assert_true(load("ocsp-path = { \"/a%2fb/\", \"/%78\" }"
 			 "issuer demo { certificate = ca.pem ocsp = { "
 			 "\"http://OCSP.Test/ocsp/v1/\", \"https://ocsp.test/x\", "
 			 "\"http://ocsp.test:80/x//\", \"http://[::1]:81\" } }"));
 	assert_int_equal(conf->path_n, 4);
 	assert_string_equal(conf->path[0], "/ocsp/v1");
-	assert_string_equal(conf->path[1], "/a/b");
+	assert_string_equal(conf->path[1], "/a%2Fb"); /* RFC 3986 section 6.2.2 */
 	assert_string_equal(conf->path[2], "/x");
 	assert_string_equal(conf->path[3], "/");
 	assert_int_equal(conf->authority_n, 3);

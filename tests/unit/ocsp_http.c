@@ -563,6 +563,102 @@ static void a_list_is_found_by_each_of_its_names(void **state)
 	X509_free(ca[1]);
 }
 
+/* R112, RFC 3986 sections 6.2.2.1 and 6.2.2.2: what needs no escape may have one, and its
+ * digits any case; what has a meaning of its own is another character where it is
+ * escaped. */
+static void a_name_is_the_same_in_each_of_its_spellings(void **state)
+{
+	static char url0[] = "http://ca.example/~pki/a%2cb.crl?dn=CN%3D%7Ex,O",
+		    url1[] = "http://ca.example/%7Epki/c";
+	char *one[] = {url0, url1};
+	X509 *ca[] = {a_ca()};
+	struct issuer_spec spec[] = {{.name = "one",
+	    .certificates = ca,
+	    .certificates_n = 1,
+	    .crl = one,
+	    .crl_n = 2}};
+	static char host[] = "ca.example";
+	struct conf_mirror mirror[] = {{host, 80, "/~pki/a%2cb.crl?dn=CN%3D%7Ex,O", 0, 0},
+	    {host, 80, "/%7Epki/c", 0, 1}};
+	struct conf c = {.mirror = mirror, .mirror_n = 2};
+	static const char *const same[] = {"/~pki/a%2cb.crl?dn=CN%3D%7Ex,O",
+	    "/%7Epki/a%2Cb.crl?dn=CN%3d~x,O", "/%7epki/%61%2Cb%2ecrl?%64n=CN%3D%7ex,O"};
+	static const char *const others[] = {"/~pki/a,b.crl?dn=CN%3D%7Ex,O",
+	    "/~pki/a%2cb.crl?dn=CN=%7Ex,O", "/~pki/a%2cb.crl?dn=CN%3D%7Ex%2CO",
+	    "/~pki/a%252cb.crl?dn=CN%3D%7Ex,O", "/~pki/a%2cb.crl%3Fdn=CN%3D%7Ex,O",
+	    "/~PKI/a%2cb.crl?dn=CN%3D%7Ex,O", "/~pki/a%2cb.crl?dn=CN%3D%7Ex,",
+	    "/~pki/a%2cb.crl?dn=CN%3D%7Ex,Oo"};
+	size_t clash[2];
+
+	(void)state;
+	assert_int_equal(issuers_new(&c.issuers, spec, 1, clash), ERR_OK);
+	for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
+		char absolute[200];
+
+		assert_string_equal(list_of(&c, same[i], "CA.example"), "one 0");
+		snprintf(absolute, sizeof absolute, "http://Ca.Example:80%s", same[i]);
+		assert_string_equal(list_of(&c, absolute, "x"), "one 0");
+	}
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+		assert_string_equal(list_of(&c, others[i], "ca.example"), "");
+	assert_string_equal(list_of(&c, "/~pki/c", "ca.example"), "one 1");
+	assert_string_equal(list_of(&c, "/%7epki/%63", "ca.example"), "one 1");
+	assert_string_equal(list_of(&c, "/crl/%6Fne/%30.crl", "x"), "one 0");
+	assert_string_equal(list_of(&c, "/crl%2Fone/0.crl", "x"), "");
+	{
+		char longer[400] = "/crl/";
+
+		for (int i = 0; i < 80; i++)
+			strcat(longer, "%6f");
+		strcat(longer, "/0.crl");
+		assert_string_equal(list_of(&c, longer, "x"), "");
+	}
+	issuers_free(c.issuers);
+	X509_free(ca[0]);
+}
+
+static bool respelt(const struct conf *c, const char *target, char *rest, size_t rest_n)
+{
+	const struct http1_limits limits = {8192, 4096};
+	struct http1_request r;
+	struct bytes found = {0};
+	char text[5000];
+	int n = snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", target);
+	bool is;
+
+	assert_int_equal(http1_parse(&r, text, (size_t)n, &limits), 0);
+	ocsp_http_route(c, &r, &found);
+	is = ocsp_http_respelt(c, &r, &found);
+	snprintf(
+	    rest, rest_n, "%.*s", (int)found.n, found.n ? (const char *)found.p : "");
+	return is;
+}
+
+/* R30, RFC 3986 section 6.2.2 */
+static void an_ocsp_path_is_the_same_in_each_of_its_spellings(void **state)
+{
+	static char tilde[] = "/~ca/a%2Fb", slash[] = "/";
+	char *both[] = {tilde, slash}, *alone[] = {tilde};
+	const struct conf c = {.path = both, .path_n = 2};
+	const struct conf one = {.path = alone, .path_n = 1};
+	char got[100];
+
+	(void)state;
+	expect_rest(&c, "/~ca/a%2Fb/MEM", "MEM");
+	expect_rest(&one, "/%7eca/a%2fb/M%2fEM", "M%2fEM");
+	expect_rest(&one, "/%7Eca/%61%2Fb//MEM", "MEM");
+	expect_rest(&one, "/%7Eca/a%2Fb", "");
+	expect_route(&one, "/%7Eca/a/b/MEM", ROUTE_NONE);
+	expect_route(&one, "/%7Eca/a%2Fbc/MEM", ROUTE_NONE);
+	/* beside "/", whose rest is no request, when it is asked for */
+	assert_true(respelt(&c, "/%7Eca/a%2Fb/MEM", got, sizeof got));
+	assert_string_equal(got, "MEM");
+	assert_false(respelt(&c, "/~ca/a%2Fb/M%45M", got, sizeof got));
+	assert_string_equal(got, "M%45M");
+	assert_false(respelt(&c, "/M%45M", got, sizeof got));
+	assert_false(respelt(&c, "/MEM", got, sizeof got));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -585,6 +681,8 @@ int main(void)
 	    cmocka_unit_test(by_the_date_alone_nobody_is_told_too_much),
 	    cmocka_unit_test(paths_of_boulder_and_cfssl),
 	    cmocka_unit_test(a_list_is_found_by_each_of_its_names),
+	    cmocka_unit_test(a_name_is_the_same_in_each_of_its_spellings),
+	    cmocka_unit_test(an_ocsp_path_is_the_same_in_each_of_its_spellings),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
