@@ -1441,9 +1441,13 @@ static void a_reload_during_a_job_counts(void **state)
  * in force all the time. */
 static void a_list_is_verified_again_when_the_certificates_change(void **state)
 {
+	X509 *young = certificate("Feed CA", other_key);
+
 	(void)state;
+	make_ca("young.pem", young);
+	X509_free(young);
 	begin_with("01", "A");
-	reload("", "certificate = { \"ca.pem\", \"other.pem\" } crl = { \"" A "\" }");
+	reload("", "certificate = { \"ca.pem\", \"young.pem\" } crl = { \"" A "\" }");
 	assert_true(listed('A'));
 	assert_int_equal(fake_fetches_waiting(), 1);
 	fake_fetch_fail(0, ERR_UP_TIMEOUT);
