@@ -111,13 +111,31 @@ int crl_state_new(const char *dir, char *path, size_t path_n)
 	return mkostemp(path, O_CLOEXEC);
 }
 
-int crl_state_open(const char *dir, enum crl_state_name name)
+/* Whatever stands there: a FIFO would have us wait for a writer for ever. */
+static int open_regular(const char *dir, const char *name)
 {
 	char path[PATH_MAX];
+	struct stat s;
+	int fd;
 
-	if (join(dir, file_name[name], path, sizeof path) != 0)
+	if (join(dir, name, path, sizeof path) != 0)
 		return -1;
-	return open(path, O_RDONLY | O_CLOEXEC);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+	if (fd < 0 || (fstat(fd, &s) == 0 && S_ISREG(s.st_mode)))
+		return fd;
+	close(fd);
+	errno = ENXIO; /* what a socket gives */
+	return -1;
+}
+
+int crl_state_open(const char *dir, enum crl_state_name name)
+{
+	return open_regular(dir, file_name[name]);
+}
+
+const char *crl_state_why(int e)
+{
+	return e == ENXIO || e == ELOOP ? "not a regular file" : strerror(e);
 }
 
 /* from is gone when this returns, also where both were one file. */
@@ -261,14 +279,17 @@ static const struct crl_hints no_hints = {.before = CRL_BEFORE_UNKNOWN};
 
 void crl_hints_read(const char *dir, const char *url, struct crl_hints *h)
 {
-	char path[PATH_MAX];
-	FILE *f = NULL;
+	int fd = open_regular(dir, "hints");
+	FILE *f;
 
 	*h = no_hints;
-	if (join(dir, "hints", path, sizeof path) == 0)
-		f = fopen(path, "re");
-	if (f == NULL)
+	if (fd < 0)
 		return;
+	f = fdopen(fd, "r");
+	if (f == NULL) {
+		close(fd);
+		return;
+	}
 	if (!parse_hints(f, url, h))
 		*h = no_hints;
 	fclose(f);
@@ -284,7 +305,8 @@ void crl_hints_write(const char *dir, const char *url, const struct crl_hints *h
 	    join(dir, "hints", path, sizeof path) != 0 ||
 	    join(dir, HINTS_NEW_NAME, temporary, sizeof temporary) != 0)
 		return;
-	f = fopen(temporary, "we");
+	unlink(temporary); /* never into what somebody else has put there */
+	f = fopen(temporary, "wxe");
 	if (f == NULL)
 		return;
 	hex_encode(h->sha256, 32, hex);

@@ -36,8 +36,11 @@ int crl_state_dir(const char *state_directory, const uint8_t id[CHANGE_SCOPE_N],
 void crl_state_clean(const char *dir);
 /* A new file for reading and writing, in *path (room for path_n).  fd, or -1, errno. */
 int crl_state_new(const char *dir, char *path, size_t path_n);
-/* -1 with errno. */
+/* -1 with errno: ENOENT where there is none; ENXIO or ELOOP where it is no regular file
+ * (a FIFO, a link, a device, ...): that is never waited for, nor read. */
 int crl_state_open(const char *dir, enum crl_state_name name);
+/* What such an errno means, for people.  Borrowed until the next call. */
+const char *crl_state_why(int e);
 /* Make the file at path (written in full, open as fd) current, durable when it returns.
  * 0, or -1 with errno, as in the next two. */
 int crl_state_install(const char *dir, const char *path, int fd);
@@ -61,7 +64,8 @@ struct crl_hints {
  * is kept.  A weak one may stay when the list changes, and never is. */
 void crl_hints_take(
     struct crl_hints *h, const char *etag, const char *last_modified, const char *date);
-/* Only hints: absent or unreadable gives empty ones, with CRL_BEFORE_UNKNOWN. */
+/* Only hints: absent, unreadable or no regular file gives empty ones, with
+ * CRL_BEFORE_UNKNOWN. */
 void crl_hints_read(const char *dir, const char *url, struct crl_hints *h);
 void crl_hints_write(const char *dir, const char *url, const struct crl_hints *h);
 

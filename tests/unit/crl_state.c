@@ -298,6 +298,50 @@ static void broken_hints_are_none(void **state)
 	assert_int_equal(crl_state_dir(folder, id, dir, sizeof dir), 0);
 }
 
+/* A FIFO would be waited for, a device might do anything: whatever is no file is not
+ * read, and is told apart from what is not there. */
+static void what_is_no_regular_file_is_neither_read_nor_waited_for(void **state)
+{
+	struct crl_hints h = {.etag = "\"1\""}, read;
+	char path[300], new[300];
+
+	(void)state;
+	snprintf(path, sizeof path, "%s/told", dir);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(crl_state_open(dir, CRL_TOLD), -1);
+	assert_string_equal(crl_state_why(errno), "not a regular file");
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(crl_state_open(dir, CRL_TOLD), -1);
+	assert_string_equal(crl_state_why(errno), "not a regular file");
+	assert_int_equal(rmdir(path), 0);
+	assert_int_equal(symlink("/dev/zero", path), 0);
+	assert_int_equal(crl_state_open(dir, CRL_TOLD), -1);
+	assert_string_equal(crl_state_why(errno), "not a regular file");
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink("nothing", path), 0);
+	assert_int_equal(crl_state_open(dir, CRL_TOLD), -1);
+	assert_string_equal(crl_state_why(errno), "not a regular file");
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mknod(path, S_IFSOCK | 0600, 0), 0);
+	assert_int_equal(crl_state_open(dir, CRL_TOLD), -1);
+	assert_string_equal(crl_state_why(errno), "not a regular file");
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(crl_state_open(dir, CRL_TOLD), -1);
+	assert_int_equal(errno, ENOENT);
+	assert_string_equal(crl_state_why(EIO), strerror(EIO));
+
+	snprintf(path, sizeof path, "%s/hints", dir);
+	snprintf(new, sizeof new, "%s/new.hints", dir);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(mkfifo(new, 0600), 0);
+	crl_hints_read(dir, URL, &read);
+	assert_string_equal(read.etag, "");
+	crl_hints_write(dir, URL, &h);
+	crl_hints_read(dir, URL, &read);
+	assert_string_equal(read.etag, "\"1\"");
+}
+
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
@@ -313,6 +357,8 @@ int main(void)
 	    cmocka_unit_test(validators_that_two_lists_may_share_are_not_kept),
 	    cmocka_unit_test_setup_teardown(hints_are_of_one_url_or_none, begin, end),
 	    cmocka_unit_test_setup_teardown(broken_hints_are_none, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		what_is_no_regular_file_is_neither_read_nor_waited_for, begin, end),
 	};
 
 	return cmocka_run_group_tests(cases, NULL, NULL);
