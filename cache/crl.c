@@ -3,6 +3,9 @@
 #include "cache/crl.h"
 
 #include <assert.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "cache/crl_walk.h"
@@ -153,12 +156,37 @@ static enum err check_fresh(struct crl_walk *w)
 	return check_held(w);
 }
 
+/* A context that cannot be initialized lacks memory too, and not all of OpenSSL says so.
+ */
+static bool is_no_memory(unsigned long queued)
+{
+	return ERR_GET_REASON(queued) == ERR_R_MALLOC_FAILURE ||
+	       (ERR_GET_LIB(queued) == ERR_LIB_EVP &&
+		   ERR_GET_REASON(queued) == EVP_R_INITIALIZATION_ERROR);
+}
+
+/* OpenSSL answers an allocation that failed as it does a bad list.  That is no refusal,
+ * and to be tried again. */
+static enum err or_no_memory(enum err e, char *why, size_t why_n)
+{
+	unsigned long queued;
+
+	while (e != ERR_OK && e != ERR_NOMEM && (queued = ERR_get_error()) != 0)
+		if (is_no_memory(queued)) {
+			e = ERR_NOMEM;
+			snprintf(why, why_n, "%s", err_text(e));
+		}
+	return e;
+}
+
 enum err crl_read_pieces(struct crl_list **out, int fd, size_t piece,
     const struct crl_want *want, char *why, size_t why_n)
 {
 	struct crl_walk w;
-	enum err e = crl_walk(&w, fd, piece, want, why, why_n);
+	enum err e;
 
+	ERR_clear_error();
+	e = crl_walk(&w, fd, piece, want, why, why_n);
 	*out = NULL;
 	if (e == ERR_OK)
 		e = check_signature(&w);
@@ -168,6 +196,7 @@ enum err crl_read_pieces(struct crl_list **out, int fd, size_t piece,
 		*out = w.list;
 		w.list = NULL;
 	}
+	e = or_no_memory(e, why, why_n);
 	crl_walk_end(&w);
 	return e;
 }

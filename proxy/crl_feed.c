@@ -303,10 +303,15 @@ static void plan(struct feed_list *l, bool failed)
 	l->due_ms = clock_mono_ms() + (l->failures > 0 ? pause_ms(l) : interval_ms(l));
 }
 
+void feed_retry_in(struct feed_list *l, int64_t ms)
+{
+	l->retry_ms = clock_mono_ms() + ms;
+	feed_arm(l->issuer->feed);
+}
+
 void feed_retry_later(struct feed_list *l)
 {
-	l->retry_ms = clock_mono_ms() + FEED_RETRY_MS;
-	feed_arm(l->issuer->feed);
+	feed_retry_in(l, FEED_RETRY_MS);
 }
 
 void feed_watch_age(struct feed_list *l)
@@ -907,6 +912,8 @@ void crl_feed_refresh(struct crl_feed *f, const struct issuer *issuer, bool acce
 		l->anew = true;
 		if (accept_number)
 			l->accept_ms = clock_mono_ms() + FEED_ACCEPT_MS;
+		if (l->held != FEED_FLOWS) /* whoever asks may have mended it */
+			feed_retry_in(l, 0);
 		if (l->asking)
 			l->again = true;
 		else if (l->opened)

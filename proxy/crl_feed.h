@@ -17,6 +17,11 @@
  *
  * The first list of a scope, also after its files were lost, is a baseline: no changes.
  *
+ * What cannot go on from in force to told (a disk that fails, no memory) is held back: an
+ * error in the log, a gauge, degraded in readyz, and tried again with back-off.  A list
+ * that was told and cannot be read, try after try, is given up: then a gap in the log
+ * says that changes are missing, and the scope begins anew with what is in force.
+ *
  * Keeper's thread; the work on lists on the bulk thread, one list at a time.  The feed
  * owns the issuers' slots (crl_set.h), which live as long as it does.
  */
@@ -59,21 +64,27 @@ struct crl_slot *crl_feed_slot(struct crl_feed *f, const char *issuer);
 const struct crl_set *crl_feed_set(struct crl_feed *f, const char *issuer);
 
 /* Fetch all lists of the issuer now, whatever back-off says; one under way is followed by
- * another.  accept_number: the next list of each that is another than the one in force is
- * taken with the number and the date that it has, as the first of a new count (R95), if
- * it comes within an hour and in this life. */
+ * another.  What is held back is tried now too.  accept_number: the next list of each
+ * that is another than the one in force is taken with the number and the date that it
+ * has, as the first of a new count (R95), if it comes within an hour and in this life. */
 void crl_feed_refresh(struct crl_feed *f, const struct issuer *i, bool accept_number);
 
 /* Has each configured list been asked for since the start, well or not?  One of the
  * state directory is in force before that. */
 bool crl_feed_tried_all(const struct crl_feed *f);
 
+/* Of how many lists a fault (disk, memory) keeps the changes from being told, or the
+ * place of what was told from being kept.  They are tried again; the log has each with
+ * its remedy.  text (room for n) gets a line on one of them; "" where there is none. */
+size_t crl_feed_held_back(const struct crl_feed *f, char *text, size_t n);
+
 /* For people: GET /v1/issuers' "crls" of this issuer, one object for each
  * configured list that is in force or has an error.  {"url","crl_number","this_update",
  * "next_update","entries","fetched_at","last_error"}; what is not known is null. */
 json_t *crl_feed_json(struct crl_feed *f, const struct issuer *i);
 
-/* Gauges: age and entries of each list, seconds to nextUpdate, refused by reason. */
+/* Gauges: age and entries of each list, seconds to nextUpdate, whether it is held back,
+ * refused by reason. */
 void crl_feed_gauges(struct crl_feed *f, struct metrics_text *t);
 
 #endif

@@ -124,6 +124,7 @@ static void list_gone(struct feed_list *l)
 	feed_drop_stuck(l);
 	l->gone = true;
 	l->retry_ms = l->alarm_ms = INT64_MAX;
+	l->held = FEED_FLOWS;
 	LIST_INSERT_HEAD(&l->issuer->gone, l, link);
 }
 

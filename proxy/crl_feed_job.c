@@ -42,7 +42,7 @@ static const struct crl_shard *held(const struct crl_job *j)
 /* where: a path or a URL, cut before the cause is. */
 static enum err failed(struct crl_job *j, enum err e, const char *where)
 {
-	snprintf(j->why, sizeof j->why, "%.400s: %s", where, strerror(errno));
+	snprintf(j->why, sizeof j->why, "%.400s: %s", where, crl_state_why(errno));
 	return e;
 }
 
@@ -458,20 +458,25 @@ static void work_read(struct crl_job *j)
 
 /* ---- OPEN ---- */
 
-/* The file's identity; false: there is none. */
+/* The file's identity; false: there is none.  One that cannot be opened (no descriptor,
+ * EIO) is there, and no other's: were it taken for none, what this node told would be
+ * forgotten without a word. */
 static bool identify(const struct crl_job *j, enum crl_state_name name, struct stat *s)
 {
 	int fd = crl_state_open(j->dir, name);
-	bool ok = fd >= 0 && fstat(fd, s) == 0;
 
-	if (fd >= 0)
-		close(fd);
-	return ok;
+	memset(s, 0, sizeof *s);
+	if (fd < 0)
+		return errno != ENOENT;
+	if (fstat(fd, s) != 0)
+		memset(s, 0, sizeof *s);
+	close(fd);
+	return true;
 }
 
 static bool same_inode(const struct stat *a, const struct stat *b)
 {
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+	return a->st_ino != 0 && a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
 static void find_told(struct crl_job *j)
@@ -570,6 +575,8 @@ static enum err compare_with_current(struct crl_job *j, const struct crl_list *t
 	size_t n, mapped;
 	enum err error;
 
+	if (held(j) == NULL) /* out of force since it was asked for */
+		return ERR_NOT_FOUND;
 	j->facts = held(j)->facts;
 	note_count(j, told);
 	error = crl_set_shard_entries(j->old, (unsigned)j->shard, &e, &n, &mapped);
@@ -596,25 +603,34 @@ static enum err compare_with_next(struct crl_job *j, const struct crl_list *told
 	return e;
 }
 
-static void compare(struct crl_job *j)
+/* Of the list that was told, what it says; then the comparison. */
+static enum err compare_told(struct crl_job *j)
 {
 	struct crl_list *told = NULL;
+	enum err e = read_named(j, CRL_TOLD, &told);
 
-	j->error = read_named(j, CRL_TOLD, &told);
-	if (is_final(j->error) || j->error == ERR_NOT_FOUND) {
-		/* what cannot be read cannot be compared: as if it had never been */
-		j->baseline = true;
-		j->error = j->to == CRL_NEXT ? ERR_NOT_FOUND : ERR_OK;
-		if (held(j) != NULL)
-			j->facts = held(j)->facts;
-		return;
-	}
-	if (j->error != ERR_OK)
-		return;
+	j->baseline = is_final(e) || e == ERR_NOT_FOUND;
+	if (e != ERR_OK)
+		return e;
 	memcpy(j->from, told->facts.sha256, sizeof j->from);
-	j->error = j->to == CRL_NEXT ? compare_with_next(j, told)
-				     : compare_with_current(j, told);
+	e = j->to == CRL_NEXT ? compare_with_next(j, told)
+			      : compare_with_current(j, told);
 	crl_list_free(told);
+	return e;
+}
+
+/* What cannot be read cannot be compared: as if it had never been. */
+static void compare(struct crl_job *j)
+{
+	j->error = compare_told(j);
+	j->baseline |= j->error != ERR_OK && j->error != ERR_CANCELLED && j->give_up;
+	if (!j->baseline)
+		return;
+	if (j->why[0] == '\0')
+		snprintf(j->why, sizeof j->why, "%s", err_text(j->error));
+	j->error = j->to == CRL_NEXT || held(j) == NULL ? ERR_NOT_FOUND : ERR_OK;
+	if (held(j) != NULL)
+		j->facts = held(j)->facts;
 }
 
 /* Telling may take as long as the log is away: not with a set in hand. */

@@ -59,6 +59,8 @@ struct crl_job {
 	int *map;               /* ARRANGE: crl_set_rearrange()'s, owned */
 	enum crl_state_name to; /* DIFF: CRL_NEXT, CRL_CURRENT (the list in force) */
 	int64_t seen_at;        /* DIFF: when the list in force came, seconds */
+	bool give_up;           /* DIFF: when told cannot be read now, or not be compared,
+				   it is as if it never could */
 	struct crl_stamp stamp; /* READ, local: of the file read last; then of this one */
 	struct crl_hints hints; /* OPEN: as they were; READ: to be kept with the list */
 
@@ -78,10 +80,10 @@ struct crl_job {
 	bool number_back;           /* READ, ERR_CRL_ROLLBACK: its number is lower */
 	struct crl_set *set;        /* OPEN, READ, ARRANGE: a reference */
 	int64_t written_at;         /* OPEN: when current was */
-	bool has_told;              /* OPEN: there is a list that was told */
+	bool has_told;              /* OPEN: a list was told, be it readable or not */
 	bool told_is_current;       /* OPEN */
 	bool next_left;             /* OPEN: there is another that was being told */
-	bool baseline;              /* DIFF: what was told cannot be read any more */
+	bool baseline;              /* DIFF: what was told cannot be compared any more */
 	uint8_t from[32];           /* READ, DIFF: the list that diff begins at */
 	struct crl_diff *diff_made; /* READ: NULL where none was asked for */
 	int64_t us, diff_us;        /* of all of it; of the comparison alone */

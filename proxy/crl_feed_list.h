@@ -34,6 +34,17 @@ struct feed_ca {
 	const struct issuer *issuer;
 };
 
+/* Where a list is held back on its way from in force to told. */
+enum feed_step {
+	FEED_FLOWS,   /* nowhere */
+	FEED_FOLDER,  /* what an earlier life told cannot be looked at */
+	FEED_INSTALL, /* its file cannot be made current */
+	FEED_LINK,    /* nor next */
+	FEED_COMPARE, /* it cannot be compared with the list that was told */
+	FEED_MEMORY,
+	FEED_RENAME /* told, but its file cannot be made told */
+};
+
 struct feed_work;
 TAILQ_HEAD(feed_queue, feed_work);
 
@@ -87,6 +98,10 @@ struct feed_list {
 	int64_t seen_at_ms;
 	int64_t untold_since_ms; /* when the first one that is not told came into force */
 	int64_t retry_ms;        /* INT64_MAX: nothing to be tried again */
+	enum feed_step held;     /* the step that failed last and has not worked since */
+	unsigned held_n;         /* times in a row */
+	char held_why[512];
+	bool untidy; /* told on disk is not the list that was told */
 };
 
 struct feed_issuer {
@@ -137,6 +152,7 @@ struct feed_work {
 	bool base;     /* the first list of its scope: told as it is installed */
 	bool dropped;  /* a later list is durable: goes when it has passed */
 	bool pointing; /* nothing to tell but the place */
+	bool lost;     /* a list was told before, and nobody can say any more which */
 	int error_number;
 };
 
@@ -163,8 +179,9 @@ void feed_open(struct feed_list *l);
 void feed_stop_fetch(struct feed_list *l);
 /* An alarm a day for a list that its CA does not renew (R114). */
 void feed_watch_age(struct feed_list *l);
-/* Have the list looked after in FEED_RETRY_MS. */
+/* Have the list looked after in FEED_RETRY_MS, or in so many. */
 void feed_retry_later(struct feed_list *l);
+void feed_retry_in(struct feed_list *l, int64_t ms);
 /* The timer, for the earliest time of all. */
 void feed_arm(struct crl_feed *f);
 
@@ -190,5 +207,7 @@ void feed_tell(struct feed_list *l);
 void feed_drop_stuck(struct feed_list *l);
 /* The job of a comparison is back. */
 void feed_compared(struct feed_work *w);
+/* Is the list held back?  Then text (room for n) says where and why, for people. */
+bool feed_is_held_back(const struct feed_list *l, char *text, size_t n);
 
 #endif

@@ -55,6 +55,24 @@ json_t *crl_feed_json(struct crl_feed *f, const struct issuer *issuer)
 	return all;
 }
 
+size_t crl_feed_held_back(const struct crl_feed *f, char *text, size_t n)
+{
+	const struct feed_issuer *i;
+	char why[768];
+	size_t count = 0;
+
+	text[0] = '\0';
+	LIST_FOREACH(i, &f->issuers, link)
+		for (size_t k = 0; k < i->n; k++) {
+			const struct feed_list *l = i->list[k];
+
+			if (!feed_is_held_back(l, why, sizeof why) || count++ > 0)
+				continue;
+			snprintf(text, n, "issuer %s: list %s: %s", i->name, l->url, why);
+		}
+	return count;
+}
+
 /* ---- gauges ---- */
 
 static double entries(const struct feed_list *l, const struct crl_shard *s)
@@ -100,6 +118,12 @@ static double number_back(const struct feed_list *l, const struct crl_shard *s)
 	       (l->error == ERR_CRL_ROLLBACK && l->number_back);
 }
 
+static double held_back(const struct feed_list *l, const struct crl_shard *s)
+{
+	(void)s;
+	return feed_is_held_back(l, NULL, 0);
+}
+
 /* What is told of each list in force. */
 static const struct row {
 	const char *family, *help;
@@ -122,6 +146,8 @@ static const struct row {
 	"end.",
 	number_back},
     {"crl_age_alarm", "1 while the list is older than crl-age-alarm.", too_old},
+    {"crl_held_back", "1 while a fault keeps the changes of the list from being told.",
+	held_back},
 };
 
 static void print_row(

@@ -9,17 +9,91 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "proxy/log.h"
 #include "proxy/telling.h"
 
+/* Tries to read the list that was told, over two minutes: memory and descriptors come
+ * back in that time, a disk does not.  Then subscribers are sent for a snapshot, which
+ * holds all that this list would have told them. */
+#define TRIES_MAX    6
+#define HELD_LAST_MS 60000 /* the longest pause between tries */
+
 static void tell(struct feed_work *w);
 
-static void state_failed(const struct feed_work *w, const char *what)
+/* ---- held back ---- */
+
+static const struct {
+	const char *name, *effect, *remedy;
+} step[] = {
+    [FEED_FOLDER] = {"folder", "its changes are not told",
+	"let the files of state-directory be read"},
+    [FEED_INSTALL] = {"install",
+	"it counts, but not after a restart; its changes are not told",
+	"let state-directory be written"},
+    [FEED_LINK] = {"next", "its changes are not told",
+	"let state-directory be written, where hard links can be made"},
+    [FEED_COMPARE] = {"compare", "its changes are not told",
+	"let the files of state-directory be read; else subscribers see a gap"},
+    [FEED_MEMORY] = {"memory", "its changes are not told", "more memory"},
+    [FEED_RENAME] = {"told", "what is told is not known after a restart",
+	"let state-directory be written"},
+};
+
+/* It is tried again, with back-off. */
+static void hold_back(struct feed_list *l, enum feed_step at, const char *why)
 {
-	log_error("crl_state_failed", "issuer=%s url=%s step=%s detail=%s: %s",
-	    w->issuer->name, w->list->url, what, w->job.dir, strerror(w->error_number));
+	int64_t ms = FEED_RETRY_MS;
+
+	if (l->held != at)
+		l->held_n = 0;
+	l->held = at;
+	snprintf(l->held_why, sizeof l->held_why, "%s", why);
+	log_error("crl_state_failed",
+	    "issuer=%s url=%s step=%s detail=%s effect=%s remedy=%s", l->issuer->name,
+	    l->url, step[at].name, why, step[at].effect, step[at].remedy);
+	for (unsigned n = 0; n < l->held_n && ms < HELD_LAST_MS; n++)
+		ms *= 2;
+	l->held_n++;
+	feed_retry_in(l, ms < HELD_LAST_MS ? ms : HELD_LAST_MS);
+}
+
+/* The disk's fault, with this file of the list's. */
+static void hold_back_file(struct feed_work *w, enum feed_step at, const char *file)
+{
+	char why[512];
+
+	snprintf(why, sizeof why, "%.400s/%s: %s", w->job.dir, file,
+	    crl_state_why(w->error_number));
+	hold_back(w->list, at, why);
+}
+
+/* This step has worked. */
+static void let_flow(struct feed_list *l, enum feed_step at)
+{
+	if (l->held != at)
+		return;
+	log_each(LOG_INFO, "crl_state_recovered", "issuer=%s url=%s step=%s failures=%u",
+	    l->issuer->name, l->url, step[at].name, l->held_n);
+	l->held = FEED_FLOWS;
+	l->held_n = 0;
+}
+
+bool feed_is_held_back(const struct feed_list *l, char *text, size_t n)
+{
+	/* opened, but what was told is not known */
+	bool folder = l->opened && !l->known && feed_in_force(l) != NULL;
+	enum feed_step at = l->held != FEED_FLOWS ? l->held : FEED_FOLDER;
+
+	if (l->held == FEED_FLOWS && !folder)
+		return false;
+	if (text != NULL)
+		snprintf(text, n, "%s: %s%s%s", step[at].effect, step[at].name,
+		    l->held != FEED_FLOWS ? ": " : "",
+		    l->held != FEED_FLOWS ? l->held_why : "");
+	return true;
 }
 
 /* ---- settling ---- */
@@ -137,6 +211,7 @@ static void on_installed(void *arg)
 	struct feed_list *l = w->list;
 
 	if (w->error_number == 0) {
+		let_flow(l, FEED_INSTALL);
 		feed_drop_stuck(l);
 		w->job.path[0] = '\0'; /* it is current now */
 		if (w->base)
@@ -145,10 +220,9 @@ static void on_installed(void *arg)
 		settle_if_both(w);
 		return;
 	}
-	state_failed(w, "install");
 	feed_drop_stuck(l);
 	l->stuck = w;
-	feed_retry_later(l);
+	hold_back_file(w, FEED_INSTALL, "current");
 }
 
 void feed_settle(struct feed_work *w)
@@ -184,22 +258,26 @@ static void end_telling(struct feed_work *w)
 	feed_tell(l);
 }
 
-static void try_later(struct feed_work *w)
+static void try_later(struct feed_work *w, enum feed_step at, const char *why)
 {
 	w->list->telling = false;
-	feed_retry_later(w->list);
+	hold_back(w->list, at, why);
 	feed_work_free(w);
 }
 
-/* A name that could not be changed costs nothing but that the next life tells again what
- * the log has already. */
+/* A name that could not be changed does not keep what follows from being told; but the
+ * list on disk is then another than the one that was told, and nothing may be compared
+ * with it. */
 static void on_told(void *arg)
 {
 	struct feed_work *w = arg;
 	struct feed_list *l = w->list;
 
-	if (w->error_number != 0)
-		state_failed(w, "told");
+	l->untidy = w->error_number != 0;
+	if (l->untidy)
+		hold_back_file(w, FEED_RENAME, "told");
+	else
+		let_flow(l, FEED_RENAME);
 	l->has_told = true;
 	memcpy(l->told, w->job.facts.sha256, sizeof l->told);
 	l->pointed = true;
@@ -211,8 +289,11 @@ static void on_in_log(void *arg, enum err e)
 {
 	struct feed_work *w = arg;
 
-	if (e != ERR_OK) {
-		try_later(w);
+	if (e == ERR_CANCELLED) {
+		w->list->telling = false;
+		feed_work_free(w);
+	} else if (e != ERR_OK) {
+		try_later(w, FEED_MEMORY, err_text(e));
 	} else if (w->pointing) {
 		w->list->pointed = true;
 		w->list->base = false;
@@ -235,10 +316,11 @@ static void log_changes(const struct feed_work *w, const struct crl_diff *d)
 static void tell_log(struct feed_work *w)
 {
 	struct list_change c = {.baseline = w->job.baseline,
+	    .lost = w->lost,
 	    .facts = w->job.facts,
 	    .seen_at_ms = w->list->seen_at_ms,
 	    .untold_since_ms = w->list->untold_since_ms,
-	    .diff = w->job.diff_made,
+	    .diff = w->job.baseline ? NULL : w->job.diff_made,
 	    .done = on_in_log,
 	    .arg = w};
 
@@ -249,7 +331,8 @@ static void tell_log(struct feed_work *w)
 	if (!c.baseline)
 		memcpy(c.from, w->job.from, sizeof c.from);
 	memcpy(c.to, w->job.facts.sha256, sizeof c.to);
-	w->job.diff_made = NULL;
+	if (c.diff != NULL)
+		w->job.diff_made = NULL; /* what is not told, the bulk thread frees */
 	telling_list(w->feed->telling, &c);
 }
 
@@ -265,12 +348,14 @@ static void on_linked(void *arg)
 {
 	struct feed_work *w = arg;
 
-	if (w->error_number == 0) {
-		tell_log(w);
+	if (w->error_number != 0) {
+		w->list->telling = false;
+		hold_back_file(w, FEED_LINK, "next");
+		feed_work_free(w);
 		return;
 	}
-	state_failed(w, "next");
-	try_later(w);
+	let_flow(w->list, FEED_LINK);
+	tell_log(w);
 }
 
 /* What current is becomes next, and is told. */
@@ -282,6 +367,34 @@ static void tell(struct feed_work *w)
 		disk_run(w->feed->parts.disk, link_work, on_linked, w);
 }
 
+static void refused(const struct feed_work *w, const char *file, const char *why)
+{
+	log_warn("crl_state_refused", "issuer=%s url=%s file=%s detail=%s",
+	    w->issuer->name, w->list->url, file, why);
+}
+
+/* What was told cannot be compared with: the scope begins anew. */
+static void begin_anew(struct feed_work *w, const char *why)
+{
+	refused(w, "told", why);
+	w->job.baseline = w->lost = true;
+	w->list->held = FEED_FLOWS;
+	w->list->held_n = 0;
+}
+
+static void take_comparison(struct feed_work *w)
+{
+	const struct feed_list *l = w->list;
+	const struct crl_job *j = &w->job;
+
+	if (j->baseline)
+		begin_anew(w, j->why);
+	else if (l->untidy && memcmp(l->told, j->from, sizeof j->from) != 0)
+		begin_anew(w, "not the list that was told last");
+	else
+		let_flow(w->list, FEED_COMPARE);
+}
+
 void feed_compared(struct feed_work *w)
 {
 	struct feed_list *l = w->list;
@@ -290,20 +403,19 @@ void feed_compared(struct feed_work *w)
 	if (l->gone || w->feed->cancelled) {
 		l->telling = false;
 		feed_work_free(w);
-		return;
-	}
-	if (j->baseline)
-		log_warn("crl_state_refused", "issuer=%s url=%s file=told detail=%s",
-		    w->issuer->name, l->url, j->why);
-	if (j->error != ERR_OK && j->error != ERR_NOMEM && j->to == CRL_NEXT) {
+	} else if (j->error == ERR_NOT_FOUND && j->to == CRL_CURRENT) {
+		end_telling(w); /* out of force meanwhile */
+	} else if (j->error != ERR_OK && j->error != ERR_NOMEM && j->to == CRL_NEXT) {
+		refused(w, "next", j->why);
 		l->next_left = false; /* then from told to current */
 		end_telling(w);
 	} else if (j->error != ERR_OK) {
-		try_later(w);
+		try_later(w, FEED_COMPARE, j->why);
 	} else if (j->to == CRL_CURRENT &&
 		   (l->unsettled > 0 || memcmp(l->durable, j->facts.sha256, 32) != 0)) {
 		end_telling(w); /* a newer one is on its way, and will be told */
 	} else {
+		take_comparison(w);
 		tell(w);
 	}
 }
@@ -312,10 +424,12 @@ static struct feed_work *begin_telling(struct feed_list *l)
 {
 	struct feed_work *w = feed_work_new(l->issuer, l, CRL_JOB_DIFF);
 
-	if (w == NULL)
-		feed_retry_later(l);
-	else
-		l->telling = true;
+	if (w == NULL) {
+		hold_back(l, FEED_MEMORY, err_text(ERR_NOMEM));
+		return NULL;
+	}
+	let_flow(l, FEED_MEMORY);
+	l->telling = true;
 	return w;
 }
 
@@ -327,6 +441,7 @@ static void tell_difference(struct feed_list *l, enum crl_state_name to)
 		return;
 	w->job.to = to;
 	w->job.seen_at = l->seen_at_ms / 1000;
+	w->job.give_up = l->held == FEED_COMPARE && l->held_n + 1 >= TRIES_MAX;
 	feed_work_queue(w);
 }
 
@@ -343,6 +458,25 @@ static void tell_plainly(struct feed_list *l, const struct crl_facts *facts)
 	w->pointing = l->has_told;
 	memcpy(w->job.from, facts->sha256, sizeof w->job.from);
 	tell(w);
+}
+
+static void tidy_work(void *arg)
+{
+	struct feed_work *w = arg;
+
+	w->error_number =
+	    crl_state_link(w->job.dir, CRL_CURRENT, CRL_TOLD) != 0 ? errno : 0;
+}
+
+/* All is told that is current: that is what told has to be. */
+static void tidy(struct feed_list *l)
+{
+	struct feed_work *w = begin_telling(l);
+
+	if (w == NULL)
+		return;
+	memcpy(w->job.facts.sha256, l->told, sizeof l->told);
+	disk_run(w->feed->parts.disk, tidy_work, on_told, w);
 }
 
 static void retry_install(struct feed_list *l)
@@ -379,4 +513,6 @@ void feed_tell(struct feed_list *l)
 		tell_difference(l, CRL_CURRENT);
 	else if (!l->pointed)
 		tell_plainly(l, &s->facts);
+	else if (l->untidy)
+		tidy(l);
 }

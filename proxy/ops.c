@@ -585,6 +585,19 @@ static void ready_issuer(
 	json_array_append_new(i->ocsp_n == 0 ? reasons : degraded, json_text(text));
 }
 
+/* Lists that count and whose changes subscribers do not hear of. */
+static void ready_held_back(struct keeper *k, json_t *degraded)
+{
+	const struct crl_feed *feed = keeper_parts(k)->crl_feed;
+	char line[4096], text[4200];
+	size_t n = feed != NULL ? crl_feed_held_back(feed, line, sizeof line) : 0;
+
+	if (n == 0)
+		return;
+	snprintf(text, sizeof text, n > 1 ? "%s (and %zu more)" : "%s", line, n - 1);
+	json_array_append_new(degraded, json_text(text));
+}
+
 /* Each list is asked for once before we say that we are ready: the status of what they
  * list is not known until then. */
 static void ready_lists(struct keeper *k, json_t *reasons)
@@ -608,6 +621,7 @@ static void op_ready(struct keeper *k, struct call *c)
 		json_array_append_new(reasons, json_string("draining"));
 	ready_lists(k, reasons);
 	ready_store(k, degraded);
+	ready_held_back(k, degraded);
 	for (size_t n = 0; n < issuers_count(is); n++)
 		ready_issuer(k, issuers_at(is, n), reasons, degraded);
 	ready = json_array_size(reasons) == 0;

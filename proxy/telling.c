@@ -11,7 +11,7 @@
 #include <event2/event_struct.h>
 #include <stdlib.h>
 
-#define TRIM_MS 60000 /* events-keep is days */
+#define TRIM_MS 60000 /* events-keep is days; and who waits for memory is looked at */
 
 struct telling {
 	struct telling_core core;
@@ -27,6 +27,8 @@ static void on_trim(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	change_log_trim(t->core.log, clock_now() - keep_ms / 1000);
+	singles_look_again(t->singles);
+	lists_look_again(t->lists);
 	core_arm(&t->trim, TRIM_MS);
 }
 
@@ -129,7 +131,8 @@ void telling_gauges(struct telling *t, struct metrics_text *text)
 	struct change_log_health h;
 
 	change_log_health(t->core.log, &h);
-	gauge(text, "changes_waiting", "Changes that are not in the change log yet.",
+	gauge(text, "changes_waiting",
+	    "Changes that are not in the change log yet; a gap counts as one.",
 	    (double)(singles_count(t->singles) + lists_waiting(t->lists)));
 	gauge(text, "events_log_up", "1 while the change log can be written and read.",
 	    h.up);

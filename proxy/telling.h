@@ -59,6 +59,10 @@ struct list_change {
 	char issuer[64];
 	uint8_t scope[CHANGE_SCOPE_N];
 	bool baseline; /* nothing was ever told by this node: from is not known */
+	/* With baseline: this node has told lists, and cannot read any more which was
+	 * the last.  Where the log does not say that `to` or a newer one was told, what
+	 * led to `to` is missing in it: a gap. */
+	bool lost;
 	/* crl_facts.sha256 of the list that was told last, and of this one */
 	uint8_t from[32], to[32];
 	struct crl_facts facts; /* of `to`; CRL_WARN_ACCEPTED: it begins a new count, and

@@ -7,27 +7,43 @@
 #include <event2/event.h>
 #include <stdlib.h>
 
-void core_failed(struct telling_core *c, enum err e)
+/* Half a minute of failures is no failover any more, and then one in five minutes: as
+ * TELLING_BACKOFF_LAST_MS has it. */
+static bool is_to_be_told(unsigned failures)
 {
-	if (c->held_back)
-		return;
-	c->held_back = true;
-	log_each(LOG_WARN, "changes_held_back", "err=%s effect=%s", err_label(e),
-	    "told when the log can be written again");
+	return failures == 12 || failures % 80 == 0;
 }
 
-void core_wrote(struct telling_core *c)
+void core_failed(
+    struct telling_core *c, struct core_writer *w, const char *who, enum err e)
 {
-	if (c->held_back)
+	if (w->failures++ == 0 && c->failing++ == 0)
+		log_each(LOG_WARN, "changes_held_back", "err=%s effect=%s", err_label(e),
+		    "told when the log can be written again");
+	if (is_to_be_told(w->failures))
+		log_each(LOG_ERROR, "changes_not_told",
+		    "of=%s err=%s failures=%u remedy=%s", who, err_label(e), w->failures,
+		    "see what the store says; its events are in the log before this");
+}
+
+void core_wrote(struct telling_core *c, struct core_writer *w)
+{
+	if (w->failures > 0 && c->failing == 1)
 		log_each(LOG_INFO, "changes_flow_again", "log=up");
-	c->held_back = false;
+	core_ended(c, w);
 }
 
-int64_t core_backoff_ms(struct telling_core *c, unsigned failures)
+void core_ended(struct telling_core *c, struct core_writer *w)
+{
+	c->failing -= w->failures > 0;
+	w->failures = 0;
+}
+
+int64_t core_backoff_ms(struct telling_core *c, const struct core_writer *w)
 {
 	int64_t ms = TELLING_BACKOFF_FIRST_MS;
 
-	while (--failures > 0 && ms < TELLING_BACKOFF_LAST_MS)
+	for (unsigned n = 1; n < w->failures && ms < TELLING_BACKOFF_LAST_MS; n++)
 		ms *= 2;
 	if (ms > TELLING_BACKOFF_LAST_MS)
 		ms = TELLING_BACKOFF_LAST_MS;

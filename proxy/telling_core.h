@@ -15,18 +15,27 @@ struct outlet; /* proxy/telling_outlet.h */
 #define TELLING_BACKOFF_FIRST_MS 100
 #define TELLING_BACKOFF_LAST_MS  5000
 
+struct core_writer {
+	unsigned failures; /* in a row */
+};
+
 struct telling_core {
 	struct parts d;
 	struct change_log *log;
 	struct outlet *outlet;
-	bool held_back; /* the log could not be written: told once */
+	unsigned failing; /* writers whose last write failed: told at the first one */
 };
 
-/* A write has failed, or has worked: what people are told of it. */
-void core_failed(struct telling_core *c, enum err e);
-void core_wrote(struct telling_core *c);
-/* How long to wait after so many failures in a row (1..): half of it by chance. */
-int64_t core_backoff_ms(struct telling_core *c, unsigned failures);
+/* A write of this writer (a list, or the single changes) has failed, or has worked: what
+ * people are told of it.  The log may refuse the one and take the other, and says so once
+ * for as long as one is refused. */
+void core_failed(
+    struct telling_core *c, struct core_writer *w, const char *who, enum err e);
+void core_wrote(struct telling_core *c, struct core_writer *w);
+/* It writes no more. */
+void core_ended(struct telling_core *c, struct core_writer *w);
+/* How long to wait after its failures (1..): half of it by chance. */
+int64_t core_backoff_ms(struct telling_core *c, const struct core_writer *w);
 
 /* b is durable: counted, measured from seen to durable, handed to the outlet.  Where the
  * log has left it out (seq 0), nothing happens. */

@@ -52,7 +52,8 @@ struct job {
 	struct event timer;
 	bool in_barrier, asking; /* the barrier, the log has a pointer to this */
 	bool over;               /* done was called */
-	unsigned failures;       /* in a row */
+	bool late;               /* there was no memory for the timer */
+	struct core_writer writer;
 	/* the pointer as it was last seen, and since when: */
 	struct change_told seen;
 	int64_t seen_at_ms;
@@ -83,7 +84,8 @@ static bool same(const uint8_t a[32], const uint8_t b[32])
 
 static void wait_ms(struct job *j, int64_t ms)
 {
-	if (!core_arm(&j->timer, ms))
+	j->late = !core_arm(&j->timer, ms);
+	if (j->late)
 		log_error("changes_late", "err=%s", err_label(ERR_NOMEM));
 }
 
@@ -93,6 +95,7 @@ static void job_free(struct job *j)
 {
 	LIST_REMOVE(j, link);
 	event_del(&j->timer);
+	core_ended(j->all->core, &j->writer);
 	crl_diff_free(j->l.diff);
 	free(j);
 }
@@ -109,7 +112,7 @@ static void finish(struct job *j, enum err e)
 	if (!j->over) {
 		j->over = true;
 		if (e == ERR_OK)
-			core_wrote(j->all->core);
+			core_wrote(j->all->core, &j->writer);
 		event_del(&j->timer);
 		j->l.done(j->l.arg, e);
 	}
@@ -118,8 +121,8 @@ static void finish(struct job *j, enum err e)
 
 static void failed(struct job *j, enum err e)
 {
-	core_failed(j->all->core, e);
-	wait_ms(j, core_backoff_ms(j->all->core, ++j->failures));
+	core_failed(j->all->core, &j->writer, j->l.issuer, e);
+	wait_ms(j, core_backoff_ms(j->all->core, &j->writer));
 }
 
 /* The filter. */
@@ -256,8 +259,7 @@ static void on_appended(void *arg, enum err e, const struct change_pos *end)
 
 	(void)end;
 	if (e == ERR_OK) {
-		j->failures = 0;
-		core_wrote(j->all->core);
+		core_wrote(j->all->core, &j->writer);
 		if (x->batch != NULL)
 			core_logged(j->all->core, x->batch);
 		core_latches_told(j->all->core, x->latches, x->latches_n);
@@ -397,7 +399,7 @@ static void on_epoch(void *arg, enum err e, const struct change_pos *end)
 	if (j->over) {
 		let_go(j);
 	} else if (e == ERR_OK) {
-		core_wrote(j->all->core);
+		core_wrote(j->all->core, &j->writer);
 		begin(j, &j->seen, 0);
 	} else {
 		failed(j, e);
@@ -419,7 +421,7 @@ static void leave_gap(struct job *j)
  * told may end on the way. */
 static void decide_without_base(struct job *j, const struct change_told *p)
 {
-	if (!p->known) {
+	if (!p->known && !j->l.lost) {
 		begin(j, p, 0);
 		return;
 	}
@@ -567,12 +569,23 @@ void lists_cancel(struct lists *l)
 	}
 }
 
+void lists_look_again(struct lists *l)
+{
+	struct job *j;
+
+	LIST_FOREACH(j, &l->jobs, link)
+		if (j->late && !j->over)
+			wait_ms(j, 0);
+}
+
 uint64_t lists_waiting(const struct lists *l)
 {
 	const struct job *j;
 	uint64_t n = 0;
 
 	LIST_FOREACH(j, &l->jobs, link) {
+		if (!j->over && j->total == 0)
+			n += j->waits; /* a gap */
 		if (j->over || j->total == 0)
 			continue;
 		n += j->l.diff->n;

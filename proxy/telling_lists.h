@@ -17,7 +17,8 @@
  *
  * Without a base (baseline) there is nothing to tell, so a pointer that stands at an
  * older list can only be moved by a node that has one; if none does within LISTS_BASE_MS,
- * the changes in between are lost to this log, and a new epoch says so.
+ * the changes in between are lost to this log, and a new epoch says so.  Nor is a log
+ * believed that knows nothing of the scope, where this node has lost what it told (lost).
  *
  * Keeper's thread.
  */
@@ -32,7 +33,10 @@ struct lists;
 struct lists *lists_new(struct telling_core *core);
 void lists_add(struct lists *l, const struct list_change *c);
 void lists_cancel(struct lists *l);
-uint64_t lists_waiting(const struct lists *l); /* changes that are not in the log yet */
+/* Now and then: those that had no memory for a timer. */
+void lists_look_again(struct lists *l);
+/* Changes that are not in the log yet; a gap that is not counts as one. */
+uint64_t lists_waiting(const struct lists *l);
 /* After lists_cancel() and after the log was closed. */
 void lists_free(struct lists *l);
 

@@ -54,9 +54,9 @@ struct singles {
 	bool freed; /* the barrier still has want */
 	bool over;  /* WAITING_MAX was told */
 	struct event timer;
-	unsigned failures; /* in a row */
-	bool pausing;      /* for the back-off */
-	bool going;        /* go() is on the stack */
+	struct core_writer writer;
+	bool pausing; /* for the back-off */
+	bool going;   /* go() is on the stack */
 };
 
 static const struct issuer *issuer_of(const struct singles *s, const char *name)
@@ -386,11 +386,10 @@ static void tell_latches(struct singles *s, const struct flight *f)
 
 static void back_off(struct singles *s, enum err e)
 {
-	core_failed(s->core, e);
-	if (s->pausing)
+	if (s->pausing) /* one of several that were under way */
 		return;
-	s->failures++;
-	s->pausing = core_arm(&s->timer, core_backoff_ms(s->core, s->failures));
+	core_failed(s->core, &s->writer, "answers", e);
+	s->pausing = core_arm(&s->timer, core_backoff_ms(s->core, &s->writer));
 }
 
 static void return_list(struct singles *s, struct single_list *list)
@@ -418,8 +417,7 @@ static void on_appended(void *arg, enum err e, const struct change_pos *end)
 
 	(void)end;
 	if (e == ERR_OK) {
-		s->failures = 0;
-		core_wrote(s->core);
+		core_wrote(s->core, &s->writer);
 		core_logged(s->core, f->batch);
 		tell_latches(s, f);
 		drop_list(s, &f->list);
@@ -477,6 +475,11 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	s->pausing = false;
+	go(s);
+}
+
+void singles_look_again(struct singles *s)
+{
 	go(s);
 }
 

@@ -25,6 +25,8 @@ struct singles *singles_new(struct telling_core *core);
 void singles_add(struct singles *s, const struct single_change *c);
 /* All latches in the table that are untold and whose issuer is configured. */
 void singles_add_latches(struct singles *s);
+/* Now and then: those that had no memory for a timer. */
+void singles_look_again(struct singles *s);
 size_t singles_count(const struct singles *s);
 /* After the log was closed. */
 void singles_free(struct singles *s);

@@ -608,6 +608,36 @@ def test_a_file_of_ours_that_somebody_changed_is_not_believed(box, publisher, da
     assert d.events("crl_state_refused")
 
 
+def test_a_list_that_cannot_be_told_is_seen(box, publisher, daemons):
+    """T23: what was told cannot be read (here: a FIFO, which nobody waits for): an error, a gauge, degraded; and all
+    is told when it can be read again."""
+    ca = lab.CA("held CA")
+    url = publisher.publish("a.crl", crl(ca, GOOD, number=7))
+    d = daemons([one(box, ca, url)], store="lmdb:" + box + "/d0-store", **FAST).start()
+    told = lab.wait(lambda: [os.path.join(p, "told") for p, _, f in os.walk(box + "/d0-state") if "told" in f], 10,
+                    "the first list to be told")[0]
+    lab.wait(lambda: d.metric("changes_waiting") == 0 and not os.path.exists(told[:-4] + "next"), 10, "its place")
+    d.stop()
+    os.rename(told, told + ".away")
+    os.mkfifo(told)
+    publisher.publish("a.crl", crl(ca, GOOD + [ABSENT], number=8))
+    d.start()
+    d.wait_number(url, 8)
+    assert d.status("demo", ABSENT)["status"] == "revoked"
+    words = lab.wait(lambda: d.api("GET", "/readyz")[1]["degraded"], 10, "degraded")
+    assert len(words) == 1 and url in words[0] and told + ": not a regular file" in words[0], words
+    assert words[0] in d.ctl("status").stdout
+    assert d.metric("crl_held_back", issuer="demo", list="0") == 1
+    line = d.wait_event("crl_state_failed")[0]
+    assert "level=error" in line and "step=compare" in line and "remedy=" in line
+    assert not d.events("crl_changes")
+    os.rename(told + ".away", told)
+    d.refresh()
+    assert "added=1 " in d.wait_event("crl_changes")[0]
+    lab.wait(lambda: not d.api("GET", "/readyz")[1]["degraded"], 10, "all is well")
+    assert d.metric("crl_held_back", issuer="demo", list="0") == 0 and not d.events("events_gap")
+
+
 def test_a_list_issued_again_is_noticed(box, publisher, daemons):
     """R95, P17: the same number and nextUpdate, another list: it is taken, and it is an alarm."""
     ca = lab.CA("again CA")

@@ -161,6 +161,15 @@ static void elapse(int64_t ms)
 	}
 }
 
+/* The same at once, so that what is due in between is late. */
+static void jump(int64_t ms)
+{
+	mono_ms += ms;
+	now_ms += ms;
+	fake_time_set(now_ms, mono_ms);
+	turn();
+}
+
 /* The daemon begins, on whatever is in the state directory. */
 static void live(const char *global, const char *issuer)
 {
@@ -1392,10 +1401,7 @@ static void a_reload_without_memory_is_made_up_for(void **state)
 		calls = reload_without_memory(n);
 		assert_true(listed('B'));
 		for (int k = 0; k < 3; k++) {
-			mono_ms += 5001;
-			now_ms += 5001;
-			fake_time_set(now_ms, mono_ms);
-			turn();
+			jump(5001);
 			assert_true(listed('B'));
 		}
 		assert_false(listed('A'));
@@ -1759,6 +1765,227 @@ static void a_file_written_twice_within_its_times_grain_is_read_again(void **sta
 	assert_true(listed('C'));
 }
 
+static bool gauge_is(const char *line)
+{
+	struct metrics_text t = {0};
+	bool found;
+
+	crl_feed_gauges(feed, &t);
+	found = t.p != NULL && strstr(t.p, line) != NULL;
+	free(t.p);
+	return found;
+}
+
+/* How many lists are held back, with these words; gauge and words agree. */
+static size_t held_back(const char *words)
+{
+	char text[1200];
+	size_t n = crl_feed_held_back(feed, text, sizeof text);
+
+	assert_true((n == 0) == (text[0] == '\0'));
+	assert_int_equal(gauge_is("ocspcached_crl_held_back{issuer=\"demo\",list=\"0\"} "
+				  "1\n"),
+	    n > 0);
+	return strstr(text, words) != NULL ? n : 0;
+}
+
+/* A folder where a file of the list should be: it can be neither read nor replaced. */
+static void obstruct(const char *name)
+{
+	char path[400];
+
+	file_of(A, name, path);
+	unlink(path);
+	assert_int_equal(mkdir(path, 0700), 0);
+}
+
+static void clear_away(const char *name)
+{
+	char path[400];
+
+	file_of(A, name, path);
+	assert_int_equal(rmdir(path), 0);
+}
+
+/* T23: a list that was told and cannot be read is an error that is seen; then a gap, so
+ * that nobody waits for what will not be told, and the scope goes on from what is in
+ * force. */
+static void what_was_told_and_cannot_be_read_ends_in_a_gap(void **state)
+{
+	(void)state;
+	log_setup(-1, LOG_FORMAT_LOGFMT, 0);
+	begin_with("01", "A");
+	die();
+	obstruct("told");
+	live("", DEMO);
+	assert_true(listed('A'));
+	assert_int_equal(held_back("/told: not a regular file"), 1);
+	answer(0, LIST(.number = "02", .serials = "AB"));
+	assert_true(listed('B'));
+	elapse(120000);
+	assert_int_equal(told_n, 0);
+	assert_int_equal(held_back("compare: "), 1);
+	elapse(60000);
+	assert_int_equal(told_n, 1);
+	assert_true(told[0].c.baseline && told[0].c.lost);
+	assert_memory_equal(told[0].c.to, set()->shard[0].facts.sha256, 32);
+	/* what follows is told, though told cannot be replaced */
+	assert_int_equal(held_back("told: "), 1);
+	refresh();
+	answer(0, LIST(.number = "03", .serials = "ABC"));
+	assert_int_equal(told_n, 2);
+	assert_false(told[1].c.baseline);
+	assert_int_equal(told[1].added, 1);
+	clear_away("told");
+	elapse(61000);
+	assert_int_equal(held_back(""), 0);
+	assert_int_equal(told_n, 2);
+	assert_true(same_files("told", "current"));
+}
+
+/* T23: one that can be read again in time is compared, and nothing is missing. */
+static void what_was_told_and_can_be_read_again_is_compared(void **state)
+{
+	char path[400], away[400];
+	uint8_t one[32];
+
+	(void)state;
+	log_setup(-1, LOG_FORMAT_LOGFMT, 0);
+	begin_with("01", "A");
+	memcpy(one, told[0].c.to, 32);
+	die();
+	file_of(A, "told", path);
+	file_of(A, "away", away);
+	assert_int_equal(rename(path, away), 0);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	live("", DEMO);
+	answer(0, LIST(.number = "02", .serials = "AB"));
+	elapse(60000);
+	assert_int_equal(told_n, 0);
+	assert_int_equal(held_back("not a regular file"), 1);
+	assert_int_equal(rename(away, path), 0);
+	elapse(61000);
+	assert_int_equal(told_n, 1);
+	assert_false(told[0].c.baseline);
+	assert_memory_equal(told[0].c.from, one, 32);
+	assert_int_equal(told[0].added, 1);
+	assert_int_equal(held_back(""), 0);
+}
+
+/* T23: without memory or descriptors for a moment, wherever, all is told soon after. */
+static void a_comparison_without_memory_is_made_up_for(void **state)
+{
+	static const enum fault kinds[] = {FAULT_MEMORY, FAULT_DESCRIPTORS};
+
+	(void)state;
+	log_setup(-1, LOG_FORMAT_LOGFMT, 0);
+	for (size_t k = 0; k < 2; k++) {
+		unsigned long n = 0, calls;
+
+		do {
+			n++;
+			begin_with("01", "A");
+			tell_at_once = false;
+			refresh();
+			answer(0, LIST(.number = "02", .serials = "AB"));
+			refresh();
+			answer(0, LIST(.number = "03", .serials = "ABC"));
+			faults_arm(kinds[k], n, 1);
+			tell_done(1, ERR_OK); /* now 3 has to be compared with 2 */
+			calls = faults_disarm();
+			jump(5001);
+			assert_int_equal(told_n, 3);
+			assert_false(told[2].c.baseline);
+			assert_memory_equal(told[2].c.from, told[1].c.to, 32);
+			assert_int_equal(told[2].added, 1);
+			tell_done(2, ERR_OK);
+			assert_int_equal(held_back(""), 0);
+			die();
+			remove_tree(folder);
+		} while (calls >= n);
+		assert_true(n > 2);
+	}
+}
+
+/* T23: nor is anything told while the name cannot be made by which it would be gone on
+ * with. */
+static void without_the_link_nothing_is_told_and_it_is_seen(void **state)
+{
+	char path[400];
+
+	(void)state;
+	log_setup(-1, LOG_FORMAT_LOGFMT, 0);
+	begin_with("01", "A");
+	file_of(A, "new.link", path);
+	assert_int_equal(mkdir(path, 0700), 0);
+	refresh();
+	answer(0, LIST(.number = "02", .serials = "AB"));
+	assert_true(listed('B'));
+	elapse(20000);
+	assert_int_equal(told_n, 1);
+	assert_int_equal(held_back("/next: Is a directory"), 1);
+	assert_int_equal(rmdir(path), 0);
+	refresh(); /* who has mended it says so */
+	elapse(20);
+	assert_int_equal(told_n, 2);
+	assert_int_equal(told[1].added, 1);
+	assert_int_equal(held_back(""), 0);
+}
+
+/* T23: from told to what is in force, where nobody can read what was in between. */
+static void a_next_that_cannot_be_read_is_told_with_what_follows(void **state)
+{
+	uint8_t one[32];
+
+	(void)state;
+	log_setup(-1, LOG_FORMAT_LOGFMT, 0);
+	begin_with("01", "A");
+	memcpy(one, told[0].c.to, 32);
+	tell_at_once = false;
+	refresh();
+	answer(0, LIST(.number = "02", .serials = "AB"));
+	die();
+	obstruct("next");
+	live("", DEMO);
+	assert_int_equal(told_n, 0);
+	assert_int_equal(held_back("next: "), 1); /* which cannot be made either */
+	clear_away("next");
+	elapse(61000);
+	assert_int_equal(told_n, 1);
+	assert_memory_equal(told[0].c.from, one, 32);
+	assert_int_equal(told[0].added, 1);
+	assert_int_equal(held_back(""), 0);
+}
+
+/* What stands where a file should be is never waited for: a FIFO has no writer. */
+static void no_file_of_the_state_is_waited_for(void **state)
+{
+	static const char *const names[] = {
+	    "current", "told", "next", "hints", "new.hints", "new.link", "new.x"};
+
+	(void)state;
+	log_setup(-1, LOG_FORMAT_LOGFMT, 0);
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		char path[400];
+
+		begin_with("01", "A");
+		die();
+		file_of(A, names[i], path);
+		unlink(path);
+		assert_int_equal(mkfifo(path, 0600), 0);
+		live("", DEMO);
+		assert_int_equal(fake_fetches_waiting(), 1);
+		answer(0, LIST(.number = "02", .serials = "AB"));
+		assert_true(listed('B'));
+		for (int n = 0; n < 8; n++)
+			jump(61000);
+		assert_true(same_files("told", "current"));
+		assert_int_equal(held_back(""), 0);
+		die();
+		remove_tree(folder);
+	}
+}
+
 /* A disk that cannot take the list: in force all the same, and told when it is durable.
  */
 static void what_cannot_be_made_durable_is_in_force_and_told_later(void **state)
@@ -1781,23 +2008,14 @@ static void what_cannot_be_made_durable_is_in_force_and_told_later(void **state)
 	answer(0, LIST(.number = "03", .serials = "ABC"));
 	assert_true(listed('C'));
 	assert_int_equal(told_n, 1);
+	assert_int_equal(held_back("install: "), 1);
 	rmdir(path);
-	elapse(6000);
+	elapse(61000);
+	assert_int_equal(held_back(""), 0);
 	assert_int_equal(told_n, 2);
 	assert_int_equal(told[1].added, 2);
 	assert_true(same_files("told", "current"));
 	assert_int_equal(state_files(), 3);
-}
-
-static bool gauge_is(const char *line)
-{
-	struct metrics_text t = {0};
-	bool found;
-
-	crl_feed_gauges(feed, &t);
-	found = t.p != NULL && strstr(t.p, line) != NULL;
-	free(t.p);
-	return found;
 }
 
 /* R114: a list that its CA does not renew raises an alarm. */
@@ -1904,6 +2122,12 @@ int main(void)
 	    CASE(the_issuers_list_is_taken_out_of_a_bundle),
 	    CASE(a_refused_file_may_be_taken_when_the_list_has_expired),
 	    CASE(a_file_written_twice_within_its_times_grain_is_read_again),
+	    CASE(what_was_told_and_cannot_be_read_ends_in_a_gap),
+	    CASE(what_was_told_and_can_be_read_again_is_compared),
+	    CASE(a_comparison_without_memory_is_made_up_for),
+	    CASE(without_the_link_nothing_is_told_and_it_is_seen),
+	    CASE(a_next_that_cannot_be_read_is_told_with_what_follows),
+	    CASE(no_file_of_the_state_is_waited_for),
 	    CASE(what_cannot_be_made_durable_is_in_force_and_told_later),
 	    CASE(the_age_of_each_list_is_watched),
 	    CASE(it_may_be_stopped_at_any_step),

@@ -46,11 +46,12 @@ struct gate {
 	struct change_log log;
 	struct change_log *behind;
 	TAILQ_HEAD(, call) calls;
-	bool slow;     /* calls wait for gate_pass() */
-	bool shared;   /* what health says */
-	enum err down; /* every call fails with this */
-	bool deaf;     /* what is done is reported as ERR_STORE_TIMEOUT */
-	int fail_next; /* so many appends fail before they work */
+	bool slow;        /* calls wait for gate_pass() */
+	bool shared;      /* what health says */
+	enum err down;    /* every call fails with this */
+	bool deaf;        /* what is done is reported as ERR_STORE_TIMEOUT */
+	int fail_next;    /* so many appends fail before they work */
+	bool fail_scoped; /* every append of a list fails */
 	int told, appends, reads, epochs, trims; /* calls that came */
 	int64_t trimmed_before;
 	int64_t append_at[64]; /* when, monotonic */
@@ -115,7 +116,8 @@ static void call_run(struct gate *g, struct call *c)
 {
 	struct answer_to a = {g, c};
 
-	if (g->down != ERR_OK || (c->what == CALL_APPEND && g->fail_next > 0)) {
+	if (g->down != ERR_OK || (c->what == CALL_APPEND && g->fail_next > 0) ||
+	    (c->what == CALL_APPEND && c->scoped && g->fail_scoped)) {
 		if (c->what == CALL_APPEND && g->fail_next > 0)
 			g->fail_next--;
 		refuse(c, g->down != ERR_OK ? g->down : ERR_STORE);
@@ -577,6 +579,7 @@ static const uint8_t scope[CHANGE_SCOPE_N] = {9};
 
 /* The list's thisUpdate goes by its name; old NULL: a baseline. */
 static size_t moot; /* the first changes of a list, as the issuer's other lists say */
+static bool lost;   /* of a baseline: the node has told lists before */
 
 static unsigned list_warnings; /* of the next lists */
 
@@ -585,6 +588,7 @@ static void tell_list(struct node *n, const struct crl *old, const struct crl *n
 	struct crl_diff_rules rules = {.covered = true};
 	struct list_change c = {.issuer = "demo",
 	    .baseline = old == NULL,
+	    .lost = lost,
 	    .seen_at_ms = now_ms,
 	    .untold_since_ms = now_ms - 5000, /* the log was away */
 	    .done = on_list_done,
@@ -1282,6 +1286,99 @@ static void without_a_base_and_alone_there_is_a_gap(void **state)
 	assert_int_equal(n->gate->epochs, 1);
 }
 
+/* T23: a node that has lost what it told does not believe that nothing was. */
+static void what_was_told_and_is_lost_is_a_gap(void **state)
+{
+	struct metrics_text t = {0};
+	struct node *n = &node[0];
+
+	(void)state;
+	lost = true;
+	tell_list(n, NULL, &A); /* the log knows nothing of the scope */
+	turn();
+	assert_int_equal(n->done, 1);
+	assert_int_equal(n->gate->epochs, 1);
+	expect_told('A', 0, 0);
+	n->gate->down = ERR_STORE;
+	tell_list(n, NULL, &B);
+	turn();
+	n->gate->down = ERR_OK;
+	n->gate->shared = true;
+	elapse(6000);
+	telling_gauges(n->telling, &t);
+	assert_non_null(strstr(t.p, "\nocspcached_changes_waiting 1\n")); /* the gap */
+	free(t.p);
+	elapse(6000);
+	assert_int_equal(n->gate->epochs, 2);
+	expect_told('B', 0, 0);
+	tell_list(n, NULL, &B); /* all of it is told */
+	turn();
+	assert_int_equal(n->gate->epochs, 2);
+	assert_int_equal(n->done, 3);
+	lost = false;
+}
+
+/* What is logged from begin to end; to be freed. */
+static FILE *log_file;
+static int real_stderr;
+
+static void log_begin(void)
+{
+	log_file = tmpfile();
+	real_stderr = dup(STDERR_FILENO);
+	assert_true(log_file != NULL && dup2(fileno(log_file), STDERR_FILENO) >= 0);
+	log_setup(LEVEL_INFO, LOG_FORMAT_LOGFMT, 0);
+}
+
+static char *log_end(void)
+{
+	char *text = calloc(1, 1 << 16);
+
+	log_setup(LEVEL_ERROR, LOG_FORMAT_LOGFMT, 0);
+	dup2(real_stderr, STDERR_FILENO);
+	close(real_stderr);
+	rewind(log_file);
+	assert_true(fread(text, 1, (1 << 16) - 1, log_file) > 0);
+	fclose(log_file);
+	return text;
+}
+
+static int occurrences(const char *text, const char *of)
+{
+	int n = 0;
+
+	for (; (text = strstr(text, of)) != NULL; text += strlen(of))
+		n++;
+	return n;
+}
+
+/* A log that takes the one and not the other is not up again with every one that it
+ * takes: both are told, and each until it is over. */
+static void a_list_that_the_log_does_not_take_is_told_of(void **state)
+{
+	struct node *n = &node[0];
+	char *text;
+
+	(void)state;
+	n->gate->fail_scoped = true;
+	log_begin();
+	tell_list(n, &A, &B);
+	turn();
+	for (uint32_t i = 1; i < 61; i++) {
+		tell_revoked(n, i, true);
+		elapse(1000);
+	}
+	n->gate->fail_scoped = false;
+	elapse(6000);
+	text = log_end();
+	assert_int_equal(occurrences(text, "event=changes_held_back"), 1);
+	assert_int_equal(
+	    occurrences(text, "event=changes_not_told of=demo err=store"), 1);
+	assert_int_equal(occurrences(text, "event=changes_flow_again"), 1);
+	free(text);
+	assert_int_equal(n->done, 1);
+}
+
 static void a_list_waits_for_a_log_that_is_away(void **state)
 {
 	struct node *n = &node[0];
@@ -1893,6 +1990,8 @@ int main(void)
 	    CASE(without_a_base_another_node_is_waited_for),
 	    CASE(who_has_told_its_list_leaves_a_newer_one_to_others),
 	    CASE(without_a_base_and_alone_there_is_a_gap),
+	    CASE(what_was_told_and_is_lost_is_a_gap),
+	    CASE(a_list_that_the_log_does_not_take_is_told_of),
 	    CASE(a_list_waits_for_a_log_that_is_away),
 	    CASE(a_cancelled_list_ends_once),
 	    CASE(it_may_end_inside_a_barrier),

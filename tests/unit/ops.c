@@ -80,6 +80,7 @@ static struct {
 	/* lists */
 	const struct crl_set *lists; /* of "demo" */
 	bool untried;
+	size_t held_back;
 	unsigned list_refreshes;
 	bool accepts_number;
 	struct facts refused; /* a good that is remembered */
@@ -183,6 +184,12 @@ void crl_feed_refresh(struct crl_feed *f, const struct issuer *i, bool accept_nu
 	(void)f, (void)i;
 	did.list_refreshes++;
 	did.accepts_number = accept_number;
+}
+size_t crl_feed_held_back(const struct crl_feed *f, char *text, size_t n)
+{
+	(void)f;
+	snprintf(text, n, "%s", did.held_back > 0 ? "issuer demo: list x: why" : "");
+	return did.held_back;
 }
 bool crl_feed_tried_all(const struct crl_feed *f)
 {
@@ -1147,6 +1154,14 @@ static void ready_waits_until_the_lists_were_tried(void **state)
 	lists(1, -100, 100);
 	run(OP_READY, "", false);
 	expect(200, "{'ready':true,'reasons':[],'degraded':[]}");
+	did.held_back = 1;
+	run(OP_READY, "", false);
+	expect(
+	    200, "{'ready':true,'reasons':[],'degraded':['issuer demo: list x: why']}");
+	did.held_back = 3;
+	run(OP_READY, "", false);
+	expect(200, "{'ready':true,'reasons':[],'degraded':['issuer demo: list x: why "
+		    "(and 2 more)']}");
 }
 
 /* GET /metrics: promtool is the judge where it is installed. */
