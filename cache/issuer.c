@@ -1,7 +1,7 @@
-/* issuer.c - the index is open addressing over all CertIDs of all certificates: four for
- * each certificate, at most half full, built once.  CertID hashes are hashes already, so
- * eight bytes of them are the index's hash; somebody who looks for a long probe can make
- * it no longer than the configured CAs do.
+/* issuer.c - the indexes are open addressing, at most half full, built once: over all
+ * CertIDs of all certificates, four for each, and over the certificates' ids.  CertID
+ * hashes and ids are hashes already, so eight bytes of them are the index's hash;
+ * somebody who looks for a long probe can make it no longer than the configured CAs do.
  */
 #include "cache/issuer.h"
 
@@ -22,6 +22,8 @@ struct issuers {
 	size_t n;
 	struct slot *slot;
 	size_t mask; /* slots - 1, a power of two less one */
+	const struct issuer **by_id;
+	size_t id_mask;
 };
 
 static size_t certid_home(const uint8_t *name_hash, const uint8_t *key_hash)
@@ -201,23 +203,65 @@ static bool index_ca(
 	return true;
 }
 
-static enum err index_build(struct issuers *is, size_t clash[2])
+static bool has_id(const struct issuer *i, const uint8_t id[32])
 {
-	size_t certids = 0, slots = 2;
+	for (size_t c = 0; c < i->ca_n; c++)
+		if (memcmp(i->ca[c].id, id, sizeof i->ca[c].id) == 0)
+			return true;
+	return false;
+}
+
+/* The place of the issuer with this id, or the empty one where it belongs. */
+static const struct issuer **find_id(const struct issuers *is, const uint8_t id[32])
+{
+	uint64_t h;
+	size_t i;
+
+	memcpy(&h, id, sizeof h);
+	i = (size_t)h & is->id_mask;
+	while (is->by_id[i] != NULL && !has_id(is->by_id[i], id))
+		i = (i + 1) & is->id_mask;
+	return &is->by_id[i];
+}
+
+static size_t slots_for(size_t n)
+{
+	size_t slots = 2;
+
+	while (slots < 2 * n)
+		slots *= 2;
+	return slots;
+}
+
+static enum err index_new(struct issuers *is)
+{
+	size_t cas = 0, slots, ids;
 
 	for (size_t i = 0; i < is->n; i++)
-		certids += is->issuer[i].ca_n * CERTID_HASH_COUNT;
-	while (slots < 2 * certids)
-		slots *= 2;
+		cas += is->issuer[i].ca_n;
+	slots = slots_for(cas * CERTID_HASH_COUNT);
+	ids = slots_for(cas);
 	is->slot = calloc(slots, sizeof(*is->slot));
-	if (is->slot == NULL)
-		return ERR_NOMEM;
+	is->by_id = calloc(ids, sizeof(*is->by_id));
 	is->mask = slots - 1;
-	for (size_t i = 0; i < is->n; i++) {
-		for (unsigned c = 0; c < is->issuer[i].ca_n; c++) {
-			clash[1] = i;
-			if (!index_ca(is, &is->issuer[i], c, &clash[0]))
+	is->id_mask = ids - 1;
+	return is->slot != NULL && is->by_id != NULL ? ERR_OK : ERR_NOMEM;
+}
+
+static enum err index_build(struct issuers *is, size_t clash[2])
+{
+	enum err e = index_new(is);
+
+	if (e != ERR_OK)
+		return e;
+	for (size_t n = 0; n < is->n; n++) {
+		const struct issuer *i = &is->issuer[n];
+
+		for (unsigned c = 0; c < i->ca_n; c++) {
+			clash[1] = n;
+			if (!index_ca(is, i, c, &clash[0]))
 				return ERR_REQ_ISSUER;
+			*find_id(is, i->ca[c].id) = i;
 		}
 	}
 	return ERR_OK;
@@ -259,6 +303,7 @@ void issuers_free(struct issuers *is)
 		issuer_empty(&is->issuer[i]);
 	free(is->issuer);
 	free(is->slot);
+	free(is->by_id);
 	free(is);
 }
 
@@ -285,6 +330,11 @@ const struct issuer *issuers_named(const struct issuers *is, const char *name)
 			return &is->issuer[i];
 	}
 	return NULL;
+}
+
+const struct issuer *issuers_with(const struct issuers *is, const uint8_t ca_id[32])
+{
+	return *find_id(is, ca_id);
 }
 
 const struct issuer *issuers_find(

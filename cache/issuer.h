@@ -107,6 +107,9 @@ const struct issuer *issuers_at(const struct issuers *is, size_t i);
 void issuers_set_slot(struct issuers *is, size_t i, struct crl_slot *slot);
 const struct issuer *issuers_named(
     const struct issuers *is, const char *name); /* or NULL */
+/* The issuer that has a certificate with this id (issuer_ca.id), or NULL.  O(1) on
+ * average. */
+const struct issuer *issuers_with(const struct issuers *is, const uint8_t ca_id[32]);
 
 /* The issuer whose CertID hashes are in k, or NULL; *ca (may be NULL): which of its
  * certificates. Both hashes are compared in full (R15).  O(1) on average. */

@@ -41,6 +41,7 @@ struct latches {
 	size_t buckets; /* power of two */
 	size_t n;
 	uint64_t seed;
+	struct latches_walk *walks; /* under way: each is behind its _bucket */
 };
 
 struct latch_file {
@@ -60,13 +61,19 @@ static size_t write_key(
 
 /* The table. */
 
-static struct node **chain_of(
+static size_t bucket_of(
     const struct latches *t, const uint8_t id[32], const struct serial *s)
 {
 	uint8_t key[KEY_MAX];
 	size_t n = write_key(key, id, s);
 
-	return &t->bucket[XXH3_64bits_withSeed(key, n, t->seed) & (t->buckets - 1)];
+	return XXH3_64bits_withSeed(key, n, t->seed) & (t->buckets - 1);
+}
+
+static struct node **chain_of(
+    const struct latches *t, const uint8_t id[32], const struct serial *s)
+{
+	return &t->bucket[bucket_of(t, id, s)];
 }
 
 /* The link that points to the latch, or to the NULL at the end of its chain. */
@@ -110,12 +117,16 @@ void latches_free(struct latches *t)
 	free(t);
 }
 
-/* Without memory for more buckets the chains get longer, and nothing else happens. */
+/* Without memory for more buckets, or with walks that count the ones there are, the
+ * chains get longer, and nothing else happens. */
 static void grow(struct latches *t)
 {
 	struct latches old = *t;
-	struct node **bucket = calloc(2 * t->buckets, sizeof *bucket);
+	struct node **bucket;
 
+	if (t->walks != NULL)
+		return;
+	bucket = calloc(2 * t->buckets, sizeof *bucket);
 	if (bucket == NULL)
 		return;
 	t->bucket = bucket;
@@ -164,10 +175,14 @@ enum err latches_add(struct latches *t, const struct latch *l, bool *added)
 	return ERR_OK;
 }
 
-static void unlink_node(struct latches *t, struct node **p)
+/* p is in this bucket. */
+static void unlink_node(struct latches *t, struct node **p, size_t bucket)
 {
 	struct node *n = *p;
 
+	for (const struct latches_walk *w = t->walks; w != NULL; w = w->_next)
+		if (w->_bucket <= bucket)
+			w->fn(w->arg, &n->latch);
 	*p = n->next;
 	free(n);
 	t->n--;
@@ -184,7 +199,7 @@ size_t latches_remove(struct latches *t, const struct issuer *i, const struct se
 		if (*p == NULL)
 			continue;
 		removed[count++] = (*p)->latch;
-		unlink_node(t, p);
+		unlink_node(t, p, bucket_of(t, i->ca[c].id, s));
 	}
 	return count;
 }
@@ -204,7 +219,7 @@ size_t latches_sweep(struct latches *t, int64_t before)
 				p = &(*p)->next;
 				continue;
 			}
-			unlink_node(t, p);
+			unlink_node(t, p, i);
 			count++;
 		}
 	return count;
@@ -216,6 +231,39 @@ void latches_each(
 	for (size_t i = 0; i < t->buckets; i++)
 		for (const struct node *n = t->bucket[i]; n != NULL; n = n->next)
 			fn(arg, &n->latch);
+}
+
+void latches_walk_begin(struct latches *t, struct latches_walk *w)
+{
+	w->_bucket = 0;
+	w->_next = t->walks;
+	t->walks = w;
+}
+
+void latches_walk_end(struct latches *t, struct latches_walk *w)
+{
+	struct latches_walk **p = &t->walks;
+
+	while (*p != w)
+		p = &(*p)->_next;
+	*p = w->_next;
+	if (t->n > t->buckets)
+		grow(t);
+}
+
+bool latches_walk_on(struct latches *t, struct latches_walk *w, size_t n)
+{
+	for (size_t work = 0; work < n && w->_bucket < t->buckets; w->_bucket++) {
+		const struct node *x = t->bucket[w->_bucket];
+
+		work += x == NULL;
+		for (; x != NULL; x = x->next, work++)
+			w->fn(w->arg, &x->latch);
+	}
+	if (w->_bucket < t->buckets)
+		return true;
+	latches_walk_end(t, w);
+	return false;
 }
 
 void latches_told(struct latches *t, const uint8_t ca_id[32], const struct serial *s)

@@ -58,6 +58,24 @@ size_t latches_sweep(struct latches *t, int64_t before);
 /* Call fn for each latch, in no order; it changes nothing. */
 void latches_each(
     const struct latches *t, void (*fn)(void *arg, const struct latch *l), void *arg);
+/* A walk over all of them in slices, for who may not take so long at once: every latch
+ * that is in the table when it begins is visited, whatever happens meanwhile; one that is
+ * removed before its turn comes, just before it goes.  What is added may be visited or
+ * not.  Several walks may be under way.  The table does not grow more buckets until they
+ * have ended. */
+struct latches_walk {
+	void (*fn)(void *arg, const struct latch *l); /* as in latches_each() */
+	void *arg;
+	size_t _bucket;
+	struct latches_walk *_next;
+};
+/* fn and arg are set; w is the caller's, and stays until it has ended. */
+void latches_walk_begin(struct latches *t, struct latches_walk *w);
+/* Visit the next ones: at most n latches and empty buckets, or one bucket's chain more.
+ * False: that was all, and the walk has ended. */
+bool latches_walk_on(struct latches *t, struct latches_walk *w, size_t n);
+void latches_walk_end(struct latches *t, struct latches_walk *w); /* before it is over */
+
 /* The change of this latch is told: clears untold and listed; nothing where there is
  * none. */
 void latches_told(struct latches *t, const uint8_t ca_id[32], const struct serial *s);

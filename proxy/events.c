@@ -489,8 +489,10 @@ struct events *events_new(struct shared *shared, struct event_base *base,
 	TAILQ_INIT(&e->pages);
 	news_init(&e->news);
 	news_init(&e->walked);
-	if (evtimer_assign(&e->run, base, on_run, e) != 0 ||
+	e->snapshots = snapshots_new();
+	if (e->snapshots == NULL || evtimer_assign(&e->run, base, on_run, e) != 0 ||
 	    event_assign(&e->tick, base, -1, EV_PERSIST, on_tick, e) != 0) {
+		snapshots_free(e->snapshots);
 		free(e);
 		return NULL;
 	}
@@ -512,5 +514,6 @@ void events_free(struct events *e)
 	while ((n = news_take(&e->news)) != NULL)
 		telling_news_done(n);
 	roll_clear(&e->window);
+	snapshots_free(e->snapshots);
 	free(e);
 }

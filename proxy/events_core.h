@@ -129,6 +129,7 @@ struct events {
 	/* questions: */
 	TAILQ_HEAD(, reading) readings;
 	TAILQ_HEAD(, shot) shots;
+	struct snapshots *snapshots;
 	TAILQ_HEAD(, json_page) pages;
 	size_t readings_n;
 	size_t shots_asked, shots_held; /* questions; contents */

@@ -153,6 +153,7 @@ static struct shot *shot_new(struct events *e, const char *issuer)
 	TAILQ_INIT(&shot->subs);
 	TAILQ_INSERT_TAIL(&e->shots, shot, link);
 	shot->snapshot.msg.run = snapshot_take;
+	shot->snapshot.all = e->snapshots;
 	memcpy(shot->snapshot.issuer, issuer, sizeof shot->snapshot.issuer);
 	shot->snapshot.reply_to = e->own;
 	shot->snapshot.done = on_shot;

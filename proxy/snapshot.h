@@ -5,6 +5,13 @@
  * up to which they were told at that moment.  All of it is of one turn of the keeper, so
  * nothing can fall between the snapshot and what follows that place.
  *
+ * The latches are many and the keeper has others to serve.  So they are passed through
+ * once, whatever the number of issuers, in slices; a latch that is removed before its
+ * turn is taken along (latch.h), so that lists and latches are of the same moment all the
+ * same.  One that came in the meantime may be in the snapshot too, and is told after it.
+ * Snapshots that are asked for during a walk share the next one: two walks at most for a
+ * crowd.  Sorting is the disk thread's work.
+ *
  * It is what this node knows: a certificateHold that only an OCSP answer told is in no
  * list and sets no latch, and is not in it.
  *
@@ -17,15 +24,22 @@
 #include "cache/crl_set.h"
 #include "proxy/inbox.h"
 
+/* The collecting: made by who asks (the API), touched on the keeper's thread only, and
+ * freed when all that was asked has come back. */
+struct snapshots;
+struct snapshots *snapshots_new(void); /* NULL when out of memory */
+void snapshots_free(struct snapshots *s);
+
 struct snapshot_issuer {
 	char name[64];
-	const struct crl_set *set; /* a reference; NULL: no list is in force */
-	struct crl_entry *latches; /* sorted; each serial once */
-	size_t latches_n, mapped;
+	const struct crl_set *set;       /* a reference; NULL: no list is in force */
+	const struct crl_entry *latches; /* sorted; each serial once; of the snapshot */
+	size_t latches_n;
 };
 
 struct snapshot {
-	struct msg msg;  /* run: snapshot_take, posted to shared->keeper */
+	struct msg msg; /* run: snapshot_take, posted to shared->keeper */
+	struct snapshots *all;
 	char issuer[64]; /* "": all that are configured */
 	struct inbox *reply_to;
 	void (*done)(void *inbox_arg, struct snapshot *s); /* on the asker's thread */
@@ -36,12 +50,18 @@ struct snapshot {
 	int64_t at;            /* wall clock, seconds */
 	struct snapshot_issuer *of;
 	size_t n;
+	struct crl_entry *latches; /* of all issuers */
+	size_t mapped;
+	struct snapshot *_next;
+	size_t _first; /* issuer of the configuration: of[0] */
 };
 
 /* The run of a snapshot's msg, for shared->keeper, whose arg is the keeper. */
 void snapshot_take(void *keeper, struct msg *m);
 /* Drops what the outcome holds; the struct itself is the asker's.  Any thread. */
 void snapshot_drop(struct snapshot *s);
+/* Latches that were looked at, ever: what it has cost. */
+uint64_t snapshots_looked_at(const struct snapshots *s);
 
 /* Do both say the same (of whatever place and time)?  Linear in the latches: lists are
  * the same when they are one object. */

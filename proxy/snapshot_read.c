@@ -9,12 +9,11 @@
 
 void snapshot_drop(struct snapshot *s)
 {
-	for (size_t i = 0; i < s->n; i++) {
+	for (size_t i = 0; i < s->n; i++)
 		crl_set_unref(s->of[i].set);
-		if (s->of[i].latches != NULL)
-			crl_entries_free(s->of[i].latches, s->of[i].mapped);
-	}
+	crl_entries_free(s->latches, s->mapped);
 	free(s->of);
+	s->latches = NULL;
 	s->of = NULL;
 	s->n = 0;
 }

@@ -215,24 +215,11 @@ void singles_add(struct singles *s, const struct single_change *c)
 
 /* Latches of an earlier life. */
 
-static const struct issuer *issuer_with(const struct singles *s, const uint8_t id[32])
-{
-	const struct issuers *all = shared_conf(s->core->d.shared)->issuers;
-
-	for (size_t n = 0; n < issuers_count(all); n++) {
-		const struct issuer *i = issuers_at(all, n);
-
-		for (size_t c = 0; c < i->ca_n; c++)
-			if (memcmp(i->ca[c].id, id, 32) == 0)
-				return i;
-	}
-	return NULL;
-}
-
 static void add_latch(void *arg, const struct latch *l)
 {
 	struct singles *s = arg;
-	const struct issuer *i = l->untold ? issuer_with(s, l->ca_id) : NULL;
+	const struct issuers *all = shared_conf(s->core->d.shared)->issuers;
+	const struct issuer *i = l->untold ? issuers_with(all, l->ca_id) : NULL;
 	struct single *x;
 
 	if (i == NULL || (x = single_new(i->name)) == NULL)

@@ -150,6 +150,16 @@ static void snapshot_back(void *arg, struct msg *m)
 	s->done(arg, s);
 }
 
+struct snapshots *snapshots_new(void)
+{
+	return malloc(1);
+}
+
+void snapshots_free(struct snapshots *s)
+{
+	free(s);
+}
+
 void snapshot_take(void *keeper, struct msg *m)
 {
 	struct snapshot *s = (struct snapshot *)m;
@@ -161,8 +171,9 @@ void snapshot_take(void *keeper, struct msg *m)
 	if (the->set != NULL)
 		of->set = crl_set_ref(the->set);
 	if (the->latches_n > 0) {
-		of->latches = crl_entries_new(the->latches_n, &of->mapped);
-		memcpy(of->latches, the->latches, the->latches_n * sizeof *the->latches);
+		s->latches = crl_entries_new(the->latches_n, &s->mapped);
+		memcpy(s->latches, the->latches, the->latches_n * sizeof *the->latches);
+		of->latches = s->latches;
 		of->latches_n = the->latches_n;
 	}
 	s->of = of;

@@ -192,6 +192,11 @@ static void a_renewed_ca_is_one_issuer(void **state)
 	assert_memory_not_equal(
 	    issuers_at(is, 0)->ca[0].sha256, issuers_at(is, 0)->ca[1].sha256, 32);
 	assert_memory_equal(issuers_at(is, 0)->ca[0].id, issuers_at(is, 0)->ca[1].id, 32);
+	assert_memory_not_equal(
+	    issuers_at(is, 0)->ca[0].id, issuers_at(is, 0)->ca[2].id, 32);
+	for (int i = 0; i < 3; i++)
+		assert_ptr_equal(
+		    issuers_with(is, issuers_at(is, 0)->ca[i].id), issuers_at(is, 0));
 	issuers_free(is);
 	EVP_PKEY_free(key);
 	for (int i = 0; i < 3; i++)
@@ -262,6 +267,7 @@ static void an_empty_set_finds_nothing(void **state)
 	key_make(&k, CERTID_SHA1, hash, hash, &s);
 	assert_null(issuers_find(is, &k, NULL));
 	assert_null(issuers_named(is, ""));
+	assert_null(issuers_with(is, (const uint8_t[32]){0}));
 	issuers_free(is);
 }
 
@@ -290,6 +296,8 @@ static void hundred_issuers_are_all_found(void **state)
 			assert_ptr_equal(issuers_find(is, &k, NULL), issuers_at(is, i));
 		}
 		assert_ptr_equal(issuers_named(is, name[i]), issuers_at(is, i));
+		assert_ptr_equal(
+		    issuers_with(is, issuers_at(is, i)->ca[0].id), issuers_at(is, i));
 		X509_free(x[i]);
 	}
 	issuers_free(is);

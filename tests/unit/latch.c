@@ -477,6 +477,110 @@ static void the_file_is_for_its_owner_alone(void **state)
 	assert_int_equal(st.st_mode & 077, 0);
 }
 
+#define WALKED 3000
+
+struct counted {
+	unsigned of[2 * WALKED]; /* visits of each serial */
+	unsigned in_step;
+};
+
+static void count_visit(void *arg, const struct latch *l)
+{
+	struct counted *c = arg;
+
+	for (uint32_t n = 0; n < 2 * WALKED; n++) {
+		const struct serial s = kit_serial(n);
+
+		if (serial_equal(&s, &l->serial)) {
+			c->of[n]++;
+			c->in_step++;
+			return;
+		}
+	}
+	fail_msg("a latch that nobody has set");
+}
+
+static bool step(struct latches_walk *w, struct counted *c, size_t n)
+{
+	bool more;
+
+	c->in_step = 0;
+	more = latches_walk_on(table, w, n);
+	assert_true(c->in_step <= n + 16); /* no chain is longer, by chance */
+	return more;
+}
+
+static void remove_one(int ca, uint32_t n)
+{
+	struct issuer_ca c;
+	struct issuer i = {.ca = &c, .ca_n = 1};
+	struct serial s = kit_serial(n);
+	struct latch gone;
+
+	kit_ca(&c, ca);
+	assert_int_equal(latches_remove(table, &i, &s, &gone), 1);
+}
+
+/* Whatever is removed, swept or added between the slices, and however many walk. */
+static void a_walk_visits_all_that_was_there_when_it_began(void **state)
+{
+	struct counted *a = calloc(1, sizeof *a), *b = calloc(1, sizeof *b);
+	struct latches_walk first = {.fn = count_visit, .arg = a},
+			    second = {.fn = count_visit, .arg = b};
+	uint32_t removed = 0, added = WALKED;
+	unsigned steps = 0;
+	bool more;
+
+	(void)state;
+	for (uint32_t n = 0; n < WALKED; n++) {
+		struct latch l = make(1, n, n % 10 == 9 ? NOW - 100 : NOW);
+
+		latches_add(table, &l, NULL);
+	}
+	latches_walk_begin(table, &first);
+	latches_walk_begin(table, &second);
+	do {
+		struct latch l = make(1, added++, NOW);
+
+		more = step(&first, a, 20);
+		step(&second, b, 1);
+		latches_add(table, &l, NULL);
+		remove_one(1, removed);
+		removed += 10;
+		if (steps++ == 50)
+			latches_sweep(table, NOW - 50);
+	} while (more);
+	assert_true(steps >= WALKED / 36);
+	for (uint32_t n = 0; n < WALKED; n++)
+		assert_int_equal(a->of[n], 1);
+	latches_walk_end(table, &second); /* given up: it is told nothing more */
+	remove_one(1, 1);
+	for (uint32_t n = 0; n < WALKED; n++)
+		assert_true(b->of[n] <= 1);
+	/* the table grows again */
+	for (uint32_t n = added; n < 2 * WALKED; n++) {
+		struct latch l = make(1, n, NOW);
+
+		latches_add(table, &l, NULL);
+	}
+	assert_non_null(look(1, 2 * WALKED - 1));
+	assert_null(look(1, 1));
+	free(a);
+	free(b);
+}
+
+static void a_walk_over_nothing_is_over(void **state)
+{
+	struct latches_walk w = {.fn = count_visit};
+
+	(void)state;
+	latches_walk_begin(table, &w);
+	assert_false(latches_walk_on(table, &w, 1000));
+	latches_walk_begin(table, &w);
+	assert_true(latches_walk_on(table, &w, 10)); /* empty buckets are work, too */
+	latches_walk_end(table, &w);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -494,6 +598,8 @@ int main(void)
 	    CASE(the_mark_goes_with_its_latch),
 	    CASE(a_mark_without_a_latch_does_nothing),
 	    CASE(each_latch_is_shown_once_and_told_is_told_in_memory),
+	    CASE(a_walk_visits_all_that_was_there_when_it_began),
+	    CASE(a_walk_over_nothing_is_over),
 	    CASE(the_file_grows_by_itself),
 	    CASE(every_latch_that_was_reported_durable_survives_a_kill),
 	    CASE(a_file_with_an_unreadable_latch_is_refused),

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "cache/latch.h"
-#include "proxy/crl_feed.h"
+#include "proxy/disk.h"
 #include "proxy/keeper.h"
 #include "proxy/telling.h"
 
@@ -19,10 +19,13 @@ static struct issuer_ca old_ca = {.id = {1}}, new_ca = {.id = {2}},
 			other_ca = {.id = {3}};
 static struct issuer_ca demo_cas[2];
 static char demo_name[] = "demo", other_name[] = "other";
-static struct issuer the_issuers[2] = {
-    {.name = demo_name, .ca = demo_cas, .ca_n = 2},
-    {.name = other_name, .ca = &other_ca, .ca_n = 1},
+static struct crl_slot demo_slot, other_slot;
+static struct issuer two_issuers[2] = {
+    {.name = demo_name, .ca = demo_cas, .ca_n = 2, .slot = &demo_slot},
+    {.name = other_name, .ca = &other_ca, .ca_n = 1, .slot = &other_slot},
 };
+static struct issuer *the_issuers;
+static size_t the_issuers_n;
 
 struct world {
 	struct event_base *base;
@@ -35,6 +38,8 @@ struct world {
 	char dir[64];
 	struct crl_set *set; /* of demo */
 	struct change_pos end;
+	struct snapshots *all;
+	unsigned done_n;
 	struct snapshot *done;
 };
 static struct world *the;
@@ -44,11 +49,6 @@ const struct parts *keeper_parts(struct keeper *k)
 	assert_ptr_equal(k, the);
 	return &the->parts;
 }
-const struct crl_set *crl_feed_set(struct crl_feed *f, const char *issuer)
-{
-	(void)f;
-	return strcmp(issuer, "demo") == 0 ? the->set : NULL;
-}
 void telling_known_from(const struct telling *t, struct change_pos *end)
 {
 	(void)t;
@@ -57,7 +57,7 @@ void telling_known_from(const struct telling *t, struct change_pos *end)
 size_t issuers_count(const struct issuers *is)
 {
 	(void)is;
-	return 2;
+	return the_issuers_n;
 }
 const struct issuer *issuers_at(const struct issuers *is, size_t i)
 {
@@ -80,7 +80,12 @@ static int setup(void **state)
 	    ERR_OK);
 	w->base = event_base_new();
 	w->inbox = inbox_new(w->base, w);
+	the_issuers = two_issuers;
+	the_issuers_n = 2;
 	w->shared.conf = &w->conf;
+	w->shared.keeper = w->inbox;
+	w->parts.disk = disk_start(w->inbox, "disk", 0);
+	w->all = snapshots_new();
 	w->parts.shared = &w->shared;
 	w->parts.latches = w->latches;
 	w->end = (struct change_pos){3, 4, 5};
@@ -93,8 +98,12 @@ static int teardown(void **state)
 	struct world *w = *state;
 	char path[128];
 
+	disk_stop(w->parts.disk);
 	inbox_free(w->inbox);
+	disk_free(w->parts.disk);
+	snapshots_free(w->all);
 	event_base_free(w->base);
+	atomic_store(&demo_slot.set, NULL);
 	latches_free(w->latches);
 	latch_file_close(w->file);
 	crl_set_unref(w->set);
@@ -107,17 +116,34 @@ static int teardown(void **state)
 static void on_done(void *arg, struct snapshot *s)
 {
 	((struct world *)arg)->done = s;
+	((struct world *)arg)->done_n++;
+}
+
+static void ask(struct world *w, struct snapshot *s, const char *issuer)
+{
+	memset(s, 0, sizeof *s);
+	s->all = w->all;
+	strcpy(s->issuer, issuer);
+	s->reply_to = w->inbox;
+	s->done = on_done;
+	snapshot_take(w, &s->msg);
+}
+
+/* How many turns it took until so many were back. */
+static unsigned turn_until(struct world *w, unsigned done_n)
+{
+	unsigned turns = 0;
+
+	for (; w->done_n < done_n; turns++)
+		event_base_loop(w->base, EVLOOP_ONCE);
+	return turns;
 }
 
 static void take(struct world *w, struct snapshot *s, const char *issuer)
 {
-	memset(s, 0, sizeof *s);
-	strcpy(s->issuer, issuer);
-	s->reply_to = w->inbox;
-	s->done = on_done;
 	w->done = NULL;
-	snapshot_take(w, &s->msg);
-	event_base_loop(w->base, EVLOOP_ONCE);
+	ask(w, s, issuer);
+	turn_until(w, w->done_n + 1);
 	assert_ptr_equal(w->done, s);
 }
 
@@ -165,6 +191,7 @@ static void add_list(
 	crl_list_free(list);
 	crl_set_unref(w->set);
 	w->set = set;
+	atomic_store(&demo_slot.set, set);
 }
 
 /* Reads it in steps of `room` and writes "serial:reason:c|o", sorted by serial. */
@@ -329,6 +356,165 @@ static void two_that_say_the_same_are_told_from_others(void **state)
 	snapshot_drop(&e);
 }
 
+/* A crowd of issuers and latches: latch n is of issuer n modulo their number. */
+
+#define CROWD   2000
+#define LATCHES 100000
+
+static struct issuer crowd[CROWD];
+static struct issuer_ca crowd_ca[CROWD];
+static char crowd_name[CROWD][8];
+
+static struct latch crowd_latch(uint32_t n)
+{
+	struct latch l = {
+	    .serial = {4, {1, (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n}},
+	    .reason = 1,
+	    .revoked_at = 100,
+	    .set_at = 1000};
+
+	memcpy(l.ca_id, crowd_ca[n % CROWD].id, sizeof l.ca_id);
+	return l;
+}
+
+static void make_crowd(struct world *w)
+{
+	for (uint32_t n = 0; n < CROWD; n++) {
+		snprintf(crowd_name[n], sizeof crowd_name[n], "i%u", n);
+		memset(crowd_ca[n].id, 0, sizeof crowd_ca[n].id);
+		memcpy(crowd_ca[n].id, &n, sizeof n);
+		crowd_ca[n].id[31] = 7;
+		crowd[n] =
+		    (struct issuer){.name = crowd_name[n], .ca = &crowd_ca[n], .ca_n = 1};
+	}
+	the_issuers = crowd;
+	the_issuers_n = CROWD;
+	for (uint32_t n = 0; n < LATCHES; n++) {
+		struct latch l = crowd_latch(n);
+
+		assert_int_equal(latches_add(w->latches, &l, NULL), ERR_OK);
+	}
+}
+
+static size_t latches_in(const struct snapshot *s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n; i++)
+		n += s->of[i].latches_n;
+	return n;
+}
+
+static bool holds(const struct snapshot *s, uint32_t n)
+{
+	const struct latch l = crowd_latch(n);
+	struct crl_entry key = {0};
+	const struct snapshot_issuer *of = &s->of[s->n > 1 ? n % CROWD : 0];
+
+	crl_entry_set_serial(&key, &l.serial);
+	return crl_entries_find(of->latches, of->latches_n, &key) != NULL;
+}
+
+static unsigned others;
+
+static void on_other(void *arg, struct msg *m)
+{
+	struct world *w = arg;
+
+	if (w->done_n > 0)
+		return;
+	others++;
+	inbox_post(w->inbox, m);
+}
+
+/* Each latch is looked at once, however many issuers there are, and the keeper does what
+ * else it has to do in between. */
+static void one_walk_is_enough_and_holds_nobody_up(void **state)
+{
+	struct world *w = *state;
+	static struct msg other; /* it may be on its way still when the world ends */
+	struct snapshot s;
+	unsigned turns;
+
+	make_crowd(w);
+	others = 0;
+	other.run = on_other;
+	inbox_post(w->inbox, &other);
+	ask(w, &s, "");
+	assert_int_equal(w->done_n, 0);
+	turns = turn_until(w, 1);
+	assert_int_equal(snapshots_looked_at(w->all), LATCHES);
+	assert_true(turns >= LATCHES / 4096);
+	assert_true(others >= LATCHES / 4096);
+	assert_int_equal(s.n, CROWD);
+	assert_int_equal(latches_in(&s), LATCHES);
+	for (uint32_t n = 0; n < LATCHES; n += 37)
+		assert_true(holds(&s, n));
+	snapshot_drop(&s);
+}
+
+/* Those that come during a walk get the next one, all together. */
+static void a_crowd_shares_a_walk(void **state)
+{
+	struct world *w = *state;
+	struct snapshot s[16];
+
+	make_crowd(w);
+	for (size_t i = 0; i < 16; i++) {
+		w->end.seq = 10 + i;
+		ask(w, &s[i], i == 3 ? "" : crowd_name[i]);
+	}
+	turn_until(w, 16);
+	assert_int_equal(snapshots_looked_at(w->all), 2 * LATCHES);
+	for (size_t i = 0; i < 16; i++) {
+		assert_int_equal(s[i].error, ERR_OK);
+		/* the place is that of the walk, not of the question */
+		assert_int_equal(s[i].end.seq, i == 0 ? 10 : 25);
+		assert_int_equal(latches_in(&s[i]), i == 3 ? LATCHES : LATCHES / CROWD);
+		assert_true(holds(&s[i], (uint32_t)(i + CROWD)));
+		if (i != 3)
+			assert_string_equal(s[i].of[0].name, crowd_name[i]);
+		snapshot_drop(&s[i]);
+	}
+	take(w, &s[0], "nobody");
+	assert_int_equal(s[0].n, 0);
+	snapshot_drop(&s[0]);
+}
+
+/* Lists and latches are of the moment when the walk began, whatever comes and goes while
+ * it is under way: a certificate that a list takes over from a latch, or a latch from a
+ * list, is in one of them. */
+static void it_is_of_one_moment(void **state)
+{
+	static const struct listed of[] = {{10, 100, 1}}, next[] = {{11, 100, 1}};
+	struct world *w = *state;
+	struct latch gone;
+	struct snapshot s;
+
+	add_list(w, 1, 0, of, 1);
+	make_crowd(w);
+	crowd[5].slot = &demo_slot;
+	w->end.seq = 7;
+	ask(w, &s, "");
+	for (uint32_t n = 0; n < LATCHES; n += 10)
+		assert_int_equal(
+		    latches_remove(w->latches, &crowd[n % CROWD],
+			&(struct serial){
+			    4, {1, (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n}},
+			&gone),
+		    1);
+	w->end.seq = 8;
+	add_list(w, 1, 0, next, 1);
+	the_issuers_n = 0; /* a reload */
+	turn_until(w, 1);
+	assert_int_equal(s.end.seq, 7);
+	assert_int_equal(s.n, CROWD);
+	assert_int_equal(latches_in(&s), LATCHES);
+	assert_true(holds(&s, 0) && holds(&s, 50));
+	assert_int_equal(s.of[5].set->entries[0].octets[SERIAL_MAX - 1], 10);
+	snapshot_drop(&s);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -341,6 +527,9 @@ int main(void)
 	    CASE(two_that_say_the_same_are_told_from_others),
 	    CASE(without_a_place_in_the_log_there_is_none),
 	    CASE(nothing_revoked_is_nothing),
+	    CASE(one_walk_is_enough_and_holds_nobody_up),
+	    CASE(a_crowd_shares_a_walk),
+	    CASE(it_is_of_one_moment),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
