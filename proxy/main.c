@@ -141,6 +141,7 @@ static void fit_descriptors(struct daemon *d, const struct conf *c)
 static int take_lock(struct daemon *d, const struct conf *c)
 {
 	char path[4096];
+	struct stat st;
 
 	if (conf_make_directory(c->state_directory) != 0) {
 		snprintf(path, sizeof path,
@@ -149,9 +150,13 @@ static int take_lock(struct daemon *d, const struct conf *c)
 		return fail("state-directory", path);
 	}
 	snprintf(path, sizeof path, "%s/lock", c->state_directory);
-	d->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (d->lock_fd < 0)
+	/* never wait for what stands there, nor make a file elsewhere */
+	d->lock_fd =
+	    open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW, 0600);
+	if (d->lock_fd < 0 && errno != ELOOP && errno != ENXIO)
 		return fail(path, strerror(errno));
+	if (d->lock_fd < 0 || fstat(d->lock_fd, &st) != 0 || !S_ISREG(st.st_mode))
+		return fail(path, "not a regular file; move it away");
 	if (flock(d->lock_fd, LOCK_EX | LOCK_NB) != 0)
 		return fail(path, errno == EWOULDBLOCK
 				      ? "another ocspcached uses this state-directory; "

@@ -230,6 +230,37 @@ def test_a_port_that_is_taken_is_refused(world, daemons):
     a.start()  # and TIME_WAIT of the last run does not refuse a restart
 
 
+def test_what_is_no_file_is_named_and_not_waited_for(box, world, daemons):
+    """A FIFO, a folder or a link to nowhere in the place of each of our own files, and of those that are configured:
+    a start that ends and says which.  Those of lists are no bar to a start: scenario/60."""
+    d = daemons([world.issuer()], store="lmdb:" + os.path.join(box, "store")).start()
+    d.stop()
+    state, store = d.options["state-directory"], os.path.join(box, "store")
+    for path in [os.path.join(state, n) for n in ("lock", "latches.mdb")] + \
+            [os.path.join(store, n) for n in ("answers.mdb", "events.mdb")]:
+        for make in (os.mkfifo, os.mkdir, lambda p: os.symlink(os.path.join(box, "nowhere", "x"), p)):
+            os.rename(path, path + ".away")
+            make(path)
+            d.spawn()
+            assert d.process.wait(15 * lab.PATIENCE) == 1, d.log
+            assert path in d.events("start_failed")[-1], d.log
+            (os.rmdir if os.path.isdir(path) else os.unlink)(path)
+            os.rename(path + ".away", path)
+            d.process = None
+    assert not os.path.exists(os.path.join(box, "nowhere"))
+    d.start()  # none has suffered
+    d.stop()
+    fifo = os.path.join(box, "fifo")
+    os.mkfifo(fifo)
+    for option in ({"certificate": fifo}, {}):
+        d.issuers = [world.issuer(**option)]
+        if not option:
+            d.options["store-key-file"] = fifo
+        d.write()
+        r = daemon.check(d.conf, "-t")
+        assert r.returncode == 2 and fifo + " is no regular file" in r.stderr
+
+
 def test_metrics_pass_promtool_and_count(world, daemons):
     promtool = lab.tool("promtool")
     if not promtool:
