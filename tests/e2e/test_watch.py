@@ -69,8 +69,8 @@ def change(serial, status="revoked"):
             "reason": "keyCompromise"}
 
 
-def event(ident, *changes, kind="changes"):
-    data = {"issuer": "demo", "seen_at": "2026-11-22T00:00:01Z", "evidence": "crl", "crl_number": "7",
+def event(ident, *changes, kind="changes", issuer="demo"):
+    data = {"issuer": issuer, "seen_at": "2026-11-22T00:00:01Z", "evidence": "crl", "crl_number": "7",
             "changes": list(changes)}
     return "%sevent: %s\ndata: %s\n\n" % ("id: %s\n" % ident if ident else "", kind, json.dumps(data))
 
@@ -322,21 +322,41 @@ def test_term_lets_the_running_command_end(started, box):
 
 
 def test_certbot_renews_what_is_revoked(started, box):
-    """R145: the recipe, with a stand-in for certbot that notes how it was called and fails once."""
-    live, log, place = (os.path.join(box, n) for n in ("etc/live", "log", "place"))
-    ca = lab.CA("recipe CA")
-    hit, spared = ca.issue(), ca.issue()
-    for name, party in (("hit.example", hit), ("spared.example", spared)):
+    """R145: the recipe, with a stand-in for certbot that notes how it was called and fails once.  Each CA has serial
+    numbers of its own: what another one revokes is not ours, and what is ours of another one is told by its issuer."""
+    live, issuers, log, place = (os.path.join(box, n) for n in ("etc/live", "issuers", "log", "place"))
+    recipe = os.path.join(daemon.TOP, "conf/recipes/renew-when-revoked")
+    ca, other = lab.CA("recipe CA"), lab.CA("other CA")
+    hit, spared, old = ca.issue(), ca.issue(), ca.issue(days=(-20, -10))
+    twin = other.issue(serial=hit.serial)
+    for name, party in (("hit.example", hit), ("spared.example", spared), ("twin.example", twin), ("old.example", old)):
         os.makedirs(os.path.join(live, name))
         party.write(os.path.join(live, name, "cert.pem"))
+    os.makedirs(issuers)
+    with open(os.path.join(issuers, "demo.pem"), "wb") as f:  # as `certificate` may name several
+        f.write(lab.CA("recipe CA").pem + ca.pem)
     certbot = os.path.join(box, "certbot")
     with open(certbot, "w") as f:
         f.write('#!/bin/sh\necho "$@" >>%s\n[ $(wc -l <%s) -gt 1 ]\n' % (log, log))
     os.chmod(certbot, 0o755)
-    s = started(Server([event("a1", change("1"), change("%x" % hit.serial), change("%x" % spared.serial, "removed")),
-                        True]))
-    w = started(Watch(s.port, "--batch", "--exec", os.path.join(daemon.TOP, "conf/recipes/renew-when-revoked"),
-                      "--place", place, LIVE=live, CERTBOT=certbot))
+    env = {"LIVE": live, "CERTBOT": certbot, "ISSUERS": issuers}
+    r = subprocess.run([recipe, "--check"], env=dict(os.environ, **env), capture_output=True, text=True)
+    assert r.returncode == 1 and "hit.example: demo\n" in r.stdout and "twin.example: of no issuer in" in r.stdout, r
+    s = started(Server([event("a1", change("1"), change("%x" % hit.serial), change("%x" % spared.serial, "removed"),
+                              change("%x" % old.serial))],
+                       [event("a2", change("%x" % twin.serial), issuer="other"), True]))
+    w = started(Watch(s.port, "--batch", "--exec", recipe, "--place", place, **env))
+    words = "renew --cert-name %s --force-renewal --non-interactive"
     lab.wait(lambda: read(place) == "a1", 15, "the place")
-    assert read(log).splitlines() == 2 * ["renew --cert-name hit.example --force-renewal --non-interactive"]
+    first = sorted([words % "hit.example", words % "old.example"])
+    assert sorted(set(read(log).splitlines())) == first and len(read(log).splitlines()) == 4
     assert any("could not be renewed" in x for x in w.err)
+    # Nobody can say of which CA the other is: that is no success, and no renewal.
+    lab.wait(lambda: any("other.pem" in x for x in w.err), 15, "the reason")
+    assert read(place) == "a1" and len(read(log).splitlines()) == 4
+    other.write(os.path.join(issuers, "other.pem"))
+    lab.wait(lambda: read(place) == "a2", 30, "the place")
+    # (by each run, as this stand-in gives it no other serial number)
+    assert set(read(log).splitlines()[4:]) == {words % "twin.example"}
+    r = subprocess.run([recipe, "--check"], env=dict(os.environ, **env), capture_output=True, text=True)
+    assert r.returncode == 0 and "twin.example: other\n" in r.stdout, r
