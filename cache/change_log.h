@@ -96,10 +96,11 @@ void change_log_new_epoch(struct change_log *l, change_log_done_fn *done, void *
 void change_log_trim(struct change_log *l, int64_t before);
 
 struct change_log_health {
-	bool up;
+	bool up;      /* can be read and written now */
+	bool refuses; /* as in store_health, and the next two */
 	bool shared;
 	bool durable; /* survives kill -9 of us and of the store */
-	const char *error;
+	const char *error, *remedy;
 	struct change_pos oldest, newest; /* as far as this node knows */
 	uint64_t bytes;
 };

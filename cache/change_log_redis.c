@@ -47,6 +47,7 @@
 #include "cache/change_log_redis_page.h"
 #include "cache/change_log_redis_server.h"
 #include "cache/store_redis_call.h"
+#include "cache/store_redis_word.h"
 
 #define TRACK "e:"
 /* Of one read, whatever the caller asks for: what is on its way at once. */
@@ -73,6 +74,7 @@ struct redis_log {
 	bool ready;    /* checked since Redis is back */
 	bool checking; /* under way */
 	bool checked;  /* since the last tick */
+	bool unusable; /* the last check found what is not ours */
 	bool durable;
 	bool trimming;
 	int64_t trim_before;
@@ -217,8 +219,7 @@ static long long status_of(struct redis_log *l, enum err *e, const redisReply *r
 	*e = ERR_STORE;
 	if (r->type == REDIS_REPLY_ERROR) {
 		redis_link_note_error(l->link, r->str);
-		if (redis_reply_is_error(r, "OOM"))
-			*e = ERR_STORE_FULL;
+		*e = redis_word_err(r);
 		return 0;
 	}
 	if (!take_ends(l, r)) {
@@ -276,12 +277,14 @@ static void finish_check(struct redis_log *l, enum err e, const redisReply *r)
 	l->checking = false;
 	if (e == ERR_OK && take_ends(l, r) && has_numbers(r, 7)) {
 		l->ready = true;
+		l->unusable = false;
 		l->durable = r->element[6]->integer == 1;
 		l->said_error[0] = '\0';
 		tell_of_epoch(l, r->element[0]->integer, seen);
 		tell_of_server(l);
 		grown(l);
 	} else if (e == ERR_OK) {
+		l->unusable = true;
 		redis_link_note_error(l->link,
 		    r->type == REDIS_REPLY_ERROR ? r->str : "answer of another type");
 		redis_link_health(l->link, &h);
@@ -403,6 +406,7 @@ static enum err take_told(
 	memset(t, 0, sizeof *t);
 	if (e != ERR_OK)
 		return e;
+	redis_link_heard(l->link, r);
 	if (r->type != REDIS_REPLY_STRING) {
 		redis_link_note_error(l->link,
 		    r->type == REDIS_REPLY_ERROR ? r->str : "answer of another type");
@@ -760,10 +764,12 @@ static void redis_health(const struct change_log *log, struct change_log_health 
 	struct store_health h;
 
 	redis_link_health(l->link, &h);
-	out->up = conn_of(l) != NULL;
+	out->up = h.up && l->ready;
+	out->refuses = h.refuses || (h.up && l->unusable);
 	out->shared = true;
 	out->durable = l->durable;
 	out->error = h.error;
+	out->remedy = h.remedy;
 	out->oldest = l->oldest;
 	out->newest = l->newest;
 }
@@ -793,6 +799,7 @@ static bool make_parts(struct redis_log *l, const struct redis_url *url)
 {
 	struct redis_link_use use = {.what = "log=redis",
 	    .scripts = log_scripts,
+	    .trial = log_trial,
 	    .track = TRACK,
 	    .up = on_up,
 	    .changed = on_changed,

@@ -1,5 +1,7 @@
 #include "cache/change_log_redis_lua.h"
 
+#include "cache/store_redis_call.h"
+
 #include <stddef.h>
 
 #define ID "string.format('%.0f-0', "
@@ -146,3 +148,12 @@ const char *const log_scripts[LOG_SCRIPTS + 1] = {
     "return {1, s[1], s[2], s[3], s[4], s[5], count}\n",
     [LOG_SCRIPTS] = NULL,
 };
+
+const char log_trial[] =
+    "local k = KEYS[1]\n"
+    "local steps = {{'UNLINK', k}, {'SET', k, '1', 'EX', '10'}, {'GET', k},\n"
+    "  {'GETRANGE', k, '0', '0'}, {'UNLINK', k}, {'HSET', k, 'a', '1'},\n"
+    "  {'HMGET', k, 'a'}, {'EXISTS', k}, {'UNLINK', k},\n"
+    "  {'XADD', k, '1-0', 'b', ''}, {'XRANGE', k, '-', '+', 'COUNT', '1'},\n"
+    "  {'XINFO', 'STREAM', k}, {'XTRIM', k, 'MINID', '=', '2-0'}, {'TIME'},\n"
+    "  {'UNLINK', k}}\n" REDIS_TRIAL;

@@ -45,5 +45,7 @@ enum log_appended { LOG_DONE = 1, LOG_CONFLICT, LOG_SAME };
 
 /* LOG_SCRIPTS texts and a NULL. */
 extern const char *const log_scripts[];
+/* Does once what they do (redis_link_use). */
+extern const char log_trial[];
 
 #endif

@@ -87,6 +87,6 @@ void store_sweep(struct store *s, int64_t now)
 void store_health(const struct store *s, struct store_health *out)
 {
 	memset(out, 0, sizeof *out);
-	out->error = "";
+	out->error = out->remedy = "";
 	s->ops->health(s, out);
 }

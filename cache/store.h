@@ -79,11 +79,13 @@ struct store_config {
 };
 
 struct store_health {
-	const char *kind;  /* "memory", "lmdb", "redis" */
-	bool up;           /* can be asked now */
-	bool shared;       /* other nodes use it too */
-	const char *error; /* last one, "" for none; static or store's own */
-	uint64_t bytes;    /* in use, where it is known; else 0 */
+	const char *kind;   /* "memory", "lmdb", "redis" */
+	bool up;            /* can be read and written now */
+	bool refuses;       /* is there all the same: up would be true but for this */
+	bool shared;        /* other nodes use it too */
+	const char *error;  /* last one, "" for none; static or store's own */
+	const char *remedy; /* against this error, where one is known; else "" */
+	uint64_t bytes;     /* in use, where it is known; else 0 */
 	uint64_t entries;
 	uint64_t reconnects;
 };

@@ -7,7 +7,8 @@
  *                          when that is sooner
  *   PREFIXl:NAME  string   the lease of the node that fetches: its token; PX
  *   PREFIXf:NAME  string   "1": a node has just failed to fetch; PX
- * and PREFIXe:... is the change log's: change_log_redis.c.
+ * and PREFIXe:... is the change log's: change_log_redis.c.  PREFIXa:try and PREFIXe:try are
+ * there within a script only (the trial of store_redis_link.h).
  *
  * The two connections are store_redis_link's.  NOLOOP covers plain commands only: Redis 7
  * reports what our own scripts write to us too, so each store_put() that wrote comes back
@@ -32,6 +33,7 @@
 
 #include "cache/record.h"
 #include "cache/store_redis_call.h"
+#include "cache/store_redis_word.h"
 
 #define FAILED_MAX_MS   60000 /* no other node keeps us from fetching for longer */
 #define SCAN_COUNT      "1000"
@@ -86,6 +88,14 @@ static const char *const scripts[SCRIPT_COUNT + 1] = {
 		       "return 1\n",
 };
 
+/* Everything that is asked of Redis, once; 4102444800 is 2100. */
+static const char trial[] =
+    "local k = KEYS[1]\n"
+    "local steps = {{'SET', k, '1', 'EXAT', '4102444800'}, {'GET', k},\n"
+    "  {'SET', k, '1', 'PX', '10000'}, {'PTTL', k}, {'GETRANGE', k, '0', '0'},\n"
+    "  {'STRLEN', k}, {'SCAN', '0', 'COUNT', '1'}, {'DEL', k}, {'UNLINK', "
+    "k}}\n" REDIS_TRIAL;
+
 struct redis_store {
 	struct store store;
 	struct redis_link *link;
@@ -134,6 +144,7 @@ static void on_got(void *arg, enum err e, const redisReply *r)
 	if (e == ERR_CANCELLED)
 		return;
 	if (e == ERR_OK) {
+		redis_link_heard(g.s->link, r);
 		/* Missing reads as empty; another type and too long are misses too. */
 		if (r->type == REDIS_REPLY_STRING && r->len > 0 &&
 		    r->len <= g.s->config.max_value)
@@ -205,7 +216,7 @@ static void finish_put(struct redis_call *rc, enum err e, const redisReply *r)
 	struct call *c = (struct call *)rc;
 
 	if (e == ERR_OK && r->type != REDIS_REPLY_INTEGER) {
-		e = redis_reply_is_error(r, "OOM") ? ERR_STORE_FULL : ERR_STORE;
+		e = redis_word_err(r);
 		redis_link_note_error(
 		    c->s->link, r->type == REDIS_REPLY_ERROR
 				    ? r->str
@@ -334,8 +345,10 @@ static void on_deleted(void *arg, enum err e, const redisReply *r)
 	struct del d = *(struct del *)arg;
 
 	free(arg);
-	if (e == ERR_OK && r->type != REDIS_REPLY_INTEGER)
+	if (e == ERR_OK && r->type != REDIS_REPLY_INTEGER) {
+		redis_link_heard(d.s->link, r);
 		e = ERR_STORE;
+	}
 	if (e != ERR_CANCELLED && d.done != NULL)
 		d.done(d.arg, e);
 }
@@ -394,6 +407,10 @@ static void purge_step(struct purge *p)
 
 static void on_unlinked(void *arg, enum err e, const redisReply *r)
 {
+	const struct purge *p = arg;
+
+	if (e == ERR_OK)
+		redis_link_heard(p->s->link, r);
 	if (e == ERR_OK && r->type == REDIS_REPLY_INTEGER)
 		purge_step(arg);
 	else
@@ -429,6 +446,8 @@ static void on_scanned(void *arg, enum err e, const redisReply *r)
 {
 	struct purge *p = arg;
 
+	if (e == ERR_OK)
+		redis_link_heard(p->s->link, r);
 	if (e == ERR_OK && (r->type != REDIS_REPLY_ARRAY || r->elements != 2 ||
 			       !redis_reply_is_text(r->element[0]) ||
 			       r->element[0]->len >= sizeof p->cursor ||
@@ -533,6 +552,7 @@ static struct redis_link *open_link(struct redis_store *s, const struct redis_ur
 {
 	struct redis_link_use use = {.what = "store=redis",
 	    .scripts = scripts,
+	    .trial = trial,
 	    .track = "a:",
 	    .warn_policy = true,
 	    .changed = on_changed,

@@ -54,6 +54,8 @@ void redis_call_drop(struct redis_call *c)
 static void finish(struct redis_call *c, enum err e, const redisReply *r)
 {
 	redis_call_drop(c);
+	if (e == ERR_OK)
+		redis_link_heard(c->link, r);
 	c->finish(c, e, r);
 }
 

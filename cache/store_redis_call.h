@@ -20,6 +20,18 @@ struct redis_script {
 /* False: the digest cannot be computed. */
 bool redis_script_init(struct redis_script *s, const char *text);
 
+/* The end of a trial (redis_link_use): what is in `steps` is done, the key (k) removed.
+ * An error names the command that was refused. */
+#define REDIS_TRIAL                                                                      \
+	"for _, step in ipairs(steps) do\n"                                              \
+	"  local r = redis.pcall(unpack(step))\n"                                        \
+	"  if type(r) == 'table' and r.err then\n"                                       \
+	"    redis.pcall('UNLINK', k)\n"                                                 \
+	"    return redis.error_reply(r.err .. ' (' .. step[1] .. ')')\n"                \
+	"  end\n"                                                                        \
+	"end\n"                                                                          \
+	"return 1\n"
+
 struct redis_call;
 /* Exactly once for each call that was started, possibly before redis_call_start()
  * returns, and with ERR_CANCELLED when the link is freed.  r is NULL unless e is ERR_OK.

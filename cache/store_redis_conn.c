@@ -15,6 +15,8 @@
  */
 #include "cache/store_redis_conn.h"
 
+#include "cache/store_redis_word.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <event2/buffer.h>
@@ -235,12 +237,15 @@ static const redisReply *message_of(const redisReply *r)
 static void deliver(struct redis_conn *c, const redisReply *r)
 {
 	const redisReply *m = c->config.message != NULL ? message_of(r) : NULL;
+	const struct redis_word *w = redis_word_of(r);
 	struct pending *p;
 
 	if (m != NULL) {
 		c->config.message(c->config.arg, m);
 		return;
 	}
+	if (w != NULL && w->leave) /* also where nobody asked: "max number of clients" */
+		redis_conn_fail(c, r->str);
 	p = pop(c);
 	if (p == NULL) {
 		redis_conn_fail(c, "a reply that nobody asked for");
@@ -268,17 +273,12 @@ static void parse(struct redis_conn *c)
 		redis_conn_fail(c, "a reply is larger than any that was asked for");
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *arg)
+/* Read a slice and take what is whole of it. */
+static void read_some(struct redis_conn *c)
 {
-	struct redis_conn *c = arg;
 	char slice[READ_SLICE];
-	ssize_t n;
+	ssize_t n = read(c->fd, slice, sizeof slice);
 
-	(void)what;
-	assert(c->magic == CONN_MAGIC);
-	if (c->broken != ERR_OK)
-		return;
-	n = read(fd, slice, sizeof slice);
 	if (n > 0) {
 		if (redisReaderFeed(c->reader, slice, (size_t)n) != REDIS_OK)
 			redis_conn_fail(c, c->reader->errstr);
@@ -289,6 +289,16 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	} else if (errno != EAGAIN && errno != EINTR) {
 		redis_conn_fail(c, strerror(errno));
 	}
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct redis_conn *c = arg;
+
+	(void)fd, (void)what;
+	assert(c->magic == CONN_MAGIC);
+	if (c->broken == ERR_OK)
+		read_some(c);
 }
 
 /* Connecting and writing. */
@@ -341,10 +351,14 @@ static void write_out(struct redis_conn *c)
 		if (n > 0)
 			evbuffer_drain(c->out, (size_t)n);
 	}
-	if (n < 0 && errno != EAGAIN && errno != EINTR)
-		redis_conn_fail(c, strerror(errno));
-	else if (n < 0)
+	if (n < 0 && errno != EAGAIN && errno != EINTR) {
+		int e = errno;
+
+		read_some(c); /* why the server hung up, where it has said so */
+		redis_conn_fail(c, strerror(e));
+	} else if (n < 0) {
 		event_add(c->writable, NULL);
+	}
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)

@@ -10,6 +10,8 @@
  * the event loop, never from inside redis_conn_send().  A connection that fails (closed,
  * timed out, a limit broken, a reply that nobody asked for) first gives every pending
  * callback its error, then calls `closed` once, and is freed by itself after that.
+ * So does one whose server says that it is not the one to ask (`leave` of
+ * store_redis_word.h), whichever command it says it to, with its own words as the reason.
  * Commands are written together once in a turn of the loop (pipelining).
  *
  * Everything on the thread of the loop.

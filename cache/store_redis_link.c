@@ -7,6 +7,8 @@
  */
 #include "cache/store_redis_link.h"
 
+#include "cache/store_redis_word.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
@@ -23,6 +25,8 @@
 #define REPLY_SLACK    ((size_t)1 << 20) /* besides one value: a page of SCAN, news */
 #define ADDRESSES_MAX  8
 #define INVALIDATE     "__redis__:invalidate"
+/* Of a trial that failed with words that nobody has listed. */
+#define TOO_OLD "Redis 6.2 or newer is needed, with the rights that ocspcached(8) lists"
 
 struct end {
 	struct redis_conn *conn; /* NULL between attempts */
@@ -45,8 +49,11 @@ struct redis_link {
 	bool up;       /* A was greeted */
 	bool tracking; /* B hears of changes */
 	bool compared; /* all_changed was called since A came up */
+	bool refuses;  /* a command or the trial was refused since A came up */
 	bool told_down, told_up;
-	long long b_id; /* client id of B */
+	const char *remedy;    /* against `error`, or "" */
+	const char *said_down; /* remedy of the last store_down */
+	long long b_id;        /* client id of B */
 	uint64_t reconnects;
 	char error[200];
 };
@@ -61,25 +68,89 @@ static void make_printable(char *text)
 			*text = '?';
 }
 
-static void tell(struct redis_link *l, bool warn, const char *event, const char *error)
+/* remedy: one of the table's, or NULL. */
+static void tell_remedy(struct redis_link *l, bool warn, const char *event,
+    const char *error, const char *remedy)
 {
-	char text[320], clean[200];
+	char text[480], clean[200];
+	size_t n;
 
 	if (l->config.hooks.event == NULL)
 		return;
 	snprintf(clean, sizeof clean, "%s", error);
 	make_printable(clean);
+	n = (size_t)snprintf(text, sizeof text, "%s", l->use.what);
 	if (clean[0] != '\0')
-		snprintf(text, sizeof text, "%s error=\"%s\"", l->use.what, clean);
-	else
-		snprintf(text, sizeof text, "%s", l->use.what);
+		n += (size_t)snprintf(text + n, sizeof text - n, " error=\"%s\"", clean);
+	if (remedy != NULL && remedy[0] != '\0')
+		snprintf(text + n, sizeof text - n, " remedy=\"%s\"", remedy);
 	l->config.hooks.event(l->config.hooks.arg, warn, event, text);
+}
+
+static void tell(struct redis_link *l, bool warn, const char *event, const char *error)
+{
+	tell_remedy(l, warn, event, error, NULL);
 }
 
 void redis_link_note_error(struct redis_link *l, const char *error)
 {
 	snprintf(l->error, sizeof l->error, "%s", error);
+	l->remedy = redis_word_remedy(redis_word_in(l->error));
 	make_printable(l->error);
+}
+
+/* Refused, or well again. */
+
+static void tell_refusal(struct redis_link *l)
+{
+	if (l->up && l->refuses)
+		tell_remedy(l, true, "store_refuses", l->error, l->remedy);
+}
+
+static void note_refusal(struct redis_link *l, const char *error, const char *remedy)
+{
+	bool known = l->refuses && strcmp(l->remedy, remedy) == 0;
+
+	redis_link_note_error(l, error);
+	l->remedy = remedy;
+	l->refuses = true;
+	if (!known)
+		tell_refusal(l);
+}
+
+void redis_link_heard(struct redis_link *l, const redisReply *r)
+{
+	const struct redis_word *w = redis_word_of(r);
+
+	if (w != NULL && !w->leave)
+		note_refusal(l, r->str, w->remedy);
+}
+
+static void on_trial(void *arg, enum err e, const redisReply *r)
+{
+	struct redis_link *l = arg;
+	bool refused = l->refuses;
+
+	if (e != ERR_OK)
+		return;
+	if (r->type == REDIS_REPLY_ERROR) {
+		const struct redis_word *w = redis_word_of(r);
+
+		if (w == NULL || !w->leave) /* else the connection ends */
+			note_refusal(l, r->str, w != NULL ? w->remedy : TOO_OLD);
+		return;
+	}
+	l->refuses = false;
+	if (refused && l->up)
+		tell(l, false, "store_well", "");
+}
+
+static void try_all(struct redis_link *l)
+{
+	char key[REDIS_PREFIX_MAX + REDIS_TRACK_MAX + sizeof "try"];
+
+	snprintf(key, sizeof key, "%s%stry", l->config.prefix, l->use.track);
+	WORDS(l->a.conn, on_trial, l, "EVAL", l->use.trial, "1", key, "1");
 }
 
 static void all_changed(struct redis_link *l)
@@ -333,6 +404,18 @@ static void on_tracking_info(void *arg, enum err e, const redisReply *r)
 		redis_conn_fail(l->b.conn, "Redis no longer tracks for this connection");
 }
 
+/* A replica that takes no writes.  Who may not ask is told when it writes. */
+static void on_role(void *arg, enum err e, const redisReply *r)
+{
+	struct redis_link *l = arg;
+
+	if (e == ERR_OK && l->a.conn != NULL && r->type == REDIS_REPLY_STRING &&
+	    strstr(r->str, "\nrole:slave\r") != NULL &&
+	    strstr(r->str, "\nslave_read_only:1\r") != NULL)
+		redis_conn_fail(
+		    l->a.conn, "READONLY by INFO replication: it is a replica now");
+}
+
 static void on_heartbeat(evutil_socket_t fd, short what, void *arg)
 {
 	struct redis_link *l = arg;
@@ -341,6 +424,9 @@ static void on_heartbeat(evutil_socket_t fd, short what, void *arg)
 	if (!l->up)
 		return;
 	reset_backoff(l, &l->a);
+	WORDS(l->a.conn, on_role, l, "INFO", "replication");
+	if (l->refuses)
+		try_all(l);
 	if (!l->tracking) {
 		WORDS(l->a.conn, on_ignored, NULL, "PING");
 		return;
@@ -372,7 +458,9 @@ static void on_greeted(void *arg, enum err e, const redisReply *r)
 
 	if (e != ERR_OK)
 		return;
-	if (!redis_reply_is_text(r) || strcmp(r->str, "PONG") != 0) {
+	/* PING is also refused by a Redis that cannot write to its disk. */
+	redis_link_heard(l, r);
+	if (!l->refuses && (!redis_reply_is_text(r) || strcmp(r->str, "PONG") != 0)) {
 		refuse(l->a.conn, "PING", r);
 		return;
 	}
@@ -383,6 +471,7 @@ static void on_greeted(void *arg, enum err e, const redisReply *r)
 	l->told_up = true;
 	l->told_down = false;
 	tell(l, false, "store_up", "");
+	tell_refusal(l);
 	event_del(l->b.retry);
 	if (l->b.conn == NULL)
 		connect_b(l);
@@ -403,18 +492,31 @@ static void on_a_connected(void *arg)
 		WORDS(l->a.conn, on_ignored, NULL, "SCRIPT", "LOAD", *text);
 	if (l->use.warn_policy)
 		WORDS(l->a.conn, on_policy, l, "CONFIG", "GET", "maxmemory-policy");
+	try_all(l);
 	/* The last of the greeting: its PONG means that we may ask. */
 	WORDS(l->a.conn, on_greeted, l, "PING");
 }
 
 static void connect_a(struct redis_link *l);
 
+/* Once; and again where something else is the matter now that has a remedy. */
+static void tell_down(struct redis_link *l, const char *why)
+{
+	bool news = l->remedy[0] != '\0' && strcmp(l->remedy, l->said_down) != 0;
+
+	if (!l->told_down || news) {
+		tell_remedy(l, true, "store_down", why, l->remedy);
+		l->said_down = l->remedy;
+	}
+	l->told_down = true;
+}
+
 static void on_a_closed(void *arg, const char *why, bool was_connected)
 {
 	struct redis_link *l = arg;
 
 	l->a.conn = NULL;
-	l->up = l->tracking = false;
+	l->up = l->tracking = l->refuses = false;
 	event_del(l->b.retry);
 	redis_conn_free(l->b.conn); /* tracks for an A that is gone */
 	l->b.conn = NULL;
@@ -425,9 +527,7 @@ static void on_a_closed(void *arg, const char *why, bool was_connected)
 		return;
 	}
 	l->addrs = 0; /* look the name up again: it may have moved */
-	if (!l->told_down)
-		tell(l, true, "store_down", why);
-	l->told_down = true;
+	tell_down(l, why);
 	retry_later(l, &l->a);
 }
 
@@ -561,8 +661,10 @@ bool redis_link_hears(const struct redis_link *l)
 
 void redis_link_health(const struct redis_link *l, struct store_health *out)
 {
-	out->up = l->up;
+	out->up = l->up && !l->refuses;
+	out->refuses = l->up && l->refuses;
 	out->error = l->error;
+	out->remedy = l->remedy;
 	out->reconnects = l->reconnects;
 }
 
@@ -611,6 +713,7 @@ struct redis_link *redis_link_open(const struct store_config *c,
 	l->config.url = NULL;
 	l->url = *url;
 	l->use = *use;
+	l->remedy = l->said_down = "";
 	if (!make_timers(l)) {
 		redis_link_free(l);
 		return NULL;

@@ -6,6 +6,17 @@
  * is lost comes back by itself, with back-off and jitter, and a name is looked up again,
  * on the executor's thread.  The store and the change log have a link each.
  *
+ * A server that is not the one to ask (a replica, one that is loading: `leave` of
+ * store_redis_word.h) is left, whether it says so to a command or in the greeting.  The
+ * heartbeat asks for its role, so that a master that becomes a replica and keeps its
+ * connections is left without a write, too.
+ *
+ * The greeting ends with a trial: a script that does once, on a key of its own that it
+ * removes again, everything that the link is for.  So what a server refuses (rights,
+ * memory, a disk that is full) is known before it matters, with Redis' own words.  Then
+ * the link is up, but `refuses`; the trial is repeated at each heartbeat until it goes
+ * well.  A command that is refused later begins the same.
+ *
  * The keeper's thread.
  */
 #ifndef CACHE_STORE_REDIS_LINK_H
@@ -24,6 +35,7 @@ struct redis_link;
 struct redis_link_use {
 	const char *what;           /* begins the text of events: "store=redis" */
 	const char *const *scripts; /* NULL at the end; loaded on connecting */
+	const char *trial; /* Lua: KEYS[1] is the key of its own; not an error: well */
 	const char
 	    *track; /* which keys' news are wanted: they begin with the prefix and this */
 	bool warn_policy; /* tell of a maxmemory-policy that evicts any key */
@@ -53,6 +65,10 @@ bool redis_link_hears(const struct redis_link *l);
 
 /* Let the health show an error that a command met. */
 void redis_link_note_error(struct redis_link *l, const char *error);
+/* The reply to a command that is needed: where the server refuses it (`stay` of
+ * store_redis_word.h), the link does.  Any other reply is none of its business. */
+void redis_link_heard(struct redis_link *l, const redisReply *r);
+/* up: greeted and does not refuse. */
 void redis_link_health(const struct redis_link *l, struct store_health *out);
 
 #endif

@@ -238,6 +238,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	if (k->shared->watched)
 		beat(k);
 	holdings_tick(k->d.holdings);
+	telling_tick(k->d.telling);
 	if (k->ticks % SWEEP_S == 0)
 		store_sweep(k->d.store, clock_now());
 	if (k->ticks % LATCH_SWEEP_S == 0)
@@ -430,11 +431,13 @@ static void on_store_event(void *arg, bool warn, const char *event, const char *
 {
 	struct keeper *k = arg;
 
-	bool is_state =
+	bool settles =
 	    strcmp(event, "store_up") == 0 || strcmp(event, "store_down") == 0;
+	bool is_state = settles || strcmp(event, "store_refuses") == 0 ||
+			strcmp(event, "store_well") == 0;
 
 	/* the change log has connections of its own, and says so of them */
-	if (is_state && strncmp(text, "log=", 4) != 0)
+	if (settles && strncmp(text, "log=", 4) != 0)
 		atomic_store(&k->shared->store_settled, true);
 	if (is_state)
 		log_each(warn ? LOG_WARN : LOG_INFO, event, "detail=%s", text);

@@ -12,6 +12,7 @@
 #include "proxy/ops_explain.h"
 #include "proxy/ops_gauges.h"
 #include "proxy/standing.h"
+#include "proxy/telling.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -546,16 +547,48 @@ static void op_latch_delete(struct keeper *k, const struct issuer *i, struct cal
 
 /* GET /readyz */
 
+#define WAITING_MS 2000 /* a change waits a moment in every case: barrier and fsync */
+
+/* What is away, or refuses: with its own words, and the remedy where one is known. */
+static void degrade(json_t *degraded, const char *what, bool refuses, const char *error,
+    const char *remedy)
+{
+	char text[512];
+	size_t n = (size_t)snprintf(text, sizeof text, "%s %s: %s", what,
+	    refuses ? "refuses" : "is away", error[0] != '\0' ? error : "not connected");
+
+	if (remedy[0] != '\0' && n < sizeof text)
+		snprintf(text + n, sizeof text - n, "; remedy: %s", remedy);
+	json_array_append_new(degraded, json_text(text));
+}
+
 static void ready_store(struct keeper *k, json_t *degraded)
 {
 	struct store_health h;
-	char text[256];
+	char what[32];
 
 	store_health(keeper_parts(k)->store, &h);
-	if (h.up)
+	snprintf(what, sizeof what, "store %s", h.kind);
+	if (!h.up)
+		degrade(degraded, what, h.refuses, h.error, h.remedy);
+}
+
+/* Changes that wait are told late, and whoever relies on the push should know. */
+static void ready_telling(struct keeper *k, json_t *degraded)
+{
+	struct telling_health h;
+	char text[160];
+
+	if (keeper_parts(k)->telling == NULL)
 		return;
-	snprintf(text, sizeof text, "store %s is away: %s", h.kind,
-	    h.error[0] != '\0' ? h.error : "not connected");
+	telling_health(keeper_parts(k)->telling, &h);
+	if (!h.log.up)
+		degrade(degraded, "change log", h.log.refuses, h.log.error, h.log.remedy);
+	if (h.waiting == 0 || h.waiting_ms < WAITING_MS)
+		return;
+	snprintf(text, sizeof text, "changes wait to be told (%llu, for %lld s): %s",
+	    (unsigned long long)h.waiting, (long long)(h.waiting_ms / 1000),
+	    h.why != ERR_OK ? err_text(h.why) : "not in the change log yet");
 	json_array_append_new(degraded, json_text(text));
 }
 
@@ -622,6 +655,7 @@ static void op_ready(struct keeper *k, struct call *c)
 	ready_lists(k, reasons);
 	ready_store(k, degraded);
 	ready_held_back(k, degraded);
+	ready_telling(k, degraded);
 	for (size_t n = 0; n < issuers_count(is); n++)
 		ready_issuer(k, issuers_at(is, n), reasons, degraded);
 	ready = json_array_size(reasons) == 0;

@@ -82,8 +82,8 @@ static void print_store(struct keeper *k, struct metrics_text *t)
 
 	store_health(keeper_parts(k)->store, &h);
 	snprintf(labels, sizeof labels, "kind=\"%s\"", h.kind);
-	metrics_line(
-	    t, "store_up", "gauge", "1 when the store can be asked.", labels, h.up);
+	metrics_line(t, "store_up", "gauge", "1 while the store can be read and written.",
+	    labels, h.up);
 	metrics_line(t, "store_shared", "gauge", "1 when other nodes use the store too.",
 	    labels, h.shared);
 	metrics_line(t, "store_bytes", "gauge", "Bytes in use by the store, where known.",

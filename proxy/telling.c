@@ -18,6 +18,8 @@ struct telling {
 	struct singles *singles;
 	struct lists *lists;
 	struct event trim;
+	uint64_t seen_written; /* core.written at the last tick that saw it move */
+	int64_t still_since_ms;
 };
 
 static void on_trim(evutil_socket_t fd, short what, void *arg)
@@ -54,6 +56,7 @@ struct telling *telling_new(const struct parts *parts, struct change_log *log)
 
 void telling_start(struct telling *t)
 {
+	t->still_since_ms = clock_mono_ms();
 	singles_add_latches(t->singles);
 	core_arm(&t->trim, TRIM_MS);
 }
@@ -120,6 +123,27 @@ void telling_known_from(const struct telling *t, struct change_pos *from)
 		*from = h.oldest;
 }
 
+static uint64_t waiting(const struct telling *t)
+{
+	return singles_count(t->singles) + lists_waiting(t->lists);
+}
+
+void telling_tick(struct telling *t)
+{
+	if (waiting(t) > 0 && t->seen_written == t->core.written)
+		return;
+	t->seen_written = t->core.written;
+	t->still_since_ms = clock_mono_ms();
+}
+
+void telling_health(const struct telling *t, struct telling_health *out)
+{
+	change_log_health(t->core.log, &out->log);
+	out->waiting = waiting(t);
+	out->waiting_ms = out->waiting > 0 ? clock_mono_ms() - t->still_since_ms : 0;
+	out->why = t->core.why;
+}
+
 static void gauge(
     struct metrics_text *t, const char *family, const char *help, double value)
 {
@@ -133,7 +157,7 @@ void telling_gauges(struct telling *t, struct metrics_text *text)
 	change_log_health(t->core.log, &h);
 	gauge(text, "changes_waiting",
 	    "Changes that are not in the change log yet; a gap counts as one.",
-	    (double)(singles_count(t->singles) + lists_waiting(t->lists)));
+	    (double)waiting(t));
 	gauge(text, "events_log_up", "1 while the change log can be written and read.",
 	    h.up);
 	gauge(text, "events_log_bytes", "Size of the change log, where it is known.",

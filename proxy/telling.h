@@ -137,6 +137,16 @@ void telling_end(const struct telling *t, struct change_pos *end);
  * may have told what this one has no evidence of yet.  At least once is the promise. */
 void telling_known_from(const struct telling *t, struct change_pos *from);
 
+/* Once a second, from the keeper's tick: sees whether what waits moves. */
+void telling_tick(struct telling *t);
+struct telling_health {
+	struct change_log_health log;
+	uint64_t waiting;   /* changes that are not in the log yet */
+	int64_t waiting_ms; /* for so long some wait and none got there */
+	enum err why;       /* of the last write that failed; ERR_OK: none since */
+};
+void telling_health(const struct telling *t, struct telling_health *out);
+
 struct metrics_text;
 void telling_gauges(struct telling *t, struct metrics_text *text);
 

@@ -14,12 +14,21 @@ static bool is_to_be_told(unsigned failures)
 	return failures == 12 || failures % 80 == 0;
 }
 
+static void tell_held_back(const struct telling_core *c, enum err e)
+{
+	struct change_log_health h;
+
+	change_log_health(c->log, &h);
+	log_each(LOG_WARN, "changes_held_back", "err=%s error=%s remedy=%s effect=%s",
+	    err_label(e), h.error, h.remedy, "told when the log can be written again");
+}
+
 void core_failed(
     struct telling_core *c, struct core_writer *w, const char *who, enum err e)
 {
+	c->why = e;
 	if (w->failures++ == 0 && c->failing++ == 0)
-		log_each(LOG_WARN, "changes_held_back", "err=%s effect=%s", err_label(e),
-		    "told when the log can be written again");
+		tell_held_back(c, e);
 	if (is_to_be_told(w->failures))
 		log_each(LOG_ERROR, "changes_not_told",
 		    "of=%s err=%s failures=%u remedy=%s", who, err_label(e), w->failures,
@@ -28,6 +37,8 @@ void core_failed(
 
 void core_wrote(struct telling_core *c, struct core_writer *w)
 {
+	c->why = ERR_OK;
+	c->written++;
 	if (w->failures > 0 && c->failing == 1)
 		log_each(LOG_INFO, "changes_flow_again", "log=up");
 	core_ended(c, w);

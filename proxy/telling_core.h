@@ -24,6 +24,8 @@ struct telling_core {
 	struct change_log *log;
 	struct outlet *outlet;
 	unsigned failing; /* writers whose last write failed: told at the first one */
+	enum err why;     /* why not; ERR_OK: it could */
+	uint64_t written; /* counts what got there */
 };
 
 /* A write of this writer (a list, or the single changes) has failed, or has worked: what

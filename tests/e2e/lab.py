@@ -413,8 +413,8 @@ class OpensslResponder:
 class Redis:
     """A private redis-server on a unix socket; durable: what it has said yes to survives kill -9."""
 
-    def __init__(self, box, durable=False):
-        self.durable = durable
+    def __init__(self, box, durable=False, port=0):
+        self.durable, self.port = durable, port  # a replica reaches its master by port
         self.path = os.path.join(box, "r%d.sock" % random.randrange(10**6))
         self.url = "redis+unix://" + self.path
         self.box = box
@@ -422,8 +422,10 @@ class Redis:
 
     def start(self):
         self.process = subprocess.Popen(
-            ["redis-server", "--port", "0", "--unixsocket", self.path, "--save", "", "--appendonly", "no",
-             "--dir", self.box, "--loglevel", "warning"] + (
+            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", self.path,
+             "--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0",
+             "--dir", self.box, "--appenddirname", "aof-" + os.path.basename(self.path),
+             "--loglevel", "warning"] + (
                  ["--appendonly", "yes", "--appendfsync", "always"] if self.durable else []),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         import redis

@@ -1932,6 +1932,49 @@ static void the_gauges_say_what_waits(void **state)
 	free(t.p);
 }
 
+/* A second of the keeper's ticks. */
+static void tick(struct node *n, int seconds)
+{
+	for (int i = 0; i < seconds; i++) {
+		elapse(1000);
+		telling_tick(n->telling);
+	}
+}
+
+static void the_health_says_for_how_long_nothing_moved_and_why(void **state)
+{
+	struct node *n = &node[0];
+	struct telling_health h;
+
+	(void)state;
+	tick(n, 3);
+	telling_health(n->telling, &h);
+	assert_true(h.log.up && h.waiting == 0 && h.waiting_ms == 0);
+	n->gate->down = ERR_STORE_FULL;
+	tell_revoked(n, 1, true);
+	tick(n, 10);
+	telling_health(n->telling, &h);
+	assert_false(h.log.up);
+	assert_int_equal(h.waiting, 1);
+	assert_in_range(h.waiting_ms, 10000, 11000);
+	assert_int_equal(h.why, ERR_STORE_FULL);
+	n->gate->down = ERR_OK;
+	tick(n, 10);
+	telling_health(n->telling, &h);
+	assert_true(h.log.up && h.waiting == 0 && h.waiting_ms == 0 && h.why == ERR_OK);
+	/* there is always one that waits, but not the same: they get there */
+	for (uint32_t i = 2; i < 12; i++) {
+		n->gate->down = ERR_STORE;
+		tell_revoked(n, i, true);
+		tick(n, 1);
+		telling_health(n->telling, &h);
+		assert_int_equal(h.waiting, 1);
+		assert_in_range(h.waiting_ms, 0, 2000);
+		n->gate->down = ERR_OK;
+		tick(n, 2);
+	}
+}
+
 /* T23: memory has a bound, the disk keeps what is over it. */
 static void a_million_waiting_changes_leave_the_oldest_to_the_disk(void **state)
 {
@@ -2011,6 +2054,7 @@ int main(void)
 	    CASE(a_stop_answers_every_question),
 	    CASE(what_is_older_than_events_keep_goes),
 	    CASE(the_gauges_say_what_waits),
+	    CASE(the_health_says_for_how_long_nothing_moved_and_why),
 	    CASE(a_million_waiting_changes_leave_the_oldest_to_the_disk),
 	};
 

@@ -1035,9 +1035,56 @@ static void a_full_server_is_an_error_of_the_append_alone(void **state)
 	assert_int_equal(one.told.done, 1);
 	assert_int_equal(read_log(&one, oldest, 1000), ERR_OK);
 	assert_int_equal(one.page.n, 1);
+	assert_true(health(&one).refuses && !health(&one).up);
+	assert_int_equal(count("store_refuses log=redis error=\"OOM command not"), 1);
 	command("CONFIG SET maxmemory 0");
 	assert_int_equal(append_list(&one, 2, 10, 2), ERR_OK);
 	assert_int_equal(count("store_down"), 0);
+}
+
+/* T23.  A planned failover and back: nothing is lost, nothing is there twice. */
+static void a_master_that_becomes_a_replica_is_left_and_gone_on_with(void **state)
+{
+	(void)state;
+	start_with(always);
+	assert_int_equal(append_list(&one, 2, 1, 1), ERR_OK);
+	command("REPLICAOF 127.0.0.1 1");
+	assert_int_equal(append_list(&one, 2, 10, 2), ERR_STORE);
+	assert_true(wait_up(&one, false, 5000));
+	assert_int_equal(
+	    count("store_down log=redis error=\"READONLY You can't write"), 1);
+	turn(300); /* it is tried again, and does not count as up */
+	assert_false(health(&one).up || health(&one).refuses);
+	assert_int_equal(append_list(&one, 2, 10, 2), ERR_STORE);
+	command("REPLICAOF NO ONE");
+	assert_true(wait_up(&one, true, 5000));
+	assert_int_equal(append_list(&one, 2, 10, 2), ERR_OK);
+	assert_int_equal(read_log(&one, oldest, 1 << 20), ERR_OK);
+	assert_int_equal(one.page.n, 2);
+	assert_int_equal(count("events_epoch"), 0);
+	assert_int_equal(command("EXISTS %se:try", PREFIX), 0);
+}
+
+static void a_right_that_is_missing_is_told_before_it_is_needed(void **state)
+{
+	const char *const extra[] = {
+	    "--user", "few", "on", ">pw", "~*", "&*", "+@all", "-xadd", NULL};
+
+	(void)state;
+	if (!has_redis())
+		skip();
+	store.timeout_ms = SHORT;
+	start_redis(extra);
+	snprintf(url, sizeof url, "redis+unix://few:pw@%s/redis", dir);
+	open_node(&one);
+	for (int t = 0; t < 5000 && count("(XADD)") == 0; t++)
+		turn(1);
+	assert_int_equal(count("store_refuses log=redis"), 1);
+	assert_true(health(&one).refuses && !health(&one).up);
+	assert_non_null(strstr(health(&one).remedy, "rights"));
+	command("ACL SETUSER few +xadd");
+	assert_true(wait_up(&one, true, 5000));
+	assert_int_equal(append_list(&one, 2, 1, 1), ERR_OK);
 }
 
 /* Who may not ask for INFO, CONFIG or CLIENT shares changes all the same: looked for each
@@ -1260,6 +1307,8 @@ static void fake_answer(
 		text = ":5\r\n";
 	else if (is(r, 0, "SUBSCRIBE"))
 		text = "*3\r\n$9\r\nsubscribe\r\n$1\r\nx\r\n:1\r\n";
+	else if (is(r, 0, "EVAL") && is(r, 2, "1")) /* the trial */
+		text = ":1\r\n";
 	else if (is_check(r))
 		text = check;
 	else if (is(r, 0, "EVALSHA") || is(r, 0, "EVAL") || is(r, 0, "GETRANGE")) {
@@ -1419,6 +1468,54 @@ static void entries_that_make_no_sense_are_errors(void **state)
 	    FAKE(READ, "*7\r\n" ENDS "*2\r\n$3\r\n3-0\r\n" BAD_BATCH), ERR_OK);
 }
 
+/* What Redis says of itself: left (it is down then), or kept and told. */
+static void each_word_of_redis_is_heeded(void **state)
+{
+	static const struct {
+		const char *text;
+		bool leave;
+		enum err e;
+	} said[] = {
+	    {"READONLY You can't write against a read only replica.", true, ERR_STORE},
+	    {"LOADING Redis is loading the dataset in memory", true, ERR_STORE},
+	    {"MASTERDOWN Link with MASTER is down", true, ERR_STORE},
+	    {"CLUSTERDOWN The cluster is down", true, ERR_STORE},
+	    {"NOAUTH Authentication required.", true, ERR_STORE},
+	    {"ERR max number of clients reached", true, ERR_STORE},
+	    {"MISCONF Errors writing to the AOF file: No space left on device", false,
+		ERR_STORE},
+	    {"OOM command not allowed when used memory > 'maxmemory'.", false,
+		ERR_STORE_FULL},
+	    {"NOREPLICAS Not enough good replicas to write.", false, ERR_STORE},
+	    {"NOPERM this user has no permissions to run the 'xadd' command", false,
+		ERR_STORE},
+	    {"BUSY Redis is busy running a script.", false, ERR_STORE},
+	    {"MOVED 3999 127.0.0.1:6381", false, ERR_STORE}};
+	struct change_told none = {0}, next = told_at(1, 1);
+	char line[128];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof said / sizeof said[0]; i++) {
+		int n = snprintf(line, sizeof line, "-%s\r\n", said[i].text);
+
+		events[0] = '\0';
+		start_fake(CHECK, line, (size_t)n);
+		open_node(&one);
+		assert_true(wait_up(&one, true, 3000));
+		assert_int_equal(
+		    append_told(&one, make_batch(1, 1), &none, &next), said[i].e);
+		for (int t = 0; said[i].leave && t < 3000 && !count("store_down"); t++)
+			turn(1);
+		assert_int_equal(health(&one).refuses, !said[i].leave);
+		assert_false(health(&one).up);
+		assert_int_equal(
+		    count(said[i].leave ? "store_down log=redis" : "store_refuses"), 1);
+		assert_non_null(strstr(events, said[i].text));
+		stop_fake();
+		close_node(&one);
+	}
+}
+
 static void a_check_that_fails_is_repeated_once_a_second(void **state)
 {
 	(void)state;
@@ -1477,6 +1574,8 @@ int main(void)
 	    CASE(scripts_that_the_server_forgot_are_sent_again),
 	    CASE(a_policy_that_may_evict_changes_is_told_once),
 	    CASE(a_full_server_is_an_error_of_the_append_alone),
+	    CASE(a_master_that_becomes_a_replica_is_left_and_gone_on_with),
+	    CASE(a_right_that_is_missing_is_told_before_it_is_needed),
 	    CASE(a_user_with_few_rights_still_shares_changes),
 	    CASE(keys_of_another_type_are_errors_and_stay),
 	    CASE(batches_that_cannot_be_read_are_told_and_a_gap),
@@ -1484,6 +1583,7 @@ int main(void)
 	    CASE(a_stream_that_others_write_to_is_begun_anew),
 	    CASE(replies_that_make_no_sense_are_errors),
 	    CASE(entries_that_make_no_sense_are_errors),
+	    CASE(each_word_of_redis_is_heeded),
 	    CASE(a_check_that_fails_is_repeated_once_a_second),
 	    CASE(urls_that_cannot_work_are_refused),
 	};

@@ -196,6 +196,8 @@ bool crl_feed_tried_all(const struct crl_feed *f)
 	(void)f;
 	return !did.untried;
 }
+static struct telling_health telling_is;
+
 void crl_feed_gauges(struct crl_feed *f, struct metrics_text *t)
 {
 	(void)f;
@@ -205,6 +207,11 @@ void telling_gauges(struct telling *f, struct metrics_text *t)
 {
 	(void)f;
 	metrics_line(t, "changes_waiting", "gauge", "Of telling.", "", 2);
+}
+void telling_health(const struct telling *t, struct telling_health *out)
+{
+	(void)t;
+	*out = telling_is;
 }
 size_t flights_count(const struct flights *f)
 {
@@ -312,12 +319,15 @@ static void my_purge(
 	did.purged_issuer = true;
 	store_asked(NULL, NULL, done, arg);
 }
-static bool store_is_up;
+static bool store_is_up, store_refuses;
 static void my_health(const struct store *s, struct store_health *out)
 {
 	(void)s;
-	*out = (struct store_health){
-	    .kind = "redis", .up = store_is_up, .error = store_is_up ? "" : "gone"};
+	*out = (struct store_health){.kind = "redis",
+	    .up = store_is_up,
+	    .refuses = store_refuses,
+	    .error = store_is_up ? "" : "gone",
+	    .remedy = store_refuses ? "give it back" : ""};
 }
 static const struct store_ops my_store_ops = {
     .get = my_get, .del = my_del, .purge = my_purge, .health = my_health};
@@ -390,6 +400,7 @@ static int setup(void **state)
 	memset(&k, 0, sizeof k);
 	did.ask_at_once = ERR_COUNT;
 	store_is_up = true;
+	store_refuses = false;
 	clock_set(NOW, 1000);
 	assert_int_equal(issuers_new(&k.conf.issuers, spec, 2, clash), ERR_OK);
 	X509_free(demo[0]);
@@ -1125,6 +1136,60 @@ static void ready_names_what_is_degraded_and_why_not(void **state)
 		    "gone']}");
 }
 
+static void ready_tells_what_redis_refuses_and_what_helps(void **state)
+{
+	(void)state;
+	lists(1, -100, 100);
+	store_is_up = false;
+	store_refuses = true;
+	run(OP_READY, "", false);
+	expect(503,
+	    "{'ready':false,'reasons':['issuer other: no way to answer: it has no "
+	    "responder'],'degraded':['store redis refuses: gone; remedy: give it "
+	    "back']}");
+}
+
+/* Changes that wait a moment are no news; that wait longer, are told late. */
+static void ready_tells_of_the_change_log_and_of_changes_that_wait(void **state)
+{
+	static const char reasons[] = "'ready':false,'reasons':['issuer other: no way to "
+				      "answer: it has no responder']";
+	char want[512];
+
+	(void)state;
+	lists(1, -100, 100);
+	k.d.telling = (struct telling *)&did;
+	telling_is =
+	    (struct telling_health){.log = {.up = true, .error = "", .remedy = ""},
+		.waiting = 3,
+		.waiting_ms = 1999};
+	snprintf(want, sizeof want, "{%s,'degraded':[]}", reasons);
+	run(OP_READY, "", false);
+	expect(503, want);
+	telling_is.waiting_ms = 12345;
+	telling_is.why = ERR_STORE_FULL;
+	telling_is.log.up = false;
+	telling_is.log.refuses = true;
+	telling_is.log.error = "OOM";
+	telling_is.log.remedy = "raise it";
+	snprintf(want, sizeof want,
+	    "{%s,'degraded':['change log refuses: OOM; remedy: raise it',"
+	    "'changes wait to be told (3, for 12 s): store is full']}",
+	    reasons);
+	run(OP_READY, "", false);
+	expect(503, want);
+	telling_is.log.up = true;
+	telling_is.why = ERR_OK;
+	snprintf(want, sizeof want,
+	    "{%s,'degraded':['changes wait to be told (3, for 12 s): not in the change "
+	    "log "
+	    "yet']}",
+	    reasons);
+	run(OP_READY, "", false);
+	expect(503, want);
+	k.d.telling = NULL;
+}
+
 /* Each list is asked for before we say that we are ready; one that could not be had makes
  * us degraded, and an issuer with nothing but lists can answer /v1/status. */
 static void ready_waits_until_the_lists_were_tried(void **state)
@@ -1229,6 +1294,8 @@ int main(void)
 	    test(a_purge_that_the_store_did_not_take_says_so),
 	    test(a_latch_is_gone_from_memory_and_disk),
 	    test(ready_names_what_is_degraded_and_why_not),
+	    test(ready_tells_what_redis_refuses_and_what_helps),
+	    test(ready_tells_of_the_change_log_and_of_changes_that_wait),
 	    test(ready_waits_until_the_lists_were_tried),
 	    test(metrics_pass_promtool),
 	};

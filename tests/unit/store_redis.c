@@ -29,7 +29,7 @@ static char *dir;
 static char url[4400];
 static struct store *store, *other; /* two nodes */
 static struct store_config config;
-static pid_t redis;
+static pid_t redis, fake;
 
 /* What the hooks told. */
 static int ups, downs, all_changes, changes, evicts;
@@ -181,9 +181,19 @@ static int setup(void **state)
 	return 0;
 }
 
+static void stop_fake(void)
+{
+	if (fake <= 0)
+		return;
+	kill(-fake, SIGKILL);
+	waitpid(fake, NULL, 0);
+	fake = 0;
+}
+
 static int teardown(void **state)
 {
 	(void)state;
+	stop_fake();
 	store_close(store);
 	store_close(other);
 	store = other = NULL;
@@ -768,16 +778,103 @@ static void a_policy_that_may_evict_anything_is_told(void **state)
 	assert_true(wait_for(&evicts, 1, 3000));
 }
 
+static struct store_health health(void)
+{
+	struct store_health h;
+
+	store_health(store, &h);
+	return h;
+}
+
+static bool wait_well(bool up, int ms)
+{
+	for (int t = 0; t < ms && health().up != up; t++)
+		turn(1);
+	return health().up == up;
+}
+
 /* P25 */
 static void a_full_server_is_an_error_of_the_write_alone(void **state)
 {
 	(void)state;
+	config.timeout_ms = SHORT;
 	start();
+	assert_int_equal(command("DBSIZE"), 0); /* the trial's key is gone */
 	put(store, one(1), THIS, "x", false);
 	command("CONFIG SET maxmemory 1");
 	assert_int_equal(put(store, one(2), THIS, "y", false), ERR_STORE_FULL);
 	expect(store, one(1), "x");
+	assert_true(health().refuses && !health().up);
+	assert_non_null(strstr(health().error, "OOM command not allowed"));
+	assert_non_null(
+	    strstr(events, "store_refuses store=redis error=\"OOM command not"));
+	assert_non_null(strstr(events, "remedy=\"raise maxmemory"));
+	command("CONFIG SET maxmemory 0");
+	assert_true(wait_well(true, 5000));
+	assert_non_null(strstr(events, "store_well store=redis"));
 	assert_int_equal(downs, 0);
+	assert_int_equal(command("DBSIZE"), 1);
+}
+
+/* A planned failover: the connection stays, and every write is refused. */
+static void a_master_that_becomes_a_replica_is_left_and_asked_again(void **state)
+{
+	(void)state;
+	start();
+	command("REPLICAOF 127.0.0.1 1");
+	assert_int_equal(put(store, one(1), THIS, "x", false), ERR_STORE);
+	assert_true(wait_for(&downs, 1, 5000));
+	assert_non_null(
+	    strstr(events, "store_down store=redis error=\"READONLY You can't "
+			   "write against a read only replica."));
+	assert_non_null(strstr(events, "remedy=\"let the name of the store lead to the"));
+	turn(300); /* it is tried again, and does not count as up */
+	assert_int_equal(ups, 1);
+	assert_int_equal(downs, 1);
+	assert_false(health().up || health().refuses);
+	command("REPLICAOF NO ONE");
+	assert_true(wait_for(&ups, 2, 5000));
+	assert_true(health().up);
+	assert_int_equal(put(store, one(1), THIS, "x", false), ERR_OK);
+}
+
+/* One that takes writes is what its operator wants. */
+static void a_replica_that_takes_none_is_left_by_the_heartbeat_too(void **state)
+{
+	(void)state;
+	config.timeout_ms = SHORT;
+	start();
+	command("CONFIG SET replica-read-only no");
+	command("REPLICAOF 127.0.0.1 1");
+	turn(5 * SHORT); /* a heartbeat is four */
+	assert_int_equal(put(store, one(1), THIS, "x", false), ERR_OK);
+	assert_int_equal(downs, 0);
+	command("CONFIG SET replica-read-only yes");
+	assert_true(wait_for(&downs, 1, 5000));
+	assert_non_null(strstr(events, "error=\"READONLY by INFO replication"));
+}
+
+/* Before anything is written: the command is named. */
+static void a_right_that_is_missing_is_told_at_once_until_it_is_given(void **state)
+{
+	const char *const extra[] = {
+	    "--user", "few", "on", ">pw", "~*", "&*", "+@all", "-strlen", NULL};
+
+	(void)state;
+	if (!has_redis())
+		skip();
+	config.timeout_ms = SHORT;
+	start_redis(extra);
+	snprintf(url, sizeof url, "redis+unix://few:pw@%s/redis", dir);
+	store = open_node();
+	assert_true(wait_for(&ups, 1, 3000));
+	assert_true(health().refuses);
+	assert_non_null(strstr(health().error, "(STRLEN)"));
+	assert_string_equal(
+	    health().remedy, "give its user the rights that ocspcached(8) lists");
+	expect(store, one(1), NULL);
+	command("ACL SETUSER few +strlen");
+	assert_true(wait_well(true, 5000));
 }
 
 static void a_number_in_the_url_selects_the_database(void **state)
@@ -813,8 +910,6 @@ static void a_number_in_the_url_selects_the_database(void **state)
 /* The hostile server: a child that answers a node's whole greeting properly and what
  * comes then with the bytes of the case. */
 
-static pid_t fake;
-
 static void say(int fd, const char *text, size_t n)
 {
 	while (n > 0) {
@@ -848,7 +943,8 @@ static bool saw(char *buffer, size_t *n, int fd, const char *word)
 static void fake_connection(
     int fd, const char *bytes, size_t n, bool endless, bool half_close, const char *word)
 {
-	static const char welcome[] = "+OK\r\n+x\r\n+x\r\n+x\r\n-NOPERM\r\n+PONG\r\n";
+	static const char welcome[] =
+	    "+OK\r\n+x\r\n+x\r\n+x\r\n-NOPERM\r\n:1\r\n+PONG\r\n";
 	static char buffer[65536];
 	size_t have = 0;
 
@@ -902,12 +998,6 @@ static void start_fake(
 	}
 	setpgid(fake, fake);
 	close(fd);
-}
-
-static void stop_fake(void)
-{
-	kill(-fake, SIGKILL);
-	waitpid(fake, NULL, 0);
 }
 
 static long resident_kib(void)
@@ -1051,6 +1141,156 @@ static void nonsense_for_a_lease_leaves_the_node_alone(void **state)
 		store = NULL;
 		stop_fake();
 	}
+}
+
+/* What Redis 7.0 (and 6.2 inside a script) says, by its own sources. */
+static const struct said {
+	const char *text;
+	bool leave;
+	const char *remedy;
+} said[] = {
+    {"-READONLY You can't write against a read only replica.", true, "the master"},
+    {"-LOADING Redis is loading the dataset in memory", true, "wait"},
+    {"-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+	true, "the master"},
+    {"-CLUSTERDOWN The cluster is down", true, "cluster"},
+    {"-NOAUTH Authentication required.", true, "password"},
+    {"-WRONGPASS invalid username-password pair or user is disabled.", true, "password"},
+    {"-DENIED Redis is running in protected mode because protected mode is enabled", true,
+	"password"},
+    {"-ERR max number of clients reached", true, "maxclients"},
+    {"-MISCONF Redis is configured to save RDB snapshots, but it's currently unable to "
+     "persist to disk.",
+	false, "make room"},
+    {"-OOM command not allowed when used memory > 'maxmemory'.", false, "maxmemory"},
+    {"-ERR Error running script (call to f_4ca238f611c9d0ae4e9a75a5dbac22aedc1e4882): "
+     "@user_script:1: @user_script: 1: -OOM command not allowed when used memory > "
+     "'maxmemory'.",
+	false, "maxmemory"},
+    {"-ERR Error running script (call to f_4ca238f611c9d0ae4e9a75a5dbac22aedc1e4882): "
+     "@user_script:1: @user_script: 1: -READONLY You can't write against a read only "
+     "replica.",
+	true, "the master"},
+    {"-NOREPLICAS Not enough good replicas to write.", false, "replicas"},
+    {"-NOPERM this user has no permissions to run the 'xadd' command", false, "rights"},
+    {"-ERR The user executing the script can't run this command or subcommand script: "
+     "3be9, on @user_script:1.",
+	false, "rights"},
+    {"-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN "
+     "NOSAVE.",
+	false, "SCRIPT KILL"},
+    {"-MOVED 3999 127.0.0.1:6381", false, "cluster"},
+    {"-ASK 3999 127.0.0.1:6381", false, "cluster"},
+    {"-CROSSSLOT Keys in request don't hash to the same slot", false, "cluster"},
+    {"-TRYAGAIN Multiple keys request during rehashing of slot", false, "cluster"},
+    /* of that call alone */
+    {"-WRONGTYPE Operation against a key holding the wrong kind of value", false, NULL},
+    {"-ERR unknown command 'OOM'", false, NULL},
+    {"-OOMPH", false, NULL},
+};
+
+static void a_word_of(const struct said *s)
+{
+	struct store_health h;
+	char line[256];
+	int n = snprintf(line, sizeof line, "%s\r\n", s->text);
+
+	ups = downs = 0;
+	events[0] = '\0';
+	start_fake(line, (size_t)n, false, false, "EVALSHA");
+	store = open_node();
+	assert_true(wait_for(&ups, 1, 3000));
+	assert_int_equal(lease(store, one(1), 1000), LEASE_ALONE);
+	if (s->leave)
+		assert_true(wait_for(&downs, 1, 3000));
+	h = health();
+	if (h.up != (s->remedy == NULL) || h.refuses != (s->remedy != NULL && !s->leave))
+		fail_msg("up %d, refuses %d: %s", h.up, h.refuses, s->text);
+	if (s->remedy != NULL &&
+	    (strstr(h.remedy, s->remedy) == NULL || strstr(events, h.remedy) == NULL ||
+		strncmp(h.error, s->text + 1, 60) != 0))
+		fail_msg("%s: %s, %s", s->text, h.remedy, events);
+	assert_int_equal(downs, s->leave);
+	store_close(store);
+	store = NULL;
+	stop_fake();
+}
+
+/* P9 */
+static void each_word_of_redis_is_heeded_with_its_remedy(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof said / sizeof said[0]; i++)
+		a_word_of(&said[i]);
+}
+
+/* A child that says this to whoever connects, and hangs up. */
+static void start_porter(const char *text)
+{
+	int fd = listen_fake();
+
+	fake = fork();
+	if (fake == 0) {
+		setpgid(0, 0);
+		for (;;) {
+			int c = accept(fd, NULL, NULL);
+
+			say(c, text, strlen(text));
+			close(c);
+		}
+	}
+	setpgid(fake, fake);
+	close(fd);
+}
+
+static void words_at_the_door_are_told(void **state)
+{
+	(void)state;
+	start_porter("-ERR max number of clients reached\r\n");
+	store = open_node();
+	assert_true(wait_for(&downs, 1, 3000));
+	assert_non_null(
+	    strstr(events, "store_down store=redis error=\"ERR max number of clients "
+			   "reached\" remedy=\"raise maxclients of Redis\""));
+	turn(300);
+	assert_int_equal(downs, 1);
+	stop_fake();
+	/* it is another one's fault now */
+	start_porter("-LOADING Redis is loading the dataset in memory\r\n");
+	assert_true(wait_for(&downs, 2, 3000));
+	assert_non_null(strstr(events, "error=\"LOADING Redis is loading"));
+	stop_fake();
+}
+
+/* Redis refuses PING, too, while it cannot write to its disk. */
+static void a_greeting_that_is_refused_for_a_full_disk_is_up_and_told(void **state)
+{
+	static const char greeting[] =
+	    "+OK\r\n+x\r\n+x\r\n+x\r\n*0\r\n"
+	    "-MISCONF Errors writing to the AOF file: No space left on device\r\n"
+	    "-MISCONF Errors writing to the AOF file: No space left on device\r\n";
+	int fd = listen_fake();
+
+	(void)state;
+	fake = fork();
+	if (fake == 0) {
+		char buffer[4096];
+		int c = accept(fd, NULL, NULL);
+
+		setpgid(0, 0);
+		say(c, greeting, sizeof greeting - 1);
+		while (read(c, buffer, sizeof buffer) > 0)
+			;
+		_exit(0);
+	}
+	setpgid(fake, fake);
+	close(fd);
+	store = open_node();
+	assert_true(wait_for(&ups, 1, 3000));
+	assert_true(health().refuses);
+	assert_non_null(strstr(events, "store_refuses store=redis error=\"MISCONF Errors "
+				       "writing to the AOF file: No space left on dev"));
+	stop_fake();
 }
 
 static void a_server_that_never_accepts_the_greeting_is_down(void **state)
@@ -1236,6 +1476,9 @@ int main(void)
 	    CASE(a_user_with_few_rights_still_shares_answers),
 	    CASE(a_policy_that_may_evict_anything_is_told),
 	    CASE(a_full_server_is_an_error_of_the_write_alone),
+	    CASE(a_master_that_becomes_a_replica_is_left_and_asked_again),
+	    CASE(a_replica_that_takes_none_is_left_by_the_heartbeat_too),
+	    CASE(a_right_that_is_missing_is_told_at_once_until_it_is_given),
 	    CASE(a_number_in_the_url_selects_the_database),
 	    CASE(headers_of_giants_allocate_nothing),
 	    CASE(nested_arrays_are_counted_as_a_whole),
@@ -1248,6 +1491,9 @@ int main(void)
 	    CASE(a_server_that_no_longer_tracks_is_noticed_by_the_heartbeat),
 	    CASE(a_subscription_that_fell_silent_is_noticed_by_the_heartbeat),
 	    CASE(a_server_that_never_accepts_the_greeting_is_down),
+	    CASE(each_word_of_redis_is_heeded_with_its_remedy),
+	    CASE(words_at_the_door_are_told),
+	    CASE(a_greeting_that_is_refused_for_a_full_disk_is_up_and_told),
 	    cmocka_unit_test(urls_are_taken_apart),
 	    cmocka_unit_test(other_urls_are_refused_without_telling_the_password),
 	};
