@@ -92,7 +92,8 @@ void change_log_read(struct change_log *l, const struct change_pos *from,
 /* Begin a new epoch: what readers have seen no longer leads to what comes. */
 void change_log_new_epoch(struct change_log *l, change_log_done_fn *done, void *arg);
 
-/* Drop batches that were appended before (seconds); now and then. */
+/* Drop batches that were appended before (seconds); now and then, by a clock that the
+ * caller trusts (proxy/calm.h). */
 void change_log_trim(struct change_log *l, int64_t before);
 
 struct change_log_health {

@@ -371,29 +371,24 @@ static enum err open_file(struct latch_file *f, const char *path, char *why, siz
 	return ERR_OK;
 }
 
-struct reading {
-	struct latches *table;
-	int64_t since;
-};
-
-static enum err take_latch(const struct reading *r, const MDB_val *k, const MDB_val *v)
+static enum err take_latch(struct latches *t, const MDB_val *k, const MDB_val *v)
 {
 	struct latch l;
 
 	if (!read_latch(&l, k, v))
 		return ERR_RECORD;
-	return l.set_at >= r->since ? latches_add(r->table, &l, NULL) : ERR_OK;
+	return latches_add(t, &l, NULL);
 }
 
-static enum err take_untold(const struct reading *r, const MDB_val *k, const MDB_val *v)
+static enum err take_untold(struct latches *t, const MDB_val *k, const MDB_val *v)
 {
 	struct latch l;
 	struct node *n;
 
 	if (!read_key(&l, k) || v->mv_size > 1)
 		return ERR_RECORD;
-	n = *find_link(r->table, l.ca_id, &l.serial);
-	if (n != NULL) { /* else its latch is over latch-keep */
+	n = *find_link(t, l.ca_id, &l.serial);
+	if (n != NULL) { /* a mark goes with its latch; else nothing */
 		n->latch.untold = v->mv_size == 0;
 		n->latch.listed = v->mv_size == 1;
 	}
@@ -401,8 +396,8 @@ static enum err take_untold(const struct reading *r, const MDB_val *k, const MDB
 }
 
 /* *e: LMDB's error, where it is at fault. */
-static enum err read_database(MDB_txn *txn, MDB_dbi dbi, const struct reading *r,
-    enum err (*take)(const struct reading *r, const MDB_val *k, const MDB_val *v), int *e)
+static enum err read_database(MDB_txn *txn, MDB_dbi dbi, struct latches *t,
+    enum err (*take)(struct latches *t, const MDB_val *k, const MDB_val *v), int *e)
 {
 	MDB_cursor *cursor;
 	MDB_val k, v;
@@ -411,24 +406,24 @@ static enum err read_database(MDB_txn *txn, MDB_dbi dbi, const struct reading *r
 	if ((*e = mdb_cursor_open(txn, dbi, &cursor)) != 0)
 		return ERR_STORE;
 	while (err == ERR_OK && (*e = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) == 0)
-		err = take(r, &k, &v);
+		err = take(t, &k, &v);
 	mdb_cursor_close(cursor);
 	if (*e == MDB_NOTFOUND)
 		*e = 0;
 	return *e != 0 ? ERR_STORE : err;
 }
 
-static enum err read_all(const struct latch_file *f, const struct reading *r,
-    const char *path, char *why, size_t why_n)
+static enum err read_all(const struct latch_file *f, struct latches *t, const char *path,
+    char *why, size_t why_n)
 {
 	MDB_txn *txn;
 	enum err err = ERR_STORE;
 	int e = mdb_txn_begin(f->env, NULL, MDB_RDONLY, &txn);
 
 	if (e == 0) {
-		err = read_database(txn, f->latches, r, take_latch, &e);
+		err = read_database(txn, f->latches, t, take_latch, &e);
 		if (err == ERR_OK)
-			err = read_database(txn, f->untold, r, take_untold, &e);
+			err = read_database(txn, f->untold, t, take_untold, &e);
 		mdb_txn_abort(txn);
 	}
 	if (err == ERR_RECORD)
@@ -439,7 +434,7 @@ static enum err read_all(const struct latch_file *f, const struct reading *r,
 }
 
 enum err latch_open(struct latches **table, struct latch_file **file, const char *dir,
-    int64_t now, int64_t keep_s, char *why, size_t why_n)
+    char *why, size_t why_n)
 {
 	struct latch_file *f = calloc(1, sizeof *f);
 	struct latches *t = latches_new();
@@ -454,7 +449,7 @@ enum err latch_open(struct latches **table, struct latch_file **file, const char
 		 sizeof path)
 		e = complain(why, why_n, dir, "name of the directory is too long");
 	else if ((e = open_file(f, path, why, why_n)) == ERR_OK)
-		e = read_all(f, &(struct reading){t, now - keep_s}, path, why, why_n);
+		e = read_all(f, t, path, why, why_n);
 	if (e != ERR_OK) {
 		latches_free(t);
 		latch_file_close(f);

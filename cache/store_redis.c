@@ -7,8 +7,8 @@
  *                          when that is sooner
  *   PREFIXl:NAME  string   the lease of the node that fetches: its token; PX
  *   PREFIXf:NAME  string   "1": a node has just failed to fetch; PX
- * and PREFIXe:... is the change log's: change_log_redis.c.  PREFIXa:try and PREFIXe:try are
- * there within a script only (the trial of store_redis_link.h).
+ * and PREFIXe:... is the change log's: change_log_redis.c.  PREFIXa:try and PREFIXe:try
+ * are there within a script only (the trial of store_redis_link.h).
  *
  * The two connections are store_redis_link's.  NOLOOP covers plain commands only: Redis 7
  * reports what our own scripts write to us too, so each store_put() that wrote comes back

@@ -6,6 +6,7 @@
 #include "proxy/keeper.h"
 
 #include "cache/change_log.h"
+#include "proxy/calm.h"
 #include "proxy/clock.h"
 #include "proxy/crl_feed.h"
 #include "proxy/forward.h"
@@ -31,6 +32,7 @@
 /* What response-max-size may become by a reload, and its record. */
 #define STORED_MAX       ((1 << 20) + RECORD_OVERHEAD)
 #define LATCH_SWEEP_S    3600 /* latches that are over latch-keep */
+#define STORE_CALM_MS    3600000
 #define REDIS_CONNECT_MS 2000 /* one attempt to connect */
 #define BULK_NICE        10   /* lists are read when nobody else wants the core */
 
@@ -56,6 +58,7 @@ struct keeper {
 	struct barrier_want beat;
 	unsigned ticks;
 	int64_t clock_offset_ms; /* wall minus monotonic at the last tick */
+	struct calm latch_calm, store_calm;
 };
 
 struct reload {
@@ -197,17 +200,30 @@ static void latch_sweep_work(void *arg)
 
 static void sweep_latches(struct keeper *k)
 {
-	struct latch_sweep *s = malloc(sizeof *s);
+	int64_t keep_s = shared_conf(k->shared)->latch_keep_ms / 1000;
+	int64_t before = calm_look(&k->latch_calm, keep_s, CALM_MS);
+	struct latch_sweep *s = before != INT64_MIN ? malloc(sizeof *s) : NULL;
 
 	if (s == NULL)
 		return;
 	s->file = k->d.latch_file;
-	s->before = clock_now() - shared_conf(k->shared)->latch_keep_ms / 1000;
+	s->before = before;
 	if (latches_sweep(k->d.latches, s->before) == 0) {
 		free(s);
 		return;
 	}
 	disk_run(k->d.disk, latch_sweep_work, free, s);
+}
+
+/* Answers can be fetched again, but not while their CA is away; so a clock that is ahead
+ * for a while empties the store no more than it does the rest, and an hour is enough to
+ * know.  Redis drops them by its own clock, at the end that their CA gave. */
+static void sweep_store(struct keeper *k)
+{
+	int64_t before = calm_look(&k->store_calm, 0, STORE_CALM_MS);
+
+	if (before != INT64_MIN)
+		store_sweep(k->d.store, before);
 }
 
 static void beat_passed(struct barrier_want *w)
@@ -240,7 +256,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	holdings_tick(k->d.holdings);
 	telling_tick(k->d.telling);
 	if (k->ticks % SWEEP_S == 0)
-		store_sweep(k->d.store, clock_now());
+		sweep_store(k);
 	if (k->ticks % LATCH_SWEEP_S == 0)
 		sweep_latches(k);
 }
@@ -510,8 +526,7 @@ static enum err open_stores(
 			return e;
 	}
 	sc.keys = k->d.keys = k->keys;
-	e = latch_open(&k->d.latches, &k->d.latch_file, c->state_directory, clock_now(),
-	    c->latch_keep_ms / 1000, why, why_n);
+	e = latch_open(&k->d.latches, &k->d.latch_file, c->state_directory, why, why_n);
 	if (e != ERR_OK)
 		return e;
 	/* a store that is here already; Redis tells later */
@@ -592,6 +607,8 @@ struct keeper *keeper_new(struct shared *shared, char *why, size_t why_n)
 	configure(k, c);
 	give_slots(k, c);
 	k->clock_offset_ms = clock_now_ms() - clock_mono_ms();
+	sweep_latches(k); /* the first look, which removes nothing */
+	sweep_store(k);
 	event_assign(&k->tick, k->base, -1, EV_PERSIST, on_tick, k);
 	evtimer_assign(&k->due, k->base, on_due, k);
 	evtimer_assign(&k->garbage_timer, k->base, on_garbage, k);

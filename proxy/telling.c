@@ -1,6 +1,7 @@
 /* telling.c - the log's owner: what holds the parts together, its upkeep, its gauges. */
 #include "proxy/telling.h"
 
+#include "proxy/calm.h"
 #include "proxy/clock.h"
 #include "proxy/telling_core.h"
 #include "proxy/telling_lists.h"
@@ -18,6 +19,7 @@ struct telling {
 	struct singles *singles;
 	struct lists *lists;
 	struct event trim;
+	struct calm calm; /* trimming is for good: not by a clock that may be wrong */
 	uint64_t seen_written; /* core.written at the last tick that saw it move */
 	int64_t still_since_ms;
 };
@@ -25,10 +27,12 @@ struct telling {
 static void on_trim(evutil_socket_t fd, short what, void *arg)
 {
 	struct telling *t = arg;
-	int64_t keep_ms = shared_conf(t->core.d.shared)->events_keep_ms;
+	int64_t keep_ms = shared_conf(t->core.d.shared)->events_keep_ms, before;
 
 	(void)fd, (void)what;
-	change_log_trim(t->core.log, clock_now() - keep_ms / 1000);
+	before = calm_look(&t->calm, keep_ms / 1000, CALM_MS);
+	if (before != INT64_MIN)
+		change_log_trim(t->core.log, before);
 	singles_look_again(t->singles);
 	lists_look_again(t->lists);
 	core_arm(&t->trim, TRIM_MS);
@@ -58,7 +62,7 @@ void telling_start(struct telling *t)
 {
 	t->still_since_ms = clock_mono_ms();
 	singles_add_latches(t->singles);
-	core_arm(&t->trim, TRIM_MS);
+	on_trim(-1, 0, t); /* the first look, which trims nothing */
 }
 
 void telling_cancel(struct telling *t)

@@ -231,8 +231,9 @@ def test_no_word_of_a_client_makes_a_line_of_the_log(world, daemons):
     assert "%x" % world.good.serial not in d.log
 
 
-def test_a_step_of_the_clock_is_told_and_validity_follows_it(box, world, daemons):
-    """T20: two hours ahead and back; timers run on, what is out of date is not served, and nothing has to restart."""
+@pytest.fixture
+def stepped(box):
+    """The environment of a clock that can be set, and what sets it ("+7200")."""
     path = os.path.join(box, "clock")
 
     def set_clock(text):
@@ -242,6 +243,29 @@ def test_a_step_of_the_clock_is_told_and_validity_follows_it(box, world, daemons
     set_clock("+0")
     env = dict(fake_clock("+0"), FAKETIME_TIMESTAMP_FILE=path, FAKETIME_NO_CACHE="1")
     del env["FAKETIME"]
+    return env, set_clock
+
+
+def test_a_clock_that_is_far_ahead_at_the_start_forgets_no_latch(world, daemons, stepped):
+    """T20: at +500 d (latch-keep is 400), and right a moment later."""
+    env, set_clock = stepped
+    serial = world.revoked.serial
+    d = daemons([world.issuer()], env=env, **FAST).start()
+    assert d.ask(world.ca, serial).outcome == "revoked"
+    d.stop()
+    world.ca.statuses[serial] = {"status": "good"}
+    set_clock("+%d" % (500 * 86400))
+    d.start()
+    assert d.metric("latches") == 1
+    set_clock("+0")
+    d.wait_event("clock_step")
+    assert d.ask(world.ca, serial).outcome == "try_later"
+    d.wait_event("revoked_became_good")
+
+
+def test_a_step_of_the_clock_is_told_and_validity_follows_it(world, daemons, stepped):
+    """T20: two hours ahead and back; timers run on, what is out of date is not served, and nothing has to restart."""
+    env, set_clock = stepped
     d = daemons([world.issuer()], env=env, **FAST).start()
     assert d.ask(world.ca, world.good.serial).outcome == "good"
     set_clock("+7200")

@@ -99,8 +99,8 @@ static void make_flights(const struct conf *c)
 	    .telling = (struct telling *)&fake_told, /* the fakes never look */
 	    .crl_feed = (struct crl_feed *)&fake_told};
 	parts.source = upstream_new(base, NULL, &u, parts.counters);
-	need(latch_open(&parts.latches, &parts.latch_file, directory, WORLD_START,
-		 c->latch_keep_ms / 1000, why, sizeof why) == ERR_OK,
+	need(latch_open(&parts.latches, &parts.latch_file, directory, why, sizeof why) ==
+		 ERR_OK,
 	    why);
 	world_latches = parts.latches;
 	parts.holdings = holdings_new(&parts);

@@ -377,8 +377,8 @@ static void life_begin(struct node *n)
 {
 	char why[256] = "";
 
-	assert_int_equal(latch_open(&n->parts.latches, &n->parts.latch_file, n->dir,
-			     now_ms / 1000, 1000000, why, sizeof why),
+	assert_int_equal(
+	    latch_open(&n->parts.latches, &n->parts.latch_file, n->dir, why, sizeof why),
 	    ERR_OK);
 	n->barrier = barrier_new(&n->shared, inbox);
 	n->parts.barrier = n->barrier;
@@ -1893,20 +1893,66 @@ static void a_stop_answers_every_question(void **state)
 
 /* Upkeep. */
 
+#define DAY_MS 86400000
+
+/* Time passes by the minute, as far as timers of minutes go. */
+static void minutes(int64_t ms)
+{
+	for (int64_t end = mono_ms + ms; mono_ms < end;) {
+		mono_ms += 60000;
+		now_ms += 60000;
+		set_time();
+		turn();
+	}
+}
+
+static void step(int64_t ms)
+{
+	now_ms += ms;
+	set_time();
+}
+
+/* Each minute, once the clock has been right for a day, as two looks found it (T20). */
 static void what_is_older_than_events_keep_goes(void **state)
 {
 	struct node *n = &node[0];
 
 	(void)state;
 	telling_start(n->telling);
-	elapse(59000);
+	minutes(DAY_MS - 60000);
 	assert_int_equal(n->gate->trims, 0);
-	elapse(2000);
+	minutes(60000);
 	assert_int_equal(n->gate->trims, 1);
 	assert_in_range(
-	    n->gate->trimmed_before, now_ms / 1000 - 3602, now_ms / 1000 - 3600);
-	elapse(60000);
+	    n->gate->trimmed_before, now_ms / 1000 - 3662, now_ms / 1000 - 3658);
+	minutes(60000);
 	assert_int_equal(n->gate->trims, 2);
+}
+
+/* T20: for a second at the start, and ten days ahead for a minute. */
+static void a_clock_that_is_ahead_for_a_while_trims_nothing(void **state)
+{
+	struct node *n = &node[0];
+
+	(void)state;
+	step(500 * (int64_t)DAY_MS);
+	telling_start(n->telling);
+	elapse(1000);
+	step(-500 * (int64_t)DAY_MS);
+	minutes(DAY_MS);
+	assert_int_equal(n->gate->trims, 0);
+	minutes(120000);
+	assert_in_range(n->gate->trims, 1, 3);
+	assert_true(n->gate->trimmed_before <= now_ms / 1000 - 3600);
+	n->gate->trims = 0;
+	step(10 * (int64_t)DAY_MS);
+	minutes(60000);
+	step(-10 * (int64_t)DAY_MS);
+	minutes(DAY_MS - 60000);
+	assert_int_equal(n->gate->trims, 0);
+	minutes(180000);
+	assert_in_range(n->gate->trims, 1, 4);
+	assert_true(n->gate->trimmed_before <= now_ms / 1000 - 3600);
 }
 
 static void the_gauges_say_what_waits(void **state)
@@ -2053,6 +2099,7 @@ int main(void)
 	    CASE(what_was_before_can_be_asked_for),
 	    CASE(a_stop_answers_every_question),
 	    CASE(what_is_older_than_events_keep_goes),
+	    CASE(a_clock_that_is_ahead_for_a_while_trims_nothing),
 	    CASE(the_gauges_say_what_waits),
 	    CASE(the_health_says_for_how_long_nothing_moved_and_why),
 	    CASE(a_million_waiting_changes_leave_the_oldest_to_the_disk),

@@ -421,8 +421,7 @@ static int setup(void **state)
 	strcpy(k.dir, "/tmp/ocspcached-ops-XXXXXX");
 	assert_non_null(mkdtemp(k.dir));
 	assert_int_equal(
-	    latch_open(&k.d.latches, &k.d.latch_file, k.dir, NOW, 1000, why, sizeof why),
-	    ERR_OK);
+	    latch_open(&k.d.latches, &k.d.latch_file, k.dir, why, sizeof why), ERR_OK);
 	k.ops = ops_new();
 	assert_int_equal(serial_from_hex(&serial, "1000"), ERR_OK);
 	return 0;
@@ -1112,8 +1111,7 @@ static void a_latch_is_gone_from_memory_and_disk(void **state)
 	latches_free(k.d.latches);
 	latch_file_close(k.d.latch_file);
 	assert_int_equal(
-	    latch_open(&again, &k.d.latch_file, k.dir, NOW, 1000, why, sizeof why),
-	    ERR_OK);
+	    latch_open(&again, &k.d.latch_file, k.dir, why, sizeof why), ERR_OK);
 	k.d.latches = again;
 	assert_int_equal(latches_count(again), 0);
 }

@@ -76,8 +76,7 @@ static int setup(void **state)
 	strcpy(w->dir, "/tmp/snapshot.XXXXXX");
 	assert_non_null(mkdtemp(w->dir));
 	assert_int_equal(
-	    latch_open(&w->latches, &w->file, w->dir, 1000, 1000, why, sizeof why),
-	    ERR_OK);
+	    latch_open(&w->latches, &w->file, w->dir, why, sizeof why), ERR_OK);
 	w->base = event_base_new();
 	w->inbox = inbox_new(w->base, w);
 	the_issuers = two_issuers;
