@@ -34,9 +34,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "cache/store_lmdb_file.h"
+#include "cache/lmdb_file.h"
 
 #define FORMAT    "ocspcached events 1"
+#define REMEDY    "move it away: a new log begins, subscribers are told of a gap"
 #define HEAD_N    12    /* of a value in "log": when, changes */
 #define ROW_N     24    /* LMDB's own octets around a key and a value, and our key */
 #define SLICE_MAX 1000  /* appends in one transaction */
@@ -1051,16 +1052,27 @@ static int open_env(struct lmdb_log *l, const char *path, bool *same)
 	return e;
 }
 
-static bool is_damage(int e)
+/* Look at the file before LMDB does, and make it where there is none. */
+static enum err prepare(const char *path, char *why, size_t why_n)
 {
-	return e == MDB_INVALID || e == MDB_CORRUPTED || e == MDB_VERSION_MISMATCH ||
-	       e == MDB_PAGE_NOTFOUND || e == MDB_NOTFOUND || e == MDB_INCOMPATIBLE;
+	char cause[LMDB_FILE_WHY];
+	enum lmdb_file_is is = lmdb_file_look(path, cause);
+	int e = is == LMDB_ABSENT ? lmdb_file_make(path) : 0;
+
+	if (is == LMDB_DAMAGED)
+		snprintf(why, why_n, "%s: not a change log, or damaged: %s; " REMEDY,
+		    path, cause);
+	else if (is == LMDB_UNUSABLE)
+		snprintf(why, why_n, "%s: %s", path, cause);
+	else if (e != 0)
+		snprintf(why, why_n, "%s: cannot be made: %s", path, lmdb_file_text(e));
+	else
+		return ERR_OK;
+	return ERR_STORE;
 }
 
 static enum err open_file(struct lmdb_log *l, const char *dir, char *why, size_t why_n)
 {
-	static const char remedy[] = "move it away: a new log begins, subscribers are "
-				     "told of a gap";
 	char path[4096];
 	bool same = true;
 	int e;
@@ -1075,17 +1087,19 @@ static enum err open_file(struct lmdb_log *l, const char *dir, char *why, size_t
 		return ERR_STORE;
 	}
 	strcat(path, "/events.mdb");
+	if (prepare(path, why, why_n) != ERR_OK)
+		return ERR_STORE;
 	e = open_env(l, path, &same);
-	if (e != 0 && is_damage(e))
-		snprintf(why, why_n, "%s: not a change log, or damaged (%s); %s", path,
-		    mdb_strerror(e), remedy);
+	if (e != 0 && lmdb_file_is_damage(e))
+		snprintf(why, why_n, "%s: not a change log, or damaged: %s; " REMEDY,
+		    path, lmdb_file_text(e));
 	else if (e != 0)
 		snprintf(why, why_n, "%s: %s", path, mdb_strerror(e));
 	else if (!same)
 		snprintf(why, why_n,
 		    "%s: written by another version of ocspcached (this one reads "
-		    "\"%s\"); %s",
-		    path, FORMAT, remedy);
+		    "\"%s\"); " REMEDY,
+		    path, FORMAT);
 	return e == 0 && same ? ERR_OK : ERR_STORE;
 }
 

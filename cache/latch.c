@@ -9,21 +9,28 @@
  *   "untold"   the same key -> nothing: untold; 1 octet (1): listed
  * Files from before there was a change log have no "untold", and their latches were all
  * seen; a program of then reads the file without it, so the format is still 1.
+ * DIR/latches.mdb.mark, an empty file, stays from the first start on: a latches.mdb that
+ * is gone, or empty, is no new one then.  To forget all latches is to remove both.
  * An entry that cannot be read is no small thing: skipping it would let a revoked
  * certificate become good again, so the file is refused as a whole.
  */
 #include "cache/latch.h"
 
+#include "cache/lmdb_file.h"
+
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <lmdb.h>
 #include <openssl/rand.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 #define FORMAT      "ocspcached latches 1"
+#define MARK        ".mark"           /* behind the file's name: there was one */
 #define BUCKETS_MIN 64                /* of an empty table; a power of two */
 #define MAP_START   ((size_t)4 << 20) /* about 20,000 latches; doubles by itself */
 #define MAP_LAST    ((size_t)1 << 40) /* a file so large is a fault, not growth */
@@ -353,15 +360,84 @@ static int open_databases(struct latch_file *f, bool *same)
 
 /* Full sync: a latch is worth its fsync.  One thread at a time uses the environment, so
  * nothing speaks for MDB_NOTLS, and MDB_NOMEMINIT would put our heap into the file. */
-static enum err open_file(struct latch_file *f, const char *path, char *why, size_t why_n)
+static int open_env(struct latch_file *f, const char *path, bool *same)
 {
-	bool same = true;
+	MDB_stat st;
 	int e = mdb_env_create(&f->env);
 
 	if (e == 0 && (e = mdb_env_set_maxdbs(f->env, 3)) == 0 &&
 	    (e = mdb_env_set_mapsize(f->env, MAP_START)) == 0 &&
-	    (e = mdb_env_open(f->env, path, MDB_NOSUBDIR, 0600)) == 0)
-		e = open_databases(f, &same);
+	    (e = mdb_env_open(f->env, path, MDB_NOSUBDIR, 0600)) == 0 &&
+	    (e = mdb_env_stat(f->env, &st)) == 0 &&
+	    (e = lmdb_file_mend(f->env, st.ms_psize)) == 0)
+		e = open_databases(f, same);
+	return e;
+}
+
+static enum err complain_of_damage(
+    char *why, size_t n, const char *path, const char *cause)
+{
+	snprintf(why, n,
+	    "%s: %s; restore it from a copy, or, to begin without what was latched "
+	    "(revoked certificates may be good again), remove it and %s" MARK,
+	    path, cause, path);
+	return ERR_STORE;
+}
+
+static bool has_mark(const char *path)
+{
+	char mark[4352];
+
+	return (size_t)snprintf(mark, sizeof mark, "%s" MARK, path) < sizeof mark &&
+	       access(mark, F_OK) == 0;
+}
+
+/* On a full disk there is none: then the next start makes it. */
+static void make_mark(const char *path)
+{
+	char mark[4352];
+	int fd;
+
+	if ((size_t)snprintf(mark, sizeof mark, "%s" MARK, path) >= sizeof mark)
+		return;
+	fd = open(mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return;
+	(void)fsync(fd);
+	close(fd);
+}
+
+/* Look at the file before LMDB does, and make it where there never was one. */
+static enum err prepare(const char *path, char *why, size_t why_n)
+{
+	char cause[LMDB_FILE_WHY];
+	enum lmdb_file_is is = lmdb_file_look(path, cause);
+	int e = 0;
+
+	if (is == LMDB_UNUSABLE)
+		return complain(why, why_n, path, cause);
+	if (is == LMDB_DAMAGED)
+		return complain_of_damage(why, why_n, path, cause);
+	if (is == LMDB_ABSENT && has_mark(path))
+		return complain_of_damage(why, why_n, path, "it is gone");
+	if (is == LMDB_ABSENT)
+		e = lmdb_file_make(path);
+	if (e != 0)
+		return complain(why, why_n, path, lmdb_file_text(e));
+	make_mark(path);
+	return ERR_OK;
+}
+
+static enum err open_file(struct latch_file *f, const char *path, char *why, size_t why_n)
+{
+	bool same = true;
+	int e;
+
+	if (prepare(path, why, why_n) != ERR_OK)
+		return ERR_STORE;
+	e = open_env(f, path, &same);
+	if (e != 0 && lmdb_file_is_damage(e))
+		return complain_of_damage(why, why_n, path, lmdb_file_text(e));
 	if (e != 0)
 		return complain(why, why_n, path, mdb_strerror(e));
 	if (!same)
@@ -426,8 +502,11 @@ static enum err read_all(const struct latch_file *f, struct latches *t, const ch
 			err = read_database(txn, f->untold, t, take_untold, &e);
 		mdb_txn_abort(txn);
 	}
-	if (err == ERR_RECORD)
-		return complain(why, why_n, path, "holds an unreadable latch");
+	if (err == ERR_RECORD || (err != ERR_OK && lmdb_file_is_damage(e))) {
+		complain_of_damage(why, why_n, path,
+		    e != 0 ? mdb_strerror(e) : "it holds an unreadable latch");
+		return ERR_STORE;
+	}
 	if (err != ERR_OK)
 		complain(why, why_n, path, e != 0 ? mdb_strerror(e) : err_text(err));
 	return err;

@@ -33,9 +33,11 @@ struct latch {
 struct latches;    /* the table; keeper */
 struct latch_file; /* the LMDB environment below it; disk thread after latch_open */
 
-/* Open or create DIR/latches.mdb (directory must exist) and read all latches, however old
- * they are: the clock of this moment may be wrong, and only a sweep removes (T20).
- * ERR_STORE with a line in why (why_n bytes) that names the file and the cause. */
+/* Open or create DIR/latches.mdb (directory must exist; created only where there never
+ * was one: else it is refused, as it is when damaged, with the remedy in why) and read
+ * all latches, however old they are: the clock of this moment may be wrong, and only a
+ * sweep removes (T20). ERR_STORE with a line in why (why_n bytes) that names the file and
+ * the cause. */
 enum err latch_open(struct latches **table, struct latch_file **file, const char *dir,
     char *why, size_t why_n);
 void latches_free(struct latches *t);

@@ -47,7 +47,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#include "cache/store_lmdb_file.h"
+#include "cache/lmdb_file.h"
 
 #define FORMAT        "ocspcached answers 1"
 #define KEY_MAX       (1 + 2 * CERTID_HASH_MAX + SERIAL_MAX)
@@ -964,6 +964,69 @@ static int open_env(struct lmdb_store *s, const char *path, bool *same)
 	return e;
 }
 
+/* What is damaged is a cache: it goes out of the way, to be looked at or deleted, and
+ * answers are fetched again. */
+static bool put_aside(
+    struct lmdb_store *s, const char *path, const char *cause, char *why, size_t why_n)
+{
+	char aside[4128];
+
+	if (s->env != NULL)
+		mdb_env_close(s->env);
+	s->env = NULL;
+	snprintf(aside, sizeof aside, "%s.damaged", path);
+	if (rename(path, aside) != 0) {
+		snprintf(why, why_n,
+		    "%s: damaged: %s; it cannot be put aside: %s; move it away, answers "
+		    "are fetched again",
+		    path, cause, strerror(errno));
+		return false;
+	}
+	tell(
+	    s, "store_put_aside", "store=lmdb error=\"%s\" kept=%s.damaged", cause, path);
+	return true;
+}
+
+/* Look at the file before LMDB does, and make it where there is none. */
+static enum err prepare(struct lmdb_store *s, const char *path, char *why, size_t why_n)
+{
+	char cause[LMDB_FILE_WHY];
+	enum lmdb_file_is is = lmdb_file_look(path, cause);
+	int e = 0;
+
+	if (is == LMDB_UNUSABLE) {
+		snprintf(why, why_n, "%s: %s", path, cause);
+		return ERR_STORE;
+	}
+	if (is == LMDB_DAMAGED && !put_aside(s, path, cause, why, why_n))
+		return ERR_STORE;
+	if (is != LMDB_LOOKS_WELL)
+		e = lmdb_file_make(path);
+	if (e != 0)
+		snprintf(why, why_n, "%s: cannot be made: %s", path, lmdb_file_text(e));
+	return e == 0 ? ERR_OK : ERR_STORE;
+}
+
+/* 0, or an error that is told in why. */
+static int open_path(
+    struct lmdb_store *s, const char *path, bool *same, char *why, size_t why_n)
+{
+	int e;
+
+	if (prepare(s, path, why, why_n) != ERR_OK)
+		return EINVAL;
+	e = open_env(s, path, same);
+	if (e != 0 && lmdb_file_is_damage(e)) {
+		if (!put_aside(s, path, lmdb_file_text(e), why, why_n) ||
+		    prepare(s, path, why, why_n) != ERR_OK)
+			return e;
+		e = open_env(s, path, same);
+	}
+	if (e != 0)
+		snprintf(why, why_n, "%s: %s", path, lmdb_file_text(e));
+	return e;
+}
+
 static enum err open_file(struct lmdb_store *s, const char *dir, char *why, size_t why_n)
 {
 	char path[4096];
@@ -980,10 +1043,8 @@ static enum err open_file(struct lmdb_store *s, const char *dir, char *why, size
 		return ERR_STORE;
 	}
 	strcat(path, "/answers.mdb");
-	if ((e = open_env(s, path, &same)) != 0) {
-		snprintf(why, why_n, "%s: %s", path, mdb_strerror(e));
+	if (open_path(s, path, &same, why, why_n) != 0)
 		return ERR_STORE;
-	}
 	if (!same) {
 		snprintf(why, why_n,
 		    "%s: written by another version of ocspcached (this one reads "

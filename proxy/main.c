@@ -36,7 +36,7 @@
 #include <unistd.h>
 
 #define CONF_DEFAULT  "/etc/ocspcached/ocspcached.conf"
-#define WHY_MAX       512
+#define WHY_MAX       1024
 #define BEAT_LATE_MS  5000 /* without a barrier for so long, we are not alive */
 #define DRAIN_LOOK_MS 20   /* how often a drain looks whether all connections are gone */
 
@@ -138,6 +138,16 @@ static void fit_descriptors(struct daemon *d, const struct conf *c)
 		    (long long)room, (unsigned long long)rl.rlim_cur);
 }
 
+static int fail_lock(const char *path, int e)
+{
+	char why[WHY_MAX];
+
+	snprintf(why, sizeof why,
+	    "%s; it has to be a file of the user that ocspcached runs as: remove it",
+	    strerror(e));
+	return fail(path, why);
+}
+
 static int take_lock(struct daemon *d, const struct conf *c)
 {
 	char path[4096];
@@ -154,7 +164,7 @@ static int take_lock(struct daemon *d, const struct conf *c)
 	d->lock_fd =
 	    open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW, 0600);
 	if (d->lock_fd < 0 && errno != ELOOP && errno != ENXIO)
-		return fail(path, strerror(errno));
+		return fail_lock(path, errno);
 	if (d->lock_fd < 0 || fstat(d->lock_fd, &st) != 0 || !S_ISREG(st.st_mode))
 		return fail(path, "not a regular file; move it away");
 	if (flock(d->lock_fd, LOCK_EX | LOCK_NB) != 0)

@@ -82,6 +82,61 @@ def test_garbage_in_the_lmdb_file_is_an_error_with_a_name_and_no_crash(box, worl
         assert d.process is None, "it runs on a store that is garbage:\n" + d.log
 
 
+def refused(d):
+    """What it says when it will not start."""
+    before = len(d.log)
+    d.spawn()
+    code = d.process.wait(15 * lab.PATIENCE)
+    d.process = None
+    assert code == 1, "ended with %d:\n%s" % (code, d.log)
+    return d.log[before:]
+
+
+def test_damaged_latches_refuse_the_start_with_the_remedy(box, world, daemons):
+    """R69: neither SIGBUS nor a certificate that is good again, whatever happened to the file."""
+    serial = world.revoked.serial
+    d = daemons([world.issuer()], **FAST).start()
+    path = os.path.join(d.options["state-directory"], "latches.mdb")
+    assert d.ask(world.ca, serial).outcome == "revoked"
+    lab.wait(lambda: d.metric("latches") == 1, 5, "the latch")
+    d.stop()
+    with open(path, "rb") as f:
+        kept = f.read()
+    world.ca.statuses[serial] = {"status": "good"}
+    for cause, content in (("cut short", kept[:len(kept) // 2]), ("cut short", kept[:8192]), ("head", kept[:100]),
+                           ("empty", b""), ("no LMDB file", b"x" * len(kept)), ("gone", None)):
+        os.unlink(path)
+        if content is not None:
+            with open(path, "wb") as f:
+                f.write(content)
+        said = refused(d)
+        assert path in said and cause in said and "restore it from a copy" in said, said
+        with open(path, "wb") as f:
+            f.write(kept)
+    os.unlink(path + "-lock")
+    os.mkfifo(path + "-lock")
+    assert "its lock file (-lock) is a FIFO" in refused(d)
+    os.unlink(path + "-lock")
+    d.start()
+    assert d.ask(world.ca, serial).outcome == "try_later" and d.metric("latches") == 1
+
+
+def test_a_damaged_cache_is_put_aside_and_a_damaged_log_is_not(box, world, daemons):
+    path = os.path.join(box, "store")
+    d = daemons([world.issuer()], store="lmdb:" + path, **FAST).start()
+    assert d.ask(world.ca, world.good.serial).outcome == "good"
+    d.stop()
+    for name in ("answers.mdb", "events.mdb"):
+        with open(os.path.join(path, name), "r+b") as f:
+            f.truncate(os.path.getsize(f.name) // 2)
+    said = refused(d)
+    assert "events.mdb" in said and "cut short" in said and "move it away" in said
+    assert "store_put_aside" in said and os.path.exists(os.path.join(path, "answers.mdb.damaged"))
+    os.unlink(os.path.join(path, "events.mdb"))
+    d.start()
+    assert d.ask(world.ca, world.good.serial).miss and d.metric("store_up") == 1
+
+
 def test_after_kill_9_the_first_request_is_a_hit_from_redis(world, daemons, redis):
     """P16"""
     d = daemons([world.issuer()], store=redis.url, **FAST).start()

@@ -166,6 +166,7 @@ void world_end(void)
 	remove_file("ca.pem");
 	remove_file("latches.mdb");
 	remove_file("latches.mdb-lock");
+	remove_file("latches.mdb.mark");
 	rmdir(directory);
 }
 

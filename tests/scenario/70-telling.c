@@ -451,10 +451,11 @@ static int begin(void **state)
 
 static void remove_dir(const char *dir)
 {
-	static const char *const names[] = {"ca.pem", "latches.mdb", "latches.mdb-lock"};
+	static const char *const names[] = {
+	    "ca.pem", "latches.mdb", "latches.mdb-lock", "latches.mdb.mark"};
 	char path[64];
 
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 4; i++) {
 		snprintf(path, sizeof path, "%s/%s", dir, names[i]);
 		unlink(path);
 	}

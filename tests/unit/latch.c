@@ -19,7 +19,7 @@
 static char *dir;
 static struct latches *table;
 static struct latch_file *file;
-static char why[256];
+static char why[8192];
 
 static int setup(void **state)
 {
@@ -420,6 +420,71 @@ static void a_file_of_another_version_is_refused(void **state)
 	assert_null(file);
 }
 
+static void expect_refusal(const char *text)
+{
+	latches_free(table);
+	latch_file_close(file);
+	table = NULL;
+	file = NULL;
+	assert_int_equal(latch_open(&table, &file, dir, why, sizeof why), ERR_STORE);
+	assert_null(table);
+	if (strstr(why, "/latches.mdb: ") == NULL || strstr(why, text) == NULL ||
+	    strstr(why, "restore it from a copy") == NULL ||
+	    strstr(why, "latches.mdb.mark") == NULL)
+		fail_msg("\"%s\" does not say \"%s\"", why, text);
+}
+
+/* R69: a revoked certificate becomes good again by an operator's word only, never by what
+ * happened to a file. */
+static void a_file_that_was_cut_emptied_or_lost_is_refused_with_the_remedy(void **state)
+{
+	struct latch l[200];
+	char path[4200], mark[4300], kept[4300];
+	struct stat st;
+
+	(void)state;
+	snprintf(path, sizeof path, "%s/latches.mdb", dir);
+	snprintf(mark, sizeof mark, "%s.mark", path);
+	snprintf(kept, sizeof kept, "%s.kept", path);
+	for (uint32_t n = 0; n < 200; n++)
+		l[n] = make(1, n, NOW);
+	assert_int_equal(latch_file_put(file, l, 200), ERR_OK);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(link(path, kept), 0);
+	assert_int_equal(unlink(path), 0);
+	expect_refusal("it is gone");
+	assert_int_equal(rename(kept, path), 0);
+	reopen();
+	assert_int_equal(latches_count(table), 200);
+	for (off_t n = st.st_size - 1; n > 8192; n -= 4096) {
+		assert_int_equal(truncate(path, n), 0);
+		expect_refusal("cut short");
+	}
+	assert_int_equal(truncate(path, 0), 0);
+	expect_refusal("it is empty");
+	/* the operator's word */
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(unlink(mark), 0);
+	reopen();
+	assert_int_equal(latches_count(table), 0);
+	assert_int_equal(access(mark, F_OK), 0);
+}
+
+/* As an earlier version left it. */
+static void a_file_without_its_mark_gets_one(void **state)
+{
+	struct latch l = make(1, 7, NOW);
+	char mark[4200];
+
+	(void)state;
+	assert_int_equal(latch_file_put(file, &l, 1), ERR_OK);
+	snprintf(mark, sizeof mark, "%s/latches.mdb.mark", dir);
+	assert_int_equal(unlink(mark), 0);
+	reopen();
+	assert_non_null(look(1, 7));
+	assert_int_equal(access(mark, F_OK), 0);
+}
+
 static void a_missing_directory_is_an_error_with_its_name(void **state)
 {
 	struct latches *t;
@@ -602,6 +667,8 @@ int main(void)
 	    CASE(a_file_with_an_unreadable_mark_is_refused),
 	    CASE(a_file_without_marks_is_read_and_its_latches_are_told),
 	    CASE(a_file_of_another_version_is_refused),
+	    CASE(a_file_that_was_cut_emptied_or_lost_is_refused_with_the_remedy),
+	    CASE(a_file_without_its_mark_gets_one),
 	    CASE(a_missing_directory_is_an_error_with_its_name),
 	    CASE(what_cannot_be_written_is_told_with_file_and_cause),
 	    CASE(the_file_is_for_its_owner_alone),

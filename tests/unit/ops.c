@@ -441,8 +441,10 @@ static int teardown(void **state)
 	schedule_free(k.d.schedule);
 	hot_free(k.hot);
 	issuers_free(k.conf.issuers);
-	for (int i = 0; i < 2; i++) {
-		snprintf(path, sizeof path, "%s/latches.mdb%s", k.dir, i ? "-lock" : "");
+	for (int i = 0; i < 3; i++) {
+		static const char *const of[] = {"", "-lock", ".mark"};
+
+		snprintf(path, sizeof path, "%s/latches.mdb%s", k.dir, of[i]);
 		unlink(path);
 	}
 	assert_int_equal(rmdir(k.dir), 0);
