@@ -76,7 +76,7 @@ void change_log_trim(struct change_log *l, int64_t before)
 void change_log_health(const struct change_log *l, struct change_log_health *out)
 {
 	memset(out, 0, sizeof *out);
-	out->error = out->remedy = "";
+	out->error = out->remedy = out->damage = "";
 	l->ops->health(l, out);
 }
 

@@ -102,6 +102,7 @@ struct change_log_health {
 	bool shared;
 	bool durable; /* survives kill -9 of us and of the store */
 	const char *error, *remedy;
+	const char *damage; /* what is in it and cannot be read; "" for nothing */
 	struct change_pos oldest, newest; /* as far as this node knows */
 	uint64_t bytes;
 };

@@ -96,9 +96,15 @@ struct lmdb_log {
 	struct event *next;    /* launches; NULL without a loop */
 	struct state state;    /* as of the last job */
 	struct change_pos bad; /* the last batch that was told to be unreadable */
-	const char *error;     /* static text of mdb_strerror or ours */
 	bool failed;           /* the last write did */
-	bool full;             /* events_full was told; until a trim makes room */
+	bool unread;           /* the last read failed */
+	bool bad_told;         /* the pointer of bad_scope is unreadable */
+	uint8_t bad_scope[CHANGE_SCOPE_N];
+	char *path;
+	char error[512]; /* of the last failure: path and cause */
+	const char *remedy;
+	char damage[512]; /* of the last that could not be read */
+	bool full;        /* events_full was told; until a trim makes room */
 };
 
 static struct lmdb_log *of(struct change_log *l)
@@ -539,7 +545,7 @@ static void tell(struct lmdb_log *l, const char *event, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 static void tell(struct lmdb_log *l, const char *event, const char *format, ...)
 {
-	char text[256];
+	char text[768];
 	va_list ap;
 
 	if (l->hooks.event == NULL)
@@ -550,13 +556,15 @@ static void tell(struct lmdb_log *l, const char *event, const char *format, ...)
 	l->hooks.event(l->hooks.arg, true, event, text);
 }
 
-static void tell_failed(struct lmdb_log *l, const char *event, int e)
+static void note_error(struct lmdb_log *l, int e)
 {
-	const char *path = "";
+	snprintf(l->error, sizeof l->error, "%s: %s", l->path, mdb_strerror(e));
+	l->remedy = lmdb_file_remedy(e);
+}
 
-	mdb_env_get_path(l->env, &path);
-	l->error = mdb_strerror(e);
-	tell(l, event, "store=lmdb error=\"%s\" file=%s", l->error, path);
+static void note_damage(struct lmdb_log *l, const char *what)
+{
+	snprintf(l->damage, sizeof l->damage, "%s: %s", l->path, what);
 }
 
 static void take_outcome(struct lmdb_log *l, const struct job *job)
@@ -565,7 +573,9 @@ static void take_outcome(struct lmdb_log *l, const struct job *job)
 		l->failed = false;
 	if (job->failure != 0) {
 		l->failed = true;
-		tell_failed(l, "events_write_failed", job->failure);
+		note_error(l, job->failure);
+		tell(l, "events_write_failed", "store=lmdb error=\"%s\" file=%s",
+		    mdb_strerror(job->failure), l->path);
 	}
 	if (job->dropped > 0 && !l->full) {
 		l->full = true;
@@ -611,15 +621,28 @@ static void end_trim(struct lmdb_log *l, struct item *i)
 }
 
 /* What the keeper could not read. */
-static void tell_unread(struct lmdb_log *l, enum err err, int e)
+static void tell_unread(struct lmdb_log *l, int e)
 {
-	if (e != 0) {
-		tell_failed(l, "events_read_failed", e);
-	} else if (err == ERR_RECORD) {
-		l->error = "unreadable told pointer in the change log";
-		tell(l, "events_damaged",
-		    "store=lmdb what=told effect=\"changes of this list are held back\"");
-	}
+	l->unread = e != 0;
+	if (e == 0)
+		return;
+	note_damage(l, mdb_strerror(e));
+	tell(l, "events_read_failed", "store=lmdb error=\"%s\" file=%s", mdb_strerror(e),
+	    l->path);
+}
+
+/* How a read of the pointer of scope ended. */
+static void tell_pointer(struct lmdb_log *l, const uint8_t *scope, enum err e)
+{
+	if (e == ERR_OK && memcmp(scope, l->bad_scope, sizeof l->bad_scope) == 0)
+		l->bad_told = false;
+	if (e != ERR_RECORD)
+		return;
+	l->bad_told = true;
+	memcpy(l->bad_scope, scope, sizeof l->bad_scope);
+	note_damage(l, "a list's pointer cannot be read; its changes are held back");
+	tell(l, "events_damaged",
+	    "store=lmdb what=told effect=\"changes of this list are held back\"");
 }
 
 static void end_item(struct lmdb_log *l, struct item *i)
@@ -630,7 +653,8 @@ static void end_item(struct lmdb_log *l, struct item *i)
 		i->batch->epoch = i->end.epoch;
 		i->batch->seq = i->end.seq;
 	}
-	tell_unread(l, i->error, 0);
+	if (i->has_scope)
+		tell_pointer(l, i->scope, i->error);
 	i->done(i->arg, i->error, &end);
 	item_free(i);
 }
@@ -717,7 +741,8 @@ static void lmdb_told(
 	if (e == 0)
 		err = get_told(l, l->reader, scope, &t, &e);
 	mdb_txn_reset(l->reader);
-	tell_unread(l, err, e);
+	tell_unread(l, e);
+	tell_pointer(l, scope, err);
 	done(arg, err, &t);
 }
 
@@ -782,7 +807,7 @@ static void tell_bad(struct lmdb_log *l, const struct change_pos *p)
 	if (p->epoch == l->bad.epoch && p->seq <= l->bad.seq)
 		return;
 	l->bad = *p;
-	l->error = "unreadable batch in the change log";
+	note_damage(l, "a batch cannot be read: a gap for who reads it");
 	tell(l, "events_damaged", "store=lmdb epoch=%u seq=%llu effect=\"a gap\"",
 	    p->epoch, (unsigned long long)p->seq);
 }
@@ -898,7 +923,7 @@ static void lmdb_read(struct change_log *log, const struct change_pos *from,
 	if (e == 0)
 		err = read_batches(l, &r, from, max_bytes, &e);
 	mdb_txn_reset(l->reader);
-	tell_unread(l, ERR_OK, e);
+	tell_unread(l, e);
 	/* What was read before a failure is good. */
 	if (r.n > 0)
 		err = ERR_OK;
@@ -943,13 +968,24 @@ static void lmdb_trim(struct change_log *log, int64_t before)
 	launch(l);
 }
 
+/* A bad batch is none any more when it was dropped for its age, or with its epoch. */
+static bool is_damaged(const struct lmdb_log *l)
+{
+	return l->unread || l->bad_told ||
+	       (l->bad.epoch == l->state.oldest.epoch &&
+		   l->bad.seq > l->state.oldest.seq);
+}
+
 static void lmdb_health(const struct change_log *log, struct change_log_health *out)
 {
 	const struct lmdb_log *l = (const struct lmdb_log *)log;
 
 	out->up = !l->failed;
+	out->refuses = l->failed;
 	out->durable = true;
 	out->error = l->error;
+	out->remedy = l->remedy;
+	out->damage = is_damaged(l) ? l->damage : "";
 	out->oldest = l->state.oldest;
 	out->newest = l->state.newest;
 	out->bytes = l->state.used;
@@ -975,6 +1011,7 @@ static void lmdb_close(struct change_log *log)
 		mdb_txn_abort(l->reader);
 	if (l->env != NULL)
 		mdb_env_close(l->env);
+	free(l->path);
 	free(l);
 }
 
@@ -1087,6 +1124,10 @@ static enum err open_file(struct lmdb_log *l, const char *dir, char *why, size_t
 		return ERR_STORE;
 	}
 	strcat(path, "/events.mdb");
+	if ((l->path = strdup(path)) == NULL) {
+		snprintf(why, why_n, "%s", err_text(ERR_NOMEM));
+		return ERR_NOMEM;
+	}
 	if (prepare(path, why, why_n) != ERR_OK)
 		return ERR_STORE;
 	e = open_env(l, path, &same);
@@ -1119,7 +1160,7 @@ enum err change_log_lmdb_open(
 	l->exec = c->store->exec;
 	l->size = c->size;
 	l->opened_at = c->now > 0 && c->now < UINT32_MAX ? c->now : 1;
-	l->error = "";
+	l->remedy = "";
 	l->last = &l->first;
 	l->job = calloc(1, sizeof *l->job);
 	if (l->job != NULL)

@@ -80,6 +80,8 @@ struct redis_log {
 	int64_t trim_before;
 	struct change_pos oldest, newest;
 	struct change_pos bad; /* the last unreadable batch that was told */
+	bool bad_told;         /* the pointer of bad_scope is unreadable */
+	uint8_t bad_scope[CHANGE_SCOPE_N];
 	/* What was told last, so that it is not told again. */
 	char said_durable[REDIS_SERVER_TEXT], said_policy[REDIS_SERVER_TEXT];
 	char said_error[REDIS_SERVER_TEXT];
@@ -396,6 +398,7 @@ static void redis_new_epoch(struct change_log *log, change_log_done_fn *done, vo
 
 struct asking {
 	struct redis_log *l;
+	uint8_t scope[CHANGE_SCOPE_N];
 	change_log_told_fn *done;
 	void *arg;
 };
@@ -420,6 +423,16 @@ static enum err take_told(
 	return e;
 }
 
+static void note_pointer(struct redis_log *l, const uint8_t *scope, enum err e)
+{
+	if (e == ERR_OK && memcmp(scope, l->bad_scope, sizeof l->bad_scope) == 0)
+		l->bad_told = false;
+	if (e != ERR_RECORD)
+		return;
+	l->bad_told = true;
+	memcpy(l->bad_scope, scope, sizeof l->bad_scope);
+}
+
 static void on_told(void *arg, enum err e, const redisReply *r)
 {
 	struct asking a = *(struct asking *)arg;
@@ -429,6 +442,7 @@ static void on_told(void *arg, enum err e, const redisReply *r)
 	if (e == ERR_CANCELLED)
 		return;
 	e = take_told(a.l, &t, e, r);
+	note_pointer(a.l, a.scope, e);
 	a.done(a.arg, e, &t);
 }
 
@@ -442,7 +456,8 @@ static void redis_told(
 	char name[NAME_ROOM], last[12];
 
 	if (a != NULL) {
-		*a = (struct asking){l, done, arg};
+		*a = (struct asking){.l = l, .done = done, .arg = arg};
+		memcpy(a->scope, scope, sizeof a->scope);
 		name_hex(l, "told:", scope, CHANGE_SCOPE_N, name);
 		snprintf(last, sizeof last, "%d", CHANGE_TOLD_N);
 		if (WORDS(conn_of(l), on_told, a, "GETRANGE", name, "0", last))
@@ -770,6 +785,11 @@ static void redis_health(const struct change_log *log, struct change_log_health 
 	out->durable = l->durable;
 	out->error = h.error;
 	out->remedy = h.remedy;
+	if (l->bad_told)
+		out->damage = "a list's pointer (told:) in Redis cannot be read; its "
+			      "changes are held back";
+	else if (l->bad.epoch == l->oldest.epoch && l->bad.seq > l->oldest.seq)
+		out->damage = "a batch in Redis cannot be read: a gap for who reads it";
 	out->oldest = l->oldest;
 	out->newest = l->newest;
 }

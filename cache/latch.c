@@ -55,6 +55,7 @@ struct latch_file {
 	MDB_env *env;
 	MDB_dbi latches, untold;
 	_Atomic int failure; /* LMDB's last error, or errno */
+	_Atomic bool failed; /* the last write did */
 };
 
 static size_t write_key(
@@ -571,19 +572,22 @@ static enum err transact(struct latch_file *f,
     int (*step)(const struct latch_file *f, MDB_txn *txn, void *arg), void *arg)
 {
 	MDB_txn *txn;
+	enum err err;
 	int e;
 
 	do {
 		e = mdb_txn_begin(f->env, NULL, 0, &txn);
 		if (e != 0)
-			return from_mdb(f, e);
+			break;
 		e = step(f, txn, arg);
 		if (e == 0)
 			e = mdb_txn_commit(txn);
 		else
 			mdb_txn_abort(txn);
 	} while (grow_map(f, e));
-	return from_mdb(f, e);
+	err = from_mdb(f, e);
+	atomic_store(&f->failed, e != 0);
+	return err;
 }
 
 struct latch_list {
@@ -683,6 +687,20 @@ void latch_file_why(const struct latch_file *f, char *why, size_t why_n)
 
 	mdb_env_get_path(f->env, &path);
 	complain(why, why_n, path, mdb_strerror(atomic_load(&f->failure)));
+}
+
+bool latch_file_failed(const struct latch_file *f, char *why, size_t why_n)
+{
+	const char *remedy = lmdb_file_remedy(atomic_load(&f->failure));
+	size_t n;
+
+	if (!atomic_load(&f->failed))
+		return false;
+	latch_file_why(f, why, why_n);
+	n = strlen(why);
+	if (remedy[0] != '\0')
+		snprintf(why + n, why_n - n, "; remedy: %s", remedy);
+	return true;
 }
 
 struct sweep {

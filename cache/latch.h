@@ -94,5 +94,8 @@ enum err latch_file_sweep(struct latch_file *f, int64_t before);
 /* The file, and what was wrong when one of these failed last: a line for people.  Any
  * thread. */
 void latch_file_why(const struct latch_file *f, char *why, size_t why_n);
+/* Any thread: did the last write fail?  Then the file, what was wrong, and the remedy
+ * where one is known, are in why. */
+bool latch_file_failed(const struct latch_file *f, char *why, size_t why_n);
 
 #endif

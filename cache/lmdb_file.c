@@ -28,6 +28,26 @@ const char *lmdb_file_text(int e)
 				  : mdb_strerror(e);
 }
 
+const char *lmdb_file_remedy(int e)
+{
+	switch (e) {
+	case ENOSPC:
+		return "make room, of blocks or of inodes (df, df -i)";
+	case EDQUOT:
+		return "raise the quota of its user";
+	case EROFS:
+		return "mount its file system for writing";
+	case EFBIG:
+		return "raise the limit of a file's size (LimitFSIZE)";
+	case EIO: /* LMDB's word for a write that was cut short */
+		return "see to its disk; it may be full (df, df -i)";
+	case MDB_PANIC: /* LMDB could not write a head, and does nothing more */
+		return "restart ocspcached once its file system can be written";
+	default:
+		return "";
+	}
+}
+
 bool lmdb_file_is_damage(int e)
 {
 	return e == LMDB_FILE_CUT || e == MDB_INVALID || e == MDB_CORRUPTED ||

@@ -26,6 +26,8 @@
 
 /* As mdb_strerror(), and of LMDB_FILE_CUT.  Static. */
 const char *lmdb_file_text(int e);
+/* What helps against a write that failed with e; "" where nothing is known.  Static. */
+const char *lmdb_file_remedy(int e);
 /* Is e damage of the file's content? */
 bool lmdb_file_is_damage(int e);
 

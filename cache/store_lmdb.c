@@ -113,7 +113,9 @@ struct lmdb_store {
 	struct batch *writing;   /* or NULL */
 	struct event *next;      /* launches the next batch; NULL without a loop */
 	bool failed;             /* the last write did */
-	const char *error;       /* static text of mdb_strerror or ours */
+	char *path;
+	char error[512]; /* of the last failure: path and cause */
+	const char *remedy;
 	uint64_t entries, used;
 };
 
@@ -587,7 +589,7 @@ static void tell(struct lmdb_store *s, const char *event, const char *format, ..
     __attribute__((format(printf, 3, 4)));
 static void tell(struct lmdb_store *s, const char *event, const char *format, ...)
 {
-	char text[256];
+	char text[768];
 	va_list ap;
 
 	if (s->config.hooks.event == NULL)
@@ -600,11 +602,9 @@ static void tell(struct lmdb_store *s, const char *event, const char *format, ..
 
 static void note_failure(struct lmdb_store *s, const char *event, int e)
 {
-	const char *path = "";
-
-	mdb_env_get_path(s->env, &path);
-	s->error = mdb_strerror(e);
-	tell(s, event, "store=lmdb error=\"%s\" file=%s", s->error, path);
+	snprintf(s->error, sizeof s->error, "%s: %s", s->path, mdb_strerror(e));
+	s->remedy = lmdb_file_remedy(e);
+	tell(s, event, "store=lmdb error=\"%s\" file=%s", mdb_strerror(e), s->path);
 }
 
 static void take_outcome(struct lmdb_store *s, const struct batch *b)
@@ -878,7 +878,9 @@ static void lmdb_health(const struct store *st, struct store_health *out)
 
 	out->kind = "lmdb";
 	out->up = !s->failed;
+	out->refuses = s->failed;
 	out->error = s->error;
+	out->remedy = s->remedy;
 	out->bytes = s->used;
 	out->entries = s->entries;
 }
@@ -899,6 +901,7 @@ static void lmdb_close(struct store *st)
 		mdb_txn_abort(s->reader);
 	if (s->env != NULL)
 		mdb_env_close(s->env);
+	free(s->path);
 	free(s);
 }
 
@@ -1043,6 +1046,8 @@ static enum err open_file(struct lmdb_store *s, const char *dir, char *why, size
 		return ERR_STORE;
 	}
 	strcat(path, "/answers.mdb");
+	if ((s->path = strdup(path)) == NULL)
+		return ERR_NOMEM;
 	if (open_path(s, path, &same, why, why_n) != 0)
 		return ERR_STORE;
 	if (!same) {
@@ -1068,7 +1073,7 @@ enum err store_lmdb_open(
 	s->store.ops = &lmdb_ops;
 	s->config = *c;
 	s->config.url = s->config.prefix = NULL;
-	s->error = "";
+	s->remedy = "";
 	s->gathering = batch_new(s);
 	if (c->base != NULL)
 		s->next = event_new(c->base, -1, 0, on_next, s);

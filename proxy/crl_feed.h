@@ -77,6 +77,11 @@ bool crl_feed_tried_all(const struct crl_feed *f);
  * place of what was told from being kept.  They are tried again; the log has each with
  * its remedy.  text (room for n) gets a line on one of them; "" where there is none. */
 size_t crl_feed_held_back(const struct crl_feed *f, char *text, size_t n);
+/* Lists that a disk refuses: that cannot be written to the state directory, or read.
+ * Returns how many; *issuer and *why: of one of them, borrowed until control returns to
+ * the loop; NULL for none. */
+size_t crl_feed_refused_by_disk(
+    const struct crl_feed *f, const char **issuer, const char **why);
 
 /* For people: GET /v1/issuers' "crls" of this issuer, one object for each
  * configured list that is in force or has an error.  {"url","crl_number","this_update",

@@ -2,6 +2,7 @@
 #include "proxy/crl_feed_list.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "proxy/clock.h"
 #include "proxy/metrics.h"
@@ -69,6 +70,33 @@ size_t crl_feed_held_back(const struct crl_feed *f, char *text, size_t n)
 			if (!feed_is_held_back(l, why, sizeof why) || count++ > 0)
 				continue;
 			snprintf(text, n, "issuer %s: list %s: %s", i->name, l->url, why);
+		}
+	return count;
+}
+
+/* NULL: the disk has nothing against what is fetched.  (What was, and cannot be made
+ * current, is held back.) */
+static const char *disk_error(const struct feed_list *l)
+{
+	return l->error == ERR_STORE ? l->why : NULL;
+}
+
+size_t crl_feed_refused_by_disk(
+    const struct crl_feed *f, const char **issuer, const char **why)
+{
+	const struct feed_issuer *i;
+	size_t count = 0;
+
+	*issuer = *why = NULL;
+	LIST_FOREACH(i, &f->issuers, link)
+		for (size_t n = 0; n < i->n; n++) {
+			const char *error = disk_error(i->list[n]);
+
+			if (error == NULL)
+				continue;
+			count++;
+			*issuer = i->name;
+			*why = error;
 		}
 	return count;
 }
@@ -194,8 +222,13 @@ static void print_failed(const struct crl_feed *f, struct metrics_text *t, bool 
 
 void crl_feed_gauges(struct crl_feed *f, struct metrics_text *t)
 {
+	const char *issuer, *why;
+
 	for (size_t n = 0; n < sizeof rows / sizeof rows[0]; n++)
 		print_row(f, t, &rows[n]);
+	metrics_line(t, "crl_refused_by_disk", "gauge",
+	    "Lists that cannot be written to the state directory, or read.", "",
+	    (double)crl_feed_refused_by_disk(f, &issuer, &why));
 	print_failed(f, t, true);
 	print_failed(f, t, false);
 }

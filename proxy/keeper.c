@@ -447,8 +447,7 @@ static void on_store_event(void *arg, bool warn, const char *event, const char *
 {
 	struct keeper *k = arg;
 
-	bool settles =
-	    strcmp(event, "store_up") == 0 || strcmp(event, "store_down") == 0;
+	bool settles = strcmp(event, "store_up") == 0 || strcmp(event, "store_down") == 0;
 	bool is_state = settles || strcmp(event, "store_refuses") == 0 ||
 			strcmp(event, "store_well") == 0;
 

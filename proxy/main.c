@@ -305,6 +305,7 @@ static void signals_hold(void)
 	mask(SIG_BLOCK, SIGHUP);
 	terms_mask(SIG_BLOCK);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a file at its limit is an error like a full disk */
 	/* what other daemons open their logs anew for: a habit must not end us */
 	signal(SIGUSR1, SIG_IGN);
 	signal(SIGUSR2, SIG_IGN);

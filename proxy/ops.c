@@ -553,7 +553,7 @@ static void op_latch_delete(struct keeper *k, const struct issuer *i, struct cal
 static void degrade(json_t *degraded, const char *what, bool refuses, const char *error,
     const char *remedy)
 {
-	char text[512];
+	char text[1024];
 	size_t n = (size_t)snprintf(text, sizeof text, "%s %s: %s", what,
 	    refuses ? "refuses" : "is away", error[0] != '\0' ? error : "not connected");
 
@@ -573,17 +573,43 @@ static void ready_store(struct keeper *k, json_t *degraded)
 		degrade(degraded, what, h.refuses, h.error, h.remedy);
 }
 
+/* What would not be here after a restart. */
+static void ready_disk(struct keeper *k, json_t *degraded)
+{
+	const struct parts *d = keeper_parts(k);
+	const char *issuer, *cause;
+	char why[1024], text[1200];
+	size_t n = d->crl_feed != NULL
+		       ? crl_feed_refused_by_disk(d->crl_feed, &issuer, &cause)
+		       : 0;
+
+	if (latch_file_failed(d->latch_file, why, sizeof why)) {
+		snprintf(text, sizeof text, "latches cannot be written: %s", why);
+		json_array_append_new(degraded, json_text(text));
+	}
+	if (n == 0)
+		return;
+	snprintf(text, sizeof text,
+	    "lists cannot be written to %s, or read (%zu; one of issuer %s): %s",
+	    keeper_conf(k)->state_directory, n, issuer, cause);
+	json_array_append_new(degraded, json_text(text));
+}
+
 /* Changes that wait are told late, and whoever relies on the push should know. */
 static void ready_telling(struct keeper *k, json_t *degraded)
 {
 	struct telling_health h;
-	char text[160];
+	char text[600];
 
 	if (keeper_parts(k)->telling == NULL)
 		return;
 	telling_health(keeper_parts(k)->telling, &h);
 	if (!h.log.up)
 		degrade(degraded, "change log", h.log.refuses, h.log.error, h.log.remedy);
+	if (h.log.damage[0] != '\0') {
+		snprintf(text, sizeof text, "change log is damaged: %s", h.log.damage);
+		json_array_append_new(degraded, json_text(text));
+	}
 	if (h.waiting == 0 || h.waiting_ms < WAITING_MS)
 		return;
 	snprintf(text, sizeof text, "changes wait to be told (%llu, for %lld s): %s",
@@ -656,6 +682,7 @@ static void op_ready(struct keeper *k, struct call *c)
 	ready_store(k, degraded);
 	ready_held_back(k, degraded);
 	ready_telling(k, degraded);
+	ready_disk(k, degraded);
 	for (size_t n = 0; n < issuers_count(is); n++)
 		ready_issuer(k, issuers_at(is, n), reasons, degraded);
 	ready = json_array_size(reasons) == 0;

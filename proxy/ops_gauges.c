@@ -63,6 +63,7 @@ static void print_hot(struct keeper *k, struct metrics_text *t)
 static void print_keeper(struct keeper *k, struct metrics_text *t)
 {
 	const struct parts *d = keeper_parts(k);
+	char why[1];
 
 	gauge(t, "flights_active", "Attempts to get an answer that are under way.",
 	    (double)flights_count(keeper_flights(k)));
@@ -71,6 +72,8 @@ static void print_keeper(struct keeper *k, struct metrics_text *t)
 	    (double)upkeep_overdue_s(keeper_upkeep(k)));
 	gauge(t, "schedule_entries", "Certificates' keys with a planned refresh.",
 	    (double)schedule_count(d->schedule));
+	gauge(t, "latches_up", "1 while latches can be written to the state directory.",
+	    !latch_file_failed(d->latch_file, why, sizeof why));
 	gauge(t, "latches", "Certificates that were seen revoked and stay so.",
 	    (double)latches_count(d->latches));
 }

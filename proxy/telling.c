@@ -164,6 +164,8 @@ void telling_gauges(struct telling *t, struct metrics_text *text)
 	    (double)waiting(t));
 	gauge(text, "events_log_up", "1 while the change log can be written and read.",
 	    h.up);
+	gauge(text, "events_log_damaged",
+	    "1 while a record of the change log cannot be read.", h.damage[0] != '\0');
 	gauge(text, "events_log_bytes", "Size of the change log, where it is known.",
 	    (double)h.bytes);
 }

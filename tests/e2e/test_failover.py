@@ -1,5 +1,8 @@
-"""Redis fails over while the daemon's connections stay open, as in a planned failover, or refuses what is asked of it."""
+"""Redis fails over while the daemon's connections stay open, as in a planned failover, or refuses what is asked of it; and
+a disk that does: what readyz and ocspctl status say of it."""
+import glob
 import os
+import resource
 import subprocess
 
 import pytest
@@ -114,3 +117,32 @@ def test_a_redis_that_refuses_writes_is_told_with_its_words(redis, feed, daemons
     s.wait_serials({2}, 15)
     lab.wait(lambda: not degraded(d) and d.metric("events_log_up") == 1, 15, "a clean readyz")
     assert s.serials() == [2] and not d.events("store_down")
+
+
+def test_latches_that_the_disk_does_not_take_are_told_until_it_does(world, daemons):
+    d = daemons([world.issuer()], **FAST).start()
+    assert d.ask(world.ca, world.good.serial).outcome == "good" and d.metric("latches_up") == 1
+    limit = resource.prlimit(d.process.pid, resource.RLIMIT_FSIZE, (8192, resource.RLIM_INFINITY))
+    assert d.ask(world.ca, world.revoked.serial).outcome == "revoked"
+    lab.wait(lambda: "latches cannot be written" in degraded(d), 10, "the words")
+    assert d.options["state-directory"] + "/latches.mdb: File too large; remedy" in degraded(d)
+    assert d.metric("latches_up") == 0 and "latches cannot be written" in overview(d)
+    resource.prlimit(d.process.pid, resource.RLIMIT_FSIZE, limit)
+    lab.wait(lambda: not degraded(d), 10, "a clean readyz")
+    assert d.metric("latches_up") == 1
+
+
+def test_lists_that_the_state_directory_does_not_take_are_told_until_it_does(feed, daemons):
+    """Nothing can be made there, as without inodes: what is in force stays, and a newer list is taken when it can be."""
+    d = daemons([feed.issuer()], **FAST).start()
+    scope = glob.glob(d.options["state-directory"] + "/crl/*")[0]
+    os.rename(scope, scope + ".away")
+    feed.publish([entry(n) for n in range(1, 3)])
+    d.refresh("demo")
+    lab.wait(lambda: "lists cannot be written to " + d.options["state-directory"] in degraded(d), 10, "the words")
+    assert "issuer demo" in degraded(d) and d.metric("crl_refused_by_disk") == 1
+    os.rename(scope + ".away", scope)
+    d.refresh("demo")
+    d.wait_number(feed.url, 2, "demo")
+    lab.wait(lambda: not degraded(d), 10, "a clean readyz")
+    assert d.metric("crl_refused_by_disk") == 0

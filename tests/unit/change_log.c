@@ -1150,6 +1150,7 @@ static void the_file_is_its_owners_alone_and_directories_are_made(void **state)
 static void a_damaged_batch_is_a_gap_and_told_once(void **state)
 {
 	static const char garbage[100] = {0};
+	struct change_log_health h;
 	struct change_pos from;
 
 	(void)state;
@@ -1185,19 +1186,26 @@ static void a_damaged_batch_is_a_gap_and_told_once(void **state)
 	assert_string_equal(last_event, "events_damaged");
 	read_from(&from, 1);
 	assert_int_equal(events, 2);
+	change_log_health(logs, &h);
+	assert_true(h.up);
+	assert_non_null(strstr(h.damage, "/events.mdb: a batch cannot be read"));
 	assert_int_equal(add(6, 1), ERR_OK);
 	assert_int_equal(done_end.seq, 6);
 	read_from(&from, ALL);
 	assert_int_equal(page.first_seq, 6);
 	change_log_trim(logs, NOW + 1);
 	assert_int_equal(count_batches(), 0);
+	change_log_health(logs, &h);
+	assert_string_equal(h.damage, ""); /* it is gone */
 }
 
 /* A list whose pointer cannot be read is held back: as a baseline it would lose what was
  * not told. */
 static void a_damaged_told_pointer_is_an_error_and_no_baseline(void **state)
 {
+	static const char nothing[CHANGE_TOLD_N];
 	struct change_told one = told_at(1, 1);
+	struct change_log_health h;
 
 	(void)state;
 	scribble("told", octets((const char *)scope_a, CHANGE_SCOPE_N), text("?"));
@@ -1208,6 +1216,14 @@ static void a_damaged_told_pointer_is_an_error_and_no_baseline(void **state)
 	assert_int_equal(append(batch(1, 1), scope_a, &unknown, &one), ERR_RECORD);
 	assert_int_equal(count_batches(), 0);
 	assert_int_equal(append(batch(1, 1), scope_b, &unknown, &one), ERR_OK);
+	change_log_health(logs, &h);
+	assert_non_null(strstr(h.damage, "a list's pointer cannot be read"));
+	scribble("told", octets((const char *)scope_a, CHANGE_SCOPE_N),
+	    octets(nothing, sizeof nothing));
+	assert_int_equal(open_log(), ERR_OK);
+	change_log_told(logs, scope_a, on_told, NULL);
+	change_log_health(logs, &h);
+	assert_string_equal(h.damage, "");
 }
 
 static void a_file_that_was_cut_short_ends_nothing(void **state)
@@ -1417,7 +1433,8 @@ static void a_full_disk_is_told_and_the_log_goes_on_when_there_is_room(void **st
 		if (append(batch(2, CHANGE_BATCH_MAX), scope_a, &one, &two) == ERR_OK)
 			_exit(2);
 		change_log_health(logs, &h);
-		if (h.up || h.error[0] == '\0' || events == 0 ||
+		if (h.up || !h.refuses || strstr(h.error, "/events.mdb: ") == NULL ||
+		    h.remedy[0] == '\0' || events == 0 ||
 		    strcmp(last_event, "events_write_failed") != 0 ||
 		    strstr(last_text, "/events.mdb") == NULL)
 			_exit(3);

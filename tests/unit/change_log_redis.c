@@ -1222,6 +1222,11 @@ static void batches_that_cannot_be_read_are_told_and_a_gap(void **state)
 	read_log(&one, one.page.newest, 1000);
 	assert_int_equal(one.page.n, 1);
 	assert_int_equal(one.batch[0]->seq, 8);
+	assert_non_null(strstr(health(&one).damage, "a batch in Redis cannot be read"));
+	change_log_trim(one.log, SEEN + 1);
+	for (int t = 0; t < 3000 && health(&one).damage[0] != '\0'; t++)
+		turn(1);
+	assert_string_equal(health(&one).damage, ""); /* it is gone */
 }
 
 static void entries_that_somebody_deleted_are_a_gap(void **state)

@@ -485,6 +485,27 @@ static void a_file_without_its_mark_gets_one(void **state)
 	assert_int_equal(access(mark, F_OK), 0);
 }
 
+/* The file system says no through RLIMIT_FSIZE. */
+static void a_full_disk_is_told_until_a_latch_can_be_written_again(void **state)
+{
+	struct latch l[2] = {make(1, 1, NOW), make(1, 2, NOW)};
+	struct rlimit small = {4096, RLIM_INFINITY}, all = {RLIM_INFINITY, RLIM_INFINITY};
+
+	(void)state;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(latch_file_put(file, &l[0], 1), ERR_OK);
+	assert_false(latch_file_failed(file, why, sizeof why));
+	setrlimit(RLIMIT_FSIZE, &small);
+	assert_int_equal(latch_file_put(file, &l[1], 1), ERR_STORE);
+	setrlimit(RLIMIT_FSIZE, &all);
+	assert_true(latch_file_failed(file, why, sizeof why));
+	assert_non_null(strstr(why, "/latches.mdb: File too large; remedy: raise"));
+	assert_int_equal(latch_file_put(file, &l[1], 1), ERR_OK);
+	assert_false(latch_file_failed(file, why, sizeof why));
+	reopen();
+	assert_int_equal(latches_count(table), 2);
+}
+
 static void a_missing_directory_is_an_error_with_its_name(void **state)
 {
 	struct latches *t;
@@ -669,6 +690,7 @@ int main(void)
 	    CASE(a_file_of_another_version_is_refused),
 	    CASE(a_file_that_was_cut_emptied_or_lost_is_refused_with_the_remedy),
 	    CASE(a_file_without_its_mark_gets_one),
+	    CASE(a_full_disk_is_told_until_a_latch_can_be_written_again),
 	    CASE(a_missing_directory_is_an_error_with_its_name),
 	    CASE(what_cannot_be_written_is_told_with_file_and_cause),
 	    CASE(the_file_is_for_its_owner_alone),

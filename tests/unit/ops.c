@@ -81,6 +81,7 @@ static struct {
 	const struct crl_set *lists; /* of "demo" */
 	bool untried;
 	size_t held_back;
+	size_t disk_refuses;
 	unsigned list_refreshes;
 	bool accepts_number;
 	struct facts refused; /* a good that is remembered */
@@ -213,6 +214,14 @@ void telling_health(const struct telling *t, struct telling_health *out)
 	(void)t;
 	*out = telling_is;
 }
+size_t crl_feed_refused_by_disk(
+    const struct crl_feed *f, const char **issuer, const char **why)
+{
+	(void)f;
+	*issuer = "demo";
+	*why = "No space left on device";
+	return did.disk_refuses;
+}
 size_t flights_count(const struct flights *f)
 {
 	(void)f;
@@ -320,6 +329,7 @@ static void my_purge(
 	store_asked(NULL, NULL, done, arg);
 }
 static bool store_is_up, store_refuses;
+static char state_directory[] = "/state";
 static void my_health(const struct store *s, struct store_health *out)
 {
 	(void)s;
@@ -399,6 +409,7 @@ static int setup(void **state)
 	memset(&did, 0, sizeof did);
 	memset(&k, 0, sizeof k);
 	did.ask_at_once = ERR_COUNT;
+	k.conf.state_directory = state_directory;
 	store_is_up = true;
 	store_refuses = false;
 	clock_set(NOW, 1000);
@@ -1159,10 +1170,10 @@ static void ready_tells_of_the_change_log_and_of_changes_that_wait(void **state)
 	(void)state;
 	lists(1, -100, 100);
 	k.d.telling = (struct telling *)&did;
-	telling_is =
-	    (struct telling_health){.log = {.up = true, .error = "", .remedy = ""},
-		.waiting = 3,
-		.waiting_ms = 1999};
+	telling_is = (struct telling_health){
+	    .log = {.up = true, .error = "", .remedy = "", .damage = ""},
+	    .waiting = 3,
+	    .waiting_ms = 1999};
 	snprintf(want, sizeof want, "{%s,'degraded':[]}", reasons);
 	run(OP_READY, "", false);
 	expect(503, want);
@@ -1179,6 +1190,14 @@ static void ready_tells_of_the_change_log_and_of_changes_that_wait(void **state)
 	run(OP_READY, "", false);
 	expect(503, want);
 	telling_is.log.up = true;
+	telling_is.log.damage = "/x: a batch";
+	telling_is.waiting = 0;
+	snprintf(want, sizeof want,
+	    "{%s,'degraded':['change log is damaged: /x: a batch']}", reasons);
+	run(OP_READY, "", false);
+	expect(503, want);
+	telling_is.log.damage = "";
+	telling_is.waiting = 3;
 	telling_is.why = ERR_OK;
 	snprintf(want, sizeof want,
 	    "{%s,'degraded':['changes wait to be told (3, for 12 s): not in the change "
@@ -1227,6 +1246,14 @@ static void ready_waits_until_the_lists_were_tried(void **state)
 	run(OP_READY, "", false);
 	expect(200, "{'ready':true,'reasons':[],'degraded':['issuer demo: list x: why "
 		    "(and 2 more)']}");
+	did.held_back = 0;
+	/* a full disk: it goes on, but a restart would have the list of before */
+	did.disk_refuses = 2;
+	run(OP_READY, "", false);
+	expect(200, "{'ready':true,'reasons':[],'degraded':['lists cannot be written to "
+		    "/state, or read (2; one of issuer demo): No space left on "
+		    "device']}");
+	did.disk_refuses = 0;
 }
 
 /* GET /metrics: promtool is the judge where it is installed. */
