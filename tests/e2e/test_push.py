@@ -592,6 +592,7 @@ def test_a_node_tells_what_another_found(feed, daemons, streams, redis):
     assert [f.text for f in sa.got("changes")] == [f.text for f in sb.got("changes")]
     b.refresh()
     b.wait_number(feed.url, feed.count)
+    b.wait_event("crl_changes")  # durable, too: else the next one is told from the first list on, with all of it again
     # What b found itself then is nothing new.
     feed.publish([entry(1), entry(2), many(FIRST, 1500), entry(3)])
     b.refresh()
