@@ -501,7 +501,7 @@ static struct text list_text(const struct crl_set *s, const struct crl_finding *
 {
 	struct text out = {""};
 
-	if (s == NULL)
+	if (s == NULL || s->shards_n == 0)
 		snprintf(out.s, sizeof out.s, "no list is in force");
 	else if (!found->listed)
 		snprintf(out.s, sizeof out.s, "no list in force has it");
@@ -510,6 +510,13 @@ static struct text list_text(const struct crl_set *s, const struct crl_finding *
 		    found->hold ? "on hold" : "revoked", when(found->revoked_at).s,
 		    when(found->this_update).s);
 	return out;
+}
+
+static enum err list_error(enum crl_verdict v)
+{
+	if (v == CRL_FITS)
+		return ERR_OK;
+	return v == CRL_NOT_YET ? ERR_RESP_LISTS : ERR_RESP_CRL;
 }
 
 /* R71: what the lists say outweighs a good or unknown, but for a hold that a newer one
@@ -522,8 +529,7 @@ static enum err check_crl(const struct visit *vi)
 	    s != NULL ? crl_set_judge(s, &vi->serial, &vi->v->facts, &found) : CRL_FITS;
 
 	vi->v->crl_disagrees = said == CRL_DISAGREES;
-	return NOTE(vi, "crl", said == CRL_FITS ? ERR_OK : ERR_RESP_CRL, "%s",
-	    list_text(s, &found).s);
+	return NOTE(vi, "crl", list_error(said), "%s", list_text(s, &found).s);
 }
 
 /* After all that the answer itself tells. */

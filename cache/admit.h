@@ -36,9 +36,10 @@ struct admit_question {
 	size_t max_size; /* of the DER; larger is ERR_RESP_LARGE */
 	const struct facts
 	    *held; /* what is held under this key, in date or not; NULL for nothing */
-	struct bytes nonce;        /* that we sent; n is 0 where we sent none */
-	bool latched;              /* the certificate was seen revoked before */
-	const struct crl_set *crl; /* the issuer's lists in force; NULL for none */
+	struct bytes nonce; /* that we sent; n is 0 where we sent none */
+	bool latched;       /* the certificate was seen revoked before */
+	const struct crl_set
+	    *crl; /* the issuer's lists in force; NULL: it can have none */
 };
 
 #define ADMIT_WARN_SHA1         1u  /* SHA-1 signature, allowed by the issuer's option */
@@ -82,7 +83,9 @@ struct admit_verdict {
  *   produced_at           R62
  *   order                 not older than what is held (R68, R70)
  *   latch                 revoked stays revoked (R69)
- *   crl                   a list in force does not say revoked (R71)
+ *   crl                   a list in force does not say revoked (R71), and none that has
+ *                         not been opened may (ERR_RESP_LISTS: not refused, asked too
+ *                         early)
  *
  * A stored value begins with record (encoding and CertID) and mac.  With a good MAC
  * issuer (verified against a certificate that is still configured), delegate, reason,

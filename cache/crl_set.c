@@ -15,6 +15,11 @@
 
 #define SHARDS_MAX 65536 /* what crl_entry.shard can tell apart */
 
+/* Generations that no counter comes to, and a reference that nobody gives back. */
+struct crl_set crl_set_none = {.refs = 1, .generation = UINT64_MAX};
+struct crl_set crl_set_unopened = {
+    .refs = 1, .generation = UINT64_MAX - 1, .unopened = true};
+
 struct crl_file *crl_file_new(int fd, const struct crl_facts *f, const char *scope)
 {
 	struct crl_file *file = calloc(1, sizeof(*file) + strlen(scope) + 1);
@@ -80,7 +85,9 @@ void crl_set_unref(const struct crl_set *s)
 		return;
 	for (size_t i = 0; i < w->shards_n; i++)
 		crl_file_unref(w->shard[i].file);
-	if (w->entries != NULL)
+	if (w->owner != NULL)
+		crl_set_unref(w->owner);
+	else if (w->entries != NULL)
 		crl_entries_free((struct crl_entry *)(uintptr_t)w->entries, w->mapped);
 	free(w);
 }
@@ -107,6 +114,22 @@ static void shard_copy(struct crl_shard *to, const struct crl_shard *from)
 	*to = *from;
 	if (to->file != NULL)
 		crl_file_ref(to->file);
+}
+
+struct crl_set *crl_set_again(const struct crl_set *s, uint64_t generation)
+{
+	struct crl_set *again = crl_set_new(s->shards_n, generation);
+
+	if (again == NULL)
+		return NULL;
+	for (size_t i = 0; i < s->shards_n; i++)
+		shard_copy(&again->shard[i], &s->shard[i]);
+	again->unopened = s->unopened;
+	again->entries = s->entries;
+	again->n = s->n;
+	/* of the set that has them, so that no chain of sets is kept */
+	again->owner = crl_set_ref(s->owner != NULL ? s->owner : s);
+	return again;
 }
 
 /* Give back the pages of an array that has been read up to its n-th entry. */
@@ -295,7 +318,7 @@ bool crl_set_find(
 
 bool crl_set_covers(const struct crl_set *s, int64_t now, unsigned *oldest)
 {
-	bool all = true, users = false;
+	bool all = !s->unopened, users = false;
 	const struct crl_shard *first = NULL;
 
 	for (size_t i = 0; i < s->shards_n; i++) {
@@ -321,13 +344,15 @@ enum crl_verdict crl_set_judge(const struct crl_set *s, const struct serial *ser
 
 	if (found == NULL)
 		found = &here;
-	if (!crl_set_find(s, serial, found) ||
-	    (f->status != STATUS_GOOD && f->status != STATUS_UNKNOWN))
+	crl_set_find(s, serial, found);
+	if (f->status != STATUS_GOOD && f->status != STATUS_UNKNOWN)
 		return CRL_FITS;
 	newer = f->this_update > found->this_update;
-	if (found->hold)
-		return newer ? CRL_FITS : CRL_CONTRADICTS;
-	return newer ? CRL_DISAGREES : CRL_CONTRADICTS;
+	if (found->listed && !newer)
+		return CRL_CONTRADICTS;
+	if (found->listed && !found->hold)
+		return CRL_DISAGREES;
+	return s->unopened ? CRL_NOT_YET : CRL_FITS;
 }
 
 bool crl_allows_slow(const struct crl_set *s, const struct answer *a)

@@ -12,6 +12,12 @@
  *
  * Revoked if any list in force has the serial, in date or not; absent only if every
  * configured list is here and in date and none has it.
+ *
+ * Of a configured list one of three things is known: it has not been looked for yet (the
+ * process has just started, a reload brought it); it was, and there is none; it is in
+ * force.  The first is not the second: what a list that has not been opened may revoke is
+ * not said to be good.  So a slot never holds NULL, and a set says of itself whether all
+ * of its lists have been opened (`unopened`).
  */
 #ifndef CACHE_CRL_SET_H
 #define CACHE_CRL_SET_H
@@ -52,6 +58,11 @@ struct crl_shard {
 struct crl_set {
 	_Atomic unsigned refs;
 	uint64_t generation;
+	/* A configured list has not been opened: what is not listed here may be listed
+	 * there.  Whoever puts the set into its slot says so before. */
+	bool unopened;
+	const struct crl_set *owner; /* a reference: of the set that the entries belong
+					to; NULL: they are this one's */
 	const struct crl_entry *entries; /* sorted by serial; of a serial that several
 					    lists have, by shard */
 	size_t n;
@@ -63,11 +74,18 @@ struct crl_set {
 /* An issuer's place for its set.  Made once for each name and never freed before all
  * threads have ended, so that answers may point to it. */
 struct crl_slot {
-	_Atomic(const struct crl_set *) set; /* NULL: no list is in force */
+	_Atomic(const struct crl_set *) set; /* never NULL */
 };
+
+/* Without lists, and for ever: of an issuer that has none, or none was found; and of one
+ * whose lists have not been opened.  A reference is taken and given back as of any. */
+extern struct crl_set crl_set_none, crl_set_unopened;
 
 /* A set with shards_n lists, none in force. */
 struct crl_set *crl_set_new(size_t shards_n, uint64_t generation);
+/* The same lists and entries (which are shared) in a set of its own, so that it can say
+ * otherwise what is opened.  NULL when out of memory. */
+struct crl_set *crl_set_again(const struct crl_set *s, uint64_t generation);
 /* A new set: that of old (borrowed; NULL: an empty one with shards_n; else it has
  * shards_n) with list in the place of shard.  list is emptied (its entries may be taken
  * over), file is handed over (NULL is allowed).  Linear in the entries; where the set has
@@ -100,7 +118,7 @@ bool crl_set_find(
 
 /* Is a serial that is not listed known not to be revoked: every configured list is in
  * force and in date, none has onlySomeReasons, and one at least does not have
- * onlyContainsCACerts (R94, R103, R105)?
+ * onlyContainsCACerts (R94, R103, R105)?  Not while one has not been opened.
  *
  * A question names a serial and not what kind of certificate it is.  It is taken for an
  * end-entity certificate: that is what is asked about, and what the lists of public CAs
@@ -118,25 +136,27 @@ enum crl_verdict {
 	CRL_FITS,        /* not listed; or the statement is revoked; or a hold and a newer
 			    good or unknown */
 	CRL_CONTRADICTS, /* listed; the statement is not newer than the list */
-	CRL_DISAGREES    /* listed (no hold); the statement is newer: an alarm */
+	CRL_DISAGREES,   /* listed (no hold); the statement is newer: an alarm */
+	CRL_NOT_YET      /* it would fit, but a list that has not been opened may have the
+			    serial: nobody knows */
 };
 enum crl_verdict crl_set_judge(const struct crl_set *s, const struct serial *serial,
     const struct facts *f, struct crl_finding *found /* may be NULL */);
 
 /* May a, which is in date, be served, as far as its issuer's lists know?  The hit path:
  * one load and one compare when a was checked against this generation already; else one
- * look-up, and a remembers. */
+ * look-up, and a remembers.  What has no slot is an error or a test's. */
 bool crl_allows_slow(const struct crl_set *s, const struct answer *a);
 static inline bool crl_allows(const struct answer *a)
 {
-	const struct crl_set *s =
-	    a->crl != NULL ? atomic_load_explicit(&a->crl->set, memory_order_acquire)
-			   : NULL;
+	const struct crl_set *s;
 
-	if (s == NULL ||
-	    atomic_load_explicit(&a->crl_checked, memory_order_relaxed) == s->generation)
+	if (a->crl == NULL)
 		return true;
-	return crl_allows_slow(s, a);
+	s = atomic_load_explicit(&a->crl->set, memory_order_acquire);
+	return atomic_load_explicit(&a->crl_checked, memory_order_relaxed) ==
+		   s->generation ||
+	       crl_allows_slow(s, a);
 }
 
 #endif

@@ -73,6 +73,7 @@
 	X(ERR_RESP_OLDER,      "older_than_held",      3, "older than the answer that is held") \
 	X(ERR_RESP_LATCH,      "contradicted_by_latch", 3, "certificate was seen revoked before") \
 	X(ERR_RESP_CRL,        "contradicted_by_crl",  3, "the CRL in force says revoked") \
+	X(ERR_RESP_LISTS,      "lists_not_opened",     3, "the issuer's lists have not been opened yet") \
 	X(ERR_RESP_LARGE,      "response_large",       3, "too large to be served with its header in response-max-size") \
 	/* revocation lists, in the order of their checks */ \
 	X(ERR_CRL_LARGE,       "crl_large",            3, "list is over crl-max-size") \

@@ -31,9 +31,36 @@ const struct crl_shard *feed_in_force(const struct feed_list *l)
 {
 	const struct crl_set *s = feed_set_of(l->issuer);
 
-	return s != NULL && l->place >= 0 && s->shard[l->place].in_force
+	return l->place >= 0 && (size_t)l->place < s->shards_n &&
+		       s->shard[l->place].in_force
 		   ? &s->shard[l->place]
 		   : NULL;
+}
+
+uint64_t feed_generation(void)
+{
+	return atomic_fetch_add(&generations, 1) + 1;
+}
+
+bool feed_is_unopened(const struct feed_issuer *i)
+{
+	for (size_t n = 0; n < i->n; n++)
+		if (!i->list[n]->looked)
+			return true;
+	return false;
+}
+
+/* From this store on, every cached answer of the issuer is looked up again. */
+const struct crl_set *feed_put(struct feed_issuer *i, struct crl_set *s, bool unopened)
+{
+	const struct crl_set *old = feed_set_of(i);
+
+	if (s->shards_n > 0) /* the two others are everybody's */
+		s->unopened = unopened;
+	assert(s->unopened == unopened);
+	i->feed->unopened += (size_t)s->unopened - (size_t)old->unopened;
+	atomic_store_explicit(&i->slot.set, s, memory_order_release);
+	return old;
 }
 
 /* ---- work ---- */
@@ -100,12 +127,11 @@ static void fill_in(struct feed_work *w)
 	w->ca = i->ca;
 	w->ca->refs++;
 	j->issuer = w->ca->issuer;
-	j->old = feed_set_of(i);
-	if (j->old != NULL)
-		crl_set_ref(j->old);
+	if (feed_has_places(i))
+		j->old = crl_set_ref(feed_set_of(i));
 	j->shards_n =
 	    j->old == NULL || j->kind == CRL_JOB_ARRANGE ? i->n : j->old->shards_n;
-	j->generation = atomic_fetch_add(&generations, 1) + 1;
+	j->generation = feed_generation();
 	j->now = clock_now();
 	j->skew_s = c->clock_skew_ms / 1000;
 	j->max_size = (uint64_t)c->crl_max_size;
@@ -113,12 +139,12 @@ static void fill_in(struct feed_work *w)
 	j->state_directory = w->feed->state_directory;
 }
 
-/* With no set in force, the next one is arranged as the lists are configured. */
+/* Where no list has a place, the next set is arranged as they are configured. */
 static void take_places(struct feed_issuer *i)
 {
 	struct feed_list *l;
 
-	if (feed_set_of(i) != NULL)
+	if (feed_has_places(i))
 		return;
 	LIST_FOREACH(l, &i->gone, link)
 		l->place = -1;
@@ -176,8 +202,8 @@ static bool take_out_of_force(struct feed_issuer *i)
 	if (w == NULL)
 		return false;
 	i->rearrange = false;
-	w->job.old = crl_set_ref(feed_set_of(i));
-	swap(w);
+	crl_set_ref(&crl_set_none);
+	w->retired = feed_put(i, &crl_set_none, false);
 	LIST_FOREACH(l, &i->gone, link)
 		l->place = -1;
 	feed_settle(w);
@@ -232,7 +258,7 @@ void feed_next(struct feed_issuer *i)
 
 	if (i->running != NULL || i->feed->cancelled)
 		return;
-	if (i->rearrange && feed_set_of(i) != NULL) {
+	if (i->rearrange && feed_has_places(i)) {
 		if (clock_mono_ms() < i->retry_ms ||
 		    (i->n == 0 ? take_out_of_force(i) : begin_arranging(i)))
 			return;
@@ -390,7 +416,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	if (f->reload_ms <= now)
-		crl_feed_reload(f);
+		crl_feed_reload(f, f->conf);
 	LIST_FOREACH(i, &f->issuers, link) {
 		feed_next(i);
 		for (size_t n = 0; n < i->n; n++)
@@ -621,13 +647,36 @@ static void log_in_force(const struct feed_work *w)
 	    (long long)(w->job.diff_us / 1000));
 }
 
-/* From this store on, every cached answer of the issuer is looked up again. */
+/* What is in force is what the job began with, or says otherwise what is opened. */
 static void swap(struct feed_work *w)
 {
-	assert(w->job.old == feed_set_of(w->issuer));
-	w->retired = w->job.old; /* the slot's reference; the job has one of its own */
-	atomic_store_explicit(&w->issuer->slot.set, w->job.set, memory_order_release);
+	w->retired = feed_put(w->issuer, w->job.set, feed_is_unopened(w->issuer));
 	w->job.set = NULL;
+}
+
+bool feed_say(struct feed_issuer *i, bool unopened)
+{
+	struct feed_work *w;
+	struct crl_set *s;
+
+	if (feed_set_of(i)->unopened == unopened)
+		return true;
+	if (!feed_has_places(i)) {
+		s = unopened ? &crl_set_unopened : &crl_set_none;
+		crl_set_ref(s);
+		crl_set_unref(feed_put(i, s, unopened));
+		return true;
+	}
+	w = feed_work_new(i, NULL, CRL_JOB_ARRANGE);
+	s = w != NULL ? crl_set_again(feed_set_of(i), feed_generation()) : NULL;
+	if (s == NULL) {
+		if (w != NULL)
+			feed_work_free(w);
+		return false;
+	}
+	w->retired = feed_put(i, s, unopened);
+	feed_settle(w);
+	return true;
 }
 
 /* Is everything told that is in force? */
@@ -641,6 +690,11 @@ static void publish(struct feed_work *w)
 {
 	struct feed_list *l = w->list;
 
+	if (!l->looked && l->known) { /* what could not be read is current no more */
+		l->to_open = false;
+		l->retry_ms = INT64_MAX;
+	}
+	l->looked = true;
 	swap(w);
 	l->drop = false;
 	l->seen_at_ms = clock_now_ms();
@@ -721,6 +775,26 @@ static void learn_told(struct feed_list *l, const struct crl_job *j)
 		memcpy(l->told, j->facts.sha256, sizeof l->told);
 }
 
+static bool cannot_be_read(enum err e)
+{
+	return e == ERR_NOMEM || e == ERR_STORE;
+}
+
+/* It is there, and nobody can say what it revokes.  One that is in force is verified
+ * again for other certificates, and theirs is the last word. */
+static bool is_riddle(const struct feed_list *l, enum err e)
+{
+	return cannot_be_read(e) || (feed_is_refusal(e) && !l->looked);
+}
+
+/* Out of memory to say that it is opened. */
+static void open_again(struct feed_list *l)
+{
+	l->looked = false;
+	l->to_open = true;
+	feed_retry_later(l);
+}
+
 static void opened(struct feed_work *w)
 {
 	struct feed_list *l = w->list;
@@ -736,7 +810,9 @@ static void opened(struct feed_work *w)
 		log_warn("crl_state_refused",
 		    "issuer=%s url=%s file=current err=%s detail=%s", w->issuer->name,
 		    l->url, err_label(j->error), j->why);
-	if (j->error == ERR_NOMEM || j->error == ERR_STORE) {
+	if (!cannot_be_read(j->error))
+		learn_told(l, j);
+	if (is_riddle(l, j->error)) {
 		l->to_open = true;
 		feed_retry_later(l);
 		if (j->error == ERR_NOMEM || l->opened) {
@@ -744,7 +820,7 @@ static void opened(struct feed_work *w)
 			return;
 		}
 	} else {
-		learn_told(l, j);
+		l->looked = true;
 	}
 	l->opened = true; /* a folder that cannot be read keeps no list from being had */
 	if (j->error == ERR_OK) {
@@ -756,6 +832,8 @@ static void opened(struct feed_work *w)
 		if (feed_is_refusal(j->error))
 			drop_list(l, "issuer");
 		feed_work_free(w);
+		if (!feed_say(l->issuer, feed_is_unopened(l->issuer)))
+			open_again(l);
 	}
 	if (!l->asking)
 		ask(l);
@@ -800,6 +878,7 @@ static void job_done(void *arg)
 	else
 		feed_compared(w);
 	feed_next(i);
+	feed_wake(i);
 }
 
 void feed_open(struct feed_list *l)
@@ -827,11 +906,13 @@ struct crl_feed *crl_feed_new(const struct parts *parts, struct fetcher *fetcher
 	if (f == NULL)
 		return NULL;
 	f->parts = *parts;
+	f->conf = shared_conf(parts->shared);
 	f->fetcher = fetcher;
 	f->bulk = bulk;
 	f->telling = telling;
 	f->reload_ms = INT64_MAX;
 	TAILQ_INIT(&f->works);
+	TAILQ_INIT(&f->waits);
 	f->state_directory = strdup(feed_conf(f)->state_directory);
 	if (f->state_directory == NULL) {
 		free(f);
@@ -865,6 +946,7 @@ void crl_feed_cancel(struct crl_feed *f)
 			feed_stop_fetch(i->list[n]);
 		drop_queue(i);
 	}
+	feed_waits_cancel(f);
 }
 
 void crl_feed_free(struct crl_feed *f)
@@ -893,7 +975,7 @@ const struct crl_set *crl_feed_set(struct crl_feed *f, const char *issuer)
 {
 	const struct feed_issuer *i = feed_issuer_find(f, issuer);
 
-	return i == NULL ? NULL : feed_set_of(i);
+	return i == NULL ? &crl_set_none : feed_set_of(i);
 }
 
 void crl_feed_refresh(struct crl_feed *f, const struct issuer *issuer, bool accept_number)

@@ -22,6 +22,14 @@
  * that was told and cannot be read, try after try, is given up: then a gap in the log
  * says that changes are missing, and the scope begins anew with what is in force.
  *
+ * At a start, and where a reload brings an issuer or a list, what the state directory has
+ * is opened first.  Until each list of an issuer is (found and in force, or found absent)
+ * its set says so (crl_set.h, unopened): nothing of it is good, and whoever has to judge
+ * waits here (crl_feed_wait()).  A file that is there and cannot be read, or is not (any
+ * more) what was verified when it was written, is not absent: nobody knows what it
+ * revoked.  The list stays unopened until it can be read (tried every few seconds) or a
+ * fetched one comes into force.
+ *
  * Keeper's thread; the work on lists on the bulk thread, one list at a time.  The feed
  * owns the issuers' slots (crl_set.h), which live as long as it does.
  */
@@ -31,7 +39,9 @@
 #include "cache/crl_set.h"
 #include "proxy/parts.h"
 
+#include <event2/event_struct.h>
 #include <jansson.h>
+#include <sys/queue.h>
 
 struct crl_feed;
 struct fetcher;
@@ -43,25 +53,44 @@ struct metrics_text;
 struct crl_feed *crl_feed_new(const struct parts *parts, struct fetcher *fetcher,
     struct disk *bulk, struct telling *telling);
 /* Read what the state directory has (current lists are in force from then on, verified
- * again), then fetch everything.  The configuration in force is shared_conf(). */
+ * again), then fetch everything. */
 void crl_feed_start(struct crl_feed *f);
-/* The configuration has changed: lists that are gone go out of force, new ones are
- * fetched.  Call before the new conf's answers are made: every issuer of it has a slot
- * afterwards, but where there was no memory for one.  An issuer that there was no memory
- * for keeps its lists, and the whole is tried again after a few seconds. */
-void crl_feed_reload(struct crl_feed *f);
-/* Begin nothing more; fetches under way are cancelled.  Before the bulk thread is
- * stopped. */
+/* conf comes into force, and lives until the one after it is: lists that are gone go out
+ * of force, new ones are opened and fetched.  Call before anybody else knows conf: what
+ * is not opened says so by then.  An issuer that there was no memory for keeps its lists,
+ * and the whole is tried again after a few seconds. */
+void crl_feed_reload(struct crl_feed *f, const struct conf *conf);
+/* Begin nothing more; fetches under way and who waits are cancelled.  Before the bulk
+ * thread is stopped. */
 void crl_feed_cancel(struct crl_feed *f);
 /* After bulk and disk were stopped, the inbox has run, barrier_free() and
  * telling_cancel(): nothing that was begun comes back any more.  Frees the slots. */
 void crl_feed_free(struct crl_feed *f);
 
-/* The slot of an issuer; made when it is asked for the first time.  NULL when out of
- * memory. */
+/* The slot of an issuer; made when it is asked for the first time, and then unopened.
+ * NULL when out of memory. */
 struct crl_slot *crl_feed_slot(struct crl_feed *f, const char *issuer);
-/* The set in force; borrowed until control returns to the loop; NULL for none. */
+/* The set in force; borrowed until control returns to the loop.  Never NULL. */
 const struct crl_set *crl_feed_set(struct crl_feed *f, const char *issuer);
+
+/* Somebody who waits for lists to be opened: a member of what waits, zeroed before its
+ * first use. */
+struct crl_wait {
+	TAILQ_ENTRY(crl_wait) _link;
+	struct crl_waits *_list; /* NULL: waits for nothing */
+	struct event _timer;
+	bool _timed;
+	/* ERR_OK: they are opened.  ERR_RESP_LISTS: not within the time.  ERR_CANCELLED:
+	 * they will not be any more. */
+	void (*done)(struct crl_wait *w, enum err e);
+};
+/* Wait until the lists of the issuer (NULL: of all) are opened, at most ms (-1: for as
+ * long as it takes); the issuer's turn comes before those that nobody waits for.  False:
+ * they are, or no issuer has this name; nothing happens.  True: w->done is called, once;
+ * before this returns only where the feed was cancelled. */
+bool crl_feed_wait(struct crl_feed *f, const char *issuer, struct crl_wait *w, int ms);
+/* Wait no longer: done is not called.  Also for one that does not wait. */
+void crl_feed_wait_end(struct crl_wait *w);
 
 /* Fetch all lists of the issuer now, whatever back-off says; one under way is followed by
  * another.  What is held back is tried now too.  accept_number: the next list of each

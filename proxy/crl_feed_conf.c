@@ -109,7 +109,7 @@ static struct feed_list *find_gone(const struct feed_issuer *i, const uint8_t *i
 static void list_comes(struct feed_list *l)
 {
 	LIST_REMOVE(l, link);
-	l->gone = l->opened = l->asking = false;
+	l->gone = l->opened = l->looked = l->asking = false;
 	l->to_open = true;
 }
 
@@ -177,19 +177,33 @@ static bool add_list(struct feed_issuer *i, const char *url, const char *scope,
 	return list[(*n)++] != NULL;
 }
 
-/* False: out of memory, and the lists are those that they were. */
-static bool set_lists(struct feed_issuer *i, const struct issuer *c)
+/* The configuration's lists, *n of them; NULL: out of memory. */
+static struct feed_list **find_lists(
+    struct feed_issuer *i, const struct issuer *c, size_t *n)
 {
-	size_t n = 0, want = c != NULL ? c->crl_n : 0;
+	size_t want = c != NULL ? c->crl_n : 0;
 	struct feed_list **list = calloc(want + 1, sizeof(*list));
 	bool found = list != NULL;
 
+	*n = 0;
 	for (size_t k = 0; found && k < want; k++)
-		found = add_list(i, c->crl[k], c->crl_scope[k], list, &n);
-	if (!found) {
-		free(list);
-		return false;
-	}
+		found = add_list(i, c->crl[k], c->crl_scope[k], list, n);
+	if (found)
+		return list;
+	free(list);
+	return NULL;
+}
+
+static bool one_comes(struct feed_list *const *list, size_t n)
+{
+	for (size_t k = 0; k < n; k++)
+		if (list[k]->gone)
+			return true;
+	return false;
+}
+
+static void take_lists(struct feed_issuer *i, struct feed_list **list, size_t n)
+{
 	for (size_t k = 0; k < n; k++)
 		if (list[k]->gone)
 			list_comes(list[k]);
@@ -202,7 +216,23 @@ static bool set_lists(struct feed_issuer *i, const struct issuer *c)
 	free(i->list);
 	i->list = list;
 	i->n = n;
-	return true;
+}
+
+/* False: out of memory.  Before the lists are taken, the set says that one is unopened,
+ * or they are those that they were. */
+static bool set_lists(struct feed_issuer *i, const struct issuer *c)
+{
+	size_t n;
+	struct feed_list **list = find_lists(i, c, &n);
+
+	if (list == NULL)
+		return false;
+	if (one_comes(list, n) && !feed_say(i, true)) {
+		free(list);
+		return false;
+	}
+	take_lists(i, list, n);
+	return feed_say(i, feed_is_unopened(i));
 }
 
 static struct feed_ca *ca_new(const struct issuer *c)
@@ -315,17 +345,20 @@ static struct feed_issuer *issuer_get(struct crl_feed *f, const char *name)
 	strcpy(i->name, name);
 	i->feed = f;
 	i->interval_ms = INT64_C(300000);
+	atomic_init(&i->slot.set, crl_set_ref(&crl_set_unopened));
+	f->unopened++;
 	TAILQ_INIT(&i->queue);
+	TAILQ_INIT(&i->waits);
 	LIST_INSERT_HEAD(&f->issuers, i, link);
 	return i;
 }
 
-void crl_feed_reload(struct crl_feed *f)
+void crl_feed_reload(struct crl_feed *f, const struct conf *c)
 {
-	const struct conf *c = feed_conf(f);
 	struct feed_issuer *i;
 	bool done = true;
 
+	f->conf = c;
 	if (f->cancelled)
 		return;
 	for (size_t n = 0; n < issuers_count(c->issuers); n++)
@@ -339,11 +372,12 @@ void crl_feed_reload(struct crl_feed *f)
 		    FEED_RETRY_MS);
 	}
 	feed_arm(f);
+	feed_wake_all(f);
 }
 
 void crl_feed_start(struct crl_feed *f)
 {
-	crl_feed_reload(f);
+	crl_feed_reload(f, f->conf);
 }
 
 void feed_issuer_free(struct feed_issuer *i)

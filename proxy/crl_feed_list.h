@@ -3,6 +3,7 @@
  * crl_feed_conf.c   what the configuration makes of them
  * crl_feed.c        when each list is asked for, and what comes of it
  * crl_feed_tell.c   from in force to told
+ * crl_feed_wait.c   who waits for what has not been opened
  * crl_feed_print.c  for people: JSON and gauges
  *
  * Nobody else includes it.  Keeper's thread.
@@ -62,7 +63,9 @@ struct feed_list {
 	bool local;
 	bool to_open; /* what is current on disk has to be verified: at start, and with
 			 other certificates of the issuer */
-	bool opened;  /* that was done */
+	bool opened;  /* that was done as far as it can be: it may be asked for */
+	bool looked;  /* what was current has been found, or found absent; or a later one
+			 is in force */
 	bool known;   /* what an earlier life told is known */
 	bool asking;  /* from the fetch, or the job of a local file, to its end */
 	bool again;   /* ask again after that */
@@ -104,6 +107,8 @@ struct feed_list {
 	bool untidy; /* told on disk is not the list that was told */
 };
 
+TAILQ_HEAD(crl_waits, crl_wait);
+
 struct feed_issuer {
 	LIST_ENTRY(feed_issuer) link;
 	struct crl_feed *feed;
@@ -119,10 +124,12 @@ struct feed_issuer {
 	bool rearrange; /* the set is of other lists than the configured ones */
 	int64_t retry_ms;
 	uint64_t failed[ERR_COUNT]; /* asks, by reason */
+	struct crl_waits waits;
 };
 
 struct crl_feed {
 	struct parts parts;
+	const struct conf *conf;
 	struct fetcher *fetcher;
 	struct disk *bulk;
 	struct telling *telling;
@@ -132,7 +139,9 @@ struct crl_feed {
 	struct event timer;
 	_Atomic bool stop; /* read by jobs */
 	bool cancelled;
-	int64_t reload_ms; /* INT64_MAX: the configuration was taken */
+	int64_t reload_ms;      /* INT64_MAX: the configuration was taken */
+	size_t unopened;        /* issuers whose set is */
+	struct crl_waits waits; /* for all of them */
 };
 
 /* A list on its way: fetched, read, in force, durable, told. */
@@ -169,8 +178,24 @@ static inline const struct crl_set *feed_set_of(const struct feed_issuer *i)
 }
 static inline const struct conf *feed_conf(const struct crl_feed *f)
 {
-	return shared_conf(f->parts.shared);
+	return f->conf;
 }
+/* Is the issuer's set one of lists, in which each has its place?  Else it is one of the
+ * two that have none. */
+static inline bool feed_has_places(const struct feed_issuer *i)
+{
+	return feed_set_of(i)->shards_n > 0;
+}
+/* Is one of the configured lists not opened? */
+bool feed_is_unopened(const struct feed_issuer *i);
+/* Put s (a reference) into the slot, unopened or not; the slot's reference to the one
+ * before is the caller's now. */
+const struct crl_set *feed_put(struct feed_issuer *i, struct crl_set *s, bool unopened);
+/* A generation that no other set has. */
+uint64_t feed_generation(void);
+/* The set in force shall say that a list is unopened, or that none is.  False: out of
+ * memory, and it says what it said. */
+bool feed_say(struct feed_issuer *i, bool unopened);
 /* The issuer's next job, if none is under way. */
 void feed_next(struct feed_issuer *i);
 /* What is current on disk is verified, where that is to be done and nothing of the list
@@ -184,6 +209,12 @@ void feed_retry_later(struct feed_list *l);
 void feed_retry_in(struct feed_list *l, int64_t ms);
 /* The timer, for the earliest time of all. */
 void feed_arm(struct crl_feed *f);
+
+/* crl_feed_wait.c: whose lists are opened now, call done.  Last of all that is done in a
+ * turn: it may do anything. */
+void feed_wake(struct feed_issuer *i);
+void feed_wake_all(struct crl_feed *f);
+void feed_waits_cancel(struct crl_feed *f);
 
 /* crl_feed_conf.c */
 

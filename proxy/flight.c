@@ -1,6 +1,9 @@
 /* flight.c - a flight's steps.
  *
- *	start -> read_store -> [lease -> [hold -> read_store ...]] -> fetch -> end
+ *	begin -> read_store -> [lease -> [hold -> read_store ...]] -> fetch -> end
+ *
+ * It begins when the issuer's lists are opened, and again where a reload has brought a
+ * list that is not: what the one door cannot judge (ERR_RESP_LISTS) is asked for anew.
  *
  * Each step may call back before it returns and then the flight may be gone: a step is
  * always the last thing that its caller does with the flight.
@@ -9,12 +12,14 @@
 
 #include "cache/crl_set.h"
 #include "proxy/clock.h"
+#include "proxy/crl_feed.h"
 #include "proxy/door.h"
 #include "proxy/log.h"
 
 #include <assert.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <xxhash.h>
@@ -24,6 +29,7 @@
 #define HOLD_MAX_MS   250
 
 enum flight_state {
+	FLIGHT_WAITING, /* for the issuer's lists */
 	FLIGHT_READING,
 	FLIGHT_LEASING,
 	FLIGHT_HOLDING,
@@ -46,7 +52,8 @@ struct flight {
 	struct ask *first, *last;
 	struct want *wants;
 	struct source_ask *source_ask;
-	struct event timer; /* FLIGHT_HOLDING */
+	struct crl_wait lists; /* FLIGHT_WAITING */
+	struct event timer;    /* FLIGHT_HOLDING */
 	int hold_ms;
 	bool has_held;
 	bool leased;
@@ -56,6 +63,7 @@ struct flight {
 	struct store_seen seen;
 	bool force_put;    /* what the store had was refused */
 	bool contradicted; /* what was fetched is not what the lists say */
+	bool unjudged;     /* a list came meanwhile that is not opened */
 	struct facts
 	    held; /* the newest that was ever verified under this key, in date or not */
 	const struct answer *got; /* set by the judge, until end */
@@ -71,6 +79,7 @@ struct flights {
 	struct event timeout;        /* of the oldest ask */
 };
 
+static void begin(struct flight *f);
 static void read_store(struct flight *f);
 static void fetch(struct flight *f);
 static void end(struct flight *f, const struct answer *a, enum err e, enum tier tier);
@@ -203,6 +212,11 @@ static void ask_remove(struct ask *a)
 		fs->oldest = a->_newer;
 }
 
+static enum err timeout_error(const struct flight *f)
+{
+	return f->state == FLIGHT_WAITING ? ERR_RESP_LISTS : ERR_UP_TIMEOUT;
+}
+
 /* A client has waited for answer-timeout: it gets what there is; the flight goes on. */
 static void on_timeout(evutil_socket_t fd, short what, void *arg)
 {
@@ -212,10 +226,11 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	while (fs->oldest != NULL && fs->oldest->asked_at_ms + wait <= now) {
 		struct ask *a = fs->oldest;
+		enum err e = timeout_error(a->_flight);
 
 		ask_remove(a);
-		flights_reply(a, holdings_in_date(fs->d.holdings, &a->key),
-		    ERR_UP_TIMEOUT, TIER_MEMORY);
+		flights_reply(
+		    a, holdings_in_date(fs->d.holdings, &a->key), e, TIER_MEMORY);
 	}
 	timeout_arm(fs);
 }
@@ -339,6 +354,7 @@ static enum err judge(void *arg, struct bytes der, const char *from)
 	enum err e = door_take(&f->all->d, &x, der, f->force_put, &f->got);
 
 	f->contradicted = f->contradicted || e == ERR_RESP_CRL;
+	f->unjudged = f->unjudged || e == ERR_RESP_LISTS;
 	return e;
 }
 
@@ -347,7 +363,10 @@ static void on_fetched(void *arg, enum err e)
 	struct flight *f = arg;
 
 	f->source_ask = NULL;
-	end(f, e == ERR_OK ? f->got : NULL, e, TIER_UPSTREAM);
+	if (e != ERR_OK && f->unjudged)
+		begin(f);
+	else
+		end(f, e == ERR_OK ? f->got : NULL, e, TIER_UPSTREAM);
 }
 
 /* One responder may use upstream-timeout, so that a slow answer still serves those who
@@ -482,6 +501,9 @@ static const struct answer *admit_stored(
 		*newer = x.newer;
 		note_held(f, &x.facts);
 		break;
+	case ERR_RESP_LISTS:
+		f->unjudged = true;
+		break;
 	case ERR_RESP_OLDER:
 	case ERR_REQ_ISSUER:
 	case ERR_NOMEM:
@@ -507,6 +529,10 @@ static void on_stored(void *arg, enum err e, struct bytes value)
 		a = admit_stored(f, value, &newer);
 	else if (e != ERR_NOT_FOUND)
 		metrics_count(f->all->d.counters, M_STORE_ERRORS);
+	if (f->unjudged) {
+		begin(f);
+		return;
+	}
 	/* a client takes any answer in date, a refresh one that is newer, the operator
 	 * neither */
 	if (a != NULL && (f->why <= FLIGHT_CLIENT || (f->why == FLIGHT_REFRESH && newer)))
@@ -521,6 +547,28 @@ static void read_store(struct flight *f)
 	f->news = false;
 	metrics_count(f->all->d.counters, M_STORE_GETS);
 	store_get(f->all->d.store, &f->key, on_stored, f);
+}
+
+static void on_lists(struct crl_wait *w, enum err e)
+{
+	struct flight *f = (struct flight *)((char *)w - offsetof(struct flight, lists));
+
+	if (e == ERR_OK)
+		read_store(f);
+	else
+		end(f, NULL, e, TIER_NONE);
+}
+
+static void begin(struct flight *f)
+{
+	const struct issuer *i = issuer_of(f->all, &f->key);
+	struct crl_feed *feed = f->all->d.crl_feed;
+
+	f->state = FLIGHT_WAITING;
+	f->unjudged = false;
+	f->lists.done = on_lists;
+	if (i == NULL || feed == NULL || !crl_feed_wait(feed, i->name, &f->lists, -1))
+		read_store(f);
 }
 
 /* Start or join. */
@@ -591,7 +639,7 @@ void flights_go(struct flights *fs, const struct key *k, enum flight_why why,
 		return;
 	}
 	if (fresh)
-		read_store(f);
+		begin(f);
 	else
 		strengthen(f, why);
 }
@@ -630,7 +678,7 @@ void flights_ask(struct flights *fs, struct ask *a)
 	if (f != NULL) {
 		metrics_count(fs->d.counters, M_FLIGHT_JOINED);
 		ask_add(f, a);
-		if (a->only_if_cached && f->state != FLIGHT_READING)
+		if (a->only_if_cached && f->state > FLIGHT_READING)
 			answer_only_if_cached(f);
 		else
 			strengthen(f, why);
@@ -642,7 +690,7 @@ void flights_ask(struct flights *fs, struct ask *a)
 		return;
 	}
 	ask_add(f, a);
-	read_store(f);
+	begin(f);
 }
 
 bool flights_wake(struct flights *fs, const struct key *k)
@@ -683,6 +731,7 @@ void flights_cancel(struct flights *fs)
 			struct want *w = f->wants, *next;
 
 			event_del(&f->timer);
+			crl_feed_wait_end(&f->lists);
 			if (f->source_ask != NULL)
 				fs->d.source->ops->cancel(fs->d.source, f->source_ask);
 			f->source_ask = NULL;

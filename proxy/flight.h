@@ -1,6 +1,7 @@
 /* flight.h - the one ongoing attempt to get the answer for a key, with all who wait.
  *
  *	ask ---> hot table ---> joins the flight of its key, or starts one:
+ *	    LISTS   the issuer's have to be opened: nothing can be judged before
  *	    STORE   read it; admitted and in date: done
  *	    LEASE   (shared store) this node fetches, or waits for the node that does, or
  *	            looks again: the store has changed since

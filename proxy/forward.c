@@ -2,8 +2,10 @@
 #include "proxy/forward.h"
 
 #include "proxy/clock.h"
+#include "proxy/crl_feed.h"
 #include "proxy/door.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/queue.h>
 
@@ -21,6 +23,8 @@ struct forward {
 	LIST_ENTRY(forward) link;
 	struct forwards *all;
 	struct ask *ask;
+	struct crl_wait lists; /* while the issuer's are not opened */
+	bool waited;           /* for them */
 	struct source_ask *source_ask;
 	struct answer *got;
 };
@@ -78,6 +82,7 @@ static bool token_take(struct forwards *fs, const struct issuer *i)
 static void forward_free(struct forward *f)
 {
 	LIST_REMOVE(f, link);
+	crl_feed_wait_end(&f->lists);
 	if (f->got != NULL) /* a reader may hold it until a barrier has passed */
 		hot_discard(f->all->d.shared->hot, f->got);
 	free(f);
@@ -129,11 +134,57 @@ static struct forward *forward_new(struct forwards *fs, struct ask *a)
 	return f;
 }
 
+/* What is left of the share of the client's wait, and never nothing: an ask that has
+ * just come is tried, however long it was on its way. */
+static int wait_ms(const struct forward *f)
+{
+	const struct conf *c = shared_conf(f->all->d.shared);
+	int64_t left = c->answer_timeout_ms * SHARE_OF_WAIT;
+
+	if (f->waited)
+		left -= clock_mono_ms() - f->ask->asked_at_ms;
+	return left > 1 ? (int)left : 1;
+}
+
+static void fetch(struct forward *f, const struct issuer *i)
+{
+	struct source *s = f->all->d.source;
+	struct ask *a = f->ask;
+	struct source_ask *ask = s->ops->ask(s,
+	    &(struct source_question){.issuer = i,
+		.key = &a->key,
+		.known = holdings_knows(f->all->d.holdings, &a->key),
+		.nonce = bytes_of(a->nonce, a->nonce_n),
+		.wait_ms = wait_ms(f)},
+	    judge, on_fetched, f);
+
+	if (ask != NULL) /* else on_fetched was called, and f is gone */
+		f->source_ask = ask;
+}
+
+static void on_lists(struct crl_wait *w, enum err e)
+{
+	struct forward *f =
+	    (struct forward *)((char *)w - offsetof(struct forward, lists));
+	struct forwards *fs = f->all;
+	struct ask *a = f->ask;
+	const struct issuer *i =
+	    issuers_find(shared_conf(fs->d.shared)->issuers, &a->key, NULL);
+
+	f->waited = true;
+	if (e == ERR_OK && i != NULL) {
+		fetch(f, i);
+		return;
+	}
+	forward_free(f);
+	without_nonce(fs, a);
+}
+
 void forwards_ask(struct forwards *fs, struct ask *a)
 {
 	const struct conf *c = shared_conf(fs->d.shared);
 	const struct issuer *i = issuers_find(c->issuers, &a->key, NULL);
-	struct source_ask *ask;
+	struct crl_feed *feed = fs->d.crl_feed;
 	struct forward *f;
 
 	if (fs->cancelled || i == NULL) {
@@ -146,15 +197,9 @@ void forwards_ask(struct forwards *fs, struct ask *a)
 		without_nonce(fs, a);
 		return;
 	}
-	ask = fs->d.source->ops->ask(fs->d.source,
-	    &(struct source_question){.issuer = i,
-		.key = &a->key,
-		.known = holdings_knows(fs->d.holdings, &a->key),
-		.nonce = bytes_of(a->nonce, a->nonce_n),
-		.wait_ms = (int)(c->answer_timeout_ms * SHARE_OF_WAIT)},
-	    judge, on_fetched, f);
-	if (ask != NULL) /* else on_fetched was called, and f is gone */
-		f->source_ask = ask;
+	f->lists.done = on_lists;
+	if (feed == NULL || !crl_feed_wait(feed, i->name, &f->lists, wait_ms(f)))
+		fetch(f, i);
 }
 
 struct forwards *forwards_new(const struct parts *parts, struct flights *flights)

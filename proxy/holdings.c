@@ -152,7 +152,7 @@ static void memo_admitted(struct holdings *h, const struct issuer *i,
 	memo_drop(h, i, s, MEMO_REFUSED);
 	if (facts_are_hold(f) || (f->status == STATUS_GOOD &&
 				     (memo_find(h, i, s, MEMO_HOLD) < HOLDINGS_MEMOS ||
-					 (set != NULL && crl_set_find(set, s, &found)))))
+					 crl_set_find(set, s, &found))))
 		memo_put(h, i, s, MEMO_HOLD, f);
 }
 
@@ -308,15 +308,14 @@ static uint32_t jittered_cap(struct holdings *h)
 static bool set_lists(struct holdings *h, const struct issuer *i, struct answer *a,
     const struct crl_set **set)
 {
-	*set = NULL;
+	*set = &crl_set_none;
 	if (h->d.crl_feed == NULL)
 		return true;
 	a->crl = crl_feed_slot(h->d.crl_feed, i->name);
 	if (a->crl == NULL)
 		return false;
 	*set = atomic_load_explicit(&a->crl->set, memory_order_acquire);
-	atomic_store_explicit(
-	    &a->crl_checked, *set != NULL ? (*set)->generation : 0, memory_order_relaxed);
+	atomic_store_explicit(&a->crl_checked, (*set)->generation, memory_order_relaxed);
 	return true;
 }
 
@@ -439,6 +438,8 @@ void holdings_refused(struct holdings *h, const struct issuer *i, const struct k
 {
 	struct serial s;
 
+	if (e == ERR_RESP_LISTS) /* nobody knows yet: it is asked again */
+		return;
 	metrics_count(h->d.counters, refused);
 	if (e == ERR_RESP_CRL)
 		metrics_count(h->d.counters, M_CONTRADICTED_CRL);

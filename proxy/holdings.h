@@ -43,9 +43,9 @@ void holdings_latch(struct holdings *h, const struct issuer *i, const struct key
     const struct admit_verdict *v, bool untold);
 
 /* What the one door refused is counted (refused: M_REFUSED_UPSTREAM or M_REFUSED_STORE)
- * and logged; good after revoked is an alarm (R69), and so is one that is newer than the
- * list that says revoked (R71), which is remembered too.  from: the responder's URL, or
- * "store". */
+ * and logged, but for ERR_RESP_LISTS, which is no refusal; good after revoked is an alarm
+ * (R69), and so is one that is newer than the list that says revoked (R71), which is
+ * remembered too.  from: the responder's URL, or "store". */
 void holdings_refused(struct holdings *h, const struct issuer *i, const struct key *k,
     enum err e, const struct admit_verdict *v, enum metric refused, const char *from);
 

@@ -342,8 +342,8 @@ static bool rules_changed(void *arg, const struct answer *a)
 }
 
 /* Workers, who may not ask the feed, find an issuer's lists for the mirror: before conf
- * is in force, each of its issuers gets its slot.  Without memory for one, its lists are
- * mirrored from the next reload on. */
+ * is in force, each of its issuers gets its slot, in which nothing is opened yet.
+ * Without memory for one, its lists are mirrored from the next reload on. */
 static void give_slots(struct keeper *k, const struct conf *c)
 {
 	for (size_t n = 0; n < issuers_count(c->issuers); n++)
@@ -367,10 +367,10 @@ static void on_reload(void *arg, struct msg *m)
 	struct rules_change change = {old, r->conf};
 
 	give_slots(k, r->conf);
+	crl_feed_reload(k->d.crl_feed, r->conf);
 	atomic_store_explicit(&k->shared->conf, r->conf, memory_order_release);
 	admit_forget(k->d.admit);
 	configure(k, r->conf);
-	crl_feed_reload(k->d.crl_feed);
 	hot_sweep(k->shared->hot, rules_changed, &change);
 	r->published(r->arg);
 	r->conf = old;

@@ -37,11 +37,10 @@ static size_t validators(char *out, size_t room, struct conn *c, const struct cr
 
 static struct crl_file *file_of(const struct issuer *i, size_t list)
 {
-	const struct crl_set *set =
-	    i->slot != NULL ? atomic_load_explicit(&i->slot->set, memory_order_acquire)
-			    : NULL;
-
-	return set != NULL ? crl_set_file(set, list, i->crl_scope[list]) : NULL;
+	if (i->slot == NULL)
+		return NULL;
+	return crl_set_file(atomic_load_explicit(&i->slot->set, memory_order_acquire),
+	    list, i->crl_scope[list]);
 }
 
 int mirror_reply(struct conn_loop *l, struct conn *c, const struct http1_request *r,

@@ -15,6 +15,7 @@
 #include "proxy/telling.h"
 
 #include <assert.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -24,6 +25,7 @@ struct work { /* a call that is not answered yet */
 	struct keeper *keeper;
 	struct call *call; /* NULL: answered already, a flight still has this work */
 	struct explain *explain; /* OP_EXPLAIN */
+	struct crl_wait lists;   /* OP_STATUS, OP_EXPLAIN: not opened yet */
 	size_t waiting;          /* OP_PURGE: calls of the store under way */
 	enum err worst;          /* of store and disk */
 	size_t latch_n;          /* OP_LATCH_DELETE */
@@ -220,8 +222,6 @@ static json_t *crl_evidence(const struct standing *st)
 	const struct crl_facts *f;
 	size_t n;
 
-	if (st->set == NULL)
-		return NULL;
 	n = st->crl.listed ? st->crl.shard : st->crl_oldest;
 	if (n >= st->set->shards_n || !st->set->shard[n].in_force)
 		return NULL;
@@ -339,6 +339,39 @@ static void op_explain(struct keeper *k, const struct issuer *i, struct call *c)
 	e = explain_start(k, i, &c->serial, on_explained, w);
 	if (e != NULL) /* otherwise w is gone already */
 		w->explain = e;
+}
+
+/* What waits for the issuer's lists. */
+
+static void on_lists(struct crl_wait *lists, enum err e)
+{
+	struct work *w = (struct work *)((char *)lists - offsetof(struct work, lists));
+	struct keeper *k = w->keeper;
+	struct call *c = work_call(w);
+
+	free(w);
+	if (e == ERR_OK)
+		ops_run(k, c);
+	else if (e == ERR_CANCELLED)
+		refuse_stopping(c);
+	else
+		refuse(c, 503, err_label(e), err_text(e));
+}
+
+/* True: c is asked again when they are opened. */
+static bool wait_for_lists(struct keeper *k, const struct issuer *i, struct call *c)
+{
+	struct crl_feed *feed = keeper_parts(k)->crl_feed;
+	struct work *w;
+
+	if (feed == NULL || !crl_feed_set(feed, i->name)->unopened)
+		return false;
+	w = work_new(k, c, 0);
+	if (w == NULL)
+		return true;
+	w->lists.done = on_lists;
+	return crl_feed_wait(
+	    feed, i->name, &w->lists, (int)keeper_conf(k)->answer_timeout_ms);
 }
 
 /* POST /v1/refresh */
@@ -622,7 +655,7 @@ static void ready_issuer(
     struct keeper *k, const struct issuer *i, json_t *reasons, json_t *degraded)
 {
 	struct crl_feed *feed = keeper_parts(k)->crl_feed;
-	bool lists = feed != NULL && crl_feed_set(feed, i->name) != NULL;
+	bool lists = feed != NULL && crl_feed_set(feed, i->name)->shards_n > 0;
 	size_t healthy = 0;
 	char text[128];
 
@@ -713,7 +746,10 @@ static void op_stop(struct call *c)
 	c->ops->stopping = true;
 	for (; w != NULL; w = next) {
 		next = w->next;
-		if (w->call->op == OP_STATUS) /* its flight frees it */
+		if (w->lists._list != NULL) {
+			crl_feed_wait_end(&w->lists);
+			on_lists(&w->lists, ERR_CANCELLED);
+		} else if (w->call->op == OP_STATUS) /* its flight frees it */
 			refuse_stopping(work_call(w));
 		else if (w->explain != NULL)
 			explain_stop(w->explain);
@@ -730,8 +766,12 @@ static void run_for_issuer(struct keeper *k, struct call *c)
 {
 	const struct issuer *i = issuer_of(k, c);
 
+	bool judges = c->op == OP_STATUS || c->op == OP_EXPLAIN;
+
 	if (i == NULL)
 		refuse_issuer(c);
+	else if (judges && wait_for_lists(k, i, c))
+		return;
 	else if (c->op == OP_STATUS)
 		op_status(k, i, c);
 	else if (c->op == OP_EXPLAIN)

@@ -5,12 +5,13 @@
  * the keeper's thread and handed over with the message: never touched by two threads at
  * once.
  *
- * Some calls wait for the store, the disk or a responder.  struct ops is the list of
- * these: it belongs to the API that makes the calls and is touched on the keeper's thread
- * only.  Before the API ends it posts an OP_STOP: what waits for a responder comes back
- * with 503 at once, what waits for the store or the disk when that has answered (a purge
- * of a whole issuer out of a large Redis may take seconds), and nothing new is begun.  So
- * nothing here outlives the keeper.
+ * Some calls wait for the store, the disk, a responder, or for the issuer's lists to be
+ * opened (GET /v1/status and /v1/explain, for answer-timeout; then 503).  struct ops is
+ * the list of these: it belongs to the API that makes the calls and is touched on the
+ * keeper's thread only.  Before the API ends it posts an OP_STOP: what waits for a
+ * responder comes back with 503 at once, what waits for the store or the disk when that
+ * has answered (a purge of a whole issuer out of a large Redis may take seconds), and
+ * nothing new is begun.  So nothing here outlives the keeper.
  */
 #ifndef PROXY_OPS_H
 #define PROXY_OPS_H

@@ -69,12 +69,11 @@ static void take_issuer(struct snapshot *s, const struct issuer *i)
 	struct snapshot_issuer *to = &s->of[s->n++];
 	const struct crl_set *set =
 	    i->slot != NULL ? atomic_load_explicit(&i->slot->set, memory_order_acquire)
-			    : NULL;
+			    : &crl_set_none;
 	size_t n = strlen(i->name);
 
 	memcpy(to->name, i->name, n < sizeof to->name ? n : sizeof to->name - 1);
-	if (set != NULL)
-		to->set = crl_set_ref(set);
+	to->set = crl_set_ref(set);
 }
 
 static enum err take_lists(struct snapshot *s, const struct issuers *is)
@@ -334,16 +333,62 @@ static void on_step(void *keeper, struct msg *m)
 	walk_on((struct snapshots *)((char *)m - offsetof(struct snapshots, step)));
 }
 
+static void enter(struct snapshots *all, struct snapshot *s)
+{
+	s->_next = NULL;
+	*all->waiting_end = s;
+	all->waiting_end = &s->_next;
+}
+
+static void on_lists(struct crl_wait *w, enum err e)
+{
+	struct snapshot *s =
+	    (struct snapshot *)((char *)w - offsetof(struct snapshot, lists));
+
+	if (e == ERR_OK) {
+		snapshot_take(s->all->keeper, &s->msg);
+		return;
+	}
+	s->error = e;
+	reply(s);
+}
+
+static bool waits_for_lists(struct snapshots *all, struct snapshot *s)
+{
+	const char *issuer = s->issuer[0] != '\0' ? s->issuer : NULL;
+
+	s->lists.done = on_lists;
+	return crl_feed_wait(parts_of(all)->crl_feed, issuer, &s->lists, -1);
+}
+
+/* Those that wait, but for whom a reload has brought lists that are not opened. */
+static void take_waiting(struct snapshots *all)
+{
+	struct snapshot *s = all->waiting, *next, **end = &all->taken;
+
+	all->waiting = NULL;
+	all->waiting_end = &all->waiting;
+	for (; s != NULL; s = next) {
+		next = s->_next;
+		if (waits_for_lists(all, s))
+			continue;
+		take_moment(s, parts_of(all));
+		*end = s;
+		end = &s->_next;
+	}
+	*end = NULL;
+}
+
 static void begin(struct snapshots *all)
 {
 	const struct parts *d = parts_of(all);
 
-	all->taken = all->waiting;
-	all->waiting = NULL;
-	all->waiting_end = &all->waiting;
 	all->walking = true;
-	for (struct snapshot *s = all->taken; s != NULL; s = s->_next)
-		take_moment(s, d);
+	take_waiting(all);
+	if (all->taken == NULL) {
+		all->walking = false;
+		return;
+	}
 	all->error = make_seats(all, shared_conf(d->shared)->issuers);
 	if (all->error != ERR_OK) {
 		sort_elsewhere(all);
@@ -360,9 +405,9 @@ void snapshot_take(void *keeper, struct msg *m)
 	struct snapshots *all = s->all;
 
 	all->keeper = keeper;
-	s->_next = NULL;
-	*all->waiting_end = s;
-	all->waiting_end = &s->_next;
+	if (waits_for_lists(all, s))
+		return;
+	enter(all, s);
 	if (!all->walking)
 		begin(all);
 }

@@ -3,7 +3,9 @@
  * For each issuer that is asked for: its revocation lists as they are in force (a
  * reference, nothing is copied) and its latches (sorted), and the place in the change log
  * up to which they were told at that moment.  All of it is of one turn of the keeper, so
- * nothing can fall between the snapshot and what follows that place.
+ * nothing can fall between the snapshot and what follows that place.  The turn is one in
+ * which the lists of all that is asked for are opened: however long that takes, a
+ * snapshot without them would say that nothing is revoked.
  *
  * The latches are many and the keeper has others to serve.  So they are passed through
  * once, whatever the number of issuers, in slices; a latch that is removed before its
@@ -22,7 +24,7 @@
 
 #include "cache/change.h"
 #include "cache/crl_set.h"
-#include "proxy/inbox.h"
+#include "proxy/crl_feed.h"
 
 /* The collecting: made by who asks (the API), touched on the keeper's thread only, and
  * freed when all that was asked has come back. */
@@ -32,7 +34,7 @@ void snapshots_free(struct snapshots *s);
 
 struct snapshot_issuer {
 	char name[64];
-	const struct crl_set *set;       /* a reference; NULL: no list is in force */
+	const struct crl_set *set;       /* a reference */
 	const struct crl_entry *latches; /* sorted; each serial once; of the snapshot */
 	size_t latches_n;
 };
@@ -45,13 +47,16 @@ struct snapshot {
 	void (*done)(void *inbox_arg, struct snapshot *s); /* on the asker's thread */
 	void *owner;
 	/* outcome: */
-	enum err error; /* ERR_OK, ERR_NOMEM; ERR_STORE: the log's place is unknown */
+	enum err error; /* ERR_OK, ERR_NOMEM; ERR_STORE: the log's place is unknown;
+			   ERR_CANCELLED: we stop */
 	struct change_pos end; /* everything up to here is in the snapshot */
 	int64_t at;            /* wall clock, seconds */
 	struct snapshot_issuer *of;
 	size_t n;
 	struct crl_entry *latches; /* of all issuers */
 	size_t mapped;
+	/* the keeper's: */
+	struct crl_wait lists;
 	struct snapshot *_next;
 	size_t _first; /* issuer of the configuration: of[0] */
 };

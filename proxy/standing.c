@@ -72,11 +72,8 @@ static bool is_as_configured(const struct crl_set *set, const struct issuer *i)
 static void gather_lists(const struct parts *d, const struct issuer *i,
     const struct serial *s, int64_t now, struct standing *st)
 {
-	st->crl.reason = REASON_NONE;
-	if (d->crl_feed != NULL)
-		st->set = crl_feed_set(d->crl_feed, i->name);
-	if (st->set == NULL)
-		return;
+	st->set =
+	    d->crl_feed != NULL ? crl_feed_set(d->crl_feed, i->name) : &crl_set_none;
 	crl_set_find(st->set, s, &st->crl);
 	st->crl_covers =
 	    crl_set_covers(st->set, now, &st->crl_oldest) && is_as_configured(st->set, i);
@@ -106,9 +103,10 @@ static void judge(struct standing *st)
 	bool ocsp = st->revoked.found && !is_ended(st, facts_are_hold(f), f->this_update);
 	bool crl = st->crl.listed && !is_ended(st, st->crl.hold, st->crl.this_update);
 
-	st->status = st->good.found || (st->crl_covers && !st->crl.listed)
-			 ? STATUS_GOOD
-			 : STATUS_UNKNOWN;
+	st->status =
+	    (st->good.found && !st->set->unopened) || (st->crl_covers && !st->crl.listed)
+		? STATUS_GOOD
+		: STATUS_UNKNOWN;
 	st->reason = REASON_NONE;
 	if (st->latch != NULL)
 		revoked(st, st->latch->revoked_at, st->latch->reason);

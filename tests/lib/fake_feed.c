@@ -12,6 +12,8 @@
 struct fake_told fake_told;
 static struct crl_slot slot;
 static uint64_t generation;
+static struct crl_wait *waits[16];
+static size_t waits_n;
 
 static void need(bool ok)
 {
@@ -31,6 +33,26 @@ __attribute__((weak)) const struct crl_set *crl_feed_set(
 {
 	(void)f, (void)issuer;
 	return atomic_load(&slot.set);
+}
+
+__attribute__((weak)) bool crl_feed_wait(
+    struct crl_feed *f, const char *issuer, struct crl_wait *w, int ms)
+{
+	(void)f, (void)issuer, (void)ms;
+	if (!atomic_load(&slot.set)->unopened)
+		return false;
+	need(waits_n < sizeof waits / sizeof waits[0]);
+	w->_list = (struct crl_waits *)&slot;
+	waits[waits_n++] = w;
+	return true;
+}
+
+__attribute__((weak)) void crl_feed_wait_end(struct crl_wait *w)
+{
+	for (size_t i = 0; i < waits_n; i++)
+		if (waits[i] == w)
+			waits[i] = waits[--waits_n];
+	w->_list = NULL;
 }
 
 __attribute__((weak)) void telling_single(
@@ -62,8 +84,29 @@ void fake_list(int64_t from, int64_t to, const struct fake_entry *e, size_t n)
 	put_in_force(small_set(entry, n, now + from, now + to, ++generation));
 }
 
+void fake_list_unopened(void)
+{
+	put_in_force(crl_set_ref(&crl_set_unopened));
+}
+
+void fake_list_absent(void)
+{
+	put_in_force(crl_set_ref(&crl_set_none));
+}
+
+void fake_lists_opened(void)
+{
+	while (waits_n > 0) {
+		struct crl_wait *w = waits[0];
+
+		crl_feed_wait_end(w);
+		w->done(w, ERR_OK);
+	}
+}
+
 void fake_feed_reset(void)
 {
-	put_in_force(NULL);
+	put_in_force(crl_set_ref(&crl_set_none));
+	need(waits_n == 0);
 	fake_told = (struct fake_told){0};
 }

@@ -105,6 +105,10 @@ struct fake_entry {
 };
 /* Put a list in force; times in seconds from now. */
 void fake_list(int64_t from, int64_t to, const struct fake_entry *e, size_t n);
+/* None is in force: it has not been opened, or there is none. */
+void fake_list_unopened(void);
+void fake_list_absent(void);
+void fake_lists_opened(void); /* who waits is told so */
 extern struct fake_told {
 	size_t n;
 	struct single_change change[64]; /* what it points to may be gone */

@@ -216,8 +216,10 @@ static void reload(const char *global, const char *issuer)
 {
 	struct conf *old = (struct conf *)(uintptr_t)shared_conf(&shared);
 
-	atomic_store(&shared.conf, load(global, issuer));
-	crl_feed_reload(feed);
+	const struct conf *c = load(global, issuer);
+
+	crl_feed_reload(feed, c);
+	atomic_store(&shared.conf, c);
 	conf_free(old); /* jobs must not need it */
 	turn();
 }
@@ -259,7 +261,7 @@ static int begin(void **state)
 	now_ms = WORLD_START * 1000;
 	mono_ms = 1000000;
 	fake_time_set(now_ms, mono_ms);
-	log_setup(LEVEL_ERROR, LOG_FORMAT_LOGFMT, 0);
+	log_setup(getenv("DEBUG_LOG") ? LEVEL_INFO : LEVEL_ERROR, LOG_FORMAT_LOGFMT, 0);
 	strcpy(directory, "/tmp/crl_feed.XXXXXX");
 	assert_non_null(mkdtemp(directory));
 	snprintf(folder, sizeof folder, "%s/state", directory);
@@ -346,7 +348,7 @@ static bool listed(char letter)
 	struct serial s = {2, {0x10, (uint8_t)letter}};
 	struct crl_finding found;
 
-	return set() != NULL && crl_set_find(set(), &s, &found);
+	return crl_set_find(set(), &s, &found);
 }
 
 /* One field of the n-th list as the API has it; "" for null. */
@@ -452,7 +454,7 @@ static void the_first_list_is_a_baseline(void **state)
 	assert_string_equal(fake_fetch_url(0), A);
 	assert_null(fake_fetch_if_none_match(0));
 	assert_false(crl_feed_tried_all(feed));
-	assert_null(set());
+	assert_int_equal(set()->shards_n, 0);
 	answer(0, LIST(.number = "01", .serials = "AB"));
 	assert_true(crl_feed_tried_all(feed));
 	assert_true(listed('A') && listed('B') && !listed('C'));
@@ -614,7 +616,7 @@ static void a_list_that_cannot_be_had_is_tried_and_told(void **state)
 	live("", DEMO);
 	fake_fetch_fail(0, ERR_UP_CONNECT);
 	assert_true(crl_feed_tried_all(feed));
-	assert_null(set());
+	assert_int_equal(set()->shards_n, 0);
 	assert_string_equal(field(0, "url"), A);
 	assert_string_equal(field(0, "crl_number"), "");
 	assert_string_equal(field(0, "entries"), "");
@@ -1045,7 +1047,7 @@ static void shards_that_are_swapped_are_refused(void **state)
 	assert_string_equal(fake_fetch_url(1), B);
 	answer(1, a);
 	answer(0, b);
-	assert_null(set());
+	assert_int_equal(set()->shards_n, 0);
 	assert_true(refused_with("crl_scope"));
 	assert_string_equal(field(1, "url"), B);
 	refresh();
@@ -1308,10 +1310,14 @@ static void a_state_that_was_tampered_with_is_not_used(void **state)
 	assert_int_equal(write(fd, b.p, b.n), b.n);
 	close(fd);
 	live("", DEMO);
-	assert_null(set());
+	assert_int_equal(set()->shards_n, 0);
 	assert_int_equal(told_n, 0);
+	assert_true(set()->unopened); /* but what it revoked may be revoked */
+	elapse(12000);
+	assert_true(set()->unopened);
 	answer(0, LIST(.number = "02", .serials = "AB"));
 	assert_true(listed('B') && !listed('Z'));
+	assert_false(set()->unopened);
 	assert_int_equal(told_n, 1);
 	assert_true(told[0].c.baseline);
 }
@@ -1324,10 +1330,237 @@ static void lost_files_make_a_baseline(void **state)
 	die();
 	remove_tree(folder);
 	live("", DEMO);
-	assert_null(set());
+	assert_int_equal(set()->shards_n, 0);
 	answer(0, LIST(.number = "01", .serials = "AB"));
 	assert_int_equal(told_n, 1);
 	assert_true(told[0].c.baseline);
+}
+
+/* ---- before lists are opened ---- */
+
+/* What the lists say to a good that is a second newer than any of them. */
+static enum crl_verdict verdict(char letter)
+{
+	struct facts f = {.status = STATUS_GOOD, .this_update = clock_now() + 1};
+	struct serial s = {2, {0x10, (uint8_t)letter}};
+
+	return crl_set_judge(set(), &s, &f, NULL);
+}
+
+static struct waiting {
+	struct crl_wait wait;
+	int calls;
+	enum err error;
+} waiting[4];
+
+static void waited(struct crl_wait *w, enum err e)
+{
+	struct waiting *x = (struct waiting *)w;
+
+	x->calls++;
+	x->error = e;
+}
+
+static bool waits(size_t n, const char *issuer, int ms)
+{
+	waiting[n] = (struct waiting){.wait.done = waited};
+	return crl_feed_wait(feed, issuer, &waiting[n].wait, ms);
+}
+
+static void revive(const char *global, const char *issuer)
+{
+	die();
+	fake_disk_hold(true);
+	live(global, issuer);
+}
+
+/* T19: from its first moment on, a life knows what it does not know yet. */
+static void nothing_is_good_until_the_state_was_looked_at(void **state)
+{
+	(void)state;
+	fake_disk_hold(true);
+	live("", DEMO);
+	assert_true(set()->unopened);
+	assert_int_equal(verdict('A'), CRL_NOT_YET);
+	assert_true(fake_disk_step());
+	turn();
+	assert_false(set()->unopened); /* the first start: there is none */
+	assert_int_equal(verdict('A'), CRL_FITS);
+	fake_disk_hold(false);
+	answer(0, LIST(.number = "01", .serials = "A"));
+	assert_int_equal(verdict('A'), CRL_DISAGREES);
+	revive("", DEMO);
+	assert_int_equal(verdict('A'), CRL_NOT_YET);
+	assert_int_equal(verdict('B'), CRL_NOT_YET);
+	assert_int_equal(fake_fetches_waiting(), 0);
+	assert_true(fake_disk_step());
+	assert_int_equal(verdict('A'), CRL_DISAGREES);
+	assert_int_equal(verdict('B'), CRL_FITS);
+}
+
+/* One of two is not enough. */
+static void each_list_has_to_be_opened(void **state)
+{
+	(void)state;
+	begin_with("01", "A");
+	revive("", BOTH);
+	assert_true(fake_disk_step());
+	turn();
+	assert_true(listed('A'));
+	assert_int_equal(verdict('A'), CRL_DISAGREES);
+	assert_int_equal(verdict('B'), CRL_NOT_YET);
+	while (set()->unopened)
+		assert_true(fake_disk_step());
+	assert_int_equal(verdict('B'), CRL_FITS);
+	assert_false(crl_set_covers(set(), clock_now(), NULL)); /* B was never had */
+}
+
+/* T19: an issuer or a list that a reload brings is not opened when the reload returns,
+ * and so before anybody knows of it; what is in force stays so. */
+static void what_a_reload_brings_is_not_opened(void **state)
+{
+	(void)state;
+	begin_with("01", "A");
+	fake_disk_hold(true);
+	crl_feed_reload(feed, shared_conf(&shared));
+	assert_int_equal(verdict('B'), CRL_FITS); /* nothing has changed */
+	reload("", BOTH);
+	assert_int_equal(verdict('A'), CRL_DISAGREES);
+	assert_int_equal(verdict('B'), CRL_NOT_YET);
+	fake_disk_hold(false);
+	turn();
+	assert_int_equal(verdict('A'), CRL_DISAGREES);
+	assert_int_equal(verdict('B'), CRL_FITS);
+	reload("", "");
+	assert_int_equal(verdict('A'), CRL_FITS);
+	fake_disk_hold(true);
+	reload("", DEMO);
+	assert_int_equal(verdict('A'), CRL_NOT_YET);
+	reload("", ""); /* before it was opened */
+	assert_int_equal(verdict('A'), CRL_FITS);
+	reload("", DEMO);
+	assert_int_equal(verdict('A'), CRL_NOT_YET);
+	fake_disk_hold(false);
+	turn();
+	assert_int_equal(verdict('A'), CRL_DISAGREES);
+	assert_int_equal(verdict('B'), CRL_FITS);
+}
+
+/* Without lists there is nothing to open. */
+static void an_issuer_without_lists_is_open(void **state)
+{
+	(void)state;
+	fake_disk_hold(true);
+	live("", "certificate = \"ca.pem\" ocsp = \"http://o.example/\"");
+	assert_int_equal(verdict('A'), CRL_FITS);
+	assert_false(waits(0, "demo", -1));
+	assert_false(waits(0, NULL, -1));
+	assert_ptr_equal(crl_feed_set(feed, "nobody"), &crl_set_none);
+	assert_false(waits(0, "nobody", -1));
+}
+
+/* T19: a list that is there and cannot be read is not absent: nothing is good until it
+ * can be, or until another one is here. */
+static void a_list_that_cannot_be_read_is_not_absent(void **state)
+{
+	char path[400];
+
+	(void)state;
+	begin_with("01", "A");
+	die();
+	file_of(A, "", path);
+	path[strlen(path) - 1] = '\0';
+	remove_tree(path);
+	write_file("in the way", bytes_of("x", 1));
+	{
+		char from[200];
+
+		snprintf(from, sizeof from, "%s/in the way", directory);
+		assert_int_equal(rename(from, path), 0);
+	}
+	live("", DEMO);
+	assert_int_equal(verdict('A'), CRL_NOT_YET);
+	assert_int_equal(fake_fetches_waiting(), 0); /* no file to fetch it to */
+	assert_true(crl_feed_tried_all(feed));
+	elapse(20000);
+	assert_int_equal(verdict('B'), CRL_NOT_YET);
+	assert_true(waits(0, "demo", -1));
+	assert_int_equal(unlink(path), 0);
+	elapse(20000);
+	assert_int_equal(waiting[0].calls, 1);
+	assert_int_equal(verdict('B'), CRL_FITS);
+}
+
+/* Memory that is short as it is opened is no absence either. */
+static void memory_that_is_short_is_no_absence(void **state)
+{
+	unsigned long n = 0, calls;
+
+	(void)state;
+	begin_with("01", "A");
+	do {
+		n++;
+		revive("", DEMO);
+		faults_arm(FAULT_MEMORY, n, 1);
+		fake_disk_step();
+		calls = faults_disarm();
+		turn();
+		assert_int_not_equal(verdict('A'), CRL_FITS);
+		fake_disk_hold(false);
+		elapse(12000);
+		assert_int_equal(verdict('A'), CRL_DISAGREES);
+		assert_int_equal(verdict('B'), CRL_FITS);
+	} while (n <= calls);
+}
+
+static void who_waits_is_called_when_all_is_opened(void **state)
+{
+	(void)state;
+	begin_with("01", "A");
+	assert_false(waits(0, "demo", -1));
+	revive("", BOTH);
+	assert_true(waits(0, "demo", -1));
+	assert_true(waits(1, NULL, -1));
+	assert_true(waits(2, "demo", 500));
+	assert_true(waits(3, "demo", 500));
+	crl_feed_wait_end(&waiting[3].wait);
+	crl_feed_wait_end(&waiting[3].wait); /* it does not wait any more */
+	elapse(480);
+	assert_int_equal(waiting[2].calls, 0);
+	elapse(20);
+	assert_int_equal(waiting[2].calls, 1);
+	assert_int_equal(waiting[2].error, ERR_RESP_LISTS);
+	assert_true(waits(3, "demo", 500));
+	assert_true(fake_disk_step());
+	turn();
+	assert_int_equal(waiting[0].calls + waiting[1].calls, 0);
+	while (set()->unopened)
+		assert_true(fake_disk_step());
+	turn();
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(waiting[i].calls, 1);
+	assert_int_equal(waiting[0].error, ERR_OK);
+	assert_int_equal(waiting[1].error, ERR_OK);
+	assert_int_equal(waiting[3].error, ERR_OK);
+	elapse(1000);
+	assert_int_equal(waiting[3].calls, 1);
+}
+
+static void who_waits_when_we_stop_is_told(void **state)
+{
+	(void)state;
+	fake_disk_hold(true);
+	live("", DEMO);
+	assert_true(waits(0, "demo", -1));
+	assert_true(waits(1, NULL, 500));
+	crl_feed_cancel(feed);
+	assert_int_equal(waiting[0].error, ERR_CANCELLED);
+	assert_int_equal(waiting[1].error, ERR_CANCELLED);
+	assert_true(waits(2, "demo", -1));
+	assert_int_equal(waiting[2].calls, 1);
+	assert_int_equal(waiting[2].error, ERR_CANCELLED);
+	elapse(1000);
+	assert_int_equal(waiting[1].calls, 1);
 }
 
 /* T19: a list that is taken out of the configuration takes its entries along, with a
@@ -1356,7 +1589,7 @@ static void a_list_that_is_configured_no_more_goes_alone(void **state)
 	answer(0, LIST(.number = "00", .serials = "Z")); /* R96 */
 	assert_false(listed('Z'));
 	reload("", "");
-	assert_null(set());
+	assert_int_equal(set()->shards_n, 0);
 	assert_int_equal(fake_fetches_waiting(), 0);
 	reload("", BOTH);
 	assert_true(listed('A') && listed('D'));
@@ -1379,7 +1612,7 @@ static unsigned long reload_without_memory(unsigned long n)
 	atomic_store(&shared.conf,
 	    load("", "certificate = \"ca.pem\" crl = { \"" B "\", \"" C "\" }"));
 	faults_arm(FAULT_MEMORY, n, 1);
-	crl_feed_reload(feed);
+	crl_feed_reload(feed, shared_conf(&shared));
 	n = faults_disarm();
 	conf_free(old);
 	turn();
@@ -1539,7 +1772,7 @@ static void a_local_list_is_read_again_when_it_may_count(void **state)
 	put("local.crl", LIST(.number = "02", .serials = "A"), WORLD_START, 2);
 	refresh();
 	reload("", "");
-	assert_null(set());
+	assert_int_equal(set()->shards_n, 0);
 	file_of(url, "current", path);
 	assert_int_equal(unlink(path), 0);
 	reload("", issuer);
@@ -2113,6 +2346,14 @@ int main(void)
 	    CASE(what_another_list_says_is_no_change),
 	    CASE(a_state_that_was_tampered_with_is_not_used),
 	    CASE(lost_files_make_a_baseline),
+	    CASE(nothing_is_good_until_the_state_was_looked_at),
+	    CASE(each_list_has_to_be_opened),
+	    CASE(what_a_reload_brings_is_not_opened),
+	    CASE(an_issuer_without_lists_is_open),
+	    CASE(a_list_that_cannot_be_read_is_not_absent),
+	    CASE(memory_that_is_short_is_no_absence),
+	    CASE(who_waits_is_called_when_all_is_opened),
+	    CASE(who_waits_when_we_stop_is_told),
 	    CASE(a_list_that_is_configured_no_more_goes_alone),
 	    CASE(a_reload_without_memory_is_made_up_for),
 	    CASE(a_reload_during_a_job_counts),

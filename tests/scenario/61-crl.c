@@ -118,6 +118,155 @@ static uint64_t count(enum metric m)
 	return metrics_sum(m);
 }
 
+/* ---- before the lists are opened ---- */
+
+/* T19: "not opened yet" is not "no list": nothing is good, no responder is asked, and who
+ * asks gets tryLater when his time is over; the flight goes on. */
+static void nothing_is_good_before_the_lists_are_opened(void **state)
+{
+	struct world_asked *w, *late, *cached;
+
+	(void)state;
+	fake_list_unopened();
+	w = world_ask(1, CERTID_SHA1);
+	cached = world_ask_cached(1, CERTID_SHA1);
+	world_elapse(7000);
+	late = world_ask(1, CERTID_SHA1);
+	assert_int_equal(standing().status, STATUS_UNKNOWN);
+	world_elapse(1000);
+	assert_int_equal(w->answers, 1);
+	assert_int_equal(w->status, STATUS_NONE);
+	assert_int_equal(w->error, ERR_RESP_LISTS);
+	assert_int_equal(err_wire(w->error), 3); /* tryLater */
+	assert_int_equal(cached->answers, 1);
+	assert_int_equal(fake_fetches(), 0);
+	assert_int_equal(late->answers, 0);
+	listed(0, 1);
+	fake_lists_opened();
+	world_elapse(0);
+	assert_int_equal(fake_fetches_waiting(), 1);
+	fake_fetch_answer(0, 200, says(STATUS_GOOD, 0));
+	world_elapse(0);
+	assert_int_equal(late->answers, 1);
+	assert_int_equal(late->error, ERR_RESP_CRL);
+	assert_int_equal(fake_told.n, 0); /* it was known: the list was told before */
+}
+
+/* R70: the store has a good one, which is newer than a hold: what ends the hold is told though
+ * it was asked for before anybody knew of the hold. */
+static void a_hold_that_ends_before_the_lists_are_opened_is_told(void **state)
+{
+	struct world_asked *w;
+	struct key k;
+
+	(void)state;
+	world_key(1, CERTID_SHA1, &k);
+	fake_store_put(&k, says(STATUS_GOOD, 0));
+	fake_list_unopened();
+	w = world_ask(1, CERTID_SHA1);
+	world_elapse(0);
+	assert_int_equal(w->answers, 0);
+	listed(-50, HOLD);
+	fake_lists_opened();
+	world_elapse(0);
+	assert_int_equal(w->answers, 1);
+	assert_int_equal(w->status, STATUS_GOOD);
+	told(1, CHANGE_REVOKED, CHANGE_GOOD);
+}
+
+/* A reload brings a list while the responder is asked: what it says cannot be judged, and
+ * is asked for again when the list is opened. */
+static void what_comes_before_a_new_list_is_opened_is_asked_for_again(void **state)
+{
+	struct world_asked *w = world_ask(1, CERTID_SHA1);
+
+	(void)state;
+	assert_int_equal(fake_fetches_waiting(), 1);
+	fake_list_unopened();
+	fake_fetch_answer(0, 200, says(STATUS_GOOD, 0));
+	world_elapse(0);
+	assert_int_equal(w->answers, 0);
+	assert_null(held(CERTID_SHA1));
+	assert_int_equal(count(M_REFUSED_UPSTREAM), 0);
+	absent(0);
+	fake_lists_opened();
+	world_elapse(0);
+	assert_int_equal(fake_fetches_waiting(), 1);
+	fake_fetch_answer(0, 200, says(STATUS_GOOD, 0));
+	world_elapse(0);
+	assert_int_equal(w->status, STATUS_GOOD);
+	/* what is held is looked at anew, and is a hit no more */
+	fake_list_unopened();
+	w = world_ask(1, CERTID_SHA1);
+	assert_int_equal(w->answers, 0);
+	fake_list_absent(); /* looked for, and there is none */
+	fake_lists_opened();
+	world_elapse(0);
+	assert_int_equal(w->status, STATUS_GOOD);
+	assert_int_equal(fake_fetches_waiting(), 0);
+}
+
+/* The same while the store reads. */
+static void what_is_read_before_a_new_list_is_opened_is_read_again(void **state)
+{
+	struct world_asked *w;
+	struct key k;
+
+	(void)state;
+	world_key(1, CERTID_SHA1, &k);
+	fake_store_put(&k, says(STATUS_GOOD, 0));
+	fake_store.silent = true;
+	w = world_ask(1, CERTID_SHA1);
+	fake_list_unopened();
+	fake_store.silent = false;
+	fake_store_speak();
+	world_elapse(0);
+	assert_int_equal(w->answers, 0);
+	assert_int_equal(count(M_REFUSED_STORE), 0);
+	listed(0, 1);
+	fake_lists_opened();
+	world_elapse(0);
+	assert_int_equal(w->answers, 0); /* the store's is contradicted: a fetch */
+	assert_int_equal(fake_fetches_waiting(), 1);
+	fake_fetch_answer(0, 200, says(STATUS_REVOKED, 1));
+	world_elapse(0);
+	assert_int_equal(w->status, STATUS_REVOKED);
+}
+
+/* A revoked answer needs no list. */
+static void revoked_is_served_whatever_is_not_opened(void **state)
+{
+	(void)state;
+	hear(says(STATUS_REVOKED, 1));
+	fake_list_unopened();
+	assert_int_equal(world_ask(1, CERTID_SHA1)->status, STATUS_REVOKED);
+	assert_int_equal(standing().status, STATUS_REVOKED);
+}
+
+/* R86: a nonce is forwarded when they are; the time that is spent on it is the client's.
+ */
+static void a_nonce_waits_for_the_lists_too(void **state)
+{
+	struct world_asked *w, *late;
+
+	(void)state;
+	fake_list_unopened();
+	late = world_ask_nonce(1, CERTID_SHA1);
+	world_elapse(3000);
+	w = world_ask_nonce(1, CERTID_SHA1);
+	assert_int_equal(fake_fetches(), 0);
+	world_elapse(1000);
+	listed(0, 1);
+	fake_lists_opened();
+	world_elapse(0);
+	assert_int_equal(fake_fetches_waiting(), 2);
+	for (int i = 0; i < 2; i++)
+		fake_fetch_answer(0, 200, says(STATUS_REVOKED, 1));
+	world_elapse(0);
+	assert_int_equal(w->status, STATUS_REVOKED);
+	assert_int_equal(late->status, STATUS_REVOKED);
+}
+
 /* R71, first row: a good that is held when the list comes is served no more, and a hit
  * on it goes to a flight. */
 static void a_held_good_goes_to_a_flight_when_a_list_has_it(void **state)
@@ -561,6 +710,13 @@ static void what_is_remembered_is_bounded(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    CASE(nothing_is_good_before_the_lists_are_opened),
+	    CASE(a_hold_that_ends_before_the_lists_are_opened_is_told),
+	    CASE(what_comes_before_a_new_list_is_opened_is_asked_for_again),
+	    CASE(what_is_read_before_a_new_list_is_opened_is_read_again),
+	    CASE(revoked_is_served_whatever_is_not_opened),
+	    cmocka_unit_test_setup_teardown(
+		a_nonce_waits_for_the_lists_too, begin_with_nonces, end),
 	    CASE(a_held_good_goes_to_a_flight_when_a_list_has_it),
 	    CASE(a_fetched_good_that_is_not_newer_is_refused),
 	    CASE(a_newer_good_is_refused_and_the_two_disagree),

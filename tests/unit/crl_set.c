@@ -337,6 +337,76 @@ static void a_statement_is_judged_by_the_table(void **state)
 	}
 }
 
+/* T19: what a list that has not been opened may revoke is not good, nor is it unknown;
+ * what the others say stands, and revoked needs no list. */
+static void an_unopened_list_lets_nobody_be_good(void **state)
+{
+	static const struct {
+		int reason; /* -1: not listed */
+		enum status status;
+		int64_t this_update;
+		enum crl_verdict verdict;
+	} row[] = {
+	    {-1, STATUS_GOOD, NOW + 1, CRL_NOT_YET},
+	    {-1, STATUS_UNKNOWN, NOW + 1, CRL_NOT_YET},
+	    {-1, STATUS_REVOKED, NOW + 1, CRL_FITS},
+	    {1, STATUS_GOOD, NOW, CRL_CONTRADICTS},
+	    {1, STATUS_GOOD, NOW + 1, CRL_DISAGREES},
+	    {6, STATUS_GOOD, NOW, CRL_CONTRADICTS},
+	    {6, STATUS_GOOD, NOW + 1, CRL_NOT_YET}, /* the other may have it for good */
+	    {6, STATUS_UNKNOWN, NOW + 1, CRL_NOT_YET},
+	    {6, STATUS_REVOKED, NOW, CRL_FITS},
+	};
+	struct serial serial = kit_serial_at(7);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		struct crl_set *s = (struct crl_set *)(uintptr_t)kit_put(NULL, 2, 0,
+		    row[i].reason >= 0 ? only(7, row[i].reason, NOW - 9) : nothing, NOW,
+		    LATER);
+		struct facts f = {
+		    .status = row[i].status, .this_update = row[i].this_update};
+
+		s->unopened = true;
+		assert_int_equal(crl_set_judge(s, &serial, &f, NULL), row[i].verdict);
+		if (row[i].reason < 0)
+			assert_int_equal(
+			    crl_set_judge(&crl_set_unopened, &serial, &f, NULL),
+			    row[i].verdict);
+		s = (struct crl_set *)(uintptr_t)kit_put(s, 2, 1, nothing, NOW, LATER);
+		assert_true(crl_set_covers(s, NOW, NULL));
+		s->unopened = true;
+		assert_false(crl_set_covers(s, NOW, NULL));
+		crl_set_unref(s);
+	}
+}
+
+/* The same entries, which live as long as one of the sets does. */
+static void a_set_again_says_otherwise_what_is_opened(void **state)
+{
+	struct crl_set *s = (struct crl_set *)(uintptr_t)kit_put(
+			   NULL, 1, 0, only(7, 1, NOW - 9), NOW, LATER),
+		       *again, *third;
+	struct serial serial = kit_serial_at(7);
+	struct crl_finding found;
+
+	(void)state;
+	s->unopened = true;
+	again = crl_set_again(s, 77);
+	assert_true(again->unopened);
+	again->unopened = false;
+	third = crl_set_again(again, 78);
+	assert_false(third->unopened);
+	assert_true(s->unopened);
+	assert_int_equal(again->generation, 77);
+	crl_set_unref(s);
+	crl_set_unref(again);
+	assert_ptr_equal(third->owner, s); /* not again: no chain */
+	assert_true(crl_set_find(third, &serial, &found));
+	assert_true(third->shard[0].in_force && third->shard[0].n == 1);
+	crl_set_unref(third);
+}
+
 /* R71: of a serial in two lists the newer one's thisUpdate is what a good has to beat;
  * on hold is only what no list has otherwise. */
 static void the_newest_list_that_has_a_serial_judges(void **state)
@@ -379,13 +449,13 @@ static void swap(struct crl_slot *slot, const struct crl_set *s)
 /* R71, T19: the swap of the set is the revocation. */
 static void a_held_good_is_refused_from_the_swap_on(void **state)
 {
-	struct crl_slot slot = {NULL};
+	struct crl_slot slot = {&crl_set_none};
 	struct answer *a = answer_of(7, STATUS_GOOD, NOW, &slot);
 	const struct crl_set *before = kit_put(NULL, 1, 0, nothing, NOW, LATER), *after;
 
 	(void)state;
 	assert_true(crl_allows(a)); /* no list is in force */
-	assert_int_equal(a->crl_checked, 0);
+	assert_int_equal(a->crl_checked, crl_set_none.generation);
 	swap(&slot, before);
 	assert_true(crl_allows(a));
 	assert_int_equal(a->crl_checked, before->generation);
@@ -574,6 +644,8 @@ int main(void)
 	    CASE(a_set_without_lists_covers_nothing),
 	    CASE(scope_and_reasons_decide_whether_absent_means_anything),
 	    CASE(a_statement_is_judged_by_the_table),
+	    CASE(an_unopened_list_lets_nobody_be_good),
+	    CASE(a_set_again_says_otherwise_what_is_opened),
 	    CASE(the_newest_list_that_has_a_serial_judges),
 	    CASE(a_held_good_is_refused_from_the_swap_on),
 	    CASE(what_can_be_contradicted_is_looked_up_once_for_each_set),

@@ -82,6 +82,8 @@ static struct {
 	bool untried;
 	size_t held_back;
 	size_t disk_refuses;
+	struct crl_wait *wait; /* for them to be opened */
+	int wait_ms;
 	unsigned list_refreshes;
 	bool accepts_number;
 	struct facts refused; /* a good that is remembered */
@@ -173,7 +175,24 @@ void holdings_forget(struct holdings *h, const struct issuer *i, const struct se
 const struct crl_set *crl_feed_set(struct crl_feed *f, const char *issuer)
 {
 	(void)f;
-	return strcmp(issuer, "demo") == 0 ? did.lists : NULL;
+	return strcmp(issuer, "demo") == 0 && did.lists != NULL ? did.lists
+								: &crl_set_none;
+}
+bool crl_feed_wait(struct crl_feed *f, const char *issuer, struct crl_wait *w, int ms)
+{
+	if (!crl_feed_set(f, issuer)->unopened)
+		return false;
+	assert_null(did.wait);
+	w->_list = (struct crl_waits *)&did;
+	did.wait = w;
+	did.wait_ms = ms;
+	return true;
+}
+void crl_feed_wait_end(struct crl_wait *w)
+{
+	assert_ptr_equal(did.wait, w);
+	w->_list = NULL;
+	did.wait = NULL;
 }
 json_t *crl_feed_json(struct crl_feed *f, const struct issuer *i)
 {
@@ -834,6 +853,68 @@ static void an_unknown_issuer_is_404_for_every_call(void **state)
 
 /* The end: nothing outlives the keeper. */
 
+static void ask_while_unopened(enum op op)
+{
+	k.d.crl_feed = (struct crl_feed *)&did;
+	crl_set_unref(did.lists);
+	did.lists = crl_set_ref(&crl_set_unopened);
+	run(op, "demo", true);
+	assert_false(replied());
+	assert_non_null(did.wait);
+	assert_int_equal(did.wait_ms, keeper_conf(&k)->answer_timeout_ms);
+	assert_int_equal(did.flight_n + did.store_n, 0);
+}
+
+static void waited(enum err e)
+{
+	struct crl_wait *w = did.wait;
+
+	crl_feed_wait_end(w);
+	w->done(w, e);
+}
+
+/* T19: a status of before the lists are opened would be a guess: it waits for them, as
+ * long as a client would. */
+static void a_status_waits_for_the_lists(void **state)
+{
+	(void)state;
+	hold_status(CERTID_SHA1, STATUS_GOOD, REASON_NONE, NOW - 200);
+	ask_while_unopened(OP_STATUS);
+	lists(1, -100, 100);
+	waited(ERR_OK);
+	assert_true(replied());
+	assert_string_equal(
+	    json_string_value(json_object_get(call.body, "status")), "revoked");
+	json_decref(call.body);
+	ask_while_unopened(OP_STATUS);
+	waited(ERR_RESP_LISTS);
+	expect_error(503, "lists_not_opened");
+	ask_while_unopened(OP_STATUS);
+	waited(ERR_CANCELLED);
+	expect_error(503, "unavailable");
+}
+
+static void an_explanation_waits_for_the_lists(void **state)
+{
+	(void)state;
+	ask_while_unopened(OP_EXPLAIN);
+	lists(1, -100, 100);
+	did.ask_at_once = ERR_UP_TIMEOUT;
+	waited(ERR_OK);
+	assert_true(replied());
+	assert_int_equal(call.http_status, 200);
+	json_decref(call.body);
+}
+
+static void a_stopping_keeper_answers_who_waits_for_lists(void **state)
+{
+	(void)state;
+	ask_while_unopened(OP_EXPLAIN);
+	stop();
+	expect_error(503, "unavailable");
+	assert_null(did.wait);
+}
+
 static void a_stopping_keeper_answers_a_waiting_status_with_503(void **state)
 {
 	(void)state;
@@ -1306,6 +1387,9 @@ int main(void)
 	    test(an_expired_or_error_answer_is_no_evidence),
 	    test(the_answer_of_a_flight_counts_though_it_is_not_held),
 	    test(an_unknown_issuer_is_404_for_every_call),
+	    test(a_status_waits_for_the_lists),
+	    test(an_explanation_waits_for_the_lists),
+	    test(a_stopping_keeper_answers_who_waits_for_lists),
 	    test(a_stopping_keeper_answers_a_waiting_status_with_503),
 	    test(a_stop_ends_an_explain_wherever_it_is),
 	    test(an_explanation_goes_from_memory_to_store_to_upstream),

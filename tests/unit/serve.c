@@ -310,12 +310,13 @@ static void in_force(struct crl_slot *slot, const struct crl_set *s)
 }
 
 /* R71: the swap of the issuer's lists is the revocation; and when a list drops the
- * certificate (a hold that ended), the answer is served again. */
+ * certificate (a hold that ended), the answer is served again.  What a list that has not
+ * been opened may contradict is no hit either. */
 static void a_good_that_a_list_contradicts_is_no_hit(void **state)
 {
 	struct stage *s = *state;
 	struct small_entry one = {{1, {1}}, 1, NOW}, other = {{1, {2}}, 1, NOW};
-	struct crl_slot slot = {NULL};
+	struct crl_slot slot = {crl_set_ref(&crl_set_none)};
 	struct answer *a = make_answer(s);
 
 	a->crl = &slot;
@@ -332,7 +333,13 @@ static void a_good_that_a_list_contradicts_is_no_hit(void **state)
 	in_force(&slot, small_set(&other, 1, NOW, NOW + 100, 3));
 	has(get(s, "GET", "/", ""), "Cache-Status: ocspcached; hit\r\n");
 	assert_int_equal(asks, 1);
-	in_force(&slot, NULL);
+	in_force(&slot, crl_set_ref(&crl_set_unopened));
+	assert_string_equal(get(s, "GET", "/", ""), "");
+	assert_int_equal(asks, 2);
+	keeper_says(s, NULL, ERR_RESP_LISTS, TIER_NONE);
+	is_ocsp_error(hear(s), '\x03');
+	in_force(&slot, crl_set_ref(&crl_set_none));
+	has(get(s, "GET", "/", ""), "Cache-Status: ocspcached; hit\r\n");
 }
 
 /* R2, R127, R128: one entry for both, and no redirect from one to the other */

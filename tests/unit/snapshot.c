@@ -19,7 +19,7 @@ static struct issuer_ca old_ca = {.id = {1}}, new_ca = {.id = {2}},
 			other_ca = {.id = {3}};
 static struct issuer_ca demo_cas[2];
 static char demo_name[] = "demo", other_name[] = "other";
-static struct crl_slot demo_slot, other_slot;
+static struct crl_slot demo_slot = {&crl_set_none}, other_slot = {&crl_set_none};
 static struct issuer two_issuers[2] = {
     {.name = demo_name, .ca = demo_cas, .ca_n = 2, .slot = &demo_slot},
     {.name = other_name, .ca = &other_ca, .ca_n = 1, .slot = &other_slot},
@@ -41,6 +41,9 @@ struct world {
 	struct snapshots *all;
 	unsigned done_n;
 	struct snapshot *done;
+	bool unopened;
+	struct crl_wait *wait;
+	const char *waits_for;
 };
 static struct world *the;
 
@@ -48,6 +51,17 @@ const struct parts *keeper_parts(struct keeper *k)
 {
 	assert_ptr_equal(k, the);
 	return &the->parts;
+}
+bool crl_feed_wait(struct crl_feed *f, const char *issuer, struct crl_wait *w, int ms)
+{
+	(void)f;
+	assert_int_equal(ms, -1);
+	if (!the->unopened)
+		return false;
+	assert_null(the->wait);
+	the->wait = w;
+	the->waits_for = issuer;
+	return true;
 }
 void telling_known_from(const struct telling *t, struct change_pos *end)
 {
@@ -102,7 +116,7 @@ static int teardown(void **state)
 	disk_free(w->parts.disk);
 	snapshots_free(w->all);
 	event_base_free(w->base);
-	atomic_store(&demo_slot.set, NULL);
+	atomic_store(&demo_slot.set, &crl_set_none);
 	latches_free(w->latches);
 	latch_file_close(w->file);
 	crl_set_unref(w->set);
@@ -316,6 +330,49 @@ static void without_a_place_in_the_log_there_is_none(void **state)
 	snapshot_drop(&s);
 }
 
+/* A list that has not been opened may revoke what no answer shows: the snapshot waits for
+ * it, and takes the log's place of the moment when it is taken. */
+static void it_waits_until_the_lists_are_opened(void **state)
+{
+	static const struct listed of[] = {{10, 100, 1}};
+	const enum err ends[] = {ERR_OK, ERR_CANCELLED};
+	struct world *w = *state;
+	struct snapshot s = {
+	    .issuer = "demo", .reply_to = w->inbox, .done = on_done, .all = w->all};
+
+	for (size_t i = 0; i < 2; i++) {
+		w->unopened = true;
+		w->done = NULL;
+		w->wait = NULL;
+		s.n = 0;
+		snapshot_take(w, &s.msg);
+		assert_non_null(w->wait);
+		assert_string_equal(w->waits_for, "demo");
+		event_base_loop(w->base, EVLOOP_NONBLOCK);
+		assert_null(w->done);
+		if (ends[i] == ERR_OK)
+			add_list(w, 1, 0, of, 1);
+		w->end.seq = 9;
+		w->unopened = false;
+		w->wait->done(w->wait, ends[i]);
+		turn_until(w, (unsigned)i + 1);
+		assert_ptr_equal(w->done, &s);
+		assert_int_equal(s.error, ends[i]);
+		if (ends[i] == ERR_OK) {
+			assert_string_equal(text_of(&s, 4), "10:1@100:c");
+			assert_int_equal(s.end.seq, 9);
+		}
+		snapshot_drop(&s);
+	}
+	w->unopened = true; /* of all issuers */
+	s.issuer[0] = '\0';
+	w->wait = NULL;
+	snapshot_take(w, &s.msg);
+	assert_null(w->waits_for);
+	w->wait->done(w->wait, ERR_CANCELLED);
+	turn_until(w, 3);
+}
+
 static void nothing_revoked_is_nothing(void **state)
 {
 	struct world *w = *state;
@@ -480,6 +537,31 @@ static void a_crowd_shares_a_walk(void **state)
 	snapshot_drop(&s[0]);
 }
 
+/* A reload may bring lists while a snapshot waits for its walk. */
+static void who_waits_for_a_walk_waits_for_new_lists_too(void **state)
+{
+	struct world *w = *state;
+	struct snapshot first, second;
+
+	make_crowd(w);
+	ask(w, &first, "");
+	ask(w, &second, crowd_name[7]);
+	w->unopened = true;
+	turn_until(w, 1);
+	assert_ptr_equal(w->done, &first);
+	while (w->wait == NULL)
+		event_base_loop(w->base, EVLOOP_ONCE);
+	assert_string_equal(w->waits_for, crowd_name[7]);
+	w->unopened = false;
+	w->end.seq = 99;
+	w->wait->done(w->wait, ERR_OK);
+	turn_until(w, 2);
+	assert_int_equal(second.end.seq, 99);
+	assert_int_equal(latches_in(&second), LATCHES / CROWD);
+	snapshot_drop(&first);
+	snapshot_drop(&second);
+}
+
 /* Lists and latches are of the moment when the walk began, whatever comes and goes while
  * it is under way: a certificate that a list takes over from a latch, or a latch from a
  * list, is in one of them. */
@@ -525,9 +607,11 @@ int main(void)
 	    CASE(a_snapshot_keeps_its_lists),
 	    CASE(two_that_say_the_same_are_told_from_others),
 	    CASE(without_a_place_in_the_log_there_is_none),
+	    CASE(it_waits_until_the_lists_are_opened),
 	    CASE(nothing_revoked_is_nothing),
 	    CASE(one_walk_is_enough_and_holds_nobody_up),
 	    CASE(a_crowd_shares_a_walk),
+	    CASE(who_waits_for_a_walk_waits_for_new_lists_too),
 	    CASE(it_is_of_one_moment),
 	};
 
