@@ -21,7 +21,8 @@ struct issuers {
 	struct issuer *issuer;
 	size_t n;
 	struct slot *slot;
-	size_t mask; /* slots - 1, a power of two less one */
+	size_t mask;                   /* slots - 1, a power of two less one */
+	const struct issuer **by_name; /* sorted */
 	const struct issuer **by_id;
 	size_t id_mask;
 };
@@ -267,6 +268,23 @@ static enum err index_build(struct issuers *is, size_t clash[2])
 	return ERR_OK;
 }
 
+static int cmp_names(const void *a, const void *b)
+{
+	return strcmp((*(const struct issuer *const *)a)->name,
+	    (*(const struct issuer *const *)b)->name);
+}
+
+static enum err sort_names(struct issuers *is)
+{
+	is->by_name = calloc(is->n + 1, sizeof(const struct issuer *));
+	if (is->by_name == NULL)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < is->n; i++)
+		is->by_name[i] = &is->issuer[i];
+	qsort(is->by_name, is->n, sizeof(const struct issuer *), cmp_names);
+	return ERR_OK;
+}
+
 enum err issuers_new(
     struct issuers **out, const struct issuer_spec *specs, size_t n, size_t clash[2])
 {
@@ -286,6 +304,8 @@ enum err issuers_new(
 			goto fail;
 	}
 	e = index_build(is, clash);
+	if (e == ERR_OK)
+		e = sort_names(is);
 	if (e != ERR_OK)
 		goto fail;
 	*out = is;
@@ -302,6 +322,7 @@ void issuers_free(struct issuers *is)
 	for (size_t i = 0; i < is->n; i++)
 		issuer_empty(&is->issuer[i]);
 	free(is->issuer);
+	free(is->by_name);
 	free(is->slot);
 	free(is->by_id);
 	free(is);
@@ -325,9 +346,18 @@ void issuers_set_slot(struct issuers *is, size_t i, struct crl_slot *slot)
 
 const struct issuer *issuers_named(const struct issuers *is, const char *name)
 {
-	for (size_t i = 0; i < is->n; i++) {
-		if (strcmp(is->issuer[i].name, name) == 0)
-			return &is->issuer[i];
+	size_t low = 0, high = is->n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		int order = strcmp(is->by_name[middle]->name, name);
+
+		if (order == 0)
+			return is->by_name[middle];
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
 	}
 	return NULL;
 }

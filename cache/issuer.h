@@ -106,7 +106,7 @@ const struct issuer *issuers_at(const struct issuers *is, size_t i);
 /* Before any other thread sees the set. */
 void issuers_set_slot(struct issuers *is, size_t i, struct crl_slot *slot);
 const struct issuer *issuers_named(
-    const struct issuers *is, const char *name); /* or NULL */
+    const struct issuers *is, const char *name); /* or NULL; O(log n) */
 /* The issuer that has a certificate with this id (issuer_ca.id), or NULL.  O(1) on
  * average. */
 const struct issuer *issuers_with(const struct issuers *is, const uint8_t ca_id[32]);

@@ -73,9 +73,10 @@ static bool add_mirror(struct conf *c, size_t issuer, size_t list, const char *t
 
 	if (strncasecmp(text, "http", 4) != 0 || url_parse(text, &u))
 		return true; /* a file; or reported by draft_check() */
-	for (size_t i = 0; i < c->mirror_n; i++)
-		if (c->mirror[i].issuer == issuer && c->mirror[i].list == list &&
-		    c->mirror[i].port == u.at.port &&
+	/* those of a list stand together */
+	for (size_t i = c->mirror_n;
+	     i-- > 0 && c->mirror[i].issuer == issuer && c->mirror[i].list == list;)
+		if (c->mirror[i].port == u.at.port &&
 		    !strcmp(c->mirror[i].host, u.at.host) &&
 		    !strcmp(c->mirror[i].target, *u.path ? u.path : "/"))
 			return true;

@@ -292,7 +292,8 @@ bool issuer_name_is_valid(const char *name)
 	       strspn(name, ".") < n;
 }
 
-static void check_name(const struct draft *d, size_t i)
+/* first: the first issuer of this name. */
+static void check_name(const struct draft *d, size_t i, const struct group *first)
 {
 	const struct group *g = d->settings->issuer[i];
 
@@ -304,17 +305,12 @@ static void check_name(const struct draft *d, size_t i)
 		    g->name);
 		return;
 	}
-	for (size_t k = 0; k < i; k++) {
-		const struct group *o = d->settings->issuer[k];
-
-		if (o->name && !strcmp(o->name, g->name)) {
-			report_error(d->report, g->file, g->line, "issuer",
-			    "\"%s\" is the name of another one, at %s:%d; choose another "
-			    "name, or put both into one",
-			    g->name, o->file, o->line);
-			return;
-		}
-	}
+	if (first != g)
+		report_error(d->report, g->file, g->line, "issuer",
+		    "\"%s\" is the name of another one, at %s:%d; choose another name, "
+		    "or "
+		    "put both into one",
+		    g->name, first->file, first->line);
 }
 
 static const char *name_of(const struct group *g)
@@ -652,10 +648,60 @@ static bool check_server_cas(const struct draft *d)
 	return ok;
 }
 
+struct name {
+	const struct group *group;
+	size_t issuer;
+};
+
+static int cmp_names(const void *a, const void *b)
+{
+	const struct name *x = a, *y = b;
+	int order = strcmp(name_of(x->group), name_of(y->group));
+
+	return order != 0 ? order : (x->issuer > y->issuer) - (x->issuer < y->issuer);
+}
+
+/* Of each issuer the first one with its name, by sorting: there may be thousands. */
+static const struct group **first_named(const struct draft *d)
+{
+	size_t n = d->conf->issuer_n;
+	struct name *names = calloc(n + 1, sizeof *names);
+	const struct group **first = calloc(n + 1, sizeof *first);
+
+	if (!names || !first) {
+		free(names);
+		free(first);
+		return NULL;
+	}
+	for (size_t i = 0; i < n; i++)
+		names[i] = (struct name){d->settings->issuer[i], i};
+	qsort(names, n, sizeof *names, cmp_names);
+	for (size_t i = 0; i < n; i++) {
+		bool same = i > 0 &&
+			    !strcmp(name_of(names[i].group), name_of(names[i - 1].group));
+
+		first[names[i].issuer] =
+		    same ? first[names[i - 1].issuer] : names[i].group;
+	}
+	free(names);
+	return first;
+}
+
+static bool check_names_of_all(const struct draft *d)
+{
+	const struct group **first = first_named(d);
+
+	for (size_t i = 0; first && i < d->conf->issuer_n; i++)
+		check_name(d, i, first[i]);
+	free(first);
+	return first != NULL;
+}
+
 static bool check_issuers(const struct draft *d)
 {
+	if (!check_names_of_all(d))
+		return false;
 	for (size_t i = 0; i < d->conf->issuer_n; i++) {
-		check_name(d, i);
 		if (!check_certificates(d, i))
 			return false;
 		check_names(d, i);

@@ -22,7 +22,6 @@
 static _Atomic uint64_t generations; /* 0 is nobody's */
 
 static void ask(struct feed_list *l);
-static void job_done(void *arg);
 static void swap(struct feed_work *w);
 
 /* ---- small things ---- */
@@ -136,7 +135,6 @@ static void fill_in(struct feed_work *w)
 	j->skew_s = c->clock_skew_ms / 1000;
 	j->max_size = (uint64_t)c->crl_max_size;
 	j->stop = &w->feed->stop;
-	j->state_directory = w->feed->state_directory;
 }
 
 /* Where no list has a place, the next set is arranged as they are configured. */
@@ -160,13 +158,6 @@ static bool told_is_in_force(const struct feed_list *l)
 	       memcmp(l->told, s->facts.sha256, sizeof l->told) == 0;
 }
 
-static void job_work(void *arg)
-{
-	struct feed_work *w = arg;
-
-	crl_job_work(&w->job);
-}
-
 static void begin_job(struct feed_work *w)
 {
 	struct feed_list *l = w->list;
@@ -176,15 +167,13 @@ static void begin_job(struct feed_work *w)
 	if (l != NULL) {
 		take_places(w->issuer);
 		j->shard = j->old != NULL || j->kind != CRL_JOB_DIFF ? l->place : -1;
-		j->scope_id = l->id;
 		j->first = !l->known && l->works == 1; /* this one */
 		j->stamp = l->stamp;
 		j->diff = told_is_in_force(l);
 		j->accept_number =
 		    j->kind == CRL_JOB_READ && clock_mono_ms() < l->accept_ms;
 	}
-	w->issuer->running = w;
-	disk_run(w->feed->bulk, job_work, job_done, w);
+	feed_run(w);
 }
 
 void feed_work_queue(struct feed_work *w)
@@ -252,6 +241,22 @@ static void skip(struct feed_work *w)
 	feed_work_free(w);
 }
 
+/* False: out of memory, or too early after that. */
+static bool arrange(struct feed_issuer *i)
+{
+	struct crl_feed *f = i->feed;
+
+	if (clock_mono_ms() >= i->retry_ms) {
+		if (i->n == 0 ? take_out_of_force(i) : begin_arranging(i))
+			return true;
+		i->retry_ms = clock_mono_ms() + FEED_RETRY_MS;
+	}
+	if (i->retry_ms < f->arrange_ms)
+		f->arrange_ms = i->retry_ms;
+	feed_arm(f);
+	return false;
+}
+
 void feed_next(struct feed_issuer *i)
 {
 	struct feed_work *w;
@@ -259,11 +264,7 @@ void feed_next(struct feed_issuer *i)
 	if (i->running != NULL || i->feed->cancelled)
 		return;
 	if (i->rearrange && feed_has_places(i)) {
-		if (clock_mono_ms() < i->retry_ms ||
-		    (i->n == 0 ? take_out_of_force(i) : begin_arranging(i)))
-			return;
-		i->retry_ms = clock_mono_ms() + FEED_RETRY_MS;
-		feed_arm(i->feed);
+		arrange(i);
 		return;
 	}
 	i->rearrange = false;
@@ -332,7 +333,7 @@ static void plan(struct feed_list *l, bool failed)
 void feed_retry_in(struct feed_list *l, int64_t ms)
 {
 	l->retry_ms = clock_mono_ms() + ms;
-	feed_arm(l->issuer->feed);
+	feed_due(l);
 }
 
 void feed_retry_later(struct feed_list *l)
@@ -340,19 +341,17 @@ void feed_retry_later(struct feed_list *l)
 	feed_retry_in(l, FEED_RETRY_MS);
 }
 
-void feed_watch_age(struct feed_list *l)
+/* When the age is next looked at. */
+static int64_t alarm_at(struct feed_list *l)
 {
 	const struct crl_shard *s = feed_in_force(l);
 	int64_t limit = l->issuer->age_alarm_ms, now = clock_mono_ms(), left;
 
-	l->alarm_ms = INT64_MAX;
 	if (s == NULL || limit == 0)
-		return;
+		return INT64_MAX;
 	left = s->facts.this_update * 1000 + limit - clock_now_ms();
-	if (left >= 0) {
-		l->alarm_ms = now + left + 1;
-		return;
-	}
+	if (left >= 0)
+		return now + left + 1;
 	if (l->alarmed_ms == 0 || now - l->alarmed_ms >= FEED_DAY_MS) {
 		l->alarmed_ms = now;
 		log_error("crl_old",
@@ -362,7 +361,13 @@ void feed_watch_age(struct feed_list *l)
 		    (long long)(clock_now() - s->facts.this_update),
 		    (long long)(limit / 1000), "ask the CA why it issues no list");
 	}
-	l->alarm_ms = l->alarmed_ms + FEED_DAY_MS;
+	return l->alarmed_ms + FEED_DAY_MS;
+}
+
+void feed_watch_age(struct feed_list *l)
+{
+	l->alarm_ms = alarm_at(l);
+	feed_due(l);
 }
 
 static int64_t next_of(const struct feed_list *l)
@@ -374,25 +379,32 @@ static int64_t next_of(const struct feed_list *l)
 
 void feed_arm(struct crl_feed *f)
 {
-	int64_t next = f->reload_ms, now = clock_mono_ms();
+	int64_t next = dues_next(&f->dues), left;
 	struct timeval tv;
-	const struct feed_issuer *i;
 
-	if (f->cancelled)
+	if (f->reload_ms < next)
+		next = f->reload_ms;
+	if (f->arrange_ms < next)
+		next = f->arrange_ms;
+	if (f->cancelled || next == f->armed_ms)
 		return;
-	LIST_FOREACH(i, &f->issuers, link) {
-		if (i->rearrange && i->retry_ms > now && i->retry_ms < next)
-			next = i->retry_ms;
-		for (size_t n = 0; n < i->n; n++)
-			if (next_of(i->list[n]) < next)
-				next = next_of(i->list[n]);
-	}
+	f->armed_ms = next;
 	evtimer_del(&f->timer);
 	if (next == INT64_MAX)
 		return;
-	next = next > now ? next - now : 0;
-	tv = (struct timeval){(time_t)(next / 1000), (suseconds_t)(next % 1000) * 1000};
+	left = next - clock_mono_ms();
+	if (left < 0)
+		left = 0;
+	tv = (struct timeval){(time_t)(left / 1000), (suseconds_t)(left % 1000) * 1000};
 	evtimer_add(&f->timer, &tv);
+}
+
+void feed_due(struct feed_list *l)
+{
+	struct crl_feed *f = l->issuer->feed;
+
+	dues_move(&f->dues, &l->due, l->gone ? INT64_MAX : next_of(l));
+	feed_arm(f);
 }
 
 static void look_after(struct feed_list *l, int64_t now)
@@ -408,19 +420,34 @@ static void look_after(struct feed_list *l, int64_t now)
 		ask(l);
 }
 
+static void rearrange_all(struct crl_feed *f)
+{
+	struct feed_issuer *i;
+
+	f->arrange_ms = INT64_MAX;
+	LIST_FOREACH(i, &f->issuers, link)
+		if (i->rearrange)
+			feed_next(i);
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct crl_feed *f = arg;
-	struct feed_issuer *i;
 	int64_t now = clock_mono_ms();
 
 	(void)fd, (void)what;
+	f->armed_ms = INT64_MAX;
 	if (f->reload_ms <= now)
 		crl_feed_reload(f, f->conf);
-	LIST_FOREACH(i, &f->issuers, link) {
-		feed_next(i);
-		for (size_t n = 0; n < i->n; n++)
-			look_after(i->list[n], now);
+	if (f->arrange_ms <= now)
+		rearrange_all(f);
+	while (dues_next(&f->dues) <= now) {
+		struct feed_list *l = (struct feed_list *)dues_first(&f->dues);
+
+		dues_move(&f->dues, &l->due, INT64_MAX);
+		look_after(l, now);
+		if (next_of(l) > now) /* else what it waits for moves it */
+			feed_due(l);
 	}
 	feed_arm(f);
 }
@@ -439,7 +466,7 @@ static void ask_ends(struct feed_list *l, bool failed)
 	if (again && !l->issuer->feed->cancelled)
 		ask(l);
 	else
-		feed_arm(l->issuer->feed);
+		feed_due(l);
 }
 
 static void ask_failed(struct feed_list *l, enum err e, const char *why)
@@ -848,8 +875,7 @@ static void arranged(struct feed_work *w)
 		i->rearrange = true;
 		i->retry_ms = clock_mono_ms() + FEED_RETRY_MS;
 		feed_work_free(w);
-		feed_arm(i->feed);
-		return;
+		return; /* feed_next() follows */
 	}
 	swap(w);
 	LIST_FOREACH(l, &i->gone, link)
@@ -861,9 +887,8 @@ static void arranged(struct feed_work *w)
 	feed_settle(w);
 }
 
-static void job_done(void *arg)
+void feed_job_done(struct feed_work *w)
 {
-	struct feed_work *w = arg;
 	struct feed_issuer *i = w->issuer;
 
 	i->running = NULL;
@@ -910,8 +935,10 @@ struct crl_feed *crl_feed_new(const struct parts *parts, struct fetcher *fetcher
 	f->fetcher = fetcher;
 	f->bulk = bulk;
 	f->telling = telling;
-	f->reload_ms = INT64_MAX;
+	f->reload_ms = f->arrange_ms = f->armed_ms = INT64_MAX;
 	TAILQ_INIT(&f->works);
+	TAILQ_INIT(&f->opens);
+	TAILQ_INIT(&f->others);
 	TAILQ_INIT(&f->waits);
 	f->state_directory = strdup(feed_conf(f)->state_directory);
 	if (f->state_directory == NULL) {
@@ -965,6 +992,8 @@ void crl_feed_free(struct crl_feed *f)
 		LIST_REMOVE(i, link);
 		feed_issuer_free(i);
 	}
+	dues_free(&f->dues);
+	free(f->bucket);
 	free(f->state_directory);
 	free(f);
 }

@@ -8,10 +8,12 @@
 
 #include <openssl/evp.h>
 #include <stdlib.h>
+#include <xxhash.h>
 
 #include "proxy/clock.h"
 #include "proxy/log.h"
 
+#define BUCKETS_MIN         64
 #define AGE_WITH_OCSP_MS    (7 * FEED_DAY_MS) /* CA/B BR 4.9.7 (R114) */
 #define AGE_WITHOUT_OCSP_MS (4 * FEED_DAY_MS)
 
@@ -23,14 +25,18 @@ void feed_ca_unref(struct feed_ca *c)
 	free(c);
 }
 
-static void list_free(struct feed_list *l)
+static void list_clear(struct feed_list *l)
 {
-	if (l == NULL)
-		return;
 	free(l->url);
 	free(l->scope);
 	free(l->dir);
 	free(l);
+}
+
+static void list_free(struct feed_list *l)
+{
+	dues_remove(&l->issuer->feed->dues, &l->due);
+	list_clear(l);
 }
 
 static bool is_local(const char *url)
@@ -57,8 +63,9 @@ static struct feed_list *list_new(
 	l->url = strdup(url);
 	l->scope = strdup(scope);
 	l->dir = strdup(dir);
-	if (l->url == NULL || l->scope == NULL || l->dir == NULL) {
-		list_free(l);
+	if (l->url == NULL || l->scope == NULL || l->dir == NULL ||
+	    !dues_add(&i->feed->dues, &l->due, INT64_MAX)) {
+		list_clear(l);
 		return NULL;
 	}
 	l->to_open = true;
@@ -84,6 +91,7 @@ static bool list_move(struct feed_list *l, const char *url)
 	l->failures = 0;
 	l->again = l->asking;
 	l->due_ms = clock_mono_ms();
+	feed_due(l);
 	return true;
 }
 
@@ -125,6 +133,7 @@ static void list_gone(struct feed_list *l)
 	l->gone = true;
 	l->retry_ms = l->alarm_ms = INT64_MAX;
 	l->held = FEED_FLOWS;
+	feed_due(l);
 	LIST_INSERT_HEAD(&l->issuer->gone, l, link);
 }
 
@@ -297,18 +306,18 @@ static int64_t age_alarm_of(const struct conf_issuer *o, const struct issuer *c)
 	return c->ocsp_n > 0 ? AGE_WITH_OCSP_MS : AGE_WITHOUT_OCSP_MS;
 }
 
-/* False: out of memory for some of it. */
-static bool configure(struct feed_issuer *i, const struct conf *c)
+/* is, o: what the configuration says of it; NULL: nothing.  False: out of memory for some
+ * of it. */
+static bool configure(
+    struct feed_issuer *i, const struct issuer *is, const struct conf_issuer *o)
 {
-	const struct issuer *is = issuers_named(c->issuers, i->name);
 	bool done;
 
+	i->configured = is != NULL;
 	forget_gone(i);
-	for (size_t n = 0; n < c->issuer_n; n++) {
-		if (is == NULL || strcmp(c->issuer[n].name, i->name) != 0)
-			continue;
-		i->interval_ms = c->issuer[n].crl_interval_ms;
-		i->age_alarm_ms = age_alarm_of(&c->issuer[n], is);
+	if (is != NULL) {
+		i->interval_ms = o->crl_interval_ms;
+		i->age_alarm_ms = age_alarm_of(o, is);
 	}
 	if (is != NULL && !set_ca(i, is))
 		return false;
@@ -326,11 +335,35 @@ static bool configure(struct feed_issuer *i, const struct conf *c)
 struct feed_issuer *feed_issuer_find(const struct crl_feed *f, const char *name)
 {
 	struct feed_issuer *i;
+	uint64_t hash = XXH3_64bits(name, strlen(name));
 
-	LIST_FOREACH(i, &f->issuers, link)
-		if (strcmp(i->name, name) == 0)
+	if (f->buckets == 0)
+		return NULL;
+	for (i = f->bucket[hash & (f->buckets - 1)]; i != NULL; i = i->next)
+		if (i->hash == hash && strcmp(i->name, name) == 0)
 			return i;
 	return NULL;
+}
+
+/* False: out of memory. */
+static bool make_bucket_room(struct crl_feed *f)
+{
+	size_t n = f->buckets == 0 ? BUCKETS_MIN : f->buckets * 2;
+	struct feed_issuer **bucket, *i;
+
+	if (f->issuers_n < f->buckets)
+		return true;
+	bucket = calloc(n, sizeof(struct feed_issuer *));
+	if (bucket == NULL)
+		return f->buckets > 0; /* longer chains, nothing worse */
+	LIST_FOREACH(i, &f->issuers, link) {
+		i->next = bucket[i->hash & (n - 1)];
+		bucket[i->hash & (n - 1)] = i;
+	}
+	free(f->bucket);
+	f->bucket = bucket;
+	f->buckets = n;
+	return true;
 }
 
 static struct feed_issuer *issuer_get(struct crl_feed *f, const char *name)
@@ -339,10 +372,14 @@ static struct feed_issuer *issuer_get(struct crl_feed *f, const char *name)
 
 	if (i != NULL || strlen(name) >= sizeof i->name)
 		return i;
-	i = calloc(1, sizeof *i);
+	i = make_bucket_room(f) ? calloc(1, sizeof *i) : NULL;
 	if (i == NULL)
 		return NULL;
 	strcpy(i->name, name);
+	i->hash = XXH3_64bits(name, strlen(name));
+	i->next = f->bucket[i->hash & (f->buckets - 1)];
+	f->bucket[i->hash & (f->buckets - 1)] = i;
+	f->issuers_n++;
 	i->feed = f;
 	i->interval_ms = INT64_C(300000);
 	atomic_init(&i->slot.set, crl_set_ref(&crl_set_unopened));
@@ -361,10 +398,17 @@ void crl_feed_reload(struct crl_feed *f, const struct conf *c)
 	f->conf = c;
 	if (f->cancelled)
 		return;
-	for (size_t n = 0; n < issuers_count(c->issuers); n++)
-		done &= issuer_get(f, issuers_at(c->issuers, n)->name) != NULL;
 	LIST_FOREACH(i, &f->issuers, link)
-		done &= configure(i, c);
+		i->configured = false;
+	for (size_t n = 0; n < issuers_count(c->issuers); n++) {
+		/* the two have the same order */
+		i = issuer_get(f, issuers_at(c->issuers, n)->name);
+		done &=
+		    i != NULL && configure(i, issuers_at(c->issuers, n), &c->issuer[n]);
+	}
+	LIST_FOREACH(i, &f->issuers, link)
+		if (!i->configured)
+			done &= configure(i, NULL, NULL);
 	f->reload_ms = INT64_MAX;
 	if (!done) {
 		f->reload_ms = clock_mono_ms() + FEED_RETRY_MS;

@@ -9,6 +9,7 @@
 #include "proxy/clock.h"
 #include "proxy/crl_pem.h"
 
+#define COMPARE_BYTES 65536
 /* Room for the path of a file URL. */
 #define LOCAL_MAX PATH_MAX
 
@@ -370,6 +371,26 @@ static enum err read_fetched(struct crl_job *j, struct crl_want *w, struct crl_l
 	return e;
 }
 
+/* Is the file byte for byte the list in force, so that there is nothing to copy, to read
+ * and to verify?  At a start this is so for nearly all. */
+static bool is_held(struct crl_job *j, int fd)
+{
+	const struct crl_shard *h = held(j);
+	uint8_t piece[COMPARE_BYTES], other[COMPARE_BYTES];
+	uint64_t at = 0;
+	ssize_t n = 1;
+
+	if (h == NULL || h->file == NULL || (uint64_t)j->stamp.size != h->file->size)
+		return false;
+	for (; at < h->file->size && !atomic_load(j->stop); at += (uint64_t)n) {
+		n = pread(fd, piece, sizeof piece, (off_t)at);
+		if (n <= 0 || pread(h->file->fd, other, (size_t)n, (off_t)at) != n ||
+		    memcmp(piece, other, (size_t)n) != 0)
+			return false;
+	}
+	return at == h->file->size;
+}
+
 static enum err read_local(struct crl_job *j, struct crl_want *w, struct crl_list **out)
 {
 	char path[LOCAL_MAX];
@@ -384,6 +405,8 @@ static enum err read_local(struct crl_job *j, struct crl_want *w, struct crl_lis
 	if (fd < 0)
 		return failed(j, errno == ENOENT ? ERR_NOT_FOUND : ERR_STORE, j->url);
 	e = look_at(j, fd);
+	if (e == ERR_OK && !j->unchanged && !j->still_refused)
+		j->unchanged = is_held(j, fd);
 	if (e == ERR_OK && !j->unchanged && !j->still_refused)
 		e = read_copy(j, fd, w, out);
 	close(fd);
@@ -458,59 +481,56 @@ static void work_read(struct crl_job *j)
 
 /* ---- OPEN ---- */
 
-/* The file's identity; false: there is none.  One that cannot be opened (no descriptor,
- * EIO) is there, and no other's: were it taken for none, what this node told would be
- * forgotten without a word. */
-static bool identify(const struct crl_job *j, enum crl_state_name name, struct stat *s)
-{
-	int fd = crl_state_open(j->dir, name);
-
-	memset(s, 0, sizeof *s);
-	if (fd < 0)
-		return errno != ENOENT;
-	if (fstat(fd, s) != 0)
-		memset(s, 0, sizeof *s);
-	close(fd);
-	return true;
-}
-
 static bool same_inode(const struct stat *a, const struct stat *b)
 {
 	return a->st_ino != 0 && a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-static void find_told(struct crl_job *j)
+/* The file's identity; false: there is none.  One that cannot be looked at (EIO) is
+ * there, and no other's: were it taken for none, what this node told would be forgotten
+ * without a word. */
+static bool identify(const struct crl_job *j, const struct crl_state_seen *seen,
+    enum crl_state_name name, struct stat *s)
+{
+	if (seen->file[name] && crl_state_stat(j->dir, name, s) != 0)
+		memset(s, 0, sizeof *s);
+	return seen->file[name];
+}
+
+static void find_told(struct crl_job *j, const struct crl_state_seen *seen)
 {
 	struct stat current, next, told;
-	bool has_current = identify(j, CRL_CURRENT, &current);
+	bool has_current = identify(j, seen, CRL_CURRENT, &current);
 
-	j->has_told = identify(j, CRL_TOLD, &told);
+	j->has_told = identify(j, seen, CRL_TOLD, &told);
 	j->told_is_current = has_current && j->has_told && same_inode(&told, &current);
-	j->next_left =
-	    j->has_told && identify(j, CRL_NEXT, &next) && !same_inode(&next, &told);
+	j->next_left = j->has_told && identify(j, seen, CRL_NEXT, &next) &&
+		       !same_inode(&next, &told);
 	if (has_current)
 		j->written_at = current.st_mtime;
 }
 
 static void work_open(struct crl_job *j)
 {
-	char dir[PATH_MAX];
+	struct crl_state_seen seen;
 	struct crl_list *l = NULL;
-	int e = crl_state_dir(j->state_directory, j->scope_id, dir, sizeof dir), fd;
+	int e = crl_state_look(j->dir, j->first, &seen), fd;
 
 	if (e != 0) {
 		errno = e;
 		j->error = failed(j, ERR_STORE, j->dir);
 		return;
 	}
-	if (j->first)
-		crl_state_clean(j->dir);
-	crl_hints_read(j->dir, j->url, &j->hints);
-	find_told(j);
+	if (seen.hints)
+		crl_hints_read(j->dir, j->url, &j->hints);
+	find_told(j, &seen);
+	if (!seen.file[CRL_CURRENT]) {
+		j->error = ERR_NOT_FOUND;
+		return;
+	}
 	fd = crl_state_open(j->dir, CRL_CURRENT);
 	if (fd < 0) {
-		j->error =
-		    failed_own(j, errno == ENOENT ? ERR_NOT_FOUND : ERR_STORE, "current");
+		j->error = failed_own(j, ERR_STORE, "current");
 		return;
 	}
 	j->error = read_own(j, fd, &l);

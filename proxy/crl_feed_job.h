@@ -50,10 +50,8 @@ struct crl_job {
 	int64_t now, skew_s;
 	uint64_t max_size;
 	const _Atomic bool *stop;
-	const char *state_directory; /* OPEN */
-	const uint8_t *scope_id;     /* OPEN */
-	bool first;                  /* OPEN: nothing of this life is in the folder */
-	bool local, anew;            /* READ: a local file; to be read whatever it is */
+	bool first;             /* OPEN: nothing of this life is in the folder */
+	bool local, anew;       /* READ: a local file; to be read whatever it is */
 	bool diff;              /* READ: the list in force is the one that was told */
 	bool accept_number;     /* READ: as in struct crl_want */
 	int *map;               /* ARRANGE: crl_set_rearrange()'s, owned */

@@ -4,6 +4,7 @@
  * crl_feed.c        when each list is asked for, and what comes of it
  * crl_feed_tell.c   from in force to told
  * crl_feed_wait.c   who waits for what has not been opened
+ * crl_feed_bulk.c   whose job is the bulk thread's next
  * crl_feed_print.c  for people: JSON and gauges
  *
  * Nobody else includes it.  Keeper's thread.
@@ -17,6 +18,7 @@
 
 #include "proxy/crl_feed.h"
 #include "proxy/crl_feed_job.h"
+#include "proxy/due.h"
 #include "proxy/fetch.h"
 
 #include <event2/event_struct.h>
@@ -26,6 +28,8 @@
 #define FEED_DAY_MS   INT64_C(86400000)
 #define FEED_ACCEPT_MS                                                                   \
 	INT64_C(3600000) /* for the CA to publish, after the operator's word */
+#define FEED_BATCH   32  /* openings in one message to the bulk thread, and back */
+#define FEED_BATCHES 2   /* messages: one runs, one waits */
 
 /* An issuer as it was configured: jobs outlive a configuration. */
 struct feed_ca {
@@ -50,6 +54,7 @@ struct feed_work;
 TAILQ_HEAD(feed_queue, feed_work);
 
 struct feed_list {
+	struct due due;             /* first; when it is next looked after */
 	LIST_ENTRY(feed_list) link; /* in gone */
 	struct feed_issuer *issuer;
 	unsigned works; /* under way that name it */
@@ -111,6 +116,8 @@ TAILQ_HEAD(crl_waits, crl_wait);
 
 struct feed_issuer {
 	LIST_ENTRY(feed_issuer) link;
+	struct feed_issuer *next; /* of the same hash */
+	uint64_t hash;            /* of the name */
 	struct crl_feed *feed;
 	char name[64];
 	struct crl_slot slot;
@@ -120,11 +127,19 @@ struct feed_issuer {
 	LIST_HEAD(, feed_list) gone;
 	int64_t interval_ms, age_alarm_ms; /* 0: none */
 	struct feed_queue queue;           /* jobs that wait for their turn */
-	struct feed_work *running;         /* its one job at the bulk thread */
-	bool rearrange; /* the set is of other lists than the configured ones */
-	int64_t retry_ms;
+	struct feed_work *running;         /* its one job at, or for, the bulk thread */
+	bool rearrange;   /* the set is of other lists than the configured ones */
+	int64_t retry_ms; /* to rearrange */
+	bool configured;  /* by the configuration in force */
 	uint64_t failed[ERR_COUNT]; /* asks, by reason */
 	struct crl_waits waits;
+};
+
+struct feed_batch {
+	struct crl_feed *feed;
+	bool busy;
+	size_t n, done; /* done: in the time that one message may take */
+	struct feed_work *work[FEED_BATCH];
 };
 
 struct crl_feed {
@@ -135,11 +150,18 @@ struct crl_feed {
 	struct telling *telling;
 	char *state_directory; /* jobs outlive a configuration */
 	LIST_HEAD(, feed_issuer) issuers;
-	struct feed_queue works; /* all of them */
+	struct feed_issuer **bucket; /* by name; a power of two, at least the issuers */
+	size_t buckets, issuers_n;
+	struct feed_queue works;         /* all of them */
+	struct feed_queue opens, others; /* for the bulk thread, when there is room */
+	struct feed_batch batch[FEED_BATCHES];
+	struct dues dues; /* lists */
 	struct event timer;
+	int64_t armed_ms;  /* what it is armed for; INT64_MAX: it is not */
 	_Atomic bool stop; /* read by jobs */
 	bool cancelled;
 	int64_t reload_ms;      /* INT64_MAX: the configuration was taken */
+	int64_t arrange_ms;     /* the earliest of its issuers' to rearrange */
 	size_t unopened;        /* issuers whose set is */
 	struct crl_waits waits; /* for all of them */
 };
@@ -148,7 +170,8 @@ struct crl_feed {
 struct feed_work {
 	struct crl_job job;
 	TAILQ_ENTRY(feed_work) link;    /* in works */
-	TAILQ_ENTRY(feed_work) waiting; /* in its issuer's queue */
+	TAILQ_ENTRY(feed_work) waiting; /* in its issuer's queue, or in opens or others */
+	bool begun;                     /* in opens or others */
 	struct crl_feed *feed;
 	struct feed_issuer *issuer;
 	struct feed_list *list; /* NULL for CRL_JOB_ARRANGE */
@@ -207,8 +230,18 @@ void feed_watch_age(struct feed_list *l);
 /* Have the list looked after in FEED_RETRY_MS, or in so many. */
 void feed_retry_later(struct feed_list *l);
 void feed_retry_in(struct feed_list *l, int64_t ms);
-/* The timer, for the earliest time of all. */
+/* One of the list's times has changed: the timer, for the earliest of all lists. */
+void feed_due(struct feed_list *l);
 void feed_arm(struct crl_feed *f);
+
+/* crl_feed_bulk.c */
+
+/* The job of an issuer that has none. */
+void feed_run(struct feed_work *w);
+/* Somebody waits for the issuer's lists: its opening comes first. */
+void feed_hurry(struct feed_issuer *i);
+/* The job is back. */
+void feed_job_done(struct feed_work *w);
 
 /* crl_feed_wait.c: whose lists are opened now, call done.  Last of all that is done in a
  * turn: it may do anything. */

@@ -60,6 +60,8 @@ bool crl_feed_wait(struct crl_feed *f, const char *issuer, struct crl_wait *w, i
 		w->done(w, ERR_CANCELLED);
 		return true;
 	}
+	if (issuer != NULL && TAILQ_EMPTY(waits))
+		feed_hurry(feed_issuer_find(f, issuer));
 	w->_list = waits;
 	TAILQ_INSERT_TAIL(waits, w, _link);
 	if (ms >= 0)

@@ -73,35 +73,65 @@ int crl_state_path(const char *state_directory, const uint8_t id[CHANGE_SCOPE_N]
 	return join(state_directory, name, dir, dir_n);
 }
 
-int crl_state_dir(const char *state_directory, const uint8_t id[CHANGE_SCOPE_N],
-    char *dir, size_t dir_n)
-{
-	char lists[PATH_MAX];
-	struct stat s;
+/* A new name is there after a power cut only when its folder was synced: one sync for all
+ * that were made before it, when the first of them is to be durable.  Counted, so that
+ * the threads that make and install need not know of each other. */
+static _Atomic uint64_t folders_made, folders_synced;
 
-	if (crl_state_path(state_directory, id, dir, dir_n) != 0)
+static int make_folder(const char *dir)
+{
+	if (conf_make_directory(dir) != 0)
 		return errno;
-	if (stat(dir, &s) == 0 && S_ISDIR(s.st_mode))
-		return 0;
-	/* a new name is there after a power cut only when its folder was synced */
-	if (join(state_directory, "crl", lists, sizeof lists) != 0 ||
-	    conf_make_directory(dir) != 0 || sync_directory(lists) != 0 ||
-	    sync_directory(state_directory) != 0)
-		return errno;
+	atomic_fetch_add(&folders_made, 1);
 	return 0;
 }
 
-void crl_state_clean(const char *dir)
+/* STATE/crl and STATE, of STATE/crl/SCOPE. */
+static int sync_made(const char *dir)
+{
+	uint64_t made = atomic_load(&folders_made);
+	char path[PATH_MAX];
+
+	if (atomic_load(&folders_synced) >= made)
+		return 0;
+	for (const char *up = "..";; up = "../..") {
+		if (join(dir, up, path, sizeof path) != 0 || sync_directory(path) != 0)
+			return -1;
+		if (strcmp(up, "../..") == 0)
+			break;
+	}
+	atomic_store(&folders_synced, made);
+	return 0;
+}
+
+static void note_seen(struct crl_state_seen *seen, const char *name)
+{
+	for (size_t n = 0; n < sizeof file_name / sizeof file_name[0]; n++)
+		seen->file[n] |= strcmp(name, file_name[n]) == 0;
+	seen->hints |= strcmp(name, "hints") == 0;
+}
+
+int crl_state_look(const char *dir, bool clean, struct crl_state_seen *seen)
 {
 	DIR *d = opendir(dir);
 	struct dirent *e;
 
+	*seen = (struct crl_state_seen){0};
 	if (d == NULL)
-		return;
-	while ((e = readdir(d)) != NULL)
-		if (strncmp(e->d_name, "new.", 4) == 0)
+		return errno == ENOENT ? make_folder(dir) : errno;
+	for (errno = 0; (e = readdir(d)) != NULL; errno = 0) {
+		if (clean && strncmp(e->d_name, "new.", 4) == 0)
 			unlinkat(dirfd(d), e->d_name, 0);
+		note_seen(seen, e->d_name);
+	}
+	if (errno != 0) {
+		int error = errno;
+
+		closedir(d);
+		return error;
+	}
 	closedir(d);
+	return 0;
 }
 
 int crl_state_new(const char *dir, char *path, size_t path_n)
@@ -138,6 +168,13 @@ const char *crl_state_why(int e)
 	return e == ENXIO || e == ELOOP ? "not a regular file" : strerror(e);
 }
 
+int crl_state_stat(const char *dir, enum crl_state_name name, struct stat *s)
+{
+	char path[PATH_MAX];
+
+	return join(dir, file_name[name], path, sizeof path) == 0 ? lstat(path, s) : -1;
+}
+
 /* from is gone when this returns, also where both were one file. */
 static int move(const char *dir, const char *from, enum crl_state_name to)
 {
@@ -152,9 +189,9 @@ static int move(const char *dir, const char *from, enum crl_state_name to)
 
 int crl_state_install(const char *dir, const char *path, int fd)
 {
-	if (fsync(fd) != 0)
+	if (fsync(fd) != 0 || move(dir, path, CRL_CURRENT) != 0)
 		return -1;
-	return move(dir, path, CRL_CURRENT);
+	return sync_made(dir);
 }
 
 int crl_state_link(const char *dir, enum crl_state_name from, enum crl_state_name to)

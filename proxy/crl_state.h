@@ -20,6 +20,8 @@
 #include "cache/change_log.h"
 #include "cache/crl_set.h"
 
+#include <sys/stat.h>
+
 enum crl_state_name { CRL_CURRENT, CRL_NEXT, CRL_TOLD };
 
 /* The scope's id: SHA-256 over issuer name, NUL, scope.  False when out of memory. */
@@ -29,16 +31,21 @@ bool crl_scope_id(const char *issuer, const char *scope, uint8_t id[CHANGE_SCOPE
  * ENAMETOOLONG. */
 int crl_state_path(const char *state_directory, const uint8_t id[CHANGE_SCOPE_N],
     char *dir, size_t dir_n);
-/* The same, and the folder is made when it is missing.  0 or errno. */
-int crl_state_dir(const char *state_directory, const uint8_t id[CHANGE_SCOPE_N],
-    char *dir, size_t dir_n);
-/* Delete what an earlier life left half done. */
-void crl_state_clean(const char *dir);
+/* What is in a list's folder: the cheap first look at it. */
+struct crl_state_seen {
+	bool file[CRL_TOLD + 1]; /* by enum crl_state_name */
+	bool hints;
+};
+/* Look into dir, which is made when it is missing: in STATE/crl, whose entry of it is
+ * durable when crl_state_install() has returned.  clean: delete what an earlier life left
+ * half done.  0 or errno. */
+int crl_state_look(const char *dir, bool clean, struct crl_state_seen *seen);
 /* A new file for reading and writing, in *path (room for path_n).  fd, or -1, errno. */
 int crl_state_new(const char *dir, char *path, size_t path_n);
 /* -1 with errno: ENOENT where there is none; ENXIO or ELOOP where it is no regular file
  * (a FIFO, a link, a device, ...): that is never waited for, nor read. */
 int crl_state_open(const char *dir, enum crl_state_name name);
+int crl_state_stat(const char *dir, enum crl_state_name name, struct stat *s);
 /* What such an errno means, for people.  Borrowed until the next call. */
 const char *crl_state_why(int e);
 /* Make the file at path (written in full, open as fd) current, durable when it returns.

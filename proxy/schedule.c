@@ -1,6 +1,7 @@
-/* schedule.c - a binary heap by due time, and a chained hash table from key to heap
- * entry. */
+/* schedule.c - a heap of due times, and a chained hash table from key to entry. */
 #include "proxy/schedule.h"
+
+#include "proxy/due.h"
 
 #include <stdlib.h>
 #include <xxhash.h>
@@ -8,9 +9,8 @@
 #define BUCKETS_MIN 64
 
 struct entry {
+	struct due due;     /* first: what the heap has is the entry */
 	struct entry *next; /* of the bucket */
-	int64_t due_ms;
-	size_t pos; /* in the heap */
 	uint64_t hash;
 	uint8_t key_hash; /* struct key.hash */
 	uint8_t der_n;
@@ -19,8 +19,9 @@ struct entry {
 
 struct schedule {
 	uint64_t seed, random;
-	struct entry **heap, **bucket;
-	size_t n, room, buckets;
+	struct dues dues;
+	struct entry **bucket;
+	size_t buckets;
 };
 
 struct schedule *schedule_new(uint64_t seed)
@@ -44,44 +45,11 @@ void schedule_free(struct schedule *s)
 {
 	if (s == NULL)
 		return;
-	for (size_t i = 0; i < s->n; i++)
-		free(s->heap[i]);
-	free(s->heap);
+	for (size_t i = 0; i < s->dues.n; i++)
+		free(s->dues.heap[i]);
+	dues_free(&s->dues);
 	free(s->bucket);
 	free(s);
-}
-
-static void heap_put(struct schedule *s, size_t pos, struct entry *e)
-{
-	s->heap[pos] = e;
-	e->pos = pos;
-}
-
-static void heap_up(struct schedule *s, struct entry *e)
-{
-	size_t pos = e->pos;
-
-	for (; pos > 0 && s->heap[(pos - 1) / 2]->due_ms > e->due_ms; pos = (pos - 1) / 2)
-		heap_put(s, pos, s->heap[(pos - 1) / 2]);
-	heap_put(s, pos, e);
-}
-
-static void heap_down(struct schedule *s, struct entry *e)
-{
-	size_t pos = e->pos;
-
-	for (;;) {
-		size_t child = 2 * pos + 1;
-
-		if (child + 1 < s->n &&
-		    s->heap[child + 1]->due_ms < s->heap[child]->due_ms)
-			child++;
-		if (child >= s->n || s->heap[child]->due_ms >= e->due_ms)
-			break;
-		heap_put(s, pos, s->heap[child]);
-		pos = child;
-	}
-	heap_put(s, pos, e);
 }
 
 static uint64_t hash_of(const struct schedule *s, const struct key *k)
@@ -107,8 +75,8 @@ static void grow_buckets(struct schedule *s)
 
 	if (b == NULL)
 		return; /* longer chains, nothing worse */
-	for (size_t i = 0; i < s->n; i++) {
-		struct entry *e = s->heap[i];
+	for (size_t i = 0; i < s->dues.n; i++) {
+		struct entry *e = (struct entry *)s->dues.heap[i];
 
 		e->next = b[e->hash & (n - 1)];
 		b[e->hash & (n - 1)] = e;
@@ -121,23 +89,14 @@ static void grow_buckets(struct schedule *s)
 static enum err add(
     struct schedule *s, const struct key *k, uint64_t hash, int64_t due_ms)
 {
-	struct entry *e, **link;
+	struct entry *e = malloc(sizeof *e + k->der_n), **link;
 
-	if (s->n == s->room) {
-		size_t room = s->room == 0 ? BUCKETS_MIN : s->room * 2;
-		struct entry **h = realloc(s->heap, room * sizeof(struct entry *));
-
-		if (h == NULL)
-			return ERR_NOMEM;
-		s->heap = h;
-		s->room = room;
-	}
-	e = malloc(sizeof *e + k->der_n);
-	if (e == NULL)
-		return ERR_NOMEM;
-	if (s->n >= s->buckets)
+	if (s->dues.n >= s->buckets)
 		grow_buckets(s);
-	e->due_ms = due_ms;
+	if (e == NULL || !dues_add(&s->dues, &e->due, due_ms)) {
+		free(e);
+		return ERR_NOMEM;
+	}
 	e->hash = hash;
 	e->key_hash = k->hash;
 	e->der_n = k->der_n;
@@ -145,8 +104,6 @@ static enum err add(
 	link = &s->bucket[hash & (s->buckets - 1)];
 	e->next = *link;
 	*link = e;
-	heap_put(s, s->n++, e);
-	heap_up(s, e);
 	return ERR_OK;
 }
 
@@ -157,22 +114,16 @@ enum err schedule_set(struct schedule *s, const struct key *k, int64_t due_ms)
 
 	if (e == NULL)
 		return add(s, k, hash, due_ms);
-	e->due_ms = due_ms;
-	heap_up(s, e);
-	heap_down(s, e);
+	dues_move(&s->dues, &e->due, due_ms);
 	return ERR_OK;
 }
 
 static void take_out(struct schedule *s, struct entry **link)
 {
-	struct entry *e = *link, *last = s->heap[--s->n];
+	struct entry *e = *link;
 
 	*link = e->next;
-	if (last != e) {
-		heap_put(s, e->pos, last);
-		heap_up(s, last);
-		heap_down(s, last);
-	}
+	dues_remove(&s->dues, &e->due);
 	free(e);
 }
 
@@ -188,27 +139,26 @@ bool schedule_cancel(struct schedule *s, const struct key *k)
 
 int64_t schedule_next(const struct schedule *s)
 {
-	return s->n == 0 ? INT64_MAX : s->heap[0]->due_ms;
+	return dues_next(&s->dues);
 }
 
 bool schedule_take(struct schedule *s, int64_t now_ms, struct key *k, int64_t *due_ms)
 {
-	struct entry *e;
+	struct entry *e = (struct entry *)dues_first(&s->dues);
 
-	if (s->n == 0 || s->heap[0]->due_ms > now_ms)
+	if (e == NULL || e->due.at_ms > now_ms)
 		return false;
-	e = s->heap[0];
 	k->hash = e->key_hash;
 	k->der_n = e->der_n;
 	memcpy(k->der, e->der, e->der_n);
-	*due_ms = e->due_ms;
+	*due_ms = e->due.at_ms;
 	take_out(s, find(s, k, e->hash));
 	return true;
 }
 
 size_t schedule_count(const struct schedule *s)
 {
-	return s->n;
+	return s->dues.n;
 }
 
 bool schedule_due(const struct schedule *s, const struct key *k, int64_t *due_ms)
@@ -217,7 +167,7 @@ bool schedule_due(const struct schedule *s, const struct key *k, int64_t *due_ms
 
 	if (e == NULL)
 		return false;
-	*due_ms = e->due_ms;
+	*due_ms = e->due.at_ms;
 	return true;
 }
 

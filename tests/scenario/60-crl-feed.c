@@ -119,7 +119,7 @@ static void make_ca(const char *file, X509 *x)
 static struct conf *load(const char *global, const char *issuer)
 {
 	struct conf_errors errors = {0};
-	char text[4096], path[160];
+	char text[32768], path[160];
 	struct conf *c;
 
 	snprintf(path, sizeof path, "%s/feed.conf", directory);
@@ -1546,6 +1546,49 @@ static void who_waits_is_called_when_all_is_opened(void **state)
 	assert_int_equal(waiting[3].calls, 1);
 }
 
+/* Openings go to the bulk thread in batches; the next one begins with what somebody waits
+ * for. */
+static void what_is_waited_for_is_opened_first(void **state)
+{
+	enum { MANY = 4 * 32 };
+	char issuers[MANY * 100], name[32], file[32], *p = issuers;
+	int opened = 0;
+
+	(void)state;
+	p += sprintf(p, "certificate = \"ca.pem\" ocsp = \"http://o.example/\"");
+	for (int i = 0; i < MANY; i++) {
+		X509 *x;
+
+		snprintf(name, sizeof name, "Many CA %d", i);
+		snprintf(file, sizeof file, "m%d.pem", i);
+		x = certificate(name, ca_key);
+		make_ca(file, x);
+		X509_free(x);
+		p += sprintf(p,
+		    "}\nissuer \"m%d\" { certificate = \"%s\" crl = { \"" A "?%d\" }", i,
+		    file, i);
+	}
+	fake_disk_hold(true);
+	live("", issuers);
+	assert_true(waits(0, "m99", -1));
+	assert_true(waits(1, NULL, -1));
+	while (waiting[0].calls == 0) {
+		assert_true(fake_disk_step());
+		turn();
+	}
+	assert_int_equal(waiting[1].calls, 0);
+	for (int i = 0; i < MANY; i++) {
+		snprintf(name, sizeof name, "m%d", i);
+		opened += !crl_feed_set(feed, name)->unopened;
+	}
+	assert_in_range(opened, 1, 34); /* two were on their way, and a batch */
+	while (waiting[1].calls == 0) {
+		assert_true(fake_disk_step());
+		turn();
+	}
+	assert_int_equal(fake_fetches_waiting(), MANY);
+}
+
 static void who_waits_when_we_stop_is_told(void **state)
 {
 	(void)state;
@@ -2353,6 +2396,7 @@ int main(void)
 	    CASE(a_list_that_cannot_be_read_is_not_absent),
 	    CASE(memory_that_is_short_is_no_absence),
 	    CASE(who_waits_is_called_when_all_is_opened),
+	    CASE(what_is_waited_for_is_opened_first),
 	    CASE(who_waits_when_we_stop_is_told),
 	    CASE(a_list_that_is_configured_no_more_goes_alone),
 	    CASE(a_reload_without_memory_is_made_up_for),

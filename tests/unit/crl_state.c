@@ -20,13 +20,21 @@
 static char folder[64], dir[256];
 static uint8_t id[CHANGE_SCOPE_N];
 
+static void make_dir(void)
+{
+	struct crl_state_seen seen;
+
+	assert_int_equal(crl_state_path(folder, id, dir, sizeof dir), 0);
+	assert_int_equal(crl_state_look(dir, false, &seen), 0);
+}
+
 static int begin(void **state)
 {
 	(void)state;
 	strcpy(folder, "/tmp/crl_state.XXXXXX");
 	assert_non_null(mkdtemp(folder));
 	crl_scope_id("demo", URL, id);
-	assert_int_equal(crl_state_dir(folder, id, dir, sizeof dir), 0);
+	make_dir();
 	return 0;
 }
 
@@ -113,16 +121,19 @@ static void a_scope_is_issuer_and_name_and_not_their_sum(void **state)
 static void the_folder_is_made_once_and_is_nobody_elses(void **state)
 {
 	char again[256], small[20];
+	struct crl_state_seen seen;
 	struct stat s;
 
 	(void)state;
-	assert_int_equal(crl_state_dir(folder, id, again, sizeof again), 0);
-	assert_string_equal(again, dir);
+	assert_int_equal(crl_state_look(dir, false, &seen), 0);
+	assert_false(seen.hints || seen.file[CRL_CURRENT]);
 	assert_int_equal(strlen(dir), strlen(folder) + 5 + 64);
 	assert_int_equal(stat(dir, &s), 0);
 	assert_int_equal(s.st_mode & 0777, 0700);
-	assert_int_equal(crl_state_dir(folder, id, small, sizeof small), ENAMETOOLONG);
-	assert_int_not_equal(crl_state_dir("/dev/null", id, again, sizeof again), 0);
+	assert_int_equal(crl_state_path(folder, id, small, sizeof small), -1);
+	assert_int_equal(errno, ENAMETOOLONG);
+	assert_int_equal(crl_state_path("/dev/null", id, again, sizeof again), 0);
+	assert_int_equal(crl_state_look(again, false, &seen), ENOTDIR);
 	assert_int_equal(crl_state_open("/dev/null", CRL_TOLD), -1);
 }
 
@@ -173,6 +184,8 @@ static void what_was_under_way_is_cleaned_and_nothing_else(void **state)
 {
 	char path[300];
 	struct crl_hints h = {.etag = "\"1\""};
+	struct crl_state_seen seen;
+	struct stat s;
 
 	(void)state;
 	install("one");
@@ -181,10 +194,16 @@ static void what_was_under_way_is_cleaned_and_nothing_else(void **state)
 	for (int i = 0; i < 3; i++)
 		close(crl_state_new(dir, path, sizeof path));
 	assert_int_equal(files(), 6);
-	crl_state_clean(dir);
+	assert_int_equal(crl_state_look(dir, false, &seen), 0);
+	assert_int_equal(files(), 6);
+	assert_int_equal(crl_state_look(dir, true, &seen), 0);
 	assert_int_equal(files(), 3);
+	assert_true(seen.hints && seen.file[CRL_CURRENT] && seen.file[CRL_NEXT]);
+	assert_false(seen.file[CRL_TOLD]);
 	assert_string_equal(says(CRL_CURRENT), "one");
-	crl_state_clean("/nonexistent");
+	assert_int_equal(crl_state_stat(dir, CRL_NEXT, &s), 0);
+	assert_int_equal(s.st_nlink, 2);
+	assert_int_equal(crl_state_stat(dir, CRL_TOLD, &s), -1);
 }
 
 static void write_text(const char *name, const char *text)
@@ -295,7 +314,7 @@ static void broken_hints_are_none(void **state)
 	crl_hints_write(dir, URL, &h);
 	crl_hints_read(dir, URL, &h);
 	assert_string_equal(h.etag, "");
-	assert_int_equal(crl_state_dir(folder, id, dir, sizeof dir), 0);
+	make_dir();
 }
 
 /* A FIFO would be waited for, a device might do anything: whatever is no file is not
