@@ -36,6 +36,33 @@ const struct crl_shard *feed_in_force(const struct feed_list *l)
 		   : NULL;
 }
 
+size_t feed_kept(const struct feed_issuer *i)
+{
+	const struct feed_list *l;
+	size_t n = 0;
+
+	LIST_FOREACH(l, &i->gone, link)
+		n += l->kept;
+	return n;
+}
+
+void feed_drop_kept(struct feed_issuer *i, const char *why)
+{
+	struct feed_list *l;
+
+	for (size_t n = 0; n < i->n; n++)
+		if (i->list[n]->relieves)
+			return;
+	LIST_FOREACH(l, &i->gone, link) {
+		if (!l->kept)
+			continue;
+		l->kept = false;
+		i->rearrange = true;
+		log_warn("crl_dropped", "issuer=%s url=%s entries=%zu reason=%s", i->name,
+		    l->url, feed_in_force(l) != NULL ? feed_in_force(l)->n : 0, why);
+	}
+}
+
 uint64_t feed_generation(void)
 {
 	return atomic_fetch_add(&generations, 1) + 1;
@@ -128,8 +155,10 @@ static void fill_in(struct feed_work *w)
 	j->issuer = w->ca->issuer;
 	if (feed_has_places(i))
 		j->old = crl_set_ref(feed_set_of(i));
-	j->shards_n =
-	    j->old == NULL || j->kind == CRL_JOB_ARRANGE ? i->n : j->old->shards_n;
+	if (j->kind == CRL_JOB_ARRANGE)
+		j->shards_n = i->n + feed_kept(i);
+	else
+		j->shards_n = j->old != NULL ? j->old->shards_n : i->n;
 	j->generation = feed_generation();
 	j->now = clock_now();
 	j->skew_s = c->clock_skew_ms / 1000;
@@ -199,12 +228,13 @@ static bool take_out_of_force(struct feed_issuer *i)
 	return true;
 }
 
-/* The set for the lists that are configured now. */
+/* The set for the lists that are configured now, and those that are kept behind them. */
 static bool begin_arranging(struct feed_issuer *i)
 {
 	struct feed_work *w = feed_work_new(i, NULL, CRL_JOB_ARRANGE);
 	struct feed_list *l;
-	int *map = malloc((i->n + 1) * sizeof *map);
+	size_t places = i->n;
+	int *map = malloc((i->n + feed_kept(i) + 1) * sizeof *map);
 
 	if (w == NULL || map == NULL) {
 		free(map);
@@ -213,11 +243,14 @@ static bool begin_arranging(struct feed_issuer *i)
 		return false;
 	}
 	i->rearrange = false;
-	LIST_FOREACH(l, &i->gone, link)
-		l->next_place = -1;
 	for (size_t n = 0; n < i->n; n++) {
 		map[n] = i->list[n]->drop ? -1 : i->list[n]->place;
 		i->list[n]->next_place = (int)n;
+	}
+	LIST_FOREACH(l, &i->gone, link) {
+		l->next_place = l->kept ? (int)places : -1;
+		if (l->kept)
+			map[places++] = l->place;
 	}
 	w->job.map = map;
 	begin_job(w);
@@ -723,7 +756,8 @@ static void publish(struct feed_work *w)
 	}
 	l->looked = true;
 	swap(w);
-	l->drop = false;
+	l->drop = l->relieves = false;
+	feed_drop_kept(l->issuer, "replaced");
 	l->seen_at_ms = clock_now_ms();
 	if (l->untold_since_ms == 0 || all_told(l))
 		l->untold_since_ms = l->seen_at_ms;

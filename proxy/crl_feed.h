@@ -30,6 +30,14 @@
  * revoked.  The list stays unopened until it can be read (tried every few seconds) or a
  * fetched one comes into force.
  *
+ * Where a reload takes lists from an issuer and brings others (a URL has changed, and
+ *with it the name that the list goes by), those that go and are in force are kept in
+ *force until all that came with them are, for what they revoke and for nothing else: they
+ *are not asked for, not mirrored and not listed by the API.  Which stands for which is
+ *not asked: shards may be cut anew.  A list that goes alone is kept by nobody.  The new
+ *scope begins with its first list, a baseline.  A process that is started with the
+ *changed configuration knows nothing of the old one, and keeps nothing.
+ *
  * Keeper's thread; the work on lists on the bulk thread, one list at a time.  The feed
  * owns the issuers' slots (crl_set.h), which live as long as it does.
  */

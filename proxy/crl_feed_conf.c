@@ -117,15 +117,21 @@ static struct feed_list *find_gone(const struct feed_issuer *i, const uint8_t *i
 static void list_comes(struct feed_list *l)
 {
 	LIST_REMOVE(l, link);
-	l->gone = l->opened = l->looked = l->asking = false;
+	l->gone = l->kept = l->opened = l->looked = l->asking = false;
 	l->to_open = true;
 }
 
-static void list_gone(struct feed_list *l)
+/* others: lists come that are not in force. */
+static void list_gone(struct feed_list *l, bool others)
 {
 	const struct crl_shard *s = feed_in_force(l);
 
-	if (s != NULL)
+	l->kept = s != NULL && others;
+	l->relieves = false;
+	if (l->kept)
+		log_info("crl_kept", "issuer=%s url=%s entries=%zu until=%s",
+		    l->issuer->name, l->url, s->n, "the lists that came are in force");
+	else if (s != NULL)
 		log_warn("crl_dropped", "issuer=%s url=%s entries=%zu reason=%s",
 		    l->issuer->name, l->url, s->n, "configuration");
 	feed_stop_fetch(l);
@@ -211,20 +217,43 @@ static bool one_comes(struct feed_list *const *list, size_t n)
 	return false;
 }
 
+static bool one_goes(const struct feed_issuer *i, struct feed_list *const *list, size_t n)
+{
+	for (size_t k = 0; k < i->n; k++)
+		if (find_id(list, n, i->list[k]->id) == NULL)
+			return true;
+	return false;
+}
+
+/* Those that come; relieve: as others go.  Do they leave something to be relieved? */
+static bool bring(struct feed_list *const *list, size_t n, bool relieve)
+{
+	bool some = false;
+
+	for (size_t k = 0; k < n; k++) {
+		if (!list[k]->gone)
+			continue;
+		list_comes(list[k]);
+		list[k]->relieves = relieve && feed_in_force(list[k]) == NULL;
+		some |= list[k]->relieves;
+	}
+	return some;
+}
+
 static void take_lists(struct feed_issuer *i, struct feed_list **list, size_t n)
 {
-	for (size_t k = 0; k < n; k++)
-		if (list[k]->gone)
-			list_comes(list[k]);
+	bool others = bring(list, n, one_goes(i, list, n));
+
 	i->rearrange |= n != i->n;
 	for (size_t k = 0; k < i->n; k++) {
 		i->rearrange |= k >= n || list[k] != i->list[k];
 		if (find_id(list, n, i->list[k]->id) == NULL)
-			list_gone(i->list[k]);
+			list_gone(i->list[k], others);
 	}
 	free(i->list);
 	i->list = list;
 	i->n = n;
+	feed_drop_kept(i, "configuration");
 }
 
 /* False: out of memory.  Before the lists are taken, the set says that one is unopened,

@@ -11,7 +11,8 @@
  *
  * A list is what one scope of an issuer is: its URL may change, its files and its place
  * in what was told stay.  One that is gone from the configuration is kept until a later
- * reload finds no work that names it, and is the same again when it comes back.
+ * reload finds no work that names it, and is the same again when it comes back.  It may
+ * be in force still (kept), until what came with its going is.
  */
 #ifndef PROXY_CRL_FEED_LIST_H
 #define PROXY_CRL_FEED_LIST_H
@@ -60,9 +61,11 @@ struct feed_list {
 	unsigned works; /* under way that name it */
 	char *url, *scope, *dir;
 	uint8_t id[CHANGE_SCOPE_N];
-	bool gone; /* from the configuration */
-	bool drop; /* out of the set when it is next arranged */
-	int place; /* in the set in force; -1: none */
+	bool gone;     /* from the configuration */
+	bool kept;     /* gone, and in force until no list relieves it */
+	bool relieves; /* came as others went, and is not in force yet */
+	bool drop;     /* out of the set when it is next arranged */
+	int place;     /* in the set in force; -1: none */
 	int next_place;
 
 	bool local;
@@ -193,6 +196,10 @@ struct feed_work *feed_work_new(
 void feed_work_free(struct feed_work *w);
 /* The bulk thread's next, after those of its issuer that wait already. */
 void feed_work_queue(struct feed_work *w);
+/* Lists that are kept in force though they are gone. */
+size_t feed_kept(const struct feed_issuer *i);
+/* They go, if nothing relieves them any more, with a word of the reason. */
+void feed_drop_kept(struct feed_issuer *i, const char *why);
 /* What the set in force has of this list; NULL: nothing. */
 const struct crl_shard *feed_in_force(const struct feed_list *l);
 static inline const struct crl_set *feed_set_of(const struct feed_issuer *i)

@@ -1639,12 +1639,109 @@ static void a_list_that_is_configured_no_more_goes_alone(void **state)
 	assert_string_equal(field(0, "crl_number"), "1");
 }
 
+/* Its place among the fetches that wait; their number when it is not asked for. */
+static size_t place_of(const char *url)
+{
+	size_t i = 0;
+
+	while (i < fake_fetches_waiting() && strcmp(fake_fetch_url(i), url) != 0)
+		i++;
+	return i;
+}
+
 static bool is_asked_for(const char *url)
 {
-	for (size_t i = 0; i < fake_fetches_waiting(); i++)
-		if (strcmp(fake_fetch_url(i), url) == 0)
-			return true;
-	return false;
+	return place_of(url) < fake_fetches_waiting();
+}
+
+static void answer_url(const char *url, struct bytes b)
+{
+	assert_true(is_asked_for(url));
+	answer(place_of(url), b);
+}
+
+#define ONLY(url) "certificate = \"ca.pem\" crl = { \"" url "\" } "
+
+/* T19: a list whose URL has changed is another list; the old one is in force until the
+ * new one is, however long its place is away and whatever comes from there. */
+static void a_list_stays_until_the_one_in_its_place_is_in_force(void **state)
+{
+	(void)state;
+	begin_with("01", "A");
+	fake_disk_hold(true);
+	reload("", ONLY(B));
+	assert_int_equal(verdict('A'), CRL_DISAGREES);
+	assert_int_equal(verdict('B'), CRL_NOT_YET);
+	fake_disk_hold(false);
+	turn();
+	assert_int_equal(verdict('A'), CRL_DISAGREES);
+	assert_int_equal(verdict('B'), CRL_FITS);
+	assert_false(crl_set_covers(set(), clock_now(), NULL));
+	assert_string_equal(field(0, "url"), "");
+	fake_fetch_fail(place_of(B), ERR_UP_CONNECT);
+	turn();
+	assert_true(listed('A'));
+	assert_string_equal(field(0, "url"), B);
+	assert_string_equal(field(0, "entries"), "");
+	elapse((int64_t)2 * DAY * 1000); /* past its nextUpdate */
+	assert_true(listed('A'));
+	answer_url(B, LIST(.number = "02", .serials = "C", .another = true));
+	assert_true(refused_with("crl_issuer") && listed('A'));
+	reload("", ONLY(B)); /* with nothing new in it */
+	assert_true(listed('A'));
+	elapse(400000);
+	answer_url(B, LIST(.number = "01", .serials = "B")); /* a count of its own */
+	assert_true(listed('B') && !listed('A'));
+	assert_int_equal(set()->shards_n, 1);
+	assert_true(crl_set_covers(set(), clock_now(), NULL));
+	assert_true(told[told_n - 1].c.baseline);
+}
+
+/* All that came have to be in force; which stands for which is not asked. */
+static void lists_stay_until_all_in_their_places_are_in_force(void **state)
+{
+	(void)state;
+	live("", BOTH);
+	answer_url(A, LIST(.number = "01", .serials = "A"));
+	answer_url(B, LIST(.number = "01", .serials = "B"));
+	reload("", "certificate = \"ca.pem\" crl = { \"" C "\", \"" A "2\" }");
+	answer_url(A "2", LIST(.number = "01", .serials = "Z"));
+	assert_true(listed('A') && listed('B') && listed('Z'));
+	refresh();
+	answer_url(A "2", LIST(.number = "02", .serials = "YZ"));
+	assert_true(listed('A') && listed('B') && listed('Y'));
+	answer_url(C, LIST(.number = "01", .serials = "X"));
+	assert_true(listed('X') && listed('Y') && listed('Z'));
+	assert_false(listed('A') || listed('B'));
+	assert_int_equal(set()->shards_n, 2);
+	assert_string_equal(set()->shard[0].file->scope, C);
+}
+
+/* Another change before the first was through: what is in force stays for it too; what
+ * comes back is in force, and a removal is a removal. */
+static void a_list_that_stays_may_come_back_or_be_removed(void **state)
+{
+	(void)state;
+	begin_with("01", "A");
+	reload("", ONLY(B));
+	reload("", ONLY(C));
+	assert_true(listed('A') && is_asked_for(C) && !is_asked_for(B));
+	reload("", DEMO);
+	assert_true(listed('A'));
+	assert_int_equal(set()->shards_n, 1);
+	assert_true(crl_set_covers(set(), clock_now(), NULL));
+	answer_url(A, LIST(.number = "02", .serials = "AB"));
+	assert_true(listed('B'));
+	assert_false(told[told_n - 1].c.baseline);
+	reload("", BOTH);
+	reload("", ONLY(B)); /* A goes, and nothing comes with that */
+	assert_false(listed('A'));
+	reload("", DEMO);
+	reload("", ONLY(B));
+	assert_true(listed('A'));
+	reload("", "certificate = \"ca.pem\" ocsp = \"http://o.example/\"");
+	assert_false(listed('A'));
+	assert_int_equal(set()->shards_n, 0);
 }
 
 /* Reloads to the lists B and C, with the n-th allocation failing; how many there were. */
@@ -1680,12 +1777,14 @@ static void a_reload_without_memory_is_made_up_for(void **state)
 			jump(5001);
 			assert_true(listed('B'));
 		}
-		assert_false(listed('A'));
-		assert_int_equal(set()->shards_n, 2);
+		assert_true(listed('A')); /* until C is there */
+		assert_int_equal(set()->shards_n, 3);
 		assert_string_equal(set()->shard[0].file->scope, B);
 		for (int k = 0; k < 60 && !is_asked_for(C); k++)
 			elapse(1000); /* its fetch may have failed too */
-		assert_true(is_asked_for(C));
+		answer_url(C, LIST(.number = "03", .serials = "C"));
+		assert_true(listed('B') && listed('C') && !listed('A'));
+		assert_int_equal(set()->shards_n, 2);
 		die();
 		remove_tree(folder);
 	} while (calls >= n);
@@ -2399,6 +2498,9 @@ int main(void)
 	    CASE(what_is_waited_for_is_opened_first),
 	    CASE(who_waits_when_we_stop_is_told),
 	    CASE(a_list_that_is_configured_no_more_goes_alone),
+	    CASE(a_list_stays_until_the_one_in_its_place_is_in_force),
+	    CASE(lists_stay_until_all_in_their_places_are_in_force),
+	    CASE(a_list_that_stays_may_come_back_or_be_removed),
 	    CASE(a_reload_without_memory_is_made_up_for),
 	    CASE(a_reload_during_a_job_counts),
 	    CASE(a_list_is_verified_again_when_the_certificates_change),
