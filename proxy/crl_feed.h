@@ -86,6 +86,7 @@ const struct crl_set *crl_feed_set(struct crl_feed *f, const char *issuer);
 struct crl_wait {
 	TAILQ_ENTRY(crl_wait) _link;
 	struct crl_waits *_list; /* NULL: waits for nothing */
+	size_t *_count;
 	struct event _timer;
 	bool _timed;
 	/* ERR_OK: they are opened.  ERR_RESP_LISTS: not within the time.  ERR_CANCELLED:
@@ -97,6 +98,8 @@ struct crl_wait {
  * they are, or no issuer has this name; nothing happens.  True: w->done is called, once;
  * before this returns only where the feed was cancelled. */
 bool crl_feed_wait(struct crl_feed *f, const char *issuer, struct crl_wait *w, int ms);
+/* How many wait for the issuer's. */
+size_t crl_feed_waiting(const struct crl_feed *f, const char *issuer);
 /* Wait no longer: done is not called.  Also for one that does not wait. */
 void crl_feed_wait_end(struct crl_wait *w);
 

@@ -136,6 +136,7 @@ struct feed_issuer {
 	bool configured;  /* by the configuration in force */
 	uint64_t failed[ERR_COUNT]; /* asks, by reason */
 	struct crl_waits waits;
+	size_t waits_n;
 };
 
 struct feed_batch {
@@ -167,6 +168,7 @@ struct crl_feed {
 	int64_t arrange_ms;     /* the earliest of its issuers' to rearrange */
 	size_t unopened;        /* issuers whose set is */
 	struct crl_waits waits; /* for all of them */
+	size_t waits_n;
 };
 
 /* A list on its way: fetched, read, in force, durable, told. */

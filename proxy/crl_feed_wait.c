@@ -8,6 +8,7 @@ static void take_out(struct crl_wait *w)
 {
 	TAILQ_REMOVE(w->_list, w, _link);
 	w->_list = NULL;
+	--*w->_count;
 	if (w->_timed)
 		evtimer_del(&w->_timer);
 	w->_timed = false;
@@ -39,34 +40,43 @@ static void set_timer(const struct crl_feed *f, struct crl_wait *w, int ms)
 	w->_timed = evtimer_add(&w->_timer, &tv) == 0;
 }
 
-/* Where an issuer's lists are, or all; NULL: they are opened. */
-static struct crl_waits *waits_of(struct crl_feed *f, const char *issuer)
+static void put_in(struct crl_wait *w, struct crl_waits *waits, size_t *count)
 {
-	struct feed_issuer *i;
-
-	if (issuer == NULL)
-		return f->unopened > 0 ? &f->waits : NULL;
-	i = feed_issuer_find(f, issuer);
-	return i != NULL && feed_set_of(i)->unopened ? &i->waits : NULL;
+	w->_list = waits;
+	w->_count = count;
+	++*count;
+	TAILQ_INSERT_TAIL(waits, w, _link);
 }
 
 bool crl_feed_wait(struct crl_feed *f, const char *issuer, struct crl_wait *w, int ms)
 {
-	struct crl_waits *waits = waits_of(f, issuer);
+	struct feed_issuer *i = issuer != NULL ? feed_issuer_find(f, issuer) : NULL;
+	bool opened =
+	    issuer == NULL ? f->unopened == 0 : i == NULL || !feed_set_of(i)->unopened;
 
-	if (waits == NULL)
+	if (opened)
 		return false;
 	if (f->cancelled) {
 		w->done(w, ERR_CANCELLED);
 		return true;
 	}
-	if (issuer != NULL && TAILQ_EMPTY(waits))
-		feed_hurry(feed_issuer_find(f, issuer));
-	w->_list = waits;
-	TAILQ_INSERT_TAIL(waits, w, _link);
+	if (i == NULL) {
+		put_in(w, &f->waits, &f->waits_n);
+	} else {
+		put_in(w, &i->waits, &i->waits_n);
+		if (i->waits_n == 1)
+			feed_hurry(i);
+	}
 	if (ms >= 0)
 		set_timer(f, w, ms);
 	return true;
+}
+
+size_t crl_feed_waiting(const struct crl_feed *f, const char *issuer)
+{
+	const struct feed_issuer *i = feed_issuer_find(f, issuer);
+
+	return i != NULL ? i->waits_n : 0;
 }
 
 /* Those who are there now: who is called may wait again. */

@@ -217,6 +217,17 @@ static enum err timeout_error(const struct flight *f)
 	return f->state == FLIGHT_WAITING ? ERR_RESP_LISTS : ERR_UP_TIMEOUT;
 }
 
+/* A flight that nobody waits for goes on for those who come later, but not while it has
+ * not begun: lists that cannot be opened would gather flights for ever. */
+static void leave(struct flight *f)
+{
+	if (f->state == FLIGHT_WAITING && f->first == NULL && f->wants == NULL &&
+	    f->why <= FLIGHT_CLIENT) {
+		crl_feed_wait_end(&f->lists);
+		end(f, NULL, ERR_RESP_LISTS, TIER_NONE);
+	}
+}
+
 /* A client has waited for answer-timeout: it gets what there is; the flight goes on. */
 static void on_timeout(evutil_socket_t fd, short what, void *arg)
 {
@@ -228,9 +239,12 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg)
 		struct ask *a = fs->oldest;
 		enum err e = timeout_error(a->_flight);
 
+		struct flight *f = a->_flight;
+
 		ask_remove(a);
 		flights_reply(
 		    a, holdings_in_date(fs->d.holdings, &a->key), e, TIER_MEMORY);
+		leave(f);
 	}
 	timeout_arm(fs);
 }
@@ -298,7 +312,7 @@ static int64_t failed(struct flight *f, const struct issuer *i, enum err e)
 
 	if (e == ERR_RESP_UNAUTHORIZED || is_ours_alone(e))
 		for_others = 0;
-	if (f->why == FLIGHT_COMPARE || e == ERR_CANCELLED ||
+	if (f->why == FLIGHT_COMPARE || e == ERR_CANCELLED || e == ERR_RESP_LISTS ||
 	    holdings_in_date(fs->d.holdings, &f->key) != NULL)
 		return for_others;
 	if (f->contradicted)
@@ -567,6 +581,12 @@ static void begin(struct flight *f)
 	f->state = FLIGHT_WAITING;
 	f->unjudged = false;
 	f->lists.done = on_lists;
+	/* a flood is bounded as it is before the responders (T13) */
+	if (i != NULL && feed != NULL &&
+	    crl_feed_waiting(feed, i->name) >= i->rules.max_waiting) {
+		end(f, NULL, ERR_UP_BUSY, TIER_NONE);
+		return;
+	}
 	if (i == NULL || feed == NULL || !crl_feed_wait(feed, i->name, &f->lists, -1))
 		read_store(f);
 }

@@ -655,7 +655,8 @@ static void ready_issuer(
     struct keeper *k, const struct issuer *i, json_t *reasons, json_t *degraded)
 {
 	struct crl_feed *feed = keeper_parts(k)->crl_feed;
-	bool lists = feed != NULL && crl_feed_set(feed, i->name)->shards_n > 0;
+	const struct crl_set *set =
+	    feed != NULL ? crl_feed_set(feed, i->name) : &crl_set_none;
 	size_t healthy = 0;
 	char text[128];
 
@@ -665,8 +666,10 @@ static void ready_issuer(
 		upstream_health(keeper_parts(k)->source, i->ocsp[n], &h);
 		healthy += h.healthy;
 	}
-	if (i->crl_n > 0 && !lists) {
-		snprintf(text, sizeof text, "issuer %s: no list is in force", i->name);
+	if (i->crl_n > 0 && (set->unopened || set->shards_n == 0)) {
+		snprintf(text, sizeof text, "issuer %s: %s", i->name,
+		    set->unopened ? "nothing is good: a list has not been opened"
+				  : "no list is in force");
 		json_array_append_new(degraded, json_text(text));
 	}
 	if (healthy > 0 || (i->ocsp_n == 0 && i->crl_n > 0))

@@ -4,8 +4,8 @@
  * certificateHold no longer counts once a good newer than its evidence is admitted); else
  * good if an in-date OCSP answer says good, or every configured list is in date and none
  * has the serial; else unknown (DESIGN 1.4), and so it is while a list has not been
- * opened: who asks waits for that (crl_feed_wait()).  The one place that knows this rule: the
- * API's status, the changes that are told, and `explain` ask here.
+ * opened: who asks waits for that (crl_feed_wait()).  The one place that knows this rule:
+ * the API's status, the changes that are told, and `explain` ask here.
  *
  * Keeper's thread.
  */
@@ -30,7 +30,7 @@ struct standing {
 	struct standing_answer refused; /* a good that is newer than the list that says
 					   revoked, in date: no evidence, but part of
 					   what disagrees */
-	const struct crl_set *set; /* borrowed for this turn */
+	const struct crl_set *set;      /* borrowed for this turn */
 	struct crl_finding crl;
 	bool crl_covers; /* every list in date: absent means good */
 	/* of the lists in force, the one whose nextUpdate comes first; else 0 */

@@ -71,6 +71,13 @@ static struct world_asked *hear(struct bytes der)
 	return w;
 }
 
+static int begin_with_few_waiting(void **state)
+{
+	(void)state;
+	world_begin("error-ttl = 0s", LISTS "max-waiting = 3");
+	return 0;
+}
+
 /* Lists are put in force by hand: what is told of them is not looked at here. */
 static void listed(int64_t from, int reason)
 {
@@ -152,8 +159,8 @@ static void nothing_is_good_before_the_lists_are_opened(void **state)
 	assert_int_equal(fake_told.n, 0); /* it was known: the list was told before */
 }
 
-/* R70: the store has a good one, which is newer than a hold: what ends the hold is told though
- * it was asked for before anybody knew of the hold. */
+/* R70: the store has a good one, which is newer than a hold: what ends the hold is told
+ * though it was asked for before anybody knew of the hold. */
 static void a_hold_that_ends_before_the_lists_are_opened_is_told(void **state)
 {
 	struct world_asked *w;
@@ -241,6 +248,31 @@ static void revoked_is_served_whatever_is_not_opened(void **state)
 	fake_list_unopened();
 	assert_int_equal(world_ask(1, CERTID_SHA1)->status, STATUS_REVOKED);
 	assert_int_equal(standing().status, STATUS_REVOKED);
+}
+
+/* T13: lists that cannot be opened gather no more than what may wait for a responder, and
+ * nothing that nobody waits for. */
+static void lists_that_are_never_opened_gather_nothing(void **state)
+{
+	struct world_asked *w[5];
+
+	(void)state;
+	fake_list_unopened();
+	for (unsigned n = 0; n < 5; n++)
+		w[n] = world_ask(n + 1, CERTID_SHA1);
+	world_elapse(0);
+	for (unsigned n = 0; n < 5; n++)
+		assert_int_equal(w[n]->answers, n >= 3);
+	assert_int_equal(w[4]->error, ERR_UP_BUSY);
+	assert_int_equal(flights_count(world_flights), 3);
+	world_elapse(8000);
+	assert_int_equal(w[0]->error, ERR_RESP_LISTS);
+	assert_int_equal(flights_count(world_flights), 0);
+	listed(0, 1);
+	fake_lists_opened();
+	w[0] = world_ask(1, CERTID_SHA1); /* it is no error that is repeated */
+	world_elapse(0);
+	assert_int_equal(fake_fetches_waiting(), 1);
 }
 
 /* R86: a nonce is forwarded when they are; the time that is spent on it is the client's.
@@ -717,6 +749,8 @@ int main(void)
 	    CASE(revoked_is_served_whatever_is_not_opened),
 	    cmocka_unit_test_setup_teardown(
 		a_nonce_waits_for_the_lists_too, begin_with_nonces, end),
+	    cmocka_unit_test_setup_teardown(
+		lists_that_are_never_opened_gather_nothing, begin_with_few_waiting, end),
 	    CASE(a_held_good_goes_to_a_flight_when_a_list_has_it),
 	    CASE(a_fetched_good_that_is_not_newer_is_refused),
 	    CASE(a_newer_good_is_refused_and_the_two_disagree),

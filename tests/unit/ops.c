@@ -1313,6 +1313,12 @@ static void ready_waits_until_the_lists_were_tried(void **state)
 	expect(503, "{'ready':false,'reasons':['lists have not been tried yet'],"
 		    "'degraded':['issuer demo: no list is in force']}");
 	did.untried = false;
+	did.lists = crl_set_ref(&crl_set_unopened); /* it cannot be read */
+	run(OP_READY, "", false);
+	expect(200, "{'ready':true,'reasons':[],'degraded':['issuer demo: nothing is "
+		    "good: a list has not been opened']}");
+	crl_set_unref(did.lists);
+	did.lists = NULL;
 	run(OP_READY, "", false);
 	expect(200, "{'ready':true,'reasons':[],'degraded':['issuer demo: no list is in "
 		    "force']}");
