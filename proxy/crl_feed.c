@@ -46,6 +46,16 @@ size_t feed_kept(const struct feed_issuer *i)
 	return n;
 }
 
+static bool is_kept_untold(const struct feed_issuer *i)
+{
+	const struct feed_list *l;
+
+	LIST_FOREACH(l, &i->gone, link)
+		if (l->kept && l->untold)
+			return true;
+	return false;
+}
+
 void feed_drop_kept(struct feed_issuer *i, const char *why)
 {
 	struct feed_list *l;
@@ -201,6 +211,9 @@ static void begin_job(struct feed_work *w)
 		j->diff = told_is_in_force(l);
 		j->accept_number =
 		    j->kind == CRL_JOB_READ && clock_mono_ms() < l->accept_ms;
+		j->succeeds = j->kind == CRL_JOB_READ && l->relieves && l->known &&
+			      !l->has_told && feed_kept(l->issuer) > 0;
+		j->others_untold = j->succeeds && is_kept_untold(l->issuer);
 	}
 	feed_run(w);
 }
@@ -522,6 +535,11 @@ static void ask_went_well(struct feed_list *l)
 		    l->issuer->name, l->url, l->failures);
 	l->error = ERR_OK;
 	l->fetched_at = clock_now();
+	if (l->relieves) { /* not before: what the disk had may be older than those */
+		l->relieves = false;
+		feed_drop_kept(l->issuer, "replaced");
+		feed_next(l->issuer);
+	}
 	ask_ends(l, false);
 }
 
@@ -739,8 +757,7 @@ bool feed_say(struct feed_issuer *i, bool unopened)
 	return true;
 }
 
-/* Is everything told that is in force? */
-static bool all_told(const struct feed_list *l)
+bool feed_all_told(const struct feed_list *l)
 {
 	return l->unsettled == 0 && !l->telling && l->has_durable && l->has_told &&
 	       memcmp(l->durable, l->told, sizeof l->durable) == 0;
@@ -756,10 +773,9 @@ static void publish(struct feed_work *w)
 	}
 	l->looked = true;
 	swap(w);
-	l->drop = l->relieves = false;
-	feed_drop_kept(l->issuer, "replaced");
+	l->drop = false;
 	l->seen_at_ms = clock_now_ms();
-	if (l->untold_since_ms == 0 || all_told(l))
+	if (l->untold_since_ms == 0 || feed_all_told(l))
 		l->untold_since_ms = l->seen_at_ms;
 	log_in_force(w);
 	log_warnings(w);

@@ -15,7 +15,8 @@
  * times when they were over by two seconds as it was looked at.  Else the next question,
  * the timer's and the operator's alike, is for the whole list.
  *
- * The first list of a scope, also after its files were lost, is a baseline: no changes.
+ * The first list of a scope, also after its files were lost, is a baseline: no changes,
+ * but see below.
  *
  * What cannot go on from in force to told (a disk that fails, no memory) is held back: an
  * error in the log, a gauge, degraded in readyz, and tried again with back-off.  A list
@@ -31,12 +32,15 @@
  * fetched one comes into force.
  *
  * Where a reload takes lists from an issuer and brings others (a URL has changed, and
- *with it the name that the list goes by), those that go and are in force are kept in
- *force until all that came with them are, for what they revoke and for nothing else: they
- *are not asked for, not mirrored and not listed by the API.  Which stands for which is
- *not asked: shards may be cut anew.  A list that goes alone is kept by nobody.  The new
- *scope begins with its first list, a baseline.  A process that is started with the
- *changed configuration knows nothing of the old one, and keeps nothing.
+ * with it the name that the list goes by), those that go and are in force are kept in
+ * force until all that came with them are, as fetched since: what the disk has may be
+ * older.  They count for what they revoke and for nothing else: they are not asked for,
+ * not mirrored and not listed by the API.  Which stands for which is not asked: shards
+ * may be cut anew.  A list that goes alone is kept by nobody.  Of the first list of the
+ * new scope is told what it revokes and they do not (all that it revokes, where theirs
+ * was not all told), and nothing of what they revoked and it does not.  A process that
+ * is started with the changed configuration knows nothing of the old one, and keeps
+ * nothing.
  *
  * Keeper's thread; the work on lists on the bulk thread, one list at a time.  The feed
  * owns the issuers' slots (crl_set.h), which live as long as it does.

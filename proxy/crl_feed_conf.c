@@ -127,6 +127,7 @@ static void list_gone(struct feed_list *l, bool others)
 	const struct crl_shard *s = feed_in_force(l);
 
 	l->kept = s != NULL && others;
+	l->untold = !feed_all_told(l);
 	l->relieves = false;
 	if (l->kept)
 		log_info("crl_kept", "issuer=%s url=%s entries=%zu until=%s",

@@ -64,7 +64,7 @@ static struct crl_diff_rules rules_of(const struct crl_job *j)
 	    .covered = j->old != NULL && crl_set_covers(j->old, j->now, NULL),
 	    .others = several ? j->old : NULL,
 	    .shard = several ? (unsigned)j->shard : 0,
-	    .others_wait = j->kind == CRL_JOB_DIFF};
+	    .others_wait = j->kind == CRL_JOB_DIFF || j->others_untold};
 }
 
 /* The entries of the list in force, borrowed, or a copy where *mapped is not 0. */
@@ -94,6 +94,14 @@ static enum err compare_with_held(struct crl_job *j, const struct crl_list *l)
 	return error;
 }
 
+/* What it revokes and those in whose place it came do not. */
+static enum err compare_with_none(struct crl_job *j, const struct crl_list *l)
+{
+	struct crl_diff_rules rules = rules_of(j);
+
+	return crl_diff_make(&j->diff_made, NULL, 0, l->entries, l->n, &rules);
+}
+
 /* fd is handed over. */
 static enum err merge(struct crl_job *j, struct crl_list *l, int fd)
 {
@@ -108,6 +116,8 @@ static enum err merge(struct crl_job *j, struct crl_list *l, int fd)
 	file->before = j->hints.before;
 	if (j->diff && held(j) != NULL)
 		e = compare_with_held(j, l);
+	else if (j->succeeds)
+		e = compare_with_none(j, l);
 	if (e == ERR_OK)
 		e = crl_set_replace(&j->set, j->old, j->shards_n, (size_t)j->shard, l,
 		    file, j->generation);

@@ -50,10 +50,14 @@ struct crl_job {
 	int64_t now, skew_s;
 	uint64_t max_size;
 	const _Atomic bool *stop;
-	bool first;             /* OPEN: nothing of this life is in the folder */
-	bool local, anew;       /* READ: a local file; to be read whatever it is */
-	bool diff;              /* READ: the list in force is the one that was told */
-	bool accept_number;     /* READ: as in struct crl_want */
+	bool first;         /* OPEN: nothing of this life is in the folder */
+	bool local, anew;   /* READ: a local file; to be read whatever it is */
+	bool diff;          /* READ: the list in force is the one that was told */
+	bool accept_number; /* READ: as in struct crl_want */
+	bool others_untold; /* READ, succeeds: they were not all told */
+	/* READ: the first list of a scope that came in the place of others, which old has
+	 * still: compared with none, and what they say is moot */
+	bool succeeds;
 	int *map;               /* ARRANGE: crl_set_rearrange()'s, owned */
 	enum crl_state_name to; /* DIFF: CRL_NEXT, CRL_CURRENT (the list in force) */
 	int64_t seen_at;        /* DIFF: when the list in force came, seconds */

@@ -63,7 +63,8 @@ struct feed_list {
 	uint8_t id[CHANGE_SCOPE_N];
 	bool gone;     /* from the configuration */
 	bool kept;     /* gone, and in force until no list relieves it */
-	bool relieves; /* came as others went, and is not in force yet */
+	bool untold;   /* kept, and not all told */
+	bool relieves; /* came as others went, and was not fetched since */
 	bool drop;     /* out of the set when it is next arranged */
 	int place;     /* in the set in force; -1: none */
 	int next_place;
@@ -198,6 +199,8 @@ struct feed_work *feed_work_new(
 void feed_work_free(struct feed_work *w);
 /* The bulk thread's next, after those of its issuer that wait already. */
 void feed_work_queue(struct feed_work *w);
+/* Is everything told of it that is in force? */
+bool feed_all_told(const struct feed_list *l);
 /* Lists that are kept in force though they are gone. */
 size_t feed_kept(const struct feed_issuer *i);
 /* They go, if nothing relieves them any more, with a word of the reason. */

@@ -101,8 +101,11 @@ bool feed_is_held_back(const struct feed_list *l, char *text, size_t n)
 /* The comparison that was made while it was read still fits. */
 static bool diff_fits(const struct feed_list *l, const struct crl_job *j)
 {
-	return j->diff_made != NULL && l->has_told && !l->base && !l->telling &&
-	       !l->next_left && memcmp(l->told, j->from, sizeof j->from) == 0;
+	if (j->diff_made == NULL || l->base || l->telling || l->next_left)
+		return false;
+	if (j->succeeds)
+		return !l->has_told;
+	return l->has_told && memcmp(l->told, j->from, sizeof j->from) == 0;
 }
 
 static void settle_if_both(struct feed_work *w)
@@ -231,7 +234,8 @@ void feed_settle(struct feed_work *w)
 
 	if (w->list != NULL) {
 		w->base = install && w->list->known && !w->list->has_told &&
-			  !w->list->telling && w->list->unsettled == 0;
+			  !w->list->telling && w->list->unsettled == 0 &&
+			  w->job.diff_made == NULL;
 		w->list->unsettled++;
 	}
 	w->want.done = on_passed;

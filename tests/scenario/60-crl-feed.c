@@ -1694,7 +1694,69 @@ static void a_list_stays_until_the_one_in_its_place_is_in_force(void **state)
 	assert_true(listed('B') && !listed('A'));
 	assert_int_equal(set()->shards_n, 1);
 	assert_true(crl_set_covers(set(), clock_now(), NULL));
-	assert_true(told[told_n - 1].c.baseline);
+}
+
+static bool same_as_b(size_t n)
+{
+	uint8_t id[CHANGE_SCOPE_N];
+
+	return crl_scope_id("demo", B, id) && memcmp(told[n].c.scope, id, sizeof id) == 0;
+}
+
+/* What was revoked between the last list from the old place and the first from the new
+ * one is told; what the old one had was told before, unless it was not. */
+static void what_the_list_in_its_place_has_more_is_told(void **state)
+{
+	uint8_t first[32];
+
+	(void)state;
+	for (int untold = 0; untold < 2; untold++) {
+		begin_with("01", "A");
+		if (untold) {
+			tell_at_once = false;
+			refresh();
+			answer_url(A, LIST(.number = "02", .serials = "AC"));
+		}
+		reload("", ONLY(B));
+		tell_at_once = true;
+		turn();
+		answer_url(B, LIST(.number = "07", .serials = "ABC"));
+		assert_true(same_as_b(told_n - 1));
+		assert_false(told[told_n - 1].c.baseline);
+		assert_int_equal(told[told_n - 1].added, untold ? 3 : 2);
+		assert_int_equal(told[told_n - 1].removed, 0);
+		memcpy(first, told[told_n - 1].c.to, sizeof first);
+		refresh(); /* and goes on from there */
+		answer_url(B, LIST(.number = "08", .serials = "ABCD"));
+		assert_int_equal(told[told_n - 1].added, 1);
+		assert_memory_equal(told[told_n - 1].c.from, first, sizeof first);
+		die();
+		live("", ONLY(B));
+		assert_int_equal(told_n, 1); /* the place alone */
+		assert_int_equal(told[0].added, 0);
+		die();
+		remove_tree(folder);
+	}
+}
+
+/* What the disk has of the one that comes back is older than what it relieves. */
+static void what_is_on_disk_relieves_nothing(void **state)
+{
+	(void)state;
+	begin_with("01", "A");
+	reload("", ONLY(B));
+	answer_url(B, LIST(.number = "01", .serials = "AB"));
+	assert_true(listed('B'));
+	reload("", DEMO);
+	assert_string_equal(field(0, "entries"), "1");
+	assert_true(listed('A') && listed('B'));
+	fake_fetch_fail(place_of(A), ERR_UP_CONNECT);
+	turn();
+	assert_true(listed('B'));
+	refresh();
+	answer_url(A, LIST(.number = "02", .serials = "AC"));
+	assert_true(listed('A') && listed('C') && !listed('B'));
+	assert_int_equal(set()->shards_n, 1);
 }
 
 /* All that came have to be in force; which stands for which is not asked. */
@@ -2499,6 +2561,8 @@ int main(void)
 	    CASE(who_waits_when_we_stop_is_told),
 	    CASE(a_list_that_is_configured_no_more_goes_alone),
 	    CASE(a_list_stays_until_the_one_in_its_place_is_in_force),
+	    CASE(what_the_list_in_its_place_has_more_is_told),
+	    CASE(what_is_on_disk_relieves_nothing),
 	    CASE(lists_stay_until_all_in_their_places_are_in_force),
 	    CASE(a_list_that_stays_may_come_back_or_be_removed),
 	    CASE(a_reload_without_memory_is_made_up_for),
