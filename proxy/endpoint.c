@@ -35,6 +35,11 @@ enum endpoint_word endpoint_word(const struct fetch_result *f, bool fair)
 	}
 }
 
+bool endpoint_has_answered(const struct endpoint *p)
+{
+	return p->vouched[0].whose != NULL;
+}
+
 bool endpoint_may_be_asked(
     const struct endpoint *p, const void *who, bool known, int64_t now_ms)
 {
@@ -42,7 +47,7 @@ bool endpoint_may_be_asked(
 		return true;
 	if ((p->probe != NULL && p->probe != who) || now_ms < p->retry_at_ms)
 		return false;
-	return known || p->vouched[0].whose == NULL;
+	return known || !endpoint_has_answered(p);
 }
 
 static bool is_failing(const struct endpoint *p, const struct key *k)

@@ -94,6 +94,7 @@ void endpoint_clear(struct endpoint *p);
 /* Remember a key that was answered here, or elsewhere before (copied; whose is borrowed
  * for life). */
 void endpoint_vouch(struct endpoint *p, const struct key *k, void *whose);
+bool endpoint_has_answered(const struct endpoint *p); /* is any remembered? */
 /* One to probe with, another each time; NULL for none. */
 const struct endpoint_vouched *endpoint_vouched(struct endpoint *p);
 

@@ -403,11 +403,13 @@ static void tell_recovered(const struct source_ask *a, int64_t now)
 	    p->failures, (long long)(now - p->failed_at_ms));
 }
 
-/* Serials that nobody has bring errors all day. */
+/* Serials that nobody has bring errors all day, also from one that answers others. */
 static void tell_error(
     const struct source_ask *a, const struct fetch_result *f, enum err e)
 {
-	log_event(a->class == KNOWN ? LOG_WARN : LOG_INFO, "upstream_error",
+	bool worth = a->class == KNOWN || !endpoint_has_answered(&a->at->endpoint);
+
+	log_event(worth ? LOG_WARN : LOG_INFO, "upstream_error",
 	    "issuer=%s url=%s err=%s status=%d detail=%s ms=%lld", a->queue->name,
 	    a->at->url, err_label(e), f->status, f->detail, (long long)(f->us / 1000));
 }

@@ -157,7 +157,7 @@ def test_words_say_what_came_from_where_and_what_to_do(world, publisher, daemons
     assert checks[-1]["code"] == "upstream_http" and place in checks[-1]["detail"], checks
     lab.wait(lambda: d.crls()[url]["last_error"], name="the list's refusal")
     assert publisher.url("elsewhere/ca.crl") in d.crls()[url]["last_error"]
-    assert any(place in line for line in d.events("upstream_failed")), d.log
+    assert any(place in line and "level=warn" in line for line in d.events("upstream_error")), d.log
     c = d.ctl("status")
     assert place in c.stdout and publisher.url("elsewhere/ca.crl") in c.stdout, c
     world.responder.mode = "500"
