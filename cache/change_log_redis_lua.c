@@ -149,9 +149,10 @@ const char *const log_scripts[LOG_SCRIPTS + 1] = {
     [LOG_SCRIPTS] = NULL,
 };
 
+/* SET first: once a script has written, Redis looks no more whether memory is full. */
 const char log_trial[] =
     "local k = KEYS[1]\n"
-    "local steps = {{'UNLINK', k}, {'SET', k, '1', 'EX', '10'}, {'GET', k},\n"
+    "local steps = {{'SET', k, '1', 'EX', '10'}, {'GET', k},\n"
     "  {'GETRANGE', k, '0', '0'}, {'UNLINK', k}, {'HSET', k, 'a', '1'},\n"
     "  {'HMGET', k, 'a'}, {'EXISTS', k}, {'UNLINK', k},\n"
     "  {'XADD', k, '1-0', 'b', ''}, {'XRANGE', k, '-', '+', 'COUNT', '1'},\n"

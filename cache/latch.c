@@ -571,6 +571,7 @@ static enum err from_mdb(struct latch_file *f, int e)
 static enum err transact(struct latch_file *f,
     int (*step)(const struct latch_file *f, MDB_txn *txn, void *arg), void *arg)
 {
+	size_t before = lmdb_file_commits(f->env);
 	MDB_txn *txn;
 	enum err err;
 	int e;
@@ -586,7 +587,8 @@ static enum err transact(struct latch_file *f,
 			mdb_txn_abort(txn);
 	} while (grow_map(f, e));
 	err = from_mdb(f, e);
-	atomic_store(&f->failed, e != 0);
+	if (e != 0 || lmdb_file_commits(f->env) != before)
+		atomic_store(&f->failed, e != 0);
 	return err;
 }
 

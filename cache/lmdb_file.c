@@ -312,6 +312,13 @@ int lmdb_file_mend(MDB_env *env, size_t page)
 	return e;
 }
 
+size_t lmdb_file_commits(MDB_env *env)
+{
+	MDB_envinfo info;
+
+	return mdb_env_info(env, &info) == 0 ? info.me_last_txnid : 0;
+}
+
 int lmdb_file_format(
     MDB_txn *txn, MDB_dbi names, const char *format, MDB_dbi *meta, bool *same)
 {

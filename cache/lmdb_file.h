@@ -56,6 +56,10 @@ int lmdb_file_directories(char *path);
  * the first other transaction. */
 int lmdb_file_mend(MDB_env *env, size_t page);
 
+/* Counts the commits that wrote something: one that found nothing to do proves nothing of
+ * the disk. */
+size_t lmdb_file_commits(MDB_env *env);
+
 /* Write the format into a new file, as "format" in the database "meta"; compare it in an
  * old one.  *meta is open when it is the same.  names: LMDB's own list of databases. */
 int lmdb_file_format(

@@ -97,7 +97,7 @@ struct batch {
 	struct waiter *waiters; /* of the purges */
 	/* The outcome: */
 	int e;
-	bool sweep_again;
+	bool sweep_again, wrote;
 	uint64_t evicted, entries, used;
 };
 
@@ -567,12 +567,14 @@ static void write_batch(void *arg)
 {
 	struct batch *b = arg;
 	const struct lmdb_store *s = b->s;
+	size_t before = lmdb_file_commits(s->env);
 
 	b->e = write_purges(s, b);
 	if (b->e == 0)
 		b->e = write_changes(s, b);
 	if (b->e == 0 && b->sweep)
 		b->e = sweep_some(s, b);
+	b->wrote = lmdb_file_commits(s->env) != before;
 	(void)count(s, &b->used, &b->entries); /* stale numbers in the health, no more */
 }
 
@@ -609,7 +611,8 @@ static void note_failure(struct lmdb_store *s, const char *event, int e)
 
 static void take_outcome(struct lmdb_store *s, const struct batch *b)
 {
-	s->failed = b->e != 0;
+	if (b->e != 0 || b->wrote)
+		s->failed = b->e != 0;
 	if (b->e != 0)
 		note_failure(s, "store_write_failed", b->e);
 	if (b->evicted > 0)

@@ -1027,6 +1027,7 @@ static void a_policy_that_may_evict_changes_is_told_once(void **state)
 static void a_full_server_is_an_error_of_the_append_alone(void **state)
 {
 	(void)state;
+	store.timeout_ms = SHORT;
 	start_with(NULL);
 	assert_int_equal(append_list(&one, 2, 1, 1), ERR_OK);
 	command("CONFIG SET maxmemory 1");
@@ -1037,8 +1038,12 @@ static void a_full_server_is_an_error_of_the_append_alone(void **state)
 	assert_int_equal(one.page.n, 1);
 	assert_true(health(&one).refuses && !health(&one).up);
 	assert_int_equal(count("store_refuses log=redis error=\"OOM command not"), 1);
+	turn(5 * SHORT); /* a heartbeat tries, and is refused */
+	assert_true(health(&one).refuses);
+	assert_int_equal(count("store_well"), 0);
 	command("CONFIG SET maxmemory 0");
 	assert_int_equal(append_list(&one, 2, 10, 2), ERR_OK);
+	assert_true(wait_up(&one, true, 5000));
 	assert_int_equal(count("store_down"), 0);
 }
 

@@ -500,6 +500,8 @@ static void a_full_disk_is_told_until_a_latch_can_be_written_again(void **state)
 	setrlimit(RLIMIT_FSIZE, &all);
 	assert_true(latch_file_failed(file, why, sizeof why));
 	assert_non_null(strstr(why, "/latches.mdb: File too large; remedy: raise"));
+	assert_int_equal(latch_file_told(file, &l[1], 1), ERR_OK); /* writes nothing */
+	assert_true(latch_file_failed(file, why, sizeof why));
 	assert_int_equal(latch_file_put(file, &l[1], 1), ERR_OK);
 	assert_false(latch_file_failed(file, why, sizeof why));
 	reopen();

@@ -809,6 +809,8 @@ static void a_full_server_is_an_error_of_the_write_alone(void **state)
 	assert_non_null(
 	    strstr(events, "store_refuses store=redis error=\"OOM command not"));
 	assert_non_null(strstr(events, "remedy=\"raise maxmemory"));
+	turn(5 * SHORT); /* a heartbeat tries, and is refused */
+	assert_true(health().refuses);
 	command("CONFIG SET maxmemory 0");
 	assert_true(wait_well(true, 5000));
 	assert_non_null(strstr(events, "store_well store=redis"));
