@@ -280,19 +280,6 @@ def test_metrics_pass_promtool_and_count(world, daemons):
     assert status == 200 and text.endswith("# EOF\n")
 
 
-def test_the_documented_metrics_are_those_that_there_are(world, daemons):
-    """Name, type and text, in both directions; but for what is there only with lists."""
-    man = open(os.path.join(daemon.TOP, "proxy", "ocspcached.8")).read()
-    documented = set(re.findall(r"^\.It (\w+) \( (\w+) \)\n(.*)$", man[man.index(".Sh METRICS"):], re.M))
-    d = daemons([world.issuer()]).start()
-    d.ask(world.ca, world.good.serial)
-    text = d.metrics()
-    helps = dict(re.findall(r"^# HELP (\S+) (.*)$", text, re.M))
-    there = {(n.replace("ocspcached_", "", 1), t, helps[n]) for n, t in re.findall(r"^# TYPE (\S+) (.*)$", text, re.M)}
-    documented = {m for m in documented if not m[0].startswith("crl_")}
-    assert there == documented, sorted(there ^ documented)
-
-
 def test_the_api(world, daemons):
     d = daemons([world.issuer()], backoff_initial="20ms").start()
     assert d.api("GET", "/healthz")[0] == 200
