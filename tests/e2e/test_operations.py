@@ -1,4 +1,5 @@
 """What an operator does: test a configuration, reload, stop, look at metrics and logs, ask ocspctl."""
+import glob
 import json
 import os
 import re
@@ -278,6 +279,22 @@ def test_metrics_pass_promtool_and_count(world, daemons):
     assert "%x" % world.good.serial not in d.metrics()  # T30
     status, text = d.api("GET", "/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
     assert status == 200 and text.endswith("# EOF\n")
+
+
+def test_the_manual_has_the_events_that_there_are():
+    """In both directions, and their levels.  What a store tells is logged by a name that comes from it."""
+    source = "".join(open(p, encoding="utf-8").read() for folder in ("cache", "conf", "proxy") for p in glob.glob(
+        os.path.join(daemon.TOP, folder, "**", "*.c"), recursive=True))
+    levels = {}
+    for level, name in re.findall(r'\blog_(error|warn|info|debug)\(\s*"(\w+)"', source):
+        levels.setdefault(name, set()).add(level)
+    man = open(os.path.join(daemon.TOP, "proxy", "ocspcached.8"), encoding="utf-8").read()
+    man = man[man.index(".Sh LOG EVENTS"):man.index(".Sh METRICS")]
+    documented = {n: level for names, level in re.findall(r"^\.It ([\w ,]+) \( (\w+) \)$", man, re.M)
+                  for n in re.findall(r"\w+", names)}
+    assert len(documented) > 50 and set(levels) <= set(documented), set(levels) - set(documented)
+    assert not [n for n in documented if '"%s"' % n not in source]
+    assert not [n for n in levels if documented[n] not in levels[n]]
 
 
 def test_the_api(world, daemons):
