@@ -123,6 +123,27 @@ class Site:
         return line or None
 
 
+def front(site, daemons):
+    """The daemon that answers for both CAs of the site at one address."""
+    d = daemons(site.issuers(nonce="ignore"), listen=["127.0.0.1:%d" % site.port])
+    d.port, d.url, d.proxy = site.port, site.url, "http://127.0.0.1:%d" % site.port
+    return d.start()
+
+
+def kept():
+    """A fixture's body: give a program to it, and it is stopped at the end."""
+    programs = []
+
+    def keep(program):
+        programs.append(program)
+        return program
+    yield keep
+    for p in programs:
+        if hasattr(p, "log"):
+            print(p.log[-6000:])  # shown when the test failed
+        p.stop()
+
+
 def staple(port):
     """The OCSP response in the TLS handshake, byte for byte; None where there is none."""
     r = run("openssl", "s_client", "-connect", "127.0.0.1:%d" % port, "-servername", "localhost", "-tls1_2",
@@ -182,24 +203,25 @@ class Program:
 
 
 class Nginx(Program):
-    """server is what stands in server { } besides listen; http in http { }."""
+    """server is what stands in server { } besides listen; http in http { }: without server a function that makes a
+    whole server { } of its port."""
 
     def __init__(self, site, server, http="", tls=True, workers=False):
         need("nginx")
         super().__init__(site, "nginx")
+        if server is None:
+            block = http(self.port)
+        else:
+            block = "%s\n    server {\n        listen 127.0.0.1:%d%s;\n        %s\n    }" % (
+                http, self.port, " ssl" if tls else "", server)
         conf = self.write("conf", """daemon off; %(process)s pid %(box)s/pid; error_log %(box)s/log info;
 events { worker_connections 256; }
 http {
     access_log off; client_body_temp_path %(box)s/b; proxy_temp_path %(box)s/p; fastcgi_temp_path %(box)s/f;
     uwsgi_temp_path %(box)s/u; scgi_temp_path %(box)s/s;
-    %(http)s
-    server {
-        listen 127.0.0.1:%(port)d%(tls)s;
-        %(server)s
-    }
+    %(block)s
 }
-""" % {"box": self.box, "port": self.port, "tls": " ssl" if tls else "", "server": server, "http": http,
-            "process": "worker_processes 1;" if workers else "master_process off;"})
+""" % {"box": self.box, "block": block, "process": "worker_processes 1;" if workers else "master_process off;"})
         self.start(lab.tool("nginx"), "-c", conf, "-p", self.box)
 
 

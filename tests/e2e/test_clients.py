@@ -19,25 +19,12 @@ def site(box, responders):
 
 @pytest.fixture
 def d(site, daemons):
-    """The daemon that answers for both CAs of the site at one address."""
-    made = daemons(site.issuers(nonce="ignore"), listen=["127.0.0.1:%d" % site.port])
-    made.port, made.url, made.proxy = site.port, site.url, "http://127.0.0.1:%d" % site.port
-    return made.start()
+    return clients.front(site, daemons)
 
 
 @pytest.fixture
 def started():
-    """Give a program to it, and it is stopped at the end."""
-    programs = []
-
-    def keep(program):
-        programs.append(program)
-        return program
-    yield keep
-    for p in programs:
-        if hasattr(p, "log"):
-            print(p.log[-6000:])  # shown when the test failed
-        p.stop()
+    yield from clients.kept()
 
 
 def ours(d, site, leaf, h="sha1"):

@@ -186,7 +186,8 @@ def test_each_alert_fires_when_it_should_and_not_before(box):
     by_name = {r["alert"].replace("Ocspcached", "", 1): r for r in rules()}
     assert set(by_name) == {c[0] for c in CASES}
     promtool("test", "rules", written(box, "test.yml", {
-        "rule_files": [ALERTS], "evaluation_interval": "1m", "tests": [rule_test(by_name[c[0]], *c[1:]) for c in CASES]}))
+        "rule_files": [ALERTS], "evaluation_interval": "1m",
+        "tests": [rule_test(by_name[c[0]], *c[1:]) for c in CASES]}))
 
 
 def panels():
