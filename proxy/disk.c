@@ -10,9 +10,11 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 
 #include "proxy/inbox.h"
+#include "proxy/log.h"
 
 struct job {
 	struct msg reply; /* first: what the inbox hands back is the job */
@@ -24,6 +26,7 @@ struct job {
 
 struct disk {
 	struct inbox *replies;
+	const char *name;
 	int nice;
 	pthread_t thread;
 	pthread_mutex_t lock; /* over the next four */
@@ -71,8 +74,11 @@ static void *disk_thread(void *arg)
 
 	/* Linux has a nice value for each thread, and pid 0 is the calling one; that it
 	 * is refused is no reason not to work. */
-	if (d->nice > 0)
-		(void)setpriority(PRIO_PROCESS, 0, d->nice);
+	if (d->nice > 0 && setpriority(PRIO_PROCESS, 0, d->nice) != 0)
+		log_warn("priority_refused",
+		    "thread=%s nice=%d error=%s remedy=\"allow setpriority: a filter "
+		    "of system calls forbids it\"",
+		    d->name, d->nice, strerror(errno));
 	while ((j = wait_for_job(d)) != NULL) {
 		j->work(j->arg);
 		if (j->done == NULL)
@@ -110,6 +116,7 @@ struct disk *disk_start(struct inbox *replies, const char *name, int niceness)
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_cond_init(&d->work, NULL);
 	pthread_cond_init(&d->idle, NULL);
+	d->name = name;
 	d->nice = niceness;
 	e = start_thread(d, name);
 	if (e != 0) {

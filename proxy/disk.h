@@ -15,8 +15,9 @@
 struct disk;
 struct inbox;
 
-/* Start the thread, called name, with this much added to its nice value (the bulk thread:
- * below the others).  done callbacks come through replies.  NULL with errno. */
+/* Start the thread, called name (a literal), with this nice value (the bulk thread: below
+ * the others); that it may not have it is a warning.  done callbacks come through
+ * replies. NULL with errno. */
 struct disk *disk_start(struct inbox *replies, const char *name, int niceness);
 /* Run what is queued, then end the thread and join it.  The done callbacks of those jobs
  * are in the inbox when this returns.  A job that is given from now on is done before

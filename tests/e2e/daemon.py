@@ -32,10 +32,11 @@ def lines(options, indent=""):
 
 
 class Daemon:
-    """Options are those of the file, with _ for -; an issuer is a dict with its name and its options."""
+    """Options are those of the file, with _ for -; an issuer is a dict with its name and its options.  under is the
+    command that it is run by: one that becomes the daemon in the end."""
 
-    def __init__(self, box, issuers, name="d", env=None, limit_nofile=None, **options):
-        self.box, self.name, self.env = box, name, env or {}
+    def __init__(self, box, issuers, name="d", env=None, limit_nofile=None, under=(), **options):
+        self.box, self.name, self.env, self.under = box, name, env or {}, list(under)
         self.limit_nofile = limit_nofile
         self.port, self.api_port = lab.free_port(), lab.free_port()
         self.options = {
@@ -64,7 +65,7 @@ class Daemon:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (self.limit_nofile, self.limit_nofile))
         log = open(self.log_path, "ab")
         self.told = False  # to end
-        self.process = subprocess.Popen([PROGRAM, "-c", self.conf], stdin=subprocess.DEVNULL, stdout=log,
+        self.process = subprocess.Popen([*self.under, PROGRAM, "-c", self.conf], stdin=subprocess.DEVNULL, stdout=log,
                                         stderr=log, env=dict(os.environ, **self.env), preexec_fn=limit)
         log.close()
         return self

@@ -491,15 +491,3 @@ def test_a_configuration_in_pieces(box, world, daemons):
     d.write(text)
     d.start()
     assert d.ask(world.ca, world.good.serial).outcome == "good"
-
-
-def test_the_unit_is_tight(box):
-    tool = lab.tool("systemd-analyze")
-    unit = os.path.join(daemon.TOP, "conf", "ocspcached.service")
-    if not tool:
-        pytest.skip("systemd-analyze is not installed")
-    r = subprocess.run([tool, "security", "--offline=true", unit], capture_output=True, text=True)
-    m = re.search(r"Overall exposure level for \S+: ([\d.]+)", r.stdout)
-    if not m:
-        pytest.skip("systemd-analyze does not work here: " + r.stderr.strip()[:100])
-    assert float(m.group(1)) <= 2.0, r.stdout

@@ -1,12 +1,20 @@
 #include "proxy/disk.h"
 
+#include <errno.h>
 #include <event2/event.h>
 #include <event2/thread.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -151,6 +159,69 @@ static void the_thread_takes_no_signals(void **state)
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* A kernel that refuses setpriority, as the filter of a service does. */
+static int forbid_setpriority(void)
+{
+	struct sock_filter code[] = {
+	    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_setpriority, 0, 1),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {sizeof code / sizeof code[0], code};
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0;
+}
+
+static void note_nice(void *arg)
+{
+	*(int *)arg = getpriority(PRIO_PROCESS, 0);
+}
+
+/* What a thread that wants 19 says on standard error, and what it has. */
+static int nice_in_child(int refuse, char *said, size_t room)
+{
+	int fd[2], status, has = -1;
+	ssize_t n;
+	pid_t pid;
+
+	assert_int_equal(pipe(fd), 0);
+	pid = fork();
+	if (pid == 0) {
+		base = event_base_new();
+		inbox = inbox_new(base, NULL);
+		dup2(fd[1], STDERR_FILENO);
+		if (refuse && forbid_setpriority())
+			_exit(99);
+		struct disk *low = disk_start(inbox, "low", 19);
+		disk_run(low, note_nice, NULL, &has);
+		disk_stop(low);
+		_exit(has);
+	}
+	close(fd[1]);
+	n = read(fd[0], said, room - 1);
+	said[n > 0 ? n : 0] = '\0';
+	close(fd[0]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void a_priority_that_is_refused_is_warned_of(void **state)
+{
+	int before = getpriority(PRIO_PROCESS, 0);
+	char said[512];
+
+	(void)state;
+	assert_int_equal(nice_in_child(0, said, sizeof said), 19);
+	assert_string_equal(said, "");
+	assert_int_equal(nice_in_child(1, said, sizeof said), before);
+	assert_non_null(
+	    strstr(said, "level=warn event=priority_refused thread=low nice=19 "
+			 "error=\"Operation not permitted\""));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -159,6 +230,8 @@ int main(void)
 	    CASE(the_ends_of_jobs_run_at_the_latest_when_the_inbox_goes),
 	    CASE(a_job_needs_nobody_who_waits),
 	    CASE(the_thread_takes_no_signals),
+	    /* a child of a process with one thread: ThreadSanitizer takes no other */
+	    cmocka_unit_test(a_priority_that_is_refused_is_warned_of),
 	};
 	int failed;
 
