@@ -3,6 +3,7 @@
 # SAN=address,undefined or SAN=thread with any of them (a build folder each); B=DIR builds elsewhere; V=1 shows
 # the commands; STORE=redis, PORT=, API_PORT=, CONF= are for run
 VERSION := $(shell sed -n 's/^.define OCSPCACHED_VERSION "\(.*\)"/\1/p' proxy/version.h)
+RELEASED := $(shell sed -n 's/^.define OCSPCACHED_RELEASED INT64_C(\([0-9]*\))/\1/p' proxy/version.h)
 CC      ?= cc
 OPT     ?= -O2 -g
 HARDEN  := -fstack-protector-strong -fstack-clash-protection -fcf-protection -D_FORTIFY_SOURCE=2
@@ -85,7 +86,7 @@ run:
 	@$(SUBMAKE) all
 	@B=$(B) STORE=$(STORE) PORT=$(PORT) API_PORT=$(API_PORT) CONF=$(CONF) exec conf/demo/run
 test test-all:
-	@.ci/packages build test $(if $(filter test-all,$@),clients)
+	@.ci/packages build test $(if $(filter test-all,$@),clients deb)
 	@$(SUBMAKE) tests
 	@B=$(B) SAN=$(SAN) tests/run $(if $(filter test-all,$@),--all)
 unit scenario replay layers e2e:
@@ -122,7 +123,8 @@ lint:
 	clang-tidy --quiet --warnings-as-errors='bugprone-*' --checks='$(TIDY)' \
 	    $(wildcard cache/*.c conf/*.c proxy/*.c proxy/ctl/*.c) -- -std=c11 $(CPPFLAGS)
 	mandoc -T lint -W warning $(MANS)
-	shellcheck .ci/packages .ci/run conf/demo/run conf/deb/build conf/recipes/renew-when-revoked
+	shellcheck .ci/packages .ci/run conf/demo/run conf/deb/build $(wildcard conf/deb/ocspcached.p*) \
+	    conf/recipes/renew-when-revoked
 cover:
 	@.ci/packages build test
 	@$(SUBMAKE) B=build/cover OPT="-O0 -g --coverage" tests
@@ -132,24 +134,21 @@ cover:
 	    awk -F"[':% ]+" '/^File/ { f = $$2 } /^Lines/ && f ~ /^(cache|conf|proxy)\// { printf "%6.1f %%  %s\n", $$3, f; f = "" }' | \
 	    sort -u -k3 | sort -n
 
+# $(TO) is where a file will be; the quotes are for a DESTDIR with spaces.
+TO = "$(DESTDIR)$(PREFIX)"
 install: all
-	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 \
-	    $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man8 \
-	    $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
-	    $(DESTDIR)/etc/ocspcached/issuers.d
-	install -m 755 $(B)/ocspcached $(DESTDIR)$(PREFIX)/sbin/ocspcached
-	install -m 755 $(B)/ocspctl $(DESTDIR)$(PREFIX)/bin/ocspctl
-	for m in $(MANS); do install -m 644 $$m $(DESTDIR)$(PREFIX)/share/man/man$${m##*.}/ || exit 1; done
-	install -m 644 conf/ocspctl.bash-completion \
-	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions/ocspctl
-	sed 's,/usr/sbin/,$(PREFIX)/sbin/,' conf/ocspcached.service \
-	    >$(DESTDIR)$(PREFIX)/lib/systemd/system/ocspcached.service
-	test -e $(DESTDIR)/etc/ocspcached/ocspcached.conf || \
-	    install -m 644 conf/ocspcached.conf $(DESTDIR)/etc/ocspcached/ocspcached.conf
+	install -d $(TO)/sbin $(TO)/bin $(TO)/share/man/man1 $(TO)/share/man/man5 $(TO)/share/man/man8 \
+	    $(TO)/lib/systemd/system $(TO)/share/bash-completion/completions "$(DESTDIR)/etc/ocspcached/issuers.d"
+	install -m 755 $(B)/ocspcached $(TO)/sbin/ocspcached
+	install -m 755 $(B)/ocspctl $(TO)/bin/ocspctl
+	for m in $(MANS); do install -m 644 $$m $(TO)/share/man/man$${m##*.}/ || exit 1; done
+	install -m 644 conf/ocspctl.bash-completion $(TO)/share/bash-completion/completions/ocspctl
+	sed 's,/usr/sbin/,$(PREFIX)/sbin/,' conf/ocspcached.service >$(TO)/lib/systemd/system/ocspcached.service
+	test -e "$(DESTDIR)/etc/ocspcached/ocspcached.conf" || \
+	    install -m 644 conf/ocspcached.conf "$(DESTDIR)/etc/ocspcached/ocspcached.conf"
 deb:
-	@.ci/packages build
-	@$(SUBMAKE) all
-	@B=$(B) VERSION=$(VERSION) conf/deb/build
+	@.ci/packages build deb
+	@B="$(B)" VERSION="$(VERSION)" RELEASED="$(RELEASED)" conf/deb/build
 clean:
 	rm -rf build
 .PHONY: all tests run test test-all unit scenario replay layers e2e deps fuzz fmt lint cover \
