@@ -22,6 +22,7 @@ PREFIX  ?= /usr/local
 LIB      := $(patsubst %.c,$(B)/%.o,$(filter-out proxy/main.c,$(wildcard cache/*.c conf/*.c proxy/*.c)))
 UNITS    := $(patsubst tests/%.c,$(B)/%,$(wildcard tests/unit/*.c))
 SCENES   := $(patsubst tests/%.c,$(B)/%,$(wildcard tests/scenario/*.c))
+COSTS    := $(patsubst tests/%.c,$(B)/%,$(wildcard tests/cost/*.c))
 FUZZ     := $(patsubst tests/fuzz/%.c,%,$(filter-out tests/fuzz/replay.c,$(wildcard tests/fuzz/*.c)))
 REPLAYS  := $(FUZZ:%=$(B)/fuzz/%)
 # What tests share is an archive; tests/lib/fake_*.c replace modules, so that only scenarios get them, before
@@ -36,7 +37,7 @@ NPROC    := $(shell nproc 2>/dev/null || echo 2)
 SUBMAKE   = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(NPROC))
 
 all: $(B)/ocspcached $(B)/ocspctl
-tests: all $(UNITS) $(SCENES) $(REPLAYS)
+tests: all $(UNITS) $(SCENES) $(REPLAYS) $(COSTS)
 
 $(B)/libocspcached.a: $(LIB)
 	@rm -f $@
@@ -60,6 +61,10 @@ $(SCENES): $(B)/scenario/%: $(B)/tests/scenario/%.o $(FAKES) $(B)/libtest.a $(B)
 	@mkdir -p $(@D)
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -lcmocka $(LDLIBS) -o $@
+$(COSTS): $(B)/cost/%: $(B)/tests/cost/%.o $(FAKES) $(B)/libtest.a $(B)/libocspcached.a
+	@mkdir -p $(@D)
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 $(REPLAYS): $(B)/fuzz/%: $(B)/tests/fuzz/%.o $(if $(ENGINE),,$(B)/tests/fuzz/replay.o) $(B)/libocspcached.a
 	@mkdir -p $(@D)
 	$(call say,LD)
@@ -107,7 +112,7 @@ fuzz:
 	        -max_total_time=$$(($(SECONDS) / $(words $(FUZZ)) + 1)) -artifact_prefix=tests/fuzz/corpus/$$t/ \
 	        build/fuzzing/corpus/$$t tests/fuzz/corpus/$$t || exit 1; done
 SOURCES := $(wildcard cache/*.[ch] conf/*.[ch] proxy/*.[ch] proxy/ctl/*.[ch] tests/unit/*.[ch] \
-             tests/scenario/*.[ch] tests/lib/*.[ch] tests/fuzz/*.[ch])
+             tests/scenario/*.[ch] tests/cost/*.[ch] tests/lib/*.[ch] tests/fuzz/*.[ch])
 MANS    := $(wildcard proxy/*.8 proxy/ctl/*.1 conf/*.5)
 include bench/rules.mk
 fmt:

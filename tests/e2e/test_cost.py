@@ -1,10 +1,11 @@
-"""What a hit, a list and a subscriber cost, counted and not timed: noise cannot hide a regression.
+"""What a hit, a miss, a list, a connection and a subscriber cost, counted and not timed: noise hides no regression.
 
-Issue 3, DESIGN 2.5: one read, one write and no allocation for a hit at 64 connections.
-Issue 4: at most 64 bytes of anonymous memory for an entry of the lists held, at most 2 KiB for a subscriber, and a
-change is one write for each.  bench/ has the times.
+One read, one write and no allocation for a hit at 64 connections, and its instructions; bytes of memory for an entry of
+a list, for an idle connection and for a subscriber, near what README says; a change is one write for each subscriber.
+bench/ has the times.
 """
 import collections
+import ctypes
 import os
 import random
 import re
@@ -12,13 +13,16 @@ import resource
 import shutil
 import signal
 import socket
+import statistics
 import struct
 import subprocess
 import threading
 import time
+import zlib
 
 import pytest
 
+import daemon
 import lab
 import lists
 import stream
@@ -29,6 +33,15 @@ N = CONNECTIONS * ROUNDS
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "counting.c")
 Row = collections.namedtuple("Row", "name reads writes waits allocations")
 FORM = struct.Struct("16s4Q")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_pages():
+    """For what this process starts: else the kernel may give 2 MiB at once."""
+    prctl, PR_SET_THP_DISABLE = ctypes.CDLL(None).prctl, 41
+    prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0)
+    yield
+    prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0)
 
 
 class Counts:
@@ -130,6 +143,88 @@ def test_a_hit_makes_no_other_call(box, world, daemons):
         c.close()
 
 
+# Instructions
+
+INSTRUCTIONS = os.path.join(daemon.TOP, "tests", "cost", "instructions.tsv")
+SET = ("processor", "compiler", "flags", "libc6", "libevent-core-2.1-7", "libssl3", "libxxhash0", "valgrind")
+FIGURES = {"hit-get": 0.01, "hit-post": 0.01, "miss": 0.05}  # and how far from what is recorded one may be
+
+
+def counted(box):
+    """(what the processor can, figure of each): a hit's mean, a miss's median."""
+    program = os.path.join(daemon.B, "cost", "instructions")
+    out = os.path.join(box, "callgrind")
+    r = subprocess.run(["valgrind", "-q", "--tool=callgrind", "--collect-atstart=no", "--callgrind-out-file=" + out,
+                        program], capture_output=True, text=True, timeout=60)
+    assert r.returncode == 0, r.stdout + r.stderr
+    found = collections.defaultdict(list)
+    for name in os.listdir(box):
+        if name.startswith("callgrind."):
+            with open(os.path.join(box, name)) as f:
+                text = f.read()
+            found[re.search(r"^desc: Trigger: Client Request: (.*)$", text, re.M).group(1)].append(
+                int(re.search(r"^totals: (\d+)$", text, re.M).group(1)))
+    with open(os.path.join(daemon.TOP, "tests", "cost", "instructions.c")) as f:
+        hits = int(re.search(r"^#define HITS +(\d+)", f.read(), re.M).group(1))
+    assert len(found["miss"]) == 9 and len(found["hit-get"]) == len(found["hit-post"]) == 1
+    return r.stdout.strip(), {"hit-get": found["hit-get"][0] / hits, "hit-post": found["hit-post"][0] / hits,
+                              "miss": statistics.median(found["miss"])}
+
+
+def this_set(processor):
+    """What the figures depend on: the code that libraries choose, theirs, and the compiler's of ours."""
+    ours = os.path.join(daemon.B, "tests", "cost", "instructions.o")
+    comment = subprocess.run(["readelf", "-p", ".comment", ours], capture_output=True, text=True).stdout
+    with open(os.path.join(daemon.B, ".flags")) as f:
+        flags = " ".join(w for w in f.read().split() if re.match("-[DOUfms]", w))
+    versions = dict(line.split() for line in subprocess.run(
+        ["dpkg-query", "-W", "-f=${Package} ${Version}\\n", *SET[3:]], capture_output=True, text=True
+    ).stdout.splitlines())
+    return [processor, re.search(r"GCC: \(.*\) \S+|clang.*|$", comment).group(0) or "-",
+            "%08x" % zlib.crc32(flags.encode()), *(versions.get(n, "-") for n in SET[3:])]
+
+
+def recorded():
+    """set -> figures, and the comment before them."""
+    with open(INSTRUCTIONS) as f:
+        lines = f.read().splitlines()
+    rows = [line.split("\t") for line in lines if not line.startswith("#")]
+    return {tuple(r[:len(SET)]): dict(zip(FIGURES, map(float, r[len(SET):]))) for r in rows[1:]}, [
+        line for line in lines if line.startswith("#")]
+
+
+def record(own, figures):
+    rows, comment = recorded()
+    rows[tuple(own)] = figures
+    with open(INSTRUCTIONS, "w") as f:
+        f.write("\n".join(comment + ["\t".join([*SET, *FIGURES])] + [
+            "\t".join([*k, *("%.0f" % v[n] for n in FIGURES)]) for k, v in sorted(rows.items())]) + "\n")
+
+
+def test_a_hit_and_a_miss_cost_the_instructions_that_are_recorded(box, capsys):
+    """By callgrind, which no load of the machine moves.  Less is a figure to be recorded, too: else it may come back.
+    Where nothing is recorded for this processor and these libraries, the figures are printed."""
+    unsanitized()
+    if not lab.tool("valgrind"):
+        pytest.skip("valgrind is not installed")
+    processor, figures = counted(box)
+    own = this_set(processor)
+    if os.environ.get("OCSPCACHED_RECORD"):
+        record(own, figures)
+    expected = recorded()[0].get(tuple(own))
+    if expected is None:
+        with capsys.disabled():
+            print("\nnote: instructions of %s; none are recorded for %s" % (
+                ", ".join("%s %.0f" % f for f in figures.items()), " ".join(own)))
+        return
+    for name, limit in FIGURES.items():
+        change = figures[name] / expected[name] - 1
+        assert abs(change) <= limit, (
+            "%s: %.0f instructions, %+.1f %% of the %.0f that are recorded.  If that is meant: "
+            "OCSPCACHED_RECORD=1 python3 -m pytest tests/e2e/test_cost.py -k instructions" % (
+                name, figures[name], 100 * change, expected[name]))
+
+
 # lists and subscribers
 
 def unsanitized():
@@ -186,7 +281,7 @@ class Lists:
         d.wait_number(self.url, number, seconds=60)
 
 
-def test_an_entry_of_a_list_costs_at_most_64_bytes(box, daemons):
+def test_an_entry_of_a_list_costs_32_bytes(box, daemons):
     """R110.  Two daemons, one with a list of 10 entries, one with 300,000: what they differ by."""
     unsanitized()
     n, used = 300000, []
@@ -199,7 +294,7 @@ def test_an_entry_of_a_list_costs_at_most_64_bytes(box, daemons):
         d.stop()
     each = (used[1] - used[0]) / n
     print("%.1f bytes an entry" % each)
-    assert each <= 64
+    assert each <= 36  # pages and what malloc keeps
 
 
 def tempfolder(box, name):
@@ -211,14 +306,17 @@ def tempfolder(box, name):
 def descriptors(wanted):
     """Raise the soft limit; how many of these streams both sides can have."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if (hard - 600) // 2 < wanted // 2:
+        pytest.skip("the limit on descriptors (%d) leaves too few connections to tell what one costs" % hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return min(wanted, (hard - 600) // 2)
 
 
 def private(d):
-    """Bytes of memory that is the daemon's alone."""
+    """Bytes of memory that is the daemon's alone and no file's (a library's pages are its own or not as other programs
+    come and go), to the page: RssAnon is behind by some for each thread."""
     with open("/proc/%d/smaps_rollup" % d.process.pid) as f:
-        return 1024 * sum(int(x) for x in re.findall(r"^Private_(?:Clean|Dirty):\s+(\d+) kB", f.read(), re.M))
+        return 1024 * int(re.search(r"^Anonymous:\s+(\d+) kB", f.read(), re.M).group(1))
 
 
 class Plain:
@@ -251,7 +349,33 @@ class Plain:
             s.close()
 
 
-def test_a_subscriber_costs_at_most_2_KiB(box, daemons):
+EACH_AT_MOST = 512  # 0.4 KiB, pages and what malloc keeps
+
+
+def test_an_idle_connection_costs_less_than_a_KiB(world, daemons):
+    """After a request: what a connection had for it is given back."""
+    unsanitized()
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        n = descriptors(2000)
+        d = daemons([world.issuer()], workers=1).start()
+        request = wire.get(lab.request(world.ca, world.good.serial))
+        all_of = [d.connect() for _ in range(50)]
+        for c in all_of:
+            assert c.send(request).reply().status == 200
+        before = private(d)
+        more = [d.connect() for _ in range(n - 50)]
+        exchange(more, request)
+        each = (private(d) - before) / len(more)
+        print("%d connections: %.0f bytes each" % (len(more), each))
+        assert each <= EACH_AT_MOST
+        for c in all_of + more:
+            c.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_a_subscriber_costs_less_than_a_KiB(box, daemons):
     unsanitized()
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
@@ -268,7 +392,7 @@ def test_a_subscriber_costs_at_most_2_KiB(box, daemons):
         all_of.until(b'"serial"')
         later = (private(d) - before) / (n - 50)
         print("%d subscribers: %.0f bytes each, %.0f when they have been told a change" % (n, each, later))
-        assert each <= 2048 and later <= 2048
+        assert each <= EACH_AT_MOST and later <= EACH_AT_MOST
         all_of.close()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
