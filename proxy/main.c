@@ -266,11 +266,11 @@ static int make_parts(struct daemon *d, struct conf *c)
 	d->shared.hot = hot_new((size_t)c->hot_cache, seed);
 	if (d->counters == NULL || d->shared.hot == NULL)
 		return fail("hot-cache", strerror(ENOMEM));
-	/* listeners before the store: who finds his address taken has opened no database
-	 */
-	e = add_workers(d, c);
+	/* Listeners before the store: who finds his address taken has opened no database.
+	 * The API's first: whoever sees that clients are let in may ask it about them. */
+	e = add_api(d, c);
 	if (e == EXIT_CLEAN)
-		e = add_api(d, c);
+		e = add_workers(d, c);
 	if (e != EXIT_CLEAN)
 		return e;
 	d->keeper = keeper_new(&d->shared, why, sizeof why);
