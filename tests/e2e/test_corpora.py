@@ -39,12 +39,19 @@ def fake_clock(at):
     return {"LD_PRELOAD": found[0], "FAKETIME": at, "FAKETIME_DONT_FAKE_MONOTONIC": "1", "TZ": "UTC"}
 
 
-def test_the_answers_of_2012(corpora, responders, daemons):
+def test_the_answers_of_2012(box, corpora, responders, daemons):
     """R66: the 55 verdicts, each at a clock inside its answer's life.
 
-    The issuer is the file in column "untrusted": the certificate's direct issuer, which is what an operator names.
-    It is the CA file itself in all rows but the cross-signed one."""
+    The issuer is the first certificate of the file in column "untrusted": the certificate's direct issuer, which is
+    what an operator names.  It is the CA file itself in all rows but the cross-signed one, where the root follows."""
     folder = corpora("openssl-ocsp")
+
+    def direct(name):
+        path = os.path.join(box, name)
+        with open(os.path.join(folder, name)) as f, open(path, "w") as out:
+            end = "-----END CERTIFICATE-----\n"
+            out.write(f.read().split(end)[0] + end)
+        return path
 
     def load(name):
         return open(os.path.join(folder, name + ".der"), "rb").read()
@@ -55,7 +62,7 @@ def test_the_answers_of_2012(corpora, responders, daemons):
         # What is asked for: for the wrong-CertID classes the answer's own CertID is the lie.
         honest = load(resp.rsplit("_", 1)[-1])
         responder.answer = lambda _: der
-        d = daemons([{"name": "i", "certificate": os.path.join(folder, cafile), "ocsp": [responder.url],
+        d = daemons([{"name": "i", "certificate": direct(cafile), "ocsp": [responder.url],
                       "allow-sha1-signatures": True}],
                     env=fake_clock(window_of(der)), backoff_initial="10ms", backoff_max="10ms", error_ttl="0s",
                     workers=1).start()

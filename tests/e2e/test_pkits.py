@@ -170,12 +170,12 @@ row("4.14.24", "ValidIDPwithindirectCRLTest24EE", *TWO, VALID, UNKNOWN, INDIRECT
 row("4.14.25", "ValidIDPwithindirectCRLTest25EE", *TWO, VALID, UNKNOWN, INDIRECT, refused="crl_issuer")
 row("4.14.26", "InvalidIDPwithindirectCRLTest26EE", *TWO, OPEN, UNKNOWN, refused="crl_issuer")
 row("4.14.27", "InvalidcRLIssuerTest27EE", "indirectCRLCA2Cert", "GoodCACRL", OPEN, UNKNOWN, refused="crl_issuer")
-# With the cRLIssuer's certificate among the issuer's own, so that its list gets as far as it can.
-BOTH = "indirectCRLCA3Cert indirectCRLCA3cRLIssuerCert", "indirectCRLCA3CRL indirectCRLCA3cRLIssuerCRL"
-row("4.14.28", "ValidcRLIssuerTest28EE", *BOTH, VALID, UNKNOWN, INDIRECT, refused="crl_scope crl_indirect")
-row("4.14.29", "ValidcRLIssuerTest29EE", *BOTH, VALID, UNKNOWN, INDIRECT, refused="crl_scope crl_indirect")
-row("4.14.30", "ValidcRLIssuerTest30EE", "indirectCRLCA4Cert indirectCRLCA4cRLIssuerCert",
-    "indirectCRLCA4cRLIssuerCRL", VALID, UNKNOWN, INDIRECT, refused="crl_indirect")
+# The cRLIssuer has a name of its own, and an issuer section is of one name.
+BOTH = "indirectCRLCA3Cert", "indirectCRLCA3CRL indirectCRLCA3cRLIssuerCRL"
+row("4.14.28", "ValidcRLIssuerTest28EE", *BOTH, VALID, UNKNOWN, INDIRECT, refused="crl_scope crl_issuer")
+row("4.14.29", "ValidcRLIssuerTest29EE", *BOTH, VALID, UNKNOWN, INDIRECT, refused="crl_scope crl_issuer")
+row("4.14.30", "ValidcRLIssuerTest30EE", "indirectCRLCA4Cert", "indirectCRLCA4cRLIssuerCRL", VALID, UNKNOWN, INDIRECT,
+    refused="crl_issuer")
 SIX, FIVE = ("indirectCRLCA6Cert", "indirectCRLCA5CRL"), ("indirectCRLCA5Cert", "indirectCRLCA5CRL")
 row("4.14.31", "InvalidcRLIssuerTest31EE", *SIX, REVOKED, UNKNOWN, INDIRECT, refused="crl_issuer")
 row("4.14.32", "InvalidcRLIssuerTest32EE", *SIX, REVOKED, UNKNOWN, INDIRECT, refused="crl_issuer")

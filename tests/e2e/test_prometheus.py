@@ -139,6 +139,8 @@ CASES = [
     ("CrlFetchFailing", {'crl_fetch_failures_total{issuer="demo",reason="upstream_http"}': "1+1x19"}, 10, 11,
      {"issuer": "demo", "reason": "upstream_http"}),
     ("CrlOld", {"crl_age_alarm" + ON_LIST: "0 1"}, 0, 1, LIST),
+    ("CrlNumberBack", {"crl_number_back" + ON_LIST: "0 1"}, 0, 1, LIST),
+    ("CrlHeldBack", {"crl_held_back" + ON_LIST: "0 1 1 0 1"}, 1, 2, LIST),
     ("ChangesWaiting", {"changes_waiting": "0 5 0 5 7"}, 3, 4, {}, {"$value": "7"}),
     ("EventsLogDown", {"events_log_up": "1 0 0"}, 1, 2),
     ("ChangesSeenLate", {SEEN % 14400: "0x9 0+1x9", SEEN % 28800: "0x9 0+10x9", SEEN % "+Inf": "0x9 0+10x9"}, 9, 19, {},

@@ -92,7 +92,8 @@ def test_a_listed_certificate_is_good_at_no_moment_of_a_start(store, box, feed, 
             heard = a.end()
             assert {h[3] for h in heard if h[0] == 0} == {"try_later"}, heard[:20]
             assert {h[3] for h in heard if h[0] == 1} == {"good"}, heard[:20]
-            assert max(h[2] for h in heard) < ANSWER_TIMEOUT * lab.PATIENCE
+            # On a shared store a killed node's lease may have to end first.
+            assert max(h[2] for h in heard) < (ANSWER_TIMEOUT + 1) * lab.PATIENCE
 
 
 def test_a_million_entries_are_waited_for(box, feed, daemons, responders, streams):
