@@ -125,12 +125,27 @@ static enum lmdb_file_is unusable(char why[LMDB_FILE_WHY], const char *which, in
 	return LMDB_UNUSABLE;
 }
 
+/* A link that leads nowhere is none of a new file: what it leads to may not be mounted.
+ */
+static enum lmdb_file_is absent(const char *path, const char *which, char *why)
+{
+	struct stat st;
+
+	if (lstat(path, &st) != 0)
+		return LMDB_ABSENT;
+	snprintf(why, LMDB_FILE_WHY,
+	    "%s is a link to nothing; mount or restore what it leads to, or remove it",
+	    which);
+	return LMDB_UNUSABLE;
+}
+
 /* Open what has to be a file.  LMDB_LOOKS_WELL: *fd is open. */
 static enum lmdb_file_is open_regular(
     const char *path, const char *which, int *fd, struct stat *st, char *why)
 {
 	if (stat(path, st) != 0)
-		return errno == ENOENT ? LMDB_ABSENT : unusable(why, which, errno);
+		return errno == ENOENT ? absent(path, which, why)
+				       : unusable(why, which, errno);
 	if (!S_ISREG(st->st_mode)) {
 		snprintf(why, LMDB_FILE_WHY, "%s is a %s and no file; move it away",
 		    which, kind_of(st->st_mode));

@@ -251,6 +251,10 @@ static void what_is_no_file_is_named_and_waited_for_by_nobody(void **state)
 	assert_int_equal(mkfifo(path, 0600), 0);
 	expect_unusable("it is a FIFO");
 	assert_int_equal(unlink(path), 0);
+	/* what it leads to may be a disk that is not mounted */
+	assert_int_equal(symlink("/nowhere/x.mdb", path), 0);
+	expect_unusable("it is a link to nothing; mount or restore");
+	assert_int_equal(unlink(path), 0);
 	fill(1, 1);
 	assert_int_equal(unlink(lock), 0);
 	assert_int_equal(mkfifo(lock, 0600), 0);
