@@ -264,14 +264,16 @@ def test_certbot_renews_what_is_revoked(box, site, daemons, publisher, started):
     url = publisher.publish("sub.crl", lists.crl(site.sub))
     d = daemons([{"name": "sub", "certificate": site.sub_pem, "crl": [url]}]).start()
     unit = recipe("renew-when-revoked.service")
-    install = next(b for b in blocks("certbot.md") if b.startswith("install"))
+    program, issuer, check, watch = next(b for b in blocks("certbot.md") if b.startswith("install")).splitlines()
     there = site.path("lib/renew-when-revoked")
-    subprocess.run(moved(install.splitlines()[0], {"/usr/local/lib/ocspcached/renew-when-revoked": there}), shell=True,
-                   check=True, cwd=RECIPES)
+    subprocess.run(moved(program, {"/usr/local/lib/ocspcached/renew-when-revoked": there}), shell=True, check=True,
+                   cwd=RECIPES)
+    places = {"ca.pem": site.sub_pem, "/etc/renew-when-revoked/NAME.pem": site.path("issuers/sub.pem")}
+    subprocess.run(moved(issuer, places), shell=True, check=True)
     command = moved(re.search(r"(?m)^ExecStart=(.*)", unit).group(1), {
         "/usr/bin/ocspctl": daemon.CLIENT, "127.0.0.1:8081": "127.0.0.1:%d" % d.api_port,
         "/usr/local/lib/ocspcached/renew-when-revoked": there})
-    assert install.splitlines()[1] in re.sub(r"/usr/bin/(ocspctl) --url \S+", r"\1", unit)
+    assert watch in re.sub(r"/usr/bin/(ocspctl) --url \S+", r"\1", unit) and "ExecStartPre=-" + check in unit
     os.mkdir(site.path("state"))
     certbot_folder(site, leaf)
     noted = site.path("noted")
@@ -279,7 +281,8 @@ def test_certbot_renews_what_is_revoked(box, site, daemons, publisher, started):
     stand_in = w.write("certbot", '#!/bin/sh\necho "$@" >>%s\n' % noted)
     os.chmod(stand_in, 0o755)
     w.process = subprocess.Popen(command.split(), stdin=subprocess.DEVNULL, env=dict(
-        os.environ, STATE_DIRECTORY=site.path("state"), LIVE=site.path("etc/live"), CERTBOT=stand_in))
+        os.environ, STATE_DIRECTORY=site.path("state"), LIVE=site.path("etc/live"), ISSUERS=site.path("issuers"),
+        CERTBOT=stand_in))
     started(w)
     lab.wait(lambda: d.metric("subscribers") == 1, 10, "the watcher")
     publisher.publish("sub.crl", lists.crl(site.sub, [lists.entry(leaf.serial, "keyCompromise")], number=2))
