@@ -125,6 +125,13 @@ void latches_free(struct latches *t)
 	free(t);
 }
 
+bool latches_has(const struct latches *t, const struct latch *l)
+{
+	const struct node *n = *find_link(t, l->ca_id, &l->serial);
+
+	return n != NULL && n->latch.set_at == l->set_at;
+}
+
 /* Without memory for more buckets, or with walks that count the ones there are, the
  * chains get longer, and nothing else happens. */
 static void grow(struct latches *t)

@@ -47,6 +47,8 @@ void latch_file_close(struct latch_file *f);
  * certificate of the issuer: a latch outlives a renewal of the CA. */
 const struct latch *latches_find(
     const struct latches *t, const struct issuer *i, const struct serial *s);
+/* Is it still there: of this CA and serial, and set at that time? */
+bool latches_has(const struct latches *t, const struct latch *l);
 /* ERR_OK; ERR_NOMEM.  *added (may be NULL) tells whether it was new. */
 enum err latches_add(struct latches *t, const struct latch *l, bool *added);
 /* All latches of (issuer, serial); *removed (room for i->ca_n) gets a copy of each.

@@ -61,6 +61,7 @@ struct flight {
 	bool seen_change; /* and it had changed before the lease was asked for */
 	bool news;        /* another node has written since */
 	struct store_seen seen;
+	bool again;        /* the operator asked while a fetch was under way */
 	bool force_put;    /* what the store had was refused */
 	bool contradicted; /* what was fetched is not what the lists say */
 	bool unjudged;     /* a list came meanwhile that is not opened */
@@ -330,6 +331,7 @@ static void end(struct flight *f, const struct answer *a, enum err e, enum tier 
 	struct want *w = f->wants, *next;
 	const struct key k = f->key;
 	bool news = f->news && e != ERR_CANCELLED;
+	bool again = f->again && e != ERR_CANCELLED;
 	int64_t pause_ms = a == NULL ? failed(f, i, e) : 0;
 
 	unlink_flight(f);
@@ -350,6 +352,8 @@ static void end(struct flight *f, const struct answer *a, enum err e, enum tier 
 	flight_free(f);
 	if (news) /* what it has read, or fetched, may not be the last word */
 		flights_go(fs, &k, FLIGHT_COMPARE, NULL, NULL);
+	if (again)
+		flights_go(fs, &k, FLIGHT_FORCE, NULL, NULL);
 }
 
 /* Fetch. */
@@ -617,6 +621,7 @@ static struct flight *flight_new(
 /* A stronger reason to fly changes the flight that is under way. */
 static void strengthen(struct flight *f, enum flight_why why)
 {
+	f->again = f->again || (why == FLIGHT_FORCE && f->state == FLIGHT_FETCHING);
 	if (why <= f->why)
 		return;
 	f->why = why;
@@ -711,6 +716,20 @@ void flights_ask(struct flights *fs, struct ask *a)
 	}
 	ask_add(f, a);
 	begin(f);
+}
+
+void flights_forget(struct flights *fs, const struct issuer *i, const struct serial *s)
+{
+	for (size_t b = 0; b < BUCKETS; b++) {
+		for (struct flight *f = fs->bucket[b]; f != NULL; f = f->next) {
+			struct serial mine;
+
+			key_serial(&f->key, &mine);
+			if (issuer_of(fs, &f->key) == i &&
+			    (s == NULL || serial_equal(&mine, s)))
+				f->has_held = false;
+		}
+	}
 }
 
 bool flights_wake(struct flights *fs, const struct key *k)

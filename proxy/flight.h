@@ -45,7 +45,8 @@ enum flight_why {       /* the stronger the later: who joins a flight never weak
 			   takes only what is cached */
 	FLIGHT_CLIENT,  /* somebody waits: any in-date answer will do */
 	FLIGHT_REFRESH, /* the schedule: only a newer one */
-	FLIGHT_FORCE    /* the operator: ask upstream now, whatever back-off says */
+	FLIGHT_FORCE    /* the operator: ask upstream now, whatever back-off says; a fetch
+			   that is under way is followed by one more */
 };
 /* The outcome: the answer in force now (borrowed for the call; NULL for none) and how the
  * attempt ended. */
@@ -56,6 +57,10 @@ typedef void flight_done_fn(
  * this returns. */
 void flights_go(struct flights *f, const struct key *k, enum flight_why why,
     flight_done_fn *done, void *arg);
+
+/* What was heard of this certificate (s is NULL: of all of the issuer) counts no longer:
+ * a flight that is under way takes what it would have taken without. */
+void flights_forget(struct flights *f, const struct issuer *i, const struct serial *s);
 
 /* Another node has written k: a flight that waits for its answer looks at once, one that
  * has looked already has the store compared when it ends.  False when no flight for k is

@@ -188,7 +188,10 @@ void holdings_tick(struct holdings *h)
 	h->failed_latches = NULL;
 	for (; j != NULL; j = next) {
 		next = j->next;
-		disk_run(h->d.disk, latch_write, latch_written, j);
+		if (latches_has(h->d.latches, &j->latch))
+			disk_run(h->d.disk, latch_write, latch_written, j);
+		else
+			free(j);
 	}
 }
 
@@ -276,6 +279,46 @@ void holdings_latch(struct holdings *h, const struct issuer *i, const struct key
 	}
 	latch_add(h, &l);
 	withdraw(h, i, &l.serial);
+}
+
+/* Does a list in force say, in a way that lasts, what the latch has said? */
+static bool is_listed(
+    const struct holdings *h, const struct issuer *i, const struct serial *s)
+{
+	const struct crl_set *set =
+	    h->d.crl_feed != NULL ? crl_feed_set(h->d.crl_feed, i->name) : NULL;
+	struct crl_finding found;
+
+	return set != NULL && crl_set_find(set, s, &found) && !found.hold;
+}
+
+/* Was the latch what it was for? */
+static bool rests_on_latch(const struct answer *a, bool listed)
+{
+	return a->error != ERR_OK || (a->facts.status == STATUS_REVOKED &&
+					 !facts_are_hold(&a->facts) && !listed);
+}
+
+size_t holdings_unlatch(struct holdings *h, const struct issuer *i,
+    const struct serial *s, struct latch *removed)
+{
+	size_t latches = latches_remove(h->d.latches, i, s, removed);
+	bool listed = is_listed(h, i, s);
+
+	for (unsigned ca = 0; latches > 0 && ca < i->ca_n; ca++) {
+		for (enum certid_hash n = 0; n < CERTID_HASH_COUNT; n++) {
+			const struct answer *a;
+			struct key k;
+
+			issuer_key(i, ca, n, s, &k);
+			a = hot_find(h->d.shared->hot, key_der(&k));
+			if (a == NULL || !rests_on_latch(a, listed))
+				continue;
+			hot_remove(h->d.shared->hot, key_der(&k));
+			schedule_cancel(h->d.schedule, &k);
+		}
+	}
+	return latches;
 }
 
 /* From an admitted answer to one that is served. */

@@ -13,6 +13,7 @@
 #include "proxy/ops_gauges.h"
 #include "proxy/standing.h"
 #include "proxy/telling.h"
+#include "proxy/unlatch.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -27,9 +28,7 @@ struct work { /* a call that is not answered yet */
 	struct explain *explain; /* OP_EXPLAIN */
 	struct crl_wait lists;   /* OP_STATUS, OP_EXPLAIN: not opened yet */
 	size_t waiting;          /* OP_PURGE: calls of the store under way */
-	enum err worst;          /* of store and disk */
-	size_t latch_n;          /* OP_LATCH_DELETE */
-	struct latch latch[];
+	enum err worst;          /* of the store */
 };
 
 struct ops {
@@ -95,9 +94,9 @@ static void refuse_memory(struct call *c)
 
 /* The list of what is under way. */
 
-static struct work *work_new(struct keeper *k, struct call *c, size_t latch_n)
+static struct work *work_new(struct keeper *k, struct call *c)
 {
-	struct work *w = calloc(1, sizeof *w + latch_n * sizeof w->latch[0]);
+	struct work *w = calloc(1, sizeof *w);
 
 	if (w == NULL) {
 		refuse_memory(c);
@@ -300,7 +299,7 @@ static void op_status(struct keeper *k, const struct issuer *i, struct call *c)
 		reply_status(c, i, &st);
 		return;
 	}
-	w = work_new(k, c, 0);
+	w = work_new(k, c);
 	if (w == NULL)
 		return;
 	key_at(i, 0, &c->serial, &key);
@@ -331,7 +330,7 @@ static void on_explained(void *arg, json_t *answers)
 
 static void op_explain(struct keeper *k, const struct issuer *i, struct call *c)
 {
-	struct work *w = work_new(k, c, 0);
+	struct work *w = work_new(k, c);
 	struct explain *e;
 
 	if (w == NULL)
@@ -366,7 +365,7 @@ static bool wait_for_lists(struct keeper *k, const struct issuer *i, struct call
 
 	if (feed == NULL || !crl_feed_set(feed, i->name)->unopened)
 		return false;
-	w = work_new(k, c, 0);
+	w = work_new(k, c);
 	if (w == NULL)
 		return true;
 	w->lists.done = on_lists;
@@ -451,6 +450,7 @@ static void purge_memory(struct keeper *k, const struct issuer *i, const struct 
 	struct key key;
 
 	holdings_forget(d->holdings, i, c->has_serial ? &c->serial : NULL);
+	flights_forget(keeper_flights(k), i, c->has_serial ? &c->serial : NULL);
 	if (!c->has_serial) {
 		hot_sweep(d->shared->hot, forget, &m);
 		return;
@@ -492,7 +492,7 @@ static void on_purged(void *arg, enum err e)
 static void op_purge(struct keeper *k, const struct issuer *i, struct call *c)
 {
 	struct store *store = keeper_parts(k)->store;
-	struct work *w = work_new(k, c, 0);
+	struct work *w = work_new(k, c);
 	struct key key;
 
 	if (w == NULL)
@@ -512,70 +512,53 @@ static void op_purge(struct keeper *k, const struct issuer *i, struct call *c)
 
 /* DELETE /v1/latches */
 
-static void unlatch_on_disk(void *arg) /* the disk's thread */
-{
-	struct work *w = arg;
-
-	w->worst =
-	    latch_file_delete(keeper_parts(w->keeper)->latch_file, w->latch, w->latch_n);
-}
-
-/* why: the file and the cause. */
-static void refuse_unlatched(struct call *c, enum err e, const char *why)
+/* It is gone, but not everywhere: what is still to be done. */
+static void refuse_unlatched(struct call *c, const struct unlatch_end *end)
 {
 	char message[PATH_MAX + 256];
 
-	snprintf(message, sizeof message,
-	    "dropped from memory, but not from the state directory: it is back after a "
-	    "restart (%s)",
-	    why);
-	refuse(c, 500, err_label(e), message);
+	if (end->disk != ERR_OK)
+		snprintf(message, sizeof message,
+		    "dropped from memory, but not from the state directory: it is back "
+		    "after a restart (%s)",
+		    end->why);
+	else
+		snprintf(message, sizeof message,
+		    "dropped, but the store could not be asked to drop its answers of "
+		    "this certificate, which set it again when they are read (%s): purge "
+		    "the certificate when the store is back",
+		    err_text(end->store));
+	if (end->disk != ERR_OK)
+		refuse(c, 500, err_label(end->disk), message);
+	else
+		refuse(c, 503, err_label(end->store), message);
 }
 
-static void on_unlatched(void *arg)
+static void on_unlatched(void *arg, const struct unlatch_end *end)
 {
 	struct work *w = arg;
-	enum err e = w->worst;
-	char why[PATH_MAX + 128];
-	struct call *c;
+	struct call *c = work_call(w);
 
-	latch_file_why(keeper_parts(w->keeper)->latch_file, why, sizeof why);
-	c = work_call(w);
 	free(w);
-	if (e == ERR_OK)
-		reply(c, 204, NULL);
+	if (end->e == ERR_NOT_FOUND)
+		refuse(c, 404, "not_found", "this certificate has no latch");
+	else if (end->e == ERR_REQ_ISSUER)
+		refuse_issuer(c);
+	else if (end->e != ERR_OK)
+		refuse_memory(c);
+	else if (end->disk != ERR_OK || end->store != ERR_OK)
+		refuse_unlatched(c, end);
 	else
-		refuse_unlatched(c, e, why);
+		reply(c, 204, NULL);
 }
 
 static void op_latch_delete(struct keeper *k, const struct issuer *i, struct call *c)
 {
-	const struct parts *d = keeper_parts(k);
-	struct work *w = work_new(k, c, i->ca_n);
-	struct key key;
+	struct work *w = work_new(k, c);
 
-	if (w == NULL)
-		return;
-	w->latch_n = latches_remove(d->latches, i, &c->serial, w->latch);
-	if (w->latch_n == 0) {
-		work_call(w);
-		free(w);
-		refuse(c, 404, "not_found", "this certificate has no latch");
-		return;
-	}
-	for (size_t n = 0; n < key_count(i); n++) {
-		const struct answer *a;
-
-		/* an error that the latch was the reason of */
-		key_at(i, n, &c->serial, &key);
-		a = hot_find(d->shared->hot, key_der(&key));
-		if (a != NULL && a->error != ERR_OK)
-			hot_remove(d->shared->hot, key_der(&key));
-		/* The revoked answer in the store would set the latch again when it is
-		 * read.  That in memory is served until a newer one is admitted. */
-		store_delete(d->store, &key, NULL, NULL);
-	}
-	disk_run(d->disk, unlatch_on_disk, on_unlatched, w);
+	if (w != NULL)
+		unlatch(
+		    keeper_parts(k), keeper_flights(k), i, &c->serial, on_unlatched, w);
 }
 
 /* GET /readyz */

@@ -121,10 +121,11 @@ void store_put(struct store *s, const struct key *k, const struct facts *f,
 void store_delete(struct store *s, const struct key *k, store_done_fn *done, void *arg)
 {
 	(void)s;
-	fake_store_drop(k);
+	if (!fake_store.down)
+		fake_store_drop(k);
 	fake_store.deletes++;
 	if (done != NULL)
-		done(arg, ERR_OK);
+		done(arg, fake_store.down ? ERR_STORE : ERR_OK);
 }
 
 struct store_seen store_seen_of(struct bytes value)

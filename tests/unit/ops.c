@@ -63,7 +63,8 @@ static struct {
 	struct key ask_key;
 	bool ask_known;
 	enum err ask_at_once; /* ERR_COUNT: waits */
-	unsigned cancels, retries;
+	unsigned cancels, retries, forgets, told_n;
+	enum change_status told;
 	/* the door */
 	enum err verdict;
 	bool revoked_proved;
@@ -160,6 +161,17 @@ bool holdings_knows(const struct holdings *h, const struct key *key)
 	(void)h;
 	return a != NULL && a->facts.status == STATUS_GOOD;
 }
+size_t holdings_unlatch(struct holdings *h, const struct issuer *i,
+    const struct serial *s, struct latch *removed)
+{
+	(void)h;
+	return latches_remove(k.d.latches, i, s, removed);
+}
+void flights_forget(struct flights *f, const struct issuer *i, const struct serial *s)
+{
+	(void)f, (void)i, (void)s;
+	did.forgets++;
+}
 bool holdings_recall(const struct holdings *h, const struct issuer *i,
     const struct serial *s, enum holdings_memo kind, struct facts *f)
 {
@@ -222,6 +234,12 @@ void crl_feed_gauges(struct crl_feed *f, struct metrics_text *t)
 {
 	(void)f;
 	metrics_line(t, "crl_entries", "gauge", "Of the feed.", "", 1);
+}
+void telling_single(struct telling *t, const struct single_change *c)
+{
+	(void)t;
+	did.told = c->now;
+	did.told_n++;
 }
 void telling_gauges(struct telling *f, struct metrics_text *t)
 {
@@ -1181,9 +1199,9 @@ static void a_purge_that_the_store_did_not_take_says_so(void **state)
 
 /* DELETE /v1/latches */
 
+/* R69: the operator may. */
 static void a_latch_is_gone_from_memory_and_disk(void **state)
 {
-	struct facts none = {.status = STATUS_NONE};
 	struct latches *again;
 	char why[256];
 
@@ -1191,23 +1209,36 @@ static void a_latch_is_gone_from_memory_and_disk(void **state)
 	run(OP_LATCH_DELETE, "demo", true);
 	expect_error(404, "not_found");
 	latch(NOW - 500);
-	hold("demo", 0, CERTID_SHA1, none, ERR_RESP_LATCH, NOW + 100);
-	hold_status(CERTID_SHA256, STATUS_REVOKED, 1, NOW - 100);
 	run(OP_LATCH_DELETE, "demo", true);
 	assert_false(replied()); /* not before the disk has it */
 	/* what the store has would set it again: two CAs, four hashes */
 	assert_int_equal(did.store_n, 8);
+	assert_int_equal(did.forgets, 1);
+	assert_int_equal(did.flight_n, 0);
 	did.disk_done(did.disk_arg);
 	expect(204, NULL);
 	assert_int_equal(latches_count(k.d.latches), 0);
-	assert_false(held("demo", 0, CERTID_SHA1));
-	assert_true(held("demo", 0, CERTID_SHA256));
+	assert_int_equal(did.flight_n, 1); /* asked for anew at once */
+	assert_int_equal(did.flight[0].why, FLIGHT_FORCE);
+	did.flight[0].done(did.flight[0].arg, NULL, ERR_CANCELLED, TIER_NONE);
 	latches_free(k.d.latches);
 	latch_file_close(k.d.latch_file);
 	assert_int_equal(
 	    latch_open(&again, &k.d.latch_file, k.dir, why, sizeof why), ERR_OK);
 	k.d.latches = again;
 	assert_int_equal(latches_count(again), 0);
+}
+
+static void a_latch_is_gone_but_the_store_was_away(void **state)
+{
+	(void)state;
+	latch(NOW - 500);
+	did.store_error = ERR_STORE;
+	run(OP_LATCH_DELETE, "demo", true);
+	did.disk_done(did.disk_arg);
+	expect_error(503, "store");
+	assert_int_equal(latches_count(k.d.latches), 0);
+	did.flight[0].done(did.flight[0].arg, NULL, ERR_CANCELLED, TIER_NONE);
 }
 
 /* GET /readyz */
@@ -1410,6 +1441,7 @@ int main(void)
 	    test(a_purge_of_an_issuer_leaves_the_others_and_the_latches),
 	    test(a_purge_that_the_store_did_not_take_says_so),
 	    test(a_latch_is_gone_from_memory_and_disk),
+	    test(a_latch_is_gone_but_the_store_was_away),
 	    test(ready_names_what_is_degraded_and_why_not),
 	    test(ready_tells_what_redis_refuses_and_what_helps),
 	    test(ready_tells_of_the_change_log_and_of_changes_that_wait),
