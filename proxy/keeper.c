@@ -59,6 +59,12 @@ struct keeper {
 	unsigned ticks;
 	int64_t clock_offset_ms; /* wall minus monotonic at the last tick */
 	struct calm latch_calm, store_calm;
+	struct mistake *mistake; /* of the last reload; NULL: none */
+};
+
+struct mistake {
+	struct msg msg;
+	char text[];
 };
 
 struct reload {
@@ -359,6 +365,33 @@ static void conf_passed(struct barrier_want *w)
 	free(r);
 }
 
+static void set_mistake(struct keeper *k, struct mistake *m)
+{
+	free(k->mistake);
+	k->mistake = m;
+}
+
+static void on_mistake(void *arg, struct msg *m)
+{
+	set_mistake(arg, (struct mistake *)m);
+}
+
+void keeper_reload_failed(struct keeper *k, const char *why)
+{
+	struct mistake *m = malloc(sizeof *m + strlen(why) + 1);
+
+	if (m == NULL)
+		return; /* the log has it */
+	m->msg.run = on_mistake;
+	memcpy(m->text, why, strlen(why) + 1);
+	inbox_post(k->inbox, &m->msg);
+}
+
+const char *keeper_mistake(struct keeper *k)
+{
+	return k->mistake != NULL ? k->mistake->text : NULL;
+}
+
 static void on_reload(void *arg, struct msg *m)
 {
 	struct keeper *k = arg;
@@ -366,6 +399,7 @@ static void on_reload(void *arg, struct msg *m)
 	struct conf *old = (struct conf *)(uintptr_t)shared_conf(k->shared);
 	struct rules_change change = {old, r->conf};
 
+	set_mistake(k, NULL);
 	give_slots(k, r->conf);
 	crl_feed_reload(k->d.crl_feed, r->conf);
 	atomic_store_explicit(&k->shared->conf, r->conf, memory_order_release);
@@ -682,6 +716,7 @@ void keeper_free(struct keeper *k)
 	mac_keys_free(k->keys);
 	disk_free(k->bulk);
 	disk_free(k->d.disk);
+	set_mistake(k, NULL);
 	if (k->base != NULL)
 		event_base_free(k->base);
 	free(k);

@@ -26,6 +26,9 @@ int keeper_start(struct keeper *k); /* after shared->readers is complete; 0 or e
  */
 bool keeper_reload(
     struct keeper *k, struct conf *conf, void (*published)(void *arg), void *arg);
+/* Any thread.  A reload has failed, for this reason (copied): what keeper_mistake() tells
+ * until the next one that works. */
+void keeper_reload_failed(struct keeper *k, const char *why);
 void keeper_ask(struct shared *shared, struct ask *a); /* handed over */
 /* From now on everybody who waits or asks is told ERR_CANCELLED at once: the first step
  * of a stop, so that the other threads get their parked requests back. */
@@ -40,5 +43,7 @@ const struct parts *keeper_parts(struct keeper *k);
 struct flights *keeper_flights(struct keeper *k);
 struct upkeep *keeper_upkeep(struct keeper *k);
 const struct conf *keeper_conf(struct keeper *k);
+/* Why the last reload has failed, a line for people; NULL: it has not. */
+const char *keeper_mistake(struct keeper *k);
 
 #endif

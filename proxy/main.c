@@ -444,6 +444,18 @@ static void on_published(void *arg)
 	log_each(LOG_INFO, "reloaded", "file=%s", d->conf_path);
 }
 
+/* For readyz: where to look first. */
+static void tell_mistakes(const struct daemon *d, const struct conf_errors *errors)
+{
+	char text[1024], more[64] = "";
+
+	if (errors->n > 1)
+		snprintf(more, sizeof more, " (and %zu more)", errors->n - 1);
+	snprintf(text, sizeof text, "%.900s%s",
+	    errors->n > 0 ? errors->line[0] : d->conf_path, more);
+	keeper_reload_failed(d->keeper, text);
+}
+
 static void on_hup(evutil_socket_t sig, short what, void *arg)
 {
 	struct daemon *d = arg;
@@ -462,11 +474,15 @@ static void on_hup(evutil_socket_t sig, short what, void *arg)
 		log_each(LOG_WARN, "config_warning", "detail=%s", errors.warning[i]);
 	for (size_t i = 0; i < errors.n; i++)
 		log_each(LOG_ERROR, "config_error", "detail=%s", errors.line[i]);
+	if (c == NULL)
+		tell_mistakes(d, &errors);
 	conf_errors_free(&errors);
 	if (c != NULL) {
 		conf_restart_needed(d->latest, c, needs_restart, NULL);
-		if (!keeper_reload(d->keeper, c, on_published, d))
+		if (!keeper_reload(d->keeper, c, on_published, d)) {
+			keeper_reload_failed(d->keeper, err_text(ERR_NOMEM));
 			c = NULL;
+		}
 	}
 	if (c == NULL) {
 		metrics_count(d->counters, M_RELOADS_BAD);

@@ -157,10 +157,10 @@ static json_t *responders_json(struct keeper *k, const struct issuer *i)
 		struct upstream_health h;
 
 		upstream_health(keeper_parts(k)->source, i->ocsp[n], &h);
-		json_array_append_new(
-		    list, json_pack("{s:o, s:b, s:s?}", "url", json_text(i->ocsp[n]),
-			      "healthy", h.healthy, "last_error",
-			      h.last_error[0] != '\0' ? h.last_error : NULL));
+		json_array_append_new(list,
+		    json_pack("{s:o, s:o, s:s?}", "url", json_text(i->ocsp[n]), "healthy",
+			h.asked ? json_boolean(h.healthy) : json_null(), "last_error",
+			h.last_error[0] != '\0' ? h.last_error : NULL));
 	}
 	return list;
 }
@@ -634,6 +634,48 @@ static void ready_telling(struct keeper *k, json_t *degraded)
 	json_array_append_new(degraded, json_text(text));
 }
 
+/* What is in the file is not what is in force. */
+static void ready_reload(struct keeper *k, json_t *degraded)
+{
+	const char *mistake = keeper_mistake(k);
+	char text[1200];
+
+	if (mistake == NULL)
+		return;
+	snprintf(text, sizeof text,
+	    "the last reload failed, the configuration before it is in force: %s",
+	    mistake);
+	json_array_append_new(degraded, json_text(text));
+}
+
+/* Lists past their nextUpdate revoke still, but say nothing new. */
+static void ready_overdue(
+    const struct issuer *i, const struct crl_set *set, json_t *degraded)
+{
+	int64_t now = clock_now();
+	const struct crl_shard *first = NULL;
+	char text[2048], at[CLOCK_TEXT_MAX], more[64] = "";
+	size_t overdue = 0;
+
+	for (size_t n = 0; set != NULL && n < set->shards_n; n++) {
+		const struct crl_shard *l = &set->shard[n];
+
+		if (!l->in_force || l->facts.next_update > now)
+			continue;
+		overdue++;
+		if (first == NULL || l->facts.next_update < first->facts.next_update)
+			first = l;
+	}
+	if (first == NULL || !clock_text(first->facts.next_update, at))
+		return;
+	if (overdue > 1)
+		snprintf(more, sizeof more, " (and %zu more)", overdue - 1);
+	snprintf(text, sizeof text,
+	    "issuer %s: list %.1500s is past its nextUpdate, %s%s", i->name,
+	    first->file != NULL ? first->file->scope : "", at, more);
+	json_array_append_new(degraded, json_text(text));
+}
+
 static void ready_issuer(
     struct keeper *k, const struct issuer *i, json_t *reasons, json_t *degraded)
 {
@@ -647,7 +689,7 @@ static void ready_issuer(
 		struct upstream_health h;
 
 		upstream_health(keeper_parts(k)->source, i->ocsp[n], &h);
-		healthy += h.healthy;
+		healthy += h.healthy || !h.asked; /* nobody knows better yet */
 	}
 	if (i->crl_n > 0 && (set->unopened || set->shards_n == 0)) {
 		snprintf(text, sizeof text, "issuer %s: %s", i->name,
@@ -655,6 +697,7 @@ static void ready_issuer(
 				  : "no list is in force");
 		json_array_append_new(degraded, json_text(text));
 	}
+	ready_overdue(i, set, degraded);
 	if (healthy > 0 || (i->ocsp_n == 0 && i->crl_n > 0))
 		return;
 	snprintf(text, sizeof text, "issuer %s: %s", i->name,
@@ -702,6 +745,7 @@ static void op_ready(struct keeper *k, struct call *c)
 	ready_held_back(k, degraded);
 	ready_telling(k, degraded);
 	ready_disk(k, degraded);
+	ready_reload(k, degraded);
 	for (size_t n = 0; n < issuers_count(is); n++)
 		ready_issuer(k, issuers_at(is, n), reasons, degraded);
 	ready = json_array_size(reasons) == 0;

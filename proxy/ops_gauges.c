@@ -142,18 +142,20 @@ static double failed(const struct upstream_health *h)
 static const struct row {
 	const char *family, *type, *help;
 	double (*value)(const struct upstream_health *h);
+	bool of_asked; /* only where it was asked already */
 } rows[] = {
     {"responder_healthy", "gauge",
 	"0 while the responder is left alone: it could not be reached, or failed for "
-	"several certificates that it answered before.",
-	healthy},
+	"several certificates that it answered before; nothing while it was not asked "
+	"yet.",
+	healthy, true},
     {"responder_failures", "gauge", "Times in a row that the responder was found so.",
-	failures},
+	failures, false},
     {"responder_retry_seconds", "gauge", "Until the responder may be asked again.",
-	retry_in},
-    {"responder_fetches_total", "counter", "Fetches from the responder.", fetches},
+	retry_in, false},
+    {"responder_fetches_total", "counter", "Fetches from the responder.", fetches, false},
     {"responder_fetch_failures_total", "counter",
-	"Fetches from the responder that failed.", failed},
+	"Fetches from the responder that failed.", failed, false},
 };
 
 /* A URL that is listed twice would be the same series twice. */
@@ -180,6 +182,8 @@ static void print_row(struct keeper *k, struct metrics_text *t, const struct row
 			if (listed_before(i, u))
 				continue;
 			upstream_health(keeper_parts(k)->source, i->ocsp[u], &h);
+			if (row->of_asked && !h.asked)
+				continue;
 			metrics_escape(i->ocsp[u], url, sizeof url);
 			snprintf(labels, sizeof labels, "issuer=\"%s\",url=\"%s\"",
 			    i->name, url);

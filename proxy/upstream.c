@@ -66,6 +66,7 @@ struct responder {
 	const char *last_error;
 	char words[FETCH_WORDS_MAX]; /* of last_error */
 	uint64_t fetches, failed;
+	bool asked; /* one fetch has ended at least */
 };
 
 struct lane {
@@ -599,6 +600,7 @@ static void on_fetched(void *arg, const struct fetch_result *f)
 	assert(a->state == ASK_FETCHING);
 	metrics_observe_us(a->up->counters, H_FETCH, f->us);
 	release(a);
+	a->at->asked = true;
 	a->state = ASK_JUDGING;
 	e = judge(a, f);
 	log_debug("upstream_fetch", "issuer=%s url=%s method=%s err=%s status=%d ms=%lld",
@@ -1086,6 +1088,7 @@ void upstream_health(const struct source *s, const char *url, struct upstream_he
 	out->healthy = r->endpoint.failures == 0;
 	out->failures = r->endpoint.failures;
 	out->retry_in_ms = r->endpoint.failures > 0 && left > 0 ? left : 0;
+	out->asked = r->asked;
 	out->last_error = r->words;
 	out->fetches = r->fetches;
 	out->failed = r->failed;

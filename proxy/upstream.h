@@ -52,9 +52,10 @@ struct upstream_config {
 };
 
 struct upstream_health {
-	bool healthy;             /* not in back-off */
-	int failures;             /* in a row, that it was found unwell by */
-	int64_t retry_in_ms;      /* 0: may be asked */
+	bool asked;          /* a question to it has ended; else nothing is known of it */
+	bool healthy;        /* not in back-off */
+	int failures;        /* in a row, that it was found unwell by */
+	int64_t retry_in_ms; /* 0: may be asked */
 	const char *last_error;   /* label of err.h, and what the fetch said behind ": ";
 				   * or ""; until the loop turns */
 	uint64_t fetches, failed; /* since start */

@@ -39,6 +39,7 @@ static const char usage[] =
     "                            http://127.0.0.1:8081)\n"
     "  --token-file FILE         send the token in FILE\n"
     "  --json                    print the server's JSON\n"
+    "  --strict                  status: end with 2 also when something is degraded\n"
     "\n"
     "refresh:\n"
     "  --accept-number           the next lists' numbers begin a new count: take them,\n"
@@ -58,8 +59,8 @@ static const char usage[] =
     "\n"
     "  --help, --version\n"
     "\n"
-    "Exit status: 0 all well, 1 revoked, 2 could not be determined, 64 usage,\n"
-    "69 server not reachable.\n";
+    "Exit status: 0 all well, 1 revoked, 2 could not be determined (--strict: or\n"
+    "degraded), 64 usage, 69 server not reachable.\n";
 
 static const char hint[] = "ocspctl --help tells how it is used\n";
 
@@ -82,6 +83,7 @@ static bool read_options(
 	    {"url", required_argument, NULL, 'u'},
 	    {"token-file", required_argument, NULL, 't'},
 	    {"json", no_argument, NULL, 'j'},
+	    {"strict", no_argument, NULL, 'd'},
 	    {"exec", required_argument, NULL, 'e'},
 	    {"place", required_argument, NULL, 'p'},
 	    {"since", required_argument, NULL, 's'},
@@ -107,6 +109,9 @@ static bool read_options(
 			break;
 		case 'j':
 			a->json = true;
+			break;
+		case 'd':
+			a->strict = true;
 			break;
 		case 'e':
 			a->exec = optarg;
@@ -224,6 +229,11 @@ bool args_read(struct args *a, int argc, char **argv, FILE *out, FILE *err, int 
 	if (row->command != COMMAND_REFRESH && a->accept_number) {
 		fprintf(err, "ocspctl: %s: --accept-number goes with refresh\n%s",
 		    row->name, hint);
+		return false;
+	}
+	if (a->strict && (row->command != COMMAND_STATUS || n > 0)) {
+		fprintf(err, "ocspctl: --strict goes with status of the whole daemon\n%s",
+		    hint);
 		return false;
 	}
 	if ((a->batch || a->jobs > 1) && a->exec == NULL) {

@@ -12,7 +12,7 @@
 enum {
 	EXIT_WELL = 0,
 	EXIT_REVOKED = 1,      /* something is revoked */
-	EXIT_UNDETERMINED = 2, /* something could not be determined */
+	EXIT_UNDETERMINED = 2, /* something could not be determined; --strict: degraded */
 	EXIT_USAGE = 64,       /* the command line; also what the server calls so (4xx) */
 	EXIT_UNREACHABLE = 69  /* no server, or it failed */
 };
@@ -32,6 +32,7 @@ struct args { /* borrowed from argv */
 	const char *token_file; /* or NULL */
 	bool json;
 	bool accept_number; /* refresh */
+	bool strict;        /* status: what is degraded has an exit code, too */
 	/* watch: */
 	const char *exec, *place, *since; /* NULL where not given */
 	unsigned jobs;                    /* 1.. */

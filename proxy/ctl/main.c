@@ -83,6 +83,11 @@ static int about_certificate(const struct run *run, const char *what,
 	return code != 0 ? code : finish(run, &r, show, code_of);
 }
 
+static bool is_degraded(const json_t *ready)
+{
+	return json_array_size(json_object_get(ready, "degraded")) > 0;
+}
+
 /* Both answers in one: {"issuers":[...],"ready":...,...}. */
 static int print_overview(const struct run *run, json_t *issuers, json_t *ready)
 {
@@ -112,6 +117,9 @@ static int overview(const struct run *run)
 		code = print_overview(run, issuers.body, ready.body);
 		if (code < 0)
 			code = server_error(&ready);
+		else if (code == EXIT_WELL && run->args->strict &&
+			 is_degraded(ready.body))
+			code = EXIT_UNDETERMINED;
 		json_decref(ready.body);
 	} else if (code < 0) {
 		code = server_error(&issuers);

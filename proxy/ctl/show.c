@@ -215,6 +215,15 @@ int code_ready(const json_t *ready)
 	return json_is_true(word) ? EXIT_WELL : EXIT_UNDETERMINED;
 }
 
+static const char *health_of(const json_t *responder)
+{
+	const json_t *healthy = json_object_get(responder, "healthy");
+
+	if (json_is_null(healthy))
+		return "not asked yet";
+	return json_is_true(healthy) ? "healthy" : "failing";
+}
+
 static void responder_rows(struct table *t, const json_t *issuers)
 {
 	size_t n, m;
@@ -229,9 +238,7 @@ static void responder_rows(struct table *t, const json_t *issuers)
 			table_row(t, none);
 		json_array_foreach(responders, m, r) {
 			const char *cell[] = {name, source, text_of(r, "url"),
-			    json_is_true(json_object_get(r, "healthy")) ? "healthy"
-									: "failing",
-			    text_of(r, "last_error")};
+			    health_of(r), text_of(r, "last_error")};
 
 			table_row(t, cell);
 		}

@@ -503,11 +503,15 @@ def test_an_expired_list_revokes_still_and_is_asked_for_at_its_end(box, publishe
     assert d.status("demo", ABSENT)["status"] == "good" and publisher["a.crl"].hits == 1
     lab.wait(lambda: d.status("demo", ABSENT)["status"] == "unknown", 10, "the end of the list")
     assert d.status("demo", LISTED)["status"] == "revoked"
+    status, ready = d.api("GET", "/readyz")
+    assert status == 200 and [url in w and "past its nextUpdate" in w for w in ready["degraded"]] == [True], ready
+    assert d.ctl("status", "--strict").returncode == 2
     began = time.monotonic()
     publisher.publish("a.crl", crl(ca, [], number=2, this=-1))
     d.wait_number(url, 2)
     assert time.monotonic() - began < 5 * lab.PATIENCE  # and not at the end of crl-interval
     assert d.status("demo", ABSENT)["status"] == "good" and d.status("demo", LISTED)["status"] == "good"
+    assert not d.api("GET", "/readyz")[1]["degraded"]
 
 
 @pytest.mark.parametrize("end", ["TERM", "KILL"])

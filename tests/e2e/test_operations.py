@@ -181,6 +181,28 @@ def test_a_bad_new_configuration_is_reported_and_the_old_one_stays(world, daemon
     d.reload()
 
 
+def test_what_is_degraded_has_words_and_an_exit_code(world, daemons):
+    """A reload that failed, until one works; a responder that nobody asked yet is no fault."""
+    d = daemons([world.issuer()]).start()
+    ctl = d.ctl("status", "--strict")
+    assert (ctl.returncode, "not asked yet" in ctl.stdout) == (0, True), ctl
+    assert d.api("GET", "/v1/issuers")[1][0]["responders"][0]["healthy"] is None
+    assert "ocspcached_responder_healthy{" not in d.metrics()
+    assert d.ask(world.ca, world.good.serial).outcome == "good"
+    assert "  healthy  " in d.ctl("status").stdout and d.metric("responder_healthy", issuer="demo") == 1
+    d.write("workers = many\nlisten = 7\n")
+    d.reload(good=False)
+    status, ready = d.api("GET", "/readyz")
+    assert status == 200 and len(ready["degraded"]) == 1, ready
+    said = ready["degraded"][0]
+    assert d.conf + ": no issuer is configured" in said and said.endswith("(and 2 more)")
+    assert d.ctl("status").returncode == 0 and said in d.ctl("status").stdout
+    assert d.ctl("status", "--strict").returncode == 2 == d.ctl("status", "--strict", "--json").returncode
+    d.write()
+    d.reload()
+    assert d.ctl("status", "--strict").returncode == 0 and not d.api("GET", "/readyz")[1]["degraded"]
+
+
 def test_an_option_that_needs_a_restart_says_so(world, daemons):
     d = daemons([world.issuer()]).start()
     d.options["workers"] = 1
@@ -305,7 +327,7 @@ def test_the_api(world, daemons):
     status, issuers = d.api("GET", "/v1/issuers")
     assert status == 200 and [i["name"] for i in issuers] == ["demo"] and issuers[0]["source"] == "ocsp"
     r = issuers[0]["responders"][0]
-    assert r["url"] == world.responder.url and r["healthy"] is True
+    assert r["url"] == world.responder.url and r["healthy"] is None  # not asked yet
     assert issuers[0]["crls"] == [] and issuers[0]["signer_expires"] is None
 
     good, revoked = "%x" % world.good.serial, "%x" % world.revoked.serial
@@ -315,6 +337,7 @@ def test_the_api(world, daemons):
         assert s["revoked_at"] is None and s["reason"] is None and s["disagree"] is False
         assert [e["kind"] for e in s["evidence"]] == ["ocsp"]
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", s["evidence"][0]["this_update"])
+    assert d.api("GET", "/v1/issuers")[1][0]["responders"][0]["healthy"] is True
     status, s = d.api("GET", "/v1/status/demo/" + revoked)
     assert s["status"] == "revoked" and s["reason"] == "keyCompromise" and s["revoked_at"].endswith("Z")
     assert {e["kind"] for e in s["evidence"]} == {"ocsp", "latch"}

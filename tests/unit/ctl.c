@@ -56,6 +56,21 @@ static void options_stand_before_and_after_the_command(void **state)
 	}
 }
 
+/* It asks of all that is known, not of a certificate. */
+static void strict_goes_with_the_status_of_all(void **state)
+{
+	struct args a;
+
+	(void)state;
+	assert_int_equal(read_args(&a, "ocspctl status --strict"), -1);
+	assert_true(a.strict);
+	assert_int_equal(read_args(&a, "ocspctl status"), -1);
+	assert_false(a.strict);
+	assert_int_equal(read_args(&a, "ocspctl status --strict demo 1000"), 64);
+	assert_int_equal(read_args(&a, "ocspctl watch --strict"), 64);
+	assert_non_null(strstr(said, "--strict"));
+}
+
 static void arguments_that_may_be_left_out_are_null(void **state)
 {
 	struct args a;
@@ -237,19 +252,22 @@ static void an_overview_has_a_line_for_each_responder_and_reason(void **state)
 	    "{\"issuers\":[{\"name\":\"demo\",\"source\":\"ocsp\",\"responders\":["
 	    "{\"url\":\"http://a/\",\"healthy\":true,\"last_error\":null},"
 	    "{\"url\":\"http://bb/"
-	    "\",\"healthy\":false,\"last_error\":\"upstream_http\"}],"
+	    "\",\"healthy\":false,\"last_error\":\"upstream_http\"},"
+	    "{\"url\":\"http://c/\",\"healthy\":null,\"last_error\":null}],"
 	    "\"crls\":[],\"signer_expires\":null},{\"name\":\"x\",\"source\":\"ocsp\","
 	    "\"responders\":[]}],\"ready\":{\"ready\":false,\"reasons\":[\"draining\"],"
 	    "\"degraded\":[\"store redis is away: x\"]}}";
 
 	(void)state;
 	assert_int_equal(show(overview_of, text, false), 2);
-	assert_string_equal(shown, "demo  ocsp  http://a/   healthy  -\n"
-				   "demo  ocsp  http://bb/  failing  upstream_http\n"
-				   "x     ocsp  -           -        -\n"
-				   "ready       no\n"
-				   "reason      draining\n"
-				   "degraded    store redis is away: x\n");
+	assert_string_equal(shown,
+	    "demo  ocsp  http://a/   healthy        -\n"
+	    "demo  ocsp  http://bb/  failing        upstream_http\n"
+	    "demo  ocsp  http://c/   not asked yet  -\n"
+	    "x     ocsp  -           -              -\n"
+	    "ready       no\n"
+	    "reason      draining\n"
+	    "degraded    store redis is away: x\n");
 	assert_int_equal(
 	    show(overview_of, "{\"issuers\":[],\"ready\":{\"ready\":true}}", false), 0);
 	assert_int_equal(show(overview_of, "{\"issuers\":[],\"ready\":{}}", false), -1);
@@ -303,6 +321,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(options_stand_before_and_after_the_command),
+	    cmocka_unit_test(strict_goes_with_the_status_of_all),
 	    cmocka_unit_test(arguments_that_may_be_left_out_are_null),
 	    cmocka_unit_test(the_environment_says_where_the_server_is),
 	    cmocka_unit_test(a_serial_may_be_as_openssl_prints_it),

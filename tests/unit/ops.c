@@ -85,6 +85,8 @@ static struct {
 	size_t disk_refuses;
 	struct crl_wait *wait; /* for them to be opened */
 	int wait_ms;
+	const char *mistake;     /* of the last reload */
+	const char *never_asked; /* part of a responder's URL */
 	unsigned list_refreshes;
 	bool accepts_number;
 	struct facts refused; /* a good that is remembered */
@@ -101,6 +103,11 @@ struct flights *keeper_flights(struct keeper *x)
 const struct conf *keeper_conf(struct keeper *x)
 {
 	return &x->conf;
+}
+const char *keeper_mistake(struct keeper *x)
+{
+	(void)x;
+	return did.mistake;
 }
 void flights_go(struct flights *f, const struct key *key, enum flight_why why,
     flight_done_fn *done, void *arg)
@@ -295,7 +302,9 @@ enum err admit_record(struct admit *ad, const struct admit_question *q,
 void upstream_health(const struct source *s, const char *url, struct upstream_health *out)
 {
 	(void)s;
-	*out = (struct upstream_health){.healthy = strstr(url, "bad") == NULL,
+	*out = (struct upstream_health){
+	    .asked = did.never_asked == NULL || strstr(url, did.never_asked) == NULL,
+	    .healthy = strstr(url, "bad") == NULL,
 	    .last_error = strstr(url, "bad") == NULL ? "" : "upstream_http",
 	    .fetches = 7};
 }
@@ -1321,8 +1330,68 @@ static void ready_tells_of_the_change_log_and_of_changes_that_wait(void **state)
 	k.d.telling = NULL;
 }
 
-/* Each list is asked for before we say that we are ready; one that could not be had makes
- * us degraded, and an issuer with nothing but lists can answer /v1/status. */
+static void ready_tells_a_reload_that_failed(void **state)
+{
+	(void)state;
+	lists(1, -100, 100);
+	did.mistake = "/etc/o.conf:3: listn: no such option (and 2 more)";
+	run(OP_READY, "", false);
+	expect(503, "{'ready':false,'reasons':['issuer other: no way to answer: it has "
+		    "no "
+		    "responder'],'degraded':['the last reload failed, the configuration "
+		    "before it is in force: /etc/o.conf:3: listn: no such option (and 2 "
+		    "more)']}");
+}
+
+/* It revokes still, and says nothing new (R96). */
+static void ready_names_a_list_past_its_next_update(void **state)
+{
+	(void)state;
+	lists(1, -100, 0);
+	run(OP_READY, "", false);
+	expect(503, "{'ready':false,'reasons':['issuer other: no way to answer: it has "
+		    "no "
+		    "responder'],'degraded':['issuer demo: list  is past its nextUpdate, "
+		    "2026-09-21T14:13:20Z']}");
+}
+
+/* What was not asked yet is neither healthy nor the contrary, and no reason to be
+ * degraded. */
+static void a_responder_that_was_never_asked_is_not_called_healthy(void **state)
+{
+	const char *text;
+
+	(void)state;
+	did.never_asked = "http://";
+	run(OP_ISSUERS, "", false);
+	expect(200, "[{'name':'demo','source':'ocsp','responders':[{'url':'http://good/',"
+		    "'healthy':null,'last_error':null},{'url':'http://bad\\'/"
+		    "','healthy':null,"
+		    "'last_error':'upstream_http'}],'crls':[],'signer_expires':null},"
+		    "{'name':'other','source':'ocsp','responders':[],'crls':[],"
+		    "'signer_expires':null}]");
+	lists(1, -100, 100);
+	run(OP_READY, "", false);
+	assert_true(replied());
+	assert_int_equal(json_array_size(json_object_get(call.body, "degraded")), 0);
+	json_decref(call.body);
+	did.never_asked = "good";
+	metrics_thread();
+	run(OP_METRICS, "", false);
+	assert_true(replied());
+	text = json_string_value(call.body);
+	assert_null(strstr(text, "responder_healthy{issuer=\"demo\",url=\"http://good/"));
+	assert_non_null(
+	    strstr(text, "responder_failures{issuer=\"demo\",url=\"http://good/"));
+	assert_non_null(strstr(text, "# HELP ocspcached_responder_healthy"));
+	assert_non_null(
+	    strstr(text, "responder_healthy{issuer=\"demo\",url=\"http://bad"));
+	json_decref(call.body);
+}
+
+/* Each list is asked for before we say that we are ready; one that could not be
+ * had makes us degraded, and an issuer with nothing but lists can answer
+ * /v1/status. */
 static void ready_waits_until_the_lists_were_tried(void **state)
 {
 	char crl[] = "file:///crl", *crls[] = {crl};
@@ -1358,8 +1427,8 @@ static void ready_waits_until_the_lists_were_tried(void **state)
 	expect(200, "{'ready':true,'reasons':[],'degraded':[]}");
 	did.held_back = 1;
 	run(OP_READY, "", false);
-	expect(
-	    200, "{'ready':true,'reasons':[],'degraded':['issuer demo: list x: why']}");
+	expect(200, "{'ready':true,'reasons':[],'degraded':['issuer demo: list "
+		    "x: why']}");
 	did.held_back = 3;
 	run(OP_READY, "", false);
 	expect(200, "{'ready':true,'reasons':[],'degraded':['issuer demo: list x: why "
@@ -1394,8 +1463,9 @@ static void metrics_pass_promtool(void **state)
 	    strstr(json_string_value(call.body), "\nocspcached_crl_entries 1\n"));
 	assert_non_null(
 	    strstr(json_string_value(call.body), "\nocspcached_changes_waiting 2\n"));
-	assert_non_null(strstr(json_string_value(call.body),
-	    "\nocspcached_responder_healthy{issuer=\"demo\",url=\"http://bad\\\"/\"} 0"));
+	assert_non_null(
+	    strstr(json_string_value(call.body), "\nocspcached_responder_healthy{issuer="
+						 "\"demo\",url=\"http://bad\\\"/\"} 0"));
 	f = popen("promtool check metrics", "w");
 	fputs(json_string_value(call.body), f);
 	assert_int_equal(pclose(f), 0);
@@ -1445,6 +1515,9 @@ int main(void)
 	    test(ready_names_what_is_degraded_and_why_not),
 	    test(ready_tells_what_redis_refuses_and_what_helps),
 	    test(ready_tells_of_the_change_log_and_of_changes_that_wait),
+	    test(ready_tells_a_reload_that_failed),
+	    test(ready_names_a_list_past_its_next_update),
+	    test(a_responder_that_was_never_asked_is_not_called_healthy),
 	    test(ready_waits_until_the_lists_were_tried),
 	    test(metrics_pass_promtool),
 	};

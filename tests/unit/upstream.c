@@ -289,6 +289,14 @@ static int end(void **state)
 	return 0;
 }
 
+static bool was_asked(const char *url)
+{
+	struct upstream_health h;
+
+	upstream_health(source, url, &h);
+	return h.asked;
+}
+
 static void backoff_is(const char *url, int failures, int64_t least, int64_t most)
 {
 	struct upstream_health h;
@@ -387,6 +395,25 @@ static void a_url_with_a_query_is_asked_by_post(void **state)
 	assert_true(fetch_at(0)->post);
 	assert_string_equal(fetch_at(0)->url, same_host_url[0]);
 	end_ok(0);
+	assert_int_equal(o.error, ERR_OK);
+}
+
+/* Nothing is known of it before its first answer is here, however that ends. */
+static void a_responder_was_asked_when_a_fetch_has_ended(void **state)
+{
+	struct issuer i = issuer_of("i", two_urls, 2);
+	struct outcome o;
+
+	(void)state;
+	assert_false(was_asked(URL_1));
+	ask_and_settle(&i, &o);
+	assert_false(was_asked(URL_1));
+	end_error(0, ERR_UP_TIMEOUT);
+	assert_true(was_asked(URL_1));
+	assert_false(was_asked(URL_2));
+	settle();
+	end_ok(0);
+	assert_true(was_asked(URL_2));
 	assert_int_equal(o.error, ERR_OK);
 }
 
@@ -1523,6 +1550,7 @@ int main(void)
 	    CASE(a_short_url_is_a_get_with_one_slash_and_percent_encoding),
 	    CASE(a_url_of_255_bytes_is_a_get_and_of_256_a_post),
 	    CASE(a_url_with_a_query_is_asked_by_post),
+	    CASE(a_responder_was_asked_when_a_fetch_has_ended),
 	    CASE(a_get_that_brings_no_answer_is_followed_by_a_post),
 	    CASE(when_the_post_fails_too_the_next_responder_is_asked),
 	    CASE(the_post_comes_in_the_asks_own_time),
