@@ -26,6 +26,7 @@
 #define DROPPED_MAX  (64 * 1024)        /* a subscriber has nothing to say */
 #define TICK_MAX_MS  1000
 #define TICK_MIN_MS  20
+#define SILENT_MS    300 /* without a head */
 
 /* One subscriber. */
 
@@ -141,8 +142,9 @@ static void window_add(struct events *e, struct change_batch *b)
 	if (e->known && b->epoch == e->end.epoch && change_pos_cmp(&end, &e->end) <= 0)
 		return; /* we learnt of the end before we were told */
 	if (!e->known || b->epoch != e->end.epoch || b->seq != e->end.seq + 1)
-		window_restart(e, (struct change_pos){b->epoch, b->seq - 1, UINT32_MAX});
-	e->known = true;
+		window_restart(
+		    e, (struct change_pos){b->epoch, b->seq - 1, CHANGE_BATCH_MAX});
+	events_begin(e, &e->start);
 	if (!roll_add(&e->window, change_batch_ref(b)))
 		window_restart(e, end); /* the log has it */
 	e->end = end;
@@ -162,7 +164,7 @@ static size_t take_news(struct events *e)
 	if (n->end.epoch != 0) {
 		window_restart(e, n->end);
 		e->end = n->end;
-		e->known = true;
+		events_begin(e, &e->end);
 	}
 	return 0;
 }
@@ -287,6 +289,36 @@ static void tell_positions(struct events *e)
 	}
 }
 
+/* Whoever waits is not left in silence: nor without a head, where the keeper's answer
+ * takes long, which is usually here within a millisecond. */
+static void say_waits(struct subs *list)
+{
+	struct sub *s = TAILQ_FIRST(list), *next;
+
+	for (; s != NULL; s = next) {
+		const struct events *e = s->events;
+		int64_t silent_ms = e->now_ms - s->said_ms;
+
+		next = TAILQ_NEXT(s, link);
+		if (silent_ms >= e->position_ms ||
+		    (s->say_head && silent_ms >= SILENT_MS))
+			events_say_wait(s, s->wants_snapshot ? WAIT_SNAPSHOT : WAIT_LOG);
+	}
+}
+
+static void say_all_waits(struct events *e)
+{
+	struct reading *r;
+	struct shot *shot;
+
+	say_waits(&e->queued);
+	say_waits(&e->later);
+	TAILQ_FOREACH(r, &e->readings, link)
+		say_waits(&r->subs);
+	TAILQ_FOREACH(shot, &e->shots, link)
+		say_waits(&shot->subs);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct events *e = arg;
@@ -296,6 +328,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	e->now_ms = clock_mono_ms();
 	events_make_room(e);
 	e->shots_wanted = false;
+	say_all_waits(e);
 	while ((s = TAILQ_FIRST(&e->later)) != NULL)
 		sub_move(s, &e->due);
 	cut_slow(e);

@@ -41,8 +41,15 @@ void events_learn(struct events *e, const struct change_pos *newest)
 {
 	if (e->known || newest->epoch == 0)
 		return;
-	e->known = true;
+	events_begin(e, newest);
 	e->start = e->end = *newest;
+}
+
+void events_begin(struct events *e, const struct change_pos *end)
+{
+	if (!e->known)
+		e->first = *end;
+	e->known = true;
 }
 
 /* Pages. */
@@ -108,7 +115,7 @@ static bool place(struct sub *s, const struct telling_ask *a, const struct page 
 	bool gap = a->gap || s->bad_since;
 	bool behind = p == NULL && change_pos_cmp(&s->pos, &a->newest) < 0;
 
-	if ((gap || behind) && s->skip > 0 && !s->say_head) {
+	if ((gap || behind) && s->skip > 0 && !s->say_head && !s->say_wait) {
 		sub_close(s);
 		return false;
 	}
@@ -134,7 +141,8 @@ static void take_page(struct sub *s, const struct telling_ask *a, struct page *p
 	bool failed = a->error != ERR_OK && a->error != ERR_RECORD;
 
 	if (a->newest.epoch == 0 || (p == NULL && (failed || a->n > 0))) {
-		sub_move(s, &e->later);
+		if (events_say_wait(s, WAIT_LOG))
+			sub_move(s, &e->later);
 		return;
 	}
 	if (s->wants_end) {

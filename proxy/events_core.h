@@ -48,8 +48,11 @@ struct sub {
 	short armed;
 	/* what is to be said before anything else, in this order: */
 	bool say_head : 1;
+	bool say_wait : 1; /* wait_for */
 	bool say_gap : 1;
 	bool say_position : 1;
+	unsigned wait_for : 2; /* enum events_wait */
+	bool told_wait : 1;    /* since it was last told a place */
 	/* how pos comes about: */
 	bool wants_end : 1;       /* it is the end of the log, which we do not know yet */
 	bool bad_since : 1;       /* the client named none that is one */
@@ -123,6 +126,7 @@ struct events {
 	struct sub *cursor; /* of the walk over live; NULL: it has ended */
 	/* the log, as far as it was told; from start to end it is in the window: */
 	bool known;
+	struct change_pos first; /* the end of the log when it became known */
 	struct change_pos start, end;
 	struct roll window;
 	struct news_list news, walked; /* to come; passed on by the walk under way */
@@ -152,8 +156,12 @@ static inline bool events_has(const struct events *e, const struct change_pos *p
 
 /* events_send.c: write what s can take, and put it where it belongs then. */
 void events_send(struct sub *s);
+/* s has to wait: say so, where it was not told or not for position-interval.  Its list
+ * stays.  False: its client has gone, and s too. */
+bool events_say_wait(struct sub *s, enum events_wait what);
 
 /* events_ask.c */
+void events_begin(struct events *e, const struct change_pos *end); /* it is known */
 void events_read(struct sub *s); /* its list becomes one of those that wait */
 void page_unref(struct events *e, struct page *p); /* NULL is allowed */
 /* Ask for what follows from; done is called on this thread. */

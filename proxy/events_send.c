@@ -77,12 +77,14 @@ static size_t head_text(const struct sub *s, char *out)
 static enum step say_prefix(struct sub *s)
 {
 	char text[PREFIX_MAX + 2 * EVENTS_FRAME_TEXT];
-	bool gap = s->say_gap, position = s->say_position;
+	bool wait = s->say_wait, gap = s->say_gap, position = s->say_position;
 	enum step step;
 	size_t n = 0;
 
 	if (s->say_head)
 		n += head_text(s, text);
+	if (wait)
+		n += events_text_wait(s->wait_for, text + n);
 	if (gap)
 		n += events_text_gap(s->since, &s->pos, text + n);
 	if (position)
@@ -90,10 +92,27 @@ static enum step say_prefix(struct sub *s)
 	step = push_frame(s, text, n);
 	if (step != STEP_MORE)
 		return step;
-	s->say_head = s->say_gap = s->say_position = false;
-	if (position)
+	s->say_head = s->say_wait = s->say_gap = s->say_position = false;
+	s->told_wait = wait || (s->told_wait && !position);
+	if (position || wait)
 		s->said_ms = s->events->now_ms;
 	return STEP_MORE;
+}
+
+bool events_say_wait(struct sub *s, enum events_wait what)
+{
+	struct events *e = s->events;
+	bool again = e->now_ms - s->said_ms >= e->position_ms;
+
+	/* not in the middle of something else */
+	if (s->skip > 0 || (s->told_wait && !again))
+		return true;
+	s->say_wait = true;
+	s->wait_for = what;
+	if (say_prefix(s) != STEP_GONE)
+		return true;
+	sub_close(s);
+	return false;
 }
 
 /* A snapshot. */
@@ -275,7 +294,8 @@ static bool is_placed(struct sub *s)
 	struct events *e = s->events;
 
 	if (s->wants_end && e->known) {
-		s->pos = e->end;
+		/* Who was told to wait has been here since before it was known. */
+		s->pos = s->told_wait || s->say_wait ? e->first : e->end;
 		s->wants_end = false;
 		s->verified = true;
 		s->say_position = true;
@@ -291,8 +311,11 @@ static enum step next_step(struct sub *s)
 {
 	bool placed = s->wants_snapshot || s->shot != NULL || is_placed(s);
 
-	/* Who has seen the head of an answer gets every change from then on. */
-	if (s->say_gap || s->say_position || (s->say_head && !s->wants_end))
+	/* Who has seen the head of an answer gets every change from then on; only where
+	 * the log was never reached there is nothing from which on, and it is told to
+	 * wait. */
+	if (s->say_wait || s->say_gap || s->say_position ||
+	    (s->say_head && !s->wants_end))
 		return say_prefix(s);
 	if (s->wants_snapshot) {
 		events_snapshot(s);

@@ -120,6 +120,7 @@ static void on_shot(void *arg, struct snapshot *snapshot)
 	struct shot *shot = (struct shot *)snapshot;
 	struct events *e = shot->events;
 	bool ok = snapshot->error == ERR_OK;
+	enum events_wait wait = snapshot->error == ERR_STORE ? WAIT_LOG : WAIT_SNAPSHOT;
 	struct sub *s;
 
 	(void)arg;
@@ -132,7 +133,7 @@ static void on_shot(void *arg, struct snapshot *snapshot)
 	while ((s = TAILQ_FIRST(&shot->subs)) != NULL) {
 		if (ok)
 			begin(s, shot);
-		else
+		else if (events_say_wait(s, wait))
 			sub_move(s, &e->later);
 	}
 	shot_unref(shot);

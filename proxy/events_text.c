@@ -247,6 +247,19 @@ size_t events_text_position(const struct change_pos *pos, char *out)
 	return (size_t)(p - out);
 }
 
+size_t events_text_wait(enum events_wait what, char *out)
+{
+	static const char *const text[WAITS] = {
+	    [WAIT_LOG] = ": waiting for the change log, which cannot be read now\n\n",
+	    [WAIT_SNAPSHOT] =
+		": waiting for what is revoked already; lists may have to be "
+		"opened first\n\n"};
+	size_t n = strlen(text[what]);
+
+	memcpy(out, text[what], n);
+	return n;
+}
+
 size_t events_text_gap_data(const char *since, const struct change_pos *oldest, char *out)
 {
 	char *p = PUT(out, "{\"since\":");

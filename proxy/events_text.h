@@ -39,6 +39,13 @@ struct events_snapshot {
 size_t events_text_snapshot(const struct events_snapshot *s, char *out);
 /* "id: POSITION\n\n" */
 size_t events_text_position(const struct change_pos *p, char *out);
+/* ": waiting for ...\n\n": a comment, which says why nothing else comes. */
+enum events_wait {
+	WAIT_LOG,      /* the change log cannot be read now */
+	WAIT_SNAPSHOT, /* what is revoked already is not there yet */
+	WAITS
+};
+size_t events_text_wait(enum events_wait what, char *out);
 /* "event: gap\ndata: {...}\n\n"; since: a client's, of at most EVENTS_SINCE_MAX bytes. */
 size_t events_text_gap(const char *since, const struct change_pos *oldest, char *out);
 /* {"since","oldest"} */

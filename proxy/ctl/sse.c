@@ -83,6 +83,10 @@ static bool on_line(
 		value++;
 	if (*value == ' ')
 		value++;
+	if (name_n == 0) {
+		fn(arg, &(struct sse_block){.comment = value});
+		return true;
+	}
 	if (name_n == 4 && memcmp(line, "data", 4) == 0)
 		return add_data(s, value, s->line_n - (size_t)(value - line));
 	if (name_n == 2 && memcmp(line, "id", 2) == 0 && strlen(value) < sizeof s->id) {
@@ -91,7 +95,7 @@ static bool on_line(
 	} else if (name_n == 5 && memcmp(line, "event", 5) == 0) {
 		snprintf(s->event, sizeof s->event, "%s", value);
 	}
-	return true; /* comments, retry and what is unknown are nothing to us */
+	return true; /* retry and what is unknown are nothing to us */
 }
 
 static bool add_to_line(struct sse *s, const char *p, size_t n)

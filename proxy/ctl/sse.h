@@ -15,7 +15,10 @@
 #define SSE_MAX ((size_t)4 << 20) /* 1,000 changes are about 130 KB */
 #define SSE_END (16 * SSE_MAX)
 
-struct sse_block {         /* valid for the call; NUL-terminated */
+struct sse_block { /* valid for the call; NUL-terminated */
+	/* Not NULL: this is a line of comment, told when it has come, and the rest is of
+	 * no meaning. */
+	const char *comment;
 	const char *id;    /* NULL: the block has none */
 	const char *event; /* "message" where it has none */
 	const char *data;  /* NULL: none */

@@ -23,6 +23,7 @@
 #define BACKOFF_FIRST_MS 500
 #define BACKOFF_MAX_MS   30000
 #define TURN_MS          1000
+#define SILENT_MS        3000 /* then it is told that nothing has come */
 /* Of a Retry-After: who watches wants to know within a second, a server or a proxy that
  * says more may be wrong. */
 #define RETRY_AFTER_MAX_MS 300000
@@ -41,6 +42,9 @@ struct watcher {
 	bool snapshot; /* the next stream begins with one; until its end has come */
 	bool paused;
 	bool connected; /* once at least */
+	bool heard;     /* of this stream, anything */
+	bool told_wait; /* why it is silent */
+	int64_t opened_ms;
 	bool ending, failed;
 	bool lost; /* something that came was passed over */
 	int code;
@@ -147,6 +151,18 @@ static void on_too_large(struct watcher *w, const struct sse_block *b)
 		on_position(w, b->id);
 }
 
+/* The server says what it waits for: once, until something else has come. */
+static void on_comment(struct watcher *w, const char *comment)
+{
+	char text[256];
+
+	if (w->told_wait || strncmp(comment, "waiting", 7) != 0)
+		return;
+	snprintf(text, sizeof text, "the server is %.200s", comment);
+	warn(text);
+	w->told_wait = true;
+}
+
 static void on_block(void *arg, const struct sse_block *b)
 {
 	struct watcher *w = arg;
@@ -154,6 +170,11 @@ static void on_block(void *arg, const struct sse_block *b)
 	if (w->failed || w->ending)
 		return;
 	w->backoff_ms = BACKOFF_FIRST_MS;
+	if (b->comment != NULL) {
+		on_comment(w, b->comment);
+		return;
+	}
+	w->told_wait = false;
 	if (b->too_large)
 		on_too_large(w, b);
 	else if (strcmp(b->event, "gap") == 0)
@@ -182,7 +203,7 @@ static size_t on_bytes(char *p, size_t one, size_t n, void *arg)
 		w->paused = true;
 		return CURL_WRITEFUNC_PAUSE;
 	}
-	w->connected = true;
+	w->connected = w->heard = true;
 	if (!sse_feed(&w->sse, p, n, on_block, w)) {
 		warn(errno == EFBIG ? "an event does not end" : strerror(ENOMEM));
 		return 0;
@@ -219,7 +240,8 @@ static void stream_open(struct watcher *w)
 {
 	char *path = path_of(w);
 
-	w->failed = w->paused = false;
+	w->failed = w->paused = w->heard = w->told_wait = false;
+	w->opened_ms = mono_ms();
 	sse_reset(&w->sse);
 	if (path != NULL)
 		w->stream = client_stream(w->client, path, on_bytes, w);
@@ -305,6 +327,11 @@ static void look_at_stream(struct watcher *w)
 	while ((m = curl_multi_info_read(w->multi, &left)) != NULL)
 		if (m->msg == CURLMSG_DONE)
 			stream_ended(w, m->data.result);
+	if (w->stream != NULL && !w->heard && !w->told_wait &&
+	    mono_ms() - w->opened_ms >= SILENT_MS) {
+		warn("no answer yet; waiting for the server");
+		w->told_wait = true;
+	}
 	if (w->paused && w->stream != NULL &&
 	    jobs_waiting(w->jobs) < JOBS_WAITING_MAX / 2) {
 		w->paused = false;

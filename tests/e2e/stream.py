@@ -14,16 +14,19 @@ class Frame:
 
     def __init__(self, text):
         self.text = text
-        self.id = self.event = self.data = None
+        self.id = self.event = self.data = self.comment = None
         for line in text.split("\n"):
             name, sep, value = line.partition(": ")
+            if not name and sep:
+                self.comment = value
+                continue
             assert sep and name in ("id", "event", "data"), text
             assert getattr(self, name) is None, "two lines of %s:\n%s" % (name, text)
             setattr(self, name, value)
 
     @property
     def is_position(self):
-        return self.event is None and self.data is None
+        return self.event is None and self.data is None and self.comment is None
 
     @property
     def body(self):
@@ -95,10 +98,11 @@ class Stream:
         return values[0] if values else None
 
     def got(self, kind=None):
-        """Frames of a kind so far: "changes", "snapshot", "gap", "position"."""
+        """Frames of a kind so far: "changes", "snapshot", "gap", "position", "comment"."""
         assert self.failure is None, self.failure
         with self.lock:
-            return [f for f in self.frames if kind is None or (f.event or "position") == kind]
+            return [f for f in self.frames if kind is None
+                    or (f.event or ("comment" if f.comment else "position")) == kind]
 
     def wait(self, kind, n=1, seconds=10):
         try:

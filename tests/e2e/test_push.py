@@ -11,6 +11,7 @@ import random
 import re
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
@@ -645,6 +646,40 @@ def test_changes_wait_for_a_log_that_is_away(feed, daemons, streams, durable):
     last = {c["serial"]: c["status"] for c in s.changes()}
     assert last.pop("2", "removed") == "removed" and last == {"3": "revoked", "4": "revoked"}
     d.wait_event("changes_flow_again")
+
+
+@pytest.mark.parametrize("how", ["away", "hanging"])
+def test_who_has_to_wait_for_the_log_is_told_so(feed, daemons, streams, durable, started, how):
+    """P38: headers and a line at once, whatever was asked for; and nothing is missed."""
+    r = durable()
+    if how == "away":
+        r.stop(kill=True)
+        come_back = r.start
+    else:
+        r.process.send_signal(signal.SIGSTOP)
+        rescue = threading.Timer(20 * lab.PATIENCE, r.process.send_signal, [signal.SIGCONT])
+        rescue.daemon = True  # or its fixture could not end it after a failure
+        rescue.start()
+
+        def come_back():
+            r.process.send_signal(signal.SIGCONT)
+    d = daemons([feed.issuer()], store=r.url, **dict(FAST, store_backoff_max="100ms", position_interval="500ms")).start()
+    waiting = [streams(d), streams(d, "snapshot=1"), streams(d, "since=6b02c04d-000000000001-00001")]
+    watch = started(Watch(d.api_port, "demo"))
+    for s in waiting:
+        assert s.wait("comment", 2).comment.startswith("waiting for ")
+        assert s.status == 200 and s.header("Content-Type") == "text/event-stream" and not s.got("position")
+    lab.wait(lambda: any("the server is waiting for " in x for x in watch.err), 5, "watch to say why it is silent")
+    assert d.api("GET", "/v1/events", headers={"Accept": "application/json"})[0] == 503
+    feed.bring(d, [entry(1), entry(2)])  # entry 1 was in the first list
+    come_back()
+    waiting[0].ready()
+    assert waiting[2].wait("gap", seconds=15).body["since"] == "6b02c04d-000000000001-00001"
+    for s in (waiting[0], waiting[2]):
+        lab.wait(lambda: s.serials() == [2], 15, "the change")
+    lab.wait(lambda: set(waiting[1].serials("snapshot")) == {1, 2}, 15, "the snapshot")
+    lab.wait(lambda: len(watch.out) == 1, 15, "the line")
+    assert watch.stop() == 0
 
 
 def test_a_redis_that_forgets_is_a_gap(feed, daemons, streams, redis):

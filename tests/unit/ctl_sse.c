@@ -16,6 +16,10 @@ static void note(void *arg, const struct sse_block *b)
 	size_t n = strlen(told);
 
 	(void)arg;
+	if (b->comment != NULL) {
+		snprintf(told + n, sizeof told - n, "[:%s]", b->comment);
+		return;
+	}
 	snprintf(told + n, sizeof told - n, "[%s|%s|%s]", b->id != NULL ? b->id : "-",
 	    b->event,
 	    b->too_large      ? "too large"
@@ -49,7 +53,9 @@ static void blocks_are_read_as_the_standard_says(void **state)
 	expect("data: YHOO\ndata: +2\ndata: 10\n\n", "[-|message|YHOO\n+2\n10]");
 	expect(": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\n"
 	       "data:  third event\n\n",
-	    "[1|message|first event][|message|second event][-|message| third event]");
+	    "[:test stream][1|message|first event][|message|second event][-|message| "
+	    "third event]");
+	expect(":\ndata: 1\n:one\n\n", "[:][:one][-|message|1]");
 	expect("data\n\ndata\ndata\n\ndata:", "[-|message|][-|message|\n]");
 	expect("event: add\r\ndata: 73857293\r\n\r\nevent: remove\rdata: 2153\r\r",
 	    "[-|add|73857293][-|remove|2153]");

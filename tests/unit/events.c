@@ -460,7 +460,7 @@ static void expect_position(const char *text, const struct change_batch *b, uint
 
 /* Reads a stream's events of changes and snapshots and marks their serials. */
 struct seen {
-	unsigned events, changes, positions, gaps, snapshots;
+	unsigned events, changes, positions, gaps, waits, snapshots;
 	uint32_t last; /* the serial that came last */
 	bool in_order;
 	uint8_t times[1 << 20]; /* by set_change()'s number */
@@ -502,6 +502,8 @@ static void read_stream(struct seen *s, const char *text)
 			fail_msg("half an event: \"%.200s\"", text);
 		if (id && memchr(text, '\n', (size_t)(all - text)) == end) {
 			s->positions++;
+		} else if (strncmp(text, ": waiting for ", 14) == 0) {
+			s->waits++;
 		} else if (strncmp(text, "event: gap\n", 11) == 0) {
 			s->gaps++;
 		} else if (strncmp(text, "event: snapshot\n", 16) == 0) {
@@ -975,11 +977,70 @@ static void a_log_that_cannot_be_read_is_tried_again(void **state)
 	w->read_error = ERR_STORE;
 	fd = ask(w, since(b, 5), "");
 	run_ms(w, 60);
+	read_stream(s, after_head(hear(w, fd)));
+	assert_int_equal(s->waits, 1);
+	assert_int_equal(s->positions, 0);
 	w->read_error = ERR_OK;
 	run_ms(w, 100);
-	read_stream(s, after_head(hear(w, fd)));
+	read_stream(s, hear(w, fd));
 	assert_int_equal(s->changes, 5);
 	free(s);
+}
+
+/* P37: who asks from now on, while there is no place to begin at: told so at once, again and
+ * again, and misses nothing of what this node tells from then on. */
+static void a_log_that_was_never_reached_is_told_at_once(void **state)
+{
+	struct world *w = *state;
+	struct seen *s = seen_new();
+	int fd;
+
+	w->conf.position_interval_ms = 80;
+	events_reload(w->events);
+	w->read_error = ERR_STORE;
+	fd = ask(w, "", "");
+	run(w);
+	read_stream(s, after_head(hear(w, fd)));
+	assert_int_equal(s->waits, 1);
+	run_ms(w, 200);
+	read_stream(s, hear(w, fd));
+	assert_in_range(s->waits, 2, 4);
+	assert_int_equal(s->positions, 0);
+	publish(w, "demo", 3, 0);
+	publish(w, "demo", 3, 3);
+	w->read_error = ERR_OK;
+	run_ms(w, 100);
+	read_stream(s, hear(w, fd));
+	assert_int_equal(s->gaps, 0);
+	expect_all(s, 6);
+	free(s);
+}
+
+/* Redis hangs, or the lists of a snapshot are not opened yet. */
+static void who_waits_for_the_keeper_is_not_left_in_silence(void **state)
+{
+	struct world *w = *state;
+	struct change_batch *b = append(w, "demo", 10, 0);
+	const char *const query[] = {"", since(b, 5)};
+
+	w->conf.position_interval_ms = 400;
+	events_reload(w->events);
+	for (size_t i = 0; i < 2; i++) {
+		struct seen *s = seen_new();
+		int fd;
+
+		w->hold = true;
+		fd = ask(w, query[i], "");
+		run(w);
+		assert_null(strstr(hear(w, fd), "waiting"));
+		run_ms(w, 450);
+		assert_non_null(strstr(hear(w, fd), ": waiting for the change log"));
+		let_go(w);
+		run(w);
+		read_stream(s, hear(w, fd));
+		assert_int_equal(s->positions, 1);
+		free(s);
+	}
 }
 
 /* P37, T22: bounded, cut off, the others unaffected. */
@@ -1489,9 +1550,11 @@ static void a_snapshot_that_fails_is_tried_again(void **state)
 	w->read_error = ERR_STORE;
 	fd = ask(w, "?snapshot=1", "");
 	run_ms(w, 60);
+	read_stream(s, after_head(hear(w, fd)));
+	assert_int_equal(s->waits, 1);
 	w->read_error = ERR_OK;
 	run_ms(w, 100);
-	read_stream(s, after_head(hear(w, fd)));
+	read_stream(s, hear(w, fd));
 	expect_all(s, 10);
 	free(s);
 }
@@ -1730,6 +1793,8 @@ int main(void)
 	    CASE(who_wants_the_same_page_shares_it),
 	    CASE(many_laggards_take_turns_at_the_log),
 	    CASE(a_log_that_cannot_be_read_is_tried_again),
+	    CASE(a_log_that_was_never_reached_is_told_at_once),
+	    CASE(who_waits_for_the_keeper_is_not_left_in_silence),
 	    CASE(a_slow_reader_is_cut_off_and_nobody_waits),
 	    CASE(who_reads_slowly_but_reads_is_kept),
 	    CASE(two_thousand_get_one_change),
