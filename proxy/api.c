@@ -1,6 +1,7 @@
 /* api.c - the thread: requests in, calls to the keeper, replies out. */
 #include "proxy/api.h"
 
+#include "cache/crl_set.h"
 #include "proxy/api_request.h"
 #include "proxy/clock.h"
 #include "proxy/listener.h"
@@ -53,36 +54,61 @@ struct api {
 
 /* Out. */
 
-/* body.n == 0 with type NULL: none.  more: header lines, each with its end. */
-static void answer(
-    struct conn *c, int status, const char *type, const char *more, struct bytes body)
+/* type NULL: there is no body.  more: header lines, each with its end. */
+static struct bytes head_text(char head[HEAD_MAX], struct conn *c, int status,
+    const char *type, const char *more, size_t body_n, bool close)
 {
-	char head[HEAD_MAX], date[HTTP1_DATE_MAX];
-	/* Who is to come back later does not keep its place meanwhile: subscribers over
-	 * the limit would have all CONNECTIONS_MAX of them. */
-	bool close = conn_will_close(c) || status == 503;
-	struct iovec iov[2];
+	char date[HTTP1_DATE_MAX];
 	int n;
 
 	http1_date(clock_now(), date);
-	n = snprintf(head, sizeof head,
+	n = snprintf(head, HEAD_MAX,
 	    "HTTP/1.1 %d %s\r\nDate: %s\r\nCache-Control: no-store\r\n"
 	    "X-Content-Type-Options: nosniff\r\n",
 	    status, http1_reason(status), date);
 	if (more != NULL)
-		n += snprintf(head + n, sizeof head - (size_t)n, "%s", more);
+		n += snprintf(head + n, HEAD_MAX - (size_t)n, "%s", more);
 	if (type != NULL)
 		n += snprintf(
-		    head + n, sizeof head - (size_t)n, "Content-Type: %s\r\n", type);
+		    head + n, HEAD_MAX - (size_t)n, "Content-Type: %s\r\n", type);
 	if (status != 204)
 		n += snprintf(
-		    head + n, sizeof head - (size_t)n, "Content-Length: %zu\r\n", body.n);
-	n += snprintf(
-	    head + n, sizeof head - (size_t)n, "%s\r\n", conn_connection(c, close));
-	assert((size_t)n < sizeof head);
-	iov[0] = (struct iovec){head, (size_t)n};
+		    head + n, HEAD_MAX - (size_t)n, "Content-Length: %zu\r\n", body_n);
+	n +=
+	    snprintf(head + n, HEAD_MAX - (size_t)n, "%s\r\n", conn_connection(c, close));
+	assert((size_t)n < HEAD_MAX);
+	return bytes_of(head, (size_t)n);
+}
+
+/* Who is to come back later does not keep its place meanwhile: subscribers over the limit
+ * would have all CONNECTIONS_MAX of them. */
+static bool closes(const struct conn *c, int status)
+{
+	return conn_will_close(c) || status == 503;
+}
+
+static void answer(
+    struct conn *c, int status, const char *type, const char *more, struct bytes body)
+{
+	char text[HEAD_MAX];
+	bool close = closes(c, status);
+	struct bytes head = head_text(text, c, status, type, more, body.n, close);
+	struct iovec iov[2];
+
+	iov[0] = (struct iovec){text, head.n};
 	iov[1] = (struct iovec){(void *)(uintptr_t)body.p, body.n};
 	conn_reply(c, iov, body.n > 0 && !conn_is_head(c) ? 2 : 1, close);
+}
+
+/* As much of f as its client takes, when it takes it. */
+static void answer_file(struct conn *c, struct crl_file *f)
+{
+	char text[HEAD_MAX];
+	bool close = closes(c, 200);
+
+	conn_send_file(c,
+	    head_text(text, c, 200, type_json, NULL, (size_t)f->size, close), f, 0,
+	    conn_is_head(c) ? 0 : f->size, close);
 }
 
 /* Answer with a JSON value (borrowed) and a line end. */
@@ -124,6 +150,8 @@ static void answer_call(struct conn *c, const struct call *call)
 {
 	if (call->http_status == 202 || call->http_status == 204)
 		answer(c, call->http_status, NULL, NULL, bytes_of(NULL, 0));
+	else if (call->file != NULL)
+		answer_file(c, call->file);
 	else if (call->op == OP_METRICS && json_is_string(call->body))
 		answer(c, call->http_status,
 		    call->openmetrics ? type_openmetrics : type_metrics, NULL,
@@ -155,6 +183,7 @@ static void on_back(void *arg, struct call *call)
 	if (call->owner != NULL)
 		answer_call(call->owner, call);
 	json_decref(call->body);
+	crl_file_unref(call->file);
 	if (call != &a->halt)
 		free(call);
 	leave_when_all_are_back(a);

@@ -18,6 +18,7 @@ static const struct route {
     {"/v1/issuers", HTTP1_GET, 0, OP_ISSUERS},
     {"/v1/status", HTTP1_GET, 2, OP_STATUS},
     {"/v1/explain", HTTP1_GET, 2, OP_EXPLAIN},
+    {"/v1/latches", HTTP1_GET, 0, OP_LATCHES},
     {"/v1/latches", HTTP1_DELETE, 2, OP_LATCH_DELETE},
     {"/v1/refresh", HTTP1_POST, 0, OP_REFRESH},
     {"/v1/purge", HTTP1_POST, 0, OP_PURGE},
@@ -413,6 +414,31 @@ static bool is_json(const struct http1_request *r, struct bytes body, struct api
 	return false;
 }
 
+/* The query of GET /v1/latches: issuer, or nothing. */
+static bool read_issuer_query(struct bytes query, struct call *c, struct api_error *e)
+{
+	static const char name[] = "issuer=";
+	char text[SEGMENT_MAX];
+	int status;
+
+	if (query.n == 0)
+		return true;
+	if (query.n < sizeof name - 1 || memcmp(query.p, name, sizeof name - 1) != 0 ||
+	    memchr(query.p, '&', query.n) != NULL) {
+		fail(e, 400, "bad_request", "query: there is issuer, and no more");
+		return false;
+	}
+	status = segment_decode(
+	    bytes_of(query.p + sizeof name - 1, query.n - sizeof name + 1), text);
+	if (status == 400) {
+		fail(e, 400, "bad_request", "query: bad percent-escape");
+		return false;
+	}
+	if (status == 414)
+		text[0] = '\0'; /* no issuer has such a name */
+	return issuer_set(c, text, e);
+}
+
 static enum api_route read_call(const struct route *route, struct bytes segment[2],
     const struct http1_request *r, struct bytes body, struct call *c, struct api_error *e)
 {
@@ -420,6 +446,8 @@ static enum api_route read_call(const struct route *route, struct bytes segment[
 		return API_ERROR;
 	c->op = route->op;
 	c->openmetrics = route->op == OP_METRICS && wants_openmetrics(r->accept);
+	if (route->op == OP_LATCHES && !read_issuer_query(r->query, c, e))
+		return API_ERROR;
 	if (route->params > 0 && !read_parameters(segment[0], segment[1], c, e))
 		return API_ERROR;
 	if (route->method == HTTP1_POST &&
@@ -441,7 +469,7 @@ static enum api_route no_route(const struct http1_request *r, struct api_error *
 		    "this version of ocspcached does not have this call");
 	return fail(e, 404, "not_found",
 	    "no such path; there are /v1/issuers, /v1/status/{issuer}/{serial}, "
-	    "/v1/explain/{issuer}/{serial}, /v1/latches/{issuer}/{serial}, /v1/events, "
+	    "/v1/explain/{issuer}/{serial}, /v1/latches[/{issuer}/{serial}], /v1/events, "
 	    "/v1/refresh, /v1/purge, /metrics, /healthz and /readyz");
 }
 

@@ -479,22 +479,26 @@ void holdings_question(struct holdings *h, const struct issuer *i, const struct 
 void holdings_refused(struct holdings *h, const struct issuer *i, const struct key *k,
     enum err e, const struct admit_verdict *v, enum metric refused, const char *from)
 {
+	char serial[SERIAL_HEX_MAX];
 	struct serial s;
 
 	if (e == ERR_RESP_LISTS) /* nobody knows yet: it is asked again */
 		return;
+	key_serial(k, &s);
+	serial_to_hex(&s, serial);
 	metrics_count(h->d.counters, refused);
 	if (e == ERR_RESP_CRL)
 		metrics_count(h->d.counters, M_CONTRADICTED_CRL);
 	if (e == ERR_RESP_LATCH) {
 		metrics_count(h->d.counters, M_CONTRADICTED);
-		log_error("revoked_became_good", "issuer=%s from=%s", i->name, from);
+		log_error("revoked_became_good", "issuer=%s serial=%s from=%s", i->name,
+		    serial, from);
 	} else if (e == ERR_RESP_CRL && v->crl_disagrees) {
-		key_serial(k, &s);
 		if (v->facts.status == STATUS_GOOD)
 			memo_put(h, i, &s, MEMO_REFUSED, &v->facts);
 		metrics_count(h->d.counters, M_DISAGREED);
-		log_error("ocsp_and_crl_disagree", "issuer=%s from=%s", i->name, from);
+		log_error("ocsp_and_crl_disagree", "issuer=%s serial=%s from=%s", i->name,
+		    serial, from);
 	} else {
 		log_warn("answer_refused", "issuer=%s err=%s from=%s", i->name,
 		    err_label(e), from);

@@ -32,9 +32,9 @@ static _Atomic int format = FORMAT_LOGFMT;
 static _Atomic int64_t repeat_ms = 10000;
 
 /* The pairs that say whom an event concerns, and no count or time; never what a client
- * sends. */
+ * sends (a serial is one that its CA has signed something about). */
 static const char *const SUBJECT_KEYS[] = {
-    "issuer", "url", "from", "option", "file", "what", "path", "err"};
+    "issuer", "serial", "url", "from", "option", "file", "what", "path", "err"};
 
 /* As they are written in the line, one behind the other. */
 struct subject {

@@ -11,6 +11,7 @@
 #include "proxy/holdings.h"
 #include "proxy/ops_explain.h"
 #include "proxy/ops_gauges.h"
+#include "proxy/ops_latches.h"
 #include "proxy/standing.h"
 #include "proxy/telling.h"
 #include "proxy/unlatch.h"
@@ -33,17 +34,27 @@ struct work { /* a call that is not answered yet */
 
 struct ops {
 	struct work *first;
+	struct latch_lists *latch_lists;
 	bool stopping;
 };
 
 struct ops *ops_new(void)
 {
-	return calloc(1, sizeof(struct ops));
+	struct ops *o = calloc(1, sizeof *o);
+
+	if (o == NULL || (o->latch_lists = latch_lists_new()) == NULL) {
+		free(o);
+		return NULL;
+	}
+	return o;
 }
 
 void ops_free(struct ops *o)
 {
-	assert(o == NULL || o->first == NULL);
+	if (o == NULL)
+		return;
+	assert(o->first == NULL);
+	latch_lists_free(o->latch_lists);
 	free(o);
 }
 
@@ -58,7 +69,7 @@ static void on_reply(void *arg, struct msg *m)
 
 static void reply(struct call *c, int status, json_t *body)
 {
-	bool empty = status == 202 || status == 204;
+	bool empty = status == 202 || status == 204 || c->file != NULL;
 
 	c->http_status = body == NULL && !empty ? 500 : status;
 	c->body = body;
@@ -510,6 +521,37 @@ static void op_purge(struct keeper *k, const struct issuer *i, struct call *c)
 	on_purged(w, ERR_OK);
 }
 
+/* GET /v1/latches */
+
+static void on_latch_list(void *arg, enum err e, struct crl_file *file)
+{
+	struct work *w = arg;
+	struct call *c = work_call(w);
+
+	free(w);
+	c->file = file;
+	if (e == ERR_OK)
+		reply(c, 200, NULL);
+	else if (e == ERR_UP_BUSY)
+		refuse(c, 503, "unavailable",
+		    "others are reading the latches; ask again in a moment");
+	else
+		refuse_memory(c);
+}
+
+static void op_latches(struct keeper *k, struct call *c)
+{
+	struct work *w;
+
+	if (c->issuer[0] != '\0' && issuer_of(k, c) == NULL) {
+		refuse_issuer(c);
+		return;
+	}
+	w = work_new(k, c);
+	if (w != NULL)
+		latch_list_make(c->ops->latch_lists, k, c->issuer, on_latch_list, w);
+}
+
 /* DELETE /v1/latches */
 
 /* It is gone, but not everywhere: what is still to be done. */
@@ -816,6 +858,7 @@ static void run_for_issuer(struct keeper *k, struct call *c)
 
 void ops_run(struct keeper *k, struct call *c)
 {
+	latch_lists_sweep(c->ops->latch_lists);
 	if (c->op == OP_STOP)
 		op_stop(c);
 	else if (c->ops->stopping)
@@ -826,6 +869,8 @@ void ops_run(struct keeper *k, struct call *c)
 		op_ready(k, c);
 	else if (c->op == OP_METRICS)
 		op_metrics(k, c);
+	else if (c->op == OP_LATCHES)
+		op_latches(k, c);
 	else
 		run_for_issuer(k, c);
 }

@@ -21,6 +21,7 @@
 
 #include <jansson.h>
 
+struct crl_file; /* cache/crl_set.h */
 struct keeper;
 struct ops;
 
@@ -30,6 +31,7 @@ enum op {
 	OP_EXPLAIN,      /* GET /v1/explain/{issuer}/{serial} */
 	OP_REFRESH,      /* POST /v1/refresh */
 	OP_PURGE,        /* POST /v1/purge */
+	OP_LATCHES,      /* GET /v1/latches: the body is a file */
 	OP_LATCH_DELETE, /* DELETE /v1/latches/{issuer}/{serial} */
 	OP_READY,        /* GET /readyz: 200 or 503 */
 	OP_METRICS,      /* GET /metrics: body is a JSON string with the text */
@@ -40,15 +42,16 @@ struct call {
 	struct msg msg; /* run: ops_call */
 	struct ops *ops;
 	enum op op;
-	char issuer[64];
+	char issuer[64]; /* OP_LATCHES: "" for all */
 	bool has_serial;
 	struct serial serial;
 	bool openmetrics;
 	bool accept_number; /* OP_REFRESH: the lists may begin a new count */
 	struct inbox *reply_to;
 	/* outcome: */
-	int http_status; /* 200, 202, 204, 404, 500, 503 */
-	json_t *body;    /* owned by the asker now; NULL for 202, 204 and out of memory */
+	int http_status;       /* 200, 202, 204, 404, 500, 503 */
+	struct crl_file *file; /* OP_LATCHES: a reference for the asker, or NULL */
+	json_t *body; /* owned by the asker now; NULL for 202, 204 and out of memory */
 	/* the asker's own: */
 	void *owner;
 	void (*done)(void *inbox_arg, struct call *c);

@@ -17,6 +17,7 @@ static const struct command_row {
     {"explain", COMMAND_EXPLAIN, 2, 2, "explain ISSUER SERIAL"},
     {"refresh", COMMAND_REFRESH, 1, 2, "refresh [--accept-number] ISSUER [SERIAL]"},
     {"purge", COMMAND_PURGE, 1, 2, "purge ISSUER [SERIAL]"},
+    {"latches", COMMAND_LATCHES, 0, 1, "latches [ISSUER]"},
     {"watch", COMMAND_WATCH, 0, 1, "watch [ISSUER] [--exec COMMAND]"},
 };
 
@@ -32,6 +33,7 @@ static const char usage[] =
     "  explain ISSUER SERIAL     every check that its answers passed or failed\n"
     "  refresh ISSUER [SERIAL]   fetch lists and ask responders again now\n"
     "  purge ISSUER [SERIAL]     drop answers from memory and store\n"
+    "  latches [ISSUER]          certificates that were seen revoked and stay so\n"
     "  watch [ISSUER]            print each change of a certificate's status as it "
     "comes\n"
     "\n"

@@ -26,7 +26,9 @@ struct client {
 	char *token;     /* "Authorization: Bearer ...", or NULL */
 	char *answer;
 	size_t answer_n;
-	struct curl_slist *fields; /* of a stream */
+	struct curl_slist *fields;                        /* of a stream */
+	bool (*sink)(void *arg, const char *p, size_t n); /* of a long answer; or NULL */
+	void *sink_arg;
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -106,6 +108,12 @@ bool client_keep(struct client *c, const char *p, size_t n)
 
 static size_t on_bytes(char *p, size_t one, size_t n, void *arg)
 {
+	struct client *c = arg;
+	long status = 0;
+
+	curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &status);
+	if (c->sink != NULL && status == 200)
+		return c->sink(c->sink_arg, p, n * one) ? n * one : 0;
 	return client_keep(arg, p, n * one) ? n * one : 0;
 }
 
@@ -228,6 +236,19 @@ out:
 	return e;
 }
 
+int client_get(struct client *c, const char *path,
+    bool (*fn)(void *arg, const char *p, size_t n), void *arg, struct reply *r, char *why,
+    size_t why_n)
+{
+	int e;
+
+	c->sink = fn;
+	c->sink_arg = arg;
+	e = client_call(c, "GET", path, NULL, r, why, why_n);
+	c->sink = NULL;
+	return e;
+}
+
 void *client_stream(struct client *c, const char *path,
     size_t (*fn)(char *p, size_t one, size_t n, void *arg), void *arg)
 {
@@ -304,5 +325,18 @@ char *client_path(const char *what, const char *issuer, const char *serial)
 	}
 	curl_free(i);
 	curl_free(s);
+	return path;
+}
+
+char *client_query(const char *what, const char *name, const char *value)
+{
+	char *v = value != NULL ? curl_easy_escape(NULL, value, 0) : NULL, *path = NULL;
+
+	if (value != NULL && v == NULL)
+		return NULL;
+	if (asprintf(&path, "/v1/%s%s%s%s%s", what, v != NULL ? "?" : "",
+		v != NULL ? name : "", v != NULL ? "=" : "", v != NULL ? v : "") < 0)
+		path = NULL;
+	curl_free(v);
 	return path;
 }

@@ -27,6 +27,12 @@ void client_close(struct client *c);
 int client_call(struct client *c, const char *method, const char *path,
     const json_t *body, struct reply *r, char *why, size_t why_n);
 
+/* GET path, whose answer may be long: where the status is 200 its bytes go to fn piece by
+ * piece, and r->body stays NULL; fn ends it by false (-1).  Else as client_call(). */
+int client_get(struct client *c, const char *path,
+    bool (*fn)(void *arg, const char *p, size_t n), void *arg, struct reply *r, char *why,
+    size_t why_n);
+
 /* A stream: GET path, whose answer goes to fn piece by piece (libcurl's write callback),
  * for a multi handle of the caller's.  It ends when nothing comes for two minutes.
  * Returns the CURL handle, borrowed until client_stream_end(); NULL when out of memory.
@@ -44,5 +50,7 @@ void client_stream_end(struct client *c, long status, int e, char *why, size_t w
 /* "/v1/{what}/{issuer}/{serial}", percent-encoded; owned by the caller.  NULL when out of
  * memory. */
 char *client_path(const char *what, const char *issuer, const char *serial);
+/* The same for "/v1/{what}?{name}={value}", or "/v1/{what}" where value is NULL. */
+char *client_query(const char *what, const char *name, const char *value);
 
 #endif

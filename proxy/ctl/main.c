@@ -1,6 +1,7 @@
 /* main.c - ocspctl: one command, one or two calls of the API, an exit code. */
 #include "proxy/ctl/args.h"
 #include "proxy/ctl/client.h"
+#include "proxy/ctl/elements.h"
 #include "proxy/ctl/show.h"
 #include "proxy/ctl/watch.h"
 
@@ -128,6 +129,66 @@ static int overview(const struct run *run)
 	return code;
 }
 
+/* GET /v1/latches */
+
+struct latches {
+	const struct run *run;
+	struct elements elements;
+	struct show_latches shown;
+	size_t n;
+};
+
+static void on_latch(void *arg, const json_t *latch)
+{
+	struct latches *l = arg;
+
+	if (!l->run->args->json) {
+		show_latch(&l->shown, latch);
+	} else {
+		fputs(l->n == 0 ? "[\n" : ",\n", l->run->show.out);
+		json_dumpf(latch, l->run->show.out,
+		    JSON_COMPACT | (l->run->show.terminal ? JSON_ENSURE_ASCII : 0));
+	}
+	l->n++;
+}
+
+static bool on_latch_bytes(void *arg, const char *p, size_t n)
+{
+	struct latches *l = arg;
+
+	return elements_feed(&l->elements, p, n, on_latch, l) &&
+	       !ferror(l->run->show.out);
+}
+
+static int latches(const struct run *run)
+{
+	char *path = client_query("latches", "issuer", run->args->issuer);
+	struct latches l = {.run = run, .shown.show = &run->show};
+	char why[512] = "out of memory";
+	struct reply r = {0};
+	bool whole;
+	int e = -1;
+
+	if (path != NULL)
+		e = client_get(
+		    run->client, path, on_latch_bytes, &l, &r, why, sizeof why);
+	free(path);
+	whole = elements_end(&l.elements);
+	show_latches_end(&l.shown);
+	if (e != 0)
+		fprintf(stderr, "ocspctl: %s\n", why);
+	if (e != 0)
+		return EXIT_UNREACHABLE;
+	if (r.status != 200 || !whole) {
+		e = server_error(&r);
+		json_decref(r.body);
+		return e;
+	}
+	if (run->args->json)
+		fputs(l.n == 0 ? "[]\n" : "\n]\n", run->show.out);
+	return EXIT_WELL;
+}
+
 /* POST {"issuer"[,"serial"][,"accept_number"]} */
 static int order(const struct run *run, const char *path, const char *done)
 {
@@ -166,6 +227,8 @@ static int run_command(const struct run *run)
 		return order(run, "/v1/refresh", "refresh started");
 	case COMMAND_PURGE:
 		return order(run, "/v1/purge", "purged");
+	case COMMAND_LATCHES:
+		return latches(run);
 	case COMMAND_WATCH:
 		return watch(run->client, run->args, &run->show);
 	}

@@ -87,18 +87,24 @@ static void line(const struct show *s, const char *name, const char *value)
 
 /* A change */
 
+/* Cells without a table: two spaces between them. */
+static void line_of(FILE *out, const char *const *cell, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0)
+			fputs("  ", out);
+		show_text(out, cell[i] != NULL && cell[i][0] != '\0' ? cell[i] : "-");
+	}
+	fputc('\n', out);
+}
+
 void show_change(const struct show *s, const json_t *data, const json_t *change)
 {
 	const char *const cell[] = {text_of(data, "issuer"), text_of(change, "serial"),
 	    text_of(change, "status"), text_of(change, "previous"),
 	    text_of(change, "revoked_at"), text_of(change, "reason")};
 
-	for (size_t i = 0; i < sizeof cell / sizeof cell[0]; i++) {
-		if (i > 0)
-			fputs("  ", s->out);
-		show_text(s->out, cell[i] != NULL ? cell[i] : "-");
-	}
-	fputc('\n', s->out);
+	line_of(s->out, cell, sizeof cell / sizeof cell[0]);
 }
 
 /* Status */
@@ -202,6 +208,66 @@ int show_explain(const struct show *s, const json_t *explain)
 		table_print(
 		    s, heading, 7, check_rows, json_object_get(explain, "answers"));
 	return code;
+}
+
+/* Latches */
+
+static void latch_cells(const json_t *latch, const char *cell[5])
+{
+	static const char *const field[] = {
+	    "issuer", "serial", "revoked_at", "reason", "since"};
+
+	for (size_t i = 0; i < 5; i++)
+		cell[i] = text_of(latch, field[i]);
+}
+
+static void latch_rows(struct table *t, const json_t *latches)
+{
+	size_t n;
+	json_t *latch;
+
+	json_array_foreach(latches, n, latch) {
+		const char *cell[5];
+
+		latch_cells(latch, cell);
+		table_row(t, cell);
+	}
+}
+
+static void show_rows(struct show_latches *l)
+{
+	static const char *const heading[] = {
+	    "ISSUER", "SERIAL", "REVOKED AT", "REASON", "SEEN SINCE"};
+	struct show headless = *l->show;
+
+	headless.terminal = !l->headed;
+	table_print(&headless, heading, 5, latch_rows, l->rows);
+	l->headed = true;
+	json_array_clear(l->rows);
+}
+
+void show_latch(struct show_latches *l, const json_t *latch)
+{
+	const char *cell[5];
+
+	if (!l->show->terminal) {
+		latch_cells(latch, cell);
+		line_of(l->show->out, cell, 5);
+		return;
+	}
+	if (l->rows == NULL)
+		l->rows = json_array();
+	json_array_append(l->rows, (json_t *)(uintptr_t)latch);
+	if (json_array_size(l->rows) == SHOW_LATCHES)
+		show_rows(l);
+}
+
+void show_latches_end(struct show_latches *l)
+{
+	if (json_array_size(l->rows) > 0)
+		show_rows(l);
+	json_decref(l->rows);
+	l->rows = NULL;
 }
 
 /* Overview */

@@ -33,6 +33,17 @@ int show_explain(const struct show *s, const json_t *explain);
  * one for each list. */
 int show_overview(const struct show *s, const json_t *issuers, const json_t *ready);
 
+/* A row of ocspctl latches for each element of /v1/latches, as they come: on a terminal a
+ * table of so many at a time, under one heading; elsewhere a line at once. */
+#define SHOW_LATCHES 200
+struct show_latches {
+	const struct show *show;
+	json_t *rows;
+	bool headed;
+};
+void show_latch(struct show_latches *l, const json_t *latch);
+void show_latches_end(struct show_latches *l); /* the last ones; frees */
+
 /* The exit codes alone, for --json. */
 int code_status(const json_t *status);
 int code_explain(const json_t *explain);

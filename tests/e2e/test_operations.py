@@ -203,6 +203,36 @@ def test_what_is_degraded_has_words_and_an_exit_code(world, daemons):
     assert d.ctl("status", "--strict").returncode == 0 and not d.api("GET", "/readyz")[1]["degraded"]
 
 
+def test_alarms_name_the_certificate_and_latches_are_listed(world, worlds, daemons):
+    """Who has to act finds which certificate it is, in the alarm and in a list, and takes its latch back by that."""
+    other = worlds(name="other")
+    d = daemons([world.issuer(), other.issuer()], backoff_initial="10ms", backoff_max="20ms", error_ttl="0s").start()
+    serial = "%x" % world.revoked.serial
+    assert d.api("GET", "/v1/latches") == (200, [])
+    assert d.ask(world.ca, world.revoked.serial).outcome == "revoked"
+    assert d.ask(other.ca, other.revoked.serial).outcome == "revoked"
+    world.ca.statuses[world.revoked.serial] = {"status": "good"}
+    assert d.ask(world.ca, world.revoked.serial, "sha256").outcome == "try_later"
+    assert "serial=" + serial in d.wait_event("revoked_became_good")[0]
+    status, latches = d.api("GET", "/v1/latches?issuer=demo")
+    assert status == 200 and len(latches) == 1
+    since = latches[0].pop("since")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", since)
+    told = d.api("GET", "/v1/status/demo/" + serial)[1]
+    assert latches[0] == {"issuer": "demo", "serial": serial, "status": "revoked", "revoked_at": told["revoked_at"],
+                          "reason": "keyCompromise"}
+    assert [x["issuer"] for x in d.api("GET", "/v1/latches")[1]] == ["demo", "other"]
+    assert d.api("GET", "/v1/latches?issuer=nobody")[0] == 404 == d.api("DELETE", "/v1/latches/other/1")[0]
+
+    line = "demo  %s  %s  keyCompromise  %s\n" % (serial, told["revoked_at"], since)
+    assert d.ctl("latches", "demo").stdout == line and d.ctl("latches").stdout.startswith(line)
+    assert json.loads(d.ctl("latches", "--json").stdout) == d.api("GET", "/v1/latches")[1]
+    assert d.ctl("latches", "nobody").returncode == 64
+    assert d.api("DELETE", "/v1/latches/demo/" + serial)[0] == 204
+    assert (d.ctl("latches", "demo").stdout, d.ctl("latches", "demo").returncode) == ("", 0)
+    assert d.ctl("latches", "demo", "--json").stdout == "[]\n"
+
+
 def test_an_option_that_needs_a_restart_says_so(world, daemons):
     d = daemons([world.issuer()]).start()
     d.options["workers"] = 1

@@ -3,6 +3,8 @@
  * calls. */
 #include "proxy/api.h"
 
+#include "cache/crl_set.h"
+
 #include "proxy/api_request.h"
 #include "proxy/listener.h"
 #include "proxy/snapshot.h"
@@ -17,6 +19,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -83,6 +86,8 @@ static void each_path_of_the_contract_is_its_call(void **state)
 	    {"HEAD /v1/issuers", OP_ISSUERS},
 	    {"GET /v1/status/demo/1000", OP_STATUS},
 	    {"GET /v1/explain/demo/1000", OP_EXPLAIN},
+	    {"GET /v1/latches", OP_LATCHES},
+	    {"HEAD /v1/latches?issuer=demo", OP_LATCHES},
 	    {"DELETE /v1/latches/demo/1000", OP_LATCH_DELETE},
 	    {"GET /metrics", OP_METRICS},
 	    {"GET /metrics?x=y", OP_METRICS},
@@ -354,6 +359,25 @@ static void another_method_is_refused_with_allow(void **state)
 	assert_string_equal(e.allow, "POST");
 	assert_int_equal(read_line("GET /v1/latches/demo/1000", &c, &e), API_ERROR);
 	assert_string_equal(e.allow, "DELETE");
+	assert_int_equal(read_line("DELETE /v1/latches", &c, &e), API_ERROR);
+	assert_string_equal(e.allow, "GET, HEAD");
+}
+
+/* A misspelt parameter must not list all. */
+static void latches_may_be_those_of_one_issuer(void **state)
+{
+	struct call c;
+	struct api_error e;
+
+	(void)state;
+	assert_int_equal(read_line("GET /v1/latches?issuer=d%65mo", &c, &e), API_CALL);
+	assert_string_equal(c.issuer, "demo");
+	assert_int_equal(read_line("GET /v1/latches", &c, &e), API_CALL);
+	assert_string_equal(c.issuer, "");
+	expect_error("GET /v1/latches?isuer=demo", 400, "bad_request");
+	expect_error("GET /v1/latches?issuer=a&issuer=b", 400, "bad_request");
+	expect_error("GET /v1/latches?issuer=%zz", 400, "bad_request");
+	expect_error("GET /v1/latches?issuer=", 404, "not_found");
 }
 
 static void a_body_names_an_issuer_and_perhaps_a_serial(void **state)
@@ -654,6 +678,19 @@ static void give_back(struct call *c, int status, json_t *body)
 	inbox_post(c->reply_to, &c->msg);
 }
 
+/* Two mebibytes: more than a socket takes at once. */
+static void give_file(struct call *c)
+{
+	const struct crl_facts facts = {.size = 2 << 20};
+	int fd = memfd_create("test", MFD_CLOEXEC);
+
+	assert_int_equal(ftruncate(fd, 2 << 20), 0);
+	assert_int_equal(pwrite(fd, "[", 1, 0), 1);
+	assert_int_equal(pwrite(fd, "]", 1, (2 << 20) - 1), 1);
+	c->file = crl_file_new(fd, &facts, "");
+	give_back(c, 200, NULL);
+}
+
 void ops_call(void *keeper, struct msg *m)
 {
 	struct call *c = (struct call *)m;
@@ -677,6 +714,8 @@ void ops_call(void *keeper, struct msg *m)
 		give_back(c, 204, NULL);
 	else if (c->op == OP_READY)
 		give_back(c, 200, NULL); /* as when memory ran out */
+	else if (c->op == OP_LATCHES)
+		give_file(c);
 	else
 		give_back(c, 200, json_pack("{s:s}", "issuer", c->issuer));
 }
@@ -854,6 +893,17 @@ static void errors_have_one_shape(void **state)
 	expect(a, "HTTP/1.1 500 ");
 	expect(a, "{\"error\":{\"code\":\"internal\"");
 	assert_int_equal(calls_seen, 1);
+}
+
+static void a_file_is_a_body_of_its_size(void **state)
+{
+	const char *a = ask(*state, "HEAD /v1/latches HTTP/1.1\r\nHost: "
+				    "127.0.0.1\r\nConnection: close\r\n\r\n");
+
+	expect(a, "HTTP/1.1 200 OK\r\n");
+	expect(a, "\r\nContent-Type: application/json\r\n");
+	expect(a, "\r\nContent-Length: 2097152\r\n");
+	assert_string_equal(strstr(a, "\r\n\r\n"), "\r\n\r\n");
 }
 
 static void orders_are_answered_without_a_body(void **state)
@@ -1092,6 +1142,7 @@ int main(void)
 	    cmocka_unit_test(a_last_event_id_wins_over_since),
 	    cmocka_unit_test(json_is_for_who_names_it),
 	    cmocka_unit_test(a_web_page_cannot_subscribe),
+	    cmocka_unit_test(latches_may_be_those_of_one_issuer),
 	    cmocka_unit_test(a_body_names_an_issuer_and_perhaps_a_serial),
 	    cmocka_unit_test(an_error_in_a_body_names_the_field),
 	    cmocka_unit_test(a_body_needs_its_content_type),
@@ -1102,6 +1153,7 @@ int main(void)
 	    thread_test(an_answer_is_json_that_is_not_stored),
 	    thread_test(a_head_request_gets_the_length_and_no_body),
 	    thread_test(errors_have_one_shape),
+	    thread_test(a_file_is_a_body_of_its_size),
 	    thread_test(orders_are_answered_without_a_body),
 	    thread_test(a_body_over_the_limit_is_413),
 	    thread_test(metrics_are_text_of_the_kind_that_was_asked_for),

@@ -2,6 +2,7 @@
  * means.  Exit codes are DESIGN 1.1's.  The client is no part of the library, so its
  * files are compiled in here. */
 #include "proxy/ctl/args.c"
+#include "proxy/ctl/elements.c"
 #include "proxy/ctl/show.c"
 
 #include <setjmp.h>
@@ -306,6 +307,110 @@ static void an_overview_has_a_line_for_each_list(void **state)
 	assert_non_null(strstr(shown, "AGE"));
 }
 
+/* Latches, which may be hundreds of thousands. */
+
+static void add_element(void *arg, const json_t *element)
+{
+	char *all = arg, *text = json_dumps(element, JSON_COMPACT | JSON_ENCODE_ANY);
+
+	strcat(strcat(all, text), ";");
+	free(text);
+}
+
+/* Whole, and cut in two at every place. */
+static void expect_elements(const char *text, const char *want)
+{
+	size_t n = strlen(text);
+
+	for (size_t i = 0; i <= n; i++) {
+		struct elements e = {0};
+		char all[512] = "";
+
+		assert_true(elements_feed(&e, text, i, add_element, all));
+		assert_true(elements_feed(&e, text + i, n - i, add_element, all));
+		assert_true(elements_end(&e));
+		assert_string_equal(all, want);
+	}
+}
+
+static void an_array_is_cut_into_its_elements(void **state)
+{
+	static const char *const bad[] = {
+	    "{}", "[1,]", "[,1]", "[1]x", "[1 2]", "[{]}", "[\"\\x\"]", "x[]"};
+	static const char *const cut_off[] = {"", "[", "[1", "[1,", "[\"]", "[{\"a\":1}"};
+
+	(void)state;
+	expect_elements("[]", "");
+	expect_elements(" [\n]\n", "");
+	expect_elements("[\n{\"a\":[1,2]},\n{\"b\":\"],}\\\\\\\"\"}\n]\n",
+	    "{\"a\":[1,2]};{\"b\":\"],}\\\\\\\"\"};");
+	expect_elements("[1, null ,\"x\"]", "1;null;\"x\";");
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		struct elements e = {0};
+		char all[512] = "";
+
+		assert_false(elements_feed(&e, bad[i], strlen(bad[i]), add_element, all));
+		elements_end(&e);
+	}
+	for (size_t i = 0; i < sizeof cut_off / sizeof cut_off[0]; i++) {
+		struct elements e = {0};
+		char all[512] = "";
+
+		assert_true(
+		    elements_feed(&e, cut_off[i], strlen(cut_off[i]), add_element, all));
+		assert_false(elements_end(&e));
+	}
+}
+
+static void an_element_without_an_end_is_not_kept(void **state)
+{
+	struct elements e = {0};
+	char all[8] = "";
+	size_t n = 0;
+
+	(void)state;
+	assert_true(elements_feed(&e, "[\"", 2, add_element, all));
+	while (elements_feed(&e, "x", 1, add_element, all))
+		n++;
+	assert_true(n <= ELEMENT_MAX);
+	assert_false(elements_end(&e));
+}
+
+static int latches_of(const struct show *s, const json_t *list)
+{
+	struct show_latches l = {.show = s};
+	size_t n;
+	json_t *latch;
+
+	json_array_foreach(list, n, latch)
+		show_latch(&l, latch);
+	show_latches_end(&l);
+	return 0;
+}
+
+static void latches_are_lines_in_a_pipe_and_a_table_on_a_terminal(void **state)
+{
+	static const char text[] =
+	    "[{\"issuer\":\"demo\",\"serial\":\"ff\",\"status\":\"revoked\","
+	    "\"revoked_at\":\"2026-11-21T10:00:00Z\",\"reason\":\"superseded\","
+	    "\"since\":\"2026-11-21T11:00:00Z\"},"
+	    "{\"issuer\":\"x\",\"serial\":\"1000\",\"status\":\"revoked\","
+	    "\"revoked_at\":null,\"reason\":null,\"since\":\"2026-11-21T11:00:00Z\"}]";
+
+	(void)state;
+	show(latches_of, text, false);
+	assert_string_equal(shown,
+	    "demo  ff  2026-11-21T10:00:00Z  superseded  2026-11-21T11:00:00Z\n"
+	    "x  1000  -  -  2026-11-21T11:00:00Z\n");
+	show(latches_of, text, true);
+	assert_string_equal(shown,
+	    "ISSUER  SERIAL  REVOKED AT            REASON      SEEN SINCE\n"
+	    "demo    ff      2026-11-21T10:00:00Z  superseded  2026-11-21T11:00:00Z\n"
+	    "x       1000    -                     -           2026-11-21T11:00:00Z\n");
+	show(latches_of, "[]", true);
+	assert_string_equal(shown, "");
+}
+
 static void no_text_moves_the_cursor(void **state)
 {
 	(void)state;
@@ -322,6 +427,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(options_stand_before_and_after_the_command),
 	    cmocka_unit_test(strict_goes_with_the_status_of_all),
+	    cmocka_unit_test(an_array_is_cut_into_its_elements),
+	    cmocka_unit_test(an_element_without_an_end_is_not_kept),
+	    cmocka_unit_test(latches_are_lines_in_a_pipe_and_a_table_on_a_terminal),
 	    cmocka_unit_test(arguments_that_may_be_left_out_are_null),
 	    cmocka_unit_test(the_environment_says_where_the_server_is),
 	    cmocka_unit_test(a_serial_may_be_as_openssl_prints_it),

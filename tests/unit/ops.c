@@ -7,6 +7,7 @@
 #include "proxy/crl_feed.h"
 #include "proxy/intake.h"
 #include "proxy/keeper.h"
+#include "proxy/ops_latches.h"
 #include "proxy/telling.h"
 #include "proxy/upkeep.h"
 #include "tests/lib/small_set.h"
@@ -1206,6 +1207,134 @@ static void a_purge_that_the_store_did_not_take_says_so(void **state)
 	assert_false(held("demo", 0, CERTID_SHA1));
 }
 
+/* GET /v1/latches */
+
+/* The text of a list that was made; the asker's reference stays. */
+static char *text_of_file(const struct crl_file *f)
+{
+	char *text = malloc(f->size + 1);
+
+	assert_int_equal(pread(f->fd, text, f->size, 0), f->size);
+	text[f->size] = '\0';
+	return text;
+}
+
+static void expect_latches(const char *issuer, const char *want)
+{
+	char *text;
+
+	run(OP_LATCHES, issuer, false);
+	assert_false(replied());
+	did.disk_done(did.disk_arg);
+	assert_true(replied());
+	assert_int_equal(call.http_status, 200);
+	assert_null(call.body);
+	text = text_of_file(call.file);
+	assert_string_equal(text, want);
+	free(text);
+	crl_file_unref(call.file);
+}
+
+static void latch_of(const struct issuer *i, unsigned ca, const char *hex, int reason,
+    int64_t revoked_at, int64_t set_at)
+{
+	struct latch l = {.reason = reason, .revoked_at = revoked_at, .set_at = set_at};
+
+	assert_int_equal(serial_from_hex(&l.serial, hex), ERR_OK);
+	memcpy(l.ca_id, i->ca[ca].id, sizeof l.ca_id);
+	assert_int_equal(latches_add(k.d.latches, &l, NULL), ERR_OK);
+}
+
+#define LATCH(issuer, serial, at, reason, since)                                         \
+	"{\"issuer\":\"" issuer "\",\"serial\":\"" serial                                \
+	"\",\"status\":\"revoked\",\"revoked_at\":\"" at "\",\"reason\":" reason         \
+	",\"since\":\"" since "\"}"
+
+/* DESIGN 1.4; one line for each certificate, whichever of its CA's certificates. */
+static void latches_are_listed_in_the_contracts_shape(void **state)
+{
+	const struct issuer *other = issuers_named(k.conf.issuers, "other");
+	struct latch stranger = {.set_at = NOW};
+
+	(void)state;
+	expect_latches("", "[\n]\n");
+	latch_of(other, 0, "1000", 1, NOW - 500, NOW);
+	latch_of(demo(), 1, "1000", REASON_NONE, NOW - 500, NOW);
+	latch_of(demo(), 0, "1000", REASON_NONE, NOW - 500, NOW + 5);
+	latch_of(demo(), 0, "ff", 4, NOW, NOW + 1);
+	memset(
+	    stranger.ca_id, 7, sizeof stranger.ca_id); /* a CA that is not configured */
+	stranger.serial = serial;
+	assert_int_equal(latches_add(k.d.latches, &stranger, NULL), ERR_OK);
+	expect_latches(
+	    "", "[\n" LATCH("demo", "ff", "2026-09-21T14:13:20Z", "\"superseded\"",
+		    "2026-09-21T14:13:21Z") ",\n" LATCH("demo", "1000",
+		    "2026-09-21T14:05:00Z", "null",
+		    "2026-09-21T14:13:20Z") ",\n" LATCH("other", "1000",
+		    "2026-09-21T14:05:00Z", "\"keyCompromise\"",
+		    "2026-09-21T14:13:20Z") "\n]\n");
+	expect_latches("other", "[\n" LATCH("other", "1000", "2026-09-21T14:05:00Z",
+				    "\"keyCompromise\"", "2026-09-21T14:13:20Z") "\n]\n");
+	run(OP_LATCHES, "nobody", false);
+	expect_error(404, "not_found");
+}
+
+/* The keeper serves others in between: it looks at some 2,000 in a turn. */
+static void a_hundred_thousand_latches_are_listed_in_slices(void **state)
+{
+	struct latch l = {.reason = 1, .revoked_at = NOW, .set_at = NOW};
+	unsigned turns = 0;
+	json_t *list;
+	char *text;
+
+	(void)state;
+	memcpy(l.ca_id, demo()->ca[0].id, sizeof l.ca_id);
+	for (uint32_t i = 0; i < 100000; i++) {
+		l.serial = (struct serial){
+		    4, {1, (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i}};
+		assert_int_equal(latches_add(k.d.latches, &l, NULL), ERR_OK);
+	}
+	k.shared.keeper = k.replies;
+	did.disk_done = NULL;
+	run(OP_LATCHES, "demo", false);
+	for (; did.disk_done == NULL; turns++)
+		event_base_loop(k.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
+	assert_in_range(turns, 49, 120);
+	did.disk_done(did.disk_arg);
+	assert_true(replied());
+	text = text_of_file(call.file);
+	list = json_loads(text, 0, NULL);
+	assert_int_equal(json_array_size(list), 100000);
+	assert_string_equal(
+	    json_string_value(json_object_get(json_array_get(list, 99999), "serial")),
+	    "101869f");
+	json_decref(list);
+	free(text);
+	crl_file_unref(call.file);
+}
+
+/* Whoever reads slowly does not fill memory with lists, and a stop waits for none. */
+static void four_lists_of_latches_are_read_at_a_time(void **state)
+{
+	struct crl_file *held[LATCH_LISTS_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < LATCH_LISTS_MAX; i++) {
+		run(OP_LATCHES, "", false);
+		did.disk_done(did.disk_arg);
+		assert_true(replied());
+		held[i] = call.file;
+	}
+	run(OP_LATCHES, "", false);
+	expect_error(503, "unavailable");
+	crl_file_unref(held[2]);
+	expect_latches("", "[\n]\n");
+	stop();
+	for (size_t i = 0; i < LATCH_LISTS_MAX; i++)
+		if (i != 2)
+			crl_file_unref(held[i]);
+}
+
 /* DELETE /v1/latches */
 
 /* R69: the operator may. */
@@ -1510,6 +1639,9 @@ int main(void)
 	    test(a_purge_waits_for_the_store_before_it_drops_memory),
 	    test(a_purge_of_an_issuer_leaves_the_others_and_the_latches),
 	    test(a_purge_that_the_store_did_not_take_says_so),
+	    test(latches_are_listed_in_the_contracts_shape),
+	    test(a_hundred_thousand_latches_are_listed_in_slices),
+	    test(four_lists_of_latches_are_read_at_a_time),
 	    test(a_latch_is_gone_from_memory_and_disk),
 	    test(a_latch_is_gone_but_the_store_was_away),
 	    test(ready_names_what_is_degraded_and_why_not),
