@@ -23,7 +23,7 @@
 #define BACKOFF_FIRST_MS 500
 #define BACKOFF_MAX_MS   30000
 #define TURN_MS          1000
-#define SILENT_MS        3000 /* then it is told that nothing has come */
+#define SILENT_MS        2000 /* then it is told that nothing has come */
 /* Of a Retry-After: who watches wants to know within a second, a server or a proxy that
  * says more may be wrong. */
 #define RETRY_AFTER_MAX_MS 300000

@@ -4,6 +4,7 @@ import http.server
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -113,6 +114,13 @@ def started():
 
 def read(path):
     return open(path).read().strip() if os.path.exists(path) else ""
+
+
+def test_a_server_that_does_not_answer_is_told(started):
+    with socket.create_server(("127.0.0.1", 0)) as s:
+        w = started(Watch(s.getsockname()[1]))
+        lab.wait(lambda: w.err, 10, "a word")
+        assert "no answer yet" in w.err[0] and w.p.poll() is None
 
 
 def test_changes_are_printed_as_they_come(started):
