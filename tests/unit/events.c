@@ -987,8 +987,8 @@ static void a_log_that_cannot_be_read_is_tried_again(void **state)
 	free(s);
 }
 
-/* P37: who asks from now on, while there is no place to begin at: told so at once, again and
- * again, and misses nothing of what this node tells from then on. */
+/* P37: who asks from now on, while there is no place to begin at: told so at once, again
+ * and again, and misses nothing of what this node tells from then on. */
 static void a_log_that_was_never_reached_is_told_at_once(void **state)
 {
 	struct world *w = *state;
