@@ -48,6 +48,20 @@ void crl_number_text(const struct crl_facts *f, char out[CRL_NUMBER_TEXT_MAX])
 	memcpy(out, p, (size_t)(digits + sizeof(digits) - p));
 }
 
+void crl_number_hex(const struct crl_facts *f, char out[CRL_NUMBER_HEX_MAX])
+{
+	size_t i = 0;
+
+	out[0] = '\0';
+	if (!f->has_number)
+		return;
+	while (i < sizeof(f->number) - 1 && f->number[i] == 0)
+		i++;
+	memcpy(out, "0x", 3);
+	for (out += 2; i < sizeof(f->number); i++, out += 2)
+		snprintf(out, 3, "%02X", f->number[i]);
+}
+
 static bool signed_by(const struct crl_walk *w, const struct issuer_ca *ca)
 {
 	return crl_signature_by(
@@ -99,13 +113,16 @@ static enum err refuse_date(struct crl_walk *w, const struct crl_facts *held)
 static enum err refuse_number(struct crl_walk *w, const struct crl_facts *held)
 {
 	char theirs[CRL_NUMBER_TEXT_MAX], ours[CRL_NUMBER_TEXT_MAX];
+	char theirs_hex[CRL_NUMBER_HEX_MAX], ours_hex[CRL_NUMBER_HEX_MAX];
 
 	crl_number_text(&w->list->facts, theirs);
 	crl_number_text(held, ours);
+	crl_number_hex(&w->list->facts, theirs_hex);
+	crl_number_hex(held, ours_hex);
 	return crl_refuse(w, ERR_CRL_ROLLBACK,
-	    "the list has CRLNumber %s, the one in force %s: an old list, or the CA lost "
-	    "its count (then: ocspctl refresh --accept-number ISSUER)",
-	    theirs, ours);
+	    "the list has CRLNumber %s (%s), the one in force %s (%s): an old list, or "
+	    "the CA lost its count (then: ocspctl refresh --accept-number ISSUER)",
+	    theirs, theirs_hex, ours, ours_hex);
 }
 
 static bool is_reused(const struct crl_facts *f, const struct crl_facts *held)

@@ -24,6 +24,7 @@
 #define CRL_PIECE           (256 * 1024) /* the smallest at the digest's full speed */
 #define CRL_NUMBER_MAX      20           /* octets, RFC 5280 section 5.2.3 */
 #define CRL_NUMBER_TEXT_MAX 51           /* decimal digits of 20 octets, and a NUL */
+#define CRL_NUMBER_HEX_MAX  43           /* "0x", two for each of them, and a NUL */
 
 /* One revoked certificate.  Plain value without padding; compared by crl_entry_cmp(). */
 struct crl_entry {
@@ -116,6 +117,8 @@ struct crl_facts {
 
 /* Decimal digits of the number, as the API writes them; "" where there is none. */
 void crl_number_text(const struct crl_facts *f, char out[CRL_NUMBER_TEXT_MAX]);
+/* The same as `openssl crl -crlnumber` has it, "0x1001", for people who compare. */
+void crl_number_hex(const struct crl_facts *f, char out[CRL_NUMBER_HEX_MAX]);
 /* Has f a lower number than held, by the same key? */
 bool crl_number_is_back(const struct crl_facts *f, const struct crl_facts *held);
 /* <0, 0, >0 */

@@ -712,13 +712,14 @@ static void number_taken(struct feed_work *w)
 static void log_in_force(const struct feed_work *w)
 {
 	const struct crl_facts *f = &w->job.facts;
-	char number[CRL_NUMBER_TEXT_MAX];
+	char number[CRL_NUMBER_TEXT_MAX], hex[CRL_NUMBER_HEX_MAX];
 
 	crl_number_text(f, number);
+	crl_number_hex(f, hex);
 	log_info("crl_in_force",
-	    "issuer=%s url=%s crl_number=%s entries=%llu from=%s fetch_ms=%lld "
-	    "read_ms=%lld diff_ms=%lld",
-	    w->issuer->name, w->list->url, number, (unsigned long long)f->entries,
+	    "issuer=%s url=%s crl_number=%s crl_number_hex=%s entries=%llu from=%s "
+	    "fetch_ms=%lld read_ms=%lld diff_ms=%lld",
+	    w->issuer->name, w->list->url, number, hex, (unsigned long long)f->entries,
 	    w->job.kind == CRL_JOB_OPEN ? "state" : "fetch",
 	    (long long)(w->fetch_us / 1000),
 	    (long long)((w->job.us - w->job.diff_us) / 1000),

@@ -309,12 +309,15 @@ static void on_in_log(void *arg, enum err e)
 
 static void log_changes(const struct feed_work *w, const struct crl_diff *d)
 {
-	char number[CRL_NUMBER_TEXT_MAX];
+	char number[CRL_NUMBER_TEXT_MAX], hex[CRL_NUMBER_HEX_MAX];
 
 	crl_number_text(&w->job.facts, number);
+	crl_number_hex(&w->job.facts, hex);
 	log_each(LOG_INFO, "crl_changes",
-	    "issuer=%s url=%s crl_number=%s added=%zu released=%zu removed=%zu",
-	    w->issuer->name, w->list->url, number, d->added, d->released, d->removed);
+	    "issuer=%s url=%s crl_number=%s crl_number_hex=%s added=%zu released=%zu "
+	    "removed=%zu",
+	    w->issuer->name, w->list->url, number, hex, d->added, d->released,
+	    d->removed);
 }
 
 static void tell_log(struct feed_work *w)

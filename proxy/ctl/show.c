@@ -77,6 +77,39 @@ static void table_print(const struct show *s, const char *const *heading, size_t
 	each_row(&t, data);
 }
 
+/* A list's number in decimal, as the API has it, and in hexadecimal, as openssl has it:
+ * "4097 (0x1001)".  What is none is shown as it is. */
+#define NUMBER_OCTETS 20 /* RFC 5280 section 5.2.3 */
+#define NUMBER_MAX    (50 + 2 * NUMBER_OCTETS + 6)
+static const char *number_text(const char *decimal, char out[NUMBER_MAX])
+{
+	unsigned char octet[NUMBER_OCTETS] = {0};
+	size_t first = 0;
+	char *p;
+
+	if (decimal == NULL || decimal[0] == '\0' || strlen(decimal) > 50)
+		return decimal;
+	for (const char *d = decimal; *d != '\0'; d++) { /* times ten, and the digit */
+		unsigned carry = (unsigned)(*d - '0');
+
+		if (*d < '0' || *d > '9')
+			return decimal;
+		for (size_t i = sizeof octet; i-- > 0; carry >>= 8) {
+			carry += octet[i] * 10U;
+			octet[i] = (unsigned char)carry;
+		}
+		if (carry != 0)
+			return decimal;
+	}
+	while (first < sizeof octet - 1 && octet[first] == 0)
+		first++;
+	p = out + sprintf(out, "%s (0x", decimal);
+	for (; first < sizeof octet; first++)
+		p += sprintf(p, "%02X", octet[first]);
+	strcpy(p, ")");
+	return out;
+}
+
 /* A line "name  value". */
 static void line(const struct show *s, const char *name, const char *value)
 {
@@ -126,9 +159,11 @@ static void evidence_rows(struct table *t, const json_t *evidence)
 	json_t *e;
 
 	json_array_foreach(evidence, n, e) {
+		char number[NUMBER_MAX];
 		const char *cell[] = {"evidence", text_of(e, "kind"),
 		    text_of(e, "status"), text_of(e, "this_update"),
-		    text_of(e, "next_update"), text_of(e, "crl_number")};
+		    text_of(e, "next_update"),
+		    number_text(text_of(e, "crl_number"), number)};
 
 		table_row(t, cell);
 	}
@@ -340,9 +375,10 @@ static void list_row(struct table *t, const char *issuer, const json_t *list)
 	const json_t *n = json_object_get(list, "entries");
 	int64_t from = time_of(list, "this_update"), to = time_of(list, "next_update"),
 		now = t->show->now;
-	char entries[24] = "", age[24] = "";
+	char entries[24] = "", age[24] = "", number[NUMBER_MAX];
 	const char *cell[] = {issuer, "list", text_of(list, "url"), "in force",
-	    text_of(list, "crl_number"), entries, age, text_of(list, "last_error")};
+	    number_text(text_of(list, "crl_number"), number), entries, age,
+	    text_of(list, "last_error")};
 
 	if (from < 0)
 		cell[3] = "none";

@@ -210,7 +210,7 @@ static void a_list_says_what_is_in_it(void **state)
 	    {SERIAL(0xff), "20500101000000Z", 6, {0}}};
 	const struct crl_entry *found;
 	struct bytes der;
-	char number[CRL_NUMBER_TEXT_MAX];
+	char hex[CRL_NUMBER_HEX_MAX], number[CRL_NUMBER_TEXT_MAX];
 	struct desk d;
 
 	(void)state;
@@ -229,6 +229,8 @@ static void a_list_says_what_is_in_it(void **state)
 	assert_memory_equal(d.list->facts.issuer_sha256, d.issuer.ca[0].sha256, 32);
 	crl_number_text(&d.list->facts, number);
 	assert_string_equal(number, "5");
+	crl_number_hex(&d.list->facts, hex);
+	assert_string_equal(hex, "0x05"); /* openssl crl -crlnumber */
 
 	found = find(&d, e[0].serial);
 	assert_non_null(found);
@@ -789,7 +791,7 @@ static void the_same_list_again_is_accepted_without_a_word(void **state)
 static void a_number_has_up_to_20_octets_and_is_not_negative(void **state)
 {
 	static const char longest[] = "00ffffffffffffffffffffffffffffffffffffffff";
-	char number[CRL_NUMBER_TEXT_MAX];
+	char hex[CRL_NUMBER_HEX_MAX], number[CRL_NUMBER_TEXT_MAX];
 	struct desk d;
 	BIGNUM *n = NULL;
 	char *text;
@@ -803,11 +805,18 @@ static void a_number_has_up_to_20_octets_and_is_not_negative(void **state)
 	text = BN_bn2dec(n);
 	assert_string_equal(number, text);
 	OPENSSL_free(text);
+	crl_number_hex(&d.list->facts, hex);
+	text = BN_bn2hex(n);
+	assert_memory_equal(hex, "0x", 2);
+	assert_string_equal(hex + 2, text);
+	OPENSSL_free(text);
 	BN_free(n);
 	d.f.number = "00";
 	assert_string_equal(judge(&d), "ok");
 	crl_number_text(&d.list->facts, number);
 	assert_string_equal(number, "0");
+	crl_number_hex(&d.list->facts, hex);
+	assert_string_equal(hex, "0x00");
 	d.f.number = "01ffffffffffffffffffffffffffffffffffffffff";
 	assert_string_equal(judge(&d), "crl_number");
 	d.f.number = "ff";
@@ -820,6 +829,8 @@ static void a_number_has_up_to_20_octets_and_is_not_negative(void **state)
 	assert_string_equal(judge(&d), "ok");
 	crl_number_text(&d.list->facts, number);
 	assert_string_equal(number, "");
+	crl_number_hex(&d.list->facts, hex);
+	assert_string_equal(hex, "");
 	desk_close(&d);
 }
 

@@ -299,9 +299,10 @@ static void an_overview_has_a_line_for_each_list(void **state)
 	assert_int_equal(show(overview_of, text, false), 0);
 	assert_string_equal(shown,
 	    "demo  ocsp  -  -  -\n"
-	    "demo  list  http://a/0  none      -     0        -    crl_signature\n"
-	    "demo  list  http://a/1  in force  4097  3048289  90s  -\n"
-	    "demo  list  http://a/2  overdue   9     1        3d   up\n"
+	    "demo  list  http://a/0  none      -              0        -    "
+	    "crl_signature\n"
+	    "demo  list  http://a/1  in force  4097 (0x1001)  3048289  90s  -\n"
+	    "demo  list  http://a/2  overdue   9 (0x09)       1        3d   up\n"
 	    "ready       yes\n");
 	assert_int_equal(show(overview_of, text, true), 0);
 	assert_non_null(strstr(shown, "AGE"));
@@ -411,6 +412,39 @@ static void latches_are_lines_in_a_pipe_and_a_table_on_a_terminal(void **state)
 	assert_string_equal(shown, "");
 }
 
+/* The decimal of the API, and what openssl crl -crlnumber prints. */
+static void a_lists_number_is_shown_as_openssl_shows_it_too(void **state)
+{
+	static const char *const shown_as[][2] = {
+	    {"0", "0 (0x00)"},
+	    {"255", "255 (0xFF)"},
+	    {"256", "256 (0x0100)"},
+	    {"365375409332725729550921208179070754913983135744",
+		"365375409332725729550921208179070754913983135744 "
+		"(0x4000000000000000000000000000000000000000)"},
+	    /* 2^160 - 1, and what no list has */
+	    {"1461501637330902918203684832716283019655932542975",
+		"1461501637330902918203684832716283019655932542975 "
+		"(0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF)"},
+	    {"1461501637330902918203684832716283019655932542976",
+		"1461501637330902918203684832716283019655932542976\n"},
+	    {"12a", "12a\n"},
+	    {"-1", "-1\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof shown_as / sizeof shown_as[0]; i++) {
+		char text[400];
+
+		snprintf(text, sizeof text,
+		    "{\"status\":\"good\",\"evidence\":[{\"kind\":\"crl\",\"crl_number\":"
+		    "\"%s\"}]}",
+		    shown_as[i][0]);
+		assert_int_equal(show(show_status, text, false), 0);
+		assert_non_null(strstr(shown, shown_as[i][1]));
+	}
+}
+
 static void no_text_moves_the_cursor(void **state)
 {
 	(void)state;
@@ -439,6 +473,7 @@ int main(void)
 	    cmocka_unit_test(an_explanation_is_well_only_when_all_answers_are_admitted),
 	    cmocka_unit_test(an_overview_has_a_line_for_each_responder_and_reason),
 	    cmocka_unit_test(an_overview_has_a_line_for_each_list),
+	    cmocka_unit_test(a_lists_number_is_shown_as_openssl_shows_it_too),
 	    cmocka_unit_test(no_text_moves_the_cursor),
 	};
 
