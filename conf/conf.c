@@ -270,6 +270,7 @@ struct conf *conf_load(
 	if (report.nomem)
 		report_error(&report, path, 0, NULL, "out of memory; try again");
 	report_finish(&report);
+	errors->log_format = c != NULL ? c->log_format : LOG_FORMAT_LOGFMT;
 	draft_free(&d);
 	if (report_is_clean(&report))
 		return c;

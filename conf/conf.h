@@ -100,6 +100,8 @@ struct conf_errors {
 	size_t n;
 	char **warning;
 	size_t warning_n;
+	int log_format; /* for who tells them: log-format where it was in order, also of a
+			 * configuration that was not */
 };
 void conf_errors_free(struct conf_errors *e); /* the contents */
 
@@ -119,6 +121,14 @@ void conf_print(const struct conf *c, FILE *out);
  * for each. */
 void conf_restart_needed(const struct conf *old, const struct conf *new,
     void (*fn)(void *arg, const char *option), void *arg);
+/* Names of the other global options that differ, by value or by what the file that they
+ * name holds. */
+void conf_changed(const struct conf *old, const struct conf *new,
+    void (*fn)(void *arg, const char *option), void *arg);
+/* Issuers that came, went, or have other options or certificates. */
+enum conf_change { CONF_ADDED, CONF_REMOVED, CONF_CHANGED };
+void conf_issuers_changed(const struct conf *old, const struct conf *new,
+    void (*fn)(void *arg, enum conf_change what, const char *issuer), void *arg);
 
 /* Make a directory and its missing parents, mode 0700.  0, or -1 with errno. */
 int conf_make_directory(const char *path);

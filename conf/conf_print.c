@@ -1,5 +1,4 @@
-/* conf_print.c - a configuration as text that loads again, and what differs between two.
- */
+/* conf_print.c - a configuration as text that loads again. */
 #include "conf/conf.h"
 
 #include <stdlib.h>
@@ -9,14 +8,9 @@
 #include "conf/conf_values.h"
 
 /* What is printed is only read from, and the table's accessors serve writers too. */
-static void *fields_of(const struct conf *c)
+static void *fields_of(const void *holder)
 {
-	return (void *)(uintptr_t)c;
-}
-
-static void *fields_of_issuer(const struct conf_issuer *i)
-{
-	return (void *)(uintptr_t)i;
+	return (void *)(uintptr_t)holder;
 }
 
 /* n octets in quotes; "${" would be a variable. */
@@ -111,53 +105,7 @@ void conf_print(const struct conf *c, FILE *out)
 	print_scope(out, SCOPE_GLOBAL, fields_of(c));
 	for (size_t i = 0; i < c->issuer_n; i++) {
 		fprintf(out, "issuer \"%s\" {\n", c->issuer[i].name);
-		print_scope(out, SCOPE_ISSUER, fields_of_issuer(&c->issuer[i]));
+		print_scope(out, SCOPE_ISSUER, fields_of(&c->issuer[i]));
 		fputs("}\n", out);
-	}
-}
-
-static bool lists_differ(const struct option *o, void *a, void *b)
-{
-	size_t *n, *m;
-	char **x = *option_list(o, a, &n), **y = *option_list(o, b, &m);
-
-	if (*n != *m)
-		return true;
-	for (size_t i = 0; i < *n; i++)
-		if (strcmp(x[i], y[i]) != 0)
-			return true;
-	return false;
-}
-
-static bool differs(const struct option *o, void *a, void *b)
-{
-	switch (o->type) {
-	case TYPE_INT:
-	case TYPE_DURATION:
-	case TYPE_SIZE:
-		return *option_number(o, a) != *option_number(o, b);
-	case TYPE_BOOL:
-		return *option_bool(o, a) != *option_bool(o, b);
-	case TYPE_STRING:
-	case TYPE_PATH:
-		return strcmp(*option_string(o, a), *option_string(o, b)) != 0;
-	case TYPE_LIST:
-	case TYPE_PATHS:
-		return lists_differ(o, a, b);
-	case TYPE_ENUM:
-		return *option_enum(o, a) != *option_enum(o, b);
-	}
-	return false;
-}
-
-void conf_restart_needed(const struct conf *old, const struct conf *new,
-    void (*fn)(void *arg, const char *option), void *arg)
-{
-	for (int i = 0; i < OPTION_COUNT; i++) {
-		const struct option *o = &option_table[i];
-
-		if (o->restart && o->scope == SCOPE_GLOBAL &&
-		    differs(o, fields_of(old), fields_of(new)))
-			fn(arg, o->name);
 	}
 }

@@ -71,7 +71,7 @@ struct reload {
 	struct msg msg;
 	struct barrier_want want;
 	struct conf *conf; /* the new one; then the old one, until no thread reads it */
-	void (*published)(void *arg);
+	keeper_published_fn *published;
 	void *arg;
 };
 
@@ -406,14 +406,14 @@ static void on_reload(void *arg, struct msg *m)
 	admit_forget(k->d.admit);
 	configure(k, r->conf);
 	hot_sweep(k->shared->hot, rules_changed, &change);
-	r->published(r->arg);
+	r->published(r->arg, old, r->conf);
 	r->conf = old;
 	r->want.done = conf_passed;
 	barrier_pass(k->d.barrier, &r->want);
 }
 
 bool keeper_reload(
-    struct keeper *k, struct conf *conf, void (*published)(void *arg), void *arg)
+    struct keeper *k, struct conf *conf, keeper_published_fn *published, void *arg)
 {
 	struct reload *r = malloc(sizeof *r);
 

@@ -21,11 +21,13 @@ struct keeper *keeper_new(struct shared *shared, char *why, size_t why_n);
 int keeper_start(struct keeper *k); /* after shared->readers is complete; 0 or errno */
 
 /* Any thread.  conf is handed over and becomes the configuration in force; then
- * published(arg) is called, on the keeper's thread, to tell the others.  It lives until
- * the next one is in force.  False when out of memory: conf is freed, the old one stays.
- */
+ * published(arg, old, conf) is called, on the keeper's thread, to tell the others; old is
+ * borrowed until it returns.  conf lives until the next one is in force.  False when out
+ * of memory: conf is freed, the old one stays. */
+typedef void keeper_published_fn(
+    void *arg, const struct conf *old, const struct conf *conf);
 bool keeper_reload(
-    struct keeper *k, struct conf *conf, void (*published)(void *arg), void *arg);
+    struct keeper *k, struct conf *conf, keeper_published_fn *published, void *arg);
 /* Any thread.  A reload has failed, for this reason (copied): what keeper_mistake() tells
  * until the next one that works. */
 void keeper_reload_failed(struct keeper *k, const char *why);

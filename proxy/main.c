@@ -5,6 +5,7 @@
  * other: listeners, connections, flights, workers, keeper.
  */
 #include "conf/conf.h"
+#include "proxy/announce.h"
 #include "proxy/api.h"
 #include "proxy/clock.h"
 #include "proxy/keeper.h"
@@ -88,30 +89,35 @@ static void versions(void)
 	    patch, JANSSON_VERSION);
 }
 
-/* Load, and say everything that is wrong, on stderr: one line each. */
-static struct conf *load(const char *path)
+static int fail(const char *what, const char *why)
+{
+	log_each(LOG_ERROR, "start_failed", "what=%s why=%s", what, why);
+	return EXIT_RUN;
+}
+
+/* Load, and say everything that is wrong: to people in plain text, else as the log has
+ * it. */
+static struct conf *load(const char *path, bool people)
 {
 	struct conf_errors errors = {0};
 	struct conf *c = conf_load(path, NULL, &errors);
+	char why[64];
 
-	for (size_t i = 0; i < errors.warning_n; i++)
-		fprintf(stderr, "warning: %s\n", errors.warning[i]);
-	for (size_t i = 0; i < errors.n; i++)
-		fprintf(stderr, "error: %s\n", errors.line[i]);
-	if (c == NULL)
-		fprintf(stderr, "ocspcached: %s: %zu error%s in the configuration\n",
-		    path, errors.n, errors.n == 1 ? "" : "s");
+	if (people) {
+		announce_mistakes_plainly(&errors, path);
+	} else {
+		log_setup(c != NULL ? c->log_level : LEVEL_INFO, errors.log_format, 0);
+		announce_mistakes(&errors);
+		snprintf(why, sizeof why, "%zu error%s in the configuration", errors.n,
+		    errors.n == 1 ? "" : "s");
+		if (c == NULL)
+			fail(path, why);
+	}
 	conf_errors_free(&errors);
 	return c;
 }
 
 /* Resources. */
-
-static int fail(const char *what, const char *why)
-{
-	log_error("start_failed", "what=%s why=%s", what, why);
-	return EXIT_RUN;
-}
 
 /* Clients may use all descriptors but the reserved ones (DESIGN: descriptors are
  * reserved). */
@@ -432,7 +438,7 @@ static void needs_restart(void *arg, const char *option)
 }
 
 /* The keeper's thread: the new configuration is in force. */
-static void on_published(void *arg)
+static void on_published(void *arg, const struct conf *old, const struct conf *new)
 {
 	struct daemon *d = arg;
 
@@ -441,7 +447,7 @@ static void on_published(void *arg)
 	if (d->api != NULL)
 		api_reload(d->api);
 	notify_send("READY=1");
-	log_each(LOG_INFO, "reloaded", "file=%s", d->conf_path);
+	announce_reloaded(old, new, d->conf_path);
 }
 
 /* For readyz: where to look first. */
@@ -470,10 +476,7 @@ static void on_hup(evutil_socket_t sig, short what, void *arg)
 	    (long long)clock_mono_us());
 	notify_send(ready);
 	c = conf_load(d->conf_path, NULL, &errors);
-	for (size_t i = 0; i < errors.warning_n; i++)
-		log_each(LOG_WARN, "config_warning", "detail=%s", errors.warning[i]);
-	for (size_t i = 0; i < errors.n; i++)
-		log_each(LOG_ERROR, "config_error", "detail=%s", errors.line[i]);
+	announce_mistakes(&errors);
 	if (c == NULL)
 		tell_mistakes(d, &errors);
 	conf_errors_free(&errors);
@@ -587,10 +590,7 @@ static int serve(struct daemon *d, struct conf *c)
 	if (e == EXIT_CLEAN)
 		e = start_threads(d);
 	if (e == EXIT_CLEAN) {
-		log_each(LOG_INFO, "started",
-		    "version=%s workers=%u issuers=%zu store=%s", OCSPCACHED_VERSION,
-		    d->workers_n, issuers_count(c->issuers),
-		    strncmp(c->store, "redis", 5) == 0 ? "redis" : c->store);
+		announce_started(c, d->conf_path, d->workers_n);
 		notify_send("READY=1\nSTATUS=serving");
 		signals_come();
 		event_base_dispatch(d->base);
@@ -660,7 +660,7 @@ int main(int argc, char **argv)
 		signals_come(); /* a command like others */
 	else
 		terms_leave();
-	c = load(d.conf_path);
+	c = load(d.conf_path, test || print);
 	if (c == NULL)
 		return EXIT_USAGE_OR_CONF;
 	if (test || print)

@@ -473,6 +473,72 @@ def test_logs(world, daemons):
     assert "%x" % world.good.serial not in d.log and str(world.good.serial) not in d.log
 
 
+@pytest.mark.parametrize("good", [True, False])
+def test_mistakes_at_the_start_are_json_where_the_log_is(box, world, daemons, good):
+    """Whoever feeds our standard error to a parser gets no other line; -t is for people."""
+    d = daemons([world.issuer(crl="file:missing.crl")], log_format="json")
+    if not good:
+        d.options["workers"] = "many"
+        d.options["listne"] = "x"
+        d.write()
+    plain = daemon.check(d.conf, "-t")
+    d.spawn()
+    if good:
+        d.wait_event("started")
+        d.stop()
+    else:
+        assert d.process.wait(15 * lab.PATIENCE) == 2
+        d.process = None
+    rows = [json.loads(line) for line in d.log.splitlines()]
+    said = [("warning" if r["event"] == "config_warning" else "error") + ": " + r["detail"]
+            for r in rows if r["event"].startswith("config_")]
+    assert said and said == re.findall("(?m)^(?:warning|error): .*$", plain.stderr)  # the same, in the same order
+    if not good:
+        assert [(r["level"], r["event"], r["what"], r["why"]) for r in rows[len(said):]] == [
+            ("error", "start_failed", d.conf, "2 errors in the configuration")]
+
+
+def test_it_says_with_what_it_starts_and_what_a_reload_changes(box, world, daemons):
+    socket_path = os.path.join(box, "front")
+    d = daemons([world.issuer(crl=["file:a.crl", "file:b.crl"])], log_format="json",
+                store="redis://user:s3cret@127.0.0.1:%d/2" % lab.free_port())
+    d.options["listen"].append("unix:" + socket_path)
+    d.write()
+    d.start()
+
+    def told(event, n=1):
+        return [json.loads(line) for line in d.wait_event(event, n)][-1]
+    started = told("started")
+    assert started["file"] == d.conf and started["listen"] == "127.0.0.1:%d,unix:%s" % (d.port, socket_path)
+    assert started["api"] == "127.0.0.1:%d" % d.api_port
+    assert re.fullmatch(r"redis://\*\*\*@127\.0\.0\.1:\d+/2", started["store"])
+    assert (started["workers"], started["issuers"], started["lists"]) == (2, 1, 2)
+
+    def reloaded(n):
+        d.write()
+        d.reload()
+        return told("reloaded", n)
+    words = reloaded(1)
+    assert (words["options"], words["names"], words["issuers"]) == ("", "", 1)
+    names = ["%s%02d" % ("n" * 60, i) for i in range(12)]
+
+    def another(name):
+        ca = lab.CA(name).write(os.path.join(box, name + ".pem"))
+        return {"name": name, "certificate": ca, "ocsp": ["http://127.0.0.1:1/"]}
+    d.options["clock-skew"], d.options["workers"] = "90s", 1  # the second needs a restart, and is told as that
+    d.options["max-age-cap"] = "2h"
+    d.issuers = [dict(world.issuer(), nonce="forward")] + [another(n) for n in names]
+    words = reloaded(2)
+    assert words["file"] == d.conf and words["options"] == "clock-skew,max-age-cap"
+    assert [words[k] for k in ("issuers", "added", "removed", "changed", "lists")] == [13, 12, 0, 1, 0]
+    listed, more = words["names"].split(" and ")
+    assert listed.split(",") == ["~demo"] + ["+" + n for n in names][:6] and more == "6 more"
+    d.issuers = d.issuers[:2]
+    words = reloaded(3)
+    assert [words[k] for k in ("issuers", "added", "removed", "changed")] == [2, 0, 11, 0]
+    assert "s3cret" not in d.log
+
+
 def test_the_access_log_is_sampled(world, daemons):
     """T25"""
     d = daemons([world.issuer()], access_log_sample=1, log_repeat="0s").start()

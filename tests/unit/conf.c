@@ -1215,6 +1215,107 @@ static void what_needs_a_restart_is_named(void **state)
 	conf_free(old);
 }
 
+static void what_a_reload_changes_is_named(void **state)
+{
+	char names[200] = "";
+	struct conf *old;
+	X509 *x;
+
+	(void)state;
+	write_ca("web.pem", "CA:TRUE", NULL, -DAY, DAY);
+	taken("workers = 1 log-level = info upstream-tls-ca = 'web.pem'");
+	old = conf;
+	conf = NULL;
+	taken("workers = 2 log-level = debug hot-cache = 2M upstream-tls-ca = 'web.pem'");
+	conf_changed(old, conf, remember, names);
+	assert_string_equal(
+	    names, "hot-cache log-level "); /* in the order of the table */
+	*names = '\0';
+	conf_changed(conf, conf, remember, names);
+	assert_string_equal(names, "");
+	/* the same name, another file */
+	x = make_certificate("web2", "CA:TRUE", NULL, -DAY, DAY);
+	add_pem("web.pem", "a", x);
+	X509_free(x);
+	conf_free(old);
+	old = conf;
+	conf = NULL;
+	taken("workers = 2 log-level = debug hot-cache = 2M upstream-tls-ca = 'web.pem'");
+	conf_changed(old, conf, remember, names);
+	assert_string_equal(names, "upstream-tls-ca ");
+	conf_free(old);
+}
+
+static void remember_issuer(void *arg, enum conf_change what, const char *name)
+{
+	char *to = arg;
+
+	sprintf(to + strlen(to), "%c%s ",
+	    what == CONF_ADDED     ? '+'
+	    : what == CONF_REMOVED ? '-'
+				   : '~',
+	    name);
+}
+
+#define CA(name, ca, more)                                                               \
+	"issuer '" name "' { certificate = '" ca "' ocsp = 'http://a/' " more "}\n"
+
+static const char *issuers_from(const char *before, const char *after)
+{
+	static char names[200];
+	struct conf *old;
+
+	assert_true(load(before));
+	old = conf;
+	conf = NULL;
+	assert_true(load(after));
+	*names = '\0';
+	conf_issuers_changed(old, conf, remember_issuer, names);
+	conf_free(old);
+	return names;
+}
+
+static void issuers_that_a_reload_changes_are_named(void **state)
+{
+	(void)state;
+	write_ca("third.pem", "CA:TRUE", NULL, -DAY, DAY);
+	assert_string_equal(issuers_from(CA("a", "ca.pem", "") CA("b", "other.pem", "")
+					     CA("c", "third.pem", ""),
+				CA("c", "third.pem", "") CA("n", "ca.pem", "")
+				    CA("b", "other.pem", "nonce = forward ")),
+	    "+n ~b -a ");
+	assert_string_equal(issuers_from(CA("a", "ca.pem", "") CA("b", "other.pem", ""),
+				CA("b", "other.pem", "") CA("a", "ca.pem", "")),
+	    "");
+	assert_true(load(CA("a", "third.pem", "")));
+	struct conf *old = conf;
+	char names[50] = "";
+
+	conf = NULL;
+	write_ca("third.pem", "CA:TRUE", NULL, -DAY, DAY); /* renewed in its place */
+	assert_true(load(CA("a", "third.pem", "")));
+	conf_issuers_changed(old, conf, remember_issuer, names);
+	assert_string_equal(names, "~a ");
+	conf_free(old);
+}
+
+/* Also of a configuration that is refused, as far as it could be read. */
+static void who_tells_the_mistakes_knows_the_format(void **state)
+{
+	(void)state;
+	load("log-format = json workers = none");
+	assert_null(conf);
+	assert_int_equal(errors.log_format, LOG_FORMAT_JSON);
+	load("workers = none log-format = json issuer 'x' {");
+	assert_int_equal(errors.log_format, LOG_FORMAT_LOGFMT); /* it is not closed */
+	load("log-format = xml");
+	assert_int_equal(errors.log_format, LOG_FORMAT_LOGFMT);
+	load_file("no.conf");
+	assert_int_equal(errors.log_format, LOG_FORMAT_LOGFMT);
+	taken("log-format = json");
+	assert_int_equal(errors.log_format, LOG_FORMAT_JSON);
+}
+
 static void directories_are_made_with_their_parents(void **state)
 {
 	struct stat st;
@@ -1432,6 +1533,9 @@ int main(void)
 	    cmocka_unit_test_teardown(
 		a_password_in_what_is_refused_is_never_repeated, forget),
 	    cmocka_unit_test_teardown(what_needs_a_restart_is_named, forget),
+	    cmocka_unit_test_teardown(what_a_reload_changes_is_named, forget),
+	    cmocka_unit_test_teardown(issuers_that_a_reload_changes_are_named, forget),
+	    cmocka_unit_test_teardown(who_tells_the_mistakes_knows_the_format, forget),
 	    cmocka_unit_test_teardown(directories_are_made_with_their_parents, forget),
 	    cmocka_unit_test_teardown(
 		the_example_names_every_option_with_its_default, forget),

@@ -471,10 +471,11 @@ static enum said ask(const struct house *h, const struct certificate *c)
 	return said;
 }
 
-static void on_published(void *arg)
+static void on_published(void *arg, const struct conf *old, const struct conf *c)
 {
 	struct house *h = arg;
 
+	(void)old, (void)c;
 	worker_reload(h->worker);
 	api_reload(h->api);
 }
