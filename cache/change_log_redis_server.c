@@ -102,7 +102,7 @@ void redis_server_may_evict(const struct redis_server *s, char out[REDIS_SERVER_
 	out[0] = '\0';
 	if (s->limited && strncmp(s->policy, "allkeys-", 8) == 0)
 		snprintf(out, REDIS_SERVER_TEXT,
-		    "log=redis maxmemory_policy=%s remedy=\"use noeviction or "
-		    "volatile-ttl, else changes may be evicted\"",
+		    "log=redis maxmemory_policy=%s remedy=\"use " REDIS_POLICY
+		    ", else changes may be evicted\"",
 		    s->policy);
 }

@@ -25,6 +25,11 @@
 
 #include "cache/err.h"
 
+/* The maxmemory-policy that is advised, as conf/recipes/redis-shared.conf does: answers
+ * go, those first that nobody asks for; the change log, which has no time to live, never.
+ * With noeviction a full Redis takes no changes; volatile-ttl drops leases first. */
+#define REDIS_POLICY "volatile-lru"
+
 struct event_base;
 struct redis_conn;
 

@@ -448,8 +448,7 @@ static void on_policy(void *arg, enum err e, const redisReply *r)
 		return;
 	if (strncmp(r->element[1]->str, "allkeys-", 8) == 0)
 		tell(l, true, "store_evicts",
-		    "maxmemory-policy may evict keys without TTL; use noeviction or "
-		    "volatile-ttl");
+		    "maxmemory-policy may evict keys without TTL; use " REDIS_POLICY);
 }
 
 static void on_greeted(void *arg, enum err e, const redisReply *r)

@@ -1014,6 +1014,7 @@ static void a_policy_that_may_evict_changes_is_told_once(void **state)
 	start_with(extra);
 	assert_int_equal(
 	    count("store_may_evict log=redis maxmemory_policy=allkeys-lru"), 1);
+	assert_int_equal(count("use volatile-lru, else"), 1); /* as the recipe does */
 	assert_int_equal(count("events_not_durable"), 1);
 	command("CLIENT KILL TYPE normal");
 	assert_true(wait_up(&one, false, 3000));

@@ -766,9 +766,27 @@ static void a_user_with_few_rights_still_shares_answers(void **state)
 	assert_non_null(strstr(events, "store_tracking_refused"));
 }
 
+/* The one that the recipe advises. */
+static void recipes_policy(char policy[32])
+{
+	FILE *f = fopen("conf/recipes/redis-shared.conf", "r");
+	char line[200];
+
+	*policy = '\0';
+	if (f == NULL) {
+		print_message("run this in the root of the repository\n");
+		skip();
+	}
+	while (fgets(line, sizeof line, f) != NULL)
+		sscanf(line, "# maxmemory-policy %31s", policy);
+	fclose(f);
+	assert_true(*policy != '\0');
+}
+
 static void a_policy_that_may_evict_anything_is_told(void **state)
 {
 	const char *const extra[] = {"--maxmemory-policy", "allkeys-lru", NULL};
+	char policy[32];
 
 	(void)state;
 	if (!has_redis())
@@ -776,6 +794,12 @@ static void a_policy_that_may_evict_anything_is_told(void **state)
 	start_redis(extra);
 	store = open_node();
 	assert_true(wait_for(&evicts, 1, 3000));
+	recipes_policy(policy);
+	assert_non_null(strstr(events, policy));
+	/* Redis knows it, and it spares keys without a TTL */
+	assert_memory_equal(policy, "volatile-", 9);
+	snprintf(events, sizeof events, "CONFIG SET maxmemory-policy %s", policy);
+	command(events);
 }
 
 static struct store_health health(void)
