@@ -338,8 +338,10 @@ def test_the_manual_has_the_events_that_there_are():
     source = "".join(open(p, encoding="utf-8").read() for folder in ("cache", "conf", "proxy") for p in glob.glob(
         os.path.join(daemon.TOP, folder, "**", "*.c"), recursive=True))
     levels = {}
-    for level, name in re.findall(r'\blog_(error|warn|info|debug)\(\s*"(\w+)"', source):
-        levels.setdefault(name, set()).add(level)
+    for level, each, name in re.findall(
+            r'\blog_(?:(error|warn|info|debug)\(|each\(LOG_(ERROR|WARN|INFO),)\s*"(\w+)"', source):
+        levels.setdefault(name, set()).add(level or each.lower())
+    assert {"started", "reloaded", "config_error"} <= set(levels)  # which are never collapsed
     man = open(os.path.join(daemon.TOP, "proxy", "ocspcached.8"), encoding="utf-8").read()
     man = man[man.index(".Sh LOG EVENTS"):man.index(".Sh METRICS")]
     documented = {n: level for names, level in re.findall(r"^\.It ([\w ,]+) \( (\w+) \)$", man, re.M)

@@ -1371,6 +1371,29 @@ static void default_text(const struct option *o, char *out, size_t n)
 	}
 }
 
+/* How many items a text has that begin so, and that no option is meant by. */
+static int strangers(const char *text, const char *begin, const char *end)
+{
+	char name[64];
+	int n = 0;
+
+	for (const char *p = text; (p = strstr(p, begin)) != NULL;) {
+		size_t len =
+		    strspn(p += strlen(begin), "abcdefghijklmnopqrstuvwxyz-0123456789");
+
+		if (len == 0 || len >= sizeof name ||
+		    strncmp(p + len, end, strlen(end)) != 0)
+			continue;
+		snprintf(name, sizeof name, "%.*s", (int)len, p);
+		if (option_find(SCOPE_GLOBAL, name) == OPTION_COUNT &&
+		    option_find(SCOPE_ISSUER, name) == OPTION_COUNT) {
+			print_message("no option: %s\n", name);
+			n++;
+		}
+	}
+	return n;
+}
+
 /* The example has every option in a line of its own with its default, or, for the two
  * that an issuer needs, with a value. */
 static void the_example_names_every_option_with_its_default(void **state)
@@ -1392,6 +1415,8 @@ static void the_example_names_every_option_with_its_default(void **state)
 		if (!strstr(text, line))
 			fail_msg("conf/ocspcached.conf has no line: %s", line + 1);
 	}
+	assert_int_equal(strangers(text, "\n#", " = "), 0);
+	assert_int_equal(strangers(text, "\n\t#", " = "), 0);
 	free(text);
 }
 
@@ -1467,6 +1492,8 @@ static void the_man_page_has_every_option_with_its_default(void **state)
 			fail_msg("ocspcached.conf.5: %s: restart is wrong", o->name);
 		*end = '\n';
 	}
+	assert_int_equal(strangers(text, "\n.It Cm ", " = Ar "), 0);
+	assert_int_equal(strangers("\n.It Cm no-such = Ar ", "\n.It Cm ", " = Ar "), 1);
 	free(text);
 }
 
