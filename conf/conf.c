@@ -255,12 +255,12 @@ static void draft_free(struct draft *d)
 	settings_free(d->settings);
 }
 
-struct conf *conf_load(
-    const char *path, const char *base_text, struct conf_errors *errors)
+static struct conf *load(
+    const char *path, const char *base_text, bool trial, struct conf_errors *errors)
 {
 	struct report report = {.errors = errors};
 	struct settings settings;
-	struct draft d = {.settings = &settings, .report = &report};
+	struct draft d = {.settings = &settings, .report = &report, .trial = trial};
 	struct conf *c;
 
 	*errors = (struct conf_errors){0};
@@ -276,6 +276,17 @@ struct conf *conf_load(
 		return c;
 	conf_free(c);
 	return NULL;
+}
+
+struct conf *conf_load(
+    const char *path, const char *base_text, struct conf_errors *errors)
+{
+	return load(path, base_text, false, errors);
+}
+
+struct conf *conf_try(const char *path, struct conf_errors *errors)
+{
+	return load(path, NULL, true, errors);
 }
 
 void conf_free(struct conf *c)

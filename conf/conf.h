@@ -111,6 +111,10 @@ void conf_errors_free(struct conf_errors *e); /* the contents */
  * (tests and fuzzing), path then only names it.  Creates nothing on disk. */
 struct conf *conf_load(
     const char *path, const char *base_text, struct conf_errors *errors);
+/* The same, and what a start does with folders: are those of state and store there, or
+ * can they be made, and may this user write to them and to what is in them?  Addresses
+ * are not tried: the daemon that runs has them. */
+struct conf *conf_try(const char *path, struct conf_errors *errors);
 void conf_free(struct conf *c);
 
 /* Print the effective configuration with every default, in a form that conf_load takes;

@@ -725,6 +725,7 @@ bool draft_check(struct draft *d)
 	check_proxy(d);
 	check_key_file(d);
 	check_state_directory(d);
+	draft_check_folders(d);
 	check_order(d, OPTION_refresh_min, OPTION_refresh_max);
 	check_order(d, OPTION_backoff_initial, OPTION_backoff_max);
 	check_lease(d);

@@ -95,24 +95,19 @@ static int fail(const char *what, const char *why)
 	return EXIT_RUN;
 }
 
-/* Load, and say everything that is wrong: to people in plain text, else as the log has
- * it. */
-static struct conf *load(const char *path, bool people)
+/* Load, and say everything that is wrong, as the log has it. */
+static struct conf *load(const char *path)
 {
 	struct conf_errors errors = {0};
 	struct conf *c = conf_load(path, NULL, &errors);
 	char why[64];
 
-	if (people) {
-		announce_mistakes_plainly(&errors, path);
-	} else {
-		log_setup(c != NULL ? c->log_level : LEVEL_INFO, errors.log_format, 0);
-		announce_mistakes(&errors);
-		snprintf(why, sizeof why, "%zu error%s in the configuration", errors.n,
-		    errors.n == 1 ? "" : "s");
-		if (c == NULL)
-			fail(path, why);
-	}
+	log_setup(c != NULL ? c->log_level : LEVEL_INFO, errors.log_format, 0);
+	announce_mistakes(&errors);
+	snprintf(why, sizeof why, "%zu error%s in the configuration", errors.n,
+	    errors.n == 1 ? "" : "s");
+	if (c == NULL)
+		fail(path, why);
 	conf_errors_free(&errors);
 	return c;
 }
@@ -608,9 +603,16 @@ static int serve(struct daemon *d, struct conf *c)
 	return e;
 }
 
-/* -t and -p: c is good. */
-static int show(struct conf *c, const char *path, bool test, bool print)
+/* -t and -p.  People read it: plain text. */
+static int show(const char *path, bool test, bool print)
 {
+	struct conf_errors errors = {0};
+	struct conf *c = test ? conf_try(path, &errors) : conf_load(path, NULL, &errors);
+
+	announce_mistakes_plainly(&errors, path);
+	conf_errors_free(&errors);
+	if (c == NULL)
+		return EXIT_USAGE_OR_CONF;
 	if (print)
 		conf_print(c, stdout);
 	if (test)
@@ -656,15 +658,14 @@ int main(int argc, char **argv)
 		usage(stderr);
 		return EXIT_USAGE_OR_CONF;
 	}
-	if (test || print)
+	if (test || print) {
 		signals_come(); /* a command like others */
-	else
-		terms_leave();
-	c = load(d.conf_path, test || print);
+		return show(d.conf_path, test, print);
+	}
+	terms_leave();
+	c = load(d.conf_path);
 	if (c == NULL)
 		return EXIT_USAGE_OR_CONF;
-	if (test || print)
-		return show(c, d.conf_path, test, print);
 	terms_wait();
 	e = serve(&d, c);
 	free_parts(&d);

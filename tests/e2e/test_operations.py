@@ -82,6 +82,22 @@ def test_a_good_configuration_is_told_so_and_touches_nothing(box, world, daemons
     assert not os.path.exists(os.path.join(box, "store")) and not os.path.exists(d.options["state-directory"])
 
 
+def test_a_state_directory_that_a_start_could_not_make_is_found_by_t(box, world, daemons):
+    d = daemons([world.issuer()], state_directory="/dev/null/state")
+    r = daemon.check(d.conf, "-t")
+    assert r.returncode == 2 and re.search(r":\d+: state-directory: /dev/null: .*; name a directory", r.stderr), r
+    assert d.spawn().process.wait(15 * lab.PATIENCE) == 1  # the start says so too
+    d.process = None
+    state = os.path.join(box, "open")
+    os.mkdir(state)
+    os.chmod(state, 0o777)
+    d.options["state-directory"] = state
+    d.write()
+    r = daemon.check(d.conf, "-t")
+    assert r.returncode == 0 and re.search(r"warning: .*state-directory: .*chmod 0700", r.stderr), r
+    assert os.listdir(state) == []
+
+
 def test_a_password_that_was_written_by_mistake_is_shown_nowhere(box, world, daemons):
     """Neither by -t, nor by a reload's log and metrics, nor by ocspctl."""
     d = daemons([world.issuer()]).start()

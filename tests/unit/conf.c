@@ -1299,6 +1299,97 @@ static void issuers_that_a_reload_changes_are_named(void **state)
 	conf_free(old);
 }
 
+/* -t tries what a start would do, and makes nothing. */
+static void try_with(const char *options)
+{
+	char text[4096];
+
+	forget(NULL);
+	snprintf(text, sizeof text, "%s\n%s", options, ISSUER);
+	write_file("try.conf", text);
+	conf = conf_try(in_dir("try.conf"), &errors);
+	assert_int_equal(conf == NULL, errors.n > 0);
+}
+
+static const char *only_error(void)
+{
+	assert_int_equal(errors.n, 1);
+	return strchr(errors.line[0], ':') + 1; /* LINE: option: text */
+}
+
+static void folders_are_tried_without_being_made(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	try_with("state-directory = 'deep/state' store = 'lmdb:deep/store'");
+	assert_int_equal(errors.n + errors.warning_n, 0);
+	assert_int_equal(stat(in_dir("deep"), &st), -1);
+	write_file("file", "");
+	try_with("\nstate-directory = 'file/state' store = 'memory:'");
+	assert_non_null(strstr(only_error(), "2: state-directory: "));
+	assert_non_null(strstr(errors.line[0], "/file: Not a directory; name"));
+	try_with("state-directory = 'state' store = 'lmdb:file'");
+	assert_non_null(strstr(only_error(), "1: store: "));
+	/* a start finds it itself */
+	forget(NULL);
+	conf = conf_load(in_dir("try.conf"), NULL, &errors);
+	assert_non_null(conf);
+}
+
+/* As a user who may not do all: access(2) goes by the real one. */
+static void try_as_nobody(const char *options)
+{
+	uid_t us = getuid();
+
+	if (us == 0)
+		assert_int_equal(setreuid(65534, 0), 0);
+	try_with(options);
+	if (us == 0)
+		assert_int_equal(setreuid(0, 0), 0);
+}
+
+static void folders_of_others_are_named_with_the_remedy(void **state)
+{
+	(void)state;
+	chmod(dir, 0711);
+	mkdir(in_dir("locked"), 0500);
+	try_as_nobody("state-directory = 'locked/state' store = 'lmdb:locked'");
+	assert_int_equal(errors.n, 2);
+	assert_non_null(
+	    strstr(errors.line[0], "locked/state: Permission denied; make it"));
+	assert_non_null(
+	    strstr(errors.line[1], "locked: Permission denied; let the user"));
+	mkdir(in_dir("mine"), 0700);
+	chmod(in_dir("mine"), 0777);
+	write_file("mine/lock", "");
+	chmod(in_dir("mine/lock"), 0);
+	try_as_nobody("state-directory = 'mine' store = 'lmdb:mine'");
+	assert_non_null(strstr(only_error(), "mine/lock: Permission denied; it has to"));
+	unlink(in_dir("mine/lock"));
+	write_file("mine/answers.mdb", "");
+	chmod(in_dir("mine/answers.mdb"), 0444);
+	try_as_nobody("state-directory = 'mine' store = 'lmdb:mine'");
+	assert_non_null(strstr(only_error(), "1: store: "));
+}
+
+/* Also at a start and a reload: whoever may write there can take latches away. */
+static void a_folder_that_is_open_to_all_is_told(void **state)
+{
+	(void)state;
+	mkdir(in_dir("open"), 0700);
+	chmod(in_dir("open"), 0777);
+	taken("state-directory = 'open' store = 'lmdb:open'");
+	assert_int_equal(errors.warning_n, 1);
+	assert_non_null(strstr(errors.warning[0], "1: state-directory: every user"));
+	assert_non_null(strstr(errors.warning[0], "chmod 0700"));
+	taken("state-directory = 'state' store = 'lmdb:open'");
+	assert_non_null(strstr(errors.warning[0], "1: store: every user"));
+	chmod(in_dir("open"), 0775);
+	taken("state-directory = 'open' store = 'lmdb:open'");
+	assert_int_equal(errors.warning_n, 0);
+}
+
 /* Also of a configuration that is refused, as far as it could be read. */
 static void who_tells_the_mistakes_knows_the_format(void **state)
 {
@@ -1563,6 +1654,10 @@ int main(void)
 	    cmocka_unit_test_teardown(what_a_reload_changes_is_named, forget),
 	    cmocka_unit_test_teardown(issuers_that_a_reload_changes_are_named, forget),
 	    cmocka_unit_test_teardown(who_tells_the_mistakes_knows_the_format, forget),
+	    cmocka_unit_test_teardown(folders_are_tried_without_being_made, forget),
+	    cmocka_unit_test_teardown(
+		folders_of_others_are_named_with_the_remedy, forget),
+	    cmocka_unit_test_teardown(a_folder_that_is_open_to_all_is_told, forget),
 	    cmocka_unit_test_teardown(directories_are_made_with_their_parents, forget),
 	    cmocka_unit_test_teardown(
 		the_example_names_every_option_with_its_default, forget),
