@@ -103,6 +103,7 @@ struct crl_facts {
 			      for (SERIAL_MAX); they are in no index */
 	bool only_user, only_ca; /* IDP: onlyContainsUserCerts, onlyContainsCACerts */
 	bool some_reasons; /* IDP: onlySomeReasons; what is not listed is undetermined */
+	bool has_point;    /* IDP: distributionPoint; it may be one of several lists */
 	unsigned warnings; /* CRL_WARN_* */
 };
 #define CRL_WARN_DUPLICATE 1u   /* a serial twice: the stronger one was kept (R107) */

@@ -364,6 +364,7 @@ static enum err check_idp(struct crl_walk *w, const ISSUING_DIST_POINT *p)
 	f->only_user = says(p->onlyuser);
 	f->only_ca = says(p->onlyCA);
 	f->some_reasons = p->onlysomereasons != NULL;
+	f->has_point = p->distpoint != NULL;
 	return check_point(w, p->distpoint);
 }
 

@@ -316,24 +316,95 @@ bool crl_set_find(
 	return true;
 }
 
-bool crl_set_covers(const struct crl_set *s, int64_t now, unsigned *oldest)
+/* What is in the way of one list's absence. */
+static enum crl_absence shard_absence(const struct crl_facts *f, int64_t now)
 {
-	bool all = !s->unopened, users = false;
+	if (f == NULL)
+		return CRL_ABSENT_MISSING;
+	if (f->next_update <= now)
+		return CRL_ABSENT_OVERDUE;
+	return f->some_reasons ? CRL_ABSENT_REASONS : CRL_ABSENT_GOOD;
+}
+
+static enum crl_absence absence(const struct crl_set *s, size_t place,
+    const struct crl_facts *instead, enum absent said, int64_t now, size_t *list)
+{
+	bool users = false, whole = said == ABSENT_GOOD;
+	enum crl_absence worst = CRL_ABSENT_GOOD;
+
+	if (said == ABSENT_UNKNOWN)
+		return CRL_ABSENT_BY_OPTION;
+	if (s->unopened)
+		return CRL_ABSENT_UNOPENED;
+	if (s->shards_n == 0)
+		return CRL_ABSENT_NO_LIST;
+	for (size_t i = 0; i < s->shards_n; i++) {
+		const struct crl_facts *f = instead != NULL && i == place ? instead
+					    : s->shard[i].in_force ? &s->shard[i].facts
+								   : NULL;
+		enum crl_absence a = shard_absence(f, now);
+
+		if (a != CRL_ABSENT_GOOD && (worst == CRL_ABSENT_GOOD || a < worst)) {
+			worst = a;
+			*list = i;
+		}
+		users |= f != NULL && !f->only_ca;
+		whole |= f != NULL && !f->only_ca && !f->has_point;
+	}
+	if (worst != CRL_ABSENT_GOOD)
+		return worst;
+	if (!users)
+		return CRL_ABSENT_ONLY_CA;
+	return whole ? CRL_ABSENT_GOOD : CRL_ABSENT_PART;
+}
+
+enum crl_absence crl_set_absence(
+    const struct crl_set *s, enum absent said, int64_t now, size_t *list)
+{
+	size_t here = 0;
+
+	return absence(s, 0, NULL, said, now, list != NULL ? list : &here);
+}
+
+enum crl_absence crl_set_absence_with(const struct crl_set *s, size_t place,
+    const struct crl_facts *facts, enum absent said, int64_t now)
+{
+	size_t here;
+
+	return absence(s, place, facts, said, now, &here);
+}
+
+const char *crl_absence_text(enum crl_absence a)
+{
+	static const char *const text[] = {
+	    [CRL_ABSENT_BY_OPTION] = "absent = \"unknown\" is configured",
+	    [CRL_ABSENT_UNOPENED] = "a list has not been opened yet",
+	    [CRL_ABSENT_NO_LIST] = "no list is in force",
+	    [CRL_ABSENT_MISSING] = "a configured list is not in force",
+	    [CRL_ABSENT_OVERDUE] = "a list is past its nextUpdate",
+	    [CRL_ABSENT_REASONS] = "a list is about some reasons only",
+	    [CRL_ABSENT_ONLY_CA] = "all lists are about CA certificates only; configure "
+				   "those for the others too",
+	    [CRL_ABSENT_PART] = "each list names a distribution point of its own and may "
+				"be one of several; configure all of the CA's lists, and "
+				"write absent = \"good\"",
+	};
+
+	return text[a];
+}
+
+size_t crl_set_oldest(const struct crl_set *s)
+{
 	const struct crl_shard *first = NULL;
 
 	for (size_t i = 0; i < s->shards_n; i++) {
 		const struct crl_shard *l = &s->shard[i];
 
-		all &=
-		    l->in_force && l->facts.next_update > now && !l->facts.some_reasons;
-		users |= l->in_force && !l->facts.only_ca;
 		if (l->in_force &&
 		    (first == NULL || l->facts.next_update < first->facts.next_update))
 			first = l;
 	}
-	if (oldest != NULL)
-		*oldest = first != NULL ? (unsigned)(first - s->shard) : 0;
-	return all && users;
+	return first != NULL ? (size_t)(first - s->shard) : 0;
 }
 
 enum crl_verdict crl_set_judge(const struct crl_set *s, const struct serial *serial,

@@ -11,7 +11,8 @@
  * Who needs it longer takes a reference.
  *
  * Revoked if any list in force has the serial, in date or not; absent only if every
- * configured list is here and in date and none has it.
+ * configured list is here and in date and none has it, and these are known to be all
+ * (crl_set_absence()).
  *
  * Of a configured list one of three things is known: it has not been looked for yet (the
  * process has just started, a reload brought it); it was, and there is none; it is in
@@ -116,9 +117,25 @@ struct crl_finding {
 bool crl_set_find(
     const struct crl_set *s, const struct serial *serial, struct crl_finding *out);
 
-/* Is a serial that is not listed known not to be revoked: every configured list is in
- * force and in date, none has onlySomeReasons, and one at least does not have
- * onlyContainsCACerts (R94, R103, R105)?  Not while one has not been opened.
+/* What it says of a serial that no list has it: that it is good, or which sentence is
+ * missing for that. */
+enum crl_absence {
+	CRL_ABSENT_GOOD,
+	CRL_ABSENT_BY_OPTION, /* the operator says unknown */
+	CRL_ABSENT_UNOPENED,  /* one has not been opened */
+	CRL_ABSENT_NO_LIST,   /* none is in force */
+	CRL_ABSENT_MISSING,   /* one is not */
+	CRL_ABSENT_OVERDUE,   /* one is past its nextUpdate */
+	CRL_ABSENT_REASONS,   /* one has onlySomeReasons */
+	CRL_ABSENT_ONLY_CA,   /* all have onlyContainsCACerts */
+	CRL_ABSENT_PART       /* nobody knows whether these are all */
+};
+
+/* Good only where every configured list is in force and in date, none has
+ * onlySomeReasons, one at least does not have onlyContainsCACerts (R94, R103, R105), and
+ * these are known to be all lists of the CA: one of them, about such certificates, names
+ * no distribution point of its own, and so is all there is; or the operator says so.  A
+ * list that does name one may be a part whose others are not configured (R104).
  *
  * A question names a serial and not what kind of certificate it is.  It is taken for an
  * end-entity certificate: that is what is asked about, and what the lists of public CAs
@@ -126,9 +143,18 @@ bool crl_set_find(
  * onlyContainsCACerts know nothing.  Who asks about CA certificates too configures the
  * issuer's list for them as another of its lists.
  *
- * oldest (may be NULL): of the lists in force, the one with the earliest nextUpdate; 0
- * where there is none. */
-bool crl_set_covers(const struct crl_set *s, int64_t now, unsigned *oldest);
+ * list (may be NULL): which of them is in the way; meant with MISSING, OVERDUE, REASONS.
+ */
+enum crl_absence crl_set_absence(
+    const struct crl_set *s, enum absent said, int64_t now, size_t *list);
+/* The same with a list of these facts, which is in force, in the place of another. */
+enum crl_absence crl_set_absence_with(const struct crl_set *s, size_t place,
+    const struct crl_facts *facts, enum absent said, int64_t now);
+/* The sentence for people: what is missing, and what to do.  NULL: nothing is. */
+const char *crl_absence_text(enum crl_absence a);
+
+/* Of the lists in force, the one with the earliest nextUpdate; 0 where there is none. */
+size_t crl_set_oldest(const struct crl_set *s);
 
 /* What the lists say to an OCSP statement about this certificate (DESIGN 1.3).  Good and
  * unknown are the statements that a list can contradict. */

@@ -22,6 +22,9 @@ enum profile {
 	PROFILE_PUBLIC /* refused: fractions in times, thisUpdate over 10 days old, ... */
 };
 
+/* What it means that no list in force has a serial: absent (crl_set.h). */
+enum absent { ABSENT_UNSAID, ABSENT_GOOD, ABSENT_UNKNOWN };
+
 /* What the operator decided for this issuer (conf/options.def has ranges and reasons). */
 struct issuer_rules {
 	enum profile profile;
@@ -35,6 +38,7 @@ struct issuer_rules {
 			      */
 	unsigned nonce_rate; /* ... so often in a second */
 	unsigned fetch_rate; /* fetches started in a second */
+	enum absent absent;
 };
 
 struct issuer_ca {

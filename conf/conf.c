@@ -156,7 +156,8 @@ static struct issuer_spec spec_of(const struct draft *d, size_t i)
 	    .unknown_ttl_s = is->unknown_ttl_ms / 1000,
 	    .max_in_flight = (unsigned)is->max_in_flight,
 	    .max_waiting = (unsigned)is->max_waiting,
-	    .fetch_rate = (unsigned)is->fetch_rate};
+	    .fetch_rate = (unsigned)is->fetch_rate,
+	    .absent = (enum absent)is->absent};
 	without_next_update_parse(
 	    is->without_next_update, &spec.rules.without_next_update_s, why, sizeof why);
 	return spec;

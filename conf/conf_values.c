@@ -114,12 +114,12 @@ static const struct {
     {"nonce", "echo", "answers that we sign come in a later version"},
 };
 
-/* Index of a word in "one|two", or -1. */
+/* Index of a word in "one|two", or -1; a word may be empty. */
 static int word_index(const char *words, const char *word)
 {
 	size_t n = strlen(word);
 
-	for (int i = 0; n > 0; i++) {
+	for (int i = 0;; i++) {
 		size_t m = strcspn(words, "|");
 
 		if (m == n && !memcmp(words, word, n))

@@ -171,6 +171,7 @@ static void fill_in(struct feed_work *w)
 		j->shards_n = j->old != NULL ? j->old->shards_n : i->n;
 	j->generation = feed_generation();
 	j->now = clock_now();
+	j->absent = i->absent;
 	j->skew_s = c->clock_skew_ms / 1000;
 	j->max_size = (uint64_t)c->crl_max_size;
 	j->stop = &w->feed->stop;
@@ -414,6 +415,18 @@ void feed_watch_age(struct feed_list *l)
 {
 	l->alarm_ms = alarm_at(l);
 	feed_due(l);
+}
+
+void feed_watch_part(struct feed_issuer *i)
+{
+	const struct crl_set *s = feed_set_of(i);
+	enum crl_absence a = crl_set_absence(s, i->absent, clock_now(), NULL);
+
+	if (a == CRL_ABSENT_PART && !i->part)
+		log_warn("crl_part", "issuer=%s detail=%s", i->name, crl_absence_text(a));
+	/* not where one of them is only late */
+	if (a == CRL_ABSENT_PART || a == CRL_ABSENT_GOOD || a == CRL_ABSENT_BY_OPTION)
+		i->part = a == CRL_ABSENT_PART;
 }
 
 static int64_t next_of(const struct feed_list *l)
@@ -781,6 +794,7 @@ static void publish(struct feed_work *w)
 	log_in_force(w);
 	log_warnings(w);
 	feed_watch_age(l);
+	feed_watch_part(l->issuer);
 	feed_settle(w);
 }
 

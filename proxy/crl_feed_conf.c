@@ -348,6 +348,7 @@ static bool configure(
 	if (is != NULL) {
 		i->interval_ms = o->crl_interval_ms;
 		i->age_alarm_ms = age_alarm_of(o, is);
+		i->absent = is->rules.absent;
 	}
 	if (is != NULL && !set_ca(i, is))
 		return false;
@@ -359,6 +360,7 @@ static bool configure(
 		feed_watch_age(i->list[k]);
 		feed_open(i->list[k]);
 	}
+	feed_watch_part(i);
 	return done;
 }
 

@@ -61,7 +61,8 @@ static struct crl_diff_rules rules_of(const struct crl_job *j)
 	bool several = j->old != NULL && j->old->shards_n > 1 && j->shard >= 0;
 
 	return (struct crl_diff_rules){
-	    .covered = j->old != NULL && crl_set_covers(j->old, j->now, NULL),
+	    .covered = j->old != NULL && crl_set_absence(j->old, j->absent, j->now,
+					     NULL) == CRL_ABSENT_GOOD,
 	    .others = several ? j->old : NULL,
 	    .shard = several ? (unsigned)j->shard : 0,
 	    .others_wait = j->kind == CRL_JOB_DIFF || j->others_untold};
@@ -578,14 +579,18 @@ static enum err read_named(
 	return e;
 }
 
-/* The list that was told is no longer in the set.  What it did not have was good only
- * while it was in date. */
+/* The list that was told is no longer in the set: what was absent meant what it does with
+ * that one in its place, in date or not when the one after it was seen. */
 static struct crl_diff_rules rules_since(
     const struct crl_job *j, const struct crl_facts *told)
 {
 	struct crl_diff_rules rules = rules_of(j);
+	struct crl_facts then = *told;
 
-	rules.covered &= told->next_update > j->seen_at && !told->some_reasons;
+	then.next_update = told->next_update > j->seen_at ? INT64_MAX : 0;
+	rules.covered = j->old != NULL && j->shard >= 0 &&
+			crl_set_absence_with(j->old, (size_t)j->shard, &then, j->absent,
+			    j->now) == CRL_ABSENT_GOOD;
 	return rules;
 }
 

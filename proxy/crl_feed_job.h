@@ -48,6 +48,7 @@ struct crl_job {
 	int shard;           /* the list's place in old; -1 (only DIFF): none */
 	uint64_t generation; /* of the set that is made */
 	int64_t now, skew_s;
+	enum absent absent; /* the issuer's option */
 	uint64_t max_size;
 	const _Atomic bool *stop;
 	bool first;         /* OPEN: nothing of this life is in the folder */

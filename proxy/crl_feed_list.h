@@ -130,8 +130,10 @@ struct feed_issuer {
 	size_t n;
 	LIST_HEAD(, feed_list) gone;
 	int64_t interval_ms, age_alarm_ms; /* 0: none */
-	struct feed_queue queue;           /* jobs that wait for their turn */
-	struct feed_work *running;         /* its one job at, or for, the bulk thread */
+	enum absent absent;
+	bool part;                 /* it was told that its lists may be a part */
+	struct feed_queue queue;   /* jobs that wait for their turn */
+	struct feed_work *running; /* its one job at, or for, the bulk thread */
 	bool rearrange;   /* the set is of other lists than the configured ones */
 	int64_t retry_ms; /* to rearrange */
 	bool configured;  /* by the configuration in force */
@@ -239,6 +241,8 @@ void feed_open(struct feed_list *l);
 void feed_stop_fetch(struct feed_list *l);
 /* An alarm a day for a list that its CA does not renew (R114). */
 void feed_watch_age(struct feed_list *l);
+/* Tell, once for as long as it is so, that its lists may not be all (crl_set.h). */
+void feed_watch_part(struct feed_issuer *i);
 /* Have the list looked after in FEED_RETRY_MS, or in so many. */
 void feed_retry_later(struct feed_list *l);
 void feed_retry_in(struct feed_list *l, int64_t ms);

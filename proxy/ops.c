@@ -226,13 +226,13 @@ static json_t *ocsp_evidence(const struct facts *f)
 static json_t *crl_evidence(const struct standing *st)
 {
 	char number[CRL_NUMBER_TEXT_MAX];
-	enum status status = st->crl.listed   ? STATUS_REVOKED
-			     : st->crl_covers ? STATUS_GOOD
-					      : STATUS_UNKNOWN;
+	enum status status = st->crl.listed                   ? STATUS_REVOKED
+			     : st->absence == CRL_ABSENT_GOOD ? STATUS_GOOD
+							      : STATUS_UNKNOWN;
 	const struct crl_facts *f;
 	size_t n;
 
-	n = st->crl.listed ? st->crl.shard : st->crl_oldest;
+	n = st->crl.listed ? st->crl.shard : crl_set_oldest(st->set);
 	if (n >= st->set->shards_n || !st->set->shard[n].in_force)
 		return NULL;
 	f = &st->set->shard[n].facts;
@@ -257,6 +257,23 @@ static json_t *evidence_json(const struct standing *st)
 	return list;
 }
 
+/* Of an unknown one: why it is not good by its absence from the lists.  NULL: nothing. */
+static json_t *missing_json(const struct issuer *i, const struct standing *st)
+{
+	const char *why = crl_absence_text(st->absence);
+	bool of_one = st->absence == CRL_ABSENT_MISSING ||
+		      st->absence == CRL_ABSENT_OVERDUE ||
+		      st->absence == CRL_ABSENT_REASONS;
+	char text[1024];
+
+	if (st->status != STATUS_UNKNOWN || i->crl_n == 0 || why == NULL)
+		return NULL;
+	if (!of_one || st->absence_list >= i->crl_n)
+		return json_text(why);
+	snprintf(text, sizeof text, "%s: %s", why, i->crl[st->absence_list]);
+	return json_text(text);
+}
+
 static void reply_status(
     struct call *c, const struct issuer *i, const struct standing *st)
 {
@@ -265,11 +282,11 @@ static void reply_status(
 
 	serial_to_hex(&c->serial, serial);
 	reply(c, 200,
-	    json_pack("{s:s, s:s, s:s, s:o, s:s?, s:b, s:o}", "issuer", i->name, "serial",
-		serial, "status", status_name(st->status), "revoked_at",
+	    json_pack("{s:s, s:s, s:s, s:o, s:s?, s:b, s:o, s:o*}", "issuer", i->name,
+		"serial", serial, "status", status_name(st->status), "revoked_at",
 		revoked ? json_time(st->revoked_at) : json_null(), "reason",
 		revoked ? reason_name(st->reason) : NULL, "disagree", st->disagree,
-		"evidence", evidence_json(st)));
+		"evidence", evidence_json(st), "missing", missing_json(i, st)));
 }
 
 static void on_flight(void *arg, const struct answer *a, enum err e, enum tier tier)

@@ -75,8 +75,9 @@ static void gather_lists(const struct parts *d, const struct issuer *i,
 	st->set =
 	    d->crl_feed != NULL ? crl_feed_set(d->crl_feed, i->name) : &crl_set_none;
 	crl_set_find(st->set, s, &st->crl);
-	st->crl_covers =
-	    crl_set_covers(st->set, now, &st->crl_oldest) && is_as_configured(st->set, i);
+	st->absence = crl_set_absence(st->set, i->rules.absent, now, &st->absence_list);
+	if (st->absence == CRL_ABSENT_GOOD && !is_as_configured(st->set, i))
+		st->absence = CRL_ABSENT_MISSING;
 }
 
 /* What it means. */
@@ -103,10 +104,10 @@ static void judge(struct standing *st)
 	bool ocsp = st->revoked.found && !is_ended(st, facts_are_hold(f), f->this_update);
 	bool crl = st->crl.listed && !is_ended(st, st->crl.hold, st->crl.this_update);
 
-	st->status =
-	    (st->good.found && !st->set->unopened) || (st->crl_covers && !st->crl.listed)
-		? STATUS_GOOD
-		: STATUS_UNKNOWN;
+	st->status = (st->good.found && !st->set->unopened) ||
+			     (st->absence == CRL_ABSENT_GOOD && !st->crl.listed)
+			 ? STATUS_GOOD
+			 : STATUS_UNKNOWN;
 	st->reason = REASON_NONE;
 	if (st->latch != NULL)
 		revoked(st, st->latch->revoked_at, st->latch->reason);
@@ -139,7 +140,7 @@ static bool disagrees(const struct standing *st)
 			    st->good.facts.this_update > st->crl.this_update) ||
 			   (st->refused.found &&
 			       st->refused.facts.this_update > st->crl.this_update));
-	return st->crl_covers && st->revoked.found &&
+	return st->absence == CRL_ABSENT_GOOD && st->revoked.found &&
 	       lists_are_newer(st->set, st->revoked.facts.this_update);
 }
 

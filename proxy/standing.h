@@ -2,10 +2,11 @@
  *
  * Revoked if a latch, an in-date OCSP answer or a list in force says so (a
  * certificateHold no longer counts once a good newer than its evidence is admitted); else
- * good if an in-date OCSP answer says good, or every configured list is in date and none
- * has the serial; else unknown (DESIGN 1.4), and so it is while a list has not been
- * opened: who asks waits for that (crl_feed_wait()).  The one place that knows this rule:
- * the API's status, the changes that are told, and `explain` ask here.
+ * good if an in-date OCSP answer says good, or every configured list is in date, none has
+ * the serial and these are known to be all (crl_set_absence()); else unknown
+ * (DESIGN 1.4), and so it is while a list has not been opened: who asks waits for that
+ * (crl_feed_wait()).  The one place that knows this rule: the API's status, the changes
+ * that are told, and `explain` ask here.
  *
  * Keeper's thread.
  */
@@ -32,9 +33,9 @@ struct standing {
 					   what disagrees */
 	const struct crl_set *set;      /* borrowed for this turn */
 	struct crl_finding crl;
-	bool crl_covers; /* every list in date: absent means good */
-	/* of the lists in force, the one whose nextUpdate comes first; else 0 */
-	unsigned crl_oldest;
+	/* what it would mean that none of them has it, and the list in the way of that */
+	enum crl_absence absence;
+	size_t absence_list;
 };
 
 /* extra: an answer that may not be in the hot table (small hot-cache), or NULL. */

@@ -190,6 +190,8 @@ int show_status(const struct show *s, const json_t *status)
 		line(s, "revoked_at", text_of(status, "revoked_at"));
 		line(s, "reason", text_of(status, "reason"));
 	}
+	if (text_of(status, "missing") != NULL)
+		line(s, "missing", text_of(status, "missing"));
 	if (json_is_true(json_object_get(status, "disagree")))
 		line(s, "disagree", "OCSP and CRL say different things");
 	if (json_array_size(evidence) > 0)

@@ -341,10 +341,15 @@ take("freshest-crl", "R102", extensions=lambda ca, url: [extension(lists.FRESHES
 take("only-users", "R103", point=idp(user=True))
 take("only-cas", "R103", absent="unknown", point=idp(ca=True))
 take("only-some-reasons", "R105", absent="unknown", point=idp(reasons=b"\x05\x60"))
-take("idp-with-its-url", "R104", point=lambda ca, url: idp(url))
-take("idp-with-its-url-among-others", "R104", point=lambda ca, url: idp("http://elsewhere.example/a", url))
-take("idp-with-crl-scope", "R104", options=dict(scope="http://ca.example/a.crl"),
+# A list that names a distribution point of its own may be one of several, until the operator says that it is not.
+ALL = {"absent": "good"}
+take("idp-with-its-url", "R104", options=dict(issuer=ALL), point=lambda ca, url: idp(url))
+take("idp-with-its-url-alone", "R104", absent="unknown", point=lambda ca, url: idp(url))
+take("idp-with-its-url-among-others", "R104", options=dict(issuer=ALL),
+     point=lambda ca, url: idp("http://elsewhere.example/a", url))
+take("idp-with-crl-scope", "R104", options=dict(scope="http://ca.example/a.crl", issuer=ALL),
      point=idp("http://ca.example/a.crl"))
+take("whatever-it-says", "R104", absent="unknown", options=dict(issuer={"absent": "unknown"}))
 take("past-its-end", "R94", absent="unknown", this=-7200, next=-3600)
 take("until-2051", "R109", next=datetime.datetime(2051, 1, 1, tzinfo=lab.UTC))
 take("a-little-in-the-future", "R94", this=120)  # clock-skew
@@ -458,7 +463,7 @@ def test_shards_are_merged_and_never_swapped(box, publisher, daemons):
         return crl(ca, [entry(LISTED + n, "superseded")], number=number, point=idp(name or urls[n], user=True), **more)
     for n in range(2):
         publisher.publish("%d.crl" % n, shard(n, 5 + n))
-    d = daemons([one(box, ca, urls)], **FAST).start()
+    d = daemons([one(box, ca, urls, absent="good")], **FAST).start()
     assert [d.number(u) for u in urls] == ["5", "6"]
     assert [d.status("demo", LISTED + n)["status"] for n in range(3)] == ["revoked", "revoked", "good"]
     # The two change places.
@@ -492,6 +497,38 @@ def test_a_shard_that_never_came_leaves_what_is_absent_unknown(box, publisher, d
     d.refresh()
     d.wait_number(urls[1], 1)
     assert d.status("demo", ABSENT)["status"] == "good"
+
+
+def test_of_some_shards_what_is_absent_is_unknown(box, publisher, daemons):
+    """R104: a list that names a distribution point of its own is a part, and who is in none of those that are configured
+    may be in the next.  The status and the log say what is missing; the operator may say that these are all."""
+    ca = lab.CA("shard CA")
+    urls = [publisher.url("%d.crl" % n) for n in range(2)]
+
+    def publish(n, number):
+        publisher.publish("%d.crl" % n, crl(ca, [LISTED + n], number=number, point=idp(urls[n], user=True)))
+    for n in range(2):
+        publish(n, 1)
+    d = daemons([one(box, ca, urls[:1])], **FAST).start()
+    assert d.status("demo", LISTED)["status"] == "revoked" and "missing" not in d.status("demo", LISTED)
+    got = d.status("demo", LISTED + 1)  # revoked by the one that is not configured
+    assert got["status"] == "unknown" and 'write absent = "good"' in got["missing"]
+    r = d.ctl("status", "demo", "%x" % (LISTED + 1))
+    assert r.returncode == 2 and re.search(r"(?m)^missing +each list names a distribution point", r.stdout)
+    assert len(d.events("crl_part")) == 1 and "issuer=demo" in d.events("crl_part")[0]
+    # With the other one, and the operator's word.
+    d.issuers = [one(box, ca, urls, absent="good")]
+    d.write()
+    d.reload()
+    d.wait_number(urls[1], 1)
+    assert [d.status("demo", LISTED + n)["status"] for n in range(3)] == ["revoked", "revoked", "good"]
+    assert len(d.events("crl_part")) == 1
+    # And without the word.
+    d.issuers = [one(box, ca, urls)]
+    d.write()
+    d.reload()
+    assert d.status("demo", ABSENT)["status"] == "unknown"
+    d.wait_event("crl_part", 2)
 
 
 def test_an_expired_list_revokes_still_and_is_asked_for_at_its_end(box, publisher, daemons):

@@ -351,6 +351,14 @@ static bool listed(char letter)
 	return crl_set_find(set(), &s, &found);
 }
 
+/* What it means here that no list has a serial. */
+static enum crl_absence absence(void)
+{
+	const struct issuer *i = issuers_named(shared_conf(&shared)->issuers, "demo");
+
+	return crl_set_absence(set(), i->rules.absent, clock_now(), NULL);
+}
+
 /* One field of the n-th list as the API has it; "" for null. */
 static const char *field(size_t n, const char *name)
 {
@@ -1004,7 +1012,7 @@ static void a_list_past_its_end_stays_and_is_asked_for_with_pauses(void **state)
 	}
 	assert_in_range(fake_fetches() - before, 5, 18);
 	assert_true(listed('A'));
-	assert_false(crl_set_covers(set(), clock_now(), NULL));
+	assert_int_equal(absence(), CRL_ABSENT_OVERDUE);
 	assert_string_equal(field(0, "last_error"), "");
 }
 
@@ -1053,10 +1061,10 @@ static void shards_that_are_swapped_are_refused(void **state)
 	refresh();
 	answer(0, a);
 	assert_true(listed('A') && !listed('B'));
-	assert_false(crl_set_covers(set(), clock_now(), NULL)); /* B may have it */
+	assert_int_equal(absence(), CRL_ABSENT_MISSING); /* B may have it */
 	answer(0, b);
 	assert_true(listed('A') && listed('B'));
-	assert_true(crl_set_covers(set(), clock_now(), NULL));
+	assert_int_equal(absence(), CRL_ABSENT_PART); /* there may be a C */
 	assert_string_equal(field(1, "entries"), "1");
 	/* each scope has its own line of numbers */
 	refresh();
@@ -1064,6 +1072,45 @@ static void shards_that_are_swapped_are_refused(void **state)
 	answer(0, LIST(.number = "02", .serials = "BC", .idp = "fullname:URI:" B));
 	assert_true(listed('C'));
 	assert_string_equal(field(1, "last_error"), "");
+}
+
+/* R104: what a certificate was before it was revoked is known where the lists are all:
+ * one that names a distribution point of its own may be a part, until the operator says
+ * that there is no other.  Of a list that was told in an earlier life, too. */
+static void what_a_part_did_not_list_was_unknown(void **state)
+{
+	(void)state;
+	live("", DEMO);
+	answer(0, LIST(.number = "01", .serials = "A", .idp = "fullname:URI:" A));
+	assert_int_equal(absence(), CRL_ABSENT_PART);
+	refresh();
+	answer(0, LIST(.number = "02", .serials = "AB", .idp = "fullname:URI:" A));
+	assert_int_equal(told_n, 2);
+	assert_int_equal(change_before(&told[1].first), CHANGE_UNKNOWN);
+	reload("", DEMO "absent = good");
+	assert_int_equal(absence(), CRL_ABSENT_GOOD);
+	refresh();
+	answer(0, LIST(.number = "03", .serials = "ABC", .idp = "fullname:URI:" A));
+	assert_int_equal(change_before(&told[2].first), CHANGE_GOOD);
+	reload("", DEMO "absent = unknown");
+	assert_int_equal(absence(), CRL_ABSENT_BY_OPTION);
+	refresh();
+	answer(0, LIST(.number = "04", .serials = "ABCD"));
+	assert_int_equal(change_before(&told[3].first), CHANGE_UNKNOWN);
+	/* 04 is all of them; 03, a part, was told before */
+	reload("", DEMO);
+	assert_int_equal(absence(), CRL_ABSENT_GOOD);
+	tell_at_once = false;
+	refresh();
+	answer(0, LIST(.number = "05", .serials = "ABCDE", .idp = "fullname:URI:" A));
+	assert_int_equal(change_before(&told[4].first), CHANGE_GOOD);
+	refresh();
+	answer(0, LIST(.number = "06", .serials = "ABCDEF"));
+	assert_int_equal(told_n, 5); /* 05 is still being told */
+	tell_done(4, ERR_OK);
+	turn();
+	assert_int_equal(told_n, 6);
+	assert_int_equal(change_before(&told[5].first), CHANGE_UNKNOWN);
 }
 
 /* crl-scope: fetched from elsewhere, it is still the list that it says. */
@@ -1412,7 +1459,7 @@ static void each_list_has_to_be_opened(void **state)
 	while (set()->unopened)
 		assert_true(fake_disk_step());
 	assert_int_equal(verdict('B'), CRL_FITS);
-	assert_false(crl_set_covers(set(), clock_now(), NULL)); /* B was never had */
+	assert_int_equal(absence(), CRL_ABSENT_MISSING); /* B was never had */
 }
 
 /* T19: an issuer or a list that a reload brings is not opened when the reload returns,
@@ -1619,7 +1666,7 @@ static void a_list_that_is_configured_no_more_goes_alone(void **state)
 	assert_int_equal(fake_fetches_waiting(), 1); /* that of A was cancelled */
 	assert_true(listed('B') && !listed('A'));
 	assert_int_equal(set()->shards_n, 1);
-	assert_true(crl_set_covers(set(), clock_now(), NULL));
+	assert_int_equal(absence(), CRL_ABSENT_GOOD);
 	assert_string_equal(field(0, "url"), B);
 	answer(0, LIST(.number = "03", .serials = "BCD"));
 	assert_true(listed('D'));
@@ -1676,7 +1723,7 @@ static void a_list_stays_until_the_one_in_its_place_is_in_force(void **state)
 	turn();
 	assert_int_equal(verdict('A'), CRL_DISAGREES);
 	assert_int_equal(verdict('B'), CRL_FITS);
-	assert_false(crl_set_covers(set(), clock_now(), NULL));
+	assert_int_equal(absence(), CRL_ABSENT_MISSING);
 	assert_string_equal(field(0, "url"), "");
 	fake_fetch_fail(place_of(B), ERR_UP_CONNECT);
 	turn();
@@ -1693,7 +1740,7 @@ static void a_list_stays_until_the_one_in_its_place_is_in_force(void **state)
 	answer_url(B, LIST(.number = "01", .serials = "B")); /* a count of its own */
 	assert_true(listed('B') && !listed('A'));
 	assert_int_equal(set()->shards_n, 1);
-	assert_true(crl_set_covers(set(), clock_now(), NULL));
+	assert_int_equal(absence(), CRL_ABSENT_GOOD);
 }
 
 static bool same_as_b(size_t n)
@@ -1791,7 +1838,7 @@ static void a_list_that_stays_may_come_back_or_be_removed(void **state)
 	reload("", DEMO);
 	assert_true(listed('A'));
 	assert_int_equal(set()->shards_n, 1);
-	assert_true(crl_set_covers(set(), clock_now(), NULL));
+	assert_int_equal(absence(), CRL_ABSENT_GOOD);
 	answer_url(A, LIST(.number = "02", .serials = "AB"));
 	assert_true(listed('B'));
 	assert_false(told[told_n - 1].c.baseline);
@@ -2540,6 +2587,7 @@ int main(void)
 	    CASE(a_list_past_its_end_stays_and_is_asked_for_with_pauses),
 	    CASE(a_refresh_during_a_fetch_starts_another),
 	    CASE(shards_that_are_swapped_are_refused),
+	    CASE(what_a_part_did_not_list_was_unknown),
 	    CASE(a_list_may_be_fetched_from_elsewhere_than_its_name),
 	    CASE(validators_stay_with_their_url),
 	    CASE(a_restart_forgets_neither_number_nor_list),

@@ -599,7 +599,7 @@ static void an_expired_list_and_an_eviction_storm_make_nothing_good(void **state
 	world_serial(2, &s);
 	standing_of(world_parts(), world_issuer(), &s, NULL, &st);
 	assert_int_equal(st.status, STATUS_UNKNOWN);
-	assert_false(st.crl_covers);
+	assert_int_equal(st.absence, CRL_ABSENT_OVERDUE);
 }
 
 /* T19: and a hold that OCSP told outlives its eviction; it is told once. */

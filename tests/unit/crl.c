@@ -1081,6 +1081,7 @@ static void the_distribution_point_is_the_lists_own_name(void **state)
 	(void)state;
 	desk_open(&d);
 	assert_string_equal(judge_extension(&d, forge_idp("fullname:URI:" URL)), "ok");
+	assert_true(d.list->facts.has_point);
 	assert_string_equal(judge_extension(&d, two_urls("ldap://x/y", URL)), "ok");
 	assert_string_equal(
 	    judge_extension(&d, two_urls("ldap://x/y", "x")), "crl_scope");
@@ -1203,7 +1204,7 @@ static void a_list_of_some_reasons_says_so(void **state)
 	(void)state;
 	desk_open(&d);
 	assert_string_equal(judge(&d), "ok");
-	assert_false(d.list->facts.some_reasons);
+	assert_false(d.list->facts.some_reasons || d.list->facts.has_point);
 	assert_string_equal(
 	    judge_extension(&d, forge_idp("onlysomereasons:keyCompromise")), "ok");
 	assert_true(d.list->facts.some_reasons);

@@ -213,6 +213,11 @@ static void what_is_merged_in_pieces_is_whole(void **state)
 	crl_set_unref(s);
 }
 
+static enum crl_absence absence(const struct crl_set *s, int64_t now, size_t *list)
+{
+	return crl_set_absence(s, ABSENT_UNSAID, now, list);
+}
+
 /* R94: what is past its nextUpdate never says that something is not revoked; not at that
  * second either.  T19: what it lists stays revoked. */
 static void a_list_out_of_date_covers_nothing_and_still_revokes(void **state)
@@ -221,18 +226,21 @@ static void a_list_out_of_date_covers_nothing_and_still_revokes(void **state)
 	struct serial serial = kit_serial_at(5);
 	struct facts good = {.status = STATUS_GOOD, .this_update = NOW};
 	struct crl_finding f;
-	unsigned oldest = 9;
+	size_t list = 9;
 
 	(void)state;
-	assert_false(crl_set_covers(s, NOW, &oldest)); /* the other list is not here */
-	assert_int_equal(oldest, 0);
+	/* the other list is not here */
+	assert_int_equal(absence(s, NOW, &list), CRL_ABSENT_MISSING);
+	assert_int_equal(list, 1);
+	assert_int_equal(crl_set_oldest(s), 0);
 	s = kit_put(s, 2, 1, nothing, NOW, NOW + 50);
-	assert_true(crl_set_covers(s, NOW, &oldest));
-	assert_int_equal(oldest, 1);
-	assert_true(crl_set_covers(s, NOW + 49, NULL));
-	assert_false(crl_set_covers(s, NOW + 50, NULL));
-	assert_false(crl_set_covers(s, NOW + 500, &oldest));
-	assert_int_equal(oldest, 1);
+	assert_int_equal(absence(s, NOW, NULL), CRL_ABSENT_GOOD);
+	assert_int_equal(crl_set_oldest(s), 1);
+	assert_int_equal(absence(s, NOW + 49, NULL), CRL_ABSENT_GOOD);
+	assert_int_equal(absence(s, NOW + 50, &list), CRL_ABSENT_OVERDUE);
+	assert_int_equal(list, 1);
+	assert_int_equal(absence(s, NOW + 500, NULL), CRL_ABSENT_OVERDUE);
+	assert_int_equal(crl_set_oldest(s), 1);
 	assert_true(crl_set_find(s, &serial, &f));
 	assert_int_equal(crl_set_judge(s, &serial, &good, NULL), CRL_CONTRADICTS);
 	crl_set_unref(s);
@@ -243,28 +251,37 @@ static void a_set_without_lists_covers_nothing(void **state)
 	struct crl_set *none = crl_set_new(0, 1), *two = crl_set_new(2, 2);
 	struct serial serial = kit_serial_at(0);
 	struct crl_finding f;
-	unsigned oldest = 9;
 
 	(void)state;
-	assert_false(crl_set_covers(none, NOW, &oldest));
-	assert_int_equal(oldest, 0);
-	assert_false(crl_set_covers(two, NOW, NULL));
+	assert_int_equal(absence(none, NOW, NULL), CRL_ABSENT_NO_LIST);
+	assert_int_equal(crl_set_oldest(none), 0);
+	assert_int_equal(absence(two, NOW, NULL), CRL_ABSENT_MISSING);
 	assert_false(crl_set_find(two, &serial, &f));
 	assert_int_equal(f.reason, REASON_NONE);
 	crl_set_unref(none);
 	crl_set_unref(two);
 }
 
-static bool covers(const struct crl_facts *a, const struct crl_facts *b)
+static enum crl_absence absence_of(
+    const struct crl_facts *a, const struct crl_facts *b, enum absent said)
 {
 	struct crl_set *s = crl_set_new(2, 1);
-	bool yes;
+	enum crl_absence with, without;
 
 	s->shard[0] = (struct crl_shard){.in_force = true, .facts = *a};
 	s->shard[1] = (struct crl_shard){.in_force = true, .facts = *b};
-	yes = crl_set_covers(s, NOW, NULL);
+	with = crl_set_absence(s, said, NOW, NULL);
+	/* the same, when another list is in b's place */
+	s->shard[1].facts = (struct crl_facts){.some_reasons = true};
+	without = crl_set_absence_with(s, 1, b, said, NOW);
+	assert_int_equal(with, without);
 	crl_set_unref(s);
-	return yes;
+	return with;
+}
+
+static enum crl_absence of(const struct crl_facts *a, const struct crl_facts *b)
+{
+	return absence_of(a, b, ABSENT_UNSAID);
 }
 
 /* R103: lists for CA certificates alone know nothing of a server's; R105: what one with
@@ -277,14 +294,41 @@ static void scope_and_reasons_decide_whether_absent_means_anything(void **state)
 	const struct crl_facts some = {.next_update = LATER, .some_reasons = true};
 
 	(void)state;
-	assert_true(covers(&all, &all));
-	assert_true(covers(&users, &users));
-	assert_true(covers(&users, &cas));
-	assert_true(covers(&all, &cas));
-	assert_false(covers(&cas, &cas));
-	assert_false(covers(&all, &some));
-	assert_false(covers(&some, &users));
-	assert_false(covers(&some, &some));
+	assert_int_equal(of(&all, &all), CRL_ABSENT_GOOD);
+	assert_int_equal(of(&users, &users), CRL_ABSENT_GOOD);
+	assert_int_equal(of(&users, &cas), CRL_ABSENT_GOOD);
+	assert_int_equal(of(&all, &cas), CRL_ABSENT_GOOD);
+	assert_int_equal(of(&cas, &cas), CRL_ABSENT_ONLY_CA);
+	assert_int_equal(of(&all, &some), CRL_ABSENT_REASONS);
+	assert_int_equal(of(&some, &users), CRL_ABSENT_REASONS);
+	assert_int_equal(of(&some, &some), CRL_ABSENT_REASONS);
+	/* the operator does not know better */
+	assert_int_equal(absence_of(&cas, &cas, ABSENT_GOOD), CRL_ABSENT_ONLY_CA);
+	assert_int_equal(absence_of(&all, &some, ABSENT_GOOD), CRL_ABSENT_REASONS);
+}
+
+/* R104: a list that names its distribution point may be one of several (RFC 5280 section
+ * 5.2.5), and nobody but the operator knows whether all are configured. */
+static void parts_are_not_all_until_the_operator_says_so(void **state)
+{
+	const struct crl_facts all = {.next_update = LATER};
+	const struct crl_facts part = {.next_update = LATER, .has_point = true};
+	const struct crl_facts cas = {.next_update = LATER, .only_ca = true};
+	const struct crl_facts late = {.next_update = NOW, .has_point = true};
+
+	(void)state;
+	assert_int_equal(of(&part, &part), CRL_ABSENT_PART);
+	assert_int_equal(absence_of(&part, &part, ABSENT_GOOD), CRL_ABSENT_GOOD);
+	/* one that names none has what the others have */
+	assert_int_equal(of(&all, &part), CRL_ABSENT_GOOD);
+	assert_int_equal(of(&part, &all), CRL_ABSENT_GOOD);
+	/* but not one that is about other certificates */
+	assert_int_equal(of(&part, &cas), CRL_ABSENT_PART);
+	assert_int_equal(absence_of(&part, &late, ABSENT_GOOD), CRL_ABSENT_OVERDUE);
+	assert_int_equal(absence_of(&all, &all, ABSENT_UNKNOWN), CRL_ABSENT_BY_OPTION);
+	assert_null(crl_absence_text(CRL_ABSENT_GOOD));
+	for (enum crl_absence a = CRL_ABSENT_GOOD + 1; a <= CRL_ABSENT_PART; a++)
+		assert_non_null(crl_absence_text(a));
 }
 
 /* R71: every row of "when OCSP and CRL disagree". */
@@ -374,9 +418,9 @@ static void an_unopened_list_lets_nobody_be_good(void **state)
 			    crl_set_judge(&crl_set_unopened, &serial, &f, NULL),
 			    row[i].verdict);
 		s = (struct crl_set *)(uintptr_t)kit_put(s, 2, 1, nothing, NOW, LATER);
-		assert_true(crl_set_covers(s, NOW, NULL));
+		assert_int_equal(absence(s, NOW, NULL), CRL_ABSENT_GOOD);
 		s->unopened = true;
-		assert_false(crl_set_covers(s, NOW, NULL));
+		assert_int_equal(absence(s, NOW, NULL), CRL_ABSENT_UNOPENED);
 		crl_set_unref(s);
 	}
 }
@@ -643,6 +687,7 @@ int main(void)
 	    CASE(a_list_out_of_date_covers_nothing_and_still_revokes),
 	    CASE(a_set_without_lists_covers_nothing),
 	    CASE(scope_and_reasons_decide_whether_absent_means_anything),
+	    CASE(parts_are_not_all_until_the_operator_says_so),
 	    CASE(a_statement_is_judged_by_the_table),
 	    CASE(an_unopened_list_lets_nobody_be_good),
 	    CASE(a_set_again_says_otherwise_what_is_opened),

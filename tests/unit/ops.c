@@ -766,8 +766,9 @@ static void an_expired_or_error_answer_is_no_evidence(void **state)
 	assert_int_equal(did.flight[0].why, FLIGHT_CLIENT);
 	assert_int_equal(did.flight[0].key.hash, CERTID_SHA1);
 	did.flight[0].done(did.flight[0].arg, NULL, ERR_UP_HTTP, TIER_NONE);
-	expect(200, STATUS("unknown", "'revoked_at':null,'reason':null,'disagree':false,"
-				      "'evidence':[]"));
+	expect(200, STATUS("unknown",
+			"'revoked_at':null,'reason':null,'disagree':false,'evidence':[],"
+			"'missing':'no list is in force'"));
 }
 
 /* DESIGN 1.4, R71, T13: what the lists settle is told without a fetch, so that a flood of
@@ -805,7 +806,8 @@ static void an_expired_list_is_no_proof_of_good(void **state)
 	    STATUS("unknown",
 		"'revoked_at':null,'reason':null,'disagree':false,'evidence':[{'kind':'"
 		"crl','status':'unknown','this_update':'2026-09-21T14:11:40Z','next_"
-		"update':'2026-09-21T14:13:20Z','crl_number':'7'}]"));
+		"update':'2026-09-21T14:13:20Z','crl_number':'7'}],"
+		"'missing':'a list is past its nextUpdate: file:///crl'"));
 }
 
 /* R71: a newer good that was refused is shown beside the list that it contradicts. */
