@@ -359,22 +359,16 @@ static int64_t interval_ms(struct feed_list *l)
 	return left < ms ? left : ms;
 }
 
-static bool is_over(const struct feed_list *l)
-{
-	const struct crl_shard *s = feed_in_force(l);
-
-	return s != NULL && s->facts.next_update <= clock_now();
-}
-
 static void plan(struct feed_list *l, bool failed)
 {
 	/* A list that is past its end is looked for as one that failed, whatever the
 	 * server says: never a tight loop. */
-	if (!failed && !is_over(l))
+	if (!failed && !feed_is_over(l))
 		l->failures = 0;
 	else if (l->failures < FAILURES_MAX)
 		l->failures++;
 	l->due_ms = clock_mono_ms() + (l->failures > 0 ? pause_ms(l) : interval_ms(l));
+	feed_watch_age(l); /* the wall clock may have been stepped since */
 }
 
 void feed_retry_in(struct feed_list *l, int64_t ms)
@@ -386,47 +380,6 @@ void feed_retry_in(struct feed_list *l, int64_t ms)
 void feed_retry_later(struct feed_list *l)
 {
 	feed_retry_in(l, FEED_RETRY_MS);
-}
-
-/* When the age is next looked at. */
-static int64_t alarm_at(struct feed_list *l)
-{
-	const struct crl_shard *s = feed_in_force(l);
-	int64_t limit = l->issuer->age_alarm_ms, now = clock_mono_ms(), left;
-
-	if (s == NULL || limit == 0)
-		return INT64_MAX;
-	left = s->facts.this_update * 1000 + limit - clock_now_ms();
-	if (left >= 0)
-		return now + left + 1;
-	if (l->alarmed_ms == 0 || now - l->alarmed_ms >= FEED_DAY_MS) {
-		l->alarmed_ms = now;
-		log_error("crl_old",
-		    "issuer=%s url=%s age_s=%lld limit_s=%lld "
-		    "remedy=%s",
-		    l->issuer->name, l->url,
-		    (long long)(clock_now() - s->facts.this_update),
-		    (long long)(limit / 1000), "ask the CA why it issues no list");
-	}
-	return l->alarmed_ms + FEED_DAY_MS;
-}
-
-void feed_watch_age(struct feed_list *l)
-{
-	l->alarm_ms = alarm_at(l);
-	feed_due(l);
-}
-
-void feed_watch_part(struct feed_issuer *i)
-{
-	const struct crl_set *s = feed_set_of(i);
-	enum crl_absence a = crl_set_absence(s, i->absent, clock_now(), NULL);
-
-	if (a == CRL_ABSENT_PART && !i->part)
-		log_warn("crl_part", "issuer=%s detail=%s", i->name, crl_absence_text(a));
-	/* not where one of them is only late */
-	if (a == CRL_ABSENT_PART || a == CRL_ABSENT_GOOD || a == CRL_ABSENT_BY_OPTION)
-		i->part = a == CRL_ABSENT_PART;
 }
 
 static int64_t next_of(const struct feed_list *l)
@@ -528,15 +481,30 @@ static void ask_ends(struct feed_list *l, bool failed)
 		feed_due(l);
 }
 
+static void log_failed(const struct feed_list *l)
+{
+	log_warn(feed_is_refusal(l->error) ? "crl_refused" : "crl_fetch_failed",
+	    "issuer=%s url=%s err=%s detail=%s failures=%d", l->issuer->name, l->url,
+	    err_label(l->error), l->why, l->failures + 1);
+}
+
+/* The file is the one that was refused, and is not read again: told less and less. */
+static void ask_refused_again(struct feed_list *l)
+{
+	if (l->error != ERR_OK && feed_again(&l->refused))
+		log_failed(l);
+	ask_ends(l, true);
+}
+
 static void ask_failed(struct feed_list *l, enum err e, const char *why)
 {
 	l->error = e;
 	snprintf(l->why, sizeof l->why, "%s", why[0] != '\0' ? why : err_text(e));
 	if (e != ERR_CANCELLED) {
 		l->issuer->failed[e]++;
-		log_warn(feed_is_refusal(e) ? "crl_refused" : "crl_fetch_failed",
-		    "issuer=%s url=%s err=%s detail=%s failures=%d", l->issuer->name,
-		    l->url, err_label(e), l->why, l->failures + 1);
+		l->refused = (struct feed_again){0};
+		feed_again(&l->refused);
+		log_failed(l);
 	}
 	ask_ends(l, true);
 }
@@ -833,7 +801,7 @@ static void read_done(struct feed_work *w)
 	if (j->number_back)
 		number_refused(w);
 	if (j->still_refused)
-		ask_ends(l, true);
+		ask_refused_again(l);
 	else if (j->unchanged)
 		ask_went_well(l);
 	else

@@ -5,6 +5,7 @@
  * crl_feed_tell.c   from in force to told
  * crl_feed_wait.c   who waits for what has not been opened
  * crl_feed_bulk.c   whose job is the bulk thread's next
+ * crl_feed_watch.c  what is told of lists that are late, or may not be all
  * crl_feed_print.c  for people: JSON and gauges
  *
  * Nobody else includes it.  Keeper's thread.
@@ -54,6 +55,12 @@ enum feed_step {
 struct feed_work;
 TAILQ_HEAD(feed_queue, feed_work);
 
+/* What is told of again as it lasts. */
+struct feed_again {
+	int64_t at_ms;    /* monotonic: last */
+	int64_t pause_ms; /* until it is told again; 0: it was not told */
+};
+
 struct feed_list {
 	struct due due;             /* first; when it is next looked after */
 	LIST_ENTRY(feed_list) link; /* in gone */
@@ -92,8 +99,9 @@ struct feed_list {
 	int64_t fetched_at; /* last time that all was well; 0: never */
 	struct crl_hints hints;
 	struct crl_stamp stamp;
-	int64_t alarm_ms;   /* when its age is next looked at */
+	int64_t alarm_ms;   /* when its age and its end are next looked at */
 	int64_t alarmed_ms; /* last alarm; 0: none */
+	struct feed_again overdue, refused;
 
 	unsigned unsettled;      /* lists in force that are not durable yet, or whose
 				    barrier has not passed */
@@ -239,16 +247,24 @@ void feed_next(struct feed_issuer *i);
  * is on its way. */
 void feed_open(struct feed_list *l);
 void feed_stop_fetch(struct feed_list *l);
-/* An alarm a day for a list that its CA does not renew (R114). */
-void feed_watch_age(struct feed_list *l);
-/* Tell, once for as long as it is so, that its lists may not be all (crl_set.h). */
-void feed_watch_part(struct feed_issuer *i);
 /* Have the list looked after in FEED_RETRY_MS, or in so many. */
 void feed_retry_later(struct feed_list *l);
 void feed_retry_in(struct feed_list *l, int64_t ms);
 /* One of the list's times has changed: the timer, for the earliest of all lists. */
 void feed_due(struct feed_list *l);
 void feed_arm(struct crl_feed *f);
+
+/* crl_feed_watch.c */
+
+/* An alarm a day for a list that its CA does not renew (R114), and a warning from its
+ * nextUpdate on. */
+void feed_watch_age(struct feed_list *l);
+/* Tell, once for as long as it is so, that its lists may not be all (crl_set.h). */
+void feed_watch_part(struct feed_issuer *i);
+/* Is it past its nextUpdate? */
+bool feed_is_over(const struct feed_list *l);
+/* Is it to be told now?  At first, and then after a minute, two, four, ... a day. */
+bool feed_again(struct feed_again *a);
 
 /* crl_feed_bulk.c */
 

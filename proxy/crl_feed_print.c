@@ -109,6 +109,12 @@ static double entries(const struct feed_list *l, const struct crl_shard *s)
 	return (double)s->n;
 }
 
+static double overdue(const struct feed_list *l, const struct crl_shard *s)
+{
+	(void)s;
+	return feed_is_over(l);
+}
+
 static double odd_entries(const struct feed_list *l, const struct crl_shard *s)
 {
 	(void)l;
@@ -166,6 +172,7 @@ static const struct row {
     {"crl_age_seconds", "Since thisUpdate of the list in force.", age},
     {"crl_next_update_seconds",
 	"Until nextUpdate of the list in force; negative when it has passed.", left},
+    {"crl_overdue", "1 while the list in force is past its nextUpdate.", overdue},
     {"crl_fetched_age_seconds", "Since the list was last fetched or found unchanged.",
 	fetched_age},
     {"crl_number_back",

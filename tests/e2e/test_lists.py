@@ -539,6 +539,8 @@ def test_an_expired_list_revokes_still_and_is_asked_for_at_its_end(box, publishe
     d = daemons([one(box, ca, url, **{"crl-interval": "10s"})], **FAST).start()
     assert d.status("demo", ABSENT)["status"] == "good" and publisher["a.crl"].hits == 1
     lab.wait(lambda: d.status("demo", ABSENT)["status"] == "unknown", 10, "the end of the list")
+    assert d.status("demo", ABSENT)["missing"] == "a list is past its nextUpdate: " + url
+    assert url in d.wait_event("crl_overdue")[0] and d.metric("crl_overdue", issuer="demo") == 1
     assert d.status("demo", LISTED)["status"] == "revoked"
     status, ready = d.api("GET", "/readyz")
     assert status == 200 and [url in w and "past its nextUpdate" in w for w in ready["degraded"]] == [True], ready

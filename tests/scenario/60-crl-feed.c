@@ -2524,6 +2524,115 @@ static void the_age_of_each_list_is_watched(void **state)
 			     "\"upstream_timeout\"} 1\n"));
 }
 
+/* What the log has from overhear() to heard(). */
+static int log_fd, true_stderr;
+
+static void overhear(void)
+{
+	char path[160];
+
+	snprintf(path, sizeof path, "%s/log", directory);
+	fflush(stderr);
+	true_stderr = dup(2);
+	log_fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	assert_true(log_fd >= 0 && true_stderr >= 0 && dup2(log_fd, 2) == 2);
+	log_setup(LEVEL_INFO, LOG_FORMAT_LOGFMT, 0);
+}
+
+static const char *heard(void)
+{
+	static char text[65536];
+	ssize_t n;
+
+	dup2(true_stderr, 2);
+	close(true_stderr);
+	log_setup(LEVEL_ERROR, LOG_FORMAT_LOGFMT, 0);
+	n = pread(log_fd, text, sizeof text - 1, 0);
+	assert_true(n >= 0);
+	text[n] = '\0';
+	close(log_fd);
+	return text;
+}
+
+static int times(const char *text, const char *word)
+{
+	int n = 0;
+
+	for (; (text = strstr(text, word)) != NULL; text++)
+		n++;
+	return n;
+}
+
+/* R114: a CA that publishes no successor fails nothing: its server says 304 for ever.
+ * That is told at nextUpdate, and then less and less. */
+static void a_list_past_its_end_is_told_as_it_lasts(void **state)
+{
+	struct fake_reply r = {.status = 200, .etag = "\"one\""};
+	const char *text;
+
+	(void)state;
+	live("", DEMO "crl-interval = \"1h\"");
+	r.body = LIST(.number = "01", .serials = "A", .to = 60);
+	fake_fetch_reply(0, &r);
+	overhear();
+	elapse(59000);
+	assert_true(gauge_is("ocspcached_crl_overdue{issuer=\"demo\",list=\"0\"} 0\n"));
+	assert_string_equal(heard(), "");
+	overhear();
+	elapse(1000);
+	text = heard();
+	assert_int_equal(times(text, "event=crl_overdue"), 1);
+	assert_non_null(strstr(text, " level=warn "));
+	assert_non_null(strstr(text, " url=" A " next_update="));
+	assert_non_null(strstr(text, "detail=\"the server has no newer one\""));
+	assert_true(gauge_is("ocspcached_crl_overdue{issuer=\"demo\",list=\"0\"} 1\n"));
+	overhear();
+	for (int i = 0; i < 24; i++) { /* a day */
+		while (fake_fetches_waiting() > 0)
+			fake_fetch_answer(0, 304, bytes_of("", 0));
+		elapse(3600000);
+	}
+	text = heard();
+	/* after 1, 3, 7, ... 1023 minutes */
+	assert_int_equal(times(text, "event=crl_overdue"), 10);
+	while (strstr(text + 1, " looks=") != NULL) /* the last of them */
+		text = strstr(text + 1, " looks=");
+	assert_in_range(atoi(text + 7), 15, 18);
+	/* the next one ends it, and its own end is told at once again */
+	overhear();
+	while (fake_fetches_waiting() == 0)
+		elapse(1000);
+	answer(0, LIST(.number = "02", .serials = "A", .to = 60));
+	assert_true(gauge_is("ocspcached_crl_overdue{issuer=\"demo\",list=\"0\"} 0\n"));
+	elapse(61000);
+	assert_int_equal(times(heard(), "event=crl_overdue"), 1);
+}
+
+/* A file that was refused is not read again while it is the same. */
+static void a_file_that_stays_refused_is_told_as_it_lasts(void **state)
+{
+	const struct timespec written[2] = {
+	    {WORLD_START - 100, 0}, {WORLD_START - 100, 0}};
+	char path[160], issuer[400];
+	const char *text;
+
+	(void)state;
+	snprintf(path, sizeof path, "%s/list.crl", directory);
+	write_file("list.crl", bytes_of("none", 4));
+	assert_int_equal(utimensat(AT_FDCWD, path, written, 0), 0);
+	snprintf(issuer, sizeof issuer, "certificate = \"ca.pem\" crl = { \"file:%s\" }",
+	    path);
+	overhear();
+	live("", issuer);
+	log_setup(LEVEL_INFO, LOG_FORMAT_LOGFMT, 0);
+	assert_true(refused_with("crl_der"));
+	elapse(12 * 60000);
+	/* at once, then after 1, 2 and 4 minutes, at the look that follows */
+	text = heard();
+	assert_int_equal(times(text, "event=crl_refused"), 4);
+	assert_int_equal(times(text, " failures=1\n"), 1);
+}
+
 /* Stopped after each step of a list's way: nothing is lost, nothing is leaked. */
 static void it_may_be_stopped_at_any_step(void **state)
 {
@@ -2629,6 +2738,8 @@ int main(void)
 	    CASE(no_file_of_the_state_is_waited_for),
 	    CASE(what_cannot_be_made_durable_is_in_force_and_told_later),
 	    CASE(the_age_of_each_list_is_watched),
+	    CASE(a_list_past_its_end_is_told_as_it_lasts),
+	    CASE(a_file_that_stays_refused_is_told_as_it_lasts),
 	    CASE(it_may_be_stopped_at_any_step),
 	};
 
