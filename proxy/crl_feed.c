@@ -664,12 +664,18 @@ static void log_number(
 {
 	const struct crl_shard *s = feed_in_force(w->list);
 	char number[CRL_NUMBER_TEXT_MAX], was[CRL_NUMBER_TEXT_MAX] = "";
+	char hex[CRL_NUMBER_HEX_MAX], was_hex[CRL_NUMBER_HEX_MAX] = "";
 
 	crl_number_text(&w->job.facts, number);
-	if (s != NULL)
+	crl_number_hex(&w->job.facts, hex);
+	if (s != NULL) {
 		crl_number_text(&s->facts, was);
-	log_event(level, event, "issuer=%s url=%s crl_number=%s was=%s effect=%s",
-	    w->issuer->name, w->list->url, number, was, effect);
+		crl_number_hex(&s->facts, was_hex);
+	}
+	log_event(level, event,
+	    "issuer=%s url=%s crl_number=%s crl_number_hex=%s was=%s was_hex=%s "
+	    "effect=%s",
+	    w->issuer->name, w->list->url, number, hex, was, was_hex, effect);
 }
 
 static void number_refused(const struct feed_work *w)
