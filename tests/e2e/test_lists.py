@@ -449,6 +449,9 @@ def test_lists_made_by_openssl(box, daemons, form):
         ["-text"] if "text" in form else []), check=True, capture_output=True)
     d = daemons([one(box, ca, "file://" + out)]).start()
     assert d.number("file://" + out) == str(0x0FF5)
+    said = subprocess.run(["openssl", "crl", "-in", pem, "-noout", "-crlnumber"], capture_output=True, text=True).stdout
+    assert " crl_number=4085 crl_number_hex=%s " % said.split("=")[1].strip() in d.events("crl_in_force")[0]
+    assert "  4085 (%s)  " % said.split("=")[1].strip() in d.ctl("status").stdout
     assert d.status("demo", hit.serial)["reason"] == "keyCompromise"
     assert d.status("demo", held.serial)["reason"] == "certificateHold"
     assert d.status("demo", ABSENT)["status"] == "good"
