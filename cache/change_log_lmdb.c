@@ -37,13 +37,15 @@
 #include "cache/lmdb_file.h"
 
 #define FORMAT    "ocspcached events 1"
-#define REMEDY    "move it away: a new log begins, subscribers are told of a gap"
 #define HEAD_N    12    /* of a value in "log": when, changes */
 #define ROW_N     24    /* LMDB's own octets around a key and a value, and our key */
 #define SLICE_MAX 1000  /* appends in one transaction */
 #define DROP_MAX  1000  /* batches that are dropped in one transaction */
 #define TRIM_MAX  10000 /* ... before what waits is written first */
 #define SEQ_END   (UINT64_C(1) << 48) /* an event's id has room for less */
+#define REMEDY                                                                           \
+	"move it away while ocspcached is stopped: a new log begins, subscribers are "   \
+	"told of a gap"
 
 enum item_what { ITEM_APPEND, ITEM_EPOCH, ITEM_TRIM };
 
@@ -559,7 +561,7 @@ static void tell(struct lmdb_log *l, const char *event, const char *format, ...)
 static void note_error(struct lmdb_log *l, int e)
 {
 	snprintf(l->error, sizeof l->error, "%s: %s", l->path, mdb_strerror(e));
-	l->remedy = lmdb_file_remedy(e);
+	l->remedy = lmdb_file_is_damage(e) ? REMEDY : lmdb_file_remedy(e);
 }
 
 static void note_damage(struct lmdb_log *l, const char *what)
@@ -574,8 +576,9 @@ static void take_outcome(struct lmdb_log *l, const struct job *job)
 	if (job->failure != 0) {
 		l->failed = true;
 		note_error(l, job->failure);
-		tell(l, "events_write_failed", "store=lmdb error=\"%s\" file=%s",
-		    mdb_strerror(job->failure), l->path);
+		tell(l, "events_write_failed",
+		    "store=lmdb error=\"%s\" file=%s remedy=\"%s\"",
+		    mdb_strerror(job->failure), l->path, l->remedy);
 	}
 	if (job->dropped > 0 && !l->full) {
 		l->full = true;
@@ -627,8 +630,9 @@ static void tell_unread(struct lmdb_log *l, int e)
 	if (e == 0)
 		return;
 	note_damage(l, mdb_strerror(e));
-	tell(l, "events_read_failed", "store=lmdb error=\"%s\" file=%s", mdb_strerror(e),
-	    l->path);
+	tell(l, "events_read_failed", "store=lmdb error=\"%s\" file=%s remedy=\"%s\"",
+	    mdb_strerror(e), l->path,
+	    lmdb_file_is_damage(e) ? REMEDY : lmdb_file_remedy(e));
 }
 
 /* How a read of the pointer of scope ended. */
@@ -640,9 +644,11 @@ static void tell_pointer(struct lmdb_log *l, const uint8_t *scope, enum err e)
 		return;
 	l->bad_told = true;
 	memcpy(l->bad_scope, scope, sizeof l->bad_scope);
-	note_damage(l, "a list's pointer cannot be read; its changes are held back");
+	note_damage(
+	    l, "a list's pointer cannot be read; its changes are held back; " REMEDY);
 	tell(l, "events_damaged",
-	    "store=lmdb what=told effect=\"changes of this list are held back\"");
+	    "store=lmdb what=told effect=\"changes of this list are held back\" "
+	    "remedy=\"" REMEDY "\"");
 }
 
 static void end_item(struct lmdb_log *l, struct item *i)
@@ -1102,7 +1108,7 @@ static enum err prepare(const char *path, char *why, size_t why_n)
 	else if (is == LMDB_UNUSABLE)
 		snprintf(why, why_n, "%s: %s", path, cause);
 	else if (e != 0)
-		snprintf(why, why_n, "%s: cannot be made: %s", path, lmdb_file_text(e));
+		lmdb_file_why(why, why_n, path, e);
 	else
 		return ERR_OK;
 	return ERR_STORE;
@@ -1120,7 +1126,7 @@ static enum err open_file(struct lmdb_log *l, const char *dir, char *why, size_t
 		return ERR_STORE;
 	}
 	if ((e = lmdb_file_directories(path)) != 0) {
-		snprintf(why, why_n, "%s: %s", dir, strerror(e));
+		lmdb_file_why(why, why_n, dir, e);
 		return ERR_STORE;
 	}
 	strcat(path, "/events.mdb");
@@ -1135,7 +1141,7 @@ static enum err open_file(struct lmdb_log *l, const char *dir, char *why, size_t
 		snprintf(why, why_n, "%s: not a change log, or damaged: %s; " REMEDY,
 		    path, lmdb_file_text(e));
 	else if (e != 0)
-		snprintf(why, why_n, "%s: %s", path, mdb_strerror(e));
+		lmdb_file_why(why, why_n, path, e);
 	else if (!same)
 		snprintf(why, why_n,
 		    "%s: written by another version of ocspcached (this one reads "

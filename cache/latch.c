@@ -430,8 +430,10 @@ static enum err prepare(const char *path, char *why, size_t why_n)
 		return complain_of_damage(why, why_n, path, "it is gone");
 	if (is == LMDB_ABSENT)
 		e = lmdb_file_make(path);
-	if (e != 0)
-		return complain(why, why_n, path, lmdb_file_text(e));
+	if (e != 0) {
+		lmdb_file_why(why, why_n, path, e);
+		return ERR_STORE;
+	}
 	make_mark(path);
 	return ERR_OK;
 }
@@ -446,12 +448,14 @@ static enum err open_file(struct latch_file *f, const char *path, char *why, siz
 	e = open_env(f, path, &same);
 	if (e != 0 && lmdb_file_is_damage(e))
 		return complain_of_damage(why, why_n, path, lmdb_file_text(e));
-	if (e != 0)
-		return complain(why, why_n, path, mdb_strerror(e));
+	if (e != 0) {
+		lmdb_file_why(why, why_n, path, e);
+		return ERR_STORE;
+	}
 	if (!same)
 		return complain(why, why_n, path,
 		    "written by another version of ocspcached; this one reads "
-		    "\"" FORMAT "\"");
+		    "\"" FORMAT "\": run that version, or restore it from a copy");
 	return ERR_OK;
 }
 
@@ -515,8 +519,10 @@ static enum err read_all(const struct latch_file *f, struct latches *t, const ch
 		    e != 0 ? mdb_strerror(e) : "it holds an unreadable latch");
 		return ERR_STORE;
 	}
-	if (err != ERR_OK)
-		complain(why, why_n, path, e != 0 ? mdb_strerror(e) : err_text(err));
+	if (err != ERR_OK && e != 0)
+		lmdb_file_why(why, why_n, path, e);
+	else if (err != ERR_OK)
+		complain(why, why_n, path, err_text(err));
 	return err;
 }
 
@@ -534,7 +540,8 @@ enum err latch_open(struct latches **table, struct latch_file **file, const char
 		complain(why, why_n, dir, err_text(e));
 	else if ((size_t)snprintf(path, sizeof path, "%s/latches.mdb", dir) >=
 		 sizeof path)
-		e = complain(why, why_n, dir, "name of the directory is too long");
+		e = complain(why, why_n, dir,
+		    "its name is too long; choose a shorter state-directory");
 	else if ((e = open_file(f, path, why, why_n)) == ERR_OK)
 		e = read_all(f, t, path, why, why_n);
 	if (e != ERR_OK) {

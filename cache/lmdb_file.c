@@ -28,24 +28,46 @@ const char *lmdb_file_text(int e)
 				  : mdb_strerror(e);
 }
 
+static const struct {
+	int e;
+	const char *remedy;
+} remedies[] = {
+    {EACCES, "give it to the user that ocspcached runs as"},
+    {EPERM, "give it to the user that ocspcached runs as"},
+    {ENOENT, "each part of its path has to be a folder"}, /* a link to nowhere */
+    {ENOTDIR, "each part of its path has to be a folder"},
+    {ENAMETOOLONG, "choose a shorter path"},
+    {ENOLCK, "it has to be on a file system of this machine"},
+    {EOPNOTSUPP, "it has to be on a file system of this machine"},
+    {ENODEV, "it has to be on a file system of this machine"},
+    {ENOMEM, "allow more memory, or less in store-size and events-size"},
+    {EMFILE, "allow more descriptors (LimitNOFILE)"},
+    {ENFILE, "allow more descriptors (fs.file-max)"},
+    {ENOSPC, "make room, of blocks or of inodes (df, df -i)"},
+    {EDQUOT, "raise the quota of its user"},
+    /* the unit that is shipped leaves nothing else to write to */
+    {EROFS, "mount its file system for writing, or let its unit have it "
+	    "(ReadWritePaths)"},
+    {EFBIG, "raise the limit of a file's size (LimitFSIZE)"},
+    /* LMDB's word for a write that was cut short */
+    {EIO, "see to its disk; it may be full (df, df -i)"},
+    {MDB_MAP_FULL, "give it more room: store-size, events-size"},
+    {MDB_READERS_FULL, "end what else reads it"},
+    /* LMDB could not write a head, and does nothing more */
+    {MDB_PANIC, "restart ocspcached once its file system can be written"},
+};
+
 const char *lmdb_file_remedy(int e)
 {
-	switch (e) {
-	case ENOSPC:
-		return "make room, of blocks or of inodes (df, df -i)";
-	case EDQUOT:
-		return "raise the quota of its user";
-	case EROFS:
-		return "mount its file system for writing";
-	case EFBIG:
-		return "raise the limit of a file's size (LimitFSIZE)";
-	case EIO: /* LMDB's word for a write that was cut short */
-		return "see to its disk; it may be full (df, df -i)";
-	case MDB_PANIC: /* LMDB could not write a head, and does nothing more */
-		return "restart ocspcached once its file system can be written";
-	default:
-		return "";
-	}
+	for (size_t i = 0; i < sizeof remedies / sizeof remedies[0]; i++)
+		if (remedies[i].e == e)
+			return remedies[i].remedy;
+	return e != 0 ? "see to its file system" : "";
+}
+
+void lmdb_file_why(char *why, size_t why_n, const char *path, int e)
+{
+	snprintf(why, why_n, "%s: %s; %s", path, lmdb_file_text(e), lmdb_file_remedy(e));
 }
 
 bool lmdb_file_is_damage(int e)
@@ -115,13 +137,8 @@ static const char *kind_of(mode_t mode)
 
 static enum lmdb_file_is unusable(char why[LMDB_FILE_WHY], const char *which, int e)
 {
-	const char *remedy = e == EACCES || e == EPERM
-				 ? "give it to the user that ocspcached runs as"
-			     : e == EROFS ? "mount its file system for writing"
-					  : "see to its file system";
-
 	snprintf(why, LMDB_FILE_WHY, "%s cannot be read and written: %s; %s", which,
-	    strerror(e), remedy);
+	    strerror(e), lmdb_file_remedy(e));
 	return LMDB_UNUSABLE;
 }
 

@@ -26,8 +26,11 @@
 
 /* As mdb_strerror(), and of LMDB_FILE_CUT.  Static. */
 const char *lmdb_file_text(int e);
-/* What helps against a write that failed with e; "" where nothing is known.  Static. */
+/* What helps against an opening, a read or a write that failed with e; "" of 0.  Of
+ * damage only its owner knows.  Static. */
 const char *lmdb_file_remedy(int e);
+/* "PATH: text; remedy" for people, of an e that is no damage. */
+void lmdb_file_why(char *why, size_t why_n, const char *path, int e);
 /* Is e damage of the file's content? */
 bool lmdb_file_is_damage(int e);
 

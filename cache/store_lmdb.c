@@ -50,6 +50,7 @@
 #include "cache/lmdb_file.h"
 
 #define FORMAT        "ocspcached answers 1"
+#define REMEDY        "move it away while ocspcached is stopped: answers are fetched again"
 #define KEY_MAX       (1 + 2 * CERTID_HASH_MAX + SERIAL_MAX)
 #define EXPIRY_N      8
 #define PREFIX_MAX    (1 + 2 * CERTID_HASH_MAX)
@@ -605,8 +606,9 @@ static void tell(struct lmdb_store *s, const char *event, const char *format, ..
 static void note_failure(struct lmdb_store *s, const char *event, int e)
 {
 	snprintf(s->error, sizeof s->error, "%s: %s", s->path, mdb_strerror(e));
-	s->remedy = lmdb_file_remedy(e);
-	tell(s, event, "store=lmdb error=\"%s\" file=%s", mdb_strerror(e), s->path);
+	s->remedy = lmdb_file_is_damage(e) ? REMEDY : lmdb_file_remedy(e);
+	tell(s, event, "store=lmdb error=\"%s\" file=%s remedy=\"%s\"", mdb_strerror(e),
+	    s->path, s->remedy);
 }
 
 static void take_outcome(struct lmdb_store *s, const struct batch *b)
@@ -983,9 +985,8 @@ static bool put_aside(
 	snprintf(aside, sizeof aside, "%s.damaged", path);
 	if (rename(path, aside) != 0) {
 		snprintf(why, why_n,
-		    "%s: damaged: %s; it cannot be put aside: %s; move it away, answers "
-		    "are fetched again",
-		    path, cause, strerror(errno));
+		    "%s: damaged: %s; it cannot be put aside: %s; " REMEDY, path, cause,
+		    strerror(errno));
 		return false;
 	}
 	tell(
@@ -1009,7 +1010,7 @@ static enum err prepare(struct lmdb_store *s, const char *path, char *why, size_
 	if (is != LMDB_LOOKS_WELL)
 		e = lmdb_file_make(path);
 	if (e != 0)
-		snprintf(why, why_n, "%s: cannot be made: %s", path, lmdb_file_text(e));
+		lmdb_file_why(why, why_n, path, e);
 	return e == 0 ? ERR_OK : ERR_STORE;
 }
 
@@ -1029,7 +1030,7 @@ static int open_path(
 		e = open_env(s, path, same);
 	}
 	if (e != 0)
-		snprintf(why, why_n, "%s: %s", path, lmdb_file_text(e));
+		lmdb_file_why(why, why_n, path, e);
 	return e;
 }
 
@@ -1045,7 +1046,7 @@ static enum err open_file(struct lmdb_store *s, const char *dir, char *why, size
 		return ERR_STORE;
 	}
 	if ((e = lmdb_file_directories(path)) != 0) {
-		snprintf(why, why_n, "%s: %s", dir, strerror(e));
+		lmdb_file_why(why, why_n, dir, e);
 		return ERR_STORE;
 	}
 	strcat(path, "/answers.mdb");
@@ -1056,8 +1057,7 @@ static enum err open_file(struct lmdb_store *s, const char *dir, char *why, size
 	if (!same) {
 		snprintf(why, why_n,
 		    "%s: written by another version of ocspcached (this one reads "
-		    "\"%s\"); "
-		    "move it away, answers are fetched again",
+		    "\"%s\"); " REMEDY,
 		    path, FORMAT);
 		return ERR_STORE;
 	}

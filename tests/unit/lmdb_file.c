@@ -266,6 +266,25 @@ static void what_is_no_file_is_named_and_waited_for_by_nobody(void **state)
 	expect_unusable("Not a directory");
 }
 
+/* What is damaged only its owner can say. */
+static void each_cause_has_its_remedy(void **state)
+{
+	const int cause[] = {EACCES, EROFS, ENOSPC, EDQUOT, EFBIG, EIO, ENOLCK, ENOTDIR,
+	    ENAMETOOLONG, EMFILE, ENOMEM, MDB_PANIC, MDB_MAP_FULL, MDB_READERS_FULL,
+	    ESTALE};
+	char words[1024];
+
+	(void)state;
+	assert_string_equal(lmdb_file_remedy(0), "");
+	for (size_t i = 0; i < sizeof cause / sizeof cause[0]; i++) {
+		lmdb_file_why(words, sizeof words, "/x/y.mdb", cause[i]);
+		assert_int_equal(strncmp(words, "/x/y.mdb: ", 10), 0);
+		assert_non_null(strstr(words, mdb_strerror(cause[i])));
+		assert_non_null(strstr(words, lmdb_file_remedy(cause[i])));
+		assert_true(strlen(lmdb_file_remedy(cause[i])) > 10);
+	}
+}
+
 /* Root may read and write everything: the child is nobody. */
 static void what_may_not_be_used_is_named_with_the_remedy(void **state)
 {
@@ -316,6 +335,7 @@ int main(void)
 	    CASE(a_file_that_lacks_free_pages_is_whole),
 	    CASE(a_damaged_head_is_named),
 	    CASE(what_is_no_file_is_named_and_waited_for_by_nobody),
+	    CASE(each_cause_has_its_remedy),
 	    CASE(what_may_not_be_used_is_named_with_the_remedy),
 	    CASE(a_lock_file_that_was_cut_is_no_matter),
 	};
