@@ -8,6 +8,7 @@
 #include "proxy/announce.h"
 #include "proxy/api.h"
 #include "proxy/clock.h"
+#include "proxy/folder_lock.h"
 #include "proxy/keeper.h"
 #include "proxy/listener.h"
 #include "proxy/log.h"
@@ -20,7 +21,6 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <hiredis/hiredis.h>
 #include <jansson.h>
@@ -29,11 +29,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define CONF_DEFAULT  "/etc/ocspcached/ocspcached.conf"
@@ -56,7 +54,7 @@ struct daemon {
 	unsigned workers_n;
 	struct api *api;
 	struct counters *counters;
-	int lock_fd;
+	struct folder_locks locks;
 	int unix_fd[CONF_LISTEN_MAX]; /* of all workers together */
 	size_t unix_n;
 	int64_t drain_until_ms;
@@ -139,40 +137,16 @@ static void fit_descriptors(struct daemon *d, const struct conf *c)
 		    (long long)room, (unsigned long long)rl.rlim_cur);
 }
 
-static int fail_lock(const char *path, int e)
+/* One folder may be both. */
+static int take_locks(struct daemon *d, const struct conf *c)
 {
 	char why[WHY_MAX];
 
-	snprintf(why, sizeof why,
-	    "%s; it has to be a file of the user that ocspcached runs as: remove it",
-	    strerror(e));
-	return fail(path, why);
-}
-
-static int take_lock(struct daemon *d, const struct conf *c)
-{
-	char path[4096];
-	struct stat st;
-
-	if (conf_make_directory(c->state_directory) != 0) {
-		snprintf(path, sizeof path,
-		    "%s: %s; make it, and let the daemon's user write to it",
-		    c->state_directory, strerror(errno));
-		return fail("state-directory", path);
-	}
-	snprintf(path, sizeof path, "%s/lock", c->state_directory);
-	/* never wait for what stands there, nor make a file elsewhere */
-	d->lock_fd =
-	    open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW, 0600);
-	if (d->lock_fd < 0 && errno != ELOOP && errno != ENXIO)
-		return fail_lock(path, errno);
-	if (d->lock_fd < 0 || fstat(d->lock_fd, &st) != 0 || !S_ISREG(st.st_mode))
-		return fail(path, "not a regular file; move it away");
-	if (flock(d->lock_fd, LOCK_EX | LOCK_NB) != 0)
-		return fail(path, errno == EWOULDBLOCK
-				      ? "another ocspcached uses this state-directory; "
-					"give each its own"
-				      : strerror(errno));
+	if (!folder_lock_take(&d->locks, c->state_directory, why, sizeof why))
+		return fail("state-directory", why);
+	if (strncmp(c->store, "lmdb:", 5) == 0 &&
+	    !folder_lock_take(&d->locks, c->store + 5, why, sizeof why))
+		return fail("store", why);
 	return EXIT_CLEAN;
 }
 
@@ -260,7 +234,7 @@ static int make_parts(struct daemon *d, struct conf *c)
 	if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
 		return fail("random", strerror(errno));
 	fit_descriptors(d, c);
-	e = take_lock(d, c);
+	e = take_locks(d, c);
 	if (e != EXIT_CLEAN)
 		return e;
 	d->counters = metrics_thread();
@@ -565,8 +539,7 @@ static void free_parts(struct daemon *d)
 		event_base_free(d->base);
 	for (size_t i = 0; i < d->unix_n; i++)
 		close(d->unix_fd[i]);
-	if (d->lock_fd >= 0)
-		close(d->lock_fd);
+	folder_locks_drop(&d->locks);
 	metrics_reset();
 }
 
@@ -623,7 +596,7 @@ static int show(const char *path, bool test, bool print)
 
 int main(int argc, char **argv)
 {
-	struct daemon d = {.conf_path = CONF_DEFAULT, .lock_fd = -1};
+	struct daemon d = {.conf_path = CONF_DEFAULT};
 	bool test = false, print = false;
 	struct conf *c;
 	int opt, e;

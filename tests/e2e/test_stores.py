@@ -1,11 +1,13 @@
 """Restarts, LMDB, Redis, several nodes: what was known stays known, and no store is trusted."""
 import os
 import random
+import signal
 import threading
 import time
 
 import pytest
 
+import daemon
 import lab
 import wire
 from test_answers import hostile
@@ -84,7 +86,7 @@ def test_garbage_in_the_lmdb_file_is_an_error_with_a_name_and_no_crash(box, worl
 
 def refused(d):
     """What it says when it will not start."""
-    before = len(d.log)
+    before = len(d.log) if os.path.exists(d.log_path) else 0
     d.spawn()
     code = d.process.wait(15 * lab.PATIENCE)
     d.process = None
@@ -362,12 +364,71 @@ def test_two_prefixes_are_two_worlds(world, daemons, redis):
     assert world.responder.count == 2
 
 
-def test_a_second_daemon_on_one_state_directory_is_refused(world, daemons):
-    a = daemons([world.issuer()]).start()
-    b = daemons([world.issuer()], state_directory=a.options["state-directory"]).spawn()
-    assert b.process.wait(10 * lab.PATIENCE) == 1
-    b.process = None
-    assert "lock" in b.log
+def held(d, option, path, by):
+    """d's words of a folder that another holds: which option, file and process, and what helps; exit status 1."""
+    said = refused(d)
+    assert "event=start_failed what=%s " % option in said and path + "/lock: " in said, said
+    assert "another ocspcached (process %d) uses this folder" % by.process.pid in said, said
+    assert "give each its own state-directory and, with lmdb:, its own store" in said, said
+    assert "if that one is being stopped, start when it has ended" in said, said
+
+
+def test_a_second_daemon_in_one_folder_is_refused(box, world, daemons):
+    """Whichever of the two it is, and by any of its names; what it would have lost are the first one's changes."""
+    state, store, name = (os.path.join(box, n) for n in ("one", "store", "link"))
+    a = daemons([world.issuer()], state_directory=state, store="lmdb:" + store).start()
+    os.symlink(store, name)
+    held(daemons([world.issuer()], state_directory=state), "state-directory", state, a)
+    held(daemons([world.issuer()], store="lmdb:" + store), "store", store, a)
+    held(daemons([world.issuer()], store="lmdb:" + name), "store", name, a)
+    held(daemons([world.issuer()], store="lmdb:" + state), "store", state, a)
+    held(daemons([world.issuer()], state_directory=store), "state-directory", store, a)
+    assert a.ask(world.ca, world.good.serial).outcome == "good" and a.metric("store_up") == 1
+    a.kill()  # what is left over binds nobody
+    daemons([world.issuer()], store="lmdb:" + store).start()
+
+
+def test_one_folder_may_be_state_directory_and_store(box, world, daemons):
+    """As by default; and by two names."""
+    folder, name = os.path.join(box, "both"), os.path.join(box, "name")
+    d = daemons([world.issuer()], state_directory=folder, store="lmdb:" + folder).start()
+    assert d.ask(world.ca, world.good.serial).outcome == "good"
+    d.stop()
+    os.symlink("both", name)
+    d.options["store"] = "lmdb:" + name
+    d.write()
+    d.start()
+    assert d.ask(world.ca, world.good.serial).hit
+    assert {"answers.mdb", "events.mdb", "latches.mdb", "lock"} <= set(os.listdir(folder))
+    held(daemons([world.issuer()], store="lmdb:" + folder), "store", folder, d)
+
+
+def test_a_test_of_the_configuration_takes_nothing(box, world, daemons):
+    """-t beside the daemon that runs on it, as the unit's ExecStartPre and a person do."""
+    store = os.path.join(box, "store")
+    d = daemons([world.issuer()], store="lmdb:" + store).start()
+    for _ in range(2):
+        assert daemon.check(d.conf, "-t").returncode == 0
+    with open(os.path.join(store, "lock")) as f:
+        assert f.read() == "%d\n" % d.process.pid
+    d.stop()
+    d.start()
+
+
+def test_a_start_during_a_slow_stop_says_so_and_comes_later(world, box, daemons):
+    """The first is draining: it still writes."""
+    a = daemons([world.issuer()], store="lmdb:" + os.path.join(box, "store"), drain_timeout="60s").start()
+    world.responder.delay = 60
+    with a.connect(30) as c:
+        c.send(wire.post(lab.request(world.ca, world.good.serial)))
+        lab.wait(lambda: world.responder.count, 10, "the fetch")
+        a.signal(signal.SIGTERM)
+        a.wait_event("draining")
+        b = daemons([world.issuer()], store=a.options["store"])
+        held(b, "store", os.path.join(box, "store"), a)
+    a.signal(signal.SIGTERM)
+    a.stop()
+    b.start()
 
 
 def test_a_full_lmdb_forgets_what_expires_first_and_goes_on(box, world, daemons):
