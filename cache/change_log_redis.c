@@ -290,7 +290,12 @@ static void finish_check(struct redis_log *l, enum err e, const redisReply *r)
 		redis_link_note_error(l->link,
 		    r->type == REDIS_REPLY_ERROR ? r->str : "answer of another type");
 		redis_link_health(l->link, &h);
-		snprintf(text, sizeof text, "log=redis error=\"%.120s\"", h.error);
+		snprintf(text, sizeof text, "log=redis error=\"%.120s\" remedy=\"%s\"",
+		    h.error,
+		    h.remedy[0] != '\0'
+			? h.remedy
+			: "delete what is not ours under store-prefix, or "
+			  "choose another store-prefix");
 		tell_once(l, l->said_error, "events_unusable", text);
 	}
 }

@@ -1,5 +1,7 @@
 #include "cache/change_log_redis_server.h"
 
+#include "cache/store_redis_word.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -59,6 +61,10 @@ static void on_fsync(void *arg, enum err e, const redisReply *r)
 {
 	struct redis_server *s = arg;
 
+	if (e == ERR_OK && r->type == REDIS_REPLY_ERROR) {
+		snprintf(s->refused, sizeof s->refused, "%s", r->str);
+		redis_word_clean(s->refused);
+	}
 	if (e == ERR_OK && r->type == REDIS_REPLY_ARRAY && r->elements == 2 &&
 	    redis_reply_is_text(r->element[1]) && r->element[1]->len < sizeof s->fsync &&
 	    strspn(r->element[1]->str, "abcdefghijklmnopqrstuvwxyz") ==
@@ -90,11 +96,19 @@ void redis_server_why_not_safe(const struct redis_server *s, char out[REDIS_SERV
 						     : "unknown";
 
 	out[0] = '\0';
-	if (!redis_server_is_safe(s))
+	if (redis_server_is_safe(s))
+		return;
+	if (s->refused[0] == '\0' || strcmp(s->aof, "0") == 0)
 		snprintf(out, REDIS_SERVER_TEXT,
 		    "log=redis appendonly=%s appendfsync=%s remedy=\"set appendonly yes "
 		    "and appendfsync always, else a restart of Redis is a gap\"",
 		    aof, s->fsync[0] != '\0' ? s->fsync : "unknown");
+	else
+		snprintf(out, REDIS_SERVER_TEXT,
+		    "log=redis appendonly=%s appendfsync=unknown error=\"%s\" "
+		    "remedy=\"let its user run CONFIG GET and INFO; where that is "
+		    "forbidden a restart of Redis is a gap, and all else goes on\"",
+		    aof, s->refused);
 }
 
 void redis_server_may_evict(const struct redis_server *s, char out[REDIS_SERVER_TEXT])

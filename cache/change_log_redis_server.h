@@ -1,21 +1,23 @@
 /* change_log_redis_server.h - what a Redis says of itself that matters to the log: which
  * life of it this is, and whether what it acknowledges can be lost.
  *
- * A Redis that refuses to say (ACL) is taken for one that loses.
+ * A Redis that refuses to say (an ACL; managed services forbid CONFIG) is taken for one
+ * that loses; its words are in the reason.
  */
 #ifndef CACHE_CHANGE_LOG_REDIS_SERVER_H
 #define CACHE_CHANGE_LOG_REDIS_SERVER_H
 
 #include "cache/store_redis_conn.h"
 
-#define REDIS_SERVER_TEXT 192 /* of an event */
+#define REDIS_SERVER_TEXT 448 /* of an event */
 
 typedef void redis_server_fn(void *arg, enum err e);
 
 struct redis_server {
 	char run[41]; /* run_id; "": it does not say, as with the others */
 	char aof[4], fsync[16], policy[32];
-	bool limited; /* maxmemory is set */
+	char refused[112]; /* what CONFIG was answered with; "" */
+	bool limited;      /* maxmemory is set */
 	redis_server_fn *done;
 	void *arg;
 };

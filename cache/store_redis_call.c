@@ -84,7 +84,8 @@ static void on_answer(void *arg, enum err e, const redisReply *r)
 {
 	struct redis_call *c = arg;
 
-	if (e == ERR_OK && !c->evaluated && redis_reply_is_error(r, "NOSCRIPT")) {
+	if (e == ERR_OK && !c->evaluated &&
+	    (redis_reply_is_error(r, "NOSCRIPT") || redis_reply_is_error(r, "NOPERM"))) {
 		c->evaluated = true;
 		if (send_call(c))
 			return;

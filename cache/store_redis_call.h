@@ -1,7 +1,8 @@
 /* store_redis_call.h - one run of a Lua script on a link.
  *
- * The script is named by its digest (EVALSHA); where the server has forgotten it, the
- * same arguments are sent again with its text.  So they are kept until the answer.
+ * The script is named by its digest (EVALSHA); where the server has forgotten it, or lets
+ * nobody name one, the same arguments are sent again with its text, which is what the
+ * link has tried (store_redis_link.h).  So they are kept until the answer.
  *
  * The keeper's thread.
  */

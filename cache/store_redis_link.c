@@ -28,6 +28,10 @@
 /* Of a trial that failed with words that nobody has listed. */
 #define TOO_OLD "Redis 6.2 or newer is needed, with the rights that ocspcached(8) lists"
 
+/* Of a connection that failed without such words. */
+static const char AWAY[] =
+    "see that Redis runs there and can be reached; else correct its place in store";
+
 struct end {
 	struct redis_conn *conn; /* NULL between attempts */
 	struct event *retry;
@@ -60,14 +64,6 @@ struct redis_link {
 
 /* What people are told. */
 
-/* Text of a stranger, fit for a quoted value of a log line. */
-static void make_printable(char *text)
-{
-	for (; *text != '\0'; text++)
-		if (*text < ' ' || *text == 127 || *text == '"' || *text == '\\')
-			*text = '?';
-}
-
 /* remedy: one of the table's, or NULL. */
 static void tell_remedy(struct redis_link *l, bool warn, const char *event,
     const char *error, const char *remedy)
@@ -78,7 +74,7 @@ static void tell_remedy(struct redis_link *l, bool warn, const char *event,
 	if (l->config.hooks.event == NULL)
 		return;
 	snprintf(clean, sizeof clean, "%s", error);
-	make_printable(clean);
+	redis_word_clean(clean);
 	n = (size_t)snprintf(text, sizeof text, "%s", l->use.what);
 	if (clean[0] != '\0')
 		n += (size_t)snprintf(text + n, sizeof text - n, " error=\"%s\"", clean);
@@ -89,14 +85,14 @@ static void tell_remedy(struct redis_link *l, bool warn, const char *event,
 
 static void tell(struct redis_link *l, bool warn, const char *event, const char *error)
 {
-	tell_remedy(l, warn, event, error, NULL);
+	tell_remedy(l, warn, event, error, redis_word_remedy(redis_word_in(error)));
 }
 
 void redis_link_note_error(struct redis_link *l, const char *error)
 {
 	snprintf(l->error, sizeof l->error, "%s", error);
 	l->remedy = redis_word_remedy(redis_word_in(l->error));
-	make_printable(l->error);
+	redis_word_clean(l->error);
 }
 
 /* Refused, or well again. */
@@ -197,8 +193,8 @@ static void refuse(struct redis_conn *c, const char *what, const redisReply *r)
 {
 	char why[160];
 
-	snprintf(why, sizeof why, "%s: %.100s", what,
-	    r->type == REDIS_REPLY_ERROR ? r->str : "answered with another type");
+	snprintf(why, sizeof why, "%.120s (%s)",
+	    r->type == REDIS_REPLY_ERROR ? r->str : "answer of another type", what);
 	redis_conn_fail(c, why);
 }
 
@@ -438,15 +434,14 @@ static void on_heartbeat(evutil_socket_t fd, short what, void *arg)
 
 /* Connection A: commands. */
 
+/* By INFO, since who runs Redis for others forbids CONFIG. */
 static void on_policy(void *arg, enum err e, const redisReply *r)
 {
 	struct redis_link *l = arg;
 
 	/* Refused by an ACL is fine. */
-	if (e != ERR_OK || r->type != REDIS_REPLY_ARRAY || r->elements != 2 ||
-	    !redis_reply_is_text(r->element[1]))
-		return;
-	if (strncmp(r->element[1]->str, "allkeys-", 8) == 0)
+	if (e == ERR_OK && r->type == REDIS_REPLY_STRING &&
+	    strstr(r->str, "\nmaxmemory_policy:allkeys-") != NULL)
 		tell(l, true, "store_evicts",
 		    "maxmemory-policy may evict keys without TTL; use " REDIS_POLICY);
 }
@@ -490,7 +485,7 @@ static void on_a_connected(void *arg)
 	for (const char *const *text = l->use.scripts; *text != NULL; text++)
 		WORDS(l->a.conn, on_ignored, NULL, "SCRIPT", "LOAD", *text);
 	if (l->use.warn_policy)
-		WORDS(l->a.conn, on_policy, l, "CONFIG", "GET", "maxmemory-policy");
+		WORDS(l->a.conn, on_policy, l, "INFO", "memory");
 	try_all(l);
 	/* The last of the greeting: its PONG means that we may ask. */
 	WORDS(l->a.conn, on_greeted, l, "PING");
@@ -499,15 +494,26 @@ static void on_a_connected(void *arg)
 static void connect_a(struct redis_link *l);
 
 /* Once; and again where something else is the matter now that has a remedy. */
-static void tell_down(struct redis_link *l, const char *why)
+static void tell_down(struct redis_link *l)
 {
-	bool news = l->remedy[0] != '\0' && strcmp(l->remedy, l->said_down) != 0;
+	bool news = l->remedy != AWAY && strcmp(l->remedy, l->said_down) != 0;
 
 	if (!l->told_down || news) {
-		tell_remedy(l, true, "store_down", why, l->remedy);
+		tell_remedy(l, true, "store_down", l->error, l->remedy);
 		l->said_down = l->remedy;
 	}
 	l->told_down = true;
+}
+
+/* Redis' own words, or what the connection met, and where. */
+static void note_lost(struct redis_link *l, const char *why)
+{
+	snprintf(l->error, sizeof l->error, "%.120s (%.60s%s%s)", why, l->url.host,
+	    l->url.unix_socket ? "" : " port ", l->url.unix_socket ? "" : l->url.port);
+	redis_word_clean(l->error);
+	l->remedy = redis_word_remedy(redis_word_in(why));
+	if (l->remedy[0] == '\0')
+		l->remedy = AWAY;
 }
 
 static void on_a_closed(void *arg, const char *why, bool was_connected)
@@ -519,14 +525,14 @@ static void on_a_closed(void *arg, const char *why, bool was_connected)
 	event_del(l->b.retry);
 	redis_conn_free(l->b.conn); /* tracks for an A that is gone */
 	l->b.conn = NULL;
-	redis_link_note_error(l, why);
+	note_lost(l, why);
 	if (!was_connected && l->next_addr + 1 < l->addrs) {
 		l->next_addr++; /* localhost: ::1, then 127.0.0.1 */
 		connect_a(l);
 		return;
 	}
 	l->addrs = 0; /* look the name up again: it may have moved */
-	tell_down(l, why);
+	tell_down(l);
 	retry_later(l, &l->a);
 }
 

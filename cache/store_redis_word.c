@@ -18,6 +18,8 @@ static const struct redis_word table[] = {
     {"NOAUTH", LEAVE, ERR_STORE, LOGIN},
     {"WRONGPASS", LEAVE, ERR_STORE, LOGIN},
     {"ERR invalid password", LEAVE, ERR_STORE, LOGIN}, /* before Redis 6 */
+    {"ERR DB index is out of range", LEAVE, ERR_STORE,
+	"name a database that Redis has in the URL of the store"},
     {"DENIED", LEAVE, ERR_STORE, "set a password, or bind Redis to loopback"},
     {"ERR max number of clients reached", LEAVE, ERR_STORE, "raise maxclients of Redis"},
     {"MISCONF", STAY, ERR_STORE,
@@ -73,6 +75,13 @@ enum err redis_word_err(const redisReply *r)
 	const struct redis_word *w = redis_word_of(r);
 
 	return w != NULL ? w->err : ERR_STORE;
+}
+
+void redis_word_clean(char *text)
+{
+	for (; *text != '\0'; text++)
+		if (*text < ' ' || *text == 127 || *text == '"' || *text == '\\')
+			*text = '?';
 }
 
 const char *redis_word_remedy(const struct redis_word *w)

@@ -34,6 +34,8 @@ const struct redis_word *redis_word_in(const char *text);
 const struct redis_word *redis_word_of(const redisReply *r);
 /* The err of a reply that is an error: its row's, else ERR_STORE. */
 enum err redis_word_err(const redisReply *r);
+/* Make a stranger's text fit for a quoted value of a log line, in place. */
+void redis_word_clean(char *text);
 /* "" without a row. */
 const char *redis_word_remedy(const struct redis_word *w);
 

@@ -203,6 +203,8 @@ const char *proxy_url_parse(const char *text, struct address *out)
 
 /* ---- stores ---- */
 
+#define REDIS_UNIX "redis+unix://"
+
 static const char *check_database(const char *db)
 {
 	size_t n = strlen(db);
@@ -213,9 +215,30 @@ static const char *check_database(const char *db)
 	return NULL;
 }
 
+/* What follows "user:password@", or from. */
+static const char *after_login(const char *from)
+{
+	const char *at = memrchr(from, '@', strcspn(from, "/"));
+
+	return at ? at + 1 : from;
+}
+
+static const char *check_login(const char *from, const char *after)
+{
+	const char *at = after - 1;
+
+	if (after == from)
+		return NULL;
+	if (!memchr(from, ':', (size_t)(at - from)))
+		return "has a user without a password; write USER:PASS before the '@'";
+	return at[-1] == ':' ? "has an empty password; write USER:PASS before the '@', "
+			       "or no '@'"
+			     : NULL;
+}
+
 static const char *check_redis(const char *text)
 {
-	const char *from = text + strlen("redis://"), *slash, *at;
+	const char *from = text + strlen("redis://"), *slash, *why;
 	struct address a;
 	size_t n;
 
@@ -224,16 +247,11 @@ static const char *check_redis(const char *text)
 		       "the password";
 	slash = strchr(from, '/');
 	n = slash ? (size_t)(slash - from) : strlen(from);
-	at = memrchr(from, '@', n);
-	if (at && !memchr(from, ':', (size_t)(at - from)))
-		return "has a user without a password; write redis://USER:PASS@HOST:PORT";
-	if (at && at[-1] == ':')
-		return "has an empty password; write redis://USER:PASS@HOST:PORT, or no "
-		       "'@'";
-	if (at) {
-		n -= (size_t)(at + 1 - from);
-		from = at + 1;
-	}
+	why = check_login(from, after_login(from));
+	if (why)
+		return why;
+	n -= (size_t)(after_login(from) - from);
+	from = after_login(from);
 	if (strcspn(from, "?#") < strlen(from))
 		return "has a query or a fragment; write "
 		       "redis://[USER:PASS@]HOST:PORT[/DB]";
@@ -253,14 +271,21 @@ const char *socket_path_check(const char *path)
 					    : NULL;
 }
 
+static const char *check_redis_unix(const char *from)
+{
+	const char *path = after_login(from), *why = check_login(from, path);
+
+	return why ? why : socket_path_check(path);
+}
+
 const char *store_url_check(const char *text)
 {
 	if (!strcmp(text, "memory:"))
 		return NULL;
 	if (begins(text, "lmdb:"))
 		return text[5] ? NULL : "names no directory; write lmdb:DIRECTORY";
-	if (begins(text, "redis+unix://"))
-		return socket_path_check(text + strlen("redis+unix://"));
+	if (begins(text, REDIS_UNIX))
+		return check_redis_unix(text + strlen(REDIS_UNIX));
 	if (begins(text, "redis://"))
 		return check_redis(text);
 	if (begins(text, "rediss:"))
@@ -278,23 +303,24 @@ const char *store_url_check(const char *text)
 
 const char *embedded_path(const char *text)
 {
-	static const char *const before[] = {"unix:", "lmdb:", "redis+unix://"};
+	static const char *const before[] = {"unix:", "lmdb:"};
 
 	for (size_t i = 0; i < sizeof before / sizeof *before; i++)
 		if (begins(text, before[i]))
 			return text + strlen(before[i]);
-	return NULL;
+	return begins(text, REDIS_UNIX) ? after_login(text + strlen(REDIS_UNIX)) : NULL;
 }
 
 const char *store_url_password(const char *text, unsigned long *n)
 {
-	const char *from = text + strlen("redis://"), *at, *colon;
+	bool by_path = begins(text, REDIS_UNIX);
+	const char *from = text + strlen(by_path ? REDIS_UNIX : "redis://"), *at, *colon;
 
 	*n = 0;
-	if (!begins(text, "redis://"))
+	if (!by_path && !begins(text, "redis://"))
 		return text;
-	at = memrchr(from, '@', strcspn(from, "/"));
-	colon = at ? memchr(from, ':', (size_t)(at - from)) : NULL;
+	at = after_login(from) - 1;
+	colon = at > from ? memchr(from, ':', (size_t)(at - from)) : NULL;
 	if (!colon)
 		return text;
 	*n = (unsigned long)(at - colon - 1);

@@ -34,9 +34,10 @@ const char *url_parse(const char *text, struct url *out);
 /* "http://host:port" of a proxy */
 const char *proxy_url_parse(const char *text, struct address *out);
 
-/* "memory:", "lmdb:DIR", "redis://[user:pass@]host:port[/db]", "redis+unix://PATH" */
+/* "memory:", "lmdb:DIR", "redis://[user:pass@]host:port[/db]", and
+ * "redis+unix://[user:pass@]PATH" */
 const char *store_url_check(const char *text);
-/* What follows "unix:" or "redis+unix://". */
+/* The path of a socket. */
 const char *socket_path_check(const char *path);
 /* Where the path of a store or a "unix:" address starts, or NULL. */
 const char *embedded_path(const char *text);

@@ -9,6 +9,7 @@ import hashlib
 import http.server
 import os
 import random
+import re
 import shutil
 import socket
 import subprocess
@@ -410,13 +411,24 @@ class OpensslResponder:
             self.process.wait()
 
 
-class Redis:
-    """A private redis-server on a unix socket; durable: what it has said yes to survives kill -9."""
+def redis_rights():
+    """The line of the recipe that is Redis' word for who we are there, as it stands."""
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "conf", "recipes", "redis-shared.conf"), encoding="utf-8") as f:
+        return re.search(r"(?m)^#\t(user .*)$", f.read()).group(1).split()
 
-    def __init__(self, box, durable=False, port=0):
-        self.durable, self.port = durable, port  # a replica reaches its master by port
+
+class Redis:
+    """A private redis-server on a unix socket; durable: what it has said yes to survives kill -9.
+
+    Daemons are the recipe's user there, and what that user was refused fails the test that stops the server."""
+
+    user, password = "ocspcached", "password"
+
+    def __init__(self, box, durable=False, port=0, more=()):
+        self.durable, self.more, self.port = durable, more, port  # a replica reaches its master by port
         self.path = os.path.join(box, "r%d.sock" % random.randrange(10**6))
-        self.url = "redis+unix://" + self.path
+        self.login = "%s:%s@" % (self.user, self.password)
+        self.url = "redis+unix://" + self.login + self.path
         self.box = box
         self.start()
 
@@ -425,7 +437,7 @@ class Redis:
             ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", self.path,
              "--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0",
              "--dir", self.box, "--appenddirname", "aof-" + os.path.basename(self.path),
-             "--loglevel", "warning"] + (
+             "--loglevel", "warning", "--acllog-max-len", "1000", *self.rights(), *self.more] + (
                  ["--appendonly", "yes", "--appendfsync", "always"] if self.durable else []),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         import redis
@@ -438,10 +450,21 @@ class Redis:
                 return False
         wait(up, 10, "redis-server")
 
+    def rights(self):
+        line = redis_rights()
+        return ["--" + line[0], *line[1:]]
+
+    def refused(self):
+        """What the recipe's user wanted and may not, and in what: the server's own record."""
+        return sorted({"%s (%s)" % (e["object"], e["context"]) for e in self.client.acl_log()
+                       if e["username"] == self.user})
+
     def stop(self, kill=False):
         if self.process.poll() is None:
+            refused = self.refused()
             (self.process.kill if kill else self.process.terminate)()
             self.process.wait()
+            assert not refused, "Redis has refused the recipe's user: %s" % refused
         if os.path.exists(self.path):
             os.unlink(self.path)
 

@@ -22,7 +22,7 @@ class Pair:
     def __init__(self, box):
         self.server = [lab.Redis(box, durable=True, port=lab.free_port()) for _ in range(2)]
         self.name = os.path.join(box, "name.sock")
-        self.url = "redis+unix://" + self.name
+        self.url = "redis+unix://" + self.server[0].login + self.name
         self.lead_to(0)
         self.follow(1, 0)
 

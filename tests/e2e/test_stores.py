@@ -356,10 +356,10 @@ def test_an_older_answer_from_redis_never_replaces_a_newer_one(world, daemons, r
 
 
 def test_two_prefixes_are_two_worlds(world, daemons, redis):
-    a = daemons([world.issuer()], store=redis.url, store_prefix="a:").start()
-    b = daemons([world.issuer()], store=redis.url, store_prefix="b:").start()
+    a = daemons([world.issuer()], store=redis.url, store_prefix="ocspcached:a:").start()
+    b = daemons([world.issuer()], store=redis.url, store_prefix="ocspcached:b:").start()
     a.ask(world.ca, world.good.serial)
-    lab.wait(lambda: redis.keys("a:"), 5, "the write")
+    lab.wait(lambda: redis.keys("ocspcached:a:"), 5, "the write")
     assert b.ask(world.ca, world.good.serial).miss
     assert world.responder.count == 2
 

@@ -91,7 +91,7 @@ static const char *greeting(const redisReply *r)
 		const char *command, *reply;
 	} table[] = {
 	    {"SCRIPT", "+OK\r\n"},
-	    {"CONFIG", "*0\r\n"},
+	    {"INFO", "$0\r\n\r\n"},
 	    {"PING", "+PONG\r\n"},
 	    {"ID", ":7\r\n"},
 	    {"SETNAME", "+OK\r\n"},

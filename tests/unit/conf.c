@@ -339,6 +339,11 @@ static void paths_are_seen_from_the_file_that_names_them(void **state)
 	taken("store = \"redis+unix://r.sock\"");
 	snprintf(expected, sizeof expected, "redis+unix://%s/r.sock", dir);
 	assert_string_equal(conf->store, expected);
+	taken("store = \"redis+unix://u:p@r.sock\"");
+	snprintf(expected, sizeof expected, "redis+unix://u:p@%s/r.sock", dir);
+	assert_string_equal(conf->store, expected);
+	taken("store = \"redis+unix://u:p@/r@s\"");
+	assert_string_equal(conf->store, "redis+unix://u:p@/r@s");
 	snprintf(expected, sizeof expected, "%s/ca.pem", dir);
 	assert_string_equal(conf->issuer[0].certificate[0], expected);
 }
@@ -691,12 +696,15 @@ static void stores_are_checked_and_their_passwords_never_repeated(void **state)
 	static const char *const bad[] = {"", "lmdb:", "file:x", "redis://",
 	    "redis://h:0", "redis://geheim@h:1", "redis://u:@h:1",
 	    "redis://u:geheim@h:1/x", "redis://u:geheim@h:1?x=1", "redis://u:ge heim@h:1",
-	    "redis+unix://", "REDIS://h:1", "memory:x"};
+	    "redis+unix://", "redis+unix://geheim@/r", "redis+unix://u:@/r",
+	    "redis+unix://u:geheim@", "redis+unix://u:geheim@/", "REDIS://h:1",
+	    "memory:x"};
 	static const char *const later[] = {"rediss://u:geheim@h:1",
 	    "redis+sentinel://u:geheim@h:1", "redis+cluster://u:geheim@h:1"};
 	static const char *const good[] = {"memory:", "lmdb:/x", "redis://h:1",
 	    "redis://h", "redis://h:1/0", "redis://u:p@h:1/15", "redis://:p%40@[::1]:1",
-	    "redis+unix:///run/r"};
+	    "redis+unix:///run/r", "redis+unix://u:p@/run/r",
+	    "redis+unix://:p%2f@/run/a@b"};
 	char text[300];
 
 	(void)state;
@@ -1154,6 +1162,11 @@ static void a_password_is_never_printed(void **state)
 	assert_null(strstr(text, "heim"));
 	assert_non_null(strstr(text, "store = \"redis://u:***@h:1/2\"\n"));
 	free(text);
+	taken("store = 'redis+unix://u:ge%20heim@/r@s'");
+	text = printed();
+	assert_null(strstr(text, "heim"));
+	assert_non_null(strstr(text, "store = \"redis+unix://u:***@/r@s\"\n"));
+	free(text);
 }
 
 /* Wherever a URL with a password is written by mistake, the mistake is named without it.
@@ -1188,7 +1201,7 @@ static void a_password_in_what_is_refused_is_never_repeated(void **state)
 				fail_msg("%s: %s", bad[i], errors.line[k]);
 	}
 	refused_line(bad[0], 1, "ocsp", "\"http://***@h/\" has a user name");
-	refused("store = 'redis://u@h:1'", "store", "write redis://USER:PASS@HOST:PORT");
+	refused("store = 'redis://u@h:1'", "store", "write USER:PASS before the '@'");
 }
 
 static void remember(void *arg, const char *option)
