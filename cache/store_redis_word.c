@@ -24,7 +24,7 @@ static const struct redis_word table[] = {
     {"ERR max number of clients reached", LEAVE, ERR_STORE, "raise maxclients of Redis"},
     {"MISCONF", STAY, ERR_STORE,
 	"make room where Redis keeps its data; its own log says what failed"},
-    {"OOM", STAY, ERR_STORE_FULL, "raise maxmemory of Redis, or use volatile-ttl"},
+    {"OOM", STAY, ERR_STORE_FULL, "raise maxmemory of Redis, or use volatile-lru"},
     {"NOREPLICAS", STAY, ERR_STORE,
 	"bring its replicas back, or lower min-replicas-to-write"},
     {"NOPERM", STAY, ERR_STORE, RIGHTS},
