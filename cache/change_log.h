@@ -37,7 +37,9 @@ typedef void change_log_told_fn(void *arg, enum err e, const struct change_told 
 /* e: ERR_OK; ERR_CONFLICT: told is not what was expected, nothing was done; ERR_STORE,
  * ERR_STORE_TIMEOUT (it may have been done all the same), ERR_STORE_FULL. */
 typedef void change_log_done_fn(void *arg, enum err e, const struct change_pos *end);
-/* batches: borrowed for the call (take references), in order, may be none.  oldest: the
+/* e: ERR_OK; ERR_STORE, ERR_STORE_TIMEOUT, ERR_NOMEM: there are no batches.  A batch that
+ * cannot be read is no error: it ends the page, or is a gap where the page would begin.
+ * batches: borrowed for the call (take references), in order, may be none.  oldest: the
  * first place that can still be read from; newest: the end of the log. */
 struct change_log_page {
 	struct change_batch *const *batches;

@@ -121,10 +121,8 @@ static bool place(struct sub *s, const struct telling_ask *a, const struct page 
 	}
 	if (gap) {
 		begin_gap(s, &a->oldest);
-	} else if (behind && a->error == ERR_RECORD) {
-		begin_gap(s, &a->newest); /* nobody can read what is there */
 	} else if (behind) {
-		s->pos = a->newest; /* there was nothing that can be read */
+		s->pos = a->newest; /* nothing stands between them */
 	}
 	if (!s->verified) {
 		s->verified = true;
@@ -138,9 +136,8 @@ static bool place(struct sub *s, const struct telling_ask *a, const struct page 
 static void take_page(struct sub *s, const struct telling_ask *a, struct page *p)
 {
 	struct events *e = s->events;
-	bool failed = a->error != ERR_OK && a->error != ERR_RECORD;
 
-	if (a->newest.epoch == 0 || (p == NULL && (failed || a->n > 0))) {
+	if (a->newest.epoch == 0 || (p == NULL && (a->error != ERR_OK || a->n > 0))) {
 		if (events_say_wait(s, WAIT_LOG))
 			sub_move(s, &e->later);
 		return;

@@ -126,7 +126,7 @@ static bool take(struct outlet *o, const struct change_batch *b)
 	return false;
 }
 
-static void take_page(struct outlet *o, enum err e, const struct change_log_page *page)
+static void take_page(struct outlet *o, const struct change_log_page *page)
 {
 	bool behind = change_pos_cmp(&page->newest, &o->end) > 0;
 
@@ -138,10 +138,7 @@ static void take_page(struct outlet *o, enum err e, const struct change_log_page
 	for (size_t i = 0; i < page->n; i++)
 		if (!take(o, page->batches[i]))
 			return;
-	/* a record that nobody can read must not hold up those behind it for ever */
-	if (page->n == 0 && e == ERR_RECORD && behind)
-		post_gap(o, &page->newest);
-	else if (page->n > 0)
+	if (page->n > 0)
 		o->more = true;
 }
 
@@ -154,11 +151,11 @@ static void on_page(void *arg, enum err e, const struct change_log_page *page)
 	o->reading = false;
 	if (o->inbox == NULL) /* cancelled meanwhile */
 		return;
-	if (page == NULL || (e != ERR_OK && e != ERR_RECORD)) {
+	if (e != ERR_OK) {
 		read_on_in(o, FAILED_MS);
 		return;
 	}
-	take_page(o, e, page);
+	take_page(o, page);
 	if (!o->pumping && o->more)
 		pump(o);
 }
@@ -297,10 +294,7 @@ static void on_read(void *arg, enum err e, const struct change_log_page *page)
 	free(r);
 	if (a == NULL)
 		return;
-	if (page != NULL && (e == ERR_OK || e == ERR_RECORD) &&
-	    copy_page(a, page) != ERR_OK)
-		e = ERR_NOMEM;
-	answer(a, e);
+	answer(a, e == ERR_OK ? copy_page(a, page) : e);
 }
 
 void outlet_read(struct outlet *o, struct telling_ask *a)
