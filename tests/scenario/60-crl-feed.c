@@ -50,6 +50,7 @@ static struct telling_told {
 	size_t all; /* with those that are moot */
 	struct change first;
 	bool open;
+	bool kept; /* the log has it */
 } told[TELLINGS_MAX];
 static size_t told_n;
 static bool tell_at_once; /* done follows with the next turn */
@@ -80,6 +81,7 @@ static void tell_done(size_t i, enum err e)
 {
 	assert_true(told[i].open);
 	told[i].open = false;
+	told[i].kept = e == ERR_OK;
 	told[i].c.done(told[i].c.arg, e);
 }
 
@@ -1167,6 +1169,40 @@ static void a_state_that_cannot_be_read_yet_is_no_baseline(void **state)
 	assert_true(same_files("current", "told"));
 }
 
+/* Its state is to be looked at as a list comes into force: that waits until the list is
+ * durable, and is not forgotten. */
+static void a_state_is_looked_at_after_what_came_meanwhile(void **state)
+{
+	char lists[120], away[120];
+	uint8_t one[32];
+
+	(void)state;
+	begin_with("01", "A");
+	memcpy(one, told[0].c.to, 32);
+	die();
+	snprintf(lists, sizeof lists, "%s/crl", folder);
+	snprintf(away, sizeof away, "%s/away", folder);
+	assert_int_equal(rename(lists, away), 0);
+	close(open(lists, O_WRONLY | O_CREAT, 0600));
+	live("", DEMO);
+	assert_int_equal(unlink(lists), 0);
+	assert_int_equal(rename(away, lists), 0);
+	refresh();
+	fake_disk_hold(true);
+	fake_fetch_answer(0, 200, LIST(.number = "02", .serials = "AB"));
+	jump(6000); /* the state is looked at again, behind the fetched list */
+	assert_true(fake_disk_step());
+	assert_true(listed('B'));
+	assert_int_equal(told_n, 0);
+	fake_disk_hold(false);
+	turn();
+	assert_int_equal(told_n, 1);
+	assert_false(told[0].c.baseline);
+	assert_int_equal(told[0].added, 1);
+	assert_memory_equal(told[0].c.from, one, 32);
+	assert_true(same_files("current", "told"));
+}
+
 /* What one server calls a list, another is not asked by. */
 static void validators_stay_with_their_url(void **state)
 {
@@ -1956,6 +1992,29 @@ static void a_list_is_verified_again_when_the_certificates_change(void **state)
 	assert_true(listed('B'));
 }
 
+/* What is read while the certificates change was verified by those that were: it comes
+ * into force by nobody's word, and is had again. */
+static void a_list_that_was_read_as_the_certificates_changed_is_had_again(void **state)
+{
+	(void)state;
+	begin_with("01", "A");
+	refresh();
+	fake_disk_hold(true);
+	fake_fetch_answer(0, 200, LIST(.number = "02", .serials = "AB"));
+	reload("", "certificate = \"other.pem\" crl = { \"" A "\" }");
+	assert_true(fake_disk_step()); /* it was read */
+	assert_false(listed('B'));
+	assert_int_equal(fake_fetches_waiting(), 1);
+	fake_disk_hold(false);
+	turn();
+	assert_false(listed('A') || listed('B'));
+	assert_int_equal(fake_fetches_waiting(), 1);
+	assert_null(fake_fetch_if_none_match(0));
+	answer(0, LIST(.number = "02", .serials = "C", .another = true));
+	assert_true(listed('C'));
+	assert_string_equal(field(0, "last_error"), "");
+}
+
 /* No test can set a file's ctime: here it is what its mtime is. */
 int fstat(int fd, struct stat *s)
 {
@@ -2633,40 +2692,91 @@ static void a_file_that_stays_refused_is_told_as_it_lasts(void **state)
 	assert_int_equal(times(text, " failures=1\n"), 1);
 }
 
+/* Was B told by this life, and was that kept? */
+static bool has_told(void)
+{
+	for (size_t i = 0; i < told_n; i++)
+		if (told[i].kept && told[i].added == 1)
+			return true;
+	return false;
+}
+
+/* A life that is to end after so many steps of the second list's way. */
+static void live_for(int steps, bool barrier, struct bytes two)
+{
+	begin_with("01", "A");
+	tell_at_once = steps % 2 == 0;
+	refresh();
+	fake_disk_hold(true);
+	fake_fetch_answer(0, 200, two);
+	for (int i = 0; i < steps; i++) {
+		fake_disk_step();
+		if (barrier)
+			turn();
+	}
+}
+
+/* The life after it.  Did the second list outlive the first one? */
+static bool live_on(bool has_told_b, struct bytes two)
+{
+	bool was_current;
+
+	live("", DEMO);
+	was_current = listed('B');
+	assert_true(listed('A'));
+	assert_int_equal(fake_fetches_waiting(), 1);
+	answer(0, two);
+	assert_true(listed('A') && listed('B'));
+	assert_true(has_told_b || has_told());
+	for (size_t i = 0; i < told_n; i++)
+		assert_false(told[i].c.baseline);
+	assert_true(same_files("told", "current"));
+	assert_false(there_is("next"));
+	die();
+	remove_tree(folder);
+	return was_current;
+}
+
 /* Stopped after each step of a list's way: nothing is lost, nothing is leaked. */
 static void it_may_be_stopped_at_any_step(void **state)
 {
+	int current = 0, told_before = 0;
+
 	(void)state;
 	for (int steps = 0; steps < 12; steps++) {
-		begin_with("01", "A");
-		tell_at_once = steps % 2 == 0;
-		refresh();
-		fake_disk_hold(true);
-		fake_fetch_answer(0, 200, LIST(.number = "02", .serials = "AB"));
-		refresh();
-		for (int i = 0; i < steps; i++) {
-			fake_disk_step();
-			turn();
-		}
+		struct bytes two = LIST(.number = "02", .serials = "AB");
+		bool has_told_b;
+
+		live_for(steps, true, two);
+		has_told_b = has_told();
 		die();
-		live("", DEMO);
-		assert_true(listed('A'));
-		if (listed('B')) { /* it was current: then it is told */
-			assert_true(told_n >= 1);
-			assert_true(same_files("told", "current"));
-		}
-		die();
-		remove_tree(folder);
-		begin_with("01", "A");
-		refresh();
-		fake_disk_hold(true);
-		fake_fetch_answer(0, 200, LIST(.number = "02", .serials = "AB"));
-		for (int i = 0; i < steps; i++)
-			fake_disk_step(); /* without the barrier */
-		reload("", "");
-		die();
-		remove_tree(folder);
+		told_before += has_told_b;
+		current += live_on(has_told_b, two);
 	}
+	/* each of them was met: fetched only, durable, told */
+	assert_in_range(current, 1, 11);
+	assert_in_range(told_before, 1, current);
+}
+
+/* The same where no reader turns before the issuer goes, and then the process. */
+static void it_may_be_stopped_when_its_issuer_has_gone(void **state)
+{
+	int current = 0;
+
+	(void)state;
+	for (int steps = 0; steps < 6; steps++) {
+		struct bytes two = LIST(.number = "02", .serials = "AB");
+
+		live_for(steps, false, two);
+		assert_int_equal(listed('B'), steps > 0);
+		reload("", "");
+		/* its lists go at once, or when the job that is under way is back */
+		assert_int_equal(set()->shards_n, steps > 0 ? 0 : 1);
+		assert_false(has_told());
+		die();
+		current += live_on(false, two);
+	}
+	assert_in_range(current, 1, 5);
 }
 
 int main(void)
@@ -2701,6 +2811,7 @@ int main(void)
 	    CASE(validators_stay_with_their_url),
 	    CASE(a_restart_forgets_neither_number_nor_list),
 	    CASE(a_state_that_cannot_be_read_yet_is_no_baseline),
+	    CASE(a_state_is_looked_at_after_what_came_meanwhile),
 	    CASE(what_a_killed_life_did_not_tell_the_next_one_tells),
 	    CASE(lists_that_come_while_one_is_told_are_told_as_one),
 	    CASE(lists_that_wait_for_one_reader_are_told_to_the_last),
@@ -2725,6 +2836,7 @@ int main(void)
 	    CASE(a_reload_without_memory_is_made_up_for),
 	    CASE(a_reload_during_a_job_counts),
 	    CASE(a_list_is_verified_again_when_the_certificates_change),
+	    CASE(a_list_that_was_read_as_the_certificates_changed_is_had_again),
 	    CASE(a_local_list_is_read_again_when_it_may_count),
 	    CASE(a_local_list_is_read_when_its_file_changes),
 	    CASE(the_issuers_list_is_taken_out_of_a_bundle),
@@ -2741,6 +2853,7 @@ int main(void)
 	    CASE(a_list_past_its_end_is_told_as_it_lasts),
 	    CASE(a_file_that_stays_refused_is_told_as_it_lasts),
 	    CASE(it_may_be_stopped_at_any_step),
+	    CASE(it_may_be_stopped_when_its_issuer_has_gone),
 	};
 
 	return cmocka_run_group_tests(cases, NULL, NULL);
