@@ -2022,29 +2022,55 @@ static void the_health_says_for_how_long_nothing_moved_and_why(void **state)
 	}
 }
 
-/* T23: memory has a bound, the disk keeps what is over it. */
-static void a_million_waiting_changes_leave_the_oldest_to_the_disk(void **state)
+/* Certificates 1 to `to` are revoked, for good. */
+static void tell_latched(struct node *n, uint32_t to)
 {
 	struct latch l = {.untold = true};
 	struct single_change c = {
 	    .issuer = demo(), .now = CHANGE_REVOKED, .before = CHANGE_GOOD, .latch = &l};
-	struct node *n = &node[0];
 
-	(void)state;
-	n->gate->down = ERR_STORE;
-	tell_released(n, 0); /* no latch keeps this one */
-	latch(n, 1, true);
 	memcpy(l.ca_id, demo()->ca[0].id, sizeof l.ca_id);
-	for (uint32_t i = 1; i <= 1000001; i++) {
+	for (uint32_t i = 1; i <= to; i++) {
 		c.serial = serial_of(i);
 		telling_single(n->telling, &c);
 	}
+}
+
+/* T23: memory has a bound, the disk keeps what is over it; a person is told, each time
+ * that it comes to that, and once. */
+static void a_million_waiting_changes_leave_the_oldest_to_the_disk(void **state)
+{
+	struct node *n = &node[0];
+	char *text;
+
+	(void)state;
+	n->gate->shared = true; /* one goes into the log, others wait: that is not it */
+	tell_revoked(n, 1000002, false);
+	tell_revoked(n, 1000003, false);
+	turn();
+	n->gate->shared = false;
+	n->gate->down = ERR_STORE;
+	log_begin();
+	tell_released(n, 0); /* no latch keeps this one */
+	latch(n, 1, true);
+	tell_latched(n, 1000001);
 	n->gate->down = ERR_OK;
 	elapse(60000);
+	text = log_end();
+	assert_int_equal(occurrences(text, "event=changes_over_limit"), 1);
+	assert_non_null(strstr(text, "event=changes_over_limit waiting=1000000 "));
+	free(text);
 	look();
-	assert_int_equal(change_now(&held.batch[0]->change[0]), CHANGE_GOOD);
+	assert_int_equal(change_now(&held.batch[2]->change[0]), CHANGE_GOOD);
 	expect_count(1, 3, 0);
-	expect_count(3, 1000002, 1);
+	expect_count(3, 1000004, 1);
+	forget();
+	n->gate->down = ERR_STORE;
+	log_begin();
+	tell_latched(n, 1000001);
+	text = log_end();
+	assert_int_equal(occurrences(text, "event=changes_over_limit"), 1);
+	free(text);
 	again(n);
 	telling_start(n->telling);
 	turn();

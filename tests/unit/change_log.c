@@ -857,6 +857,17 @@ static void nothing_is_read_or_told_of_before_it_is_durable(void **state)
 	expect_told(scope_a, &one);
 }
 
+/* Each of them waits for the disk. */
+static int commits;
+
+int mdb_txn_commit(MDB_txn *txn)
+{
+	int (*real)(MDB_txn *) = (int (*)(MDB_txn *))dlsym(RTLD_NEXT, "mdb_txn_commit");
+
+	commits++;
+	return real(txn);
+}
+
 static void what_waits_goes_together_and_in_order(void **state)
 {
 	struct change_told t[52];
@@ -875,14 +886,70 @@ static void what_waits_goes_together_and_in_order(void **state)
 	change_log_append(logs, last, scope_a, &t[50], &t[51], on_done, NULL);
 	let_go();
 	assert_int_equal(queued, 1);
+	commits = 0;
 	let_go();
 	assert_int_equal(jobs, 2);
+	assert_int_equal(
+	    commits, 3); /* what came before the trim, it, and what came after */
 	assert_int_equal(queued, 0);
 	assert_int_equal(done_e, ERR_OK);
 	assert_int_equal(last->seq, 53);
 	change_batch_unref(last);
 	expect_told(scope_a, &t[51]);
 	assert_int_equal(count_batches(), 53);
+}
+
+/* Pages of the file that hold something, as LMDB says it: all but the two with its roots
+ * and those on its list of free ones, and that list's. */
+static uint64_t pages_used(void)
+{
+	char path[4200];
+	MDB_env *env;
+	MDB_txn *txn;
+	MDB_cursor *cursor;
+	MDB_envinfo info;
+	MDB_stat free_list;
+	MDB_val k, v;
+	size_t used;
+
+	snprintf(path, sizeof path, "%s/events.mdb", dir);
+	assert_int_equal(mdb_env_create(&env), 0);
+	assert_int_equal(mdb_env_open(env, path, MDB_NOSUBDIR | MDB_RDONLY, 0600), 0);
+	assert_int_equal(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn), 0);
+	assert_int_equal(mdb_env_info(env, &info), 0);
+	assert_int_equal(mdb_stat(txn, 0, &free_list), 0);
+	assert_int_equal(mdb_cursor_open(txn, 0, &cursor), 0);
+	used = info.me_last_pgno + 1 - 2 - free_list.ms_branch_pages -
+	       free_list.ms_leaf_pages - free_list.ms_overflow_pages;
+	while (mdb_cursor_get(cursor, &k, &v, MDB_NEXT) == 0)
+		used -= *(const size_t *)v.mv_data;
+	mdb_cursor_close(cursor);
+	mdb_txn_abort(txn);
+	mdb_env_close(env);
+	return used * free_list.ms_psize;
+}
+
+/* Pointers alone may take a megabyte: the limit is one on them too. */
+static void its_bytes_are_those_of_all_that_is_in_it(void **state)
+{
+	struct change_told one = told_at(1, 1);
+	uint8_t scope[CHANGE_SCOPE_N] = {9};
+	struct change_log_health h;
+
+	(void)state;
+	hold_writes();
+	for (int i = 0; i < 2000; i++) {
+		memcpy(scope + 1, &i, sizeof i);
+		give(NULL, scope, &unknown, &one);
+	}
+	give(batch(1, 1000), NULL, NULL, NULL);
+	let_go();
+	let_go(); /* what came after the first */
+	change_log_health(logs, &h);
+	assert_true(h.bytes > 2000 * (CHANGE_SCOPE_N + CHANGE_TOLD_N));
+	change_log_close(logs);
+	logs = NULL;
+	assert_int_equal(pages_used(), h.bytes);
 }
 
 static void a_long_trim_lets_others_pass(void **state)
@@ -1617,6 +1684,7 @@ int main(void)
 	    CASE(a_restart_keeps_batches_told_and_epoch, lmdb),
 	    CASE(nothing_is_read_or_told_of_before_it_is_durable, lmdb),
 	    CASE(what_waits_goes_together_and_in_order, lmdb),
+	    CASE(its_bytes_are_those_of_all_that_is_in_it, lmdb),
 	    CASE(a_long_trim_lets_others_pass, lmdb),
 	    CASE(closing_writes_what_waits_and_calls_nobody, lmdb),
 	    CASE(a_stopped_executor_is_given_nothing_more, lmdb),

@@ -507,7 +507,7 @@ static void told_moves_only_from_where_it_is_expected(void **state)
 /* T23 */
 static void a_single_change_that_both_nodes_find_is_told_once(void **state)
 {
-	struct change_told none = {0}, a = told_at(1, 1);
+	struct change_told none = {0}, a = told_at(1, 1), b = told_at(2, 2);
 	struct change_batch *released;
 
 	(void)state;
@@ -519,14 +519,18 @@ static void a_single_change_that_both_nodes_find_is_told_once(void **state)
 	assert_int_equal(append_single(&one, 5, CHANGE_GOOD, SEEN), 0);
 	assert_int_equal(append_single(&one, 5, CHANGE_REVOKED, SEEN), 4);
 	assert_int_equal(append_single(&one, 5, CHANGE_REVOKED, SEEN + 1), 5);
+	/* A list that revokes, and no more, takes nothing back. */
+	assert_int_equal(append_told(&one, make_batch(2, 7), &none, &a), ERR_OK);
+	assert_int_equal(append_single(&two, 5, CHANGE_REVOKED, SEEN + 1), 0);
+	assert_int_equal(two.end.seq, 6);
 	/* A list says that a certificate of the issuer is no longer revoked: what was
 	 * said before it is no longer what was said last. */
 	released = make_batch(2, 5);
 	released->change[1].entry.spare[0] = CHANGE_GOOD;
-	assert_int_equal(append_told(&one, released, &none, &a), ERR_OK);
-	assert_int_equal(append_single(&two, 5, CHANGE_REVOKED, SEEN + 1), 7);
+	assert_int_equal(append_told(&one, released, &a, &b), ERR_OK);
+	assert_int_equal(append_single(&two, 5, CHANGE_REVOKED, SEEN + 1), 8);
 	assert_int_equal(append_single(&one, 5, CHANGE_REVOKED, SEEN + 1), 0);
-	assert_int_equal(one.end.seq, 7);
+	assert_int_equal(one.end.seq, 8);
 	/* It does not stay for ever. */
 	assert_int_equal(
 	    command("EVAL %s 0", "for _, k in ipairs(redis.call('KEYS', '*e:one:*')) do\n"
