@@ -23,15 +23,12 @@ struct blob {
 	size_t n;
 };
 
-/* Skips the test where the corpora are not there. */
 static void load(struct blob *b, const char *folder, const char *file)
 {
 	char name[512];
 
 	snprintf(name, sizeof(name), "%s%s", folder, file);
 	b->n = corpus_read(name, b->p, sizeof(b->p));
-	if (b->n == 0)
-		skip();
 }
 
 /* PEM or DER, as the corpora have both. */

@@ -447,8 +447,6 @@ static void paths_of_boulder_and_cfssl(void **state)
 	int cases = 0;
 
 	(void)state;
-	if (n == 0)
-		skip();
 	text[n] = '\0';
 	for (line = strtok_r(text, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save)) {

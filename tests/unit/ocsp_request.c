@@ -414,8 +414,6 @@ static void requests_of_others_are_read(void **state)
 		struct ocsp_request r;
 
 		d.n = corpus_read(row[i].file, d.p, sizeof(d.p));
-		if (d.n == 0)
-			skip();
 		assert_int_equal(parse(&r, d), row[i].e);
 		if (row[i].e != ERR_OK)
 			continue;
