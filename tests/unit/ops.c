@@ -810,6 +810,19 @@ static void an_expired_list_is_no_proof_of_good(void **state)
 		"'missing':'a list is past its nextUpdate: file:///crl'"));
 }
 
+/* A list that is configured and was never had says nothing. */
+static void a_list_that_is_not_in_force_is_no_evidence(void **state)
+{
+	(void)state;
+	k.d.crl_feed = (struct crl_feed *)&did;
+	did.lists = crl_set_new(2, 1);
+	run(OP_STATUS, "demo", true);
+	assert_false(replied()); /* it fetches */
+	did.flight[0].done(did.flight[0].arg, NULL, ERR_UP_HTTP, TIER_NONE);
+	expect(200, STATUS("unknown", "'revoked_at':null,'reason':null,'disagree':false,"
+				      "'evidence':[]"));
+}
+
 /* R71: a newer good that was refused is shown beside the list that it contradicts. */
 static void what_disagrees_is_told_as_evidence(void **state)
 {
@@ -1616,6 +1629,7 @@ int main(void)
 	    test(a_held_answer_is_told_without_a_fetch),
 	    test(a_list_alone_gives_a_status),
 	    test(an_expired_list_is_no_proof_of_good),
+	    test(a_list_that_is_not_in_force_is_no_evidence),
 	    test(what_disagrees_is_told_as_evidence),
 	    test(a_held_unknown_is_told_without_a_fetch),
 	    test(the_same_answer_under_two_hashes_is_one_evidence),
