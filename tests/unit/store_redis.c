@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -15,6 +16,7 @@
 #include <cmocka.h>
 #include <hiredis/hiredis.h>
 
+#include "cache/store_redis_link.h"
 #include "cache/store_redis_url.h"
 #include "tests/lib/store_kit.h"
 
@@ -542,6 +544,52 @@ static void a_failure_keeps_the_others_from_trying(void **state)
 	command("SET %s 1 PX 99999999999", name_of('f', one(3)));
 	assert_int_equal(lease(store, one(3), 5000), LEASE_FAILED);
 	assert_true(lease_ms <= 60000);
+}
+
+/* Prefix, hash and serial of the most octets, the longest wait, what was seen and a MAC:
+ * there is room for each call that has them. */
+static void the_longest_of_all_has_room(void **state)
+{
+	static const uint8_t hash[CERTID_HASH_MAX] = {0xff}, secret[1][32] = {{1}};
+	static uint8_t der[MAX - RECORD_OVERHEAD] = {0x30};
+	struct serial serial = {SERIAL_MAX, {0x7f}};
+	struct facts f = kit_facts(THIS, INT64_C(253402300799)); /* 9999 */
+	struct store_seen seen = {.n = STORE_SEEN_MAX};
+	struct mac_keys *keys = mac_keys_new(secret, 1);
+	char prefix[REDIS_PREFIX_MAX + 1] = "";
+	struct issuer_ca ca;
+	struct issuer i = {.ca = &ca, .ca_n = 1};
+	struct key k;
+	int calls = done_calls;
+
+	(void)state;
+	memset(prefix, '[', REDIS_PREFIX_MAX); /* to be escaped when all are looked for */
+	config.prefix = prefix;
+	config.keys = keys;
+	memset(ca.name_hash, 0xff, sizeof ca.name_hash);
+	memset(ca.key_hash, 0xff, sizeof ca.key_hash);
+	memcpy(ca.name_hash[CERTID_SHA512], hash, sizeof hash);
+	memcpy(ca.key_hash[CERTID_SHA512], hash, sizeof hash);
+	key_make(&k, CERTID_SHA512, hash, hash, &serial);
+	start();
+	assert_int_equal(lease_seen(store, k, &seen, INT_MAX), LEASE_CHANGED);
+	assert_int_equal(lease(store, k, INT_MAX), LEASE_YOURS);
+	store_put(store, &k, &f, bytes_of(der, sizeof der), true, on_done, NULL);
+	assert_true(wait_for(&done_calls, calls + 1, 5000));
+	assert_int_equal(done_e, ERR_OK);
+	assert_int_equal(get(store, k), ERR_OK);
+	store_release(store, &k, INT_MAX);
+	turn(20);
+	assert_int_equal(lease(store, k, INT_MAX), LEASE_FAILED);
+	store_purge(store, &i, on_done, NULL);
+	assert_true(wait_for(&done_calls, calls + 2, 5000));
+	assert_int_equal(get(store, k), ERR_NOT_FOUND);
+	store_delete(store, &k, on_done, NULL);
+	assert_true(wait_for(&done_calls, calls + 3, 5000));
+	assert_int_equal(done_e, ERR_OK);
+	store_close(store);
+	store = NULL;
+	mac_keys_free(keys);
 }
 
 /* T16: whatever lies under our names is a miss, never an error of another kind. */
@@ -1494,6 +1542,7 @@ int main(void)
 	    CASE(who_looked_before_another_node_stored_gets_no_lease),
 	    CASE(a_lease_ends_by_itself),
 	    CASE(a_failure_keeps_the_others_from_trying),
+	    CASE(the_longest_of_all_has_room),
 	    CASE(values_of_other_programs_are_misses),
 	    CASE(a_bare_value_is_handed_out_as_it_is),
 	    CASE(scripts_that_the_server_forgot_are_sent_again),
