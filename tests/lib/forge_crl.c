@@ -203,6 +203,11 @@ static struct bytes name(const struct forge_crl *f)
 	return bytes_of(p, n);
 }
 
+static struct bytes algorithm(const struct forge_crl *f, enum forge_signature kind)
+{
+	return f->algorithm.n > 0 ? f->algorithm : forge_algorithm(kind);
+}
+
 static struct bytes tbs(const struct forge_crl *f)
 {
 	const char *version = f->version != NULL ? f->version : "01";
@@ -210,7 +215,7 @@ static struct bytes tbs(const struct forge_crl *f)
 
 	if (version[0] != '\0')
 		b = forge_der(0x02, forge_hex(version));
-	b = forge_join(b, forge_algorithm(f->other_inner ? f->inner : f->signature));
+	b = forge_join(b, algorithm(f, f->other_inner ? f->inner : f->signature));
 	b = forge_join(b, name(f));
 	b = forge_join(b, time_of(f->this_update));
 	if (f->next_update != NULL)
@@ -229,7 +234,7 @@ struct bytes forge_crl(const struct forge_crl *f)
 	memcpy(signature + 1, s.p, s.n);
 	if (f->break_signature)
 		signature[s.n] ^= 1;
-	b = forge_join(b, forge_algorithm(f->signature));
+	b = forge_join(b, algorithm(f, f->signature));
 	b = forge_join(b, forge_der(0x03, bytes_of(signature, 1 + s.n)));
 	if (f->indefinite)
 		out = forge_join(forge_join(forge_hex("3080"), b), forge_hex("0000"));

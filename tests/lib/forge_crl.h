@@ -32,6 +32,7 @@ struct forge_crl {
 	enum forge_signature signature;
 	enum forge_signature inner; /* where other_inner */
 	bool other_inner;
+	struct bytes algorithm; /* DER of both AlgorithmIdentifiers; .n 0: as signed */
 	EVP_PKEY *key;
 	bool break_signature;
 	bool indefinite;  /* length of the outermost element */

@@ -736,6 +736,15 @@ static void a_named_responder_is_in_date_and_has_a_strong_key(void **state)
 	assert_string_equal(judge_named(c), "delegate_validity");
 	c.from = NOW - HOUR + 1; /* producedAt is an hour old: R62 */
 	assert_string_equal(judge_named(c), "produced_at");
+	/* as the configuration is tested: by the clock alone */
+	x = certificate(c);
+	name_responder(x);
+	assert_int_equal(
+	    responder_named_check(&issuer, 0, c.from - 1), ERR_RESP_VALIDITY);
+	assert_int_equal(responder_named_check(&issuer, 0, c.from), ERR_OK);
+	assert_int_equal(responder_named_check(&issuer, 0, c.to - 1), ERR_OK);
+	assert_int_equal(responder_named_check(&issuer, 0, c.to), ERR_RESP_VALIDITY);
+	X509_free(x);
 	c = (struct forge_cert){.subject = "Weak", .key = w.weak, .issuer_key = w.weak};
 	x = certificate(c);
 	f = delegated_plan(x);

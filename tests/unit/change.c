@@ -241,6 +241,28 @@ static void a_field_with_a_value_that_nobody_writes_is_refused(void **state)
 	assert_false(is_refused(bytes, n));
 }
 
+/* Alone, whatever is where the octets of a shorter and a longer one would end. */
+static void a_serial_has_1_to_21_octets(void **state)
+{
+	static const uint8_t first[] = {0x00, 0x01, 0x7f, 0x80, 0xff};
+	uint8_t bytes[256], *entry = bytes + SECOND_AT;
+	size_t n;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(first); i++) {
+		change_batch_unref(golden(bytes, &n));
+		entry[0] = first[i];
+		entry[21] = 22;
+		assert_true(is_refused(bytes, n));
+		memset(entry, 0, 22);
+		entry[22] = first[i]; /* of the date */
+		assert_true(is_refused(bytes, n));
+		entry[20] = first[i];
+		entry[21] = 1;
+		assert_false(is_refused(bytes, n));
+	}
+}
+
 static void more_changes_than_a_batch_has_are_refused(void **state)
 {
 	size_t n = 24 + 1 + 32 * (size_t)(CHANGE_BATCH_MAX + 1);
@@ -415,6 +437,7 @@ int main(void)
 	    cmocka_unit_test(the_number_zero_is_a_number),
 	    cmocka_unit_test(a_batch_that_is_cut_or_longer_is_refused),
 	    cmocka_unit_test(a_field_with_a_value_that_nobody_writes_is_refused),
+	    cmocka_unit_test(a_serial_has_1_to_21_octets),
 	    cmocka_unit_test(more_changes_than_a_batch_has_are_refused),
 	    cmocka_unit_test(what_is_read_is_written_as_the_same_bytes),
 	    cmocka_unit_test(a_place_is_written_in_a_fixed_form),

@@ -446,6 +446,56 @@ static void every_allowed_algorithm_verifies(void **state)
 	}
 }
 
+static struct bytes tagged(uint8_t tag, const char *hex)
+{
+	return hex != NULL ? forge_der(tag, forge_hex(hex)) : (struct bytes){0};
+}
+
+#define SHA256_ID "300d06096086480165030402010500"
+#define MGF1      "301a06092a864886f70d010108" SHA256_ID
+
+/* RFC 4055 section 3.1: what its parameters cannot be, or no key can do.  The signature
+ * is none of PSS: where they are read, it does not fit. */
+static void the_parameters_of_pss_are_read_or_refused(void **state)
+{
+	static const struct {
+		const char *hash, *mask, *salt, *trailer, *said;
+	} table[] = {
+	    {SHA256_ID, MGF1, "020120", NULL, "crl_signature"},
+	    {SHA256_ID, MGF1, "020120", "020101", "crl_signature"},
+	    {SHA256_ID, MGF1, "02021000", NULL, "crl_signature"}, /* 4096 */
+	    {SHA256_ID, MGF1, "02021001", NULL, "crl_signature_algorithm"},
+	    {SHA256_ID, MGF1, "0201ff", NULL, "crl_signature_algorithm"},
+	    {SHA256_ID, MGF1, "020900ffffffffffffffff", NULL, "crl_signature_algorithm"},
+	    {SHA256_ID, MGF1, "020120", "020102", "crl_signature_algorithm"},
+	    {SHA256_ID, MGF1, "020120", "020900ffffffffffffffff",
+		"crl_signature_algorithm"},
+	    {SHA256_ID, "301a06092a864886f70d010109" SHA256_ID, "020120", NULL,
+		"crl_signature_algorithm"}, /* pSpecified */
+	    {SHA256_ID, "300b06092a864886f70d010108", "020120", NULL,
+		"crl_signature_algorithm"}, /* MGF1 of nothing */
+	    {SHA256_ID, "301106092a864886f70d010108300406022a03", "020120", NULL,
+		"crl_signature_algorithm"},
+	    {"300406022a03", MGF1, "020120", NULL, "crl_signature_algorithm"},
+	};
+	struct desk d;
+
+	(void)state;
+	desk_open_as(&d, "2048", FORGE_RSA_SHA256);
+	for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+		struct bytes b = tagged(0xa0, table[i].hash);
+
+		b = forge_join(b, tagged(0xa1, table[i].mask));
+		b = forge_join(b, tagged(0xa2, table[i].salt));
+		b = forge_join(b, tagged(0xa3, table[i].trailer));
+		d.f.algorithm = forge_der(0x30,
+		    forge_join(forge_hex("06092a864886f70d01010a"), forge_der(0x30, b)));
+		if (strcmp(judge(&d), table[i].said) != 0)
+			fail_msg("row %zu: %s", i, judge(&d));
+	}
+	desk_close(&d);
+}
+
 static void sha1_is_taken_only_where_it_is_allowed(void **state)
 {
 	static const enum forge_signature table[] = {FORGE_RSA_SHA1, FORGE_PSS_SHA1};
@@ -1498,6 +1548,59 @@ static void a_malformed_entry_is_refused_with_its_place(void **state)
 	desk_close(&d);
 }
 
+/* X.690 sections 8.1.2, 8.1.3 and 10.1. */
+static void a_header_is_in_der_and_whole(void **state)
+{
+	static const struct {
+		const char *hex;
+		uint64_t left;
+		size_t head, content;
+	} good[] = {
+	    {"3000", 2, 2, 0},
+	    {"307f", 129, 2, 127},
+	    {"308180", 131, 3, 128},
+	    {"3081ff", 258, 3, 255},
+	    {"30820100", 260, 4, 256},
+	    {"3083010000", 65541, 5, 65536},
+	    {"308401000000", 16777222, 6, 16777216},
+	};
+	static const struct {
+		const char *hex;
+		uint64_t left;
+	} bad[] = {
+	    {"30", 1000}, {"3080", 1000},                       /* indefinite */
+	    {"308100", 1000},                                   /* one octet too many */
+	    {"30817f", 1000},                                   /* */
+	    {"30820080", 1000},                                 /* */
+	    {"3082007f", 1000},                                 /* */
+	    {"3083000100", 1000},                               /* */
+	    {"308400010000", 70000}, {"30850001000000", 70000}, /* longer than we read */
+	    {"30850100000000", 70000}, {"30ff", 1000}, {"3081", 1000}, /* cut */
+	    {"308201", 1000}, {"30840100", 1 << 30}, {"3001", 2}, /* more than there is */
+	    {"308180", 130}, {"1f0100", 1000}, /* a tag of several octets */
+	};
+	struct crl_tlv t;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+		struct bytes b = forge_hex(good[i].hex);
+
+		if (!crl_tlv_head(&t, b.p, b.n, good[i].left))
+			fail_msg("good %zu", i);
+		assert_int_equal(t.tag, 0x30);
+		assert_int_equal(t.head, good[i].head);
+		assert_int_equal(t.n, good[i].content);
+		assert_false(crl_tlv_head(&t, b.p, b.n, good[i].left - 1));
+	}
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		struct bytes b = forge_hex(bad[i].hex);
+
+		if (crl_tlv_head(&t, b.p, b.n, bad[i].left))
+			fail_msg("bad %zu", i);
+	}
+	forge_crl_reset();
+}
+
 static void what_is_ber_and_not_der_is_refused(void **state)
 {
 	struct desk d;
@@ -1927,6 +2030,7 @@ int main(void)
 	    cmocka_unit_test(each_certificate_of_a_renewed_ca_may_sign),
 	    cmocka_unit_test(the_key_that_may_not_sign_lists_does_not_verify_one),
 	    cmocka_unit_test(every_allowed_algorithm_verifies),
+	    cmocka_unit_test(the_parameters_of_pss_are_read_or_refused),
 	    cmocka_unit_test(sha1_is_taken_only_where_it_is_allowed),
 	    cmocka_unit_test(a_short_key_is_not_believed),
 	    cmocka_unit_test(the_version_fits_what_the_list_contains),
@@ -1964,6 +2068,7 @@ int main(void)
 	    cmocka_unit_test(an_entry_after_this_update_counts_and_is_warned_of),
 	    cmocka_unit_test(serials_are_der),
 	    cmocka_unit_test(a_malformed_entry_is_refused_with_its_place),
+	    cmocka_unit_test(a_header_is_in_der_and_whole),
 	    cmocka_unit_test(what_is_ber_and_not_der_is_refused),
 	    cmocka_unit_test(what_is_no_list_is_refused_in_words_that_help),
 	    cmocka_unit_test(a_list_that_ends_early_is_refused),

@@ -284,6 +284,7 @@ static int end(void **state)
 	(void)state;
 	upstream_free(source);
 	assert_int_equal(fetches_n, 0);
+	assert_int_equal(event_base_get_num_events(base, EVENT_BASE_COUNT_ADDED), 0);
 	event_base_free(base);
 	metrics_reset();
 	return 0;
@@ -1296,6 +1297,30 @@ static void a_place_that_is_not_used_goes_to_the_next(void **state)
 	assert_int_equal(c.error, ERR_OK);
 }
 
+/* Nothing is left that would fire into what is gone: end() looks. */
+static void who_waits_in_any_line_is_forgotten_with_it(void **state)
+{
+	struct issuer busy = issuer_of("busy", &two_urls[1], 1);
+	struct issuer both = issuer_of("both", two_urls, 2);
+	struct outcome holds = {.serial = 9};
+	struct outcome o[6] = {{.serial = 1}, {.serial = 2, .stranger = true},
+	    {.serial = 3}, {.serial = 4}, {.serial = 5, .stranger = true}};
+
+	(void)state;
+	config.host_max_in_flight = 1;
+	upstream_configure(source, &config);
+	ask(&busy, 60000, &holds); /* until the end */
+	settle();
+	for (int i = 0; i < 5; i++) {
+		ask(&both, 60000, &o[i]);
+		settle();
+		if (i < 2) /* on to the second one, which has no place */
+			end_error(1, ERR_UP_TIMEOUT);
+		assert_int_equal(o[i].done, 0);
+	}
+	assert_int_equal(fetches_n, 2);
+}
+
 static struct outcome stranger_of(int n)
 {
 	return (struct outcome){.stranger = true, .serial = (uint8_t)(n % 100 + 100)};
@@ -1581,6 +1606,7 @@ int main(void)
 	    CASE(a_full_host_delays_nobody_elses_issuer),
 	    CASE(a_busy_issuer_cannot_keep_a_host_for_itself),
 	    CASE(a_place_that_is_not_used_goes_to_the_next),
+	    CASE(who_waits_in_any_line_is_forgotten_with_it),
 	    CASE(strangers_leave_a_quarter_of_each_bound),
 	    CASE(strangers_leave_a_quarter_of_a_host),
 	    CASE(the_two_classes_take_turns),
