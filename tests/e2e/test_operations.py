@@ -444,7 +444,12 @@ def test_ocspctl(world, daemons):
     assert r.returncode == 0 and "signature" in r.stdout, r
     assert d.ctl("refresh", "demo", "%x" % world.good.serial).returncode == 0
     assert d.ctl("purge", "demo").returncode == 0
-    assert d.ctl("status").returncode in (0, 64)
+    r = d.ctl("status")
+    assert r.returncode == 0 and "demo" in r.stdout, r
+    r = d.ctl("--json", "status")  # both answers in one
+    both, issuers, ready = json.loads(r.stdout), d.api("GET", "/v1/issuers")[1], d.api("GET", "/readyz")[1]
+    assert r.returncode == 0 and set(both) == {"issuers", *ready} and both["ready"] is True, r
+    assert [i["name"] for i in both["issuers"]] == [i["name"] for i in issuers] == ["demo"]
     assert d.ctl("frobnicate").returncode == 64
     assert d.ctl("--nonsense").returncode == 64
     r = subprocess.run([daemon.CLIENT, "--url", "http://127.0.0.1:%d" % lab.free_port(), "status", "demo", "1"],

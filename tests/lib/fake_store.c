@@ -90,6 +90,7 @@ void store_get(struct store *s, const struct key *k, store_got_fn *done, void *a
 	struct bytes value;
 
 	(void)s;
+	fake_store.gets++;
 	if (fake_store.silent && unanswered_n < VALUES_MAX) {
 		unanswered[unanswered_n].done = done;
 		unanswered[unanswered_n++].arg = arg;

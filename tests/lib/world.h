@@ -90,7 +90,7 @@ extern struct fake_store {
 	enum lease lease;           /* what store_lease says, when shared */
 	bool silent;                /* reads get no answer until fake_store_speak() */
 	void (*before_lease)(void); /* what others do just then */
-	unsigned puts, forced, deletes, leases, releases, failed_marks;
+	unsigned gets, puts, forced, deletes, leases, releases, failed_marks;
 } fake_store;
 void fake_store_put(const struct key *k, struct bytes value); /* as somebody else would */
 bool fake_store_get(const struct key *k, struct bytes *value);

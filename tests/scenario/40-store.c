@@ -327,6 +327,23 @@ static void another_nodes_revocation_takes_every_key_out_of_service(void **state
 	assert_null(hot_find(world_shared.hot, key_der(&k)));
 }
 
+/* Other nodes' certificates are theirs: their news cost this one nothing. */
+static void what_is_not_held_is_not_compared(void **state)
+{
+	struct key k;
+	unsigned gets;
+
+	(void)state;
+	hold_good();
+	gets = fake_store.gets;
+	world_key(2, CERTID_SHA1, &k);
+	upkeep_compare(world_upkeep, &k);
+	world_elapse(0);
+	assert_int_equal(fake_store.gets, gets);
+	compare();
+	assert_int_equal(fake_store.gets, gets + 1);
+}
+
 static void after_the_store_was_away_everything_held_is_compared(void **state)
 {
 	(void)state;
@@ -428,6 +445,7 @@ int main(void)
 		nothing_the_store_does_takes_an_answer_from_memory, begin, end),
 	    cmocka_unit_test_setup_teardown(
 		another_nodes_revocation_takes_every_key_out_of_service, begin, end),
+	    cmocka_unit_test_setup_teardown(what_is_not_held_is_not_compared, begin, end),
 	    cmocka_unit_test_setup_teardown(
 		after_the_store_was_away_everything_held_is_compared, begin, end),
 	    cmocka_unit_test_setup_teardown(

@@ -46,7 +46,10 @@ static void on_event(void *arg, bool warn, const char *event, const char *text)
 {
 	size_t n = strlen(events);
 
-	(void)arg, (void)warn;
+	(void)arg;
+	/* all but what is well again */
+	assert_int_equal(
+	    warn, strcmp(event, "store_up") != 0 && strcmp(event, "store_well") != 0);
 	snprintf(events + n, sizeof events - n, "%s %s\n", event, text);
 }
 
