@@ -1,6 +1,7 @@
+#include "tests/lib/faults.h"
+
 #include "cache/latch.h"
 
-#include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -227,22 +228,47 @@ static void what_a_list_has_to_tell_is_marked_as_such(void **state)
 	assert_false(look(1, 7)->listed);
 }
 
+/* The marks in the file: a table that was read from it shows only those of its latches.
+ */
+static size_t marks_in_file(void)
+{
+	char path[4200];
+	MDB_env *env;
+	MDB_txn *txn;
+	MDB_dbi dbi;
+	MDB_stat st;
+
+	latch_file_close(file);
+	file = NULL;
+	snprintf(path, sizeof path, "%s/latches.mdb", dir);
+	assert_int_equal(mdb_env_create(&env), 0);
+	mdb_env_set_maxdbs(env, 3);
+	assert_int_equal(mdb_env_open(env, path, MDB_NOSUBDIR, 0600), 0);
+	assert_int_equal(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn), 0);
+	assert_int_equal(mdb_dbi_open(txn, "untold", 0, &dbi), 0);
+	assert_int_equal(mdb_stat(txn, dbi, &st), 0);
+	mdb_txn_abort(txn);
+	mdb_env_close(env);
+	reopen();
+	return st.ms_entries;
+}
+
 static void the_mark_goes_with_its_latch(void **state)
 {
-	struct latch l[2] = {make(1, 7, NOW), make(1, 8, NOW)};
+	struct latch l[4] = {
+	    make(1, 7, NOW), make(1, 8, NOW), make(1, 9, NOW - 9), make(2, 9, NOW - 9)};
 
 	(void)state;
-	l[0].untold = l[1].untold = true;
-	assert_int_equal(latch_file_put(file, l, 2), ERR_OK);
+	l[0].untold = l[1].untold = l[2].untold = true;
+	l[3].listed = true;
+	assert_int_equal(latch_file_put(file, l, 4), ERR_OK);
+	assert_int_equal(marks_in_file(), 4);
 	assert_int_equal(latch_file_delete(file, &l[0], 1), ERR_OK);
-	assert_int_equal(latch_file_sweep(file, NOW + 1), ERR_OK);
-	reopen();
-	assert_int_equal(latches_count(table), 0);
-	l[0].untold = l[1].untold = false;
-	assert_int_equal(latch_file_put(file, l, 2), ERR_OK);
-	reopen();
-	assert_false(look(1, 7)->untold);
-	assert_false(look(1, 8)->untold);
+	assert_int_equal(marks_in_file(), 3);
+	assert_int_equal(latch_file_sweep(file, NOW), ERR_OK);
+	assert_int_equal(marks_in_file(), 1);
+	assert_int_equal(latches_count(table), 1);
+	assert_true(look(1, 8)->untold);
 }
 
 static void collect(void *arg, const struct latch *l)
@@ -330,6 +356,105 @@ static void every_latch_that_was_reported_durable_survives_a_kill(void **state)
 	assert_true(told >= 50);
 	for (n = 0; n < told; n++)
 		assert_non_null(look(1, n));
+}
+
+/* What is in the file when a test of faults begins, and what it puts there. */
+static struct latch before[2], fresh[2];
+
+static enum err put_fresh(void)
+{
+	return latch_file_put(file, fresh, 2);
+}
+
+static enum err tell_before(void)
+{
+	return latch_file_told(file, before, 2);
+}
+
+static enum err delete_before(void)
+{
+	return latch_file_delete(file, before, 2);
+}
+
+static enum err sweep_before(void)
+{
+	return latch_file_sweep(file, NOW);
+}
+
+/* "1u": the first one is there, and untold. */
+static void say_latches(char text[16])
+{
+	*text = '\0';
+	for (uint32_t n = 1; n <= 4; n++) {
+		const struct latch *l = look(1, n);
+
+		if (l != NULL)
+			sprintf(text + strlen(text), "%u%s", n, l->untold ? "u" : "");
+	}
+}
+
+static void begin_with_before(void)
+{
+	teardown(NULL);
+	table = NULL;
+	assert_int_equal(setup(NULL), ERR_OK);
+	assert_int_equal(latch_file_put(file, before, 2), ERR_OK);
+	reopen();
+}
+
+/* One step whose n-th call of the kind fails; false: there were fewer. */
+static bool survives(
+    enum fault kind, unsigned long n, enum err (*step)(void), const char *done)
+{
+	char text[16];
+	unsigned long calls;
+	enum err e;
+
+	begin_with_before();
+	faults_arm(kind, n, 1);
+	e = step();
+	calls = faults_disarm();
+	assert_true(e == (calls < n                 ? ERR_OK
+			     : kind == FAULT_MEMORY ? ERR_NOMEM
+						    : ERR_STORE));
+	assert_int_equal(latch_file_failed(file, why, sizeof why), e != ERR_OK);
+	reopen();
+	say_latches(text);
+	assert_string_equal(text, e == ERR_OK ? done : "1u2u");
+	assert_int_equal(step(), ERR_OK);
+	reopen();
+	say_latches(text);
+	assert_string_equal(text, done);
+	return calls >= n;
+}
+
+/* What is reported durable is in the file, and what is not has changed nothing, whatever
+ * allocation or write fails. */
+static void what_fails_is_reported_and_changes_nothing(void **state)
+{
+	static const struct {
+		enum err (*step)(void);
+		const char *done; /* as say_latches() */
+	} steps[] = {{put_fresh, "1u2u3u4"}, {tell_before, "12"}, {delete_before, ""},
+	    {sweep_before, ""}};
+	static const enum fault kinds[] = {
+	    FAULT_MEMORY, FAULT_DISK_FULL, FAULT_DISK_ERROR};
+
+	(void)state;
+	for (uint32_t n = 0; n < 2; n++) {
+		before[n] = make(1, 1 + n, NOW - 9);
+		fresh[n] = make(1, 3 + n, NOW);
+		before[n].untold = true;
+	}
+	fresh[0].untold = true;
+	for (size_t s = 0; s < sizeof steps / sizeof *steps; s++)
+		for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+			unsigned long n = 1;
+
+			while (survives(kinds[k], n, steps[s].step, steps[s].done))
+				n++;
+			assert_true(n > 1); /* it has such calls */
+		}
 }
 
 /* Write one raw pair into a database of the closed file. */
@@ -686,6 +811,7 @@ int main(void)
 	    CASE(a_walk_over_nothing_is_over),
 	    CASE(the_file_grows_by_itself),
 	    CASE(every_latch_that_was_reported_durable_survives_a_kill),
+	    CASE(what_fails_is_reported_and_changes_nothing),
 	    CASE(a_file_with_an_unreadable_latch_is_refused),
 	    CASE(a_file_with_an_unreadable_mark_is_refused),
 	    CASE(a_file_without_marks_is_read_and_its_latches_are_told),
