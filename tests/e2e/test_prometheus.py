@@ -70,6 +70,35 @@ def test_the_manual_has_the_metrics_that_there_are(everything):
     assert there == documented(), sorted(there ^ documented())
 
 
+# What is counted where nothing fails; all other counters stay at 0 then.
+GOOD_LIFE = set("""admitted_total changes_sent_total changes_total config_reloads_total connections_closed_total
+    connections_opened_total events_sent_total flights_total latched_total requests_total responder_fetches_total
+    sent_bytes_total store_hits_total store_reads_total store_writes_total subscribers_opened_total""".split())
+
+
+@pytest.mark.parametrize("store", ["lmdb", "redis"])
+def test_a_good_life_counts_no_trouble(box, world, daemons, publisher, streams, redis, store):
+    """An alert that looks for growth is of use only while what goes well counts for nothing."""
+    url = publisher.publish("a.crl", lists.crl(world.ca, [world.revoked.serial]))
+    where = redis.url if store == "redis" else "lmdb:" + os.path.join(box, "store")
+    d = daemons([world.issuer(crl=[url])], store=where, hot_cache="0").start()
+    told = streams(d)
+    told.ready()
+    for leaf, outcome in 2 * ((world.good, "good"), (world.revoked, "revoked")):
+        assert d.ask(world.ca, leaf.serial).outcome == outcome
+        lab.wait(lambda: d.metric("store_writes_total") == world.responder.count, 5, "the write")
+    publisher.publish("a.crl", lists.crl(world.ca, [world.revoked.serial, 4711], number=2))
+    d.refresh()
+    assert told.wait_serials([4711]) == [4711]
+    d.reload()
+    assert world.responder.count == d.metric("store_writes_total") == d.metric("store_hits_total") == 2
+    counted = {m.group(1): float(m.group(2)) for m in re.finditer(
+        r"^ocspcached_(\w+_total(?:\{.*\})?) (\S+)$", d.metrics(), re.M)}
+    assert len(counted) > 40 and {n for n in counted if counted[n] and n.partition("{")[0] not in GOOD_LIFE} == set()
+    assert d.metric("config_reloads_total", result="error") == 0
+    assert d.metric("requests_total", outcome="answered") == d.metric("requests_total") == 4
+
+
 # What follows compares with the manual, which the test above has compared with the program.
 
 def watched():

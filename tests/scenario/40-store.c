@@ -68,6 +68,7 @@ static void what_was_fetched_is_stored(void **state)
 	fake_fetch_answer(0, 200, says(STATUS_GOOD, 0, 1000));
 	world_key(1, CERTID_SHA1, &k);
 	assert_true(fake_store_get(&k, &value));
+	assert_int_equal(metrics_sum(M_STORE_ERRORS), 0);
 }
 
 /* P11, T16: what the store offers goes through the one door, and what was refused is
@@ -106,6 +107,7 @@ static void an_expired_value_is_a_miss_but_keeps_replays_out(void **state)
 /* T16 */
 static void a_store_that_is_down_is_a_miss_and_no_error(void **state)
 {
+	const struct world_says second = {.serial = 2, .status = STATUS_GOOD, .to = 1000};
 	struct world_asked *w;
 
 	(void)state;
@@ -117,6 +119,11 @@ static void a_store_that_is_down_is_a_miss_and_no_error(void **state)
 	assert_int_equal(w->status, STATUS_GOOD);
 	assert_int_equal(world_ask(1, CERTID_SHA1)->tier, TIER_MEMORY);
 	assert_int_equal(metrics_sum(M_STORE_ERRORS), 2); /* the read and the write */
+	fake_store.down = false; /* what works again is no error */
+	world_ask(2, CERTID_SHA1);
+	fake_fetch_answer(0, 200, world_sign(&second));
+	assert_int_equal(fake_store.puts, 2);
+	assert_int_equal(metrics_sum(M_STORE_ERRORS), 2);
 }
 
 /* T15 over several nodes: the one without the lease waits for the other's answer. */

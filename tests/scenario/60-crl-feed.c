@@ -2737,6 +2737,51 @@ static bool live_on(bool has_told_b, struct bytes two)
 	return was_current;
 }
 
+/* The alarm's gauge while a list of that age is in force. */
+static double alarm_at_age(const char *options, int64_t age)
+{
+	double alarm;
+
+	live("", options);
+	answer(0, LIST(.number = "01", .serials = "A", .from = -age));
+	assert_true(listed('A'));
+	alarm = gauge("crl_age_alarm");
+	die();
+	remove_tree(folder);
+	return alarm;
+}
+
+/* R114: CA/B BR 4.9.7 is for public CAs: 7 days where they have responders, else 4.  How
+ * often a private CA issues lists is its own affair, until the operator says so. */
+static void an_age_is_an_alarm_by_the_rules_of_the_issuer(void **state)
+{
+#define PUBLIC "profile = \"public\" "
+#define OCSP   "ocsp = \"http://ocsp.example/\" "
+	static const struct {
+		const char *options;
+		int64_t limit; /* seconds; 0: none */
+	} rows[] = {
+	    {DEMO, 0},
+	    {DEMO OCSP, 0},
+	    {DEMO "crl-age-alarm = \"0s\"", 0},
+	    {DEMO PUBLIC, 4 * DAY},
+	    {DEMO PUBLIC OCSP, 7 * DAY},
+	    {DEMO PUBLIC OCSP "crl-age-alarm = \"5d\"", 5 * DAY},
+	    {DEMO OCSP "crl-age-alarm = \"8d\"", 8 * DAY},
+	};
+
+	(void)state;
+	log_setup(-1, LOG_FORMAT_LOGFMT, 0);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		int64_t limit = rows[i].limit;
+
+		if (limit > 0)
+			assert_true(alarm_at_age(rows[i].options, limit) == 0);
+		assert_true(alarm_at_age(rows[i].options,
+				limit > 0 ? limit + 1 : 11 * DAY) == (limit > 0));
+	}
+}
+
 /* Stopped after each step of a list's way: nothing is lost, nothing is leaked. */
 static void it_may_be_stopped_at_any_step(void **state)
 {
@@ -2852,6 +2897,7 @@ int main(void)
 	    CASE(the_age_of_each_list_is_watched),
 	    CASE(a_list_past_its_end_is_told_as_it_lasts),
 	    CASE(a_file_that_stays_refused_is_told_as_it_lasts),
+	    CASE(an_age_is_an_alarm_by_the_rules_of_the_issuer),
 	    CASE(it_may_be_stopped_at_any_step),
 	    CASE(it_may_be_stopped_when_its_issuer_has_gone),
 	};
