@@ -107,11 +107,13 @@ struct feed_list {
 				    barrier has not passed */
 	struct feed_work *stuck; /* one of them, whose file could not be made current */
 	bool has_durable, has_told;
+	bool has_first; /* a list has come into force while nothing was told */
 	bool base; /* told is the first list of its scope, and the log is yet to hear of
 		      it */
 	struct crl_facts base_facts;
 	uint8_t durable[32], told[32]; /* crl_facts.sha256 of the list that is current on
 					  disk, and of the one that was told */
+	uint8_t first[32];             /* with has_first: of that one */
 	bool next_left;                /* an earlier life was telling another */
 	bool pointed;                  /* the log knows what was told */
 	bool telling;                  /* from the comparison to told */

@@ -228,6 +228,15 @@ static void on_installed(void *arg)
 	hold_back_file(w, FEED_INSTALL, "current");
 }
 
+/* Changes start from the first list that was in force. */
+static void note_first(struct feed_list *l, const struct crl_facts *f)
+{
+	if (l->has_told || l->has_first)
+		return;
+	l->has_first = true;
+	memcpy(l->first, f->sha256, sizeof l->first);
+}
+
 void feed_settle(struct feed_work *w)
 {
 	bool install = w->list != NULL && !w->durable;
@@ -236,6 +245,7 @@ void feed_settle(struct feed_work *w)
 		w->base = install && w->list->known && !w->list->has_told &&
 			  !w->list->telling && w->list->unsettled == 0 &&
 			  w->job.diff_made == NULL;
+		note_first(w->list, &w->job.facts);
 		w->list->unsettled++;
 	}
 	w->want.done = on_passed;
@@ -452,7 +462,8 @@ static void tell_difference(struct feed_list *l, enum crl_state_name to)
 	feed_work_queue(w);
 }
 
-/* Nothing to compare: the first list, or the place alone. */
+/* Nothing to compare: the first list, or the place alone.  A list that took the place of
+ * the first before that one was on the disk has changes that nobody can tell any more. */
 static void tell_plainly(struct feed_list *l, const struct crl_facts *facts)
 {
 	struct feed_work *w = begin_telling(l);
@@ -462,6 +473,8 @@ static void tell_plainly(struct feed_list *l, const struct crl_facts *facts)
 	w->job.to = CRL_CURRENT;
 	w->job.facts = *facts;
 	w->job.baseline = !l->has_told || l->base;
+	w->lost = w->job.baseline && l->has_first &&
+		  memcmp(l->first, facts->sha256, sizeof l->first) != 0;
 	w->pointing = l->has_told;
 	memcpy(w->job.from, facts->sha256, sizeof w->job.from);
 	tell(w);

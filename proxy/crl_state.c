@@ -187,11 +187,23 @@ static int move(const char *dir, const char *from, enum crl_state_name to)
 	return sync_directory(dir);
 }
 
+static bool is_current(const char *dir, int fd)
+{
+	struct stat ours, current;
+
+	return fstat(fd, &ours) == 0 && crl_state_stat(dir, CRL_CURRENT, &current) == 0 &&
+	       ours.st_dev == current.st_dev && ours.st_ino == current.st_ino;
+}
+
+/* Tried again after a rename that could not be made durable, it has its name already. */
 int crl_state_install(const char *dir, const char *path, int fd)
 {
-	if (fsync(fd) != 0 || move(dir, path, CRL_CURRENT) != 0)
+	int e;
+
+	if (fsync(fd) != 0)
 		return -1;
-	return sync_made(dir);
+	e = is_current(dir, fd) ? sync_directory(dir) : move(dir, path, CRL_CURRENT);
+	return e != 0 ? -1 : sync_made(dir);
 }
 
 int crl_state_link(const char *dir, enum crl_state_name from, enum crl_state_name to)

@@ -49,7 +49,7 @@ int crl_state_stat(const char *dir, enum crl_state_name name, struct stat *s);
 /* What such an errno means, for people.  Borrowed until the next call. */
 const char *crl_state_why(int e);
 /* Make the file at path (written in full, open as fd) current, durable when it returns.
- * 0, or -1 with errno, as in the next two. */
+ * 0, or -1 with errno, as in the next two; then it may be tried again. */
 int crl_state_install(const char *dir, const char *path, int fd);
 /* Make `to` another name of what `from` is now, durable; CRL_NEXT is removed by
  * crl_state_told(), which renames it to told. */

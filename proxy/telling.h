@@ -60,8 +60,8 @@ struct list_change {
 	uint8_t scope[CHANGE_SCOPE_N];
 	bool baseline; /* nothing was ever told by this node: from is not known */
 	/* With baseline: this node has told lists, and cannot read any more which was
-	 * the last.  Where the log does not say that `to` or a newer one was told, what
-	 * led to `to` is missing in it: a gap. */
+	 * the last; or it is not the first that was in force.  Where the log does not say
+	 * that `to` or a newer one was told, what led to `to` is missing in it: a gap. */
 	bool lost;
 	/* crl_facts.sha256 of the list that was told last, and of this one */
 	uint8_t from[32], to[32];

@@ -2386,6 +2386,66 @@ static void what_was_told_and_cannot_be_read_ends_in_a_gap(void **state)
 	assert_true(same_files("told", "current"));
 }
 
+/* T23: a first list that cannot be written is where changes start from all the same: what
+ * the next one changes is told, or there is a gap. */
+static void a_first_list_that_is_never_durable_is_a_gap(void **state)
+{
+	(void)state;
+	log_setup(-1, LOG_FORMAT_LOGFMT, 0);
+	for (int lists = 1; lists <= 2; lists++) {
+		live("", DEMO);
+		obstruct("current");
+		answer(0, LIST(.number = "01", .serials = "A"));
+		assert_true(listed('A'));
+		assert_int_equal(held_back("install: "), 1);
+		if (lists == 2) {
+			refresh();
+			answer(0, LIST(.number = "02", .serials = "AB"));
+			assert_true(listed('B'));
+		}
+		assert_int_equal(told_n, 0);
+		clear_away("current");
+		elapse(61000);
+		assert_int_equal(held_back(""), 0);
+		assert_int_equal(told_n, 1);
+		assert_true(told[0].c.baseline);
+		assert_int_equal(told[0].c.lost, lists == 2);
+		assert_memory_equal(told[0].c.to, set()->shard[0].facts.sha256, 32);
+		assert_true(same_files("told", "current"));
+		die();
+		remove_tree(folder);
+	}
+}
+
+/* T23: without descriptors for a moment, wherever, a first list is told soon after, by
+ * itself. */
+static void a_first_list_without_descriptors_is_made_up_for(void **state)
+{
+	unsigned long n = 0, calls;
+
+	(void)state;
+	log_setup(-1, LOG_FORMAT_LOGFMT, 0);
+	do {
+		live("", DEMO);
+		faults_arm(FAULT_DESCRIPTORS, ++n, 1);
+		answer(0, LIST(.number = "01", .serials = "A"));
+		calls = faults_disarm();
+		jump(5001);
+		if (!listed('A')) { /* it could not be read: it is asked for again */
+			jump(61000);
+			answer(0, LIST(.number = "01", .serials = "A"));
+		}
+		assert_true(listed('A'));
+		assert_int_equal(held_back(""), 0);
+		assert_int_equal(told_n, 1);
+		assert_true(told[0].c.baseline && !told[0].c.lost);
+		assert_true(same_files("told", "current"));
+		die();
+		remove_tree(folder);
+	} while (calls >= n);
+	assert_true(n > 2);
+}
+
 /* T23: one that can be read again in time is compared, and nothing is missing. */
 static void what_was_told_and_can_be_read_again_is_compared(void **state)
 {
@@ -2889,6 +2949,8 @@ int main(void)
 	    CASE(a_file_written_twice_within_its_times_grain_is_read_again),
 	    CASE(what_was_told_and_cannot_be_read_ends_in_a_gap),
 	    CASE(what_was_told_and_can_be_read_again_is_compared),
+	    CASE(a_first_list_that_is_never_durable_is_a_gap),
+	    CASE(a_first_list_without_descriptors_is_made_up_for),
 	    CASE(a_comparison_without_memory_is_made_up_for),
 	    CASE(without_the_link_nothing_is_told_and_it_is_seen),
 	    CASE(a_next_that_cannot_be_read_is_told_with_what_follows),

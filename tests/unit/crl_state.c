@@ -94,6 +94,24 @@ static const char *says(enum crl_state_name name)
 	return text[name];
 }
 
+/* A rename that could not be made durable is tried again when it has been done. */
+static void what_is_current_is_made_current_again(void **state)
+{
+	char path[300];
+	int fd = crl_state_new(dir, path, sizeof path);
+
+	(void)state;
+	assert_int_equal(write(fd, "one", 3), 3);
+	assert_int_equal(crl_state_install(dir, path, fd), 0);
+	assert_int_equal(crl_state_install(dir, path, fd), 0);
+	assert_string_equal(says(CRL_CURRENT), "one");
+	install("two");
+	assert_int_equal(crl_state_install(dir, path, fd), -1); /* too late */
+	assert_int_equal(errno, ENOENT);
+	assert_string_equal(says(CRL_CURRENT), "two");
+	close(fd);
+}
+
 static size_t files(void)
 {
 	DIR *d = opendir(dir);
@@ -371,6 +389,8 @@ int main(void)
 		a_list_goes_from_current_to_next_to_told, begin, end),
 	    cmocka_unit_test_setup_teardown(
 		telling_a_list_again_leaves_no_name_behind, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		what_is_current_is_made_current_again, begin, end),
 	    cmocka_unit_test_setup_teardown(
 		what_was_under_way_is_cleaned_and_nothing_else, begin, end),
 	    cmocka_unit_test(validators_that_two_lists_may_share_are_not_kept),
