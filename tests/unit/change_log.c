@@ -19,6 +19,7 @@
 
 #include "proxy/disk.h"
 #include "proxy/inbox.h"
+#include "tests/lib/child.h"
 #include "tests/lib/store_kit.h"
 
 #define NOW INT64_C(1700000000)
@@ -1452,7 +1453,7 @@ static void no_kill_parts_the_log_from_told(void **state)
 		pid_t pid;
 
 		assert_int_equal(pipe(fds), 0);
-		pid = fork();
+		pid = child_fork();
 		if (pid == 0)
 			append_until_killed(fds[1]);
 		close(fds[1]);
@@ -1486,7 +1487,7 @@ static void a_full_disk_is_told_and_the_log_goes_on_when_there_is_room(void **st
 	(void)state;
 	change_log_close(logs);
 	logs = NULL;
-	pid = fork();
+	pid = child_fork();
 	if (pid == 0) {
 		struct change_told one = told_at(1, 2), two = told_at(2, 2);
 		struct rlimit limit = {40 * 4096, RLIM_INFINITY};

@@ -12,6 +12,8 @@
 #include <cmocka.h>
 #include <hiredis/hiredis.h>
 
+#include "tests/lib/child.h"
+#include "tests/lib/real_redis.h"
 #include "tests/lib/store_kit.h"
 
 #define SEEN    INT64_C(1700000000) /* seconds: when batches were found */
@@ -24,7 +26,7 @@
 static struct event_base *base;
 static char *dir;
 static char url[4400];
-static pid_t redis, fake;
+static pid_t fake;
 static struct store_config store;
 static char events[16384];
 
@@ -109,45 +111,7 @@ static const char *const always[] = {
 
 static void start_redis(const char *const extra[])
 {
-	char socket_path[4300];
-	const char *argv[40] = {"redis-server", "--port", "0", "--save", "", "--logfile",
-	    "/dev/null", "--unixsocket", socket_path, "--dir", dir};
-	int n = 11;
-
-	snprintf(socket_path, sizeof socket_path, "%s/redis", dir);
-	for (int i = 0; extra != NULL && extra[i] != NULL; i++)
-		argv[n++] = extra[i];
-	unlink(socket_path);
-	redis = fork();
-	if (redis == 0) {
-		dup2(STDERR_FILENO, STDOUT_FILENO);
-		execvp("redis-server", (char *const *)(uintptr_t)argv);
-		_exit(127);
-	}
-	/* The socket is there before anybody listens on it: connecting is the proof. */
-	for (int i = 0; i < 5000; i++) {
-		redisContext *c = redisConnectUnix(socket_path);
-		bool up = c != NULL && c->err == 0;
-
-		redisFree(c);
-		if (up)
-			return;
-		usleep(1000);
-	}
-}
-
-static void stop_redis(void)
-{
-	if (redis <= 0)
-		return;
-	kill(redis, SIGKILL);
-	waitpid(redis, NULL, 0);
-	redis = 0;
-}
-
-static bool has_redis(void)
-{
-	return system("command -v redis-server >/dev/null 2>&1") == 0;
+	assert_true(real_redis_start(dir, extra));
 }
 
 /* One command by the shortest way; returns an integer reply, or 0. */
@@ -231,7 +195,7 @@ static int teardown(void **state)
 	stop_fake();
 	close_node(&one);
 	close_node(&two);
-	stop_redis();
+	real_redis_stop();
 	event_base_free(base);
 	kit_remove(dir);
 	return 0;
@@ -239,7 +203,7 @@ static int teardown(void **state)
 
 static void start_with(const char *const extra[])
 {
-	if (!has_redis())
+	if (!real_redis_is_installed())
 		skip();
 	start_redis(extra);
 	open_node(&one);
@@ -707,7 +671,7 @@ static void a_restart_that_may_have_lost_changes_is_a_gap(void **state)
 	    2);
 	append_list(&one, 5, 10, 1);
 	before = one.end;
-	stop_redis();
+	real_redis_stop();
 	assert_true(wait_up(&one, false, 3000));
 	one.grown = two.grown = 0;
 	start_redis(NULL);
@@ -736,7 +700,7 @@ static void an_append_only_file_without_always_is_a_gap_all_the_same(void **stat
 	start_with(everysec);
 	assert_int_equal(append_list(&one, 5, 10, 1), ERR_OK);
 	before = one.end;
-	stop_redis();
+	real_redis_stop();
 	assert_true(wait_up(&one, false, 3000));
 	start_redis(everysec);
 	assert_true(wait_up(&one, true, 5000));
@@ -747,7 +711,7 @@ static void an_append_only_file_without_always_is_a_gap_all_the_same(void **stat
 	assert_int_equal(ask_told(&one), ERR_OK);
 	assert_int_equal(one.told.done, 1);
 	/* With always from now on; the life before was not. */
-	stop_redis();
+	real_redis_stop();
 	assert_true(wait_up(&one, false, 3000));
 	before = health(&one).newest;
 	start_redis(always);
@@ -769,7 +733,7 @@ static void a_restart_that_loses_nothing_is_no_gap(void **state)
 	before = one.end;
 	append_list(&one, 5, 20, 2);
 	for (int i = 0; i < 2; i++) {
-		stop_redis();
+		real_redis_stop();
 		assert_true(wait_up(&one, false, 3000));
 		assert_true(wait_up(&two, false, 3000));
 		start_redis(always);
@@ -803,7 +767,7 @@ static void a_redis_that_was_made_unsafe_meanwhile_is_a_gap(void **state)
 	assert_int_equal(count("events_not_durable"), 1);
 	assert_int_equal(append_list(&one, 5, 10, 1), ERR_OK);
 	before = one.end;
-	stop_redis();
+	real_redis_stop();
 	assert_true(wait_up(&one, false, 3000));
 	start_redis(always);
 	assert_true(wait_up(&one, true, 5000));
@@ -837,7 +801,7 @@ static void a_redis_that_is_killed_while_it_appends_loses_nothing(void **state)
 			change_batch_unref(b);
 		}
 		assert_true(wait_for(&one.done_calls, calls + 5 + (int)rounds * 9, 5000));
-		stop_redis();
+		real_redis_stop();
 		assert_true(wait_for(&one.done_calls, calls + 30, 5000));
 		assert_int_equal(one.e, ERR_STORE_TIMEOUT); /* may have been done */
 		done = (uint32_t)one.end.seq;               /* acknowledged */
@@ -927,7 +891,7 @@ static void a_redis_that_is_away_is_an_error_of_each_call(void **state)
 	int calls;
 
 	(void)state;
-	if (!has_redis())
+	if (!real_redis_is_installed())
 		skip();
 	open_node(&one);
 	turn(50);
@@ -956,7 +920,7 @@ static void an_append_without_an_answer_may_have_been_done(void **state)
 	(void)state;
 	store.timeout_ms = SHORT;
 	start_with(NULL);
-	kill(redis, SIGSTOP);
+	real_redis_pause(true);
 	calls = one.done_calls;
 	change_log_append(one.log, b, scope, &none, &a, on_done, &one);
 	change_log_told(one.log, scope, on_told, &one);
@@ -965,7 +929,7 @@ static void an_append_without_an_answer_may_have_been_done(void **state)
 	assert_int_equal(one.e, ERR_STORE_TIMEOUT);
 	assert_int_equal(b->seq, 0);
 	change_batch_unref(b);
-	kill(redis, SIGCONT);
+	real_redis_pause(false);
 	assert_true(wait_up(&one, true, 5000));
 	assert_int_equal(one.done_calls, calls + 1);
 	assert_int_equal(one.told_calls, 1);
@@ -1084,7 +1048,7 @@ static void a_right_that_is_missing_is_told_before_it_is_needed(void **state)
 	    "--user", "few", "on", ">pw", "~*", "&*", "+@all", "-xadd", NULL};
 
 	(void)state;
-	if (!has_redis())
+	if (!real_redis_is_installed())
 		skip();
 	store.timeout_ms = SHORT;
 	start_redis(extra);
@@ -1110,7 +1074,7 @@ static void a_user_with_few_rights_still_shares_changes(void **state)
 	    NULL};
 
 	(void)state;
-	if (!has_redis())
+	if (!real_redis_is_installed())
 		skip();
 	start_redis(extra);
 	snprintf(url, sizeof url, "redis+unix://few:pw@%s/redis", dir);
@@ -1138,7 +1102,7 @@ static void keys_of_another_type_are_errors_and_stay(void **state)
 	int calls;
 
 	(void)state;
-	if (!has_redis())
+	if (!real_redis_is_installed())
 		skip();
 	start_redis(NULL);
 	command("SET %se:log mine", PREFIX);
@@ -1364,14 +1328,14 @@ static void start_fake(const char *check, const char *bytes, size_t n)
 	unlink(un.sun_path);
 	assert_int_equal(bind(fd, (struct sockaddr *)&un, sizeof un), 0);
 	assert_int_equal(listen(fd, 64), 0);
-	fake = fork();
+	fake = child_fork();
 	if (fake == 0) {
 		signal(SIGCHLD, SIG_IGN);
 		setpgid(0, 0);
 		for (;;) {
 			int c = accept(fd, NULL, NULL);
 
-			if (c >= 0 && fork() == 0)
+			if (c >= 0 && child_fork() == 0)
 				fake_connection(c, check, bytes, n);
 			close(c);
 		}
@@ -1607,7 +1571,7 @@ int main(void)
 	};
 	int failed;
 
-	if (!has_redis())
+	if (!real_redis_is_installed())
 		print_message("redis-server is not installed: its cases are skipped\n");
 	failed = cmocka_run_group_tests_name("change_log_redis", tests, NULL, NULL);
 	libevent_global_shutdown();

@@ -20,6 +20,7 @@
 #include <cmocka.h>
 
 #include "proxy/inbox.h"
+#include "tests/lib/child.h"
 
 static struct event_base *base;
 static struct inbox *inbox;
@@ -187,7 +188,7 @@ static int nice_in_child(int refuse, char *said, size_t room)
 	pid_t pid;
 
 	assert_int_equal(pipe(fd), 0);
-	pid = fork();
+	pid = child_fork();
 	if (pid == 0) {
 		base = event_base_new();
 		inbox = inbox_new(base, NULL);

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 #include <lmdb.h>
 
+#include "tests/lib/child.h"
 #include "tests/lib/store_kit.h"
 
 #define NOW INT64_C(1700000000)
@@ -331,7 +332,7 @@ static void every_latch_that_was_reported_durable_survives_a_kill(void **state)
 	file = NULL;
 	dir = kit_directory();
 	assert_int_equal(pipe(fds), 0);
-	pid = fork();
+	pid = child_fork();
 	if (pid == 0) {
 		if (latch_open(&table, &file, dir, why, sizeof why) != ERR_OK)
 			_exit(1);
@@ -654,7 +655,7 @@ static void what_cannot_be_written_is_told_with_file_and_cause(void **state)
 	file = NULL;
 	latches_free(table);
 	table = NULL;
-	pid = fork();
+	pid = child_fork();
 	if (pid == 0) {
 		struct rlimit limit = {4096, RLIM_INFINITY};
 		struct latch l = make(1, 1, NOW);

@@ -17,6 +17,7 @@
 
 #include "proxy/disk.h"
 #include "proxy/inbox.h"
+#include "tests/lib/child.h"
 #include "tests/lib/store_kit.h"
 
 #define THIS INT64_C(1700000000)
@@ -756,7 +757,7 @@ static void nothing_committed_is_lost_by_a_kill(void **state)
 		pid_t pid;
 
 		assert_int_equal(pipe(fds), 0);
-		pid = fork();
+		pid = child_fork();
 		if (pid == 0)
 			write_until_killed(fds[1]);
 		close(fds[1]);
@@ -789,7 +790,7 @@ static void a_write_that_fails_is_told_and_the_store_goes_on(void **state)
 	(void)state;
 	store_close(store);
 	store = NULL;
-	pid = fork();
+	pid = child_fork();
 	if (pid == 0) {
 		struct store_health h;
 		struct rlimit limit = {20 * 4096, 20 * 4096};

@@ -18,6 +18,8 @@
 
 #include "cache/store_redis_link.h"
 #include "cache/store_redis_url.h"
+#include "tests/lib/child.h"
+#include "tests/lib/real_redis.h"
 #include "tests/lib/store_kit.h"
 
 #define THIS    INT64_C(1700000000)
@@ -31,7 +33,7 @@ static char *dir;
 static char url[4400];
 static struct store *store, *other; /* two nodes */
 static struct store_config config;
-static pid_t redis, fake;
+static pid_t fake;
 
 /* What the hooks told. */
 static int ups, downs, all_changes, changes, evicts;
@@ -86,45 +88,7 @@ static void turn(int ms)
 
 static void start_redis(const char *const extra[])
 {
-	char socket_path[4300];
-	const char *argv[32] = {"redis-server", "--port", "0", "--save", "", "--logfile",
-	    "/dev/null", "--unixsocket", socket_path, "--dir", dir};
-	int n = 11;
-
-	snprintf(socket_path, sizeof socket_path, "%s/redis", dir);
-	for (int i = 0; extra != NULL && extra[i] != NULL; i++)
-		argv[n++] = extra[i];
-	unlink(socket_path);
-	redis = fork();
-	if (redis == 0) {
-		dup2(STDERR_FILENO, STDOUT_FILENO);
-		execvp("redis-server", (char *const *)(uintptr_t)argv);
-		_exit(127);
-	}
-	/* The socket is there before anybody listens on it: connecting is the proof. */
-	for (int i = 0; i < 5000; i++) {
-		redisContext *c = redisConnectUnix(socket_path);
-		bool up = c != NULL && c->err == 0;
-
-		redisFree(c);
-		if (up)
-			return;
-		usleep(1000);
-	}
-}
-
-static void stop_redis(void)
-{
-	if (redis <= 0)
-		return;
-	kill(redis, SIGKILL);
-	waitpid(redis, NULL, 0);
-	redis = 0;
-}
-
-static bool has_redis(void)
-{
-	return system("command -v redis-server >/dev/null 2>&1") == 0;
+	assert_true(real_redis_start(dir, extra));
 }
 
 static redisContext *direct(void)
@@ -202,7 +166,7 @@ static int teardown(void **state)
 	store_close(store);
 	store_close(other);
 	store = other = NULL;
-	stop_redis();
+	real_redis_stop();
 	event_base_free(base);
 	kit_remove(dir);
 	return 0;
@@ -211,7 +175,7 @@ static int teardown(void **state)
 /* A server and a node that is connected and hears of changes. */
 static void start(void)
 {
-	if (!has_redis())
+	if (!real_redis_is_installed())
 		skip();
 	start_redis(NULL);
 	store = open_node();
@@ -669,7 +633,7 @@ static void a_server_that_comes_back_is_used_again(void **state)
 
 	(void)state;
 	start();
-	stop_redis();
+	real_redis_stop();
 	assert_true(wait_for(&downs, 1, 3000));
 	assert_int_equal(get(store, k), ERR_STORE);
 	assert_int_equal(put(store, k, THIS, "x", false), ERR_STORE);
@@ -695,7 +659,7 @@ static void a_server_that_comes_back_is_used_again(void **state)
 static void a_server_that_is_away_at_the_start_is_no_error(void **state)
 {
 	(void)state;
-	if (!has_redis())
+	if (!real_redis_is_installed())
 		skip();
 	store = open_node();
 	assert_true(wait_for(&downs, 1, 3000));
@@ -728,7 +692,7 @@ static void a_stopped_server_costs_one_timeout_and_each_callback_comes_once(void
 	(void)state;
 	config.timeout_ms = SHORT;
 	start();
-	kill(redis, SIGSTOP);
+	real_redis_pause(true);
 	for (uint32_t n = 0; n < N; n++) {
 		k[n] = one(n);
 		store_get(store, &k[n], on_got, &k[n]);
@@ -737,7 +701,7 @@ static void a_stopped_server_costs_one_timeout_and_each_callback_comes_once(void
 	assert_int_equal(got.e, ERR_STORE_TIMEOUT);
 	assert_int_equal(downs, 1);
 	assert_int_equal(get(store, one(1)), ERR_STORE);
-	kill(redis, SIGCONT);
+	real_redis_pause(false);
 	assert_true(wait_for(&ups, 2, 5000));
 	expect(store, one(1), NULL);
 	turn(50);
@@ -774,7 +738,7 @@ static void a_password_is_needed_and_used(void **state)
 	const char *const extra[] = {"--requirepass", "s3:cr/t", NULL};
 
 	(void)state;
-	if (!has_redis())
+	if (!real_redis_is_installed())
 		skip();
 	start_redis(extra);
 	store = open_node();
@@ -802,7 +766,7 @@ static void a_user_with_few_rights_still_shares_answers(void **state)
 	    "+eval", "+evalsha", "+ping", "+auth", NULL};
 
 	(void)state;
-	if (!has_redis())
+	if (!real_redis_is_installed())
 		skip();
 	config.timeout_ms = SHORT; /* several heartbeats */
 	start_redis(extra);
@@ -840,7 +804,7 @@ static void a_policy_that_may_evict_anything_is_told(void **state)
 	char policy[32];
 
 	(void)state;
-	if (!has_redis())
+	if (!real_redis_is_installed())
 		skip();
 	start_redis(extra);
 	store = open_node();
@@ -938,7 +902,7 @@ static void a_right_that_is_missing_is_told_at_once_until_it_is_given(void **sta
 	    "--user", "few", "on", ">pw", "~*", "&*", "+@all", "-strlen", NULL};
 
 	(void)state;
-	if (!has_redis())
+	if (!real_redis_is_installed())
 		skip();
 	config.timeout_ms = SHORT;
 	start_redis(extra);
@@ -964,7 +928,7 @@ static void a_number_in_the_url_selects_the_database(void **state)
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	(void)state;
-	if (!has_redis())
+	if (!real_redis_is_installed())
 		skip();
 	assert_int_equal(bind(fd, (struct sockaddr *)&in, sizeof in), 0);
 	getsockname(fd, (struct sockaddr *)&in, &n);
@@ -1061,14 +1025,14 @@ static void start_fake(
 {
 	int fd = listen_fake();
 
-	fake = fork();
+	fake = child_fork();
 	if (fake == 0) {
 		signal(SIGCHLD, SIG_IGN);
 		setpgid(0, 0);
 		for (;;) {
 			int c = accept(fd, NULL, NULL);
 
-			if (c >= 0 && fork() == 0)
+			if (c >= 0 && child_fork() == 0)
 				fake_connection(c, bytes, n, endless, half_close, word);
 			close(c);
 		}
@@ -1310,7 +1274,7 @@ static void start_porter(const char *text)
 {
 	int fd = listen_fake();
 
-	fake = fork();
+	fake = child_fork();
 	if (fake == 0) {
 		setpgid(0, 0);
 		for (;;) {
@@ -1354,7 +1318,7 @@ static void a_greeting_that_is_refused_for_a_full_disk_is_up_and_told(void **sta
 	int fd = listen_fake();
 
 	(void)state;
-	fake = fork();
+	fake = child_fork();
 	if (fake == 0) {
 		char buffer[4096];
 		int c = accept(fd, NULL, NULL);
@@ -1446,14 +1410,14 @@ static void heartbeat_finds(const char *tracking_info, bool mute, const char *ev
 	int fd = listen_fake();
 
 	config.timeout_ms = SHORT;
-	fake = fork();
+	fake = child_fork();
 	if (fake == 0) {
 		signal(SIGCHLD, SIG_IGN);
 		setpgid(0, 0);
 		for (;;) {
 			int c = accept(fd, NULL, NULL);
 
-			if (c >= 0 && fork() == 0)
+			if (c >= 0 && child_fork() == 0)
 				polite_connection(c, tracking_info, mute);
 			close(c);
 		}
@@ -1582,7 +1546,7 @@ int main(void)
 	};
 	int failed;
 
-	if (!has_redis())
+	if (!real_redis_is_installed())
 		print_message("redis-server is not installed: its cases are skipped\n");
 	failed = cmocka_run_group_tests_name("store_redis", tests, NULL, NULL);
 	libevent_global_shutdown();
