@@ -626,7 +626,8 @@ static void end_trim(struct lmdb_log *l, struct item *i)
 /* What the keeper could not read. */
 static void tell_unread(struct lmdb_log *l, int e)
 {
-	l->unread = e != 0;
+	/* for a write of its head that failed LMDB refuses all; the file is as it was */
+	l->unread = e != 0 && e != MDB_PANIC;
 	if (e == 0)
 		return;
 	note_damage(l, mdb_strerror(e));
