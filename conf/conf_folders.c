@@ -104,7 +104,7 @@ static bool is_named(const struct draft *d, enum option_id id, const char *path)
 void draft_check_folders(const struct draft *d)
 {
 	static const char *const states[] = {"lock", "latches.mdb", "crl", NULL};
-	static const char *const stores[] = {"answers.mdb", "events.mdb", NULL};
+	static const char *const stores[] = {"lock", "answers.mdb", "events.mdb", NULL};
 	const struct conf *c = d->conf;
 	const char *dir = strncmp(c->store, "lmdb:", 5) ? NULL : embedded_path(c->store);
 	struct folder state = {d, OPTION_state_directory, c->state_directory, states};
@@ -117,10 +117,12 @@ void draft_check_folders(const struct draft *d)
 	}
 	if (!is_named(d, store.id, store.path))
 		return;
-	if (strcmp(store.path, state.path))
+	if (strcmp(store.path, state.path)) {
 		look_at_mode(&store);
-	if (d->trial && strcmp(store.path, state.path))
-		try_folder(&store);
-	else if (d->trial)
+		if (d->trial)
+			try_folder(&store);
+	} else if (d->trial) { /* one folder, one lock */
+		store.files++;
 		try_files(&store);
+	}
 }
