@@ -819,8 +819,9 @@ static void a_list_that_is_not_in_force_is_no_evidence(void **state)
 	run(OP_STATUS, "demo", true);
 	assert_false(replied()); /* it fetches */
 	did.flight[0].done(did.flight[0].arg, NULL, ERR_UP_HTTP, TIER_NONE);
-	expect(200, STATUS("unknown", "'revoked_at':null,'reason':null,'disagree':false,"
-				      "'evidence':[]"));
+	expect(200, STATUS("unknown",
+			"'revoked_at':null,'reason':null,'disagree':false,'evidence':[],"
+			"'missing':'a configured list is not in force: file:///crl'"));
 }
 
 /* R71: a newer good that was refused is shown beside the list that it contradicts. */
