@@ -2,8 +2,8 @@
 # make test       everything but the long tests  make unit       the inner loop: unit tests only
 # SAN=address,undefined or SAN=thread with any of them (a build folder each); B=DIR builds elsewhere; V=1 shows
 # the commands; STORE=redis, PORT=, API_PORT=, CONF= are for run
-VERSION := $(shell sed -n 's/^.define OCSPCACHED_VERSION "\(.*\)"/\1/p' proxy/version.h)
-RELEASED := $(shell sed -n 's/^.define OCSPCACHED_RELEASED INT64_C(\([0-9]*\))/\1/p' proxy/version.h)
+VERSION := $(shell sed -n 's/^.define OCSPCACHED_VERSION "\(.*\)"/\1/p' proxy/base/version.h)
+RELEASED := $(shell sed -n 's/^.define OCSPCACHED_RELEASED INT64_C(\([0-9]*\))/\1/p' proxy/base/version.h)
 CC      ?= cc
 OPT     ?= -O2 -g
 HARDEN  := -fstack-protector-strong -fstack-clash-protection -fcf-protection -D_FORTIFY_SOURCE=2
@@ -19,7 +19,8 @@ LDFLAGS += -pie -pthread -Wl,-z,relro,-z,now
 LDLIBS  := -levent_core -levent_pthreads -lhiredis -lcurl -llmdb -lxxhash -ljansson -lconfuse -lssl -lcrypto
 PREFIX  ?= /usr/local
 
-LIB      := $(patsubst %.c,$(B)/%.o,$(filter-out proxy/main.c,$(wildcard cache/*.c conf/*.c proxy/*.c)))
+# All but main.c and the client.
+LIB      := $(patsubst %.c,$(B)/%.o,$(filter-out proxy/main.c proxy/ctl/%,$(wildcard cache/*/*.c conf/*.c proxy/*/*.c)))
 UNITS    := $(patsubst tests/%.c,$(B)/%,$(wildcard tests/unit/*.c))
 SCENES   := $(patsubst tests/%.c,$(B)/%,$(wildcard tests/scenario/*.c))
 COSTS    := $(patsubst tests/%.c,$(B)/%,$(wildcard tests/cost/*.c))
@@ -113,7 +114,7 @@ fuzz:
 	    build/fuzzing/fuzz/$$t -timeout=5 -rss_limit_mb=2048 -print_final_stats=1 \
 	        -max_total_time=$$(($(SECONDS) / $(words $(FUZZ)) + 1)) -artifact_prefix=tests/fuzz/corpus/$$t/ \
 	        build/fuzzing/corpus/$$t tests/fuzz/corpus/$$t || exit 1; done
-SOURCES := $(wildcard cache/*.[ch] conf/*.[ch] proxy/*.[ch] proxy/ctl/*.[ch] tests/unit/*.[ch] \
+SOURCES := $(wildcard cache/*/*.[ch] conf/*.[ch] proxy/*.[ch] proxy/*/*.[ch] tests/unit/*.[ch] \
              tests/scenario/*.[ch] tests/cost/*.[ch] tests/lib/*.[ch] tests/fuzz/*.[ch])
 MANS    := $(wildcard proxy/*.8 proxy/ctl/*.1 conf/*.5)
 include bench/rules.mk
@@ -128,7 +129,7 @@ lint:
 	@.ci/packages lint
 	clang-format --dry-run --Werror $(SOURCES)
 	clang-tidy --quiet --warnings-as-errors='bugprone-*' --checks='$(TIDY)' \
-	    $(wildcard cache/*.c conf/*.c proxy/*.c proxy/ctl/*.c) -- -std=c11 $(CPPFLAGS)
+	    $(wildcard cache/*/*.c conf/*.c proxy/*.c proxy/*/*.c) -- -std=c11 $(CPPFLAGS)
 	mandoc -T lint -W warning $(MANS)
 	shellcheck .ci/packages .ci/run conf/demo/run conf/deb/build $(wildcard conf/deb/ocspcached.p*) \
 	    conf/recipes/renew-when-revoked

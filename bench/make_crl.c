@@ -8,7 +8,7 @@
  * Serials are random, 16 to 20 octets; dates lie in 2025; each entry has a reason.
  *3,048,289 entries are 155 MB, as the day of that many revocations had.
  */
-#include "cache/bytes.h"
+#include "cache/base/bytes.h"
 
 #include <err.h>
 #include <getopt.h>

@@ -7,7 +7,7 @@
 #ifndef BENCH_PAIRS_H
 #define BENCH_PAIRS_H
 
-#include "cache/bytes.h"
+#include "cache/base/bytes.h"
 
 #include <stdio.h>
 

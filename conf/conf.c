@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "conf/conf_address.h"
-#include "conf/conf_check.h"
-#include "conf/conf_values.h"
+#include "conf/address.h"
+#include "conf/check.h"
+#include "conf/values.h"
 
 /* ---- what is made of the options ---- */
 

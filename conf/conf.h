@@ -3,7 +3,7 @@
  *
  * A struct conf is immutable from conf_load() to conf_free(): every thread may read it
  * without a lock.  A reload loads a new one, publishes its pointer and frees the old one
- * after every reader has passed a barrier (proxy/shared.h).
+ * after every reader has passed a barrier (proxy/base/shared.h).
  *
  * libconfuse does the parsing; a scan of our own comes first, because libconfuse takes an
  * unclosed section or quote at the end of a file and lets a duplicate win silently.  Its
@@ -12,8 +12,8 @@
 #ifndef CONF_CONF_H
 #define CONF_CONF_H
 
-#include "cache/issuer.h"
-#include "cache/record.h"
+#include "cache/base/issuer.h"
+#include "cache/ocsp/record.h"
 
 #include <stdio.h>
 

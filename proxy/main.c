@@ -5,18 +5,18 @@
  * other: listeners, connections, flights, workers, keeper.
  */
 #include "conf/conf.h"
-#include "proxy/announce.h"
-#include "proxy/api.h"
-#include "proxy/clock.h"
-#include "proxy/folder_lock.h"
-#include "proxy/keeper.h"
-#include "proxy/listener.h"
-#include "proxy/log.h"
-#include "proxy/metrics.h"
-#include "proxy/notify.h"
-#include "proxy/telling.h"
-#include "proxy/version.h"
-#include "proxy/worker.h"
+#include "proxy/api/api.h"
+#include "proxy/base/announce.h"
+#include "proxy/base/clock.h"
+#include "proxy/base/folder_lock.h"
+#include "proxy/base/log.h"
+#include "proxy/base/metrics.h"
+#include "proxy/base/systemd.h"
+#include "proxy/base/version.h"
+#include "proxy/front/worker.h"
+#include "proxy/http/listener.h"
+#include "proxy/keeper/keeper.h"
+#include "proxy/tell/teller.h"
 
 #include <curl/curl.h>
 #include <errno.h>

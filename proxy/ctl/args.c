@@ -1,7 +1,7 @@
 /* args.c - getopt_long, and how many arguments each command takes. */
 #include "proxy/ctl/args.h"
 
-#include "proxy/version.h"
+#include "proxy/base/version.h"
 
 #include <getopt.h>
 #include <stdlib.h>

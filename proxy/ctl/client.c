@@ -1,8 +1,8 @@
 /* client.c - a curl handle, the token's header line and the answer's bytes. */
 #include "proxy/ctl/client.h"
 
-#include "cache/secret.h"
-#include "proxy/version.h"
+#include "cache/base/secret.h"
+#include "proxy/base/version.h"
 
 #include <curl/curl.h>
 #include <errno.h>

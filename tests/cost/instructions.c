@@ -9,7 +9,7 @@
  * Prints what the processor can, as valgrind lets the program see it: libraries choose
  * their code by that, so that counts compare only where it is the same.
  */
-#include "proxy/serve.h"
+#include "proxy/front/serve.h"
 
 #include <event2/event.h>
 #include <openssl/evp.h>
@@ -25,7 +25,7 @@
 #include <cpuid.h>
 #endif
 
-#include "proxy/keeper.h"
+#include "proxy/keeper/keeper.h"
 #include "tests/lib/world.h"
 
 #define HITS   1024 /* a multiple of 64: one of 64 is measured by the daemon itself */

@@ -124,7 +124,7 @@ N = 1000
 
 class Fleet:
     """N issuers of one key, each with a list of its own that is a file; and the state directory that a life leaves
-    which had them all in force and told (proxy/crl_state.h): a life of its own would take seconds of fsync."""
+    which had them all in force and told (proxy/lists/crl_state.h): a life of its own would take seconds of fsync."""
 
     def __init__(self, box, state):
         self.box, self.state, key = box, state, lab.new_key()

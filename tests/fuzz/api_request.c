@@ -1,5 +1,5 @@
 /* Any request to the API is a call with sound arguments, or an error that can be said. */
-#include "proxy/api_request.h"
+#include "proxy/api/api_request.h"
 
 #include <stdlib.h>
 

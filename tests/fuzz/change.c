@@ -1,6 +1,6 @@
 /* A batch that is read writes the same bytes again, and so does a place in the log; from
  * anything else nothing is read. */
-#include "cache/change.h"
+#include "cache/change/change.h"
 
 #include <stdlib.h>
 

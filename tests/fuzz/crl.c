@@ -1,7 +1,7 @@
 /* The walk through a list, without its signature: a fuzzer cannot make one, and behind it
  * is where a list is believed.  Whatever the walk accepts OpenSSL's decoder reads too,
  * and finds the same entries; and nothing is accepted whole, since nobody has the key. */
-#include "cache/crl_walk.h"
+#include "cache/crl/crl_walk.h"
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cache/answer.h"
+#include "cache/held/answer.h"
 
 #define NOW INT64_C(1767268800)
 

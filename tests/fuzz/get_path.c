@@ -1,6 +1,6 @@
 /* From a target to request bytes: no octet is read or written outside, and what is
  * decoded is found again from its base64. */
-#include "proxy/ocsp_http.h"
+#include "proxy/http/ocsp_http.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /* A head, and the chunked body after it, are read the same way whole and octet by octet.
  */
-#include "proxy/http1.h"
+#include "proxy/http/http1.h"
 
 #include <stdlib.h>
 

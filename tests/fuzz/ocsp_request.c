@@ -1,5 +1,5 @@
 /* A request that parses has a key whose bytes are canonical and parse to the same key. */
-#include "cache/ocsp_request.h"
+#include "cache/ocsp/ocsp_request.h"
 
 #include <stdlib.h>
 

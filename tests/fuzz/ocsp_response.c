@@ -4,8 +4,8 @@
  *
  * The CA is fixed and its key was thrown away: only the seeds in corpus/ocsp_response are
  * signed by it.  So whatever is admitted must say what a seed says. */
-#include "cache/ocsp_response.h"
-#include "cache/admit.h"
+#include "cache/ocsp/ocsp_response.h"
+#include "cache/ocsp/admit.h"
 
 #include <openssl/err.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* A value that is not of our making is refused or has no good MAC; what is read stays
  * inside the value. */
-#include "cache/record.h"
+#include "cache/ocsp/record.h"
 
 #include <stdlib.h>
 

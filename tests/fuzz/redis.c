@@ -11,7 +11,7 @@
  * An input that begins with 'r' does without the honest greeting: its pieces are all that
  * the server ever says.
  */
-#include "cache/store.h"
+#include "cache/store/store.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -23,7 +23,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "cache/store_redis_link.h"
+#include "cache/redis/redis_link.h"
 
 #define MUST(x)                                                                          \
 	do {                                                                             \

@@ -9,7 +9,7 @@
 #ifndef TESTS_LIB_CRL_KIT_H
 #define TESTS_LIB_CRL_KIT_H
 
-#include "cache/crl_set.h"
+#include "cache/crl/crl_set.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
-/* fake_disk.c - disk.h without a thread: a job is done when it is given, or, where a test
- * holds them back, when the test says so, in order. */
-#include "proxy/disk.h"
+/* fake_disk.c - executor.h without a thread: a job is done when it is given, or, where a
+ * test holds them back, when the test says so, in order. */
+#include "proxy/base/executor.h"
 
 #include "tests/lib/world.h"
 

@@ -1,11 +1,11 @@
-/* fake_feed.c - crl_feed.h and telling.h as far as answers need them: a test puts a list
+/* fake_feed.c - crl_feed.h and teller.h as far as answers need them: a test puts a list
  * in force, and what is told is kept.
  *
  * The functions are weak, so that a scenario that brings the real modules gets those. */
-#include "proxy/crl_feed.h"
+#include "proxy/lists/crl_feed.h"
 
-#include "proxy/clock.h"
-#include "proxy/telling.h"
+#include "proxy/base/clock.h"
+#include "proxy/tell/teller.h"
 #include "tests/lib/small_set.h"
 #include "tests/lib/world.h"
 

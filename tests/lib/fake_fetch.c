@@ -1,7 +1,7 @@
 /* fake_fetch.c - fetch.h without a network: each fetch waits until the test answers it.
  */
-#include "proxy/fetch.h"
-#include "proxy/fetch_words.h"
+#include "proxy/http/fetch.h"
+#include "proxy/http/fetch_words.h"
 
 #include "tests/lib/world.h"
 

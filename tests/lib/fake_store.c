@@ -1,6 +1,6 @@
 /* fake_store.c - store.h in memory: values are kept as records, and calls can be made to
  * fail. */
-#include "cache/store.h"
+#include "cache/store/store.h"
 
 #include "tests/lib/world.h"
 

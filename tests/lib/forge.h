@@ -7,7 +7,7 @@
 #ifndef TESTS_FORGE_H
 #define TESTS_FORGE_H
 
-#include "cache/key.h"
+#include "cache/base/key.h"
 
 #include <openssl/evp.h>
 #include <openssl/x509.h>

@@ -3,7 +3,7 @@
 #ifndef TESTS_LIB_KEY_VECTORS_H
 #define TESTS_LIB_KEY_VECTORS_H
 
-#include "cache/key.h"
+#include "cache/base/key.h"
 
 static const char vector_ca[] =
     "-----BEGIN CERTIFICATE-----\n"

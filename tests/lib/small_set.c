@@ -1,6 +1,6 @@
 #include "tests/lib/small_set.h"
 
-#include "cache/crl_set.h"
+#include "cache/crl/crl_set.h"
 
 #include <stdlib.h>
 

@@ -5,8 +5,8 @@
 #ifndef TESTS_STORE_KIT_H
 #define TESTS_STORE_KIT_H
 
-#include "cache/issuer.h"
-#include "cache/record.h"
+#include "cache/base/issuer.h"
+#include "cache/ocsp/record.h"
 
 #include <ftw.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 #ifndef TESTS_LIB_UNHEX_H
 #define TESTS_LIB_UNHEX_H
 
-#include "cache/bytes.h"
+#include "cache/base/bytes.h"
 
 #include <assert.h>
 

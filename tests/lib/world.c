@@ -1,10 +1,10 @@
 #include "tests/lib/world.h"
 
-#include "proxy/clock.h"
-#include "proxy/holdings.h"
-#include "proxy/inbox.h"
-#include "proxy/log.h"
-#include "proxy/upstream.h"
+#include "proxy/base/clock.h"
+#include "proxy/base/inbox.h"
+#include "proxy/base/log.h"
+#include "proxy/keeper/answers.h"
+#include "proxy/source/upstream.h"
 #include "tests/lib/forge.h"
 
 #include <event2/event.h>

@@ -2,7 +2,7 @@
  * clock that moves only when it is told to.
  *
  * The real flights, schedule, upstream source, admission, latches and hot table run on a
- * real event loop; fetch.h, store.h and disk.h are replaced at link time
+ * real event loop; fetch.h, store.h and executor.h are replaced at link time
  * (tests/lib/fake_*.c), and clock_gettime too, so that hours pass in milliseconds, for
  * libevent as for us. One world at a time; what is wrong in the world itself ends the
  * test program.
@@ -10,9 +10,9 @@
 #ifndef TESTS_LIB_WORLD_H
 #define TESTS_LIB_WORLD_H
 
-#include "proxy/forward.h"
-#include "proxy/telling.h"
-#include "proxy/upkeep.h"
+#include "proxy/keeper/forward.h"
+#include "proxy/keeper/refresh.h"
+#include "proxy/tell/teller.h"
 
 #define WORLD_START  INT64_C(1750000000) /* wall clock, s: 2025-06-15 */
 #define WORLD_FIRST  "http://first.example/"

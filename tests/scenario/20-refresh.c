@@ -264,7 +264,7 @@ static const struct answer *held(void)
 }
 
 /* R125: an answer that came after another one of the same thisUpdate is known by it no
- * more (proxy/ocsp_http.h), until one with a date of its own. */
+ * more (proxy/http/ocsp_http.h), until one with a date of its own. */
 static void a_date_that_two_answers_share_is_nobodys(void **state)
 {
 	struct world_says again = {

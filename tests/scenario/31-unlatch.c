@@ -1,6 +1,6 @@
 /* 31-unlatch: the operator takes a latch back, and the CA is asked anew. */
-#include "proxy/holdings.h"
-#include "proxy/unlatch.h"
+#include "proxy/keeper/answers.h"
+#include "proxy/keeper/unlatch.h"
 #include "tests/lib/world.h"
 
 #include <setjmp.h>

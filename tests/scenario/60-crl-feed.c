@@ -4,11 +4,11 @@
  * clock and telling do as the test says. */
 #include "tests/lib/faults.h"
 
-#include "proxy/clock.h"
-#include "proxy/crl_feed.h"
-#include "proxy/crl_state.h"
-#include "proxy/log.h"
-#include "proxy/telling.h"
+#include "proxy/base/clock.h"
+#include "proxy/base/log.h"
+#include "proxy/lists/crl_feed.h"
+#include "proxy/lists/crl_state.h"
+#include "proxy/tell/teller.h"
 #include "tests/lib/forge_crl.h"
 #include "tests/lib/world.h"
 

@@ -1,6 +1,6 @@
 /* 61-crl: when OCSP and the lists disagree, and what is told of it. */
-#include "proxy/holdings.h"
-#include "proxy/standing.h"
+#include "proxy/keeper/answers.h"
+#include "proxy/keeper/evidence.h"
 #include "tests/lib/world.h"
 
 #include <setjmp.h>

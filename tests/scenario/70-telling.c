@@ -6,9 +6,9 @@
  */
 #include "tests/lib/world.h"
 
-#include "proxy/clock.h"
-#include "proxy/log.h"
-#include "proxy/telling.h"
+#include "proxy/base/clock.h"
+#include "proxy/base/log.h"
+#include "proxy/tell/teller.h"
 #include "tests/lib/forge.h"
 
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 /* The one door, against answers that no CA should send.  Each is built here (forge.h), so
  * that one thing at a time is wrong with it; the public corpora follow in
  * admit_corpora.c. */
-#include "cache/admit.h"
+#include "cache/ocsp/admit.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,8 +13,8 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
-#include "cache/record.h"
-#include "cache/responder.h"
+#include "cache/ocsp/record.h"
+#include "cache/ocsp/responder.h"
 #include "tests/lib/forge.h"
 #include "tests/lib/small_set.h"
 

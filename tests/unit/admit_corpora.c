@@ -1,6 +1,6 @@
 /* The one door on the public corpora: answers of real CAs, and what others made of them.
  * The expected verdicts are those of the corpora's authors, not ours. */
-#include "cache/admit.h"
+#include "cache/ocsp/admit.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

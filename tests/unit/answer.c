@@ -1,4 +1,4 @@
-#include "cache/answer.h"
+#include "cache/held/answer.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,13 +1,13 @@
 /* The API: what a request means (api_request), and its thread with a keeper that is made
- * up here.  ops.h is replaced: these cases are about HTTP, tests/unit/ops.c about the
+ * up here.  calls.h is replaced: these cases are about HTTP, tests/unit/calls.c about the
  * calls. */
-#include "proxy/api.h"
+#include "proxy/api/api.h"
 
-#include "cache/crl_set.h"
+#include "cache/crl/crl_set.h"
 
-#include "proxy/api_request.h"
-#include "proxy/listener.h"
-#include "proxy/snapshot.h"
+#include "proxy/api/api_request.h"
+#include "proxy/http/listener.h"
+#include "proxy/push/snapshot.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
-#include "proxy/calm.h"
+#include "proxy/base/calm.h"
 
-#include "proxy/clock.h"
+#include "proxy/base/clock.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-#include "cache/change.h"
+#include "cache/change/change.h"
 
 #include <pthread.h>
 #include <setjmp.h>

@@ -4,7 +4,7 @@
  */
 #include "tests/lib/faults.h"
 
-#include "cache/change_log.h"
+#include "cache/change/change_log.h"
 
 #include <event2/event.h>
 #include <event2/thread.h>
@@ -17,8 +17,8 @@
 #include <cmocka.h>
 #include <lmdb.h>
 
-#include "proxy/disk.h"
-#include "proxy/inbox.h"
+#include "proxy/base/executor.h"
+#include "proxy/base/inbox.h"
 #include "tests/lib/child.h"
 #include "tests/lib/store_kit.h"
 

@@ -1,4 +1,4 @@
-#include "cache/change_log.h"
+#include "cache/change/change_log.h"
 
 #include <event2/event.h>
 #include <setjmp.h>

@@ -1,4 +1,4 @@
-#include "proxy/clock.h"
+#include "proxy/base/clock.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -10,9 +10,9 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
-#include "conf/conf_address.h"
-#include "conf/conf_table.h"
-#include "conf/conf_values.h"
+#include "conf/address.h"
+#include "conf/option.h"
+#include "conf/values.h"
 
 /* Where the tests' files are; "DIR" in a configuration is it. */
 static char dir[] = "/tmp/ocspcached-conf-XXXXXX";

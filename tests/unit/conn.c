@@ -1,4 +1,4 @@
-#include "proxy/conn.h"
+#include "proxy/http/conn.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -16,8 +16,8 @@
 
 #include <cmocka.h>
 
-#include "cache/crl_set.h"
-#include "proxy/clock.h"
+#include "cache/crl/crl_set.h"
+#include "proxy/base/clock.h"
 
 #define BIG       (1024 * 1024)
 #define SOME      (160 * 1024)           /* of "/some" */

@@ -1,4 +1,4 @@
-#include "cache/crl_diff.h"
+#include "cache/change/crl_diff.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* Entries: their dates, their order, their memory. */
-#include "cache/crl.h"
+#include "cache/crl/crl_read.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "cache/crl_walk.h"
+#include "cache/crl/crl_walk.h"
 
 /* Each day of the years that UTCTime has, and days until 9999: against OpenSSL. */
 static void every_day_is_where_openssl_has_it(void **state)

@@ -1,5 +1,5 @@
 /* crl_pem: what openssl writes is read back, octet for octet. */
-#include "proxy/crl_pem.h"
+#include "proxy/lists/crl_pem.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "cache/crl_set.h"
+#include "cache/crl/crl_set.h"
 
 #include <fcntl.h>
 #include <pthread.h>

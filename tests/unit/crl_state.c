@@ -1,4 +1,4 @@
-#include "proxy/crl_state.h"
+#include "proxy/lists/crl_state.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* due: the heap of times. */
-#include "proxy/due.h"
+#include "proxy/base/due.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

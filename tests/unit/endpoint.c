@@ -1,5 +1,5 @@
 /* What the endings of fetches say of a responder's URL, without any fetch. */
-#include "proxy/endpoint.h"
+#include "proxy/source/endpoint.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* Event streams: a made-up log stands in for telling and snapshot, sockets are real. */
-#include "proxy/events.h"
+#include "proxy/push/events.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,10 +17,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "proxy/api_request.h"
-#include "proxy/clock.h"
-#include "proxy/events_text.h"
-#include "proxy/snapshot.h"
+#include "proxy/api/api_request.h"
+#include "proxy/base/clock.h"
+#include "proxy/push/events_text.h"
+#include "proxy/push/snapshot.h"
 
 #define LOG_MAX 4096
 #define FDS_MAX 2100

@@ -25,13 +25,13 @@
 
 #include <cmocka.h>
 
-#include "proxy/api.h"
-#include "proxy/clock.h"
-#include "proxy/keeper.h"
-#include "proxy/listener.h"
-#include "proxy/log.h"
-#include "proxy/telling.h"
-#include "proxy/worker.h"
+#include "proxy/api/api.h"
+#include "proxy/base/clock.h"
+#include "proxy/base/log.h"
+#include "proxy/front/worker.h"
+#include "proxy/http/listener.h"
+#include "proxy/keeper/keeper.h"
+#include "proxy/tell/teller.h"
 #include "tests/lib/forge_crl.h"
 #include "tests/lib/real_redis.h"
 

@@ -1,4 +1,4 @@
-#include "proxy/fetch.h"
+#include "proxy/http/fetch.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -23,7 +23,7 @@
 
 #include <cmocka.h>
 
-#include "proxy/fetch_words.h"
+#include "proxy/http/fetch_words.h"
 #include "tests/lib/unhex.h"
 
 /* ---- a name server that hangs: libcurl's resolver threads come here ---- */

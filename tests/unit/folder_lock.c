@@ -1,4 +1,4 @@
-#include "proxy/folder_lock.h"
+#include "proxy/base/folder_lock.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "cache/hot.h"
+#include "cache/held/hot.h"
 
 #include <pthread.h>
 #include <setjmp.h>

@@ -1,4 +1,4 @@
-#include "proxy/http1.h"
+#include "proxy/http/http1.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

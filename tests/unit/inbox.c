@@ -1,4 +1,4 @@
-#include "proxy/inbox.h"
+#include "proxy/base/inbox.h"
 
 #include <event2/event.h>
 #include <pthread.h>

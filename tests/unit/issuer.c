@@ -1,4 +1,4 @@
-#include "cache/issuer.h"
+#include "cache/base/issuer.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-#include "cache/key.h"
+#include "cache/base/key.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

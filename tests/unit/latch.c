@@ -1,6 +1,6 @@
 #include "tests/lib/faults.h"
 
-#include "cache/latch.h"
+#include "cache/held/latch.h"
 
 #include <setjmp.h>
 #include <signal.h>

@@ -1,4 +1,4 @@
-#include "proxy/listener.h"
+#include "proxy/http/listener.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -16,8 +16,8 @@
 
 #include <cmocka.h>
 
-#include "proxy/clock.h"
-#include "proxy/log.h"
+#include "proxy/base/clock.h"
+#include "proxy/base/log.h"
 
 struct stage {
 	char dir[64];

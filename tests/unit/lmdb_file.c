@@ -1,4 +1,4 @@
-#include "cache/lmdb_file.h"
+#include "cache/base/lmdb_file.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "proxy/log.h"
+#include "proxy/base/log.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "proxy/clock.h"
+#include "proxy/base/clock.h"
 
 #define AT    1795328880 /* 2026-11-22T06:28:00Z, by date -u */
 #define STAMP "ts=2026-11-22T06:28:00.000Z "

@@ -1,4 +1,4 @@
-#include "proxy/metrics.h"
+#include "proxy/base/metrics.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "proxy/version.h"
+#include "proxy/base/version.h"
 
 static int end(void **state)
 {

@@ -1,4 +1,4 @@
-#include "proxy/ocsp_http.h"
+#include "proxy/http/ocsp_http.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

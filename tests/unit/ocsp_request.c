@@ -1,4 +1,4 @@
-#include "cache/ocsp_request.h"
+#include "cache/ocsp/ocsp_request.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

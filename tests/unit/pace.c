@@ -1,5 +1,5 @@
 /* Times are made up, sockets are real: what the kernel owes is what it says. */
-#include "proxy/pace.h"
+#include "proxy/http/pace.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-#include "cache/record.h"
+#include "cache/ocsp/record.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

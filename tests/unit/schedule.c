@@ -1,4 +1,4 @@
-#include "proxy/schedule.h"
+#include "proxy/base/schedule.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

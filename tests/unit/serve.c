@@ -1,5 +1,5 @@
 /* The keeper is this file: keeper_ask() keeps the question, and a case answers it. */
-#include "proxy/serve.h"
+#include "proxy/front/serve.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -15,10 +15,10 @@
 
 #include <cmocka.h>
 
-#include "cache/crl_set.h"
-#include "proxy/clock.h"
-#include "proxy/keeper.h"
-#include "proxy/ocsp_http.h"
+#include "cache/crl/crl_set.h"
+#include "proxy/base/clock.h"
+#include "proxy/http/ocsp_http.h"
+#include "proxy/keeper/keeper.h"
 #include "tests/lib/forge.h"
 #include "tests/lib/small_set.h"
 

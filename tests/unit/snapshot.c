@@ -1,5 +1,5 @@
 /* What is revoked already: collected from made-up lists and real latches, and read. */
-#include "proxy/snapshot.h"
+#include "proxy/push/snapshot.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,10 +10,10 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "cache/latch.h"
-#include "proxy/disk.h"
-#include "proxy/keeper.h"
-#include "proxy/telling.h"
+#include "cache/held/latch.h"
+#include "proxy/base/executor.h"
+#include "proxy/keeper/keeper.h"
+#include "proxy/tell/teller.h"
 
 static struct issuer_ca old_ca = {.id = {1}}, new_ca = {.id = {2}},
 			other_ca = {.id = {3}};

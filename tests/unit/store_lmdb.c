@@ -1,4 +1,4 @@
-#include "cache/store.h"
+#include "cache/store/store.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -15,8 +15,8 @@
 #include <cmocka.h>
 #include <lmdb.h>
 
-#include "proxy/disk.h"
-#include "proxy/inbox.h"
+#include "proxy/base/executor.h"
+#include "proxy/base/inbox.h"
 #include "tests/lib/child.h"
 #include "tests/lib/store_kit.h"
 

@@ -1,4 +1,4 @@
-#include "cache/store.h"
+#include "cache/store/store.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -16,8 +16,8 @@
 #include <cmocka.h>
 #include <hiredis/hiredis.h>
 
-#include "cache/store_redis_link.h"
-#include "cache/store_redis_url.h"
+#include "cache/redis/redis_link.h"
+#include "cache/redis/redis_url.h"
 #include "tests/lib/child.h"
 #include "tests/lib/real_redis.h"
 #include "tests/lib/store_kit.h"

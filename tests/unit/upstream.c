@@ -1,7 +1,7 @@
 /* The whole module on virtual time: clock_gettime (libevent's and ours) and fetch.h are
  * defined here, so that hours pass in milliseconds and every fetch ends as a case wants.
  */
-#include "proxy/upstream.h"
+#include "proxy/source/upstream.h"
 
 #include <event2/event.h>
 #include <limits.h>
@@ -16,8 +16,8 @@
 
 #include <cmocka.h>
 
-#include "cache/ocsp_request.h"
-#include "proxy/log.h"
+#include "cache/ocsp/ocsp_request.h"
+#include "proxy/base/log.h"
 
 static int64_t now_ms;
 

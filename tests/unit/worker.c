@@ -1,5 +1,5 @@
 /* Real threads and sockets; the keeper is this file. */
-#include "proxy/worker.h"
+#include "proxy/front/worker.h"
 
 #include <arpa/inet.h>
 #include <pthread.h>
@@ -13,9 +13,9 @@
 
 #include <cmocka.h>
 
-#include "proxy/clock.h"
-#include "proxy/keeper.h"
-#include "proxy/listener.h"
+#include "proxy/base/clock.h"
+#include "proxy/http/listener.h"
+#include "proxy/keeper/keeper.h"
 
 #define GET "GET /MA== HTTP/1.1\r\nHost: a\r\n\r\n"
 

@@ -1,0 +1,90 @@
+/* change.h - a move of a certificate's status, a batch of them, and the place of each in
+ * the change log.
+ *
+ * A batch is what the log keeps as one record: changes of one issuer that were found by
+ * one evidence, at most CHANGE_BATCH_MAX, in the order of crl_entry_cmp().  It is
+ * immutable and counted: keeper and API share it.
+ *
+ * A place in the log is (epoch, sequence number of a batch, changes of it that are
+ * covered).  Its text, the id of an event, is hexadecimal of fixed width, so that ids
+ * sort as they were given: opaque to everybody else.  A new epoch says that what came
+ * before may be lost (DESIGN 1.5).
+ *
+ * Encoded batches come from stores that others may write to: every field is checked.
+ */
+#ifndef CACHE_CHANGE_CHANGE_H
+#define CACHE_CHANGE_CHANGE_H
+
+#include "cache/crl/crl_read.h"
+#include "cache/held/answer.h"
+
+#define CHANGE_BATCH_MAX 10000 /* 320 KB: one commit each, 305 of them for 3,048,289 */
+
+enum change_status {
+	CHANGE_GOOD, /* released: certificateHold ended */
+	CHANGE_REVOKED,
+	CHANGE_UNKNOWN,
+	CHANGE_REMOVED /* left a complete list without having been on hold: never good */
+};
+const char *change_status_name(enum change_status s); /* "good", "revoked", ... */
+
+/* 32 bytes: an entry whose spare octets tell the move. */
+struct change {
+	struct crl_entry entry; /* serial, revoked_at and reason: of the revocation, also
+				   when it ended; spare[0]: now, spare[1]: before */
+};
+static inline enum change_status change_now(const struct change *c)
+{
+	return (enum change_status)c->entry.spare[0];
+}
+static inline enum change_status change_before(const struct change *c)
+{
+	return (enum change_status)c->entry.spare[1];
+}
+
+enum change_evidence { CHANGE_OCSP, CHANGE_CRL };
+
+struct change_batch {
+	_Atomic unsigned refs;
+	uint32_t epoch; /* set by the log, as the next */
+	uint64_t seq;   /* 1.. */
+	char issuer[64];
+	enum change_evidence evidence;
+	bool has_number; /* of the list */
+	uint8_t number[CRL_NUMBER_MAX];
+	int64_t seen_at_ms;   /* wall clock: when a node found it */
+	int64_t published_at; /* thisUpdate of the list or the answer, seconds */
+	uint32_t n;           /* 1..CHANGE_BATCH_MAX; 0 only in a batch that the filter
+				 emptied, which is never appended */
+	struct change change[];
+};
+
+/* Room for n changes (up to CHANGE_BATCH_MAX), all zero, its n too; one reference.  NULL
+ * when out of memory. */
+struct change_batch *change_batch_new(size_t n);
+struct change_batch *change_batch_ref(const struct change_batch *b);
+void change_batch_unref(struct change_batch *b); /* NULL is allowed */
+
+/* Binary form (layout in change.c and ocspcached(8)).  Returns bytes written; out has
+ * room for change_batch_size(b).  epoch and seq are the log's and not part of it.  b has
+ * an issuer and changes. */
+size_t change_batch_size(const struct change_batch *b);
+size_t change_batch_encode(const struct change_batch *b, uint8_t *out);
+/* ERR_RECORD: not in our encoding.  ERR_NOMEM.  That changes are sorted is not checked:
+ * nobody relies on it.  What is read encodes to the same bytes. */
+enum err change_batch_decode(struct change_batch **out, struct bytes in);
+
+struct change_pos {
+	uint32_t epoch;
+	uint64_t seq;   /* 0: before the first batch */
+	uint32_t index; /* changes of batch seq that are covered; its n: all */
+};
+#define CHANGE_POS_TEXT_MAX 32
+/* "67409c1a-00000000002a-00003": strcmp() orders texts as change_pos_cmp() orders places.
+ * seq is below 2^48, index at most CHANGE_BATCH_MAX. */
+void change_pos_text(const struct change_pos *p, char out[CHANGE_POS_TEXT_MAX]);
+/* Takes exactly what change_pos_text wrote; text may have no NUL. */
+bool change_pos_parse(struct change_pos *p, const char *text, size_t n);
+int change_pos_cmp(const struct change_pos *a, const struct change_pos *b);
+
+#endif

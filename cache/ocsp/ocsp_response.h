@@ -1,0 +1,69 @@
+/* ocsp_response.h - the bytes of an OCSPResponse, taken apart into what the checks need.
+ *
+ * OpenSSL does the parsing.  Three things that its API hides are read from the same bytes
+ * with ASN1_get_object(): responseStatus as it is written, the version of ResponseData,
+ * and where tbsResponseData begins and ends.  The signature is checked over these bytes
+ * as they came and never over a re-encoding (R67), since these bytes are what is served.
+ *
+ * Nothing here judges: admit.h does.  Pure functions, any thread.  They may leave entries
+ * in OpenSSL's error queue; who calls them drains it.
+ */
+#ifndef CACHE_OCSP_OCSP_RESPONSE_H
+#define CACHE_OCSP_OCSP_RESPONSE_H
+
+#include "cache/held/answer.h"
+
+#include <openssl/ocsp.h>
+
+struct ocsp_response {
+	OCSP_BASICRESP *basic; /* owned */
+	struct bytes tbs;      /* borrowed from the DER: all of tbsResponseData */
+	size_t singles_n;
+};
+
+/* A GeneralizedTime.  exact: in the form YYYYMMDDHHMMSSZ (RFC 9919 section 3.2.4). */
+struct ocsp_time {
+	bool readable, exact;
+	int64_t at; /* seconds since 1970, when readable; years 0000 to 9999 */
+};
+
+/* One SingleResponse; all pointers are borrowed from the response. */
+struct ocsp_single {
+	bool known_hash; /* hash is set: an algorithm that a key can have */
+	enum certid_hash hash;
+	struct bytes name_hash, key_hash;
+	const ASN1_INTEGER *serial;
+	enum status status; /* good, revoked or unknown */
+	int reason;         /* as it is written, REASON_NONE where absent */
+	struct ocsp_time revoked_at, this_update, next_update;
+	bool has_next_update;
+};
+
+/* Parse.  Exactly one OCSPResponse with responseStatus successful, of type
+ * id-pkix-ocsp-basic and version v1, gives ERR_OK and *out, to be released with
+ * ocsp_response_free().  tbs is valid as long as the bytes of der.
+ * ERR_RESP_LARGE: over max bytes, unread.  ERR_RESP_DER, ERR_RESP_TRAILING;
+ * ERR_RESP_VERSION; ERR_RESP_MALFORMED and so on: what the responder says;
+ * ERR_RESP_STATUS; ERR_RESP_NOBYTES; ERR_RESP_TYPE; ERR_NOMEM. */
+enum err ocsp_response_parse(struct ocsp_response *out, struct bytes der, size_t max);
+void ocsp_response_free(struct ocsp_response *r);
+
+/* Whether key made the signature over the bytes of tbsResponseData. */
+bool ocsp_response_signed_by(const struct ocsp_response *r, EVP_PKEY *key);
+
+/* ERR_RESP_EXTENSION, with its OID in what, for an unknown critical extension, or one
+ * that appears twice in one place; in responseExtensions or any singleExtensions. */
+enum err ocsp_response_extensions(
+    const struct ocsp_response *r, char *what, size_t what_n);
+
+/* The nonce in responseExtensions: the content of its OCTET STRING, or of extnValue where
+ * there is none within (R88).  Borrowed from r; n is 0 where the answer has no nonce. */
+struct bytes ocsp_response_nonce(const struct ocsp_response *r);
+
+/* SingleResponse number i < singles_n. */
+void ocsp_response_single(
+    const struct ocsp_response *r, size_t i, struct ocsp_single *out);
+
+struct ocsp_time ocsp_response_produced_at(const struct ocsp_response *r);
+
+#endif

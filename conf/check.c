@@ -1,0 +1,733 @@
+#include "conf/check.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "cache/base/secret.h"
+#include "cache/ocsp/responder.h"
+#include "conf/address.h"
+#include "conf/values.h"
+
+/* No CA of the public web may keep an answer alive for longer (CA/Browser Forum BR
+ * 4.9.10), and one without nextUpdate deserves no more. */
+#define WITHOUT_NEXT_UPDATE_MIN_MS INT64_C(1000)
+#define WITHOUT_NEXT_UPDATE_MAX_MS INT64_C(864000000)
+
+#define TWICE "is named twice; take one out"
+
+static const struct setting *setting_of(const struct group *g, enum option_id id)
+{
+	return &g->setting[id];
+}
+
+static bool is_refused(const struct group *g, enum option_id id)
+{
+	return g->setting[id].refused;
+}
+
+static bool is_given(const struct group *g, enum option_id id)
+{
+	return g->setting[id].line > 0;
+}
+
+/* Where value i of an option was written; else where its group starts. */
+static const char *place(const struct group *g, enum option_id id, size_t i, int *line)
+{
+	const struct setting *set = setting_of(g, id);
+
+	if (set->line == 0) {
+		*line = g->line;
+		return g->file;
+	}
+	*line = i < set->n ? set->value_line[i] : set->line;
+	return set->file;
+}
+
+static void fault(const struct draft *d, const struct group *g, enum option_id id,
+    size_t i, const char *format, ...) __attribute__((format(printf, 5, 6)));
+static void fault(const struct draft *d, const struct group *g, enum option_id id,
+    size_t i, const char *format, ...)
+{
+	char text[768];
+	int line;
+	const char *file = place(g, id, i, &line);
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof text, format, ap);
+	va_end(ap);
+	report_error(d->report, file, line, option_table[id].name, "%s", text);
+}
+
+/* What is wrong with value i, which may be a URL with a password. */
+static void fault_value(const struct draft *d, const struct group *g, enum option_id id,
+    size_t i, const char *value, const char *why)
+{
+	char shown[512];
+
+	fault(d, g, id, i, "\"%s\" %s", url_shown(value, shown, sizeof shown), why);
+}
+
+static void advise(
+    const struct draft *d, const struct group *g, enum option_id id, const char *text)
+{
+	int line;
+	const char *file = place(g, id, 0, &line);
+
+	report_warning(d->report, file, line, option_table[id].name, "%s", text);
+}
+
+/* Index of an earlier equal item, or i. */
+static size_t first_equal(char **list, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (!strcmp(list[k], list[i]))
+			return k;
+	return i;
+}
+
+/* In "unix:PATH", "lmdb:DIR" and "redis+unix://PATH", make the path absolute against the
+ * file that names it. */
+static bool make_absolute(const struct group *g, enum option_id id, char **text)
+{
+	const char *path = embedded_path(*text);
+	char *absolute, *made = NULL;
+
+	if (!path || !*path || *path == '/')
+		return true;
+	absolute = path_beside(setting_of(g, id)->file, path);
+	if (absolute &&
+	    asprintf(&made, "%.*s%s", (int)(path - *text), *text, absolute) < 0)
+		made = NULL;
+	free(absolute);
+	if (!made)
+		return false;
+	free(*text);
+	*text = made;
+	return true;
+}
+
+/* ---- listeners ---- */
+
+static const char *check_listener(const char *text, bool loopback_only)
+{
+	struct address a;
+	const char *why;
+
+	if (!strncmp(text, "unix:", 5))
+		return socket_path_check(text + 5);
+	why = address_parse(text, &a);
+	if (!why && loopback_only && !address_is_loopback(&a))
+		why = "is not on loopback, and TLS and tokens for the API come in a "
+		      "later version; write 127.0.0.1:PORT, [::1]:PORT or unix:PATH";
+	if (!why && !address_is_numeric(&a))
+		why = "names a host, and names are not looked up to listen; write an "
+		      "address, like 0.0.0.0:PORT or [::]:PORT";
+	return why;
+}
+
+static bool check_listen(const struct draft *d)
+{
+	const struct group *g = &d->settings->global;
+	struct conf *c = d->conf;
+
+	if (is_refused(g, OPTION_listen))
+		return true;
+	if (c->listen_n == 0)
+		fault(d, g, OPTION_listen, 0,
+		    "names no address; write at least one, like \"127.0.0.1:8080\"");
+	if (c->listen_n > CONF_LISTEN_MAX)
+		fault(d, g, OPTION_listen, CONF_LISTEN_MAX,
+		    "names more than %d addresses; write fewer", CONF_LISTEN_MAX);
+	for (size_t i = 0; i < c->listen_n; i++) {
+		const char *why;
+
+		if (!make_absolute(g, OPTION_listen, &c->listen[i]))
+			return false;
+		why = check_listener(c->listen[i], false);
+		if (why)
+			fault_value(d, g, OPTION_listen, i, c->listen[i], why);
+		else if (first_equal(c->listen, i) < i)
+			fault_value(d, g, OPTION_listen, i, c->listen[i], TWICE);
+	}
+	return true;
+}
+
+static bool check_api_listen(const struct draft *d)
+{
+	const struct group *g = &d->settings->global;
+	struct conf *c = d->conf;
+	const char *why;
+
+	if (is_refused(g, OPTION_api_listen) || !*c->api_listen)
+		return true;
+	if (!make_absolute(g, OPTION_api_listen, &c->api_listen))
+		return false;
+	why = check_listener(c->api_listen, true);
+	if (why)
+		fault_value(d, g, OPTION_api_listen, 0, c->api_listen, why);
+	for (size_t i = 0; !why && i < c->listen_n; i++)
+		if (!strcmp(c->listen[i], c->api_listen))
+			fault_value(d, g, OPTION_api_listen, 0, c->api_listen,
+			    "is an address of listen too; choose another port");
+	return true;
+}
+
+static bool check_ocsp_path(const struct draft *d)
+{
+	const struct group *g = &d->settings->global;
+
+	for (size_t i = 0; !is_refused(g, OPTION_ocsp_path) && i < d->conf->ocsp_path_n;
+	     i++) {
+		const char *why;
+		char *path = path_normal(d->conf->ocsp_path[i], &why);
+
+		if (!path && !why)
+			return false;
+		if (why)
+			fault_value(
+			    d, g, OPTION_ocsp_path, i, d->conf->ocsp_path[i], why);
+		else if (first_equal(d->conf->ocsp_path, i) < i)
+			fault_value(
+			    d, g, OPTION_ocsp_path, i, d->conf->ocsp_path[i], TWICE);
+		free(path);
+	}
+	return true;
+}
+
+/* ---- stores ---- */
+
+static bool check_store(const struct draft *d)
+{
+	const struct group *g = &d->settings->global;
+	const char *why;
+
+	if (is_refused(g, OPTION_store))
+		return true;
+	if (!make_absolute(g, OPTION_store, &d->conf->store))
+		return false;
+	why = store_url_check(d->conf->store);
+	if (why)
+		fault_value(d, g, OPTION_store, 0, d->conf->store, why);
+	return true;
+}
+
+static void check_key_file(const struct draft *d)
+{
+	const struct group *g = &d->settings->global;
+	const char *path = d->conf->store_key_file;
+	char why[512];
+	struct stat st;
+	enum err e;
+
+	if (is_refused(g, OPTION_store_key_file) || !*path)
+		return;
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+		fault(d, g, OPTION_store_key_file, 0,
+		    "%s is no regular file; name one that is", path);
+		return;
+	}
+	e = mac_keys_load(&d->conf->mac_keys, path, why, sizeof why);
+	if (e == ERR_NOMEM)
+		d->report->nomem = true;
+	else if (e)
+		fault(d, g, OPTION_store_key_file, 0,
+		    "%s; write one line of 64 hexadecimal digits for each key, as "
+		    "\"openssl rand -hex 32\" does",
+		    why);
+	else if (st.st_mode & (S_IROTH | S_IWOTH))
+		advise(d, g, OPTION_store_key_file,
+		    "is open to every user of this machine, and whoever knows a key can "
+		    "forge answers; take that away with chmod o-rw");
+}
+
+static void check_state_directory(const struct draft *d)
+{
+	if (!is_refused(&d->settings->global, OPTION_state_directory) &&
+	    !*d->conf->state_directory)
+		fault(d, &d->settings->global, OPTION_state_directory, 0,
+		    "names no directory; write one that the daemon may write to");
+}
+
+/* ---- options against each other ---- */
+
+static void check_order(const struct draft *d, enum option_id low, enum option_id high)
+{
+	const struct group *g = &d->settings->global;
+	const struct option *lo = &option_table[low], *ho = &option_table[high];
+	int64_t l = *option_number(lo, d->conf), h = *option_number(ho, d->conf);
+	char ltext[VALUE_TEXT_MAX], htext[VALUE_TEXT_MAX];
+
+	if (l > h && !is_refused(g, low) && !is_refused(g, high))
+		fault(d, g, is_given(g, low) ? low : high, 0,
+		    "%s is %s and %s is %s; the first may not be larger", lo->name,
+		    value_text(lo->type, l, ltext), ho->name,
+		    value_text(ho->type, h, htext));
+}
+
+static void check_lease(const struct draft *d)
+{
+	const struct group *g = &d->settings->global;
+	const struct conf *c = d->conf;
+
+	if (!strncmp(c->store, "redis", 5) && c->lease_time_ms <= c->upstream_timeout_ms)
+		advise(d, g,
+		    is_given(g, OPTION_lease_time) ? OPTION_lease_time
+						   : OPTION_upstream_timeout,
+		    "lease-time is not longer than upstream-timeout, so that another "
+		    "node may fetch what this one still waits for; write a longer "
+		    "lease-time");
+}
+
+/* ---- issuers ---- */
+
+bool issuer_name_is_valid(const char *name)
+{
+	size_t n = strlen(name);
+
+	return n >= 1 && n <= 63 &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") == n &&
+	       strspn(name, ".") < n;
+}
+
+/* first: the first issuer of this name. */
+static void check_name(const struct draft *d, size_t i, const struct group *first)
+{
+	const struct group *g = d->settings->issuer[i];
+
+	if (!g->name)
+		return;
+	if (!issuer_name_is_valid(g->name)) {
+		report_error(d->report, g->file, g->line, "issuer",
+		    "\"%.80s\" is no name; write 1 to 63 of a-z, 0-9, '.', '_' and '-'",
+		    g->name);
+		return;
+	}
+	if (first != g)
+		report_error(d->report, g->file, g->line, "issuer",
+		    "\"%s\" is the name of another one, at %s:%d; choose another name, "
+		    "or "
+		    "put both into one",
+		    g->name, first->file, first->line);
+}
+
+static const char *name_of(const struct group *g)
+{
+	return g->name ? g->name : "";
+}
+
+static bool load_all(const struct draft *d, const struct group *g, enum option_id id,
+    enum certificate_use use, char *const *path, size_t n, struct certificates *out)
+{
+	time_t now = time(NULL);
+
+	for (size_t k = 0; k < n; k++) {
+		int line;
+		const char *file = place(g, id, k, &line);
+
+		if (!certificates_load(out, use, path[k], now, d->report, file, line))
+			return false;
+	}
+	return true;
+}
+
+static bool check_certificates(const struct draft *d, size_t i)
+{
+	const struct group *g = d->settings->issuer[i];
+	const struct conf_issuer *is = &d->conf->issuer[i];
+
+	if (!is_refused(g, OPTION_certificate) && is->certificate_n == 0)
+		fault(d, g, OPTION_certificate, 0,
+		    "issuer \"%s\" has none; write certificate = \"FILE\" with the CA's "
+		    "certificate",
+		    name_of(g));
+	return load_all(d, g, OPTION_certificate, CERTIFICATE_CA, is->certificate,
+		   is->certificate_n, &d->ca[i]) &&
+	       load_all(d, g, OPTION_responder_certificate, CERTIFICATE_RESPONDER,
+		   is->responder_certificate, is->responder_certificate_n,
+		   &d->responder[i]);
+}
+
+static bool is_ca_of(const struct issuer *is, const uint8_t sha256[32])
+{
+	for (size_t n = 0; n < is->ca_n; n++)
+		if (memcmp(is->ca[n].sha256, sha256, 32) == 0)
+			return true;
+	return false;
+}
+
+/* That one is out of date was said when it was read. */
+static const char *why_no_responder(enum err e, enum profile profile)
+{
+	if (e == ERR_OK || e == ERR_RESP_VALIDITY)
+		return NULL;
+	return profile == PROFILE_PUBLIC
+		   ? "profile \"public\" takes only the CA's own delegates with strong "
+		     "keys; write profile = \"private\", or name another certificate"
+		   : "RSA needs 2048 bits, EC 224; let the responder have a stronger key";
+}
+
+void draft_check_responders(const struct draft *d, size_t i, const struct issuer *is)
+{
+	const struct group *g = d->settings->issuer[i];
+	const struct certificates *c = &d->responder[i];
+	const char *file = setting_of(g, OPTION_responder_certificate)->file, *why;
+	int64_t now = time(NULL);
+
+	for (size_t n = 0; n < c->n; n++) {
+		const char *option = option_table[OPTION_responder_certificate].name;
+		enum err e = responder_named_check(is, n, now);
+		char name[256];
+
+		X509_NAME_oneline(X509_get_subject_name(c->x[n]), name, sizeof name);
+		why = why_no_responder(e, is->rules.profile);
+		if (is_ca_of(is, is->responder[n].sha256))
+			report_warning(d->report, file, c->line[n], option,
+			    "%s is the CA itself, which may sign anyway; take it out",
+			    name);
+		else if (why)
+			report_error(d->report, file, c->line[n], option,
+			    "%s cannot be used (%s): %s", name, err_text(e), why);
+	}
+}
+
+static void check_responders(const struct draft *d, size_t i)
+{
+	const struct group *g = d->settings->issuer[i];
+	const struct conf_issuer *is = &d->conf->issuer[i];
+
+	if (is_refused(g, OPTION_ocsp))
+		return;
+	if (is->ocsp_n == 0 && is->crl_n == 0 && !is_refused(g, OPTION_crl))
+		fault(d, g, OPTION_ocsp, 0,
+		    "issuer \"%s\" has no way to get an answer; write ocsp = \"URL\" of "
+		    "the CA's responder, or crl = \"URL\" of its revocation list",
+		    name_of(g));
+	if (is->ocsp_n == 0 && is->crl_n > 0)
+		advise(d, g, OPTION_crl,
+		    "is all that there is: statuses and changes are told, but OCSP "
+		    "requests "
+		    "get tryLater, since answers from a list come in a later version; "
+		    "write "
+		    "ocsp = \"URL\" if the CA has a responder");
+	for (size_t k = 0; k < is->ocsp_n; k++) {
+		struct url u;
+		const char *why = url_parse(is->ocsp[k], &u);
+		const char *path_why = NULL;
+
+		if (!why) {
+			free(url_path_normal(&u, &path_why));
+			why = path_why;
+		}
+		if (why)
+			fault_value(d, g, OPTION_ocsp, k, is->ocsp[k], why);
+		else if (first_equal(is->ocsp, k) < k)
+			fault_value(d, g, OPTION_ocsp, k, is->ocsp[k], TWICE);
+	}
+}
+
+/* "file:PATH" and "file:///PATH" become "file:///PATH", absolute.  False: out of memory.
+ */
+static bool normalize_file(const struct group *g, char **text)
+{
+	const char *path = *text + 5;
+	char *absolute, *made = NULL;
+
+	if (strncmp(*text, "file:", 5) != 0 || !*path)
+		return true;
+	if (!strncmp(path, "//", 2) && path[2] != '/')
+		return true; /* a host: check_list_url() says so */
+	if (!strncmp(path, "//", 2))
+		path += 2;
+	absolute = *path == '/' ? strdup(path)
+				: path_beside(setting_of(g, OPTION_crl)->file, path);
+	if (absolute && asprintf(&made, "file://%s", absolute) < 0)
+		made = NULL;
+	free(absolute);
+	if (!made)
+		return false;
+	free(*text);
+	*text = made;
+	return true;
+}
+
+static const char *check_list_url(const char *text)
+{
+	struct url u;
+
+	if (!strncmp(text, "file://", 7))
+		return text[7] == '/' && text[8]
+			   ? NULL
+			   : "has no path from the root; write file:///PATH, or "
+			     "file:PATH for one beside this file";
+	if (!strncmp(text, "file:", 5))
+		return "names no file; write file:///PATH";
+	if (!strncmp(text, "ldap", 4))
+		return "is LDAP, which is not spoken; write the http URL or file of the "
+		       "same list";
+	if (!strstr(text, "://"))
+		return "is no URL; write http://HOST[:PORT]/PATH, or file:PATH for a "
+		       "file";
+	return url_parse(text, &u);
+}
+
+/* One that is missing may come later, and is read then. */
+static void check_list_file(
+    const struct draft *d, const struct group *g, size_t i, const char *url)
+{
+	const char *why = NULL, *file;
+	struct stat st;
+	int line;
+
+	if (strncmp(url, "file://", 7))
+		return;
+	if (stat(url + 7, &st) != 0)
+		why = strerror(errno);
+	else if (!S_ISREG(st.st_mode))
+		why = "it is no regular file";
+	if (!why)
+		return;
+	file = place(g, OPTION_crl, i, &line);
+	report_warning(d->report, file, line, option_table[OPTION_crl].name,
+	    "\"%s\" cannot be read now: %s", url, why);
+}
+
+static bool has_scope(const struct conf_issuer *is, size_t k)
+{
+	return k < is->crl_scope_n && *is->crl_scope[k];
+}
+
+/* Is the scope of list k the name of another list too?  Of two that crl-scope names, the
+ * second is told. */
+static bool is_taken(const struct conf_issuer *is, size_t k)
+{
+	for (size_t j = 0; j < is->crl_n; j++) {
+		bool named = has_scope(is, j);
+
+		if ((j < k || !named) &&
+		    !strcmp(named ? is->crl_scope[j] : is->crl[j], is->crl_scope[k]))
+			return true;
+	}
+	return false;
+}
+
+/* Number and time of the last list are kept by its scope: two lists would each take the
+ * other's for its own. */
+static void check_scopes(
+    const struct draft *d, const struct group *g, const struct conf_issuer *is)
+{
+	if (is_refused(g, OPTION_crl_scope))
+		return;
+	if (is->crl_scope_n > is->crl_n)
+		fault(d, g, OPTION_crl_scope, is->crl_n,
+		    "names more scopes than crl has lists; write one for each list, in "
+		    "the same order");
+	for (size_t k = 0; k < is->crl_n; k++)
+		if (has_scope(is, k) && is_taken(is, k))
+			fault_value(d, g, OPTION_crl_scope, k, is->crl_scope[k],
+			    "is the name of two lists; give each its own");
+}
+
+/* A serial is of the CA that issued it: what is said of one CA's must not count for
+ * another's of the same number (RFC 5280 section 4.1.2.2). */
+static void check_names(const struct draft *d, size_t i)
+{
+	const struct certificates *ca = &d->ca[i];
+
+	for (size_t k = 1; k < ca->n; k++)
+		if (X509_NAME_cmp(X509_get_subject_name(ca->x[0]),
+			X509_get_subject_name(ca->x[k])) != 0) {
+			fault(d, d->settings->issuer[i], OPTION_certificate, 0,
+			    "names CAs of different names, and what is said of one of "
+			    "them would count for the serials of all; write an issuer "
+			    "section for each CA");
+			return;
+		}
+}
+
+static bool check_lists(const struct draft *d, size_t i)
+{
+	const struct group *g = d->settings->issuer[i];
+	struct conf_issuer *is = &d->conf->issuer[i];
+
+	if (is_refused(g, OPTION_crl))
+		return true;
+	if (is->crl_n > CONF_CRL_MAX)
+		fault(d, g, OPTION_crl, CONF_CRL_MAX,
+		    "names more than %d lists; write fewer", CONF_CRL_MAX);
+	for (size_t k = 0; k < is->crl_n; k++) {
+		const char *why;
+
+		if (!normalize_file(g, &is->crl[k]))
+			return false;
+		why = check_list_url(is->crl[k]);
+		if (why)
+			fault_value(d, g, OPTION_crl, k, is->crl[k], why);
+		else if (first_equal(is->crl, k) < k)
+			fault_value(d, g, OPTION_crl, k, is->crl[k], TWICE);
+		else
+			check_list_file(d, g, k, is->crl[k]);
+	}
+	check_scopes(d, g, is);
+	return true;
+}
+
+bool without_next_update_parse(const char *text, int64_t *s, char *why, size_t why_n)
+{
+	int64_t ms;
+
+	*s = 0;
+	if (!strcmp(text, "refuse"))
+		return true;
+	if (!value_duration(text, &ms, why, why_n))
+		return false;
+	if (ms < WITHOUT_NEXT_UPDATE_MIN_MS || ms > WITHOUT_NEXT_UPDATE_MAX_MS) {
+		snprintf(why, why_n, "%s is out of range; write \"refuse\", or 1s to 10d",
+		    text);
+		return false;
+	}
+	*s = ms / 1000;
+	return true;
+}
+
+static void check_rules(const struct draft *d, size_t i)
+{
+	const struct group *g = d->settings->issuer[i];
+	const struct conf_issuer *is = &d->conf->issuer[i];
+	char why[256];
+	int64_t s;
+
+	if (!is_refused(g, OPTION_without_next_update) &&
+	    !without_next_update_parse(is->without_next_update, &s, why, sizeof why))
+		fault(d, g, OPTION_without_next_update, 0, "%s", why);
+	if (is->profile == PROFILE_PUBLIC && is->allow_sha1_signatures)
+		fault(d, g, OPTION_allow_sha1_signatures, 0,
+		    "profile \"public\" refuses SHA-1 signatures; take this out, or "
+		    "write profile = \"private\"");
+}
+
+/* ---- the way to responders and lists ---- */
+
+static void check_proxy(const struct draft *d)
+{
+	const struct group *g = &d->settings->global;
+	const struct conf *c = d->conf;
+	struct address proxy, ours;
+	const char *why;
+
+	if (is_refused(g, OPTION_upstream_proxy) || !*c->upstream_proxy)
+		return;
+	why = proxy_url_parse(c->upstream_proxy, &proxy);
+	if (why)
+		fault_value(d, g, OPTION_upstream_proxy, 0, c->upstream_proxy, why);
+	for (size_t i = 0; !why && i < c->listen_n; i++)
+		if (!address_parse(c->listen[i], &ours) && ours.port == proxy.port &&
+		    !strcmp(ours.host, proxy.host))
+			fault_value(d, g, OPTION_upstream_proxy, 0, c->upstream_proxy,
+			    "is where we listen ourselves; name the proxy");
+}
+
+static bool check_server_cas(const struct draft *d)
+{
+	const struct group *g = &d->settings->global;
+	struct conf *c = d->conf;
+	struct certificates cas = {0};
+	bool ok = true;
+
+	if (is_refused(g, OPTION_upstream_tls_ca) || !*c->upstream_tls_ca)
+		return true;
+	ok = load_all(d, g, OPTION_upstream_tls_ca, CERTIFICATE_SERVER_CA,
+	    &c->upstream_tls_ca, 1, &cas);
+	if (ok && cas.n > 0) {
+		c->server_cas = certificates_pem(&cas, &c->server_cas_n);
+		ok = c->server_cas != NULL;
+	}
+	certificates_free(&cas);
+	return ok;
+}
+
+struct name {
+	const struct group *group;
+	size_t issuer;
+};
+
+static int cmp_names(const void *a, const void *b)
+{
+	const struct name *x = a, *y = b;
+	int order = strcmp(name_of(x->group), name_of(y->group));
+
+	return order != 0 ? order : (x->issuer > y->issuer) - (x->issuer < y->issuer);
+}
+
+/* Of each issuer the first one with its name, by sorting: there may be thousands. */
+static const struct group **first_named(const struct draft *d)
+{
+	size_t n = d->conf->issuer_n;
+	struct name *names = calloc(n + 1, sizeof *names);
+	const struct group **first = calloc(n + 1, sizeof *first);
+
+	if (!names || !first) {
+		free(names);
+		free(first);
+		return NULL;
+	}
+	for (size_t i = 0; i < n; i++)
+		names[i] = (struct name){d->settings->issuer[i], i};
+	qsort(names, n, sizeof *names, cmp_names);
+	for (size_t i = 0; i < n; i++) {
+		bool same = i > 0 &&
+			    !strcmp(name_of(names[i].group), name_of(names[i - 1].group));
+
+		first[names[i].issuer] =
+		    same ? first[names[i - 1].issuer] : names[i].group;
+	}
+	free(names);
+	return first;
+}
+
+static bool check_names_of_all(const struct draft *d)
+{
+	const struct group **first = first_named(d);
+
+	for (size_t i = 0; first && i < d->conf->issuer_n; i++)
+		check_name(d, i, first[i]);
+	free(first);
+	return first != NULL;
+}
+
+static bool check_issuers(const struct draft *d)
+{
+	if (!check_names_of_all(d))
+		return false;
+	for (size_t i = 0; i < d->conf->issuer_n; i++) {
+		if (!check_certificates(d, i))
+			return false;
+		check_names(d, i);
+		check_responders(d, i);
+		if (!check_lists(d, i))
+			return false;
+		check_rules(d, i);
+	}
+	if (d->conf->issuer_n == 0 && !d->settings->incomplete)
+		report_error(d->report, d->settings->global.file, 0, NULL,
+		    "no issuer is configured; add issuer \"NAME\" { certificate = "
+		    "\"FILE\" ocsp = \"URL\" }");
+	return true;
+}
+
+bool draft_check(struct draft *d)
+{
+	if (!check_listen(d) || !check_api_listen(d) || !check_ocsp_path(d) ||
+	    !check_store(d) || !check_server_cas(d))
+		return false;
+	check_proxy(d);
+	check_key_file(d);
+	check_state_directory(d);
+	draft_check_folders(d);
+	check_order(d, OPTION_refresh_min, OPTION_refresh_max);
+	check_order(d, OPTION_backoff_initial, OPTION_backoff_max);
+	check_lease(d);
+	return check_issuers(d);
+}

@@ -1,0 +1,37 @@
+/* check.h - what the table cannot say: forms, files, and options against each other.
+ */
+#ifndef CONF_CHECK_H
+#define CONF_CHECK_H
+
+#include "conf/certificates.h"
+#include "conf/settings.h"
+
+/* A configuration on its way from settings to struct conf. */
+struct draft {
+	struct conf *conf;
+	struct settings *settings; /* where each value was written; issuers as in conf */
+	struct report *report;
+	struct certificates *ca, *responder; /* of each issuer */
+	bool trial; /* try also what a start does besides reading the configuration */
+};
+
+/* Is this an issuer's name: [a-z0-9._-]{1,63}, and not only dots, which are no segment of
+ * a URL? */
+bool issuer_name_is_valid(const char *name);
+
+/* Check all, make relative paths within values absolute, load keys and certificates.
+ * False when memory ran out. */
+bool draft_check(struct draft *d);
+
+/* The folders of state and store: who may write to them (a warning); in a trial also
+ * whether we could make and use them.  Makes nothing. */
+void draft_check_folders(const struct draft *d);
+
+/* May the responders that issuer i names sign for it?  is: what was made of it. */
+void draft_check_responders(const struct draft *d, size_t i, const struct issuer *is);
+
+/* Life in seconds of an answer without nextUpdate: 0 for "refuse".  False with why when
+ * it is neither that nor a duration in range. */
+bool without_next_update_parse(const char *text, int64_t *s, char *why, size_t why_n);
+
+#endif

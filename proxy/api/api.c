@@ -1,0 +1,475 @@
+/* api.c - the thread: requests in, calls to the keeper, replies out. */
+#include "proxy/api/api.h"
+
+#include "cache/crl/crl_set.h"
+#include "proxy/api/api_request.h"
+#include "proxy/base/clock.h"
+#include "proxy/http/listener.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* Clients of the API at once: they come out of reserved-descriptors, and scrapers, people
+ * and scripts are few. */
+#define CONNECTIONS_MAX 64
+
+#define HEAD_MAX 512
+
+static const char type_json[] = "application/json";
+static const char type_text[] = "text/plain; charset=utf-8";
+static const char type_metrics[] = "text/plain; version=0.0.4; charset=utf-8";
+static const char type_openmetrics[] =
+    "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/* Something that another thread tells us; told again before it was heard, it is heard
+ * once. */
+struct order {
+	struct msg msg;
+	_Atomic bool posted;
+};
+
+struct api {
+	struct shared *shared;
+	struct event_base *base;
+	struct inbox *inbox;
+	struct conn_loop *loop;
+	struct listener *listener;
+	struct ops *ops; /* the keeper's thread uses it */
+	struct events *events;
+	_Atomic int connections;
+	bool any_host; /* a unix socket */
+	bool stopping;
+	size_t parked;    /* calls that are at the keeper */
+	struct call halt; /* the OP_STOP */
+	struct order reload, drain, close, stop;
+	pthread_t thread;
+	bool started;
+};
+
+/* Out. */
+
+/* type NULL: there is no body.  more: header lines, each with its end. */
+static struct bytes head_text(char head[HEAD_MAX], struct conn *c, int status,
+    const char *type, const char *more, size_t body_n, bool close)
+{
+	char date[HTTP1_DATE_MAX];
+	int n;
+
+	http1_date(clock_now(), date);
+	n = snprintf(head, HEAD_MAX,
+	    "HTTP/1.1 %d %s\r\nDate: %s\r\nCache-Control: no-store\r\n"
+	    "X-Content-Type-Options: nosniff\r\n",
+	    status, http1_reason(status), date);
+	if (more != NULL)
+		n += snprintf(head + n, HEAD_MAX - (size_t)n, "%s", more);
+	if (type != NULL)
+		n += snprintf(
+		    head + n, HEAD_MAX - (size_t)n, "Content-Type: %s\r\n", type);
+	if (status != 204)
+		n += snprintf(
+		    head + n, HEAD_MAX - (size_t)n, "Content-Length: %zu\r\n", body_n);
+	n +=
+	    snprintf(head + n, HEAD_MAX - (size_t)n, "%s\r\n", conn_connection(c, close));
+	assert((size_t)n < HEAD_MAX);
+	return bytes_of(head, (size_t)n);
+}
+
+/* Who is to come back later does not keep its place meanwhile: subscribers over the limit
+ * would have all CONNECTIONS_MAX of them. */
+static bool closes(const struct conn *c, int status)
+{
+	return conn_will_close(c) || status == 503;
+}
+
+static void answer(
+    struct conn *c, int status, const char *type, const char *more, struct bytes body)
+{
+	char text[HEAD_MAX];
+	bool close = closes(c, status);
+	struct bytes head = head_text(text, c, status, type, more, body.n, close);
+	struct iovec iov[2];
+
+	iov[0] = (struct iovec){text, head.n};
+	iov[1] = (struct iovec){(void *)(uintptr_t)body.p, body.n};
+	conn_reply(c, iov, body.n > 0 && !conn_is_head(c) ? 2 : 1, close);
+}
+
+/* As much of f as its client takes, when it takes it. */
+static void answer_file(struct conn *c, struct crl_file *f)
+{
+	char text[HEAD_MAX];
+	bool close = closes(c, 200);
+
+	conn_send_file(c,
+	    head_text(text, c, 200, type_json, NULL, (size_t)f->size, close), f, 0,
+	    conn_is_head(c) ? 0 : f->size, close);
+}
+
+/* Answer with a JSON value (borrowed) and a line end. */
+static void answer_json(struct conn *c, int status, const char *more, const json_t *body)
+{
+	static const char failed[] =
+	    "{\"error\":{\"code\":\"internal\",\"message\":\"out of memory\"}}\n";
+	char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+	size_t n = text != NULL ? strlen(text) : 0;
+
+	if (text == NULL) {
+		answer(c, 500, type_json, NULL, bytes_of(failed, sizeof failed - 1));
+		return;
+	}
+	text[n] = '\n'; /* in the place of the NUL */
+	answer(c, status, type_json, more, bytes_of(text, n + 1));
+	free(text);
+}
+
+static void answer_error(
+    struct conn *c, int status, const char *code, const char *more, const char *message)
+{
+	json_t *body = ops_error(code, message);
+
+	answer_json(c, status, more, body);
+	json_decref(body);
+}
+
+static void answer_api_error(struct conn *c, const struct api_error *e)
+{
+	char allow[64] = "";
+
+	if (e->allow != NULL)
+		snprintf(allow, sizeof allow, "Allow: %s\r\n", e->allow);
+	answer_error(c, e->status, e->code, allow, e->message);
+}
+
+static void answer_call(struct conn *c, const struct call *call)
+{
+	if (call->http_status == 202 || call->http_status == 204)
+		answer(c, call->http_status, NULL, NULL, bytes_of(NULL, 0));
+	else if (call->file != NULL)
+		answer_file(c, call->file);
+	else if (call->op == OP_METRICS && json_is_string(call->body))
+		answer(c, call->http_status,
+		    call->openmetrics ? type_openmetrics : type_metrics, NULL,
+		    bytes_of(
+			json_string_value(call->body), json_string_length(call->body)));
+	else
+		answer_json(c, call->http_status, NULL, call->body);
+}
+
+/* In. */
+
+static void leave_when_all_are_back(struct api *a)
+{
+	if (a->stopping && a->parked == 0 && events_asking(a->events) == 0)
+		event_base_loopbreak(a->base);
+}
+
+static void on_events_idle(void *arg)
+{
+	leave_when_all_are_back(arg);
+}
+
+static void on_back(void *arg, struct call *call)
+{
+	struct api *a = arg;
+
+	assert(a->parked > 0);
+	a->parked--;
+	if (call->owner != NULL)
+		answer_call(call->owner, call);
+	json_decref(call->body);
+	crl_file_unref(call->file);
+	if (call != &a->halt)
+		free(call);
+	leave_when_all_are_back(a);
+}
+
+static void post(struct api *a, struct call *call)
+{
+	call->msg.run = ops_call;
+	call->ops = a->ops;
+	call->reply_to = a->inbox;
+	call->done = on_back;
+	a->parked++;
+	inbox_post(a->shared->keeper, &call->msg);
+}
+
+static void serve_events(struct api *a, struct conn *c, const struct http1_request *r)
+{
+	struct events_query q;
+	struct api_error e;
+	int status;
+
+	if (!api_request_events(r, &q, &e))
+		answer_api_error(c, &e);
+	else if (a->stopping)
+		answer_error(c, 503, "unavailable", NULL, "ocspcached is stopping");
+	else if (events_serve(a->events, c, &q, &status))
+		return;
+	else if (status == 404)
+		answer_error(c, 404, "not_found", NULL, "no issuer has this name");
+	else
+		answer_error(c, 503, "unavailable", "Retry-After: 5\r\n",
+		    "no more event streams now: stopping, or max-subscribers reached");
+}
+
+static void on_request(
+    void *arg, struct conn *c, const struct http1_request *r, struct bytes body)
+{
+	struct api *a = arg;
+	struct call *call = calloc(1, sizeof *call);
+	struct api_error e;
+
+	if (call == NULL) {
+		answer_json(c, 500, NULL, NULL);
+		return;
+	}
+	switch (api_request_read(r, body, a->any_host, call, &e)) {
+	case API_HEALTHZ:
+		answer(c, 200, type_text, NULL, bytes_of("ok\n", 3));
+		break;
+	case API_EVENTS:
+		serve_events(a, c, r);
+		break;
+	case API_ERROR:
+		answer_api_error(c, &e);
+		break;
+	case API_CALL:
+		if (a->stopping) {
+			answer_error(
+			    c, 503, "unavailable", NULL, "ocspcached is stopping");
+			break;
+		}
+		call->owner = c;
+		conn_park(c, call);
+		post(a, call);
+		return;
+	}
+	free(call);
+}
+
+static void on_gone(void *arg, void *parked)
+{
+	struct api *a = arg;
+	struct call *call = parked;
+
+	if (!events_gone(a->events, parked))
+		call->owner = NULL;
+}
+
+static const struct conn_handler handler = {.request = on_request, .gone = on_gone};
+
+/* Orders of other threads. */
+
+static void order_post(struct api *a, struct order *o)
+{
+	if (!atomic_exchange(&o->posted, true))
+		inbox_post(a->inbox, &o->msg);
+}
+
+static struct conn_limits limits_of(const struct conf *c)
+{
+	return (struct conn_limits){
+	    .header_ms = c->header_timeout_ms,
+	    .body_ms = c->body_timeout_ms,
+	    .idle_ms = c->idle_timeout_ms,
+	    .write_ms = c->write_timeout_ms,
+	    .linger_ms = c->linger_timeout_ms,
+	    .linger_bytes = (size_t)c->linger_size,
+	    .head = (size_t)c->max_head_size,
+	    .target = (size_t)c->max_target_size,
+	    .body = (size_t)c->api_max_body_size,
+	};
+}
+
+static void on_reload(void *arg, struct msg *m)
+{
+	struct api *a = arg;
+	struct conn_limits limits;
+
+	(void)m;
+	atomic_store(&a->reload.posted, false); /* before the configuration is read */
+	limits = limits_of(shared_conf(a->shared));
+	conn_loop_limits(a->loop, &limits);
+	events_reload(a->events);
+}
+
+static void stop_listening(struct api *a)
+{
+	listener_free(a->listener);
+	a->listener = NULL;
+}
+
+static void on_drain(void *arg, struct msg *m)
+{
+	struct api *a = arg;
+
+	(void)m;
+	events_drain(a->events);
+}
+
+static void on_close(void *arg, struct msg *m)
+{
+	struct api *a = arg;
+
+	(void)m;
+	if (a->listener == NULL)
+		return;
+	stop_listening(a);
+	conn_loop_drain(a->loop);
+}
+
+static void on_stop(void *arg, struct msg *m)
+{
+	struct api *a = arg;
+
+	on_drain(a, m);
+	on_close(a, m);
+	a->stopping = true;
+	if (a->parked > 0) {
+		a->halt.op = OP_STOP;
+		post(a, &a->halt);
+	}
+	leave_when_all_are_back(a);
+}
+
+void api_reload(struct api *a)
+{
+	order_post(a, &a->reload);
+}
+
+void api_drain(struct api *a)
+{
+	order_post(a, &a->drain);
+}
+
+void api_close(struct api *a)
+{
+	order_post(a, &a->close);
+}
+
+bool api_idle(const struct api *a)
+{
+	return atomic_load(&a->connections) == 0 &&
+	       atomic_load(&a->shared->subscribers) == 0;
+}
+
+void api_stop(struct api *a)
+{
+	order_post(a, &a->stop);
+}
+
+/* Life. */
+
+static bool make(struct api *a, int fd)
+{
+	struct conn_limits limits = limits_of(shared_conf(a->shared));
+	struct listener_limits listening = {&a->connections, CONNECTIONS_MAX};
+	struct counters *counters = metrics_thread();
+
+	a->base = event_base_new();
+	a->inbox = a->base != NULL ? inbox_new(a->base, a) : NULL;
+	a->ops = ops_new();
+	if (a->inbox == NULL || a->ops == NULL || counters == NULL)
+		goto fail;
+	a->loop = conn_loop_new(a->base, &limits, &handler, a, counters);
+	a->events = events_new(a->shared, a->base, a->inbox, counters);
+	if (a->loop == NULL || a->events == NULL)
+		goto fail;
+	events_on_idle(a->events, on_events_idle, a);
+	a->listener = listener_new(a->loop, a->base, fd, false, &listening);
+	return a->listener != NULL;
+
+fail:
+	close(fd);
+	return false;
+}
+
+struct api *api_new(struct shared *shared, int fd, char *why, size_t why_n)
+{
+	struct api *a = calloc(1, sizeof *a);
+
+	if (a == NULL) {
+		close(fd);
+		snprintf(why, why_n, "API: %s", strerror(ENOMEM));
+		return NULL;
+	}
+	json_object_seed(0); /* before there is a second thread that could do it */
+	a->shared = shared;
+	a->any_host = strncmp(shared_conf(shared)->api_listen, "unix:", 5) == 0;
+	a->reload.msg.run = on_reload;
+	a->drain.msg.run = on_drain;
+	a->close.msg.run = on_close;
+	a->stop.msg.run = on_stop;
+	if (!make(a, fd)) {
+		snprintf(why, why_n, "API: out of memory or descriptors");
+		api_free(a);
+		return NULL;
+	}
+	return a;
+}
+
+struct inbox *api_inbox(struct api *a)
+{
+	return a->inbox;
+}
+
+void api_news(void *inbox_arg, struct msg *m)
+{
+	struct api *a = inbox_arg;
+
+	events_news(a->events, (struct telling_news *)m);
+}
+
+static void *run(void *arg)
+{
+	struct api *a = arg;
+
+	pthread_setname_np(pthread_self(), "api");
+	event_base_loop(a->base, EVLOOP_NO_EXIT_ON_EMPTY);
+	return NULL;
+}
+
+int api_start(struct api *a)
+{
+	sigset_t all, before;
+	int e;
+
+	sigfillset(&all); /* signals are for the main thread */
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	e = pthread_create(&a->thread, NULL, run, a);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	a->started = e == 0;
+	return e;
+}
+
+void api_join(struct api *a)
+{
+	if (!a->started)
+		return;
+	pthread_join(a->thread, NULL);
+	a->started = false;
+}
+
+void api_free(struct api *a)
+{
+	if (a == NULL)
+		return;
+	assert(!a->started);
+	if (a->inbox != NULL) /* what is still in it may look at the loop */
+		inbox_free(a->inbox);
+	if (a->listener != NULL)
+		stop_listening(a);
+	if (a->loop != NULL)
+		conn_loop_free(a->loop);
+	events_free(a->events);
+	ops_free(a->ops);
+	if (a->base != NULL)
+		event_base_free(a->base);
+	free(a);
+}

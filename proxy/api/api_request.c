@@ -1,0 +1,622 @@
+/* api_request.c - the table of calls, and strict reading of their arguments. */
+#include "proxy/api/api_request.h"
+
+#include <arpa/inet.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <strings.h>
+
+#define SEGMENT_MAX 256 /* decoded; no name or serial that we take is as long */
+
+/* params: how many segments follow, {issuer} and {serial} always being the two. */
+static const struct route {
+	const char *path;
+	enum http1_method method;
+	unsigned params;
+	enum op op;
+} routes[] = {
+    {"/v1/issuers", HTTP1_GET, 0, OP_ISSUERS},
+    {"/v1/status", HTTP1_GET, 2, OP_STATUS},
+    {"/v1/explain", HTTP1_GET, 2, OP_EXPLAIN},
+    {"/v1/latches", HTTP1_GET, 0, OP_LATCHES},
+    {"/v1/latches", HTTP1_DELETE, 2, OP_LATCH_DELETE},
+    {"/v1/refresh", HTTP1_POST, 0, OP_REFRESH},
+    {"/v1/purge", HTTP1_POST, 0, OP_PURGE},
+    {"/metrics", HTTP1_GET, 0, OP_METRICS},
+    {"/readyz", HTTP1_GET, 0, OP_READY},
+};
+
+/* Part of the API, but of a later version: said so, to spare a search for the typo. */
+static const char *const later[] = {"/v1/watchlists", "/v1/webhooks", "/v1/certificates"};
+
+static enum api_route fail(struct api_error *e, int status, const char *code,
+    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+static enum api_route fail(
+    struct api_error *e, int status, const char *code, const char *fmt, ...)
+{
+	va_list ap;
+
+	e->status = status;
+	e->code = code;
+	va_start(ap, fmt);
+	vsnprintf(e->message, sizeof e->message, fmt, ap);
+	va_end(ap);
+	return API_ERROR;
+}
+
+/* Does path begin with name, up to the end of a segment?  *rest: what follows. */
+static bool path_begins(struct bytes path, const char *name, struct bytes *rest)
+{
+	size_t n = strlen(name);
+
+	if (path.n < n || memcmp(path.p, name, n) != 0)
+		return false;
+	if (path.n > n && path.p[n] != '/')
+		return false;
+	*rest = bytes_of(path.p + n, path.n - n);
+	return true;
+}
+
+/* Take the next "/segment" from *rest; false when there is none or it is empty. */
+static bool next_segment(struct bytes *rest, struct bytes *segment)
+{
+	const uint8_t *end;
+	size_t n;
+
+	if (rest->n < 2 || rest->p[0] != '/')
+		return false;
+	end = memchr(rest->p + 1, '/', rest->n - 1);
+	n = (end != NULL ? (size_t)(end - rest->p) : rest->n) - 1;
+	*segment = bytes_of(rest->p + 1, n);
+	*rest = bytes_of(rest->p + 1 + n, rest->n - 1 - n);
+	return n > 0;
+}
+
+/* Percent-decode; 0, 400 for a bad escape or an escaped NUL, 414 when it is too long. */
+static int segment_decode(struct bytes in, char out[SEGMENT_MAX])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < in.n; i++) {
+		int c = in.p[i];
+
+		if (c == '%') {
+			int high = i + 2 < in.n ? hex_value(in.p[i + 1]) : -1;
+			int low = i + 2 < in.n ? hex_value(in.p[i + 2]) : -1;
+
+			if (high < 0 || low < 0 || high + low == 0)
+				return 400;
+			c = high << 4 | low;
+			i += 2;
+		}
+		if (n == SEGMENT_MAX - 1)
+			return 414;
+		out[n++] = (char)c;
+	}
+	out[n] = '\0';
+	return 0;
+}
+
+/* A name that no issuer can have is one that we do not know: no other kind of error. */
+static bool issuer_set(struct call *c, const char *name, struct api_error *e)
+{
+	size_t n = strlen(name);
+
+	if (n == 0 || n >= sizeof c->issuer) {
+		fail(e, 404, "not_found", "no issuer has this name");
+		return false;
+	}
+	memcpy(c->issuer, name, n + 1);
+	return true;
+}
+
+static bool serial_set(struct call *c, const char *hex, struct api_error *e)
+{
+	if (serial_from_hex(&c->serial, hex) != ERR_OK) {
+		fail(e, 400, "bad_request",
+		    "serial: not a hexadecimal number of at most %d octets", SERIAL_MAX);
+		return false;
+	}
+	c->has_serial = true;
+	return true;
+}
+
+static bool read_parameters(
+    struct bytes issuer, struct bytes serial, struct call *c, struct api_error *e)
+{
+	char text[SEGMENT_MAX];
+	int status = segment_decode(issuer, text);
+
+	if (status == 414)
+		text[0] = '\0';
+	if (status != 400 && !issuer_set(c, text, e))
+		return false;
+	if (status != 400)
+		status = segment_decode(serial, text);
+	if (status == 400) {
+		fail(e, 400, "bad_request", "path: bad percent-escape");
+		return false;
+	}
+	if (status == 414)
+		text[0] = '\0'; /* no serial: refused as one */
+	return serial_set(c, text, e);
+}
+
+static bool flag_set(
+    bool *flag, const char *field, const json_t *value, struct api_error *e)
+{
+	if (!json_is_boolean(value)) {
+		fail(e, 400, "bad_request", "%s: neither true nor false", field);
+		return false;
+	}
+	*flag = json_is_true(value);
+	return true;
+}
+
+/* One member of a body; false with the field's name in *e. */
+static bool read_member(
+    const char *field, const json_t *value, struct call *c, struct api_error *e)
+{
+	bool issuer = strcmp(field, "issuer") == 0;
+
+	if (c->op == OP_REFRESH && strcmp(field, "accept_number") == 0)
+		return flag_set(&c->accept_number, field, value, e);
+	if (!issuer && strcmp(field, "serial") != 0) {
+		fail(e, 400, "bad_request", "unknown field \"%.60s\"", field);
+		return false;
+	}
+	if (!json_is_string(value)) {
+		fail(e, 400, "bad_request", "%s: not a string", field);
+		return false;
+	}
+	return issuer ? issuer_set(c, json_string_value(value), e)
+		      : serial_set(c, json_string_value(value), e);
+}
+
+/* {"issuer"[,"serial"]}, of a refresh "accept_number" too, and nothing else: a misspelt
+ * "serial" must not purge an issuer. */
+static bool read_body(struct bytes body, struct call *c, struct api_error *e)
+{
+	json_error_t why;
+	json_t *root =
+	    json_loadb((const char *)body.p, body.n, JSON_REJECT_DUPLICATES, &why);
+	const char *field;
+	json_t *value;
+	bool ok = false;
+
+	if (root == NULL) {
+		fail(e, 400, "bad_request", "body: not JSON: line %d: %.150s", why.line,
+		    why.text);
+		return false;
+	}
+	if (!json_is_object(root)) {
+		fail(e, 400, "bad_request", "body: not a JSON object");
+		goto out;
+	}
+	json_object_foreach(root, field, value)
+		if (!read_member(field, value, c, e))
+			goto out;
+	ok = c->issuer[0] != '\0';
+	if (!ok)
+		fail(e, 400, "bad_request", "issuer: missing");
+out:
+	json_decref(root);
+	return ok;
+}
+
+static struct bytes trim(struct bytes b)
+{
+	while (b.n > 0 && (b.p[0] == ' ' || b.p[0] == '\t'))
+		b = bytes_of(b.p + 1, b.n - 1);
+	while (b.n > 0 && (b.p[b.n - 1] == ' ' || b.p[b.n - 1] == '\t'))
+		b.n--;
+	return b;
+}
+
+static bool bytes_are(struct bytes b, const char *text)
+{
+	return b.n == strlen(text) && strncasecmp((const char *)b.p, text, b.n) == 0;
+}
+
+/* Cut the part before the next sep off *rest. */
+static struct bytes cut(struct bytes *rest, char sep)
+{
+	const uint8_t *end = rest->n > 0 ? memchr(rest->p, sep, rest->n) : NULL;
+	struct bytes part = *rest;
+
+	if (end == NULL) {
+		*rest = bytes_of(NULL, 0);
+		return trim(part);
+	}
+	part.n = (size_t)(end - rest->p);
+	*rest = bytes_of(end + 1, rest->n - part.n - 1);
+	return trim(part);
+}
+
+/* The weight of a media range in thousandths (RFC 9110 section 12.4.2); what cannot be
+ * read counts as 1, as if it were not there. */
+static int weight(struct bytes parameters)
+{
+	while (parameters.n > 0) {
+		struct bytes p = cut(&parameters, ';');
+		int q, unit = 1000;
+
+		if (p.n < 3 || (p.p[0] | 32) != 'q' || p.p[1] != '=')
+			continue;
+		if (p.p[2] != '0')
+			return 1000;
+		q = 0;
+		for (size_t i = 4; i < p.n && unit > 1; i++) {
+			if (p.p[i] < '0' || p.p[i] > '9')
+				return 1000;
+			unit /= 10;
+			q += (p.p[i] - '0') * unit;
+		}
+		return q;
+	}
+	return 1000;
+}
+
+/* The weight of a type that is named, not by a wildcard; 0: it is not. */
+static int weight_of(struct bytes accept, const char *name)
+{
+	int best = 0;
+
+	while (accept.n > 0) {
+		struct bytes range = cut(&accept, ',');
+		struct bytes type = cut(&range, ';');
+		int q = weight(range);
+
+		if (bytes_are(type, name) && q > best)
+			best = q;
+	}
+	return best;
+}
+
+/* OpenMetrics only for who names it and does not like plain text better: browsers and
+ * curl send wildcards. */
+static bool wants_openmetrics(struct bytes accept)
+{
+	int openmetrics = 0, text = 0;
+
+	while (accept.n > 0) {
+		struct bytes range = cut(&accept, ',');
+		struct bytes type = cut(&range, ';');
+		int q = weight(range);
+
+		if (bytes_are(type, "application/openmetrics-text")) {
+			if (q > openmetrics)
+				openmetrics = q;
+		} else if (bytes_are(type, "text/plain") || bytes_are(type, "text/*") ||
+			   bytes_are(type, "*/*")) {
+			if (q > text)
+				text = q;
+		}
+	}
+	return openmetrics > 0 && openmetrics >= text;
+}
+
+/* "host[:port]": is host an address or localhost? */
+static bool host_is_ours(struct bytes authority)
+{
+	char host[INET6_ADDRSTRLEN + 1];
+	uint8_t address[16];
+	const uint8_t *end;
+	bool v6 = authority.n > 0 && authority.p[0] == '[';
+	size_t n;
+
+	if (v6)
+		authority = bytes_of(authority.p + 1, authority.n - 1);
+	end = authority.n > 0 ? memchr(authority.p, v6 ? ']' : ':', authority.n) : NULL;
+	n = end != NULL ? (size_t)(end - authority.p) : authority.n;
+	if (n >= sizeof host)
+		return false;
+	if (n > 0)
+		memcpy(host, authority.p, n);
+	host[n] = '\0';
+	if (v6)
+		return end != NULL && inet_pton(AF_INET6, host, address) == 1;
+	return strcasecmp(host, "localhost") == 0 ||
+	       inet_pton(AF_INET, host, address) == 1;
+}
+
+/* The next field of this name in the head from *line on, which is moved behind it.  The
+ * parser keeps neither Origin nor Sec-Fetch-Site, but all that it keeps points into the
+ * head, which it found to be whole and well-formed. */
+static bool next_field(const struct http1_request *r, const char *name, const char **line,
+    struct bytes *value)
+{
+	const char *head_end = (const char *)r->method_text.p + r->head_n, *end;
+	size_t n = strlen(name);
+
+	while ((end = memchr(*line, '\n', (size_t)(head_end - *line))) != NULL &&
+	       end - *line > 1) {
+		const char *at = *line;
+
+		*line = end + 1;
+		if ((size_t)(end - at) > n && at[n] == ':' &&
+		    strncasecmp(at, name, n) == 0) {
+			*value = trim(bytes_of(at + n + 1, (size_t)(end - at) - n - 2));
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Was it a web page of another site that made a browser ask this?  Browsers say so in
+ * fields that no page can set or leave out: Origin goes with what a script or a form
+ * posts, Sec-Fetch-Site with every request to loopback, an image's or a link's too.  What
+ * we cannot read is no word that it was not. */
+static bool is_of_a_page(const struct http1_request *r)
+{
+	const char *line = (const char *)r->method_text.p;
+	struct bytes value;
+
+	if (next_field(r, "Origin", &line, &value))
+		return true;
+	line = (const char *)r->method_text.p;
+	while (next_field(r, "Sec-Fetch-Site", &line, &value))
+		if (!bytes_are(value, "same-origin") && !bytes_are(value, "none"))
+			return true;
+	return false;
+}
+
+static bool may_ask(const struct http1_request *r, bool any_host, struct api_error *e)
+{
+	struct bytes host = r->authority.n > 0 ? r->authority : r->host;
+
+	if (is_of_a_page(r)) {
+		fail(e, 403, "forbidden",
+		    "requests of web pages (Origin, Sec-Fetch-Site) are refused");
+		return false;
+	}
+	if (!any_host && host.n > 0 && !host_is_ours(host)) {
+		fail(e, 403, "forbidden",
+		    "Host: use an address or localhost; other names are refused, so "
+		    "that no web page reaches this API by a DNS name of its own");
+		return false;
+	}
+	return true;
+}
+
+static bool method_fits(
+    enum http1_method wanted, const struct http1_request *r, struct api_error *e)
+{
+	if (r->method == wanted || (r->method == HTTP1_HEAD && wanted == HTTP1_GET))
+		return true;
+	e->allow = wanted == HTTP1_GET    ? "GET, HEAD"
+		   : wanted == HTTP1_POST ? "POST"
+					  : "DELETE";
+	fail(e, 405, "method_not_allowed", "this path takes %s", e->allow);
+	return false;
+}
+
+/* A stream has no end, so no HEAD. */
+static bool events_method_fits(const struct http1_request *r, struct api_error *e)
+{
+	if (r->method == HTTP1_GET)
+		return true;
+	e->allow = "GET";
+	fail(e, 405, "method_not_allowed", "this path takes %s", e->allow);
+	return false;
+}
+
+/* A body says what it is: what a page's form can send without asking (text/plain, a
+ * form's own types) is none that we take. */
+static bool is_json(const struct http1_request *r, struct bytes body, struct api_error *e)
+{
+	struct bytes parameters = r->content_type;
+
+	if (body.n == 0 || bytes_are(cut(&parameters, ';'), "application/json"))
+		return true;
+	fail(e, 415, "unsupported_media_type",
+	    "body: send it with Content-Type: application/json");
+	return false;
+}
+
+/* The query of GET /v1/latches: issuer, or nothing. */
+static bool read_issuer_query(struct bytes query, struct call *c, struct api_error *e)
+{
+	static const char name[] = "issuer=";
+	char text[SEGMENT_MAX];
+	int status;
+
+	if (query.n == 0)
+		return true;
+	if (query.n < sizeof name - 1 || memcmp(query.p, name, sizeof name - 1) != 0 ||
+	    memchr(query.p, '&', query.n) != NULL) {
+		fail(e, 400, "bad_request", "query: there is issuer, and no more");
+		return false;
+	}
+	status = segment_decode(
+	    bytes_of(query.p + sizeof name - 1, query.n - sizeof name + 1), text);
+	if (status == 400) {
+		fail(e, 400, "bad_request", "query: bad percent-escape");
+		return false;
+	}
+	if (status == 414)
+		text[0] = '\0'; /* no issuer has such a name */
+	return issuer_set(c, text, e);
+}
+
+static enum api_route read_call(const struct route *route, struct bytes segment[2],
+    const struct http1_request *r, struct bytes body, struct call *c, struct api_error *e)
+{
+	if (!method_fits(route->method, r, e))
+		return API_ERROR;
+	c->op = route->op;
+	c->openmetrics = route->op == OP_METRICS && wants_openmetrics(r->accept);
+	if (route->op == OP_LATCHES && !read_issuer_query(r->query, c, e))
+		return API_ERROR;
+	if (route->params > 0 && !read_parameters(segment[0], segment[1], c, e))
+		return API_ERROR;
+	if (route->method == HTTP1_POST &&
+	    (!is_json(r, body, e) || !read_body(body, c, e)))
+		return API_ERROR;
+	return API_CALL;
+}
+
+static enum api_route no_route(const struct http1_request *r, struct api_error *e)
+{
+	struct bytes rest;
+	bool known = r->method == HTTP1_POST &&
+		     path_begins(r->path, "/v1/status", &rest) && rest.n == 0;
+
+	for (size_t i = 0; i < sizeof later / sizeof later[0]; i++)
+		known = known || path_begins(r->path, later[i], &rest);
+	if (known)
+		return fail(e, 404, "not_in_this_version",
+		    "this version of ocspcached does not have this call");
+	return fail(e, 404, "not_found",
+	    "no such path; there are /v1/issuers, /v1/status/{issuer}/{serial}, "
+	    "/v1/explain/{issuer}/{serial}, /v1/latches[/{issuer}/{serial}], /v1/events, "
+	    "/v1/refresh, /v1/purge, /metrics, /healthz and /readyz");
+}
+
+enum api_route api_request_read(const struct http1_request *r, struct bytes body,
+    bool any_host, struct call *c, struct api_error *e)
+{
+	struct bytes rest, segment[2] = {{NULL, 0}, {NULL, 0}};
+
+	memset(e, 0, sizeof *e);
+	if (!may_ask(r, any_host, e))
+		return API_ERROR;
+	if (path_begins(r->path, "/healthz", &rest) && rest.n == 0)
+		return method_fits(HTTP1_GET, r, e) ? API_HEALTHZ : API_ERROR;
+	if (path_begins(r->path, "/v1/events", &rest) && rest.n == 0)
+		return events_method_fits(r, e) ? API_EVENTS : API_ERROR;
+	for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
+		unsigned n = 0;
+
+		if (!path_begins(r->path, routes[i].path, &rest))
+			continue;
+		while (n < routes[i].params && next_segment(&rest, &segment[n]))
+			n++;
+		if (n == routes[i].params && rest.n == 0)
+			return read_call(&routes[i], segment, r, body, c, e);
+	}
+	return no_route(r, e);
+}
+
+/* The query of GET /v1/events. */
+
+enum events_parameter { SINCE, ISSUER, SNAPSHOT, WATCHLIST, PARAMETERS };
+static const char *const parameter_name[PARAMETERS] = {
+    "since", "issuer", "snapshot", "watchlist"};
+
+/* An id that is none of ours is no error of the request: it is answered with a gap. */
+static void set_since(struct events_query *q, const char *text)
+{
+	size_t n = strlen(text), kept = n;
+
+	if (kept > sizeof q->since_text - 1)
+		kept = sizeof q->since_text - 1;
+	q->has_since = true;
+	memcpy(q->since_text, text, kept);
+	q->since_text[kept] = '\0';
+	/* epoch 0 is none that was ever told */
+	q->bad_since = !change_pos_parse(&q->since, text, n) || q->since.epoch == 0;
+}
+
+static bool set_parameter(struct events_query *q, enum events_parameter which,
+    const char *value, struct api_error *e)
+{
+	size_t n = strlen(value);
+
+	switch (which) {
+	case SINCE:
+		if (n > 0) /* since=$LAST of a script that has none yet */
+			set_since(q, value);
+		return true;
+	case ISSUER:
+		if (n == 0 || n >= sizeof q->issuer) {
+			fail(e, 404, "not_found", "no issuer has this name");
+			return false;
+		}
+		memcpy(q->issuer, value, n + 1);
+		return true;
+	case SNAPSHOT:
+		q->snapshot = strcmp(value, "1") == 0;
+		if (!q->snapshot && strcmp(value, "0") != 0)
+			fail(e, 400, "bad_request", "snapshot: neither 0 nor 1");
+		return q->snapshot || strcmp(value, "0") == 0;
+	default:
+		fail(e, 400, "bad_request", "watchlist: watchlists come later");
+		return false;
+	}
+}
+
+static bool read_parameter(
+    struct events_query *q, struct bytes text, unsigned *seen, struct api_error *e)
+{
+	struct bytes name, value = text;
+	char decoded[SEGMENT_MAX];
+	unsigned which = 0;
+	int status;
+
+	name = cut(&value, '=');
+	while (which < PARAMETERS &&
+	       !bytes_equal(
+		   name, bytes_of(parameter_name[which], strlen(parameter_name[which]))))
+		which++;
+	if (which == PARAMETERS) {
+		fail(e, 400, "bad_request",
+		    "query: unknown parameter; there are since, issuer and snapshot");
+		return false;
+	}
+	if (*seen & 1u << which) {
+		fail(e, 400, "bad_request", "%s: more than once", parameter_name[which]);
+		return false;
+	}
+	*seen |= 1u << which;
+	status = segment_decode(value, decoded);
+	if (status == 400) {
+		fail(e, 400, "bad_request", "query: bad percent-escape");
+		return false;
+	}
+	if (status == 414)
+		decoded[SEGMENT_MAX - 1] = '\0'; /* too long for whatever it is */
+	return set_parameter(q, (enum events_parameter)which, decoded, e);
+}
+
+static void set_last_event_id(struct events_query *q, struct bytes id)
+{
+	char text[SEGMENT_MAX];
+	size_t n = id.n < sizeof text - 1 ? id.n : sizeof text - 1;
+
+	/* Whoever asks for a snapshot and says where it was by itself begins anew; who
+	 * was cut off and reconnects the same URL goes on. */
+	if (id.n == 0) {
+		if (q->snapshot)
+			q->has_since = q->bad_since = false;
+		return;
+	}
+	memcpy(text, id.p, n);
+	text[n] = '\0';
+	set_since(q, text);
+}
+
+bool api_request_events(
+    const struct http1_request *r, struct events_query *q, struct api_error *e)
+{
+	struct bytes query = r->query;
+	int json = weight_of(r->accept, "application/json");
+	unsigned seen = 0;
+
+	memset(q, 0, sizeof *q);
+	memset(e, 0, sizeof *e);
+	while (query.n > 0) {
+		struct bytes text = cut(&query, '&');
+
+		if (text.n > 0 && !read_parameter(q, text, &seen, e))
+			return false;
+	}
+	set_last_event_id(q, r->last_event_id);
+	q->json = json > 0 && json >= weight_of(r->accept, "text/event-stream");
+	if (q->json && q->snapshot) {
+		fail(e, 400, "bad_request",
+		    "snapshot: only in a stream (Accept: text/event-stream)");
+		return false;
+	}
+	return true;
+}

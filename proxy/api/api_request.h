@@ -1,0 +1,44 @@
+/* api_request.h - what an HTTP request to the API means: a call, or an error to answer
+ * with.
+ *
+ * The router, the path's parameters, the JSON body, and who may ask.  The API asks for no
+ * token on loopback, so a web page that the operator's browser shows must not reach it:
+ * a Host that is a name other than localhost is refused (DNS rebinding), and so is
+ * everything with an Origin field, or with a Sec-Fetch-Site that is neither same-origin
+ * nor none (what a page makes a browser ask, be it by an image: asking may fetch).
+ *
+ * Pure functions, any thread.
+ */
+#ifndef PROXY_API_API_REQUEST_H
+#define PROXY_API_API_REQUEST_H
+
+#include "proxy/api/calls.h"
+#include "proxy/http/http1.h"
+#include "proxy/push/events.h"
+
+struct api_error {
+	int status;
+	const char *code;  /* static: "not_found", "bad_request", ... */
+	const char *allow; /* with 405; else NULL */
+	char message[256]; /* for people; UTF-8 */
+};
+
+enum api_route {
+	API_CALL,    /* op and its arguments are in the call */
+	API_HEALTHZ, /* answered without the keeper */
+	API_EVENTS,  /* GET /v1/events: api_request_events() reads the rest */
+	API_ERROR
+};
+
+/* any_host: a unix socket, where no browser gets.  Fills in c->op, issuer, has_serial,
+ * serial, openmetrics, accept_number; or *e.  Whether the issuer exists is the keeper's
+ * to say. */
+enum api_route api_request_read(const struct http1_request *r, struct bytes body,
+    bool any_host, struct call *c, struct api_error *e);
+
+/* The query and fields of GET /v1/events; false: *e.  Whether the issuer exists is looked
+ * up by who serves it. */
+bool api_request_events(
+    const struct http1_request *r, struct events_query *q, struct api_error *e);
+
+#endif

@@ -1,0 +1,33 @@
+/* call_explain.h - why an answer is served or refused: every check of the one door, told.
+ *
+ * Looks at what memory holds under each key of the certificate, then at what the store
+ * has, then asks upstream once, and writes each check that admit() makes into JSON: the
+ * "answers" of GET /v1/explain.  What upstream brings goes through the door as a flight's
+ * would: it is used, or counted and told as refused; a revocation that it proves, or what
+ * the store has, is latched.
+ *
+ * Keeper's thread.  Borrows nothing of the configuration over a turn.
+ */
+#ifndef PROXY_API_CALL_EXPLAIN_H
+#define PROXY_API_CALL_EXPLAIN_H
+
+#include "proxy/keeper/keeper.h"
+
+#include <jansson.h>
+
+struct explain;
+
+/* answers: an array, handed over; NULL when it was stopped or memory ran out. */
+typedef void explain_done_fn(void *arg, json_t *answers);
+
+/* Start.  done is called exactly once, possibly before this returns (NULL is returned
+ * then).  At most store-timeout and answer-timeout later. */
+struct explain *explain_start(struct keeper *k, const struct issuer *i,
+    const struct serial *s, explain_done_fn *done, void *arg);
+/* End soon: at once when it waits for upstream; when the store has answered otherwise. */
+void explain_stop(struct explain *e);
+
+/* A JSON string of text for people; bytes that are not UTF-8 become '?'. */
+json_t *json_text(const char *s);
+
+#endif

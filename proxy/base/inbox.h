@@ -1,0 +1,36 @@
+/* inbox.h - how threads talk: a queue of messages and an eventfd on the receiver's loop.
+ *
+ * Many senders, one receiver.  Messages of one sender arrive in the order in which they
+ * were posted, and a message is run at the top of a turn of the receiver's loop, never
+ * inside another callback. Two promises are built on that: when a message that was posted
+ * after X was unlinked has run, its receiver holds no pointer to X any more
+ * (proxy/base/shared.h, barrier); and what one thread borrows to another in a message
+ * stays valid until a barrier that was posted later has passed.
+ *
+ * Posting takes no lock and allocates nothing: the message is part of what it is about.
+ * The eventfd is written only when the queue was empty.
+ */
+#ifndef PROXY_BASE_INBOX_H
+#define PROXY_BASE_INBOX_H
+
+#include <stdatomic.h>
+
+struct event_base;
+struct inbox;
+
+struct msg {
+	struct msg *_next;
+	/* Runs on the receiver's thread and owns m from then on; arg is the inbox's. */
+	void (*run)(void *arg, struct msg *m);
+};
+
+/* NULL with errno.  arg is handed to every message that runs. */
+struct inbox *inbox_new(struct event_base *base, void *arg);
+/* On the receiver's thread or after it ended; messages that have not run are run first.
+ */
+void inbox_free(struct inbox *in);
+
+/* Any thread, until inbox_free. m is handed over. */
+void inbox_post(struct inbox *in, struct msg *m);
+
+#endif

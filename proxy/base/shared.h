@@ -1,0 +1,48 @@
+/* shared.h - what all threads of the process see: configuration in force, hot table,
+ * state.
+ *
+ * Everything here is either immutable behind an atomic pointer (conf), written by one
+ * thread and read by all (hot, draining), counted by several (connections), or an address
+ * (inboxes).  conf is published by the keeper's barrier: a thread reads it with
+ * shared_conf() anew in each callback and keeps no pointer into it.
+ */
+#ifndef PROXY_BASE_SHARED_H
+#define PROXY_BASE_SHARED_H
+
+#include "cache/held/hot.h"
+#include "conf/conf.h"
+#include "proxy/base/inbox.h"
+
+struct telling; /* proxy/tell/teller.h */
+
+#define SHARED_READERS_MAX 260 /* workers and API */
+
+struct shared {
+	_Atomic(const struct conf *) conf;
+	struct hot *hot; /* writer: keeper */
+	/* What the descriptors allow at most is set before threads start. */
+	_Atomic int connections; /* clients of all workers */
+	int max_connections;
+	_Atomic int subscribers; /* event streams; set by the API */
+	int max_subscribers;     /* 0: not limited */
+	/* Set by main: TERM came; the last HUP found a bad configuration. */
+	_Atomic bool draining, reload_failed;
+	/* Somebody wants to know that all threads live: when a barrier last passed,
+	 * monotonic, set by the keeper. */
+	bool watched;
+	_Atomic int64_t beat_ms;
+	_Atomic bool store_settled; /* it is up, or known to be down; set by the keeper */
+	int64_t started_at;         /* wall clock */
+	struct inbox *keeper;
+	struct telling *telling; /* for telling_ask messages; set before threads start */
+	/* Threads that a barrier goes through; fixed before the keeper starts. */
+	struct inbox *readers[SHARED_READERS_MAX];
+	unsigned readers_n;
+};
+
+static inline const struct conf *shared_conf(const struct shared *s)
+{
+	return atomic_load_explicit(&s->conf, memory_order_acquire);
+}
+
+#endif

@@ -1,0 +1,650 @@
+/* fetch.c - libcurl says which sockets and which timeout it waits for; libevent waits.
+ *
+ * A fetch is in one of two lists: live (libcurl has it) or ended (libcurl has given it
+ * back, done has not been called).  done is only called with libcurl off the stack, so it
+ * may start and cancel fetches.  Handles are used again; connections belong to the multi
+ * handle and outlive them.
+ */
+#include "proxy/http/fetch.h"
+
+#include <assert.h>
+#include <curl/curl.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <openssl/x509_vfy.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#include "proxy/base/clock.h"
+#include "proxy/http/fetch_head.h"
+#include "proxy/http/fetch_words.h"
+
+#if LIBCURL_VERSION_NUM < 0x075700
+#error "libcurl 7.87 is needed: without CURLOPT_QUICK_EXIT a hanging name blocks the loop"
+#endif
+
+#define CONNECTIONS_IDLE_MAX 64   /* kept for the next fetch; a descriptor each */
+#define HANDLES_IDLE_MAX     64   /* about 6 KiB each */
+#define BODY_FIRST_BYTES     4096 /* most answers fit */
+#define LINE_MAX_BYTES       1024 /* of a header of ours: entity tags are short */
+#define PROXY_MAX_BYTES      300  /* "http://", a DNS name, a port */
+/* What libcurl hands over at a time, and so the writes to a sink: a list of 155 MB in 620
+ * of them.  Its default of 16 KiB is enough for answers. */
+#define SINK_PIECE_BYTES (256 * 1024)
+
+enum fetch_state { FETCH_IDLE, FETCH_LIVE, FETCH_ENDED, FETCH_TELLING };
+
+struct fetch {
+	TAILQ_ENTRY(fetch) link; /* in live, ended or idle */
+	struct fetcher *fetcher;
+	enum fetch_state state;
+	CURL *easy;
+	struct curl_slist *headers;
+	CURLcode code;
+	fetch_done_fn *done;
+	void *arg;
+	int64_t start_us;
+	struct fetch_head head;
+	uint8_t *body;
+	size_t body_n, body_room, max_size;
+	bool conditional;
+	bool sink;
+	int sink_fd;
+	bool too_large, no_memory, sink_failed; /* why our callbacks stopped it */
+	int sink_errno;
+	char proxy[PROXY_MAX_BYTES];  /* as of its start */
+	char detail[CURL_ERROR_SIZE]; /* libcurl's words */
+};
+TAILQ_HEAD(fetch_list, fetch);
+
+/* A socket of libcurl's that is being watched. */
+struct watch {
+	LIST_ENTRY(watch) link;
+	struct event *ev;
+};
+
+struct fetcher {
+	struct event_base *base;
+	CURLM *multi;
+	struct event *timer;
+	char *user_agent;
+	struct fetch_policy policy;
+	char words[FETCH_WORDS_MAX]; /* of the end that is being told */
+	struct fetch_list live, ended, idle;
+	unsigned idle_n;
+	LIST_HEAD(, watch) watches;
+};
+
+static void on_socket(evutil_socket_t fd, short what, void *arg);
+
+static void curl_init(void)
+{
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+/* What libcurl's result is in our terms. */
+static enum err outcome(const struct fetch *x)
+{
+	long sent = 0;
+
+	if (x->too_large || x->head.too_large)
+		return ERR_UP_SIZE;
+	if (x->no_memory)
+		return ERR_NOMEM;
+	if (x->sink_failed)
+		return ERR_STORE;
+	if (x->head.refusal[0] != '\0')
+		return ERR_UP_HTTP;
+	switch (x->code) {
+	case CURLE_OK:
+		return x->head.whole ? ERR_OK : ERR_UP_TRUNCATED;
+	case CURLE_OPERATION_TIMEDOUT:
+		return ERR_UP_TIMEOUT;
+	case CURLE_FILESIZE_EXCEEDED:
+		return ERR_UP_SIZE;
+	case CURLE_PARTIAL_FILE:
+	case CURLE_GOT_NOTHING:
+		return ERR_UP_TRUNCATED;
+	case CURLE_OUT_OF_MEMORY:
+		return ERR_NOMEM;
+	case CURLE_RECV_ERROR: /* also a reset, and chunks that are none */
+		return x->head.n > 0 ? ERR_UP_TRUNCATED : ERR_UP_CONNECT;
+	case CURLE_WEIRD_SERVER_REPLY:
+	case CURLE_BAD_CONTENT_ENCODING:
+	case CURLE_WRITE_ERROR: /* not by our callbacks: what is behind a coded body */
+		return ERR_UP_HTTP;
+	case CURLE_UNSUPPORTED_PROTOCOL: /* no HTTP/1 came, or a URL that we do not ask */
+		curl_easy_getinfo(x->easy, CURLINFO_REQUEST_SIZE, &sent);
+		return sent > 0 ? ERR_UP_HTTP : ERR_UP_CONNECT;
+	default:
+		return ERR_UP_CONNECT;
+	}
+}
+
+static void fetch_destroy(struct fetch *x)
+{
+	curl_slist_free_all(x->headers);
+	curl_easy_cleanup(x->easy);
+	free(x->body);
+	free(x);
+}
+
+/* Back among the idle ones, or away with it. */
+static void recycle(struct fetch *x)
+{
+	struct fetcher *f = x->fetcher;
+	CURL *easy = x->easy;
+
+	if (f->idle_n >= HANDLES_IDLE_MAX) {
+		fetch_destroy(x);
+		return;
+	}
+	curl_easy_reset(easy);
+	curl_slist_free_all(x->headers);
+	free(x->body);
+	memset(x, 0, sizeof *x);
+	x->fetcher = f;
+	x->easy = easy;
+	TAILQ_INSERT_HEAD(&f->idle, x, link);
+	f->idle_n++;
+}
+
+/* A header of the response, "" for none; borrowed until the handle is used again. */
+static const char *header(const struct fetch *x, const char *name)
+{
+	struct curl_header *h;
+
+	if (curl_easy_header(x->easy, name, 0, CURLH_HEADER, -1, &h) != CURLHE_OK)
+		return "";
+	return h->value;
+}
+
+static const char *cause_of(const struct fetch *x)
+{
+	if (x->sink_failed)
+		return strerror(x->sink_errno);
+	if (x->head.refusal[0] != '\0')
+		return x->head.refusal;
+	if (x->detail[0] != '\0')
+		return x->detail;
+	return curl_easy_strerror(x->code == CURLE_OK ? CURLE_PARTIAL_FILE : x->code);
+}
+
+/* Did its certificate fail for want of a CA, and not for its dates or names? */
+static bool is_untrusted(const struct fetch *x)
+{
+	long verdict = X509_V_OK;
+
+	if (x->code != CURLE_PEER_FAILED_VERIFICATION)
+		return false;
+	curl_easy_getinfo(x->easy, CURLINFO_SSL_VERIFYRESULT, &verdict);
+	return verdict == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT ||
+	       verdict == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY ||
+	       verdict == X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE ||
+	       verdict == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT ||
+	       verdict == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN;
+}
+
+static const char *words_of(struct fetch *x, enum err e, int status)
+{
+	const struct fetch_end end = {.status = e == ERR_OK ? status : 0,
+	    .location = header(x, "Location"),
+	    .cause = cause_of(x),
+	    .untrusted = is_untrusted(x),
+	    .proxy = e == ERR_STORE || e == ERR_NOMEM ? "" : x->proxy};
+
+	if (e == ERR_OK && (status == 200 || (status == 304 && x->conditional)))
+		return "";
+	fetch_words(x->fetcher->words, &end);
+	return x->fetcher->words;
+}
+
+static void tell(struct fetch *x)
+{
+	struct fetch_result r = {.error = outcome(x)};
+	char *type = NULL;
+	long status = 0, sent = 0;
+	curl_off_t ready = 0;
+
+	curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(x->easy, CURLINFO_REQUEST_SIZE, &sent);
+	curl_easy_getinfo(x->easy, CURLINFO_PRETRANSFER_TIME_T, &ready);
+	curl_easy_getinfo(x->easy, CURLINFO_CONTENT_TYPE, &type);
+	/* sent is also what a proxy was asked on the way there */
+	r.reached = sent > 0 && ready > 0;
+	r.status = (int)status;
+	r.content_type = type == NULL ? "" : type;
+	r.etag = header(x, "ETag");
+	r.last_modified = header(x, "Last-Modified");
+	r.date = header(x, "Date");
+	r.body = x->sink ? bytes_of(NULL, 0) : bytes_of(x->body, x->body_n);
+	r.body_n = x->body_n;
+	r.detail = words_of(x, r.error, r.status);
+	r.us = clock_mono_us() - x->start_us;
+	x->state = FETCH_TELLING;
+	x->done(x->arg, &r);
+	recycle(x);
+}
+
+/* First take back all that libcurl has ended, then tell: a done that cancels another
+ * fetch must find it in one of our lists and not in libcurl's messages. */
+static void collect(struct fetcher *f)
+{
+	struct fetch *x;
+	CURLMsg *m;
+	int left;
+
+	while ((m = curl_multi_info_read(f->multi, &left)) != NULL) {
+		if (m->msg != CURLMSG_DONE)
+			continue;
+		curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&x);
+		x->code = m->data.result; /* m dies with the next line */
+		curl_multi_remove_handle(f->multi, x->easy);
+		TAILQ_REMOVE(&f->live, x, link);
+		TAILQ_INSERT_TAIL(&f->ended, x, link);
+		x->state = FETCH_ENDED;
+	}
+	while ((x = TAILQ_FIRST(&f->ended)) != NULL) {
+		TAILQ_REMOVE(&f->ended, x, link);
+		tell(x);
+	}
+}
+
+static int watch_timer(CURLM *multi, long timeout_ms, void *arg)
+{
+	struct fetcher *f = arg;
+	struct timeval tv = {timeout_ms / 1000, timeout_ms % 1000 * 1000};
+
+	(void)multi;
+	if (timeout_ms < 0)
+		evtimer_del(f->timer);
+	else
+		evtimer_add(f->timer, &tv);
+	return 0;
+}
+
+static void watch_free(struct watch *w)
+{
+	LIST_REMOVE(w, link);
+	if (w->ev != NULL)
+		event_free(w->ev); /* also takes it from the loop */
+	free(w);
+}
+
+/* Out of memory is no error here: libcurl would give up all its transfers.  The one whose
+ * socket is not watched ends by its deadline. */
+static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *watch)
+{
+	struct fetcher *f = arg;
+	struct watch *w = watch;
+	short flags = EV_PERSIST;
+
+	(void)easy;
+	if (w != NULL)
+		watch_free(w);
+	curl_multi_assign(f->multi, fd, NULL);
+	if (what == CURL_POLL_REMOVE || what == CURL_POLL_NONE)
+		return 0;
+	if (what & CURL_POLL_IN)
+		flags |= EV_READ;
+	if (what & CURL_POLL_OUT)
+		flags |= EV_WRITE;
+	w = calloc(1, sizeof *w);
+	if (w == NULL)
+		return 0;
+	LIST_INSERT_HEAD(&f->watches, w, link);
+	w->ev = event_new(f->base, fd, flags, on_socket, f);
+	if (w->ev == NULL || event_add(w->ev, NULL) != 0) {
+		watch_free(w);
+		return 0;
+	}
+	curl_multi_assign(f->multi, fd, w);
+	return 0;
+}
+
+static CURLM *multi_new(struct fetcher *f)
+{
+	CURLM *multi = curl_multi_init();
+
+	if (multi == NULL)
+		return NULL;
+	curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
+	curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, f);
+	curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, watch_timer);
+	curl_multi_setopt(multi, CURLMOPT_TIMERDATA, f);
+	curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_IDLE_MAX);
+	return multi;
+}
+
+static void multi_free(struct fetcher *f)
+{
+	if (f->multi != NULL)
+		curl_multi_cleanup(f->multi);
+	f->multi = NULL;
+	while (!LIST_EMPTY(&f->watches))
+		watch_free(LIST_FIRST(&f->watches));
+}
+
+/* A multi handle that ran out of memory is left in pieces: libcurl 7.88 divides by zero
+ * when it next sees the socket that it was about. */
+static void start_over(struct fetcher *f)
+{
+	struct fetch *x;
+
+	while ((x = TAILQ_FIRST(&f->live)) != NULL) {
+		curl_multi_remove_handle(f->multi, x->easy);
+		TAILQ_REMOVE(&f->live, x, link);
+		TAILQ_INSERT_TAIL(&f->ended, x, link);
+		x->state = FETCH_ENDED;
+		x->no_memory = true;
+	}
+	multi_free(f);
+	evtimer_del(f->timer);
+	f->multi = multi_new(f); /* NULL: fetch_start() tries again */
+}
+
+/* Out of memory, libcurl forgets to have its timer set, also for the fetches that come
+ * later. */
+static void mind_timer(struct fetcher *f)
+{
+	long ms = -1;
+
+	if (evtimer_pending(f->timer, NULL) || TAILQ_EMPTY(&f->live))
+		return;
+	curl_multi_timeout(f->multi, &ms);
+	watch_timer(f->multi, ms, f);
+}
+
+static void act(struct fetcher *f, curl_socket_t fd, int flags)
+{
+	int running;
+
+	if (curl_multi_socket_action(f->multi, fd, flags, &running) != CURLM_OK)
+		start_over(f);
+	mind_timer(f);
+	collect(f);
+}
+
+static void on_socket(evutil_socket_t fd, short what, void *arg)
+{
+	int flags = 0;
+
+	if (what & EV_READ)
+		flags |= CURL_CSELECT_IN;
+	if (what & EV_WRITE)
+		flags |= CURL_CSELECT_OUT;
+	act(arg, fd, flags);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	act(arg, CURL_SOCKET_TIMEOUT, 0);
+}
+
+static size_t on_head(char *p, size_t size, size_t n, void *arg)
+{
+	struct fetch *x = arg;
+
+	return fetch_head_line(&x->head, p, size * n) ? size * n : 0;
+}
+
+static bool make_room(struct fetch *x, size_t n)
+{
+	size_t room = x->body_room == 0 ? BODY_FIRST_BYTES : x->body_room;
+	uint8_t *p;
+
+	while (room < x->body_n + n)
+		room *= 2;
+	if (room == x->body_room)
+		return true;
+	p = realloc(x->body, room);
+	if (p == NULL)
+		return false;
+	x->body = p;
+	x->body_room = room;
+	return true;
+}
+
+static bool keep(struct fetch *x, const char *p, size_t n)
+{
+	x->no_memory = !make_room(x, n);
+	if (x->no_memory)
+		return false;
+	memcpy(x->body + x->body_n, p, n);
+	return true;
+}
+
+/* To the sink, but only what a 200 brings: an error page is nobody's list. */
+static bool sink(struct fetch *x, const char *p, size_t n)
+{
+	long status = 0;
+
+	curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (status != 200)
+		return true;
+	while (n > 0) {
+		ssize_t wrote = write(x->sink_fd, p, n);
+
+		if (wrote < 0 && errno == EINTR)
+			continue;
+		x->sink_failed = wrote <= 0;
+		x->sink_errno = wrote < 0 ? errno : ENOSPC;
+		if (x->sink_failed)
+			return false;
+		p += wrote;
+		n -= (size_t)wrote;
+	}
+	return true;
+}
+
+static size_t on_body(char *p, size_t size, size_t n, void *arg)
+{
+	struct fetch *x = arg;
+
+	n *= size;
+	x->too_large = n > x->max_size - x->body_n;
+	if (x->too_large)
+		return 0;
+	if (!(x->sink ? sink(x, p, n) : keep(x, p, n)))
+		return 0;
+	x->body_n += n;
+	return n;
+}
+
+struct fetcher *fetcher_new(struct event_base *base, const char *user_agent)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	struct fetcher *f;
+
+	pthread_once(&once, curl_init);
+	f = calloc(1, sizeof *f);
+	if (f == NULL)
+		return NULL;
+	f->base = base;
+	TAILQ_INIT(&f->live);
+	TAILQ_INIT(&f->ended);
+	TAILQ_INIT(&f->idle);
+	LIST_INIT(&f->watches);
+	f->policy.proxy = "";
+	f->user_agent = strdup(user_agent);
+	f->timer = evtimer_new(base, on_timer, f);
+	f->multi = multi_new(f);
+	if (f->user_agent == NULL || f->timer == NULL || f->multi == NULL) {
+		fetcher_free(f);
+		return NULL;
+	}
+	return f;
+}
+
+void fetcher_configure(struct fetcher *f, const struct fetch_policy *p)
+{
+	f->policy = *p;
+}
+
+static void destroy_all(struct fetch_list *list)
+{
+	struct fetch *x;
+
+	while ((x = TAILQ_FIRST(list)) != NULL) {
+		TAILQ_REMOVE(list, x, link);
+		if (x->state == FETCH_LIVE)
+			curl_multi_remove_handle(x->fetcher->multi, x->easy);
+		fetch_destroy(x);
+	}
+}
+
+void fetcher_free(struct fetcher *f)
+{
+	if (f == NULL)
+		return;
+	destroy_all(&f->live);
+	destroy_all(&f->ended);
+	destroy_all(&f->idle);
+	multi_free(f);
+	if (f->timer != NULL)
+		event_free(f->timer);
+	free(f->user_agent);
+	free(f);
+}
+
+static struct fetch *take_idle(struct fetcher *f)
+{
+	struct fetch *x = TAILQ_FIRST(&f->idle);
+
+	if (x != NULL) {
+		TAILQ_REMOVE(&f->idle, x, link);
+		f->idle_n--;
+		return x;
+	}
+	x = calloc(1, sizeof *x);
+	if (x == NULL)
+		return NULL;
+	x->fetcher = f;
+	x->easy = curl_easy_init();
+	if (x->easy == NULL) {
+		free(x);
+		return NULL;
+	}
+	return x;
+}
+
+static bool add_header(struct fetch *x, const char *name, const char *value)
+{
+	char line[LINE_MAX_BYTES];
+	struct curl_slist *l;
+
+	if (snprintf(line, sizeof line, "%s: %s", name, value) >= (int)sizeof line)
+		return false;
+	if (value[0] == '\0')
+		line[strlen(name) + 1] = '\0'; /* "Name:" means: do not send it */
+	l = curl_slist_append(x->headers, line);
+	if (l == NULL)
+		return false;
+	x->headers = l;
+	return true;
+}
+
+#define SET(option, value) (curl_easy_setopt(x->easy, option, value) == CURLE_OK)
+
+/* Both set, also where there is nothing to be set: libcurl would look into http_proxy,
+ * https_proxy, all_proxy and no_proxy. */
+static bool set_policy_of_fetcher(struct fetch *x)
+{
+	const struct fetch_policy *p = &x->fetcher->policy;
+	struct curl_blob ca = {.data = (void *)(uintptr_t)p->tls_ca.p,
+	    .len = p->tls_ca.n,
+	    .flags = CURL_BLOB_COPY};
+
+	return SET(CURLOPT_PROXY, p->proxy) && SET(CURLOPT_NOPROXY, "") &&
+	       SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) && /* no head of the answer's */
+	       (ca.len == 0 || SET(CURLOPT_CAINFO_BLOB, &ca));
+}
+
+/* What is the same for every fetch. */
+static bool set_policy(struct fetch *x)
+{
+	return SET(CURLOPT_PROTOCOLS_STR, "http,https") && set_policy_of_fetcher(x) &&
+	       SET(CURLOPT_FOLLOWLOCATION, 0L) && SET(CURLOPT_NOSIGNAL, 1L) &&
+	       SET(CURLOPT_QUICK_EXIT, 1L) && /* never wait for the resolver's thread */
+	       SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1) &&
+	       SET(CURLOPT_ACCEPT_ENCODING, "identity") && /* and what comes is decoded */
+	       SET(CURLOPT_PATH_AS_IS, 1L) && SET(CURLOPT_TCP_KEEPALIVE, 1L) &&
+	       SET(CURLOPT_USERAGENT, x->fetcher->user_agent) &&
+	       SET(CURLOPT_PRIVATE, x) && SET(CURLOPT_ERRORBUFFER, x->detail) &&
+	       SET(CURLOPT_HEADERFUNCTION, on_head) && SET(CURLOPT_HEADERDATA, x) &&
+	       SET(CURLOPT_WRITEFUNCTION, on_body) && SET(CURLOPT_WRITEDATA, x);
+}
+
+static bool set_request(struct fetch *x, const struct fetch_request *r)
+{
+	bool ok = SET(CURLOPT_URL, r->url) &&
+		  SET(CURLOPT_TIMEOUT_MS, (long)r->timeout_ms) &&
+		  SET(CURLOPT_CONNECTTIMEOUT_MS, (long)r->timeout_ms) &&
+		  SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)r->max_size);
+
+	if (ok && r->accept != NULL)
+		ok = add_header(x, "Accept", r->accept);
+	if (ok && r->if_none_match != NULL)
+		ok = add_header(x, "If-None-Match", r->if_none_match);
+	if (ok && r->if_modified_since != NULL)
+		ok = add_header(x, "If-Modified-Since", r->if_modified_since);
+	/* A handle whose tunnel was refused has kept its buffer, and libcurl 7.88 lets
+	 * nobody change it: smaller pieces do too. */
+	if (ok && r->sink)
+		(void)SET(CURLOPT_BUFFERSIZE, (long)SINK_PIECE_BYTES);
+	if (ok && r->body.n > 0)
+		ok = SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body.n) &&
+		     SET(CURLOPT_COPYPOSTFIELDS, (const char *)r->body.p) &&
+		     add_header(x, "Content-Type", r->content_type) &&
+		     add_header(x, "Expect", "");
+	return ok && (x->headers == NULL || SET(CURLOPT_HTTPHEADER, x->headers));
+}
+
+struct fetch *fetch_start(
+    struct fetcher *f, const struct fetch_request *r, fetch_done_fn *done, void *arg)
+{
+	struct fetch *x;
+
+	assert(r->timeout_ms > 0);
+	if (f->multi == NULL)
+		f->multi = multi_new(f);
+	if (f->multi == NULL || (x = take_idle(f)) == NULL)
+		return NULL;
+	x->done = done;
+	x->arg = arg;
+	x->max_size = r->max_size;
+	x->sink = r->sink;
+	x->sink_fd = r->sink_fd;
+	x->conditional = r->if_none_match != NULL || r->if_modified_since != NULL;
+	snprintf(x->proxy, sizeof x->proxy, "%s", f->policy.proxy);
+	x->start_us = clock_mono_us();
+	if (!set_policy(x) || !set_request(x, r) ||
+	    curl_multi_add_handle(f->multi, x->easy) != CURLM_OK) {
+		fetch_destroy(x);
+		return NULL;
+	}
+	x->state = FETCH_LIVE;
+	TAILQ_INSERT_TAIL(&f->live, x, link);
+	mind_timer(f);
+	return x;
+}
+
+void fetch_cancel(struct fetch *x)
+{
+	struct fetcher *f = x->fetcher;
+
+	assert(x->state == FETCH_LIVE || x->state == FETCH_ENDED);
+	if (x->state == FETCH_LIVE) {
+		curl_multi_remove_handle(f->multi, x->easy);
+		TAILQ_REMOVE(&f->live, x, link);
+	} else {
+		TAILQ_REMOVE(&f->ended, x, link);
+	}
+	recycle(x);
+}

@@ -1,0 +1,548 @@
+/* answers.c - from an admitted answer to one that is served; from a proof to its latch.
+ */
+#include "proxy/keeper/answers.h"
+
+#include "proxy/base/clock.h"
+#include "proxy/base/log.h"
+#include "proxy/http/ocsp_http.h"
+#include "proxy/lists/crl_feed.h"
+
+#include <stdlib.h>
+#include <xxhash.h>
+
+#define BACKOFF_MIN_MS 1000 /* error answers live whole seconds */
+
+struct latch_job {
+	struct latch_job *next;
+	struct holdings *all;
+	struct latch latch;
+	enum err e;
+};
+
+struct memo {
+	char issuer[64]; /* its name: a reload changes nothing */
+	struct serial serial;
+	enum holdings_memo kind;
+	struct facts facts;
+};
+
+struct holdings {
+	struct parts d;
+	struct latch_job *failed_latches;
+	uint64_t memo_hash[HOLDINGS_MEMOS]; /* 0: empty; dense, as they are searched */
+	size_t memo_next;                   /* the oldest, to be written over */
+	size_t memo_n;                      /* that are not empty: nearly always 0 */
+	struct memo memo[HOLDINGS_MEMOS];
+};
+
+static const struct conf *conf_of(const struct holdings *h)
+{
+	return shared_conf(h->d.shared);
+}
+
+const struct answer *holdings_in_date(const struct holdings *h, const struct key *k)
+{
+	const struct answer *a = hot_find(h->d.shared->hot, key_der(k));
+
+	if (a == NULL || a->facts.status == STATUS_NONE || a->expiry <= clock_now() ||
+	    !crl_allows(a))
+		return NULL;
+	return a;
+}
+
+bool holdings_knows(const struct holdings *h, const struct key *k)
+{
+	const struct answer *a = hot_find(h->d.shared->hot, key_der(k));
+
+	return a != NULL && (a->facts.status == STATUS_GOOD ||
+				a->facts.status == STATUS_REVOKED || a->was_known);
+}
+
+/* Memos. */
+
+static uint64_t memo_hash(
+    const struct issuer *i, const struct serial *s, enum holdings_memo kind)
+{
+	uint64_t h = XXH3_64bits_withSeed(i->name, strlen(i->name), (uint64_t)kind);
+
+	return XXH3_64bits_withSeed(s->octets, s->n, h) | 1;
+}
+
+/* HOLDINGS_MEMOS where there is none. */
+static size_t memo_find(const struct holdings *h, const struct issuer *i,
+    const struct serial *s, enum holdings_memo kind)
+{
+	uint64_t hash;
+	size_t n = 0;
+
+	if (h->memo_n == 0)
+		return HOLDINGS_MEMOS;
+	hash = memo_hash(i, s, kind);
+	for (; n < HOLDINGS_MEMOS; n++) {
+		const struct memo *m = &h->memo[n];
+
+		if (h->memo_hash[n] == hash && m->kind == kind &&
+		    serial_equal(&m->serial, s) && strcmp(m->issuer, i->name) == 0)
+			break;
+	}
+	return n;
+}
+
+static void memo_put(struct holdings *h, const struct issuer *i, const struct serial *s,
+    enum holdings_memo kind, const struct facts *f)
+{
+	size_t n = memo_find(h, i, s, kind);
+	struct memo *m;
+
+	if (n < HOLDINGS_MEMOS && h->memo[n].facts.this_update > f->this_update)
+		return;
+	if (n == HOLDINGS_MEMOS) {
+		n = h->memo_next;
+		h->memo_next = (n + 1) % HOLDINGS_MEMOS;
+		h->memo_n += h->memo_hash[n] == 0;
+	}
+	m = &h->memo[n];
+	*m = (struct memo){.serial = *s, .kind = kind, .facts = *f};
+	memcpy(m->issuer, i->name, strlen(i->name) + 1);
+	h->memo_hash[n] = memo_hash(i, s, kind);
+}
+
+static void memo_drop(struct holdings *h, const struct issuer *i, const struct serial *s,
+    enum holdings_memo kind)
+{
+	size_t n = memo_find(h, i, s, kind);
+
+	if (n == HOLDINGS_MEMOS)
+		return;
+	h->memo_hash[n] = 0;
+	h->memo_n--;
+}
+
+bool holdings_recall(const struct holdings *h, const struct issuer *i,
+    const struct serial *s, enum holdings_memo kind, struct facts *f)
+{
+	size_t n = memo_find(h, i, s, kind);
+
+	if (n == HOLDINGS_MEMOS || facts_expiry(&h->memo[n].facts) <= clock_now())
+		return false;
+	*f = h->memo[n].facts;
+	return true;
+}
+
+void holdings_forget(struct holdings *h, const struct issuer *i, const struct serial *s)
+{
+	for (size_t n = 0; n < HOLDINGS_MEMOS && h->memo_n > 0; n++) {
+		const struct memo *m = &h->memo[n];
+
+		if (h->memo_hash[n] == 0 || strcmp(m->issuer, i->name) != 0 ||
+		    (s != NULL && !serial_equal(&m->serial, s)))
+			continue;
+		h->memo_hash[n] = 0;
+		h->memo_n--;
+	}
+}
+
+/* An answer that fits what the lists say was admitted.  Of a hold, and of the good that
+ * ends one (R70), the last word is kept; any other revocation has its latch. */
+static void memo_admitted(struct holdings *h, const struct issuer *i,
+    const struct serial *s, const struct facts *f, const struct crl_set *set)
+{
+	struct crl_finding found;
+
+	memo_drop(h, i, s, MEMO_REFUSED);
+	if (facts_are_hold(f) || (f->status == STATUS_GOOD &&
+				     (memo_find(h, i, s, MEMO_HOLD) < HOLDINGS_MEMOS ||
+					 crl_set_find(set, s, &found))))
+		memo_put(h, i, s, MEMO_HOLD, f);
+}
+
+/* Latches. */
+
+static void latch_write(void *arg)
+{
+	struct latch_job *j = arg;
+
+	j->e = latch_file_put(j->all->d.latch_file, &j->latch, 1);
+}
+
+static void latch_written(void *arg)
+{
+	struct latch_job *j = arg;
+	char why[PATH_MAX + 128];
+
+	if (j->e == ERR_OK) {
+		free(j);
+		return;
+	}
+	latch_file_why(j->all->d.latch_file, why, sizeof why);
+	log_error("latch_not_durable", "err=%s detail=%s effect=%s", err_label(j->e), why,
+	    "kept in memory; written again each second");
+	j->next = j->all->failed_latches;
+	j->all->failed_latches = j;
+}
+
+void holdings_tick(struct holdings *h)
+{
+	struct latch_job *j = h->failed_latches, *next;
+
+	h->failed_latches = NULL;
+	for (; j != NULL; j = next) {
+		next = j->next;
+		if (latches_has(h->d.latches, &j->latch))
+			disk_run(h->d.disk, latch_write, latch_written, j);
+		else
+			free(j);
+	}
+}
+
+static void latch_add(struct holdings *h, const struct latch *l)
+{
+	struct latch_job *j;
+	bool added;
+
+	if (latches_add(h->d.latches, l, &added) != ERR_OK) {
+		log_error("latch_not_kept", "err=%s", err_label(ERR_NOMEM));
+		return;
+	}
+	if (!added)
+		return;
+	metrics_count(h->d.counters, M_LATCHED);
+	j = calloc(1, sizeof *j);
+	if (j == NULL) {
+		log_error("latch_not_durable", "err=%s", err_label(ERR_NOMEM));
+		return;
+	}
+	j->all = h;
+	j->latch = *l;
+	disk_run(h->d.disk, latch_write, latch_written, j);
+}
+
+/* Take the answers of a revoked certificate out of service, all but those that say
+ * revoked. */
+static void withdraw(struct holdings *h, const struct issuer *i, const struct serial *s)
+{
+	for (unsigned ca = 0; ca < i->ca_n; ca++) {
+		for (enum certid_hash n = 0; n < CERTID_HASH_COUNT; n++) {
+			const struct answer *a;
+			struct key k;
+
+			issuer_key(i, ca, n, s, &k);
+			a = hot_find(h->d.shared->hot, key_der(&k));
+			if (a == NULL || a->facts.status == STATUS_REVOKED)
+				continue;
+			hot_remove(h->d.shared->hot, key_der(&k));
+			schedule_cancel(h->d.schedule, &k);
+		}
+	}
+}
+
+/* The store's too: no node shall find an old good under another hash algorithm. */
+static void withdraw_stored(struct holdings *h, const struct issuer *i,
+    const struct serial *s, const struct key *but)
+{
+	for (unsigned ca = 0; ca < i->ca_n; ca++) {
+		for (enum certid_hash n = 0; n < CERTID_HASH_COUNT; n++) {
+			const struct answer *a;
+			struct key k;
+
+			issuer_key(i, ca, n, s, &k);
+			a = hot_find(h->d.shared->hot, key_der(&k));
+			if (!key_equal(&k, but) &&
+			    (a == NULL || a->facts.status != STATUS_REVOKED))
+				store_delete(h->d.store, &k, NULL, NULL);
+		}
+	}
+}
+
+void holdings_latch(struct holdings *h, const struct issuer *i, const struct key *k,
+    const struct admit_verdict *v, bool untold)
+{
+	struct latch l = {.reason = v->reason,
+	    .revoked_at = v->revoked_at,
+	    .set_at = clock_now(),
+	    .untold = untold,
+	    .listed = !untold};
+	char serial[SERIAL_HEX_MAX];
+	unsigned ca = 0;
+
+	if (!v->revoked_proved)
+		return;
+	key_serial(k, &l.serial);
+	issuers_find(conf_of(h)->issuers, k, &ca);
+	memcpy(l.ca_id, i->ca[ca].id, sizeof l.ca_id);
+	if (latches_find(h->d.latches, i, &l.serial) == NULL) {
+		serial_to_hex(&l.serial, serial);
+		log_each(LOG_INFO, "revoked", "issuer=%s serial=%s reason=%s", i->name,
+		    serial,
+		    reason_name(v->reason) != NULL ? reason_name(v->reason) : "none");
+		withdraw_stored(h, i, &l.serial, k);
+	}
+	latch_add(h, &l);
+	withdraw(h, i, &l.serial);
+}
+
+/* Does a list in force say, in a way that lasts, what the latch has said? */
+static bool is_listed(
+    const struct holdings *h, const struct issuer *i, const struct serial *s)
+{
+	const struct crl_set *set =
+	    h->d.crl_feed != NULL ? crl_feed_set(h->d.crl_feed, i->name) : NULL;
+	struct crl_finding found;
+
+	return set != NULL && crl_set_find(set, s, &found) && !found.hold;
+}
+
+/* Was the latch what it was for? */
+static bool rests_on_latch(const struct answer *a, bool listed)
+{
+	return a->error != ERR_OK || (a->facts.status == STATUS_REVOKED &&
+					 !facts_are_hold(&a->facts) && !listed);
+}
+
+size_t holdings_unlatch(struct holdings *h, const struct issuer *i,
+    const struct serial *s, struct latch *removed)
+{
+	size_t latches = latches_remove(h->d.latches, i, s, removed);
+	bool listed = is_listed(h, i, s);
+
+	for (unsigned ca = 0; latches > 0 && ca < i->ca_n; ca++) {
+		for (enum certid_hash n = 0; n < CERTID_HASH_COUNT; n++) {
+			const struct answer *a;
+			struct key k;
+
+			issuer_key(i, ca, n, s, &k);
+			a = hot_find(h->d.shared->hot, key_der(&k));
+			if (a == NULL || !rests_on_latch(a, listed))
+				continue;
+			hot_remove(h->d.shared->hot, key_der(&k));
+			schedule_cancel(h->d.schedule, &k);
+		}
+	}
+	return latches;
+}
+
+/* From an admitted answer to one that is served. */
+
+static void schedule_next_look(
+    struct holdings *h, const struct answer *a, const struct key *k)
+{
+	const struct conf *c = conf_of(h);
+	int64_t now = clock_now_ms(), end_ms = a->expiry * 1000, at = end_ms;
+
+	if (a->facts.status != STATUS_UNKNOWN)
+		at = schedule_refresh_at(a->facts.this_update * 1000, end_ms, now,
+		    (int)c->refresh_at, (int)c->refresh_jitter, c->refresh_min_ms,
+		    c->refresh_max_ms, schedule_random(h->d.schedule));
+	/* the schedule runs on the monotonic clock */
+	if (schedule_set(h->d.schedule, k, clock_mono_ms() + at - now) != ERR_OK)
+		log_error("schedule_full", "err=%s", err_label(ERR_NOMEM));
+}
+
+static uint32_t jittered_cap(struct holdings *h)
+{
+	int64_t cap = conf_of(h)->max_age_cap_ms / 1000;
+
+	return (
+	    uint32_t)(cap - cap / 4 * (int64_t)schedule_random(h->d.schedule) / 65536);
+}
+
+/* The lists that a has just been judged by; hits look again when others are in force.
+ * False when out of memory: nobody could look. */
+static bool set_lists(struct holdings *h, const struct issuer *i, struct answer *a,
+    const struct crl_set **set)
+{
+	*set = &crl_set_none;
+	if (h->d.crl_feed == NULL)
+		return true;
+	a->crl = crl_feed_slot(h->d.crl_feed, i->name);
+	if (a->crl == NULL)
+		return false;
+	*set = atomic_load_explicit(&a->crl->set, memory_order_acquire);
+	atomic_store_explicit(&a->crl_checked, (*set)->generation, memory_order_relaxed);
+	return true;
+}
+
+/* Has a's thisUpdate been that of other bytes, as far as is held? */
+static bool shares_date(const struct holdings *h, const struct answer *a)
+{
+	const struct answer *old = hot_find(h->d.shared->hot, answer_key(a));
+
+	if (old == NULL || old->error != ERR_OK ||
+	    old->facts.this_update < a->facts.this_update)
+		return false;
+	return old->date_shared || !bytes_equal(answer_body(old), answer_body(a));
+}
+
+const struct answer *holdings_install(struct holdings *h, const struct issuer *i,
+    const struct key *k, const struct facts *facts, struct bytes der)
+{
+	char head[OCSP_HEAD_MAX];
+	struct facts shown = *facts;
+	int64_t now = clock_now(), expiry = facts_expiry(facts);
+	const struct crl_set *set;
+	struct answer *a;
+	struct serial s;
+
+	/* a signed unknown is repeated for unknown-ttl only: the certificate may be new
+	 * (R151) */
+	if (facts->status == STATUS_UNKNOWN && expiry > now + i->rules.unknown_ttl_s)
+		shown.next_update = expiry = now + i->rules.unknown_ttl_s;
+	a = answer_new(k, facts, bytes_of(head, ocsp_http_head(head, &shown, der)), der);
+	if (a == NULL || !set_lists(h, i, a, &set)) {
+		answer_free(a);
+		return NULL;
+	}
+	a->expiry = expiry;
+	a->obtained_at = now;
+	a->max_age_cap = jittered_cap(h);
+	a->date_shared = shares_date(h, a);
+	key_serial(k, &s);
+	memo_admitted(h, i, &s, facts, set);
+	if (facts->status == STATUS_REVOKED)
+		withdraw(h, i, &s);
+	if (facts_are_hold(facts)) /* the others: holdings_latch() */
+		withdraw_stored(h, i, &s, k);
+	if (hot_put(h->d.shared->hot, a) == ERR_OK)
+		schedule_next_look(h, a, k);
+	else
+		schedule_cancel(h->d.schedule, k);
+	return a;
+}
+
+void holdings_install_error(
+    struct holdings *h, const struct key *k, enum err e, int64_t ttl_ms)
+{
+	struct facts none = {.status = STATUS_NONE};
+	struct answer *a;
+
+	/* whole seconds, as expiry is; under one second a repeat is not worth it */
+	if (ttl_ms < 1000 ||
+	    (a = answer_new(k, &none, bytes_of("", 0), bytes_of("", 0))) == NULL)
+		return;
+	a->error = (uint8_t)e;
+	a->was_known = holdings_knows(h, k);
+	a->obtained_at = clock_now();
+	a->expiry = a->obtained_at + ttl_ms / 1000;
+	hot_put(h->d.shared->hot, a);
+}
+
+bool holdings_backs_off(const struct holdings *h, const struct key *k)
+{
+	const struct answer *a = hot_find(h->d.shared->hot, key_der(k));
+
+	return a != NULL && a->error == ERR_RESP_CRL && a->expiry > clock_now();
+}
+
+/* How long the error was repeated last is what the table itself remembers, also when it
+ * has expired. */
+int64_t holdings_back_off(struct holdings *h, const struct key *k)
+{
+	const struct conf *c = conf_of(h);
+	const struct answer *a = hot_find(h->d.shared->hot, key_der(k));
+	int64_t ttl = c->error_ttl_ms > BACKOFF_MIN_MS ? c->error_ttl_ms : BACKOFF_MIN_MS;
+	int64_t max = c->backoff_max_ms > ttl ? c->backoff_max_ms : ttl;
+
+	if (holdings_in_date(h, k) != NULL)
+		return 0;
+	if (a != NULL && a->error == ERR_RESP_CRL)
+		ttl = (a->expiry - a->obtained_at) * 1000 * 2;
+	if (ttl > max)
+		ttl = max;
+	holdings_install_error(h, k, ERR_RESP_CRL, ttl);
+	return ttl;
+}
+
+void holdings_question(struct holdings *h, const struct issuer *i, const struct key *k,
+    struct admit_question *q, struct facts *held)
+{
+	const struct conf *c = conf_of(h);
+	const struct answer *a = hot_find(h->d.shared->hot, key_der(k));
+	struct serial s;
+
+	key_serial(k, &s);
+	*q = (struct admit_question){
+	    .issuer = i,
+	    .key = k,
+	    .now = clock_now(),
+	    .skew_s = c->clock_skew_ms / 1000,
+	    .max_size = (size_t)c->response_max_size,
+	    .latched = latches_find(h->d.latches, i, &s) != NULL,
+	};
+	if (h->d.crl_feed != NULL)
+		q->crl = crl_feed_set(h->d.crl_feed, i->name);
+	if (a != NULL && a->facts.status != STATUS_NONE && crl_allows(a)) {
+		*held = a->facts;
+		q->held = held;
+	}
+}
+
+void holdings_refused(struct holdings *h, const struct issuer *i, const struct key *k,
+    enum err e, const struct admit_verdict *v, enum metric refused, const char *from)
+{
+	char serial[SERIAL_HEX_MAX];
+	struct serial s;
+
+	if (e == ERR_RESP_LISTS) /* nobody knows yet: it is asked again */
+		return;
+	key_serial(k, &s);
+	serial_to_hex(&s, serial);
+	metrics_count(h->d.counters, refused);
+	if (e == ERR_RESP_CRL)
+		metrics_count(h->d.counters, M_CONTRADICTED_CRL);
+	if (e == ERR_RESP_LATCH) {
+		metrics_count(h->d.counters, M_CONTRADICTED);
+		log_error("revoked_became_good", "issuer=%s serial=%s from=%s", i->name,
+		    serial, from);
+	} else if (e == ERR_RESP_CRL && v->crl_disagrees) {
+		if (v->facts.status == STATUS_GOOD)
+			memo_put(h, i, &s, MEMO_REFUSED, &v->facts);
+		metrics_count(h->d.counters, M_DISAGREED);
+		log_error("ocsp_and_crl_disagree", "issuer=%s serial=%s from=%s", i->name,
+		    serial, from);
+	} else {
+		log_warn("answer_refused", "issuer=%s err=%s from=%s", i->name,
+		    err_label(e), from);
+	}
+}
+
+/* arg: the counters, which outlive store and holdings. */
+static void on_written(void *arg, enum err e)
+{
+	if (e == ERR_OK)
+		return;
+	metrics_count(arg, M_STORE_ERRORS);
+	log_warn("store_write_failed", "err=%s", err_label(e));
+}
+
+const struct answer *holdings_take(struct holdings *h, const struct issuer *i,
+    const struct key *k, const struct facts *facts, struct bytes der, bool force)
+{
+	const struct answer *a = holdings_install(h, i, k, facts, der);
+
+	/* an unknown is repeated by nobody but us, and not for long (R151) */
+	if (a != NULL && facts->status != STATUS_UNKNOWN) {
+		store_put(h->d.store, k, facts, der, force, on_written, h->d.counters);
+		metrics_count(h->d.counters, M_STORE_PUTS);
+	}
+	return a;
+}
+
+struct holdings *holdings_new(const struct parts *parts)
+{
+	struct holdings *h = calloc(1, sizeof *h);
+
+	if (h != NULL)
+		h->d = *parts;
+	return h;
+}
+
+void holdings_free(struct holdings *h)
+{
+	if (h == NULL)
+		return;
+	for (struct latch_job *j = h->failed_latches, *next; j != NULL; j = next) {
+		next = j->next;
+		free(j);
+	}
+	free(h);
+}

@@ -1,0 +1,97 @@
+/* answers.h - what this node holds and serves: from an answer that passed the one door
+ * to the hot table and the store, and from a proven revocation to its latch.
+ *
+ * Whatever changes what is served goes through here, so that the rules that follow from a
+ * status stand in one place: a revoked answer takes the certificate's other keys out of
+ * service, a latch is durable, a signed unknown is short-lived, an error is repeated for
+ * a while and displaces nothing.
+ *
+ * Keeper's thread.
+ */
+#ifndef PROXY_KEEPER_ANSWERS_H
+#define PROXY_KEEPER_ANSWERS_H
+
+#include "proxy/base/context.h"
+
+struct holdings;
+
+/* parts is copied; what it names is borrowed for life.  NULL when out of memory. */
+struct holdings *holdings_new(const struct parts *parts);
+void holdings_free(struct holdings *h); /* after the disk thread has ended */
+/* Once a second: latches that the disk refused are tried again, but for those that are
+ * gone meanwhile. */
+void holdings_tick(struct holdings *h);
+
+/* What memory holds for k and may be served: in date, allowed by the lists in force, and
+ * no error.  NULL for nothing; borrowed as hot_find() says. */
+const struct answer *holdings_in_date(const struct holdings *h, const struct key *k);
+
+/* Was k answered before, as source.h says?  A good or a revoked answer is held, in date
+ * or not, or an error in the place of one. */
+bool holdings_knows(const struct holdings *h, const struct key *k);
+
+/* The admit question for k as it stands now, held facts, latch and lists filled in.
+ * held: room for a copy.  What the lists contradict is not held: a revocation that is
+ * older shall replace it. */
+void holdings_question(struct holdings *h, const struct issuer *i, const struct key *k,
+    struct admit_question *q, struct facts *held);
+
+/* A verdict that proves a revocation: latch the certificate and take its other answers
+ * out of service, here and in the store.  Nothing happens where v->revoked_proved is
+ * false.  To be called for every verdict, also of a refused answer.  untold: the latch,
+ * where it is new, is a change that is still to be told. */
+void holdings_latch(struct holdings *h, const struct issuer *i, const struct key *k,
+    const struct admit_verdict *v, bool untold);
+
+/* The operator takes the latch of a certificate back.  What rests on it alone goes too:
+ * the errors that are repeated, and the answers that say revoked (not hold), which would
+ * be served on and let in nothing that is not newer; but where a list in force says
+ * revoked as well, these stay.  removed: room for i->ca_n.  Returns how many latches
+ * there were; where 0, nothing has happened. */
+size_t holdings_unlatch(struct holdings *h, const struct issuer *i,
+    const struct serial *s, struct latch *removed);
+
+/* What the one door refused is counted (refused: M_REFUSED_UPSTREAM or M_REFUSED_STORE)
+ * and logged, but for ERR_RESP_LISTS, which is no refusal; good after revoked is an alarm
+ * (R69), and so is one that is newer than the list that says revoked (R71), which is
+ * remembered too.  from: the responder's URL, or "store". */
+void holdings_refused(struct holdings *h, const struct issuer *i, const struct key *k,
+    enum err e, const struct admit_verdict *v, enum metric refused, const char *from);
+
+/* Serve what passed admit(): make the answer, put it into the hot table, set its next due
+ * time. NULL when out of memory.  Borrowed until a barrier has passed, also where the
+ * table did not keep it. */
+const struct answer *holdings_install(struct holdings *h, const struct issuer *i,
+    const struct key *k, const struct facts *facts, struct bytes der);
+/* The same for what came from upstream: the store gets it too (force: in place of a newer
+ * value that was refused). */
+const struct answer *holdings_take(struct holdings *h, const struct issuer *i,
+    const struct key *k, const struct facts *facts, struct bytes der, bool force);
+/* An error that is repeated for ttl_ms, so that a failing CA is not asked for every
+ * request.  Only where nothing in date is held. */
+void holdings_install_error(
+    struct holdings *h, const struct key *k, enum err e, int64_t ttl_ms);
+
+/* The lists contradict what was fetched for k: ERR_RESP_CRL is repeated in the place of
+ * a contradicted answer, error-ttl long (a second at least) and each time, while it stays
+ * so, twice as long, up to backoff-max: a hot certificate costs one fetch for each step.
+ * Returns for how many ms; 0 where something in date is held and nothing is repeated. */
+int64_t holdings_back_off(struct holdings *h, const struct key *k);
+/* Is that error being repeated? */
+bool holdings_backs_off(const struct holdings *h, const struct key *k);
+
+/* What was heard of a certificate that no answer in memory shows (any more), while it is
+ * in date.  The newest HOLDINGS_MEMOS of all certificates are kept: these are rare, and
+ * what is forgotten is at worst told twice. */
+enum holdings_memo {
+	MEMO_REFUSED, /* a good, refused though it is newer than the list that has it */
+	MEMO_HOLD     /* the last word about a hold: that it is on, or the good that ended
+			 it.  The hot table may have dropped it (T19) */
+};
+#define HOLDINGS_MEMOS 1024
+bool holdings_recall(const struct holdings *h, const struct issuer *i,
+    const struct serial *s, enum holdings_memo kind, struct facts *f);
+/* A purge: of one certificate, or (s is NULL) of all of the issuer. */
+void holdings_forget(struct holdings *h, const struct issuer *i, const struct serial *s);
+
+#endif

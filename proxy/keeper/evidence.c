@@ -1,0 +1,158 @@
+/* evidence.c - first what there is, then what it means. */
+#include "proxy/keeper/evidence.h"
+
+#include "proxy/base/clock.h"
+#include "proxy/keeper/answers.h"
+#include "proxy/lists/crl_feed.h"
+
+/* What there is. */
+
+/* Of each status the newest; of revocations one that is no hold first. */
+static void hear(struct standing_answer *had, const struct facts *f)
+{
+	bool better = f->this_update > had->facts.this_update;
+
+	if (had->found && f->status == STATUS_REVOKED &&
+	    facts_are_hold(f) != facts_are_hold(&had->facts))
+		better = !facts_are_hold(f);
+	if (had->found && !better)
+		return;
+	had->found = true;
+	had->facts = *f;
+}
+
+static void hear_facts(struct standing *st, const struct facts *f)
+{
+	if (f->status == STATUS_GOOD)
+		hear(&st->good, f);
+	else if (f->status == STATUS_REVOKED)
+		hear(&st->revoked, f);
+	else if (f->status == STATUS_UNKNOWN)
+		hear(&st->unknown, f);
+}
+
+static void hear_answer(struct standing *st, const struct answer *a, int64_t now)
+{
+	if (a != NULL && a->error == ERR_OK && a->expiry > now)
+		hear_facts(st, &a->facts);
+}
+
+static void gather_answers(const struct parts *d, const struct issuer *i,
+    const struct serial *s, int64_t now, struct standing *st)
+{
+	struct facts f;
+
+	for (unsigned ca = 0; ca < i->ca_n; ca++) {
+		for (enum certid_hash h = 0; h < CERTID_HASH_COUNT; h++) {
+			struct key k;
+
+			issuer_key(i, ca, h, s, &k);
+			hear_answer(st, hot_find(d->shared->hot, key_der(&k)), now);
+		}
+	}
+	if (holdings_recall(d->holdings, i, s, MEMO_HOLD, &f))
+		hear_facts(st, &f);
+	if (holdings_recall(d->holdings, i, s, MEMO_REFUSED, &f))
+		hear(&st->refused, &f);
+}
+
+/* Is the set of the lists that the configuration names?  Between a reload and the set
+ * that follows it (later, where memory was short) it is not, and absence says nothing. */
+static bool is_as_configured(const struct crl_set *set, const struct issuer *i)
+{
+	if (set->shards_n != i->crl_n)
+		return false;
+	for (size_t n = 0; n < i->crl_n; n++)
+		if (set->shard[n].file != NULL &&
+		    strcmp(set->shard[n].file->scope, i->crl_scope[n]) != 0)
+			return false;
+	return true;
+}
+
+static void gather_lists(const struct parts *d, const struct issuer *i,
+    const struct serial *s, int64_t now, struct standing *st)
+{
+	st->set =
+	    d->crl_feed != NULL ? crl_feed_set(d->crl_feed, i->name) : &crl_set_none;
+	crl_set_find(st->set, s, &st->crl);
+	st->absence = crl_set_absence(st->set, i->rules.absent, now, &st->absence_list);
+	if (st->absence == CRL_ABSENT_GOOD && !is_as_configured(st->set, i))
+		st->absence = CRL_ABSENT_MISSING;
+}
+
+/* What it means. */
+
+/* A good that is newer ends a hold, and nothing else (R70). */
+static bool is_ended(const struct standing *st, bool hold, int64_t this_update)
+{
+	return hold && st->good.found && st->good.facts.this_update > this_update;
+}
+
+static void revoked(struct standing *st, int64_t at, int reason)
+{
+	if (st->status == STATUS_REVOKED)
+		return;
+	st->status = STATUS_REVOKED;
+	st->revoked_at = at;
+	st->reason = reason;
+}
+
+/* What lasts first, so that it names date and reason. */
+static void judge(struct standing *st)
+{
+	const struct facts *f = &st->revoked.facts;
+	bool ocsp = st->revoked.found && !is_ended(st, facts_are_hold(f), f->this_update);
+	bool crl = st->crl.listed && !is_ended(st, st->crl.hold, st->crl.this_update);
+
+	st->status = (st->good.found && !st->set->unopened) ||
+			     (st->absence == CRL_ABSENT_GOOD && !st->crl.listed)
+			 ? STATUS_GOOD
+			 : STATUS_UNKNOWN;
+	st->reason = REASON_NONE;
+	if (st->latch != NULL)
+		revoked(st, st->latch->revoked_at, st->latch->reason);
+	if (ocsp && !facts_are_hold(f))
+		revoked(st, f->revoked_at, f->reason);
+	if (crl && !st->crl.hold)
+		revoked(st, st->crl.revoked_at, st->crl.reason);
+	if (ocsp)
+		revoked(st, f->revoked_at, f->reason);
+	if (crl)
+		revoked(st, st->crl.revoked_at, st->crl.reason);
+}
+
+/* Which of several lists would have the serial is not known, so it is the oldest of
+ * them that has to know better. */
+static bool lists_are_newer(const struct crl_set *s, int64_t this_update)
+{
+	for (size_t n = 0; n < s->shards_n; n++)
+		if (s->shard[n].facts.this_update < this_update)
+			return false;
+	return true;
+}
+
+/* DESIGN 1.3: revoked by a list and good by a newer answer, or the other way round. */
+static bool disagrees(const struct standing *st)
+{
+	if (st->crl.listed)
+		return !st->crl.hold &&
+		       ((st->good.found &&
+			    st->good.facts.this_update > st->crl.this_update) ||
+			   (st->refused.found &&
+			       st->refused.facts.this_update > st->crl.this_update));
+	return st->absence == CRL_ABSENT_GOOD && st->revoked.found &&
+	       lists_are_newer(st->set, st->revoked.facts.this_update);
+}
+
+void standing_of(const struct parts *d, const struct issuer *i, const struct serial *s,
+    const struct answer *extra, struct standing *out)
+{
+	int64_t now = clock_now();
+
+	*out = (struct standing){.latch = latches_find(d->latches, i, s)};
+	gather_answers(d, i, s, now, out);
+	hear_answer(out, extra, now);
+	gather_lists(d, i, s, now, out);
+	judge(out);
+	out->disagree = disagrees(out);
+}

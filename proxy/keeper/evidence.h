@@ -1,0 +1,45 @@
+/* evidence.h - a certificate's effective status, from all evidence that this node has.
+ *
+ * Revoked if a latch, an in-date OCSP answer or a list in force says so (a
+ * certificateHold no longer counts once a good newer than its evidence is admitted); else
+ * good if an in-date OCSP answer says good, or every configured list is in date, none has
+ * the serial and these are known to be all (crl_set_absence()); else unknown
+ * (DESIGN 1.4), and so it is while a list has not been opened: who asks waits for that
+ * (crl_feed_wait()).  The one place that knows this rule: the API's status, the changes
+ * that are told, and `explain` ask here.
+ *
+ * Keeper's thread.
+ */
+#ifndef PROXY_KEEPER_EVIDENCE_H
+#define PROXY_KEEPER_EVIDENCE_H
+
+#include "cache/crl/crl_set.h"
+#include "proxy/base/context.h"
+
+/* latch, answers of every key (each status's newest), list: what was found. */
+struct standing_answer {
+	bool found;
+	struct facts facts;
+};
+struct standing {
+	enum status status; /* STATUS_GOOD, STATUS_REVOKED, STATUS_UNKNOWN */
+	int64_t revoked_at; /* when revoked */
+	int reason;
+	bool disagree;             /* OCSP and list contradict each other (DESIGN 1.3) */
+	const struct latch *latch; /* borrowed until the table changes; or NULL */
+	struct standing_answer good, revoked, unknown; /* in-date OCSP answers */
+	struct standing_answer refused; /* a good that is newer than the list that says
+					   revoked, in date: no evidence, but part of
+					   what disagrees */
+	const struct crl_set *set;      /* borrowed for this turn */
+	struct crl_finding crl;
+	/* what it would mean that none of them has it, and the list in the way of that */
+	enum crl_absence absence;
+	size_t absence_list;
+};
+
+/* extra: an answer that may not be in the hot table (small hot-cache), or NULL. */
+void standing_of(const struct parts *d, const struct issuer *i, const struct serial *s,
+    const struct answer *extra, struct standing *out);
+
+#endif

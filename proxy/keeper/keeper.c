@@ -1,0 +1,743 @@
+/* keeper.c - the keeper's loop, and what it is told through its inbox.
+ *
+ * After each turn of the loop the keeper arms the timer of the schedule and sees whether
+ * the hot table has garbage; both are cheap looks at one word.
+ */
+#include "proxy/keeper/keeper.h"
+
+#include "cache/change/change_log.h"
+#include "proxy/base/calm.h"
+#include "proxy/base/clock.h"
+#include "proxy/base/log.h"
+#include "proxy/base/version.h"
+#include "proxy/keeper/answers.h"
+#include "proxy/keeper/forward.h"
+#include "proxy/keeper/refresh.h"
+#include "proxy/lists/crl_feed.h"
+#include "proxy/tell/teller.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#define GARBAGE_MS 20 /* garbage of so long goes into one barrier */
+#define SWEEP_S    60 /* store_sweep(): expired answers in the store */
+/* What response-max-size may become by a reload, and its record. */
+#define STORED_MAX       ((1 << 20) + RECORD_OVERHEAD)
+#define LATCH_SWEEP_S    3600 /* latches that are over latch-keep */
+#define STORE_CALM_MS    3600000
+#define REDIS_CONNECT_MS 2000 /* one attempt to connect */
+#define BULK_NICE        10   /* lists are read when nobody else wants the core */
+
+struct keeper {
+	struct shared *shared;
+	struct event_base *base;
+	struct inbox *inbox;
+	pthread_t thread;
+	bool started;
+	bool stop;
+	struct msg cancel_msg, stop_msg; /* a stop needs no memory */
+	struct parts d;
+	struct mac_keys *keys;
+	struct fetcher *fetcher;
+	struct flights *flights;
+	struct forwards *forwards;
+	struct upkeep *upkeep;
+	struct disk *bulk; /* the thread for lists */
+	struct event tick, due, garbage_timer;
+	int64_t due_at_ms; /* what `due` is armed for */
+	bool garbage_under_way;
+	bool beating;
+	struct barrier_want beat;
+	unsigned ticks;
+	int64_t clock_offset_ms; /* wall minus monotonic at the last tick */
+	struct calm latch_calm, store_calm;
+	struct mistake *mistake; /* of the last reload; NULL: none */
+};
+
+struct mistake {
+	struct msg msg;
+	char text[];
+};
+
+struct reload {
+	struct msg msg;
+	struct barrier_want want;
+	struct conf *conf; /* the new one; then the old one, until no thread reads it */
+	keeper_published_fn *published;
+	void *arg;
+};
+
+/* Garbage of the hot table. */
+
+struct garbage_round {
+	struct barrier_want want;
+	struct keeper *keeper;
+	struct hot_garbage *garbage;
+};
+
+static void garbage_passed(struct barrier_want *w)
+{
+	struct garbage_round *r = (struct garbage_round *)w;
+
+	hot_garbage_free(r->garbage);
+	r->keeper->garbage_under_way = false;
+	free(r);
+}
+
+static void on_garbage(evutil_socket_t fd, short what, void *arg)
+{
+	struct keeper *k = arg;
+	struct garbage_round *r = malloc(sizeof *r);
+
+	(void)fd, (void)what;
+	if (r == NULL)
+		return; /* the next turn arms the timer again */
+	r->keeper = k;
+	r->garbage = hot_garbage(k->shared->hot);
+	if (r->garbage == NULL) {
+		free(r);
+		return;
+	}
+	k->garbage_under_way = true;
+	r->want.done = garbage_passed;
+	barrier_pass(k->d.barrier, &r->want);
+}
+
+/* The loop. */
+
+/* False when out of memory. */
+static bool arm(struct event *ev, int64_t ms)
+{
+	struct timeval tv = {(time_t)(ms / 1000), (suseconds_t)(ms % 1000) * 1000};
+
+	return evtimer_add(ev, &tv) == 0;
+}
+
+static void arm_due(struct keeper *k)
+{
+	int64_t next = schedule_next(k->d.schedule), now;
+
+	if (next == k->due_at_ms)
+		return;
+	k->due_at_ms = next;
+	if (next == INT64_MAX) {
+		evtimer_del(&k->due);
+		return;
+	}
+	now = clock_mono_ms();
+	if (!arm(&k->due, next > now ? next - now : 0))
+		k->due_at_ms = INT64_MAX; /* again after the next turn, a second away */
+}
+
+static void on_due(evutil_socket_t fd, short what, void *arg)
+{
+	struct keeper *k = arg;
+
+	(void)fd, (void)what;
+	k->due_at_ms = INT64_MAX;
+	upkeep_due(k->upkeep);
+}
+
+static void after_turn(struct keeper *k)
+{
+	arm_due(k);
+	if (hot_has_garbage(k->shared->hot) && !k->garbage_under_way &&
+	    !evtimer_pending(&k->garbage_timer, NULL))
+		arm(&k->garbage_timer, GARBAGE_MS);
+}
+
+/* A clock that cannot be right is told and never a reason to refuse (T20). */
+static void judge_clock(void)
+{
+	if (clock_now() < OCSPCACHED_RELEASED)
+		log_error("clock_before_release", "remedy=%s",
+		    "set the clock: answers seem to be from the future");
+}
+
+/* Errors and unknowns are repeated for seconds by our own word: what was made at a time
+ * that is to come, before the clock stepped back, would be repeated until then. */
+static bool is_of_the_future(void *arg, const struct answer *a)
+{
+	const int64_t *now = arg;
+
+	return a->obtained_at > *now &&
+	       (a->facts.status == STATUS_NONE || a->facts.status == STATUS_UNKNOWN);
+}
+
+/* Validity follows the wall clock, timers the monotonic one: a step moves what is in
+ * date, and the schedule is right again after each key's next look.  A person should know
+ * (T20). */
+static void watch_clock(struct keeper *k)
+{
+	int64_t offset = clock_now_ms() - clock_mono_ms();
+	int64_t step = offset - k->clock_offset_ms, now = clock_now();
+
+	k->clock_offset_ms = offset;
+	if (step < -1000)
+		hot_sweep(k->shared->hot, is_of_the_future, &now);
+	if (step < 0)
+		step = -step;
+	if (step < shared_conf(k->shared)->clock_step_alarm_ms)
+		return;
+	metrics_count(k->d.counters, M_CLOCK_STEPS);
+	log_each(LOG_ERROR, "clock_step", "ms=%lld", (long long)step);
+	judge_clock();
+}
+
+struct latch_sweep {
+	struct latch_file *file;
+	int64_t before;
+};
+
+static void latch_sweep_work(void *arg)
+{
+	struct latch_sweep *s = arg;
+
+	latch_file_sweep(s->file, s->before);
+}
+
+static void sweep_latches(struct keeper *k)
+{
+	int64_t keep_s = shared_conf(k->shared)->latch_keep_ms / 1000;
+	int64_t before = calm_look(&k->latch_calm, keep_s, CALM_MS);
+	struct latch_sweep *s = before != INT64_MIN ? malloc(sizeof *s) : NULL;
+
+	if (s == NULL)
+		return;
+	s->file = k->d.latch_file;
+	s->before = before;
+	if (latches_sweep(k->d.latches, s->before) == 0) {
+		free(s);
+		return;
+	}
+	disk_run(k->d.disk, latch_sweep_work, free, s);
+}
+
+/* Answers can be fetched again, but not while their CA is away; so a clock that is ahead
+ * for a while empties the store no more than it does the rest, and an hour is enough to
+ * know.  Redis drops them by its own clock, at the end that their CA gave. */
+static void sweep_store(struct keeper *k)
+{
+	int64_t before = calm_look(&k->store_calm, 0, STORE_CALM_MS);
+
+	if (before != INT64_MIN)
+		store_sweep(k->d.store, before);
+}
+
+static void beat_passed(struct barrier_want *w)
+{
+	struct keeper *k = (struct keeper *)((char *)w - offsetof(struct keeper, beat));
+
+	atomic_store(&k->shared->beat_ms, clock_mono_ms());
+	k->beating = false;
+}
+
+/* For the watchdog: a barrier passes only when every thread turns. */
+static void beat(struct keeper *k)
+{
+	if (k->beating)
+		return;
+	k->beating = true;
+	k->beat.done = beat_passed;
+	barrier_pass(k->d.barrier, &k->beat);
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct keeper *k = arg;
+
+	(void)fd, (void)what;
+	k->ticks++;
+	watch_clock(k);
+	if (k->shared->watched)
+		beat(k);
+	holdings_tick(k->d.holdings);
+	telling_tick(k->d.telling);
+	if (k->ticks % SWEEP_S == 0)
+		sweep_store(k);
+	if (k->ticks % LATCH_SWEEP_S == 0)
+		sweep_latches(k);
+}
+
+static void *run(void *arg)
+{
+	struct keeper *k = arg;
+
+	pthread_setname_np(pthread_self(), "keeper");
+	telling_start(k->d.telling);
+	crl_feed_start(k->d.crl_feed);
+	arm_due(k);
+	while (!k->stop) {
+		event_base_loop(k->base, EVLOOP_ONCE);
+		after_turn(k);
+	}
+	return NULL;
+}
+
+/* What it is told. */
+
+static void on_ask(void *arg, struct msg *m)
+{
+	struct keeper *k = arg;
+	struct ask *a = (struct ask *)m;
+
+	if (a->nonce_n > 0)
+		forwards_ask(k->forwards, a);
+	else
+		flights_ask(k->flights, a);
+}
+
+void keeper_ask(struct shared *shared, struct ask *a)
+{
+	a->msg.run = on_ask;
+	inbox_post(shared->keeper, &a->msg);
+}
+
+static void configure(struct keeper *k, const struct conf *c)
+{
+	struct upstream_config u = {
+	    .timeout_ms = (int)c->upstream_timeout_ms,
+	    .max_size = (size_t)c->response_max_size,
+	    .host_max_in_flight = (unsigned)c->host_max_in_flight,
+	    .backoff_initial_ms = c->backoff_initial_ms,
+	    .backoff_max_ms = c->backoff_max_ms,
+	    .backoff_doublings = (int)c->backoff_doublings,
+	};
+
+	fetcher_configure(
+	    k->fetcher, &(struct fetch_policy){.proxy = c->upstream_proxy,
+			    .tls_ca = bytes_of(c->server_cas, c->server_cas_n)});
+	upstream_configure(k->d.source, &u);
+	hot_set_budget(k->shared->hot, (size_t)c->hot_cache);
+	log_setup(c->log_level, c->log_format, c->log_repeat_ms);
+}
+
+struct rules_change {
+	const struct conf *old, *new;
+};
+
+/* Is this answer's issuer gone, or the certificate that it was verified against, or are
+ * the rules others than those it was admitted by? */
+static bool rules_changed(void *arg, const struct answer *a)
+{
+	const struct rules_change *c = arg;
+	const struct issuer *was, *is;
+	struct key k;
+
+	/* an error may be what the reload is to mend */
+	if (a->facts.status == STATUS_NONE || key_from_der(&k, answer_key(a)) != ERR_OK)
+		return true;
+	was = issuers_find(c->old->issuers, &k, NULL);
+	is = issuers_find(c->new->issuers, &k, NULL);
+	if (was == NULL || is == NULL)
+		return true;
+	/* another name has another slot for its lists */
+	return strcmp(was->name, is->name) != 0 ||
+	       was->rules.profile != is->rules.profile ||
+	       was->rules.allow_sha1 != is->rules.allow_sha1 ||
+	       was->rules.without_next_update_s != is->rules.without_next_update_s ||
+	       !issuer_vouches(is, a->facts.issuer_sha256);
+}
+
+/* Workers, who may not ask the feed, find an issuer's lists for the mirror: before conf
+ * is in force, each of its issuers gets its slot, in which nothing is opened yet.
+ * Without memory for one, its lists are mirrored from the next reload on. */
+static void give_slots(struct keeper *k, const struct conf *c)
+{
+	for (size_t n = 0; n < issuers_count(c->issuers); n++)
+		issuers_set_slot(c->issuers, n,
+		    crl_feed_slot(k->d.crl_feed, issuers_at(c->issuers, n)->name));
+}
+
+static void conf_passed(struct barrier_want *w)
+{
+	struct reload *r = (struct reload *)((char *)w - offsetof(struct reload, want));
+
+	conf_free(r->conf);
+	free(r);
+}
+
+static void set_mistake(struct keeper *k, struct mistake *m)
+{
+	free(k->mistake);
+	k->mistake = m;
+}
+
+static void on_mistake(void *arg, struct msg *m)
+{
+	set_mistake(arg, (struct mistake *)m);
+}
+
+void keeper_reload_failed(struct keeper *k, const char *why)
+{
+	struct mistake *m = malloc(sizeof *m + strlen(why) + 1);
+
+	if (m == NULL)
+		return; /* the log has it */
+	m->msg.run = on_mistake;
+	memcpy(m->text, why, strlen(why) + 1);
+	inbox_post(k->inbox, &m->msg);
+}
+
+const char *keeper_mistake(struct keeper *k)
+{
+	return k->mistake != NULL ? k->mistake->text : NULL;
+}
+
+static void on_reload(void *arg, struct msg *m)
+{
+	struct keeper *k = arg;
+	struct reload *r = (struct reload *)m;
+	struct conf *old = (struct conf *)(uintptr_t)shared_conf(k->shared);
+	struct rules_change change = {old, r->conf};
+
+	set_mistake(k, NULL);
+	give_slots(k, r->conf);
+	crl_feed_reload(k->d.crl_feed, r->conf);
+	atomic_store_explicit(&k->shared->conf, r->conf, memory_order_release);
+	admit_forget(k->d.admit);
+	configure(k, r->conf);
+	hot_sweep(k->shared->hot, rules_changed, &change);
+	r->published(r->arg, old, r->conf);
+	r->conf = old;
+	r->want.done = conf_passed;
+	barrier_pass(k->d.barrier, &r->want);
+}
+
+bool keeper_reload(
+    struct keeper *k, struct conf *conf, keeper_published_fn *published, void *arg)
+{
+	struct reload *r = malloc(sizeof *r);
+
+	if (r == NULL) {
+		log_each(LOG_ERROR, "reload_failed", "err=%s", err_label(ERR_NOMEM));
+		conf_free(conf);
+		return false;
+	}
+	r->conf = conf;
+	r->published = published;
+	r->arg = arg;
+	r->msg.run = on_reload;
+	inbox_post(k->inbox, &r->msg);
+	return true;
+}
+
+static void on_cancel(void *arg, struct msg *m)
+{
+	struct keeper *k = arg;
+
+	(void)m;
+	crl_feed_cancel(k->d.crl_feed);
+	telling_cancel(k->d.telling);
+	forwards_cancel(k->forwards);
+	flights_cancel(k->flights);
+}
+
+static void on_stop(void *arg, struct msg *m)
+{
+	struct keeper *k = arg;
+
+	(void)m;
+	k->stop = true;
+}
+
+void keeper_cancel(struct keeper *k)
+{
+	k->cancel_msg.run = on_cancel;
+	inbox_post(k->inbox, &k->cancel_msg);
+}
+
+void keeper_stop(struct keeper *k)
+{
+	k->stop_msg.run = on_stop;
+	inbox_post(k->inbox, &k->stop_msg);
+}
+
+/* Store hooks. */
+
+static void on_store_changed(void *arg, const struct key *key)
+{
+	struct keeper *k = arg;
+
+	upkeep_compare(k->upkeep, key);
+}
+
+static void on_store_all_changed(void *arg)
+{
+	struct keeper *k = arg;
+
+	upkeep_compare_all(k->upkeep);
+}
+
+static void on_store_event(void *arg, bool warn, const char *event, const char *text)
+{
+	struct keeper *k = arg;
+
+	bool settles = strcmp(event, "store_up") == 0 || strcmp(event, "store_down") == 0;
+	bool is_state = settles || strcmp(event, "store_refuses") == 0 ||
+			strcmp(event, "store_well") == 0;
+
+	/* the change log has connections of its own, and says so of them */
+	if (settles && strncmp(text, "log=", 4) != 0)
+		atomic_store(&k->shared->store_settled, true);
+	if (is_state)
+		log_each(warn ? LOG_WARN : LOG_INFO, event, "detail=%s", text);
+	else
+		log_event(warn ? LOG_WARN : LOG_INFO, event, "detail=%s", text);
+}
+
+/* Change log hooks. */
+
+static void on_log_grown(void *arg)
+{
+	struct keeper *k = arg;
+
+	if (k->d.telling != NULL) /* else it is being opened */
+		telling_grown(k->d.telling);
+}
+
+/* Making it. */
+
+/* The log of changes, and what fills it.  With memory: it ends with us: said, so that
+ * nobody counts on resuming over a restart (DESIGN 1.5). */
+static enum err make_telling(struct keeper *k, const struct conf *c,
+    const struct store_config *sc, char *why, size_t why_n)
+{
+	struct change_log_config lc = {
+	    .store = sc,
+	    .size = (size_t)c->events_size,
+	    .now = clock_now(),
+	    .hooks = {on_log_grown, on_store_event, k},
+	};
+	struct change_log *log;
+	enum err e = change_log_open(&log, &lc, why, why_n);
+
+	if (e != ERR_OK)
+		return e;
+	if (strcmp(c->store, "memory:") == 0)
+		log_info("events_in_memory", "note=%s",
+		    "a restart is a gap for subscribers; store = lmdb: or redis: keeps "
+		    "changes");
+	k->d.telling = telling_new(&k->d, log);
+	k->shared->telling = k->d.telling;
+	if (k->d.telling == NULL) {
+		change_log_close(log);
+		return ERR_NOMEM;
+	}
+	k->d.crl_feed = crl_feed_new(&k->d, k->fetcher, k->bulk, k->d.telling);
+	return k->d.crl_feed != NULL ? ERR_OK : ERR_NOMEM;
+}
+
+static enum err open_stores(
+    struct keeper *k, const struct conf *c, char *why, size_t why_n)
+{
+	struct store_config sc = {
+	    .url = c->store,
+	    .prefix = c->store_prefix,
+	    .size = (size_t)c->store_size,
+	    .timeout_ms = (int)c->store_timeout_ms,
+	    .connect_timeout_ms = REDIS_CONNECT_MS,
+	    .backoff_max_ms = (int)c->store_backoff_max_ms,
+	    .max_value = STORED_MAX,
+	    .base = k->base,
+	    .exec = disk_exec(k->d.disk),
+	    .hooks = {on_store_changed, on_store_all_changed, on_store_event, k},
+	};
+	enum err e;
+
+	if (c->store_key_file[0] != '\0') {
+		e = mac_keys_load(&k->keys, c->store_key_file, why, why_n);
+		if (e != ERR_OK)
+			return e;
+	}
+	sc.keys = k->d.keys = k->keys;
+	e = latch_open(&k->d.latches, &k->d.latch_file, c->state_directory, why, why_n);
+	if (e != ERR_OK)
+		return e;
+	/* a store that is here already; Redis tells later */
+	atomic_store(&k->shared->store_settled, strncmp(c->store, "redis", 5) != 0);
+	e = store_open(&k->d.store, &sc, why, why_n);
+	if (e != ERR_OK)
+		return e;
+	e = make_telling(k, c, &sc, why, why_n);
+	if (e == ERR_NOMEM)
+		snprintf(why, why_n, "%s", err_text(e));
+	return e;
+}
+
+static bool make_parts(struct keeper *k, const struct conf *c)
+{
+	struct upstream_config u = {.timeout_ms = (int)c->upstream_timeout_ms};
+	uint64_t seed;
+
+	if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
+		return false;
+	k->base = event_base_new();
+	if (k->base == NULL)
+		return false;
+	k->inbox = inbox_new(k->base, k);
+	k->d.base = k->base;
+	k->d.shared = k->shared;
+	if (k->inbox != NULL)
+		k->d.barrier = barrier_new(k->shared, k->inbox);
+	k->d.counters = metrics_thread();
+	k->d.admit = admit_new();
+	k->d.schedule = schedule_new(seed);
+	if (k->d.barrier == NULL || k->d.counters == NULL || k->d.admit == NULL ||
+	    k->d.schedule == NULL)
+		return false;
+	k->d.disk = disk_start(k->inbox, "disk", 0);
+	k->bulk = disk_start(k->inbox, "bulk", BULK_NICE);
+	k->fetcher = fetcher_new(k->base, "ocspcached/" OCSPCACHED_VERSION);
+	if (k->d.disk == NULL || k->bulk == NULL || k->fetcher == NULL)
+		return false;
+	k->d.source = upstream_new(k->base, k->fetcher, &u, k->d.counters);
+	return k->d.source != NULL;
+}
+
+static bool make_flights(struct keeper *k)
+{
+	k->d.holdings = holdings_new(&k->d);
+	if (k->d.holdings == NULL)
+		return false;
+	k->flights = flights_new(&k->d);
+	if (k->flights == NULL)
+		return false;
+	k->forwards = forwards_new(&k->d, k->flights);
+	k->upkeep = upkeep_new(&k->d, k->flights);
+	return k->forwards != NULL && k->upkeep != NULL;
+}
+
+struct keeper *keeper_new(struct shared *shared, char *why, size_t why_n)
+{
+	const struct conf *c = shared_conf(shared);
+	struct keeper *k = calloc(1, sizeof *k);
+
+	if (k == NULL) {
+		snprintf(why, why_n, "%s", err_text(ERR_NOMEM));
+		return NULL;
+	}
+	k->shared = shared;
+	k->due_at_ms = INT64_MAX;
+	if (!make_parts(k, c)) {
+		snprintf(why, why_n, "cannot make the keeper: %s", strerror(errno));
+		goto fail;
+	}
+	if (open_stores(k, c, why, why_n) != ERR_OK)
+		goto fail;
+	if (!make_flights(k)) {
+		snprintf(why, why_n, "%s", err_text(ERR_NOMEM));
+		goto fail;
+	}
+	configure(k, c);
+	give_slots(k, c);
+	k->clock_offset_ms = clock_now_ms() - clock_mono_ms();
+	sweep_latches(k); /* the first look, which removes nothing */
+	sweep_store(k);
+	event_assign(&k->tick, k->base, -1, EV_PERSIST, on_tick, k);
+	evtimer_assign(&k->due, k->base, on_due, k);
+	evtimer_assign(&k->garbage_timer, k->base, on_garbage, k);
+	arm(&k->tick, 1000);
+	shared->keeper = k->inbox;
+	return k;
+
+fail:
+	keeper_free(k);
+	return NULL;
+}
+
+int keeper_start(struct keeper *k)
+{
+	sigset_t all, before;
+	int e;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	e = pthread_create(&k->thread, NULL, run, k);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	k->started = e == 0;
+	judge_clock();
+	return e;
+}
+
+void keeper_join(struct keeper *k)
+{
+	if (k->started)
+		pthread_join(k->thread, NULL);
+	k->started = false;
+}
+
+void keeper_free(struct keeper *k)
+{
+	if (k == NULL)
+		return;
+	assert(!k->started);
+	if (k->d.crl_feed != NULL)
+		crl_feed_cancel(k->d.crl_feed);
+	if (k->d.telling != NULL)
+		telling_cancel(k->d.telling);
+	disk_stop(k->bulk);
+	disk_stop(k->d.disk);
+	if (k->forwards != NULL)
+		forwards_cancel(k->forwards);
+	if (k->flights != NULL) {
+		flights_cancel(k->flights);
+		event_del(&k->tick);
+		event_del(&k->due);
+		event_del(&k->garbage_timer);
+	}
+	/* The readers are gone: a round that begins when the last probe is back must not
+	 * go to them. */
+	k->shared->readers_n = 0;
+	if (k->inbox != NULL)
+		inbox_free(k->inbox); /* runs what is left: done callbacks, probes */
+	barrier_free(k->d.barrier);
+	crl_feed_free(k->d.crl_feed);
+	telling_free(k->d.telling);
+	store_close(k->d.store);
+	upstream_free(k->d.source);
+	fetcher_free(k->fetcher);
+	upkeep_free(k->upkeep);
+	forwards_free(k->forwards);
+	flights_free(k->flights);
+	holdings_free(k->d.holdings);
+	schedule_free(k->d.schedule);
+	admit_free(k->d.admit);
+	latches_free(k->d.latches);
+	latch_file_close(k->d.latch_file);
+	mac_keys_free(k->keys);
+	disk_free(k->bulk);
+	disk_free(k->d.disk);
+	set_mistake(k, NULL);
+	if (k->base != NULL)
+		event_base_free(k->base);
+	free(k);
+}
+
+const struct parts *keeper_parts(struct keeper *k)
+{
+	return &k->d;
+}
+
+struct flights *keeper_flights(struct keeper *k)
+{
+	return k->flights;
+}
+
+struct upkeep *keeper_upkeep(struct keeper *k)
+{
+	return k->upkeep;
+}
+
+const struct conf *keeper_conf(struct keeper *k)
+{
+	return shared_conf(k->shared);
+}

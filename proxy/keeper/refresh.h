@@ -1,0 +1,32 @@
+/* refresh.h - keeps what is held fresh: by the schedule, and by what other nodes write.
+ *
+ * An answer that is used is fetched anew at its due time; one that is not is looked at
+ * again later, until it ends.  A refresh that failed is tried again while its answer
+ * lives, sooner as the end comes nearer.  An issuer's refreshes use at most half of its
+ * fetches: the rest is for clients who wait.
+ *
+ * Keeper's thread.
+ */
+#ifndef PROXY_KEEPER_REFRESH_H
+#define PROXY_KEEPER_REFRESH_H
+
+#include "proxy/keeper/flight.h"
+
+struct upkeep;
+
+/* parts is copied, flights borrowed for life.  NULL when out of memory. */
+struct upkeep *upkeep_new(const struct parts *parts, struct flights *flights);
+void upkeep_free(struct upkeep *u); /* after flights_cancel() */
+
+/* Start what is due: to be called when schedule_next() has come. */
+void upkeep_due(struct upkeep *u);
+
+/* Another node has written k, or anything may have changed: what is held is compared with
+ * the store, and stays until something better was admitted (contract 1.5). */
+void upkeep_compare(struct upkeep *u, const struct key *k);
+void upkeep_compare_all(struct upkeep *u);
+
+/* By how much the oldest refresh is late that is due or under way, in seconds (T28). */
+int64_t upkeep_overdue_s(const struct upkeep *u);
+
+#endif

@@ -1,0 +1,216 @@
+/* unlatch.c - the steps, each begun by the end of the one before. */
+#include "proxy/keeper/unlatch.h"
+
+#include "proxy/base/clock.h"
+#include "proxy/keeper/answers.h"
+#include "proxy/keeper/evidence.h"
+#include "proxy/source/upstream.h"
+#include "proxy/tell/teller.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+struct unlatch {
+	const struct parts *d;
+	struct flights *flights;
+	char issuer[64]; /* its name: a reload may come between */
+	struct serial serial;
+	void (*done)(void *arg, const struct unlatch_end *end);
+	void *arg;
+	struct unlatch_end end;
+	size_t waiting;      /* for calls of the store, then for flights */
+	struct latch *latch; /* those that were removed */
+	size_t latch_n;
+	struct key *key; /* to be fetched anew */
+	size_t key_n;
+	struct standing before;
+};
+
+static const struct issuer *issuer_of(const struct unlatch *u)
+{
+	return issuers_named(shared_conf(u->d->shared)->issuers, u->issuer);
+}
+
+static void unlatch_free(struct unlatch *u)
+{
+	free(u->latch);
+	free(u->key);
+	free(u);
+}
+
+/* Nothing has happened. */
+static void give_up(struct unlatch *u, enum err e)
+{
+	u->end.e = e;
+	u->done(u->arg, &u->end);
+	unlatch_free(u);
+}
+
+/* A certificate has a key for each of its issuer's certificates and each hash. */
+static size_t key_count(const struct issuer *i)
+{
+	return i->ca_n * CERTID_HASH_COUNT;
+}
+
+static void key_at(
+    const struct issuer *i, size_t n, const struct serial *s, struct key *k)
+{
+	issuer_key(i, (unsigned)(n / CERTID_HASH_COUNT),
+	    (enum certid_hash)(n % CERTID_HASH_COUNT), s, k);
+}
+
+/* Told, and the end. */
+
+static void tell(const struct unlatch *u)
+{
+	const struct issuer *i = issuer_of(u);
+	struct single_change c = {.issuer = i,
+	    .serial = u->serial,
+	    .before = CHANGE_REVOKED,
+	    .revoked_at = u->before.revoked_at,
+	    .reason = u->before.reason,
+	    .this_update = clock_now()};
+	struct standing after;
+
+	if (i == NULL || u->d->telling == NULL || u->before.status != STATUS_REVOKED)
+		return;
+	standing_of(u->d, i, &u->serial, NULL, &after);
+	if (after.status == STATUS_REVOKED)
+		return;
+	c.now = after.status == STATUS_GOOD ? CHANGE_GOOD : CHANGE_UNKNOWN;
+	telling_single(u->d->telling, &c);
+}
+
+static void on_fetched(void *arg, const struct answer *a, enum err e, enum tier tier)
+{
+	struct unlatch *u = arg;
+
+	(void)a, (void)tier;
+	assert(u->waiting > 0);
+	if (--u->waiting > 0)
+		return;
+	if (e != ERR_CANCELLED)
+		tell(u);
+	unlatch_free(u);
+}
+
+static void fetch(struct unlatch *u)
+{
+	const struct issuer *i = issuer_of(u);
+	size_t n = u->key_n;
+
+	if (i != NULL)
+		upstream_retry_now(u->d->source, i);
+	u->waiting = n + 1; /* one is ours, until all are begun */
+	for (size_t k = 0; k < n; k++)
+		flights_go(u->flights, &u->key[k], FLIGHT_FORCE, on_fetched, u);
+	on_fetched(u, NULL, ERR_OK, TIER_NONE);
+}
+
+/* Disk. */
+
+static void write_step(void *arg) /* the disk's thread */
+{
+	struct unlatch *u = arg;
+
+	u->end.disk = latch_file_delete(u->d->latch_file, u->latch, u->latch_n);
+}
+
+static void on_written(void *arg)
+{
+	struct unlatch *u = arg;
+	char why[PATH_MAX + 128];
+
+	latch_file_why(u->d->latch_file, why, sizeof why);
+	u->end.why = why;
+	u->done(u->arg, &u->end);
+	fetch(u);
+}
+
+/* Memory. */
+
+/* Under which keys it is asked for: those under which something is held, or the usual
+ * one.  False when out of memory. */
+static bool choose_keys(struct unlatch *u, const struct issuer *i)
+{
+	u->latch = calloc(i->ca_n, sizeof *u->latch);
+	u->key = calloc(key_count(i), sizeof *u->key);
+	if (u->latch == NULL || u->key == NULL)
+		return false;
+	for (size_t n = 0; n < key_count(i); n++) {
+		struct key *k = &u->key[u->key_n];
+
+		key_at(i, n, &u->serial, k);
+		u->key_n += hot_find(u->d->shared->hot, key_der(k)) != NULL;
+	}
+	if (u->key_n == 0) {
+		key_at(i, 0, &u->serial, &u->key[0]);
+		u->key_n = 1;
+	}
+	return true;
+}
+
+static void take_back(struct unlatch *u)
+{
+	const struct issuer *i = issuer_of(u);
+
+	if (i == NULL || !choose_keys(u, i)) {
+		give_up(u, i == NULL ? ERR_REQ_ISSUER : ERR_NOMEM);
+		return;
+	}
+	standing_of(u->d, i, &u->serial, NULL, &u->before);
+	u->latch_n = holdings_unlatch(u->d->holdings, i, &u->serial, u->latch);
+	if (u->latch_n == 0) { /* somebody else was faster */
+		give_up(u, ERR_NOT_FOUND);
+		return;
+	}
+	flights_forget(u->flights, i, &u->serial);
+	disk_run(u->d->disk, write_step, on_written, u);
+}
+
+/* Store. */
+
+static void on_dropped(void *arg, enum err e)
+{
+	struct unlatch *u = arg;
+
+	if (e != ERR_OK && e != ERR_NOT_FOUND)
+		u->end.store = e;
+	assert(u->waiting > 0);
+	if (--u->waiting == 0)
+		take_back(u);
+}
+
+static void drop_stored(struct unlatch *u, const struct issuer *i)
+{
+	struct key k;
+
+	u->waiting = key_count(i) + 1; /* one is ours */
+	for (size_t n = 0, all = key_count(i); n < all; n++) {
+		key_at(i, n, &u->serial, &k);
+		store_delete(u->d->store, &k, on_dropped, u);
+	}
+	on_dropped(u, ERR_OK);
+}
+
+void unlatch(const struct parts *d, struct flights *flights, const struct issuer *i,
+    const struct serial *s, void (*done)(void *arg, const struct unlatch_end *end),
+    void *arg)
+{
+	enum err none =
+	    latches_find(d->latches, i, s) == NULL ? ERR_NOT_FOUND : ERR_NOMEM;
+	struct unlatch *u = none == ERR_NOMEM ? calloc(1, sizeof *u) : NULL;
+
+	if (u == NULL) {
+		done(arg, &(struct unlatch_end){.e = none, .why = ""});
+		return;
+	}
+	*u = (struct unlatch){.d = d,
+	    .flights = flights,
+	    .serial = *s,
+	    .done = done,
+	    .arg = arg,
+	    .end.why = ""};
+	memcpy(u->issuer, i->name, strlen(i->name) + 1);
+	drop_stored(u, i);
+}

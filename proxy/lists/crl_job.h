@@ -1,0 +1,101 @@
+/* crl_job.h - what the bulk thread does for the feed: one list read, checked, merged
+ * and compared at a time.
+ *
+ * A job is filled in by the keeper's thread, is the bulk thread's while it runs, and
+ * carries its outcome back.  What it points to outlives it; no job of one issuer runs
+ * beside another.
+ */
+#ifndef PROXY_LISTS_CRL_JOB_H
+#define PROXY_LISTS_CRL_JOB_H
+
+#include "cache/change/crl_diff.h"
+#include "proxy/lists/crl_state.h"
+
+#include <limits.h>
+#include <sys/stat.h>
+
+enum crl_job_kind {
+	CRL_JOB_OPEN,    /* what an earlier life left: current into a set, told, next */
+	CRL_JOB_READ,    /* what was fetched, or a local file, into a set */
+	CRL_JOB_ARRANGE, /* the set for other configured lists */
+	CRL_JOB_DIFF     /* told and what is to be told, compared */
+};
+
+/* By which a local file is known again.  What is written to it within the grain of its
+ * times, and leaves its size, does not show: so it is known only by times that were over
+ * by STAMP_SETTLED_MS when it was looked at, before it was read.  ctime shows what has
+ * set mtime back (cp -p, rsync --inplace). */
+struct crl_stamp {
+	bool known;
+	bool refused; /* what was in it; read again from */
+	int64_t
+	    until; /* (seconds) on, when it may be taken: what was in force has ended */
+	dev_t device;
+	ino_t inode;
+	off_t size;
+	struct timespec mtime, ctime;
+};
+#define STAMP_SETTLED_MS 2000 /* the coarsest grain, FAT's */
+
+struct crl_job {
+	enum crl_job_kind kind;
+	/* Given: */
+	const struct issuer *issuer;
+	const char *scope, *dir;
+	char *url;                 /* owned */
+	const struct crl_set *old; /* a reference; the set in force, or NULL */
+	size_t shards_n;
+	int shard;           /* the list's place in old; -1 (only DIFF): none */
+	uint64_t generation; /* of the set that is made */
+	int64_t now, skew_s;
+	enum absent absent; /* the issuer's option */
+	uint64_t max_size;
+	const _Atomic bool *stop;
+	bool first;         /* OPEN: nothing of this life is in the folder */
+	bool local, anew;   /* READ: a local file; to be read whatever it is */
+	bool diff;          /* READ: the list in force is the one that was told */
+	bool accept_number; /* READ: as in struct crl_want */
+	bool others_untold; /* READ, succeeds: they were not all told */
+	/* READ: the first list of a scope that came in the place of others, which old has
+	 * still: compared with none, and what they say is moot */
+	bool succeeds;
+	int *map;               /* ARRANGE: crl_set_rearrange()'s, owned */
+	enum crl_state_name to; /* DIFF: CRL_NEXT, CRL_CURRENT (the list in force) */
+	int64_t seen_at;        /* DIFF: when the list in force came, seconds */
+	bool give_up;           /* DIFF: when told cannot be read now, or not be compared,
+				   it is as if it never could */
+	struct crl_stamp stamp; /* READ, local: of the file read last; then of this one */
+	struct crl_hints hints; /* OPEN: as they were; READ: to be kept with the list */
+
+	/* READ: the list's file in the state directory, new.*; path "" when it is not
+	 * ours (any more).  fd -1: none. */
+	int fd;
+	char path[PATH_MAX];
+
+	/* Outcome: */
+	enum err error;
+	char why[512];
+	bool unchanged;             /* READ: it is the list in force */
+	bool still_refused;         /* READ: it is the file that was refused before */
+	struct crl_facts facts;     /* of the list that was read, also where it is refused
+				       with ERR_CRL_ROLLBACK; DIFF: of `to`, with
+				       CRL_WARN_ACCEPTED where it is dated before `from` */
+	bool number_back;           /* READ, ERR_CRL_ROLLBACK: its number is lower */
+	struct crl_set *set;        /* OPEN, READ, ARRANGE: a reference */
+	int64_t written_at;         /* OPEN: when current was */
+	bool has_told;              /* OPEN: a list was told, be it readable or not */
+	bool told_is_current;       /* OPEN */
+	bool next_left;             /* OPEN: there is another that was being told */
+	bool baseline;              /* DIFF: what was told cannot be compared any more */
+	uint8_t from[32];           /* READ, DIFF: the list that diff begins at */
+	struct crl_diff *diff_made; /* READ: NULL where none was asked for */
+	int64_t us, diff_us;        /* of all of it; of the comparison alone */
+};
+
+/* On the bulk thread. */
+void crl_job_work(struct crl_job *j);
+/* Give back all that it holds; its file is deleted.  Unmapping a large list takes long:
+ * the bulk thread's work too. */
+void crl_job_clear(struct crl_job *j);
+
+#endif

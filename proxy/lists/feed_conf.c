@@ -1,0 +1,480 @@
+/* feed_conf.c - what a start and a reload make of the configuration: issuers, their
+ * certificates, their lists.
+ *
+ * Out of memory, an issuer keeps the lists that it has, and all is tried again after
+ * FEED_RETRY_MS: a list is never out of force for want of memory.
+ */
+#include "proxy/lists/feed_list.h"
+
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <xxhash.h>
+
+#include "proxy/base/clock.h"
+#include "proxy/base/log.h"
+
+#define BUCKETS_MIN         64
+#define AGE_WITH_OCSP_MS    (7 * FEED_DAY_MS) /* CA/B BR 4.9.7 (R114) */
+#define AGE_WITHOUT_OCSP_MS (4 * FEED_DAY_MS)
+
+void feed_ca_unref(struct feed_ca *c)
+{
+	if (c == NULL || --c->refs > 0)
+		return;
+	issuers_free(c->set);
+	free(c);
+}
+
+static void list_clear(struct feed_list *l)
+{
+	free(l->url);
+	free(l->scope);
+	free(l->dir);
+	free(l);
+}
+
+static void list_free(struct feed_list *l)
+{
+	dues_remove(&l->issuer->feed->dues, &l->due);
+	list_clear(l);
+}
+
+static bool is_local(const char *url)
+{
+	return strncmp(url, "file:", 5) == 0;
+}
+
+static struct feed_list *list_new(
+    struct feed_issuer *i, const char *url, const char *scope, const uint8_t *id)
+{
+	struct feed_list *l = calloc(1, sizeof *l);
+	char dir[PATH_MAX];
+
+	if (l == NULL ||
+	    crl_state_path(i->feed->state_directory, id, dir, sizeof dir) != 0) {
+		free(l);
+		return NULL;
+	}
+	l->issuer = i;
+	l->place = -1;
+	l->local = is_local(url);
+	l->alarm_ms = l->retry_ms = INT64_MAX;
+	memcpy(l->id, id, sizeof l->id);
+	l->url = strdup(url);
+	l->scope = strdup(scope);
+	l->dir = strdup(dir);
+	if (l->url == NULL || l->scope == NULL || l->dir == NULL ||
+	    !dues_add(&i->feed->dues, &l->due, INT64_MAX)) {
+		list_clear(l);
+		return NULL;
+	}
+	l->to_open = true;
+	return l;
+}
+
+/* The same list from elsewhere. */
+static bool list_move(struct feed_list *l, const char *url)
+{
+	char *copy;
+
+	if (strcmp(l->url, url) == 0)
+		return true;
+	copy = strdup(url);
+	if (copy == NULL)
+		return false;
+	feed_stop_fetch(l);
+	free(l->url);
+	l->url = copy;
+	l->local = is_local(url);
+	memset(&l->hints, 0, sizeof l->hints);
+	l->stamp.known = false;
+	l->failures = 0;
+	l->again = l->asking;
+	l->due_ms = clock_mono_ms();
+	feed_due(l);
+	return true;
+}
+
+static struct feed_list *find_id(
+    struct feed_list *const *list, size_t n, const uint8_t *id)
+{
+	for (size_t k = 0; k < n; k++)
+		if (memcmp(list[k]->id, id, sizeof list[k]->id) == 0)
+			return list[k];
+	return NULL;
+}
+
+static struct feed_list *find_gone(const struct feed_issuer *i, const uint8_t *id)
+{
+	struct feed_list *l;
+
+	LIST_FOREACH(l, &i->gone, link)
+		if (memcmp(l->id, id, sizeof l->id) == 0)
+			return l;
+	return NULL;
+}
+
+static void list_comes(struct feed_list *l)
+{
+	LIST_REMOVE(l, link);
+	l->gone = l->kept = l->opened = l->looked = l->asking = false;
+	l->to_open = true;
+}
+
+/* others: lists come that are not in force. */
+static void list_gone(struct feed_list *l, bool others)
+{
+	const struct crl_shard *s = feed_in_force(l);
+
+	l->kept = s != NULL && others;
+	l->untold = !feed_all_told(l);
+	l->relieves = false;
+	if (l->kept)
+		log_info("crl_kept", "issuer=%s url=%s entries=%zu until=%s",
+		    l->issuer->name, l->url, s->n, "the lists that came are in force");
+	else if (s != NULL)
+		log_warn("crl_dropped", "issuer=%s url=%s entries=%zu reason=%s",
+		    l->issuer->name, l->url, s->n, "configuration");
+	feed_stop_fetch(l);
+	feed_drop_stuck(l);
+	l->gone = true;
+	l->retry_ms = l->alarm_ms = INT64_MAX;
+	l->held = FEED_FLOWS;
+	feed_due(l);
+	LIST_INSERT_HEAD(&l->issuer->gone, l, link);
+}
+
+/* Those that nothing names any more. */
+static void forget_gone(struct feed_issuer *i)
+{
+	struct feed_list *l, *next;
+
+	for (l = LIST_FIRST(&i->gone); l != NULL; l = next) {
+		next = LIST_NEXT(l, link);
+		if (l->works > 0 || l->place >= 0)
+			continue;
+		LIST_REMOVE(l, link);
+		list_free(l);
+	}
+}
+
+/* The list with this id.  A new one begins as one that is gone: what comes of this
+ * configuration is not known yet.  NULL: out of memory. */
+static struct feed_list *list_for(
+    struct feed_issuer *i, const char *url, const char *scope, const uint8_t *id)
+{
+	struct feed_list *l = find_id(i->list, i->n, id);
+
+	if (l == NULL)
+		l = find_gone(i, id);
+	if (l != NULL)
+		return list_move(l, url) ? l : NULL;
+	l = list_new(i, url, scope, id);
+	if (l == NULL)
+		return NULL;
+	l->gone = true;
+	LIST_INSERT_HEAD(&i->gone, l, link);
+	return l;
+}
+
+/* Puts one of the configuration's lists behind the *n others. */
+static bool add_list(struct feed_issuer *i, const char *url, const char *scope,
+    struct feed_list **list, size_t *n)
+{
+	uint8_t id[CHANGE_SCOPE_N];
+
+	if (!crl_scope_id(i->name, scope, id))
+		return false;
+	if (find_id(list, *n, id) != NULL) {
+		log_warn("crl_twice", "issuer=%s url=%s scope=%s", i->name, url, scope);
+		return true;
+	}
+	list[*n] = list_for(i, url, scope, id);
+	return list[(*n)++] != NULL;
+}
+
+/* The configuration's lists, *n of them; NULL: out of memory. */
+static struct feed_list **find_lists(
+    struct feed_issuer *i, const struct issuer *c, size_t *n)
+{
+	size_t want = c != NULL ? c->crl_n : 0;
+	struct feed_list **list = calloc(want + 1, sizeof(*list));
+	bool found = list != NULL;
+
+	*n = 0;
+	for (size_t k = 0; found && k < want; k++)
+		found = add_list(i, c->crl[k], c->crl_scope[k], list, n);
+	if (found)
+		return list;
+	free(list);
+	return NULL;
+}
+
+static bool one_comes(struct feed_list *const *list, size_t n)
+{
+	for (size_t k = 0; k < n; k++)
+		if (list[k]->gone)
+			return true;
+	return false;
+}
+
+static bool one_goes(const struct feed_issuer *i, struct feed_list *const *list, size_t n)
+{
+	for (size_t k = 0; k < i->n; k++)
+		if (find_id(list, n, i->list[k]->id) == NULL)
+			return true;
+	return false;
+}
+
+/* Those that come; relieve: as others go.  Do they leave something to be relieved? */
+static bool bring(struct feed_list *const *list, size_t n, bool relieve)
+{
+	bool some = false;
+
+	for (size_t k = 0; k < n; k++) {
+		if (!list[k]->gone)
+			continue;
+		list_comes(list[k]);
+		list[k]->relieves = relieve && feed_in_force(list[k]) == NULL;
+		some |= list[k]->relieves;
+	}
+	return some;
+}
+
+static void take_lists(struct feed_issuer *i, struct feed_list **list, size_t n)
+{
+	bool others = bring(list, n, one_goes(i, list, n));
+
+	i->rearrange |= n != i->n;
+	for (size_t k = 0; k < i->n; k++) {
+		i->rearrange |= k >= n || list[k] != i->list[k];
+		if (find_id(list, n, i->list[k]->id) == NULL)
+			list_gone(i->list[k], others);
+	}
+	free(i->list);
+	i->list = list;
+	i->n = n;
+	feed_drop_kept(i, "configuration");
+}
+
+/* False: out of memory.  Before the lists are taken, the set says that one is unopened,
+ * or they are those that they were. */
+static bool set_lists(struct feed_issuer *i, const struct issuer *c)
+{
+	size_t n;
+	struct feed_list **list = find_lists(i, c, &n);
+
+	if (list == NULL)
+		return false;
+	if (one_comes(list, n) && !feed_say(i, true)) {
+		free(list);
+		return false;
+	}
+	take_lists(i, list, n);
+	return feed_say(i, feed_is_unopened(i));
+}
+
+static struct feed_ca *ca_new(const struct issuer *c)
+{
+	struct feed_ca *ca = calloc(1, sizeof *ca);
+	X509 **certificates = calloc(c->ca_n, sizeof(*certificates));
+	struct issuer_spec spec = {.name = c->name,
+	    .certificates = certificates,
+	    .certificates_n = c->ca_n,
+	    .rules = c->rules};
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	const uint8_t rules[2] = {(uint8_t)c->rules.profile, c->rules.allow_sha1};
+	size_t clash[2];
+	bool ok = ca != NULL && certificates != NULL && md != NULL &&
+		  EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 &&
+		  EVP_DigestUpdate(md, rules, sizeof rules) == 1;
+
+	for (size_t k = 0; ok && k < c->ca_n; k++) {
+		certificates[k] = c->ca[k].certificate;
+		ok = EVP_DigestUpdate(md, c->ca[k].sha256, sizeof c->ca[k].sha256) == 1;
+	}
+	ok = ok && EVP_DigestFinal_ex(md, ca->id, NULL) == 1 &&
+	     issuers_new(&ca->set, &spec, 1, clash) == ERR_OK;
+	EVP_MD_CTX_free(md);
+	free(certificates);
+	if (!ok) {
+		free(ca);
+		return NULL;
+	}
+	ca->refs = 1;
+	ca->issuer = issuers_at(ca->set, 0);
+	return ca;
+}
+
+/* Other certificates or rules: what is in force is verified by them again, and goes only
+ * where they do not vouch for it.  False: out of memory, and nothing has changed. */
+static bool set_ca(struct feed_issuer *i, const struct issuer *c)
+{
+	struct feed_ca *ca = ca_new(c), *old = i->ca;
+
+	if (ca == NULL)
+		return false;
+	if (old != NULL && memcmp(old->id, ca->id, sizeof ca->id) == 0) {
+		feed_ca_unref(ca);
+		return true;
+	}
+	i->ca = ca;
+	feed_ca_unref(old);
+	for (size_t k = 0; k < i->n; k++) {
+		i->list[k]->to_open = true;
+		i->list[k]->stamp.known = false;
+	}
+	return true;
+}
+
+static int64_t age_alarm_of(const struct conf_issuer *o, const struct issuer *c)
+{
+	if (o->crl_age_alarm_ms > 0)
+		return o->crl_age_alarm_ms;
+	if (c->rules.profile != PROFILE_PUBLIC)
+		return 0;
+	return c->ocsp_n > 0 ? AGE_WITH_OCSP_MS : AGE_WITHOUT_OCSP_MS;
+}
+
+/* is, o: what the configuration says of it; NULL: nothing.  False: out of memory for some
+ * of it. */
+static bool configure(
+    struct feed_issuer *i, const struct issuer *is, const struct conf_issuer *o)
+{
+	bool done;
+
+	i->configured = is != NULL;
+	forget_gone(i);
+	if (is != NULL) {
+		i->interval_ms = o->crl_interval_ms;
+		i->age_alarm_ms = age_alarm_of(o, is);
+		i->absent = is->rules.absent;
+	}
+	if (is != NULL && !set_ca(i, is))
+		return false;
+	done = set_lists(i, is);
+	feed_next(i);
+	for (size_t k = 0; k < i->n; k++) {
+		/* what was refused may be taken now: crl-max-size */
+		i->list[k]->stamp.known &= !i->list[k]->stamp.refused;
+		feed_watch_age(i->list[k]);
+		feed_open(i->list[k]);
+	}
+	feed_watch_part(i);
+	return done;
+}
+
+struct feed_issuer *feed_issuer_find(const struct crl_feed *f, const char *name)
+{
+	struct feed_issuer *i;
+	uint64_t hash = XXH3_64bits(name, strlen(name));
+
+	if (f->buckets == 0)
+		return NULL;
+	for (i = f->bucket[hash & (f->buckets - 1)]; i != NULL; i = i->next)
+		if (i->hash == hash && strcmp(i->name, name) == 0)
+			return i;
+	return NULL;
+}
+
+/* False: out of memory. */
+static bool make_bucket_room(struct crl_feed *f)
+{
+	size_t n = f->buckets == 0 ? BUCKETS_MIN : f->buckets * 2;
+	struct feed_issuer **bucket, *i;
+
+	if (f->issuers_n < f->buckets)
+		return true;
+	bucket = calloc(n, sizeof(struct feed_issuer *));
+	if (bucket == NULL)
+		return f->buckets > 0; /* longer chains, nothing worse */
+	LIST_FOREACH(i, &f->issuers, link) {
+		i->next = bucket[i->hash & (n - 1)];
+		bucket[i->hash & (n - 1)] = i;
+	}
+	free(f->bucket);
+	f->bucket = bucket;
+	f->buckets = n;
+	return true;
+}
+
+static struct feed_issuer *issuer_get(struct crl_feed *f, const char *name)
+{
+	struct feed_issuer *i = feed_issuer_find(f, name);
+
+	if (i != NULL || strlen(name) >= sizeof i->name)
+		return i;
+	i = make_bucket_room(f) ? calloc(1, sizeof *i) : NULL;
+	if (i == NULL)
+		return NULL;
+	strcpy(i->name, name);
+	i->hash = XXH3_64bits(name, strlen(name));
+	i->next = f->bucket[i->hash & (f->buckets - 1)];
+	f->bucket[i->hash & (f->buckets - 1)] = i;
+	f->issuers_n++;
+	i->feed = f;
+	i->interval_ms = INT64_C(300000);
+	atomic_init(&i->slot.set, crl_set_ref(&crl_set_unopened));
+	f->unopened++;
+	TAILQ_INIT(&i->queue);
+	TAILQ_INIT(&i->waits);
+	LIST_INSERT_HEAD(&f->issuers, i, link);
+	return i;
+}
+
+void crl_feed_reload(struct crl_feed *f, const struct conf *c)
+{
+	struct feed_issuer *i;
+	bool done = true;
+
+	f->conf = c;
+	if (f->cancelled)
+		return;
+	LIST_FOREACH(i, &f->issuers, link)
+		i->configured = false;
+	for (size_t n = 0; n < issuers_count(c->issuers); n++) {
+		/* the two have the same order */
+		i = issuer_get(f, issuers_at(c->issuers, n)->name);
+		done &=
+		    i != NULL && configure(i, issuers_at(c->issuers, n), &c->issuer[n]);
+	}
+	LIST_FOREACH(i, &f->issuers, link)
+		if (!i->configured)
+			done &= configure(i, NULL, NULL);
+	f->reload_ms = INT64_MAX;
+	if (!done) {
+		f->reload_ms = clock_mono_ms() + FEED_RETRY_MS;
+		log_error("crl_reload_failed", "err=%s retry_ms=%d", err_label(ERR_NOMEM),
+		    FEED_RETRY_MS);
+	}
+	feed_arm(f);
+	feed_wake_all(f);
+}
+
+void crl_feed_start(struct crl_feed *f)
+{
+	crl_feed_reload(f, f->conf);
+}
+
+void feed_issuer_free(struct feed_issuer *i)
+{
+	struct feed_list *l;
+
+	for (size_t n = 0; n < i->n; n++)
+		list_free(i->list[n]);
+	free(i->list);
+	while ((l = LIST_FIRST(&i->gone)) != NULL) {
+		LIST_REMOVE(l, link);
+		list_free(l);
+	}
+	feed_ca_unref(i->ca);
+	crl_set_unref(feed_set_of(i));
+	free(i);
+}
+
+struct crl_slot *crl_feed_slot(struct crl_feed *f, const char *issuer)
+{
+	struct feed_issuer *i = issuer_get(f, issuer);
+
+	return i == NULL ? NULL : &i->slot;
+}

@@ -1,0 +1,311 @@
+/* feed_list.h - the feed's inside: its issuers, their lists, and the work under way.
+ *
+ * feed_conf.c   what the configuration makes of them
+ * crl_feed.c        when each list is asked for, and what comes of it
+ * feed_tell.c   from in force to told
+ * feed_wait.c   who waits for what has not been opened
+ * feed_bulk.c   whose job is the bulk thread's next
+ * feed_watch.c  what is told of lists that are late, or may not be all
+ * feed_print.c  for people: JSON and gauges
+ *
+ * Nobody else includes it.  Keeper's thread.
+ *
+ * A list is what one scope of an issuer is: its URL may change, its files and its place
+ * in what was told stay.  One that is gone from the configuration is kept until a later
+ * reload finds no work that names it, and is the same again when it comes back.  It may
+ * be in force still (kept), until what came with its going is.
+ */
+#ifndef PROXY_LISTS_FEED_LIST_H
+#define PROXY_LISTS_FEED_LIST_H
+
+#include "proxy/base/due.h"
+#include "proxy/http/fetch.h"
+#include "proxy/lists/crl_feed.h"
+#include "proxy/lists/crl_job.h"
+
+#include <event2/event_struct.h>
+#include <sys/queue.h>
+
+#define FEED_RETRY_MS 5000 /* after the disk or memory failed us */
+#define FEED_DAY_MS   INT64_C(86400000)
+#define FEED_ACCEPT_MS                                                                   \
+	INT64_C(3600000) /* for the CA to publish, after the operator's word */
+#define FEED_BATCH   32  /* openings in one message to the bulk thread, and back */
+#define FEED_BATCHES 2   /* messages: one runs, one waits */
+
+/* An issuer as it was configured: jobs outlive a configuration. */
+struct feed_ca {
+	unsigned refs;
+	uint8_t id[32]; /* SHA-256 over its certificates and rules of lists */
+	struct issuers *set;
+	const struct issuer *issuer;
+};
+
+/* Where a list is held back on its way from in force to told. */
+enum feed_step {
+	FEED_FLOWS,   /* nowhere */
+	FEED_FOLDER,  /* what an earlier life told cannot be looked at */
+	FEED_INSTALL, /* its file cannot be made current */
+	FEED_LINK,    /* nor next */
+	FEED_COMPARE, /* it cannot be compared with the list that was told */
+	FEED_MEMORY,
+	FEED_RENAME /* told, but its file cannot be made told */
+};
+
+struct feed_work;
+TAILQ_HEAD(feed_queue, feed_work);
+
+/* What is told of again as it lasts. */
+struct feed_again {
+	int64_t at_ms;    /* monotonic: last */
+	int64_t pause_ms; /* until it is told again; 0: it was not told */
+};
+
+struct feed_list {
+	struct due due;             /* first; when it is next looked after */
+	LIST_ENTRY(feed_list) link; /* in gone */
+	struct feed_issuer *issuer;
+	unsigned works; /* under way that name it */
+	char *url, *scope, *dir;
+	uint8_t id[CHANGE_SCOPE_N];
+	bool gone;     /* from the configuration */
+	bool kept;     /* gone, and in force until no list relieves it */
+	bool untold;   /* kept, and not all told */
+	bool relieves; /* came as others went, and was not fetched since */
+	bool drop;     /* out of the set when it is next arranged */
+	int place;     /* in the set in force; -1: none */
+	int next_place;
+
+	bool local;
+	bool to_open; /* what is current on disk has to be verified: at start, and with
+			 other certificates of the issuer */
+	bool opened;  /* that was done as far as it can be: it may be asked for */
+	bool looked;  /* what was current has been found, or found absent; or a later one
+			 is in force */
+	bool known;   /* what an earlier life told is known */
+	bool asking;  /* from the fetch, or the job of a local file, to its end */
+	bool again;   /* ask again after that */
+	bool anew;    /* read the file whatever its stamp says */
+	int64_t accept_ms; /* monotonic: the next list may begin a new count until then */
+	bool number_back;  /* error is ERR_CRL_ROLLBACK for its number */
+	bool tried;
+	struct feed_work *fetching;
+	struct fetch *fetch;
+	int64_t due_ms; /* monotonic */
+	int failures;   /* in a row; also of looks that found no successor for a list that
+			   is past its nextUpdate */
+	enum err error; /* of the last ask */
+	char why[512];
+	int64_t fetched_at; /* last time that all was well; 0: never */
+	struct crl_hints hints;
+	struct crl_stamp stamp;
+	int64_t alarm_ms;   /* when its age and its end are next looked at */
+	int64_t alarmed_ms; /* last alarm; 0: none */
+	struct feed_again overdue, refused;
+
+	unsigned unsettled;      /* lists in force that are not durable yet, or whose
+				    barrier has not passed */
+	struct feed_work *stuck; /* one of them, whose file could not be made current */
+	bool has_durable, has_told;
+	bool has_first; /* a list has come into force while nothing was told */
+	bool base; /* told is the first list of its scope, and the log is yet to hear of
+		      it */
+	struct crl_facts base_facts;
+	uint8_t durable[32], told[32]; /* crl_facts.sha256 of the list that is current on
+					  disk, and of the one that was told */
+	uint8_t first[32];             /* with has_first: of that one */
+	bool next_left;                /* an earlier life was telling another */
+	bool pointed;                  /* the log knows what was told */
+	bool telling;                  /* from the comparison to told */
+	int64_t seen_at_ms;
+	int64_t untold_since_ms; /* when the first one that is not told came into force */
+	int64_t retry_ms;        /* INT64_MAX: nothing to be tried again */
+	enum feed_step held;     /* the step that failed last and has not worked since */
+	unsigned held_n;         /* times in a row */
+	char held_why[512];
+	bool untidy; /* told on disk is not the list that was told */
+};
+
+TAILQ_HEAD(crl_waits, crl_wait);
+
+struct feed_issuer {
+	LIST_ENTRY(feed_issuer) link;
+	struct feed_issuer *next; /* of the same hash */
+	uint64_t hash;            /* of the name */
+	struct crl_feed *feed;
+	char name[64];
+	struct crl_slot slot;
+	struct feed_ca *ca;
+	struct feed_list **list; /* as configured */
+	size_t n;
+	LIST_HEAD(, feed_list) gone;
+	int64_t interval_ms, age_alarm_ms; /* 0: none */
+	enum absent absent;
+	bool part;                 /* it was told that its lists may be a part */
+	struct feed_queue queue;   /* jobs that wait for their turn */
+	struct feed_work *running; /* its one job at, or for, the bulk thread */
+	bool rearrange;   /* the set is of other lists than the configured ones */
+	int64_t retry_ms; /* to rearrange */
+	bool configured;  /* by the configuration in force */
+	uint64_t failed[ERR_COUNT]; /* asks, by reason */
+	struct crl_waits waits;
+	size_t waits_n;
+};
+
+struct feed_batch {
+	struct crl_feed *feed;
+	bool busy;
+	size_t n, done; /* done: in the time that one message may take */
+	struct feed_work *work[FEED_BATCH];
+};
+
+struct crl_feed {
+	struct parts parts;
+	const struct conf *conf;
+	struct fetcher *fetcher;
+	struct disk *bulk;
+	struct telling *telling;
+	char *state_directory; /* jobs outlive a configuration */
+	LIST_HEAD(, feed_issuer) issuers;
+	struct feed_issuer **bucket; /* by name; a power of two, at least the issuers */
+	size_t buckets, issuers_n;
+	struct feed_queue works;         /* all of them */
+	struct feed_queue opens, others; /* for the bulk thread, when there is room */
+	struct feed_batch batch[FEED_BATCHES];
+	struct dues dues; /* lists */
+	struct event timer;
+	int64_t armed_ms;  /* what it is armed for; INT64_MAX: it is not */
+	_Atomic bool stop; /* read by jobs */
+	bool cancelled;
+	int64_t reload_ms;      /* INT64_MAX: the configuration was taken */
+	int64_t arrange_ms;     /* the earliest of its issuers' to rearrange */
+	size_t unopened;        /* issuers whose set is */
+	struct crl_waits waits; /* for all of them */
+	size_t waits_n;
+};
+
+/* A list on its way: fetched, read, in force, durable, told. */
+struct feed_work {
+	struct crl_job job;
+	TAILQ_ENTRY(feed_work) link;    /* in works */
+	TAILQ_ENTRY(feed_work) waiting; /* in its issuer's queue, or in opens or others */
+	bool begun;                     /* in opens or others */
+	struct crl_feed *feed;
+	struct feed_issuer *issuer;
+	struct feed_list *list; /* NULL for CRL_JOB_ARRANGE */
+	struct feed_ca *ca;
+	bool conditional;
+	int64_t fetch_us;
+	struct barrier_want want;
+	const struct crl_set *retired; /* what it took the place of */
+	bool passed, durable;
+	bool base;     /* the first list of its scope: told as it is installed */
+	bool dropped;  /* a later list is durable: goes when it has passed */
+	bool pointing; /* nothing to tell but the place */
+	bool lost;     /* a list was told before, and nobody can say any more which */
+	int error_number;
+};
+
+struct feed_work *feed_work_new(
+    struct feed_issuer *i, struct feed_list *l, enum crl_job_kind kind);
+void feed_work_free(struct feed_work *w);
+/* The bulk thread's next, after those of its issuer that wait already. */
+void feed_work_queue(struct feed_work *w);
+/* Is everything told of it that is in force? */
+bool feed_all_told(const struct feed_list *l);
+/* Lists that are kept in force though they are gone. */
+size_t feed_kept(const struct feed_issuer *i);
+/* They go, if nothing relieves them any more, with a word of the reason. */
+void feed_drop_kept(struct feed_issuer *i, const char *why);
+/* What the set in force has of this list; NULL: nothing. */
+const struct crl_shard *feed_in_force(const struct feed_list *l);
+static inline const struct crl_set *feed_set_of(const struct feed_issuer *i)
+{
+	return atomic_load_explicit(&i->slot.set, memory_order_acquire);
+}
+static inline const struct conf *feed_conf(const struct crl_feed *f)
+{
+	return f->conf;
+}
+/* Is the issuer's set one of lists, in which each has its place?  Else it is one of the
+ * two that have none. */
+static inline bool feed_has_places(const struct feed_issuer *i)
+{
+	return feed_set_of(i)->shards_n > 0;
+}
+/* Is one of the configured lists not opened? */
+bool feed_is_unopened(const struct feed_issuer *i);
+/* Put s (a reference) into the slot, unopened or not; the slot's reference to the one
+ * before is the caller's now. */
+const struct crl_set *feed_put(struct feed_issuer *i, struct crl_set *s, bool unopened);
+/* A generation that no other set has. */
+uint64_t feed_generation(void);
+/* The set in force shall say that a list is unopened, or that none is.  False: out of
+ * memory, and it says what it said. */
+bool feed_say(struct feed_issuer *i, bool unopened);
+/* The issuer's next job, if none is under way. */
+void feed_next(struct feed_issuer *i);
+/* What is current on disk is verified, where that is to be done and nothing of the list
+ * is on its way. */
+void feed_open(struct feed_list *l);
+void feed_stop_fetch(struct feed_list *l);
+/* Have the list looked after in FEED_RETRY_MS, or in so many. */
+void feed_retry_later(struct feed_list *l);
+void feed_retry_in(struct feed_list *l, int64_t ms);
+/* One of the list's times has changed: the timer, for the earliest of all lists. */
+void feed_due(struct feed_list *l);
+void feed_arm(struct crl_feed *f);
+
+/* feed_watch.c */
+
+/* An alarm a day for a list that its CA does not renew (R114), and a warning from its
+ * nextUpdate on. */
+void feed_watch_age(struct feed_list *l);
+/* Tell, once for as long as it is so, that its lists may not be all (crl_set.h). */
+void feed_watch_part(struct feed_issuer *i);
+/* Is it past its nextUpdate? */
+bool feed_is_over(const struct feed_list *l);
+/* Is it to be told now?  At first, and then after a minute, two, four, ... a day. */
+bool feed_again(struct feed_again *a);
+
+/* feed_bulk.c */
+
+/* The job of an issuer that has none. */
+void feed_run(struct feed_work *w);
+/* Somebody waits for the issuer's lists: its opening comes first. */
+void feed_hurry(struct feed_issuer *i);
+/* The job is back. */
+void feed_job_done(struct feed_work *w);
+
+/* feed_wait.c: whose lists are opened now, call done.  Last of all that is done in a
+ * turn: it may do anything. */
+void feed_wake(struct feed_issuer *i);
+void feed_wake_all(struct crl_feed *f);
+void feed_waits_cancel(struct crl_feed *f);
+
+/* feed_conf.c */
+
+struct feed_issuer *feed_issuer_find(const struct crl_feed *f, const char *name);
+void feed_issuer_free(struct feed_issuer *i);
+void feed_ca_unref(struct feed_ca *c); /* NULL is allowed */
+
+/* Was it a list, and refused? */
+static inline bool feed_is_refusal(int e)
+{
+	return e >= ERR_CRL_LARGE && e <= ERR_CRL_ROLLBACK;
+}
+
+/* feed_tell.c: from in force to told. */
+
+/* w has come into force, with its job's file to be made current (or durable already). */
+void feed_settle(struct feed_work *w);
+/* Go on with what is left to be told, or to be made durable. */
+void feed_tell(struct feed_list *l);
+/* One whose file could not be made current is given up. */
+void feed_drop_stuck(struct feed_list *l);
+/* The job of a comparison is back. */
+void feed_compared(struct feed_work *w);
+/* Is the list held back?  Then text (room for n) says where and why, for people. */
+bool feed_is_held_back(const struct feed_list *l, char *text, size_t n);
+
+#endif

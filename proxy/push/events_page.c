@@ -1,0 +1,218 @@
+/* events_page.c - one page of the log as JSON, for who cannot keep a stream open:
+ *
+ *	{"events":[{"id","event":"changes","data":{...}}...],"position":ID,"gap":null}
+ *
+ * At most EVENTS_CHANGES changes; the next page is that since `position`, which also
+ * stands when nothing of the page was wanted.  After a gap ("gap":{"since","oldest"}) it
+ * is the oldest place, and there are no events.
+ */
+#include "proxy/push/events_core.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proxy/base/clock.h"
+
+#define READ_BYTES (64 * 1024) /* a page of changes and their batches' heads */
+#define HEAD_MAX   512
+
+static void reply(struct conn *c, int status, const char *more, struct bytes body)
+{
+	char head[HEAD_MAX], date[HTTP1_DATE_MAX];
+	bool close = conn_will_close(c);
+	struct iovec iov[2];
+	int n;
+
+	http1_date(clock_now(), date);
+	n = snprintf(head, sizeof head,
+	    "HTTP/1.1 %d %s\r\nDate: %s\r\nCache-Control: no-store\r\n"
+	    "X-Content-Type-Options: nosniff\r\nContent-Type: application/json\r\n"
+	    "Content-Length: %zu\r\n%s%s\r\n",
+	    status, http1_reason(status), date, body.n, more, conn_connection(c, close));
+	iov[0] = (struct iovec){head, (size_t)n};
+	iov[1] = (struct iovec){(void *)(uintptr_t)body.p, body.n};
+	conn_reply(c, iov, 2, close);
+}
+
+static void reply_error(struct conn *c, enum err error)
+{
+	static const char internal[] =
+	    "{\"error\":{\"code\":\"internal\",\"message\":\"out of memory\"}}\n";
+	static const char away[] =
+	    "{\"error\":{\"code\":\"unavailable\",\"message\":\"the "
+	    "change log cannot be read now\"}}\n";
+
+	if (error == ERR_NOMEM)
+		reply(c, 500, "", bytes_of(internal, sizeof internal - 1));
+	else
+		reply(c, 503, "Retry-After: 5\r\n", bytes_of(away, sizeof away - 1));
+}
+
+struct writing {
+	char *text;
+	size_t n, room;
+	uint32_t changes;
+	bool failed;
+};
+
+/* Room for n more bytes. */
+static char *room_for(struct writing *w, size_t n)
+{
+	char *bigger;
+
+	if (w->failed)
+		return NULL;
+	if (w->room - w->n < n) {
+		size_t room = 2 * w->room + n;
+
+		bigger = realloc(w->text, room);
+		if (bigger == NULL) {
+			w->failed = true;
+			return NULL;
+		}
+		w->text = bigger;
+		w->room = room;
+	}
+	return w->text + w->n;
+}
+
+static void write_bytes(struct writing *w, struct bytes b)
+{
+	char *p = room_for(w, b.n);
+
+	if (p == NULL)
+		return;
+	memcpy(p, b.p, b.n);
+	w->n += b.n;
+}
+
+static void write_text(struct writing *w, const char *text)
+{
+	write_bytes(w, bytes_of(text, strlen(text)));
+}
+
+/* One event of what *pos does not cover of b, as far as the page has room. */
+static void write_event(
+    struct writing *w, const struct change_batch *b, struct change_pos *pos)
+{
+	bool within = pos->seq == b->seq && pos->epoch == b->epoch && pos->index < b->n;
+	uint32_t from = within ? pos->index : 0, to = b->n;
+	char *p;
+
+	if (to - from > EVENTS_CHANGES - w->changes)
+		to = from + EVENTS_CHANGES - w->changes;
+	if (w->changes > 0)
+		write_text(w, ",");
+	p = room_for(w, EVENTS_FRAME_TEXT + (size_t)(to - from) * EVENTS_CHANGE_TEXT);
+	if (p != NULL)
+		w->n += events_text_member(b, from, to, p);
+	w->changes += to - from;
+	*pos = (struct change_pos){b->epoch, b->seq, to};
+}
+
+static void write_events(
+    struct writing *w, const struct json_page *j, struct change_pos *pos)
+{
+	for (size_t i = 0; i < j->ask.n && w->changes < EVENTS_CHANGES; i++) {
+		const struct change_batch *b = j->ask.batches[i];
+
+		if (j->query.issuer[0] != '\0' && strcmp(j->query.issuer, b->issuer) != 0)
+			*pos = (struct change_pos){b->epoch, b->seq, b->n};
+		else
+			write_event(w, b, pos);
+	}
+}
+
+static void write_end(struct writing *w, const struct change_pos *pos, const char *since)
+{
+	char text[CHANGE_POS_TEXT_MAX], *p;
+
+	change_pos_text(pos, text);
+	write_text(w, "],\"position\":\"");
+	write_text(w, text);
+	write_text(w, "\",\"gap\":");
+	if (since == NULL) {
+		write_text(w, "null}\n");
+		return;
+	}
+	p = room_for(w, EVENTS_FRAME_TEXT);
+	if (p != NULL)
+		w->n += events_text_gap_data(since, pos, p);
+	write_text(w, "}\n");
+}
+
+static void reply_page(struct conn *c, const struct json_page *j)
+{
+	const struct events_query *q = &j->query;
+	bool gap = q->has_since && (q->bad_since || j->ask.gap);
+	struct change_pos pos = gap            ? j->ask.oldest
+				: q->has_since ? q->since
+					       : j->ask.newest;
+	struct writing w = {0};
+
+	write_text(&w, "{\"events\":[");
+	if (q->has_since && !gap)
+		write_events(&w, j, &pos);
+	write_end(&w, &pos, gap ? q->since_text : NULL);
+	if (w.failed)
+		reply_error(c, ERR_NOMEM);
+	else
+		reply(c, 200, "", bytes_of(w.text, w.n));
+	free(w.text);
+}
+
+static void on_answer(void *arg, struct telling_ask *a)
+{
+	struct json_page *j = (struct json_page *)a;
+	struct events *e = j->events;
+
+	(void)arg;
+	TAILQ_REMOVE(&e->pages, j, link);
+	if (j->conn != NULL &&
+	    (a->newest.epoch == 0 || (a->error != ERR_OK && a->n == 0)))
+		reply_error(j->conn, a->error);
+	else if (j->conn != NULL)
+		reply_page(j->conn, j);
+	for (size_t i = 0; i < a->n; i++)
+		change_batch_unref(a->batches[i]);
+	free(a->batches);
+	free(j);
+	events_answered(e);
+}
+
+bool events_page(struct events *e, struct conn *c, const struct events_query *q)
+{
+	static const struct change_pos oldest;
+	struct json_page *j = calloc(1, sizeof *j);
+
+	if (j == NULL) {
+		reply_error(c, ERR_NOMEM);
+		return true;
+	}
+	j->events = e;
+	j->query = *q;
+	if (!q->has_since && e->known) {
+		j->ask.newest = e->end;
+		reply_page(c, j);
+		free(j);
+		return true;
+	}
+	j->conn = c;
+	TAILQ_INSERT_TAIL(&e->pages, j, link);
+	conn_park(c, j);
+	events_ask(e, &j->ask, q->has_since && !q->bad_since ? &q->since : &oldest,
+	    READ_BYTES, on_answer);
+	return true;
+}
+
+bool events_gone(struct events *e, const void *parked)
+{
+	struct json_page *j;
+
+	TAILQ_FOREACH(j, &e->pages, link)
+		if (j == parked) {
+			j->conn = NULL;
+			return true;
+		}
+	return false;
+}

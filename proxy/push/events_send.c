@@ -1,0 +1,395 @@
+/* events_send.c - one subscriber: step by step what it is to be sent next, until it has
+ * all, its socket is full, or others want their turn.
+ */
+#include "proxy/push/events_core.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#define TURN_BYTES  (256 * 1024) /* to one subscriber, then others have their turn */
+#define PIECES      16           /* events in one system call */
+#define PAGES_BYTES (32u << 20)  /* of pages; over it a slow reader's is read again */
+#define PREFIX_MAX  1024
+
+enum step {
+	STEP_MORE,  /* there may be more to send */
+	STEP_END,   /* it has all that there is */
+	STEP_FULL,  /* its socket takes no more */
+	STEP_WAITS, /* for an answer of the keeper: it is in a list already */
+	STEP_LATER, /* out of memory */
+	STEP_GONE   /* the client has left */
+};
+
+/* Give iov to the socket, without the first s->skip bytes.  What the socket took of it,
+ * these included, or -1 when the client has gone. */
+static ssize_t push(struct sub *s, struct iovec *iov, size_t n)
+{
+	struct msghdr m = {.msg_iov = iov, .msg_iovlen = n};
+	struct events *e = s->events;
+	ssize_t taken;
+
+	assert(s->skip < iov[0].iov_len);
+	iov[0].iov_base = (char *)iov[0].iov_base + s->skip;
+	iov[0].iov_len -= s->skip;
+	do
+		taken = sendmsg(event_get_fd(&s->ev), &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (taken < 0 && errno == EINTR);
+	if (taken < 0)
+		return errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM
+			   ? (ssize_t)s->skip
+			   : -1;
+	pace_gave(&s->pace, (size_t)taken);
+	e->turn_bytes += (size_t)taken;
+	metrics_add(e->counters, M_BYTES_OUT, (uint64_t)taken);
+	return taken + (ssize_t)s->skip;
+}
+
+/* One frame; STEP_MORE when it went whole. */
+static enum step push_frame(struct sub *s, char *text, size_t n)
+{
+	struct iovec iov = {text, n};
+	ssize_t taken = push(s, &iov, 1);
+
+	if (taken < 0)
+		return STEP_GONE;
+	s->skip = (size_t)taken < n ? (uint32_t)taken : 0;
+	return s->skip == 0 && (size_t)taken == n ? STEP_MORE : STEP_FULL;
+}
+
+/* What comes before the events. */
+
+static size_t head_text(const struct sub *s, char *out)
+{
+	char date[HTTP1_DATE_MAX];
+
+	http1_date(s->joined_at, date);
+	return (size_t)snprintf(out, PREFIX_MAX,
+	    "HTTP/1.1 200 OK\r\nDate: %s\r\nContent-Type: text/event-stream\r\n"
+	    "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+	    "X-Accel-Buffering: no\r\nConnection: close\r\n\r\n",
+	    date);
+}
+
+/* A prefix that went in part may have become longer behind, never other. */
+static enum step say_prefix(struct sub *s)
+{
+	char text[PREFIX_MAX + 2 * EVENTS_FRAME_TEXT];
+	bool wait = s->say_wait, gap = s->say_gap, position = s->say_position;
+	enum step step;
+	size_t n = 0;
+
+	if (s->say_head)
+		n += head_text(s, text);
+	if (wait)
+		n += events_text_wait(s->wait_for, text + n);
+	if (gap)
+		n += events_text_gap(s->since, &s->pos, text + n);
+	if (position)
+		n += events_text_position(&s->pos, text + n);
+	step = push_frame(s, text, n);
+	if (step != STEP_MORE)
+		return step;
+	s->say_head = s->say_wait = s->say_gap = s->say_position = false;
+	s->told_wait = wait || (s->told_wait && !position);
+	if (position || wait)
+		s->said_ms = s->events->now_ms;
+	return STEP_MORE;
+}
+
+bool events_say_wait(struct sub *s, enum events_wait what)
+{
+	struct events *e = s->events;
+	bool again = e->now_ms - s->said_ms >= e->position_ms;
+
+	/* not in the middle of something else */
+	if (s->skip > 0 || (s->told_wait && !again))
+		return true;
+	s->say_wait = true;
+	s->wait_for = what;
+	if (say_prefix(s) != STEP_GONE)
+		return true;
+	sub_close(s);
+	return false;
+}
+
+/* A snapshot. */
+
+static void snapshot_end(struct sub *s)
+{
+	s->pos = s->shot->snapshot.end;
+	s->verified = true;
+	s->say_position = true;
+	shot_unref(s->shot);
+	s->shot = NULL;
+}
+
+static enum step send_snapshot(struct sub *s)
+{
+	const struct crl_entry *entries[EVENTS_CHANGES];
+	const struct snapshot *all = &s->shot->snapshot;
+	struct snapshot_cursor next = s->cursor;
+	struct snapshot_part part;
+	struct events_snapshot text;
+	enum step step;
+
+	if (!snapshot_next(all, &next, entries, EVENTS_CHANGES, &part)) {
+		snapshot_end(s);
+		return STEP_MORE;
+	}
+	text = (struct events_snapshot){part.of->name, all->at,
+	    part.from_list ? CHANGE_CRL : CHANGE_OCSP, part.list, entries, part.n};
+	step = push_frame(
+	    s, s->events->scratch, events_text_snapshot(&text, s->events->scratch));
+	if (step != STEP_MORE)
+		return step;
+	s->cursor = next;
+	metrics_count(s->events->counters, M_EVENTS_SENT);
+	metrics_add(s->events->counters, M_CHANGES_SENT, part.n);
+	return STEP_MORE;
+}
+
+/* Changes. */
+
+struct piece {
+	struct roll *roll;
+	struct sheet *sheet;
+	struct chunk *chunk;
+};
+
+static struct roll *roll_for(const struct sub *s, const struct change_pos *pos)
+{
+	if (events_has(s->events, pos))
+		return &s->events->window;
+	return s->page != NULL ? &s->page->roll : NULL;
+}
+
+/* A filter takes the whole of a batch, or nothing. */
+static bool wants(const struct sub *s, const struct sheet *sheet)
+{
+	return s->issuer[0] == '\0' || strcmp(s->issuer, sheet->batch->issuer) == 0;
+}
+
+static struct chunk *chunk_of(
+    struct events *e, struct roll *r, struct sheet *sheet, const struct change_pos *pos)
+{
+	size_t before = r->bytes;
+	struct chunk *c = roll_chunk(r, sheet, pos, e->scratch);
+
+	if (r != &e->window)
+		e->paged += r->bytes - before;
+	return c;
+}
+
+/* What comes next for s, passing over what it does not want. */
+static size_t gather(struct sub *s, struct piece piece[PIECES], bool *failed)
+{
+	struct change_pos pos = s->pos;
+	size_t n = 0, bytes = 0;
+
+	*failed = false;
+	while (n < PIECES && bytes < TURN_BYTES) {
+		struct roll *r = roll_for(s, &pos);
+		struct sheet *sheet = r != NULL ? roll_after(r, &pos) : NULL;
+		struct chunk *c;
+
+		if (sheet == NULL)
+			break;
+		if (!wants(s, sheet)) {
+			pos = sheet_end(sheet);
+			if (n == 0)
+				s->pos = pos;
+			continue;
+		}
+		c = chunk_of(s->events, r, sheet, &pos);
+		if (c == NULL) {
+			*failed = n == 0;
+			break;
+		}
+		piece[n++] = (struct piece){r, sheet, c};
+		pos = c->end;
+		bytes += c->n;
+	}
+	return n;
+}
+
+/* c has gone out whole to s. */
+static void count_sent(struct sub *s, const struct chunk *c)
+{
+	struct events *e = s->events;
+
+	s->pos = c->end;
+	s->said_ms = e->now_ms;
+	metrics_count(e->counters, M_EVENTS_SENT);
+	metrics_add(e->counters, M_CHANGES_SENT, c->changes);
+}
+
+/* The texts that nobody else will want. */
+static void drop_pieces(struct sub *s, struct piece *piece, size_t n)
+{
+	struct events *e = s->events;
+
+	for (size_t i = 0; i < n; i++) {
+		struct roll *r = piece[i].roll;
+		size_t before = r->bytes;
+
+		if (piece[i].chunk->loose) {
+			free(piece[i].chunk);
+		} else if (r != &e->window && s->page->refs == 1) {
+			roll_forget(r, piece[i].sheet, piece[i].chunk);
+			e->paged -= before - r->bytes;
+		}
+	}
+}
+
+static enum step push_pieces(struct sub *s, struct piece *piece, size_t n)
+{
+	struct iovec iov[PIECES];
+	size_t left, i;
+	ssize_t taken;
+
+	for (i = 0; i < n; i++)
+		iov[i] = (struct iovec){piece[i].chunk->text, piece[i].chunk->n};
+	taken = push(s, iov, n);
+	if (taken < 0)
+		return STEP_GONE;
+	left = (size_t)taken;
+	for (i = 0; i < n && left >= piece[i].chunk->n; i++) {
+		left -= piece[i].chunk->n;
+		count_sent(s, piece[i].chunk);
+	}
+	s->skip = (uint32_t)left;
+	return i == n ? STEP_MORE : STEP_FULL;
+}
+
+static enum step send_changes(struct sub *s)
+{
+	struct piece piece[PIECES];
+	bool failed;
+	size_t n = gather(s, piece, &failed);
+	enum step step;
+
+	if (n > 0) {
+		step = push_pieces(s, piece, n);
+		drop_pieces(s, piece, n);
+		return step;
+	}
+	if (failed)
+		return STEP_LATER;
+	page_unref(s->events, s->page);
+	s->page = NULL;
+	if (events_has(s->events, &s->pos))
+		return STEP_END;
+	events_read(s);
+	return STEP_WAITS;
+}
+
+/* The steps in their order. */
+
+/* Is it known where s stands?  It asks where it is not. */
+static bool is_placed(struct sub *s)
+{
+	struct events *e = s->events;
+
+	if (s->wants_end && e->known) {
+		/* Who was told to wait has been here since before it was known. */
+		s->pos = s->told_wait || s->say_wait ? e->first : e->end;
+		s->wants_end = false;
+		s->verified = true;
+		s->say_position = true;
+	} else if (!s->wants_end && !s->bad_since && !s->verified &&
+		   events_has(e, &s->pos) && change_pos_cmp(&s->pos, &e->end) <= 0) {
+		s->verified = true;
+		s->say_position = true;
+	}
+	return s->verified;
+}
+
+static enum step next_step(struct sub *s)
+{
+	bool placed = s->wants_snapshot || s->shot != NULL || is_placed(s);
+
+	/* Who has seen the head of an answer gets every change from then on; only where
+	 * the log was never reached there is nothing from which on, and it is told to
+	 * wait. */
+	if (s->say_wait || s->say_gap || s->say_position ||
+	    (s->say_head && !s->wants_end))
+		return say_prefix(s);
+	if (s->wants_snapshot) {
+		events_snapshot(s);
+		return STEP_WAITS;
+	}
+	if (s->shot != NULL)
+		return send_snapshot(s);
+	if (!placed) {
+		events_read(s);
+		return STEP_WAITS;
+	}
+	return send_changes(s);
+}
+
+static void arm(struct sub *s, short want)
+{
+	struct events *e = s->events;
+
+	if (want == s->armed)
+		return;
+	event_del(&s->ev);
+	s->armed = want;
+	if (event_assign(&s->ev, e->base, event_get_fd(&s->ev), want,
+		event_get_callback(&s->ev), s) != 0 ||
+	    event_add(&s->ev, NULL) != 0)
+		sub_close(s);
+}
+
+static void block(struct sub *s)
+{
+	struct events *e = s->events;
+
+	if (s->list != &e->blocked) {
+		if (s->shot == NULL)
+			pace_begin(&s->pace, e->now_ms);
+		sub_move(s, &e->blocked);
+	}
+	if (e->paged > PAGES_BYTES) {
+		page_unref(e, s->page);
+		s->page = NULL;
+	}
+}
+
+void events_send(struct sub *s)
+{
+	struct events *e = s->events;
+	size_t before = e->turn_bytes;
+	short want = EV_READ | EV_PERSIST;
+	enum step step;
+
+	do
+		step = next_step(s);
+	while (step == STEP_MORE && e->turn_bytes - before < TURN_BYTES);
+	switch (step) {
+	case STEP_MORE:
+		sub_move(s, &e->due);
+		events_wake(e);
+		break;
+	case STEP_END:
+		if (s->list != &e->live)
+			sub_move(s, &e->live);
+		break;
+	case STEP_FULL:
+		block(s);
+		want |= EV_WRITE;
+		break;
+	case STEP_WAITS:
+		break;
+	case STEP_LATER:
+		sub_move(s, &e->later);
+		break;
+	case STEP_GONE:
+		sub_close(s);
+		return;
+	}
+	arm(s, want);
+}

@@ -1,0 +1,54 @@
+/* events_window.h - batches of the change log with the text of their events, each written
+ * once for everybody.
+ *
+ * A sheet is a batch and its chunks: chunk k is the event of changes [1,000 k, 1,000 k +
+ * 1,000).  Chunks are written when somebody needs them first.  A roll is a run of sheets
+ * in the order of the log, with nothing left out between them: the window of recent
+ * batches, or a page that was read for somebody who is behind it.
+ *
+ * One thread.
+ */
+#ifndef PROXY_PUSH_EVENTS_WINDOW_H
+#define PROXY_PUSH_EVENTS_WINDOW_H
+
+#include "cache/change/change.h"
+
+struct chunk {
+	struct change_pos end;
+	uint32_t changes;
+	bool loose; /* kept by nobody: whoever asked frees it */
+	size_t n;
+	char text[];
+};
+
+struct sheet {
+	struct change_batch *batch; /* a reference */
+	struct chunk *chunk[];      /* NULL: not written yet */
+};
+struct change_pos sheet_end(const struct sheet *s);
+
+struct roll {
+	struct sheet **sheet;
+	size_t first, end, room; /* sheet[first..end) */
+	size_t bytes;            /* memory of it all, about */
+};
+void roll_clear(struct roll *r); /* frees everything but the struct itself */
+/* Put b (handed over, also on failure) at the end.  false when out of memory. */
+bool roll_add(struct roll *r, struct change_batch *b);
+void roll_drop_first(struct roll *r);
+static inline size_t roll_n(const struct roll *r)
+{
+	return r->end - r->first;
+}
+/* The first sheet that pos does not cover in full, or NULL. */
+struct sheet *roll_after(const struct roll *r, const struct change_pos *pos);
+
+/* The event that begins behind change pos->index where that lies within the sheet's
+ * batch, else at its beginning; up to the next whole thousand.  scratch: EVENTS_TEXT_MAX.
+ * NULL when out of memory. */
+struct chunk *roll_chunk(
+    struct roll *r, struct sheet *s, const struct change_pos *pos, char *scratch);
+/* Free a chunk of s that has been used: it is written again for the next who wants it. */
+void roll_forget(struct roll *r, struct sheet *s, const struct chunk *c);
+
+#endif

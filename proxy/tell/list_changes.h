@@ -1,0 +1,43 @@
+/* list_changes.h - the changes of lists, batch after batch, with the scope's told
+ * pointer.
+ *
+ * The pointer (change_log.h) says from which list to which, and how many batches of how
+ * many are in the log.  Each list that comes into force asks for it and decides:
+ *
+ *	ours, complete                  done
+ *	ours, begun                     go on behind it, once nobody else moves it
+ *	complete, at our base or older  begin: ours holds at least what is missing
+ *	complete, newer                 done: another node has told more
+ *	another list, begun             wait for its end; who stands still is overtaken
+ *
+ * Also a newer one that was begun is waited for and not believed: were its node to die,
+ * the next list would be told from ours, and what lies before ours by nobody.  It is
+ * believed where ours was told before, and only its place is to be made known (from is
+ * to).
+ *
+ * Without a base (baseline) there is nothing to tell, so a pointer that stands at an
+ * older list can only be moved by a node that has one; if none does within LISTS_BASE_MS,
+ * the changes in between are lost to this log, and a new epoch says so.  Nor is a log
+ * believed that knows nothing of the scope, where this node has lost what it told (lost).
+ *
+ * Keeper's thread.
+ */
+#ifndef PROXY_TELL_LIST_CHANGES_H
+#define PROXY_TELL_LIST_CHANGES_H
+
+#include "proxy/tell/log_writer.h"
+#include "proxy/tell/teller.h"
+
+struct lists;
+
+struct lists *lists_new(struct telling_core *core);
+void lists_add(struct lists *l, const struct list_change *c);
+void lists_cancel(struct lists *l);
+/* Now and then: those that had no memory for a timer. */
+void lists_look_again(struct lists *l);
+/* Changes that are not in the log yet; a gap that is not counts as one. */
+uint64_t lists_waiting(const struct lists *l);
+/* After lists_cancel() and after the log was closed. */
+void lists_free(struct lists *l);
+
+#endif

@@ -1,0 +1,122 @@
+#include "proxy/tell/log_writer.h"
+
+#include "proxy/base/clock.h"
+#include "proxy/base/log.h"
+#include "proxy/tell/outlet.h"
+
+#include <event2/event.h>
+#include <stdlib.h>
+
+/* Half a minute of failures is no failover any more, and then one in five minutes: as
+ * TELLING_BACKOFF_LAST_MS has it. */
+static bool is_to_be_told(unsigned failures)
+{
+	return failures == 12 || failures % 80 == 0;
+}
+
+static void tell_held_back(const struct telling_core *c, enum err e)
+{
+	struct change_log_health h;
+
+	change_log_health(c->log, &h);
+	log_each(LOG_WARN, "changes_held_back", "err=%s error=%s remedy=%s effect=%s",
+	    err_label(e), h.error, h.remedy, "told when the log can be written again");
+}
+
+void core_failed(
+    struct telling_core *c, struct core_writer *w, const char *who, enum err e)
+{
+	c->why = e;
+	if (w->failures++ == 0 && c->failing++ == 0)
+		tell_held_back(c, e);
+	if (is_to_be_told(w->failures))
+		log_each(LOG_ERROR, "changes_not_told",
+		    "of=%s err=%s failures=%u remedy=%s", who, err_label(e), w->failures,
+		    "see what the store says; its events are in the log before this");
+}
+
+void core_wrote(struct telling_core *c, struct core_writer *w)
+{
+	c->why = ERR_OK;
+	c->written++;
+	if (w->failures > 0 && c->failing == 1)
+		log_each(LOG_INFO, "changes_flow_again", "log=up");
+	core_ended(c, w);
+}
+
+void core_ended(struct telling_core *c, struct core_writer *w)
+{
+	c->failing -= w->failures > 0;
+	w->failures = 0;
+}
+
+int64_t core_backoff_ms(struct telling_core *c, const struct core_writer *w)
+{
+	int64_t ms = TELLING_BACKOFF_FIRST_MS;
+
+	for (unsigned n = 1; n < w->failures && ms < TELLING_BACKOFF_LAST_MS; n++)
+		ms *= 2;
+	if (ms > TELLING_BACKOFF_LAST_MS)
+		ms = TELLING_BACKOFF_LAST_MS;
+	return ms / 2 + ms / 2 * (int64_t)schedule_random(c->d.schedule) / 65536;
+}
+
+void core_logged(struct telling_core *c, struct change_batch *b)
+{
+	if (b->seq == 0 || b->n == 0)
+		return;
+	metrics_add(c->d.counters,
+	    b->evidence == CHANGE_CRL ? M_CHANGES_CRL : M_CHANGES_OCSP, b->n);
+	metrics_observe_us(
+	    c->d.counters, H_SEEN_DURABLE, (clock_now_ms() - b->seen_at_ms) * 1000);
+	outlet_appended(c->outlet, b);
+}
+
+/* On the disk thread; needs nothing that telling_free() frees. */
+struct told_job {
+	struct latch_file *file;
+	struct latch *latch;
+	size_t n;
+	enum err e;
+};
+
+static void told_write(void *arg)
+{
+	struct told_job *j = arg;
+
+	j->e = latch_file_told(j->file, j->latch, j->n);
+}
+
+/* A mark that stays is a change told twice, at the next start. */
+static void told_written(void *arg)
+{
+	struct told_job *j = arg;
+	char why[PATH_MAX + 128];
+
+	if (j->e != ERR_OK) {
+		latch_file_why(j->file, why, sizeof why);
+		log_warn("latch_not_durable", "err=%s detail=%s effect=%s",
+		    err_label(j->e), why, "its change is told again at the next start");
+	}
+	free(j->latch);
+	free(j);
+}
+
+void core_latches_told(struct telling_core *c, struct latch *l, size_t n)
+{
+	struct told_job *j = n > 0 ? malloc(sizeof *j) : NULL;
+
+	if (j == NULL) {
+		free(l);
+		return;
+	}
+	*j = (struct told_job){c->d.latch_file, l, n, ERR_OK};
+	disk_run(c->d.disk, told_write, told_written, j);
+}
+
+bool core_arm(struct event *timer, int64_t ms)
+{
+	struct timeval tv = {(time_t)(ms / 1000), (suseconds_t)(ms % 1000) * 1000};
+
+	return evtimer_add(timer, &tv) == 0;
+}

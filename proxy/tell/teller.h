@@ -1,0 +1,153 @@
+/* teller.h - changes on their way into the log, and from there to the API's thread.
+ *
+ * Second law: know, then tell.  A change goes through a barrier first, so that no worker
+ * can newly serve the old status; then into the log, durable; then it is told.
+ *
+ * Single changes come from answers (a latch that is new, a hold that began or ended).
+ * The changes of a list come as a struct crl_diff: cut into batches of CHANGE_BATCH_MAX
+ * by the diff alone, then filtered (a certificate that a latch or an answer already
+ * showed revoked has not moved), and appended one after the other with the scope's told
+ * pointer, which says where any node goes on.
+ *
+ * A latch stays marked untold on disk (latch.h) until its change is in the log: a kill
+ * -9 between the two tells it again at the next start.
+ *
+ * A log that cannot be written (Redis away, disk full) holds changes back: they are
+ * tried again, with back-off, in order for one issuer; nothing is dropped.
+ *
+ * Keeper's thread.
+ */
+#ifndef PROXY_TELL_TELLER_H
+#define PROXY_TELL_TELLER_H
+
+#include "cache/change/change_log.h"
+#include "cache/change/crl_diff.h"
+#include "proxy/base/context.h"
+
+struct telling;
+
+/* log is handed over, and closed by telling_free().  NULL when out of memory: then it is
+ * the caller's still. */
+struct telling *telling_new(const struct parts *parts, struct change_log *log);
+/* Latches that an earlier life did not tell. */
+void telling_start(struct telling *t);
+/* Lists under way end with ERR_CANCELLED, questions are answered with it, and no news are
+ * posted any more: the API's inbox may go.  Single changes that wait still go into the
+ * log as long as the loop turns: without a latch nobody would tell them again.  May be
+ * called twice. */
+void telling_cancel(struct telling *t);
+/* Closes the log.  Before or after barrier_free(). */
+void telling_free(struct telling *t);
+
+/* A certificate's effective status has moved, by an answer.  When: what has just been
+ * taken in is in force on the keeper's side (hot table, latches).  revoked_at and reason:
+ * of the revocation.  latch: the change is that of this new latch, which is in the
+ * table with untold set, to be marked told when it is durable; NULL: no latch. */
+struct single_change {
+	const struct issuer *issuer;
+	struct serial serial;
+	enum change_status now, before;
+	int64_t revoked_at;
+	int reason;
+	int64_t this_update; /* of the answer */
+	const struct latch *latch;
+};
+void telling_single(struct telling *t, const struct single_change *c);
+
+/* A list has come into force. */
+struct list_change {
+	char issuer[64];
+	uint8_t scope[CHANGE_SCOPE_N];
+	bool baseline; /* nothing was ever told by this node: from is not known */
+	/* With baseline: this node has told lists, and cannot read any more which was
+	 * the last; or it is not the first that was in force.  Where the log does not say
+	 * that `to` or a newer one was told, what led to `to` is missing in it: a gap. */
+	bool lost;
+	/* crl_facts.sha256 of the list that was told last, and of this one */
+	uint8_t from[32], to[32];
+	struct crl_facts facts; /* of `to`; CRL_WARN_ACCEPTED: it begins a new count, and
+				   is told whatever dates others have told */
+	int64_t seen_at_ms;     /* when this node found it */
+	/* Since when a list of this scope is in force that is not told: wall clock,
+	 * before seen_at_ms where lists came faster than they could be told.  What an
+	 * answer has said since then was not told by itself. */
+	int64_t untold_since_ms;
+	struct crl_diff *diff; /* handed over; NULL: no changes */
+	/* Called once, from the loop: everything is in the log, by whichever node (or
+	 * belongs to a newer list that another node has told), and `to` is now what this
+	 * node has told last.  ERR_CANCELLED: stopped before. */
+	void (*done)(void *arg, enum err e);
+	void *arg;
+};
+/* Out of memory is the one case where l->done is called (ERR_NOMEM) before this returns:
+ * then nothing was begun.  One at a time for a scope.  l is copied. */
+void telling_list(struct telling *t, const struct list_change *l);
+
+/* The log has grown, perhaps by others: what follows goes to the API. */
+void telling_grown(struct telling *t);
+
+/* How the API's thread hears of it and asks for what was before.  Posted to the API's
+ * inbox from telling_listen() on, in order, without gaps or repeats within an epoch.  At
+ * most TELLING_NEWS_MAX bytes of batches are out at a time; what follows is read from the
+ * log when they have been given back, so that a list of millions never piles up here. */
+#define TELLING_NEWS_MAX ((size_t)16 << 20)
+struct telling_flow;
+struct telling_news {
+	struct msg msg; /* run: set by the listener */
+	/* The log holds it from here on; NULL: only `end` has moved, and what lies before
+	 * it is not told (a new epoch, or more than the log keeps): a gap.  A listener
+	 * who keeps it longer than the news takes a reference. */
+	struct change_batch *batch;
+	struct change_pos end;
+	/* Monotonic: when this node knew it to be durable.  Whoever has told it observes
+	 * H_DURABLE_TOLD with its own counters. */
+	int64_t durable_at_us;
+	struct telling_flow *_flow;
+};
+/* Each of them, once, when it is done with: drops the batch and frees n.  Any thread. */
+void telling_news_done(struct telling_news *n);
+
+struct telling_ask {             /* asked and answered by message, as struct ask */
+	struct msg msg;          /* run: telling_read, posted to shared->keeper */
+	struct telling *telling; /* shared->telling */
+	struct change_pos from;
+	size_t max_bytes;
+	struct inbox *reply_to;
+	void (*done)(void *inbox_arg, struct telling_ask *a); /* on the asker's thread */
+	void *owner;
+	/* outcome: */
+	enum err error; /* ERR_OK; ERR_CANCELLED: stopping; ERR_NOMEM; that of the log */
+	struct change_batch **batches; /* references and array are the asker's now */
+	size_t n;
+	struct change_pos oldest, newest;
+	bool gap;
+};
+/* The run of a telling_ask's msg. */
+void telling_read(void *inbox_arg, struct msg *m);
+/* Any time before the threads start, and before telling_start(): news go to inbox as
+ * messages with this run. */
+void telling_listen(
+    struct telling *t, struct inbox *inbox, void (*run)(void *inbox_arg, struct msg *m));
+/* The place up to which news were posted; without a listener the end of the log as it is
+ * known now.  epoch 0: not known yet (a log that could not be reached so far); the first
+ * news then has no batch.  Keeper's thread, or before the threads start. */
+void telling_end(const struct telling *t, struct change_pos *end);
+/* From where on changes have to be told to who has been told all that this node knows:
+ * telling_end(), but on a shared log the oldest place that is kept, since another node
+ * may have told what this one has no evidence of yet.  At least once is the promise. */
+void telling_known_from(const struct telling *t, struct change_pos *from);
+
+/* Once a second, from the keeper's tick: sees whether what waits moves. */
+void telling_tick(struct telling *t);
+struct telling_health {
+	struct change_log_health log;
+	uint64_t waiting;   /* changes that are not in the log yet */
+	int64_t waiting_ms; /* for so long some wait and none got there */
+	enum err why;       /* of the last write that failed; ERR_OK: none since */
+};
+void telling_health(const struct telling *t, struct telling_health *out);
+
+struct metrics_text;
+void telling_gauges(struct telling *t, struct metrics_text *text);
+
+#endif
