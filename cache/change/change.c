@@ -29,6 +29,7 @@
 #include "cache/change/change.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #define VERSION      0x01

@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "cache/held/answer.h"
+#include "cache/base/facts.h"
 
 #define HUGE_PAGE (2 * 1024 * 1024)
 

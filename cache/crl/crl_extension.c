@@ -4,7 +4,7 @@
 
 #include <openssl/x509v3.h>
 
-#include "cache/held/answer.h"
+#include "cache/base/facts.h"
 
 /* Extensions of one list or entry; RFC 5280 knows seven and three. */
 #define EXTENSIONS_MAX 32

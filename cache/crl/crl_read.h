@@ -42,7 +42,7 @@ void crl_entry_set_serial(struct crl_entry *e, const struct serial *s);
 void crl_entry_serial(const struct crl_entry *e, struct serial *s);
 int64_t crl_entry_at(const struct crl_entry *e);
 void crl_entry_set_at(struct crl_entry *e, int64_t at);
-int crl_entry_reason(const struct crl_entry *e); /* REASON_NONE (answer.h) where absent */
+int crl_entry_reason(const struct crl_entry *e); /* REASON_NONE (facts.h) where absent */
 bool crl_entry_is_hold(const struct crl_entry *e);
 /* Of two entries for one serial.  <0: a says worse than b: not hold before hold, then the
  * earlier date; 0: neither does. */

@@ -3,40 +3,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-const char *status_name(enum status s)
-{
-	static const char *const name[] = {
-	    [STATUS_NONE] = "none",
-	    [STATUS_GOOD] = "good",
-	    [STATUS_REVOKED] = "revoked",
-	    [STATUS_UNKNOWN] = "unknown",
-	};
-
-	assert(s <= STATUS_UNKNOWN);
-	return name[s];
-}
-
-const char *reason_name(int reason)
-{
-	static const char *const name[] = {
-	    [0] = "unspecified",
-	    [1] = "keyCompromise",
-	    [2] = "cACompromise",
-	    [3] = "affiliationChanged",
-	    [4] = "superseded",
-	    [5] = "cessationOfOperation",
-	    [REASON_CERTIFICATE_HOLD] = "certificateHold",
-	    /* 7 is not used */
-	    [8] = "removeFromCRL",
-	    [9] = "privilegeWithdrawn",
-	    [10] = "aACompromise",
-	};
-
-	if (reason < 0 || (size_t)reason >= sizeof(name) / sizeof(name[0]))
-		return NULL;
-	return name[reason];
-}
-
 static void append(uint8_t **p, struct bytes b)
 {
 	if (b.n > 0)

@@ -16,8 +16,8 @@
 #ifndef CACHE_OCSP_ADMIT_H
 #define CACHE_OCSP_ADMIT_H
 
+#include "cache/base/facts.h"
 #include "cache/base/issuer.h"
-#include "cache/held/answer.h"
 
 struct admit;
 struct crl_set; /* cache/crl/crl_set.h */

@@ -11,7 +11,8 @@
 #ifndef CACHE_OCSP_OCSP_RESPONSE_H
 #define CACHE_OCSP_OCSP_RESPONSE_H
 
-#include "cache/held/answer.h"
+#include "cache/base/facts.h"
+#include "cache/base/key.h"
 
 #include <openssl/ocsp.h>
 

@@ -12,7 +12,8 @@
 #ifndef CACHE_OCSP_RECORD_H
 #define CACHE_OCSP_RECORD_H
 
-#include "cache/held/answer.h"
+#include "cache/base/facts.h"
+#include "cache/base/key.h"
 
 /* Keys of the MAC, from store-key-file: the first line writes, all verify (key rotation).
  * Each line is 64 hexadecimal digits; empty lines and those that start with '#' are

@@ -12,8 +12,8 @@
 #ifndef CACHE_STORE_STORE_H
 #define CACHE_STORE_STORE_H
 
+#include "cache/base/facts.h"
 #include "cache/base/issuer.h"
-#include "cache/held/answer.h"
 #include "cache/ocsp/record.h"
 
 struct event_base;

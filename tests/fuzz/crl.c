@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cache/held/answer.h"
+#include "cache/base/facts.h"
 
 #define NOW INT64_C(1767268800)
 

@@ -2,7 +2,8 @@
 #ifndef TESTS_LIB_SMALL_SET_H
 #define TESTS_LIB_SMALL_SET_H
 
-#include "cache/held/answer.h"
+#include "cache/base/facts.h"
+#include "cache/base/key.h"
 
 struct crl_set;
 

@@ -19,8 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cache/base/facts.h"
 #include "cache/crl/crl_walk.h"
-#include "cache/held/answer.h"
 #include "tests/lib/corpus.h"
 #include "tests/lib/forge_crl.h"
 
