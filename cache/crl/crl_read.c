@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cache/base/signature.h"
 #include "cache/crl/crl_walk.h"
-#include "cache/ocsp/responder.h"
 
 void crl_list_free(struct crl_list *l)
 {

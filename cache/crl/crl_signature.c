@@ -6,7 +6,7 @@
 #include <openssl/x509.h>
 #include <stdlib.h>
 
-#include "cache/ocsp/responder.h"
+#include "cache/base/signature.h"
 
 static const EVP_MD *digest_of(const X509_ALGOR *a)
 {

@@ -1,5 +1,6 @@
 #include "cache/ocsp/admit.h"
 
+#include "cache/base/signature.h"
 #include "cache/crl/crl_set.h"
 #include "cache/ocsp/record.h"
 #include "cache/ocsp/responder.h"

@@ -45,14 +45,6 @@ struct responder {
 	bool nocheck; /* the delegate has ocsp-nocheck, or needs none */
 };
 
-/* Algorithm of a signature that the rules allow: RSA, RSA-PSS, ECDSA with SHA-2 or SHA-3,
- * Ed25519, Ed448; SHA-1 where they say so (then *sha1).  ERR_RESP_SIGALG (R43). */
-enum err signature_algorithm_check(
-    const X509_ALGOR *a, const struct issuer_rules *rules, bool *sha1);
-
-/* 112 bits of security at least; 80 where the rules allow SHA-1. */
-bool signature_key_is_strong(EVP_PKEY *key, const struct issuer_rules *rules);
-
 /* May number n of the issuer's named responders sign for it?  The reason, as below, but
  * for the signature.  For a look at the configuration. */
 enum err responder_named_check(const struct issuer *i, size_t n, int64_t now);
