@@ -86,7 +86,7 @@ struct job {
 struct lmdb_log {
 	struct change_log log;
 	struct change_log_hooks hooks;
-	struct store_exec exec;
+	struct exec exec;
 	size_t size;
 	int64_t opened_at;
 	MDB_env *env;

@@ -48,6 +48,7 @@
 #include "cache/change/redis_server.h"
 #include "cache/redis/redis_call.h"
 #include "cache/redis/redis_word.h"
+#include "cache/store/store_redis.h"
 
 #define TRACK "e:"
 /* Of one read, whatever the caller asks for: what is on its way at once. */
@@ -65,7 +66,6 @@
 struct redis_log {
 	struct change_log log;
 	struct change_log_config config; /* store is not kept */
-	struct store_config store;       /* url is not kept; prefix is ours */
 	char *prefix;
 	struct redis_link *link;
 	struct redis_script script[LOG_SCRIPTS];
@@ -273,7 +273,7 @@ struct begin {
 static void finish_check(struct redis_log *l, enum err e, const redisReply *r)
 {
 	bool seen = l->newest.epoch != 0;
-	struct store_health h;
+	struct redis_health h;
 	char text[REDIS_SERVER_TEXT];
 
 	l->checking = false;
@@ -781,7 +781,7 @@ static void redis_trim(struct change_log *log, int64_t before)
 static void redis_health(const struct change_log *log, struct change_log_health *out)
 {
 	const struct redis_log *l = (const struct redis_log *)log;
-	struct store_health h;
+	struct redis_health h;
 
 	redis_link_health(l->link, &h);
 	out->up = h.up && l->ready;
@@ -820,8 +820,21 @@ static const struct change_log_ops redis_ops = {
     .health = redis_health,
 };
 
+/* The store's link, with our own events, and room for a page of batches. */
+static struct redis_link_config link_config(struct redis_log *l)
+{
+	struct redis_link_config link = store_redis_link(l->config.store);
+
+	link.prefix = l->prefix;
+	link.max_value = PAGE_MAX + BATCH_MAX;
+	link.event = l->config.hooks.event;
+	link.event_arg = l->config.hooks.arg;
+	return link;
+}
+
 static bool make_parts(struct redis_log *l, const struct redis_url *url)
 {
+	struct redis_link_config link;
 	struct redis_link_use use = {.what = "log=redis",
 	    .scripts = log_scripts,
 	    .trial = log_trial,
@@ -835,11 +848,12 @@ static bool make_parts(struct redis_log *l, const struct redis_url *url)
 	for (int i = 0; i < LOG_SCRIPTS; i++)
 		if (!redis_script_init(&l->script[i], log_scripts[i]))
 			return false;
-	l->store.prefix = l->prefix = strdup(l->store.prefix);
-	l->tick = event_new(l->store.base, -1, EV_PERSIST, on_tick, l);
+	l->prefix = strdup(l->config.store->prefix);
+	l->tick = event_new(l->config.store->base, -1, EV_PERSIST, on_tick, l);
 	if (l->prefix == NULL || l->tick == NULL || event_add(l->tick, &tv) != 0)
 		return false;
-	l->link = redis_link_open(&l->store, url, &use);
+	link = link_config(l);
+	l->link = redis_link_open(&link, url, &use);
 	return l->link != NULL;
 }
 
@@ -852,14 +866,10 @@ static struct redis_log *log_new(
 		return NULL;
 	l->log.ops = &redis_ops;
 	l->config = *c;
-	l->store = *c->store;
-	l->store.url = NULL;
-	l->store.max_value = PAGE_MAX + BATCH_MAX;
-	l->store.hooks =
-	    (struct store_hooks){.event = c->hooks.event, .arg = c->hooks.arg};
-	l->config.store = NULL;
-	if (make_parts(l, url))
+	if (make_parts(l, url)) {
+		l->config.store = NULL;
 		return l;
+	}
 	redis_close(&l->log);
 	return NULL;
 }

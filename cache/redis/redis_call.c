@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/base/bytes.h"
+
 bool redis_script_init(struct redis_script *s, const char *text)
 {
 	unsigned char sha[20];

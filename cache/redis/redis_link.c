@@ -41,7 +41,7 @@ struct end {
 struct resolving;
 
 struct redis_link {
-	struct store_config config; /* url is not kept */
+	struct redis_link_config config;
 	struct redis_url url;
 	struct redis_link_use use;
 	struct sockaddr_storage addr[ADDRESSES_MAX];
@@ -71,7 +71,7 @@ static void tell_remedy(struct redis_link *l, bool warn, const char *event,
 	char text[480], clean[200];
 	size_t n;
 
-	if (l->config.hooks.event == NULL)
+	if (l->config.event == NULL)
 		return;
 	snprintf(clean, sizeof clean, "%s", error);
 	redis_word_clean(clean);
@@ -80,7 +80,7 @@ static void tell_remedy(struct redis_link *l, bool warn, const char *event,
 		n += (size_t)snprintf(text + n, sizeof text - n, " error=\"%s\"", clean);
 	if (remedy != NULL && remedy[0] != '\0')
 		snprintf(text + n, sizeof text - n, " remedy=\"%s\"", remedy);
-	l->config.hooks.event(l->config.hooks.arg, warn, event, text);
+	l->config.event(l->config.event_arg, warn, event, text);
 }
 
 static void tell(struct redis_link *l, bool warn, const char *event, const char *error)
@@ -664,13 +664,15 @@ bool redis_link_hears(const struct redis_link *l)
 	return l->up && l->tracking;
 }
 
-void redis_link_health(const struct redis_link *l, struct store_health *out)
+void redis_link_health(const struct redis_link *l, struct redis_health *out)
 {
-	out->up = l->up && !l->refuses;
-	out->refuses = l->up && l->refuses;
-	out->error = l->error;
-	out->remedy = l->remedy;
-	out->reconnects = l->reconnects;
+	*out = (struct redis_health){
+	    .up = l->up && !l->refuses,
+	    .refuses = l->up && l->refuses,
+	    .error = l->error,
+	    .remedy = l->remedy,
+	    .reconnects = l->reconnects,
+	};
 }
 
 void redis_link_free(struct redis_link *l)
@@ -704,7 +706,7 @@ static bool make_timers(struct redis_link *l)
 	       event_add(l->heartbeat, &tv) == 0;
 }
 
-struct redis_link *redis_link_open(const struct store_config *c,
+struct redis_link *redis_link_open(const struct redis_link_config *c,
     const struct redis_url *url, const struct redis_link_use *use)
 {
 	struct redis_link *l = calloc(1, sizeof *l);
@@ -715,7 +717,6 @@ struct redis_link *redis_link_open(const struct store_config *c,
 	if (l == NULL)
 		return NULL;
 	l->config = *c;
-	l->config.url = NULL;
 	l->url = *url;
 	l->use = *use;
 	l->remedy = l->said_down = "";

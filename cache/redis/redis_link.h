@@ -22,14 +22,35 @@
 #ifndef CACHE_REDIS_REDIS_LINK_H
 #define CACHE_REDIS_REDIS_LINK_H
 
+#include "cache/base/exec.h"
 #include "cache/redis/redis_conn.h"
 #include "cache/redis/redis_url.h"
-#include "cache/store/store.h"
 
 #define REDIS_PREFIX_MAX 200 /* characters of store-prefix */
 #define REDIS_TRACK_MAX  8   /* of what is tracked behind it */
 
 struct redis_link;
+
+struct redis_link_config {
+	const char *prefix; /* before every key; valid as long as the link */
+	struct event_base *base;
+	struct exec exec;       /* looks names up */
+	int timeout_ms;         /* of one command */
+	int connect_timeout_ms; /* of one attempt, its greeting too */
+	int backoff_max_ms;     /* between attempts */
+	size_t max_value;       /* bytes; larger ones are refused unread */
+	/* As store_hooks.event; may be NULL. */
+	void (*event)(void *arg, bool warn, const char *event, const char *text);
+	void *event_arg;
+};
+
+struct redis_health {
+	bool up;            /* greeted and does not refuse */
+	bool refuses;       /* up would be true but for this */
+	const char *error;  /* the last one, "" for none; the link's own */
+	const char *remedy; /* against it, where one is known; else "" */
+	uint64_t reconnects;
+};
 
 /* What a link is for.  Everything stays valid as long as the link. */
 struct redis_link_use {
@@ -49,9 +70,8 @@ struct redis_link_use {
 	void *arg;
 };
 
-/* Start to connect.  The prefix of c stays valid as long as the link, its hooks are used
- * for `event` alone; url and use are copied.  NULL: out of memory. */
-struct redis_link *redis_link_open(const struct store_config *c,
+/* Start to connect.  c, url and use are copied.  NULL: out of memory. */
+struct redis_link *redis_link_open(const struct redis_link_config *c,
     const struct redis_url *url, const struct redis_link_use *use);
 /* Every pending callback gets ERR_CANCELLED.  NULL is allowed. */
 void redis_link_free(struct redis_link *l);
@@ -68,7 +88,6 @@ void redis_link_note_error(struct redis_link *l, const char *error);
 /* The reply to a command that is needed: where the server refuses it (`stay` of
  * redis_word.h), the link does.  Any other reply is none of its business. */
 void redis_link_heard(struct redis_link *l, const redisReply *r);
-/* up: greeted and does not refuse. */
-void redis_link_health(const struct redis_link *l, struct store_health *out);
+void redis_link_health(const struct redis_link *l, struct redis_health *out);
 
 #endif

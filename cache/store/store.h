@@ -3,7 +3,7 @@
  * All calls are made on the keeper's thread, and all callbacks come there.  Each
  * asynchronous call takes (done, arg) and calls it exactly once, possibly before it
  * returns, or never after store_close().  No call blocks for longer than a page fault:
- * writes to disk are handed to an executor that the caller gives (struct store_exec:
+ * writes to disk are handed to an executor that the caller gives (struct exec:
  * proxy/base/executor.h is ours), and Redis has timeouts of its own.
  *
  * A store is never trusted: what it returns goes through admit_record().  Its absence is
@@ -12,20 +12,13 @@
 #ifndef CACHE_STORE_STORE_H
 #define CACHE_STORE_STORE_H
 
+#include "cache/base/exec.h"
 #include "cache/base/facts.h"
 #include "cache/base/issuer.h"
 #include "cache/ocsp/record.h"
 
 struct event_base;
 struct store;
-
-/* Runs work(arg) on another thread, one at a time and in order, then done(arg) on the
- * keeper's. */
-struct store_exec {
-	void (*run)(
-	    void *ctx, void (*work)(void *arg), void (*done)(void *arg), void *arg);
-	void *ctx;
-};
 
 typedef void store_got_fn(
     void *arg, enum err e, struct bytes value); /* value: for the call */
@@ -75,7 +68,7 @@ struct store_config {
 	int backoff_max_ms; /* Redis: between attempts to connect */
 	size_t max_value;   /* bytes; larger values are refused unread */
 	struct event_base *base;
-	struct store_exec exec;
+	struct exec exec;
 	struct store_hooks hooks;
 };
 

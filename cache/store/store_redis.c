@@ -22,7 +22,7 @@
  * Redis is a stranger (T16): every reply's type is checked, one of another type is a
  * miss. No reply makes us drop anything from memory: `changed` only asks to compare.
  */
-#include "cache/store/store.h"
+#include "cache/store/store_redis.h"
 
 #include <assert.h>
 #include <openssl/crypto.h>
@@ -34,6 +34,7 @@
 #include "cache/ocsp/record.h"
 #include "cache/redis/redis_call.h"
 #include "cache/redis/redis_word.h"
+#include "cache/store/store.h"
 
 #define FAILED_MAX_MS   60000 /* no other node keeps us from fetching for longer */
 #define SCAN_COUNT      "1000"
@@ -515,9 +516,16 @@ static void redis_health(const struct store *st, struct store_health *out)
 {
 	const struct redis_store *s = (const struct redis_store *)st;
 
+	struct redis_health h;
+
+	redis_link_health(s->link, &h);
 	out->kind = "redis";
 	out->shared = true;
-	redis_link_health(s->link, out);
+	out->up = h.up;
+	out->refuses = h.refuses;
+	out->error = h.error;
+	out->remedy = h.remedy;
+	out->reconnects = h.reconnects;
 }
 
 static void redis_close(struct store *st)
@@ -548,8 +556,24 @@ static void on_all_changed(void *arg)
 		s->config.hooks.all_changed(s->config.hooks.arg);
 }
 
+struct redis_link_config store_redis_link(const struct store_config *c)
+{
+	return (struct redis_link_config){
+	    .prefix = c->prefix,
+	    .base = c->base,
+	    .exec = c->exec,
+	    .timeout_ms = c->timeout_ms,
+	    .connect_timeout_ms = c->connect_timeout_ms,
+	    .backoff_max_ms = c->backoff_max_ms,
+	    .max_value = c->max_value,
+	    .event = c->hooks.event,
+	    .event_arg = c->hooks.arg,
+	};
+}
+
 static struct redis_link *open_link(struct redis_store *s, const struct redis_url *url)
 {
+	struct redis_link_config link = store_redis_link(&s->config);
 	struct redis_link_use use = {.what = "store=redis",
 	    .scripts = scripts,
 	    .trial = trial,
@@ -559,7 +583,7 @@ static struct redis_link *open_link(struct redis_store *s, const struct redis_ur
 	    .all_changed = on_all_changed,
 	    .arg = s};
 
-	return redis_link_open(&s->config, url, &use);
+	return redis_link_open(&link, url, &use);
 }
 
 static const struct store_ops redis_ops = {

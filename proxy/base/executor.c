@@ -192,7 +192,7 @@ static void exec_run(
 	disk_run(ctx, work, done, arg);
 }
 
-struct store_exec disk_exec(struct disk *d)
+struct exec disk_exec(struct disk *d)
 {
-	return (struct store_exec){.run = exec_run, .ctx = d};
+	return (struct exec){.run = exec_run, .ctx = d};
 }

@@ -5,12 +5,12 @@
  *
  * A job is (work, done, arg): work runs on the disk thread, then done comes back through
  * the inbox of the thread that owns the disk (the keeper).  disk_exec() is this as a
- * struct store_exec, so that cache/ needs no thread of its own.
+ * struct exec, so that cache/ needs no thread of its own.
  */
 #ifndef PROXY_BASE_EXECUTOR_H
 #define PROXY_BASE_EXECUTOR_H
 
-#include "cache/store/store.h"
+#include "cache/base/exec.h"
 
 struct disk;
 struct inbox;
@@ -31,6 +31,6 @@ void disk_free(struct disk *d); /* after disk_stop() */
  * calls done before it returns. */
 void disk_run(
     struct disk *d, void (*work)(void *arg), void (*done)(void *arg), void *arg);
-struct store_exec disk_exec(struct disk *d);
+struct exec disk_exec(struct disk *d);
 
 #endif

@@ -124,7 +124,7 @@ static void the_ends_of_jobs_run_at_the_latest_when_the_inbox_goes(void **state)
 static void a_job_needs_nobody_who_waits(void **state)
 {
 	static int number = 5;
-	struct store_exec exec = disk_exec(disk);
+	struct exec exec = disk_exec(disk);
 
 	(void)state;
 	exec.run(exec.ctx, work, NULL, &number);
