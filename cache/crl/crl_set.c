@@ -11,7 +11,6 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #define SHARDS_MAX 65536 /* what crl_entry.shard can tell apart */
 
@@ -22,15 +21,16 @@ struct crl_set crl_set_unopened = {
 
 struct crl_file *crl_file_new(int fd, const struct crl_facts *f, const char *scope)
 {
+	struct shared_file *shared = shared_file_new(fd, f->size);
 	struct crl_file *file = calloc(1, sizeof(*file) + strlen(scope) + 1);
 
-	if (file == NULL) {
-		close(fd);
+	if (shared == NULL || file == NULL) {
+		shared_file_unref(shared);
+		free(file);
 		return NULL;
 	}
 	atomic_init(&file->refs, 1);
-	file->fd = fd;
-	file->size = f->size;
+	file->shared = shared;
 	file->this_update = f->this_update;
 	file->next_update = f->next_update;
 	file->before = CRL_BEFORE_UNKNOWN;
@@ -51,7 +51,7 @@ void crl_file_unref(struct crl_file *f)
 {
 	if (f == NULL || atomic_fetch_sub_explicit(&f->refs, 1, memory_order_acq_rel) > 1)
 		return;
-	close(f->fd);
+	shared_file_unref(f->shared);
 	free(f);
 }
 

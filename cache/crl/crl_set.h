@@ -23,14 +23,14 @@
 #ifndef CACHE_CRL_CRL_SET_H
 #define CACHE_CRL_CRL_SET_H
 
+#include "cache/base/shared_file.h"
 #include "cache/crl/crl_read.h"
 #include "cache/held/answer.h"
 
-/* A list's file, for the mirror: open as long as somebody holds a reference. */
+/* A list's file, for the mirror, and what its head says of it. */
 struct crl_file {
 	_Atomic unsigned refs;
-	int fd;
-	uint64_t size;
+	struct shared_file *shared; /* a reference: who sends it takes one of its own */
 	int64_t this_update, next_update;
 	/* The latest thisUpdate of the lists of this scope that were here before it.
 	 * Where it is not earlier than this one's, somebody may have another list of this

@@ -66,10 +66,10 @@ int mirror_reply(struct conn_loop *l, struct conn *c, const struct http1_request
 	if (!same)
 		n += snprintf(head + n, sizeof head - (size_t)n,
 		    "Content-Type: application/pkix-crl\r\nContent-Length: %llu\r\n",
-		    (unsigned long long)f->size);
+		    (unsigned long long)f->shared->size);
 	n += (int)validators(
 	    head + n, sizeof head - (size_t)n, c, f, conf, conn_loop_now(l), etag);
-	conn_send_file(c, bytes_of(head, (size_t)n), f, 0,
-	    same || conn_is_head(c) ? 0 : f->size, conn_will_close(c));
+	conn_send_file(c, bytes_of(head, (size_t)n), f->shared, 0,
+	    same || conn_is_head(c) ? 0 : f->shared->size, conn_will_close(c));
 	return same ? 304 : 200;
 }

@@ -32,7 +32,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "cache/crl/crl_set.h"
+#include "cache/base/shared_file.h"
 #include "proxy/base/clock.h"
 #include "proxy/http/pace.h"
 
@@ -77,7 +77,7 @@ struct buf {
 
 /* Part of a file that is still to be sent. */
 struct filing {
-	struct crl_file *file; /* a reference */
+	struct shared_file *file; /* a reference */
 	off_t at, end;
 };
 
@@ -185,7 +185,7 @@ static void filing_free(struct filing *f)
 {
 	if (f == NULL)
 		return;
-	crl_file_unref(f->file);
+	shared_file_unref(f->file);
 	free(f);
 }
 
@@ -488,7 +488,7 @@ void conn_send(struct conn *c, struct bytes head, struct bytes rest, bool close)
 	answer_end(c, was_parked, close);
 }
 
-void conn_send_file(struct conn *c, struct bytes head, struct crl_file *f,
+void conn_send_file(struct conn *c, struct bytes head, struct shared_file *f,
     uint64_t offset, uint64_t n, bool close)
 {
 	bool was_parked = answer_begin(c);
@@ -496,8 +496,8 @@ void conn_send_file(struct conn *c, struct bytes head, struct crl_file *f,
 
 	assert(c->file == NULL && offset + n <= f->size);
 	if (file != NULL) {
-		*file =
-		    (struct filing){crl_file_ref(f), (off_t)offset, (off_t)(offset + n)};
+		*file = (struct filing){
+		    shared_file_ref(f), (off_t)offset, (off_t)(offset + n)};
 		c->file = file;
 	}
 	if (n > 0 && file == NULL)

@@ -101,8 +101,8 @@ void conn_flush(struct conn *c);
  * list of 155 MB costs a slow client's connection a reference and an offset.  head is
  * copied; a reference to f is taken.  Behind it the connection goes on as after
  * conn_reply(). */
-struct crl_file; /* cache/crl/crl_set.h */
-void conn_send_file(struct conn *c, struct bytes head, struct crl_file *f,
+struct shared_file; /* cache/base/shared_file.h */
+void conn_send_file(struct conn *c, struct bytes head, struct shared_file *f,
     uint64_t offset, uint64_t n, bool close);
 
 /* Take the socket out of the connection: the fd, and counting its end (M_CONN_CLOSED),

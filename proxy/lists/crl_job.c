@@ -391,15 +391,17 @@ static bool is_held(struct crl_job *j, int fd)
 	uint64_t at = 0;
 	ssize_t n = 1;
 
-	if (h == NULL || h->file == NULL || (uint64_t)j->stamp.size != h->file->size)
+	if (h == NULL || h->file == NULL ||
+	    (uint64_t)j->stamp.size != h->file->shared->size)
 		return false;
-	for (; at < h->file->size && !atomic_load(j->stop); at += (uint64_t)n) {
+	for (; at < h->file->shared->size && !atomic_load(j->stop); at += (uint64_t)n) {
 		n = pread(fd, piece, sizeof piece, (off_t)at);
-		if (n <= 0 || pread(h->file->fd, other, (size_t)n, (off_t)at) != n ||
+		if (n <= 0 ||
+		    pread(h->file->shared->fd, other, (size_t)n, (off_t)at) != n ||
 		    memcmp(piece, other, (size_t)n) != 0)
 			return false;
 	}
-	return at == h->file->size;
+	return at == h->file->shared->size;
 }
 
 static enum err read_local(struct crl_job *j, struct crl_want *w, struct crl_list **out)

@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "cache/crl/crl_set.h"
+#include "cache/base/shared_file.h"
 #include "proxy/base/clock.h"
 
 #define BIG       (1024 * 1024)
@@ -37,7 +37,7 @@ struct stage {
 	int gone, refused, closed;
 	int head_status;
 	char *big;
-	struct crl_file *file;
+	struct shared_file *file;
 	int socket_room; /* of the kernel's buffers; 0: as it likes */
 	bool slow;       /* ... much of it on our side, little on the client's */
 	int detached;    /* what conn_detach() said */
@@ -131,17 +131,16 @@ static void on_close(void *arg)
 }
 
 /* Byte number n of the file is n % 251. */
-static struct crl_file *a_file(void)
+static struct shared_file *a_file(void)
 {
 	uint8_t bytes[251 * 64];
-	struct crl_facts f = {.size = FILE_N + 1};
 	int fd = memfd_create("file", 0);
 
 	for (size_t i = 0; i < sizeof bytes; i++)
 		bytes[i] = (uint8_t)(i % 251);
 	for (size_t at = 0; at <= FILE_N; at += sizeof bytes)
 		assert_int_equal(write(fd, bytes, sizeof bytes), sizeof bytes);
-	return crl_file_new(fd, &f, "http://crl.example/");
+	return shared_file_new(fd, FILE_N + 1);
 }
 
 static int stage_up(void **state)
@@ -181,7 +180,7 @@ static int stage_down(void **state)
 		close(s->client);
 	free(s->counters);
 	free(s->big);
-	crl_file_unref(s->file);
+	shared_file_unref(s->file);
 	free(s);
 	return 0;
 }

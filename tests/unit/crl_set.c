@@ -570,7 +570,7 @@ static void a_file_is_open_as_long_as_a_set_or_a_reader_has_it(void **state)
 	struct crl_set *a, *b, *c, *d;
 
 	(void)state;
-	assert_int_equal(file->size, 42);
+	assert_int_equal(file->shared->size, 42);
 	assert_int_equal(file->this_update, 1);
 	assert_int_equal(file->next_update, 2);
 	assert_memory_equal(file->sha256, facts.sha256, 32);
