@@ -16,7 +16,7 @@
 #define CACHE_CHANGE_CHANGE_H
 
 #include "cache/base/facts.h"
-#include "cache/crl/crl_read.h"
+#include "cache/crl/crl_list.h"
 
 #define CHANGE_BATCH_MAX 10000 /* 320 KB: one commit each, 305 of them for 3,048,289 */
 

@@ -1,7 +1,7 @@
-/* DER as lists use it.  ASN1_get_object() reads the headers; that they are DER and not
- * merely BER is checked here. */
-#include "cache/crl/crl_walk.h"
+/* Times are read eight digits at a time: a list has millions of them. */
+#include "cache/crl/crl_der.h"
 
+#include <limits.h>
 #include <openssl/asn1.h>
 
 bool crl_tlv_head(struct crl_tlv *t, const uint8_t *p, size_t have, uint64_t left)

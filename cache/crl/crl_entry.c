@@ -6,7 +6,7 @@
  * What fits the second cache is then sorted by 32-bit keys, and each entry moved once.
  * Entries that were dealt into 256 heaps as they were read were no faster: each of their
  * pages had to be zeroed twice. */
-#include "cache/crl/crl_read.h"
+#include "cache/crl/crl_entry.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -1,10 +1,10 @@
 /* Extensions of a list and of its entries.  They are walked in place, nothing is
  * allocated for one: some CAs put an invalidityDate into each of their entries. */
-#include "cache/crl/crl_walk.h"
+#include "cache/crl/crl_extension.h"
 
 #include <openssl/x509v3.h>
 
-#include "cache/base/facts.h"
+#include "cache/crl/crl_der.h"
 
 /* Extensions of one list or entry; RFC 5280 knows seven and three. */
 #define EXTENSIONS_MAX 32

@@ -9,7 +9,7 @@
 #ifndef CACHE_CRL_CRL_INPUT_H
 #define CACHE_CRL_CRL_INPUT_H
 
-#include "cache/crl/crl_read.h"
+#include "cache/crl/crl_list.h"
 #include "cache/crl/crl_signature.h"
 
 /* Bytes of one element that is not a list of elements: an entry, a name, the extensions.

@@ -24,7 +24,7 @@
 #define CACHE_CRL_CRL_SET_H
 
 #include "cache/base/shared_file.h"
-#include "cache/crl/crl_read.h"
+#include "cache/crl/crl_list.h"
 #include "cache/held/answer.h"
 
 /* A list's file, for the mirror, and what its head says of it. */

@@ -5,42 +5,17 @@
 #include <assert.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
-#include <openssl/x509v3.h>
-#include <stdarg.h>
+#include <openssl/x509.h>
+#include <stdio.h>
 #include <stdlib.h>
+
+#include "cache/crl/crl_der.h"
+#include "cache/crl/crl_extension.h"
 
 #define NAME_TEXT_MAX 200
 
 /* The fewest bytes that an entry can have: header, serial of one octet, UTCTime. */
 #define ENTRY_MIN (2 + 3 + 15)
-
-/* Text of peers goes into logs: nothing but printable ASCII. */
-static void make_printable(char *s)
-{
-	for (; *s != '\0'; s++)
-		if (*s < ' ' || *s > '~')
-			*s = '?';
-}
-
-enum err crl_refuse(struct crl_walk *w, enum err e, const char *format, ...)
-{
-	va_list ap;
-
-	if (w->why_n > 0) {
-		va_start(ap, format);
-		(void)vsnprintf(w->why, w->why_n, format, ap);
-		va_end(ap);
-		make_printable(w->why);
-	}
-	return e;
-}
-
-enum err crl_refuse_usage(struct crl_walk *w)
-{
-	return crl_refuse(w, ERR_CRL_USAGE,
-	    "the issuer's certificate has a keyUsage without cRLSign (RFC 5280 section "
-	    "6.3.3 (f))");
-}
 
 static uint64_t place(const struct crl_walk *w)
 {
@@ -255,11 +230,6 @@ static bool is_encoded_alike(const struct issuer_ca *ca, struct bytes der)
 
 	return X509_NAME_get0_der(X509_get_subject_name(ca->certificate), &p, &n) == 1 &&
 	       bytes_equal(bytes_of(p, n), der);
-}
-
-bool crl_may_be_signed_by(const struct issuer_ca *ca)
-{
-	return (X509_get_key_usage(ca->certificate) & KU_CRL_SIGN) != 0;
 }
 
 /* R89: the name by RFC 5280 section 7.1, whatever its strings' types, case and spacing;

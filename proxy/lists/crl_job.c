@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "cache/crl/crl_read.h"
 #include "proxy/base/clock.h"
 #include "proxy/lists/crl_pem.h"
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cache/base/facts.h"
+#include "cache/crl/crl_read.h"
 
 #define NOW INT64_C(1767268800)
 
