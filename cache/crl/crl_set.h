@@ -4,7 +4,7 @@
  * that no other set of this process has; the issuer's slot points to it.  The swap of
  * that pointer *is* the revocation: an answer remembers the generation that it was last
  * checked against, and one that was checked against another looks its serial up before it
- * is served (crl_allows()).
+ * is served (held/hot.h).
  *
  * Readers (workers, API) borrow a set for one callback, as they borrow answers; the
  * keeper drops the slot's reference only after a barrier has passed
@@ -23,9 +23,11 @@
 #ifndef CACHE_CRL_CRL_SET_H
 #define CACHE_CRL_CRL_SET_H
 
+#include <stdatomic.h>
+
+#include "cache/base/facts.h"
 #include "cache/base/shared_file.h"
 #include "cache/crl/crl_list.h"
-#include "cache/held/answer.h"
 
 /* A list's file, for the mirror, and what its head says of it. */
 struct crl_file {
@@ -168,21 +170,5 @@ enum crl_verdict {
 };
 enum crl_verdict crl_set_judge(const struct crl_set *s, const struct serial *serial,
     const struct facts *f, struct crl_finding *found /* may be NULL */);
-
-/* May a, which is in date, be served, as far as its issuer's lists know?  The hit path:
- * one load and one compare when a was checked against this generation already; else one
- * look-up, and a remembers.  What has no slot is an error or a test's. */
-bool crl_allows_slow(const struct crl_set *s, const struct answer *a);
-static inline bool crl_allows(const struct answer *a)
-{
-	const struct crl_set *s;
-
-	if (a->crl == NULL)
-		return true;
-	s = atomic_load_explicit(&a->crl->set, memory_order_acquire);
-	return atomic_load_explicit(&a->crl_checked, memory_order_relaxed) ==
-		   s->generation ||
-	       crl_allows_slow(s, a);
-}
 
 #endif

@@ -30,7 +30,8 @@ struct answer {
 	uint32_t _size; /* bytes charged to the budget */
 	/* readers set it, and only when it is not set already: */
 	_Atomic uint8_t mark;
-	/* readers, crl_allows(): the CRL set that this answer was last found to fit */
+	/* readers, hot_is_allowed(): the CRL set that this answer was last found to fit
+	 */
 	_Atomic uint64_t crl_checked;
 	/* never change: */
 	uint8_t error; /* enum err: the reason of an error answer; ERR_OK otherwise */

@@ -22,6 +22,7 @@
 #ifndef CACHE_HELD_HOT_H
 #define CACHE_HELD_HOT_H
 
+#include "cache/crl/crl_set.h"
 #include "cache/held/answer.h"
 
 struct hot;
@@ -36,6 +37,31 @@ void hot_free(struct hot *t);
 /* Borrow the answer for these bytes, or NULL.  O(1), no lock, no allocation.  Its date is
  * not looked at. */
 const struct answer *hot_find(const struct hot *t, struct bytes request);
+
+/* Do the issuer's lists in force allow a, be it in date or not?  The hit path: one load
+ * and one compare when a was checked against this generation already; else one look-up,
+ * and a remembers.  What has no slot is an error or a test's. */
+bool hot_is_allowed_slow(const struct crl_set *s, const struct answer *a);
+static inline bool hot_is_allowed(const struct answer *a)
+{
+	const struct crl_set *s;
+
+	if (a->crl == NULL)
+		return true;
+	s = atomic_load_explicit(&a->crl->set, memory_order_acquire);
+	return atomic_load_explicit(&a->crl_checked, memory_order_relaxed) ==
+		   s->generation ||
+	       hot_is_allowed_slow(s, a);
+}
+
+/* May a be served at this time (seconds)?  It came through the door, which was an answer
+ * to the time and the lists of then; this is the one question on the way out: is it in
+ * date, and do the lists allow it?  What latches forbid was taken out of the table when
+ * the latch was set. */
+static inline bool hot_serves(const struct answer *a, int64_t now)
+{
+	return a->expiry > now && hot_is_allowed(a);
+}
 
 /* Note that a was served.  Writes only when the mark is clear. */
 static inline void hot_visit(const struct answer *a)

@@ -293,7 +293,7 @@ static bool hit(struct serve *s, const struct turn *t, const struct http1_reques
 	int64_t now = conn_loop_now(s->loop);
 	const struct answer *a = hot_find(s->shared->hot, der);
 
-	if (a == NULL || a->expiry <= now || !crl_allows(a))
+	if (a == NULL || !hot_serves(a, now))
 		return false;
 	hot_visit(a);
 	if (a->error != ERR_OK) {
@@ -358,7 +358,7 @@ static void reply_outcome(
 static bool is_fit(const struct ask *a)
 {
 	return a->answer == NULL || a->answer->error != ERR_OK ||
-	       (a->answer->expiry > clock_now() && crl_allows(a->answer));
+	       hot_serves(a->answer, clock_now());
 }
 
 /* Back to the keeper, which knows a better answer or fetches one, in what is left of the

@@ -44,8 +44,7 @@ const struct answer *holdings_in_date(const struct holdings *h, const struct key
 {
 	const struct answer *a = hot_find(h->d.shared->hot, key_der(k));
 
-	if (a == NULL || a->facts.status == STATUS_NONE || a->expiry <= clock_now() ||
-	    !crl_allows(a))
+	if (a == NULL || a->facts.status == STATUS_NONE || !hot_serves(a, clock_now()))
 		return NULL;
 	return a;
 }
@@ -430,7 +429,7 @@ bool holdings_backs_off(const struct holdings *h, const struct key *k)
 {
 	const struct answer *a = hot_find(h->d.shared->hot, key_der(k));
 
-	return a != NULL && a->error == ERR_RESP_CRL && a->expiry > clock_now();
+	return a != NULL && a->error == ERR_RESP_CRL && hot_serves(a, clock_now());
 }
 
 /* How long the error was repeated last is what the table itself remembers, also when it
@@ -470,7 +469,8 @@ void holdings_question(struct holdings *h, const struct issuer *i, const struct 
 	};
 	if (h->d.crl_feed != NULL)
 		q->crl = crl_feed_set(h->d.crl_feed, i->name);
-	if (a != NULL && a->facts.status != STATUS_NONE && crl_allows(a)) {
+	/* in date or not: nothing older is taken in its place */
+	if (a != NULL && a->facts.status != STATUS_NONE && hot_is_allowed(a)) {
 		*held = a->facts;
 		q->held = held;
 	}

@@ -31,6 +31,7 @@ static void hear_facts(struct standing *st, const struct facts *f)
 		hear(&st->unknown, f);
 }
 
+/* In date, whether the lists allow it or not: those are heard beside it. */
 static void hear_answer(struct standing *st, const struct answer *a, int64_t now)
 {
 	if (a != NULL && a->error == ERR_OK && a->expiry > now)

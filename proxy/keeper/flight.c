@@ -609,7 +609,8 @@ static struct flight *flight_new(
 	f->key = *k;
 	f->why = why;
 	evtimer_assign(&f->timer, fs->d.base, on_hold_timer, f);
-	if (held != NULL && held->facts.status != STATUS_NONE && crl_allows(held))
+	/* in date or not: what comes is compared with it */
+	if (held != NULL && held->facts.status != STATUS_NONE && hot_is_allowed(held))
 		note_held(f, &held->facts);
 	f->next = *slot;
 	*slot = f;
@@ -690,7 +691,7 @@ void flights_ask(struct flights *fs, struct ask *a)
 		flights_reply(a, NULL, ERR_REQ_ISSUER, TIER_NONE);
 		return;
 	}
-	if (held != NULL && held->expiry > clock_now() && crl_allows(held)) {
+	if (held != NULL && hot_serves(held, clock_now())) {
 		if (!a->revalidate || held->facts.status == STATUS_NONE ||
 		    !may_revalidate(fs, held)) {
 			hot_visit(held);

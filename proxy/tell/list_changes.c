@@ -148,7 +148,7 @@ static bool is_hot_revoked(const struct filter *f, const struct serial *s, int64
 			issuer_key(f->issuer, ca, h, s, &k);
 			a = hot_find(f->core->d.shared->hot, key_der(&k));
 			if (a != NULL && a->facts.status == STATUS_REVOKED &&
-			    a->expiry > now && a->obtained_at < before)
+			    hot_serves(a, now) && a->obtained_at < before)
 				return true;
 		}
 	return false;

@@ -468,85 +468,6 @@ static void the_newest_list_that_has_a_serial_judges(void **state)
 	crl_set_unref(s);
 }
 
-static struct answer *answer_of(
-    size_t serial, enum status status, int64_t this_update, const struct crl_slot *slot)
-{
-	static const uint8_t hash[CERTID_HASH_MAX] = {1, 2, 3};
-	struct facts f = {
-	    .status = status, .this_update = this_update, .next_update = LATER};
-	struct serial s = kit_serial_at(serial);
-	struct answer *a;
-	struct key k;
-
-	key_make(&k, CERTID_SHA256, hash, hash, &s);
-	a = answer_new(&k, &f, bytes_of("head", 4), bytes_of("body", 4));
-	assert_non_null(a);
-	a->crl = slot;
-	return a;
-}
-
-static void swap(struct crl_slot *slot, const struct crl_set *s)
-{
-	atomic_store(&slot->set, s);
-}
-
-/* R71, T19: the swap of the set is the revocation. */
-static void a_held_good_is_refused_from_the_swap_on(void **state)
-{
-	struct crl_slot slot = {&crl_set_none};
-	struct answer *a = answer_of(7, STATUS_GOOD, NOW, &slot);
-	const struct crl_set *before = kit_put(NULL, 1, 0, nothing, NOW, LATER), *after;
-
-	(void)state;
-	assert_true(crl_allows(a)); /* no list is in force */
-	assert_int_equal(a->crl_checked, crl_set_none.generation);
-	swap(&slot, before);
-	assert_true(crl_allows(a));
-	assert_int_equal(a->crl_checked, before->generation);
-	assert_true(crl_allows(a));
-	after = kit_put(crl_set_ref(before), 1, 0, only(7, 1, NOW - 1), NOW + 1, LATER);
-	swap(&slot, after);
-	for (int i = 0; i < 3; i++)
-		assert_false(crl_allows(a));
-	assert_int_equal(a->crl_checked, before->generation);
-	crl_set_unref(after);
-	crl_set_unref(before);
-	answer_free(a);
-}
-
-/* R71: a good that is newer than the list is an alarm, and not served either. */
-static void what_can_be_contradicted_is_looked_up_once_for_each_set(void **state)
-{
-	static const struct {
-		size_t serial;
-		enum status status;
-		int64_t this_update;
-		bool allowed;
-	} row[] = {
-	    {7, STATUS_GOOD, NOW - 1, false},
-	    {7, STATUS_GOOD, NOW + 9, false},
-	    {7, STATUS_UNKNOWN, NOW - 1, false},
-	    {7, STATUS_REVOKED, NOW - 1, true},
-	    {7, STATUS_NONE, 0, true},
-	    {8, STATUS_GOOD, NOW - 1, true},
-	    {8, STATUS_UNKNOWN, NOW - 1, true},
-	};
-	const struct crl_set *s = kit_put(NULL, 1, 0, only(7, 1, NOW - 1), NOW, LATER);
-	struct crl_slot slot = {s};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
-		struct answer *a =
-		    answer_of(row[i].serial, row[i].status, row[i].this_update, &slot);
-
-		assert_int_equal(crl_allows(a), row[i].allowed);
-		assert_int_equal(crl_allows(a), row[i].allowed);
-		assert_int_equal(a->crl_checked, row[i].allowed ? s->generation : 0);
-		answer_free(a);
-	}
-	crl_set_unref(s);
-}
-
 static int some_fd(void)
 {
 	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -692,8 +613,6 @@ int main(void)
 	    CASE(an_unopened_list_lets_nobody_be_good),
 	    CASE(a_set_again_says_otherwise_what_is_opened),
 	    CASE(the_newest_list_that_has_a_serial_judges),
-	    CASE(a_held_good_is_refused_from_the_swap_on),
-	    CASE(what_can_be_contradicted_is_looked_up_once_for_each_set),
 	    CASE(a_file_is_open_as_long_as_a_set_or_a_reader_has_it),
 	    CASE(a_file_is_found_by_the_name_of_its_list),
 	    CASE(without_memory_nothing_is_taken),

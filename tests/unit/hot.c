@@ -13,7 +13,10 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "tests/lib/small_set.h"
+
 #define BUDGET (4u << 20)
+#define NOW    INT64_C(1700000000)
 
 static void make_key(struct key *k, uint32_t number)
 {
@@ -379,6 +382,109 @@ static void who_does_not_know_the_seed_cannot_crowd_a_place(void **state)
 	assert_true(time_to_find(7, number) > 2 * time_to_find(8, number));
 }
 
+/* May it be served? */
+
+static struct answer *answer_of(
+    uint32_t number, enum status status, int64_t this_update, const struct crl_slot *slot)
+{
+	struct answer *a = make_answer(number, status, "body");
+
+	a->facts.this_update = this_update;
+	a->crl = slot;
+	return a;
+}
+
+/* The list of one entry: serial `number` was revoked for keyCompromise. */
+static const struct crl_set *list_of(
+    uint32_t number, int64_t this_update, uint64_t generation)
+{
+	struct small_entry e = {.reason = 1, .at = this_update - 1};
+	struct key k;
+
+	make_key(&k, number);
+	key_serial(&k, &e.serial);
+	return small_set(&e, 1, this_update, this_update + 86400, generation);
+}
+
+/* R71, T19: the swap of the set is the revocation. */
+static void a_held_good_is_refused_from_the_swap_on(void **state)
+{
+	struct crl_slot slot = {&crl_set_none};
+	struct answer *a = answer_of(7, STATUS_GOOD, NOW, &slot);
+	const struct crl_set *before = small_set(NULL, 0, NOW, NOW + 86400, 1001);
+	const struct crl_set *after = list_of(7, NOW + 1, 1002);
+
+	(void)state;
+	assert_true(hot_is_allowed(a)); /* no list is in force */
+	assert_int_equal(a->crl_checked, crl_set_none.generation);
+	atomic_store(&slot.set, before);
+	assert_true(hot_is_allowed(a));
+	assert_int_equal(a->crl_checked, before->generation);
+	assert_true(hot_is_allowed(a));
+	atomic_store(&slot.set, after);
+	for (int i = 0; i < 3; i++)
+		assert_false(hot_is_allowed(a));
+	assert_int_equal(a->crl_checked, before->generation);
+	small_set_unref(after);
+	small_set_unref(before);
+	answer_free(a);
+}
+
+/* R71: a good that is newer than the list is an alarm, and not served either. */
+static void what_can_be_contradicted_is_looked_up_once_for_each_set(void **state)
+{
+	static const struct {
+		uint32_t number;
+		enum status status;
+		int64_t this_update;
+		bool allowed;
+	} row[] = {
+	    {7, STATUS_GOOD, NOW - 1, false},
+	    {7, STATUS_GOOD, NOW + 9, false},
+	    {7, STATUS_UNKNOWN, NOW - 1, false},
+	    {7, STATUS_REVOKED, NOW - 1, true},
+	    {7, STATUS_NONE, 0, true},
+	    {8, STATUS_GOOD, NOW - 1, true},
+	    {8, STATUS_UNKNOWN, NOW - 1, true},
+	};
+	const struct crl_set *s = list_of(7, NOW, 1003);
+	struct crl_slot slot = {s};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+		struct answer *a =
+		    answer_of(row[i].number, row[i].status, row[i].this_update, &slot);
+
+		assert_int_equal(hot_is_allowed(a), row[i].allowed);
+		assert_int_equal(hot_is_allowed(a), row[i].allowed);
+		assert_int_equal(a->crl_checked, row[i].allowed ? s->generation : 0);
+		answer_free(a);
+	}
+	small_set_unref(s);
+}
+
+/* R132, R71: neither past its end nor against a list; an error has no list. */
+static void an_answer_is_served_in_date_and_where_the_lists_allow_it(void **state)
+{
+	const struct crl_set *s = list_of(7, NOW, 1004);
+	struct crl_slot slot = {s};
+	struct answer *good = answer_of(8, STATUS_GOOD, NOW, &slot);
+	struct answer *listed = answer_of(7, STATUS_GOOD, NOW, &slot);
+	struct answer *error = answer_of(7, STATUS_NONE, 0, NULL);
+
+	(void)state;
+	good->expiry = listed->expiry = error->expiry = NOW + 100;
+	assert_true(hot_serves(good, NOW + 99));
+	assert_false(hot_serves(good, NOW + 100));
+	assert_false(hot_serves(listed, NOW));
+	assert_true(hot_serves(error, NOW + 99));
+	assert_false(hot_serves(error, NOW + 100));
+	answer_free(good);
+	answer_free(listed);
+	answer_free(error);
+	small_set_unref(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -397,6 +503,9 @@ int main(void)
 	    cmocka_unit_test(a_smaller_budget_evicts_at_once),
 	    cmocka_unit_test(readers_never_miss_what_stays),
 	    cmocka_unit_test(who_does_not_know_the_seed_cannot_crowd_a_place),
+	    cmocka_unit_test(a_held_good_is_refused_from_the_swap_on),
+	    cmocka_unit_test(what_can_be_contradicted_is_looked_up_once_for_each_set),
+	    cmocka_unit_test(an_answer_is_served_in_date_and_where_the_lists_allow_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
