@@ -18,16 +18,8 @@
 #define CACHE_CHANGE_CHANGE_LOG_H
 
 #include "cache/change/change.h"
+#include "cache/change/change_told.h"
 #include "cache/store/store.h"
-
-/* How far a list's changes were appended.  done == total: all of them. */
-struct change_told {
-	bool known; /* false: nothing was ever told of this scope; the rest is zero */
-	uint8_t from[32], to[32]; /* crl_facts.sha256; from is zero for a baseline */
-	int64_t this_update;      /* of `to` */
-	uint32_t done, total;     /* batches */
-};
-bool change_told_equal(const struct change_told *a, const struct change_told *b);
 
 #define CHANGE_SCOPE_N 32 /* SHA-256 over issuer name, NUL, scope */
 
@@ -133,10 +125,5 @@ enum err change_log_lmdb_open(
     struct change_log **out, const struct change_log_config *c, char *why, size_t n);
 enum err change_log_redis_open(
     struct change_log **out, const struct change_log_config *c, char *why, size_t n);
-
-/* Binary form of a told pointer, for LMDB and Redis: CHANGE_TOLD_N octets. */
-#define CHANGE_TOLD_N (1 + 32 + 32 + 8 + 4 + 4)
-void change_told_encode(const struct change_told *t, uint8_t out[CHANGE_TOLD_N]);
-enum err change_told_decode(struct change_told *t, struct bytes in);
 
 #endif

@@ -303,44 +303,6 @@ static uint32_t count_batches(void)
 
 /* Both kinds. */
 
-static void a_told_pointer_has_one_binary_form(void **state)
-{
-	struct change_told t = told_at(3, 305), back;
-	uint8_t octets[CHANGE_TOLD_N];
-
-	(void)state;
-	change_told_encode(&t, octets);
-	assert_int_equal(change_told_decode(&back, bytes_of(octets, sizeof octets)), 0);
-	assert_true(change_told_equal(&t, &back));
-	assert_int_equal(octets[0], 1);
-	assert_memory_equal(octets + 65, "\0\0\0\0\x65\x53\xf1\0\0\0\0\3\0\0\1\x31", 16);
-	for (size_t i = 0; i < sizeof octets; i++) {
-		octets[i] ^= 0x80;
-		if (change_told_decode(&back, bytes_of(octets, sizeof octets)) == 0)
-			assert_false(change_told_equal(&t, &back));
-		octets[i] ^= 0x80;
-	}
-	octets[0] = 2; /* another version */
-	assert_int_equal(
-	    change_told_decode(&back, bytes_of(octets, sizeof octets)), ERR_RECORD);
-	octets[0] = 0; /* nothing told, but something behind it */
-	assert_int_equal(
-	    change_told_decode(&back, bytes_of(octets, sizeof octets)), ERR_RECORD);
-	octets[0] = 1;
-	assert_int_equal(
-	    change_told_decode(&back, bytes_of(octets, CHANGE_TOLD_N - 1)), ERR_RECORD);
-	assert_int_equal(change_told_decode(&back, bytes_of(NULL, 0)), ERR_RECORD);
-	t.done = 306; /* more than there are */
-	change_told_encode(&t, octets);
-	assert_int_equal(
-	    change_told_decode(&back, bytes_of(octets, sizeof octets)), ERR_RECORD);
-	change_told_encode(&unknown, octets);
-	assert_int_equal(change_told_decode(&back, bytes_of(octets, sizeof octets)), 0);
-	assert_false(back.known);
-	assert_true(change_told_equal(&unknown, &back));
-	assert_false(change_told_equal(&t, &back));
-}
-
 static void an_empty_log_has_a_place_to_read_from(void **state)
 {
 	struct change_log_health h;
@@ -1677,7 +1639,6 @@ static void reads_and_appends_go_together_with_the_disk_thread(void **state)
 int main(void)
 {
 	const struct CMUnitTest in_memory[] = {
-	    cmocka_unit_test(a_told_pointer_has_one_binary_form),
 	    BOTH(memory),
 	};
 	const struct CMUnitTest in_lmdb[] = {
