@@ -63,7 +63,7 @@ $(SCENES): $(B)/scenario/%: $(B)/tests/scenario/%.o $(FAKES) $(B)/libtest.a $(B)
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -lcmocka $(LDLIBS) -o $@
 # It counts how often the reader of lists looks at a header by itself.
-$(B)/unit/crl: LDFLAGS += -Wl,--wrap=crl_tlv_take
+$(B)/unit/crl_read: LDFLAGS += -Wl,--wrap=crl_tlv_take
 $(COSTS): $(B)/cost/%: $(B)/tests/cost/%.o $(FAKES) $(B)/libtest.a $(B)/libocspcached.a
 	@mkdir -p $(@D)
 	$(call say,LD)

@@ -5,11 +5,10 @@
  * validly signed answer says revoked (not certificateHold), kept `latch-keep`, durable in
  * the state directory whatever the store is, and untouched by purge.
  *
- * The table lives in memory and belongs to the keeper; latch_open() fills it.  Writing to
- * disk is a separate step (latch_file_put, latch_file_delete, latch_file_sweep) for the
- * disk thread, so that the keeper never waits for fsync: between the two calls the latch
- * holds in memory only, and a crash in that moment loses only a latch whose answer the
- * next fetch brings again.
+ * The table lives in memory and belongs to the keeper.  What makes it durable is a step
+ * of its own, on the disk thread (latch_file.h), so that the keeper never waits for
+ * fsync: between the two the latch holds in memory only, and a crash in that moment loses
+ * only a latch whose answer the next fetch brings again.
  */
 #ifndef CACHE_HELD_LATCH_H
 #define CACHE_HELD_LATCH_H
@@ -30,18 +29,16 @@ struct latch {
 	bool listed;
 };
 
-struct latches;    /* the table; keeper */
-struct latch_file; /* the LMDB environment below it; disk thread after latch_open */
+/* What names a latch: the CA's id, then the serial's octets.  Returns how many. */
+#define LATCH_KEY_MAX (32 + SERIAL_MAX)
+size_t latch_key(
+    uint8_t out[LATCH_KEY_MAX], const uint8_t ca_id[32], const struct serial *s);
 
-/* Open or create DIR/latches.mdb (directory must exist; created only where there never
- * was one: else it is refused, as it is when damaged, with the remedy in why) and read
- * all latches, however old they are: the clock of this moment may be wrong, and only a
- * sweep removes (T20). ERR_STORE with a line in why (why_n bytes) that names the file and
- * the cause. */
-enum err latch_open(struct latches **table, struct latch_file **file, const char *dir,
-    char *why, size_t why_n);
-void latches_free(struct latches *t);
-void latch_file_close(struct latch_file *f);
+struct latches; /* the table; keeper */
+
+/* An empty one; NULL when out of memory, or of random numbers. */
+struct latches *latches_new(void);
+void latches_free(struct latches *t); /* NULL is allowed */
 
 /* Borrowed until the table changes; NULL where there is none.  Looks under every
  * certificate of the issuer: a latch outlives a renewal of the CA. */
@@ -86,18 +83,5 @@ void latches_told(struct latches *t, const uint8_t ca_id[32], const struct seria
 /* It could not be told: the latch has the marks untold and listed that l has; nothing
  * where there is none. */
 void latches_mark(struct latches *t, const struct latch *l);
-
-/* Disk: durable (fsync) when they return.  Any one thread, not two at once. */
-enum err latch_file_put(struct latch_file *f, const struct latch *l, size_t n);
-/* The marks untold and listed of n latches are cleared. */
-enum err latch_file_told(struct latch_file *f, const struct latch *l, size_t n);
-enum err latch_file_delete(struct latch_file *f, const struct latch *l, size_t n);
-enum err latch_file_sweep(struct latch_file *f, int64_t before);
-/* The file, and what was wrong when one of these failed last: a line for people.  Any
- * thread. */
-void latch_file_why(const struct latch_file *f, char *why, size_t why_n);
-/* Any thread: did the last write fail?  Then the file, what was wrong, and the remedy
- * where one is known, are in why. */
-bool latch_file_failed(const struct latch_file *f, char *why, size_t why_n);
 
 #endif

@@ -1,7 +1,7 @@
 /* api.c - the thread: requests in, calls to the keeper, replies out. */
 #include "proxy/api/api.h"
 
-#include "cache/crl/crl_set.h"
+#include "cache/base/shared_file.h"
 #include "proxy/api/api_request.h"
 #include "proxy/base/clock.h"
 #include "proxy/http/listener.h"
@@ -101,7 +101,7 @@ static void answer(
 }
 
 /* As much of f as its client takes, when it takes it. */
-static void answer_file(struct conn *c, struct crl_file *f)
+static void answer_file(struct conn *c, struct shared_file *f)
 {
 	char text[HEAD_MAX];
 	bool close = closes(c, 200);
@@ -183,7 +183,7 @@ static void on_back(void *arg, struct call *call)
 	if (call->owner != NULL)
 		answer_call(call->owner, call);
 	json_decref(call->body);
-	crl_file_unref(call->file);
+	shared_file_unref(call->file);
 	if (call != &a->halt)
 		free(call);
 	leave_when_all_are_back(a);

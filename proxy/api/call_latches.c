@@ -34,13 +34,13 @@ struct chunk {
 
 struct latch_lists {
 	unsigned making;
-	struct crl_file *read[LATCH_LISTS_MAX]; /* references; NULL: a free place */
+	struct shared_file *read[LATCH_LISTS_MAX]; /* references; NULL: a free place */
 };
 
 struct latch_list {
 	struct latch_lists *all;
 	struct keeper *keeper;
-	void (*done)(void *arg, enum err e, struct crl_file *file);
+	void (*done)(void *arg, enum err e, struct shared_file *file);
 	void *arg;
 	struct msg step; /* the next slice */
 	struct latches_walk walk;
@@ -50,7 +50,7 @@ struct latch_list {
 	struct chunk *chunks;
 	size_t n;
 	enum err error;
-	struct crl_file *file;
+	struct shared_file *file;
 };
 
 /* ---- those there are ---- */
@@ -66,7 +66,7 @@ void latch_lists_free(struct latch_lists *all)
 		return;
 	assert(all->making == 0);
 	for (size_t i = 0; i < LATCH_LISTS_MAX; i++)
-		crl_file_unref(all->read[i]);
+		shared_file_unref(all->read[i]);
 	free(all);
 }
 
@@ -75,7 +75,7 @@ void latch_lists_sweep(struct latch_lists *all)
 {
 	for (size_t i = 0; i < LATCH_LISTS_MAX; i++)
 		if (all->read[i] != NULL && atomic_load(&all->read[i]->refs) == 1) {
-			crl_file_unref(all->read[i]);
+			shared_file_unref(all->read[i]);
 			all->read[i] = NULL;
 		}
 }
@@ -89,14 +89,14 @@ static bool has_room(const struct latch_lists *all)
 	return n < LATCH_LISTS_MAX;
 }
 
-static void count_reader(struct latch_lists *all, const struct crl_file *f)
+static void count_reader(struct latch_lists *all, struct shared_file *f)
 {
 	size_t i = 0;
 
 	while (all->read[i] != NULL)
 		i++;
 	assert(i < LATCH_LISTS_MAX);
-	all->read[i] = crl_file_ref(f);
+	all->read[i] = shared_file_ref(f);
 }
 
 /* ---- whose latches ---- */
@@ -259,14 +259,6 @@ static void put_rows(FILE *f, const struct latch_list *l, const struct row *rows
 	fputs("\n]\n", f);
 }
 
-/* The file that holds what was written, its place unchanged by whoever reads it. */
-static struct crl_file *file_of(int fd, uint64_t size)
-{
-	const struct crl_facts none = {.size = size};
-
-	return crl_file_new(fd, &none, "");
-}
-
 static enum err write_rows(struct latch_list *l, const struct row *rows)
 {
 	int fd = memfd_create("latches", MFD_CLOEXEC);
@@ -285,7 +277,7 @@ static enum err write_rows(struct latch_list *l, const struct row *rows)
 		close(fd);
 		return ERR_NOMEM;
 	}
-	l->file = file_of(fd, (uint64_t)size);
+	l->file = shared_file_new(fd, (uint64_t)size);
 	return l->file != NULL ? ERR_OK : ERR_NOMEM;
 }
 
@@ -342,7 +334,7 @@ static void on_step(void *keeper, struct msg *m)
 }
 
 void latch_list_make(struct latch_lists *all, struct keeper *k, const char *issuer,
-    void (*done)(void *arg, enum err e, struct crl_file *file), void *arg)
+    void (*done)(void *arg, enum err e, struct shared_file *file), void *arg)
 {
 	struct latch_list *l = has_room(all) ? calloc(1, sizeof *l) : NULL;
 

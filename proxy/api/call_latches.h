@@ -38,6 +38,6 @@ void latch_lists_sweep(struct latch_lists *all);
  * or before this returns, with ERR_OK and a reference to the file, which is the asker's
  * then; or with ERR_UP_BUSY or ERR_NOMEM. */
 void latch_list_make(struct latch_lists *all, struct keeper *k, const char *issuer,
-    void (*done)(void *arg, enum err e, struct crl_file *file), void *arg);
+    void (*done)(void *arg, enum err e, struct shared_file *file), void *arg);
 
 #endif

@@ -6,6 +6,7 @@
  */
 #include "proxy/api/calls.h"
 
+#include "cache/held/latch_file.h"
 #include "proxy/api/call_explain.h"
 #include "proxy/api/call_latches.h"
 #include "proxy/api/gauges.h"
@@ -540,7 +541,7 @@ static void op_purge(struct keeper *k, const struct issuer *i, struct call *c)
 
 /* GET /v1/latches */
 
-static void on_latch_list(void *arg, enum err e, struct crl_file *file)
+static void on_latch_list(void *arg, enum err e, struct shared_file *file)
 {
 	struct work *w = arg;
 	struct call *c = work_call(w);

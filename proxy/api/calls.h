@@ -21,7 +21,7 @@
 
 #include <jansson.h>
 
-struct crl_file; /* cache/crl/crl_set.h */
+struct shared_file; /* cache/base/shared_file.h */
 struct keeper;
 struct ops;
 
@@ -50,7 +50,7 @@ struct call {
 	struct inbox *reply_to;
 	/* outcome: */
 	int http_status;       /* 200, 202, 204, 404, 500, 503 */
-	struct crl_file *file; /* OP_LATCHES: a reference for the asker, or NULL */
+	struct shared_file *file; /* OP_LATCHES: a reference for the asker, or NULL */
 	json_t *body; /* owned by the asker now; NULL for 202, 204 and out of memory */
 	/* the asker's own: */
 	void *owner;

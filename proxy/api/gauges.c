@@ -2,6 +2,7 @@
  * together. */
 #include "proxy/api/gauges.h"
 
+#include "cache/held/latch_file.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/version.h"
 #include "proxy/keeper/refresh.h"

@@ -2,6 +2,7 @@
  */
 #include "proxy/keeper/answers.h"
 
+#include "cache/held/latch_file.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/http/ocsp_http.h"

@@ -6,6 +6,7 @@
 #include "proxy/keeper/keeper.h"
 
 #include "cache/change/change_log.h"
+#include "cache/held/latch_file.h"
 #include "proxy/base/calm.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
@@ -559,7 +560,8 @@ static enum err open_stores(
 			return e;
 	}
 	sc.keys = k->d.keys = k->keys;
-	e = latch_open(&k->d.latches, &k->d.latch_file, c->state_directory, why, why_n);
+	e = latch_file_open(
+	    &k->d.latches, &k->d.latch_file, c->state_directory, why, why_n);
 	if (e != ERR_OK)
 		return e;
 	/* a store that is here already; Redis tells later */

@@ -1,6 +1,7 @@
 /* unlatch.c - the steps, each begun by the end of the one before. */
 #include "proxy/keeper/unlatch.h"
 
+#include "cache/held/latch_file.h"
 #include "proxy/base/clock.h"
 #include "proxy/keeper/answers.h"
 #include "proxy/keeper/evidence.h"

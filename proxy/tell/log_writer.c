@@ -1,5 +1,6 @@
 #include "proxy/tell/log_writer.h"
 
+#include "cache/held/latch_file.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/tell/outlet.h"

@@ -1,5 +1,6 @@
 #include "tests/lib/world.h"
 
+#include "cache/held/latch_file.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/inbox.h"
 #include "proxy/base/log.h"
@@ -99,8 +100,8 @@ static void make_flights(const struct conf *c)
 	    .telling = (struct telling *)&fake_told, /* the fakes never look */
 	    .crl_feed = (struct crl_feed *)&fake_told};
 	parts.source = upstream_new(base, NULL, &u, parts.counters);
-	need(latch_open(&parts.latches, &parts.latch_file, directory, why, sizeof why) ==
-		 ERR_OK,
+	need(latch_file_open(
+		 &parts.latches, &parts.latch_file, directory, why, sizeof why) == ERR_OK,
 	    why);
 	world_latches = parts.latches;
 	parts.holdings = holdings_new(&parts);

@@ -6,6 +6,7 @@
  */
 #include "tests/lib/world.h"
 
+#include "cache/held/latch_file.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/tell/teller.h"
@@ -377,8 +378,8 @@ static void life_begin(struct node *n)
 {
 	char why[256] = "";
 
-	assert_int_equal(
-	    latch_open(&n->parts.latches, &n->parts.latch_file, n->dir, why, sizeof why),
+	assert_int_equal(latch_file_open(&n->parts.latches, &n->parts.latch_file, n->dir,
+			     why, sizeof why),
 	    ERR_OK);
 	n->barrier = barrier_new(&n->shared, inbox);
 	n->parts.barrier = n->barrier;

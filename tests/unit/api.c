@@ -681,13 +681,12 @@ static void give_back(struct call *c, int status, json_t *body)
 /* Two mebibytes: more than a socket takes at once. */
 static void give_file(struct call *c)
 {
-	const struct crl_facts facts = {.size = 2 << 20};
 	int fd = memfd_create("test", MFD_CLOEXEC);
 
 	assert_int_equal(ftruncate(fd, 2 << 20), 0);
 	assert_int_equal(pwrite(fd, "[", 1, 0), 1);
 	assert_int_equal(pwrite(fd, "]", 1, (2 << 20) - 1), 1);
-	c->file = crl_file_new(fd, &facts, "");
+	c->file = shared_file_new(fd, 2 << 20);
 	give_back(c, 200, NULL);
 }
 

@@ -4,6 +4,7 @@
 #include "proxy/api/calls.h"
 
 #include "proxy/api/call_latches.h"
+#include "cache/held/latch_file.h"
 #include "proxy/base/clock.h"
 #include "proxy/keeper/intake.h"
 #include "proxy/keeper/keeper.h"
@@ -479,7 +480,8 @@ static int setup(void **state)
 	strcpy(k.dir, "/tmp/ocspcached-ops-XXXXXX");
 	assert_non_null(mkdtemp(k.dir));
 	assert_int_equal(
-	    latch_open(&k.d.latches, &k.d.latch_file, k.dir, why, sizeof why), ERR_OK);
+	    latch_file_open(&k.d.latches, &k.d.latch_file, k.dir, why, sizeof why),
+	    ERR_OK);
 	k.ops = ops_new();
 	assert_int_equal(serial_from_hex(&serial, "1000"), ERR_OK);
 	return 0;
@@ -1226,7 +1228,7 @@ static void a_purge_that_the_store_did_not_take_says_so(void **state)
 /* GET /v1/latches */
 
 /* The text of a list that was made; the asker's reference stays. */
-static char *text_of_file(const struct crl_file *f)
+static char *text_of_file(struct shared_file *f)
 {
 	char *text = malloc(f->size + 1);
 
@@ -1248,7 +1250,7 @@ static void expect_latches(const char *issuer, const char *want)
 	text = text_of_file(call.file);
 	assert_string_equal(text, want);
 	free(text);
-	crl_file_unref(call.file);
+	shared_file_unref(call.file);
 }
 
 static void latch_of(const struct issuer *i, unsigned ca, const char *hex, int reason,
@@ -1326,13 +1328,13 @@ static void a_hundred_thousand_latches_are_listed_in_slices(void **state)
 	    "101869f");
 	json_decref(list);
 	free(text);
-	crl_file_unref(call.file);
+	shared_file_unref(call.file);
 }
 
 /* Whoever reads slowly does not fill memory with lists, and a stop waits for none. */
 static void four_lists_of_latches_are_read_at_a_time(void **state)
 {
-	struct crl_file *held[LATCH_LISTS_MAX];
+	struct shared_file *held[LATCH_LISTS_MAX];
 
 	(void)state;
 	for (size_t i = 0; i < LATCH_LISTS_MAX; i++) {
@@ -1343,12 +1345,12 @@ static void four_lists_of_latches_are_read_at_a_time(void **state)
 	}
 	run(OP_LATCHES, "", false);
 	expect_error(503, "unavailable");
-	crl_file_unref(held[2]);
+	shared_file_unref(held[2]);
 	expect_latches("", "[\n]\n");
 	stop();
 	for (size_t i = 0; i < LATCH_LISTS_MAX; i++)
 		if (i != 2)
-			crl_file_unref(held[i]);
+			shared_file_unref(held[i]);
 }
 
 /* DELETE /v1/latches */
@@ -1378,7 +1380,7 @@ static void a_latch_is_gone_from_memory_and_disk(void **state)
 	latches_free(k.d.latches);
 	latch_file_close(k.d.latch_file);
 	assert_int_equal(
-	    latch_open(&again, &k.d.latch_file, k.dir, why, sizeof why), ERR_OK);
+	    latch_file_open(&again, &k.d.latch_file, k.dir, why, sizeof why), ERR_OK);
 	k.d.latches = again;
 	assert_int_equal(latches_count(again), 0);
 }

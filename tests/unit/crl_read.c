@@ -1,6 +1,8 @@
 /* One list: read, refused, searched. */
 #include "cache/crl/crl_read.h"
 
+#include "cache/crl/crl_der.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "cache/held/latch.h"
+#include "cache/held/latch_file.h"
 #include "proxy/base/executor.h"
 #include "proxy/keeper/keeper.h"
 #include "proxy/tell/teller.h"
@@ -90,7 +90,7 @@ static int setup(void **state)
 	strcpy(w->dir, "/tmp/snapshot.XXXXXX");
 	assert_non_null(mkdtemp(w->dir));
 	assert_int_equal(
-	    latch_open(&w->latches, &w->file, w->dir, why, sizeof why), ERR_OK);
+	    latch_file_open(&w->latches, &w->file, w->dir, why, sizeof why), ERR_OK);
 	w->base = event_base_new();
 	w->inbox = inbox_new(w->base, w);
 	the_issuers = two_issuers;
