@@ -395,3 +395,15 @@ void issuer_key(const struct issuer *i, unsigned ca, enum certid_hash h,
 	assert(ca < i->ca_n);
 	key_make(out, h, i->ca[ca].name_hash[h], i->ca[ca].key_hash[h], s);
 }
+
+size_t issuer_keys_n(const struct issuer *i)
+{
+	return i->ca_n * CERTID_HASH_COUNT;
+}
+
+void issuer_key_at(
+    const struct issuer *i, size_t n, const struct serial *s, struct key *out)
+{
+	issuer_key(i, (unsigned)(n / CERTID_HASH_COUNT),
+	    (enum certid_hash)(n % CERTID_HASH_COUNT), s, out);
+}

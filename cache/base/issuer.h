@@ -129,4 +129,10 @@ bool issuer_vouches(const struct issuer *i, const uint8_t sha256[32]);
 void issuer_key(const struct issuer *i, unsigned ca, enum certid_hash h,
     const struct serial *s, struct key *out);
 
+/* All keys of a certificate: one for each certificate of its issuer and each hash
+ * algorithm, numbered from 0; those of the issuer's first certificate come first. */
+size_t issuer_keys_n(const struct issuer *i);
+void issuer_key_at(
+    const struct issuer *i, size_t n, const struct serial *s, struct key *out);
+
 #endif

@@ -8,8 +8,9 @@
  * bytes; a struct key is a plain value that may be copied, sent between threads and
  * compared by its bytes.
  *
- * Weak point: a certificate has one key for each CertID hash algorithm.  Whoever takes a
- * certificate out of service walks all CERTID_HASH_COUNT of them.
+ * Weak point: a certificate has one key for each CertID hash algorithm and each
+ * certificate of its issuer.  Whoever takes it out of service walks all of them:
+ * issuer_key_at().
  */
 #ifndef CACHE_BASE_KEY_H
 #define CACHE_BASE_KEY_H

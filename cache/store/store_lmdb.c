@@ -133,22 +133,20 @@ static void put_time(uint8_t *p, int64_t t)
 	put_be(p, (uint64_t)t ^ (uint64_t)INT64_MIN, 8);
 }
 
-static size_t ca_prefix(
-    uint8_t out[PREFIX_MAX], enum certid_hash h, const uint8_t *name, const uint8_t *key)
+static size_t ca_prefix(uint8_t out[PREFIX_MAX], const struct key *k)
 {
-	size_t n = certid_hash_size(h);
+	size_t n = certid_hash_size((enum certid_hash)k->hash);
 
-	out[0] = (uint8_t)h;
-	memcpy(out + 1, name, n);
-	memcpy(out + 1 + n, key, n);
+	out[0] = k->hash;
+	memcpy(out + 1, key_issuer_name_hash(k).p, n);
+	memcpy(out + 1 + n, key_issuer_key_hash(k).p, n);
 	return 1 + 2 * n;
 }
 
 static uint8_t write_key(uint8_t out[KEY_MAX], const struct key *k)
 {
 	struct serial serial;
-	size_t n = ca_prefix(out, (enum certid_hash)k->hash, key_issuer_name_hash(k).p,
-	    key_issuer_key_hash(k).p);
+	size_t n = ca_prefix(out, k);
 
 	key_serial(k, &serial);
 	memcpy(out + n, serial.octets, serial.n);
@@ -819,15 +817,15 @@ static void lmdb_del(
 		done(arg, e);
 }
 
-static bool add_purge(
-    struct lmdb_store *s, const struct issuer_ca *ca, enum certid_hash h)
+/* Of all keys that differ from k in the serial alone. */
+static bool add_purge(struct lmdb_store *s, const struct key *k)
 {
 	struct batch *b = s->gathering;
 	struct prefix *p = calloc(1, sizeof *p);
 
 	if (p == NULL)
 		return false;
-	p->n = ca_prefix(p->p, h, ca->name_hash[h], ca->key_hash[h]);
+	p->n = ca_prefix(p->p, k);
 	p->next = b->purges;
 	b->purges = p;
 	/* What gathered before the purge is purged too. */
@@ -840,13 +838,17 @@ static bool add_purge(
 static void lmdb_purge(
     struct store *st, const struct issuer *i, store_done_fn *done, void *arg)
 {
+	static const struct serial any = {1, {0}};
 	struct lmdb_store *s = of(st);
 	bool ok;
 	struct waiter *w = waiter_new(done, arg, &ok);
 
-	for (size_t c = 0; c < i->ca_n; c++)
-		for (int h = 0; h < CERTID_HASH_COUNT; h++)
-			ok = add_purge(s, &i->ca[c], (enum certid_hash)h) && ok;
+	for (size_t n = 0; n < issuer_keys_n(i); n++) {
+		struct key k;
+
+		issuer_key_at(i, n, &any, &k);
+		ok = add_purge(s, &k) && ok;
+	}
 	if (ok)
 		add_waiter(&s->gathering->waiters, w);
 	else

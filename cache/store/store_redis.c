@@ -468,12 +468,10 @@ static void on_scanned(void *arg, enum err e, const redisReply *r)
 }
 
 /* PREFIXa:<hash>:<name hash>:<key hash>:* with the prefix's glob characters escaped. */
-static void write_pattern(const struct redis_store *s, const struct issuer *i, size_t ca,
-    enum certid_hash h, char out[PATTERN_MAX])
+static void write_pattern(
+    const struct redis_store *s, const struct key *k, char out[PATTERN_MAX])
 {
-	static const struct serial zero = {1, {0}};
 	char name[KEY_NAME_MAX];
-	struct key k;
 	size_t n = 0;
 
 	for (const char *p = s->prefix; *p != '\0'; p++) {
@@ -481,8 +479,7 @@ static void write_pattern(const struct redis_store *s, const struct issuer *i, s
 			out[n++] = '\\';
 		out[n++] = *p;
 	}
-	issuer_key(i, (unsigned)ca, h, &zero, &k);
-	key_name(&k, name);
+	key_name(k, name);
 	*(strrchr(name, ':') + 1) = '\0'; /* all serials */
 	sprintf(out + n, "a:%s*", name);
 }
@@ -490,8 +487,9 @@ static void write_pattern(const struct redis_store *s, const struct issuer *i, s
 static void redis_purge(
     struct store *st, const struct issuer *i, store_done_fn *done, void *arg)
 {
+	static const struct serial any = {1, {0}};
 	struct redis_store *s = of(st);
-	size_t n = i->ca_n * CERTID_HASH_COUNT;
+	size_t n = issuer_keys_n(i);
 	struct purge *p =
 	    conn_of(s) != NULL ? calloc(1, sizeof *p + n * PATTERN_MAX) : NULL;
 
@@ -501,9 +499,12 @@ static void redis_purge(
 		return;
 	}
 	*p = (struct purge){.s = s, .done = done, .arg = arg, .n = n, .cursor = "0"};
-	for (size_t x = 0; x < n; x++)
-		write_pattern(s, i, x / CERTID_HASH_COUNT,
-		    (enum certid_hash)(x % CERTID_HASH_COUNT), p->pattern[x]);
+	for (size_t x = 0; x < n; x++) {
+		struct key k;
+
+		issuer_key_at(i, x, &any, &k);
+		write_pattern(s, &k, p->pattern[x]);
+	}
 	purge_step(p);
 }
 

@@ -255,7 +255,7 @@ static void look_in_memory(struct explain *e, const struct issuer *i)
 struct explain *explain_start(struct keeper *k, const struct issuer *i,
     const struct serial *s, explain_done_fn *done, void *arg)
 {
-	size_t n = i->ca_n * CERTID_HASH_COUNT;
+	size_t n = issuer_keys_n(i);
 	struct explain *e = calloc(1, sizeof *e + n * sizeof e->slot[0]);
 
 	if (e == NULL || (e->answers = json_array()) == NULL) {
@@ -270,8 +270,7 @@ struct explain *explain_start(struct keeper *k, const struct issuer *i,
 	e->slot_n = n;
 	for (n = 0; n < e->slot_n; n++) {
 		e->slot[n].explain = e;
-		issuer_key(i, (unsigned)(n / CERTID_HASH_COUNT),
-		    (enum certid_hash)(n % CERTID_HASH_COUNT), s, &e->slot[n].key);
+		issuer_key_at(i, n, s, &e->slot[n].key);
 	}
 	look_in_memory(e, i);
 

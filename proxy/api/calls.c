@@ -146,19 +146,6 @@ static const struct issuer *issuer_of(struct keeper *k, const struct call *c)
 	return issuers_named(keeper_conf(k)->issuers, c->issuer);
 }
 
-/* A certificate has a key for each of its issuer's certificates and each hash. */
-static size_t key_count(const struct issuer *i)
-{
-	return i->ca_n * CERTID_HASH_COUNT;
-}
-
-static void key_at(
-    const struct issuer *i, size_t n, const struct serial *s, struct key *k)
-{
-	issuer_key(i, (unsigned)(n / CERTID_HASH_COUNT),
-	    (enum certid_hash)(n % CERTID_HASH_COUNT), s, k);
-}
-
 /* GET /v1/issuers */
 
 static json_t *responders_json(struct keeper *k, const struct issuer *i)
@@ -331,7 +318,7 @@ static void op_status(struct keeper *k, const struct issuer *i, struct call *c)
 	w = work_new(k, c);
 	if (w == NULL)
 		return;
-	key_at(i, 0, &c->serial, &key);
+	issuer_key_at(i, 0, &c->serial, &key);
 	flights_go(keeper_flights(k), &key, FLIGHT_CLIENT, on_flight, w);
 }
 
@@ -429,8 +416,8 @@ static void refresh_certificate(
 	bool any = false;
 	struct key key;
 
-	for (size_t n = 0; n < key_count(i); n++) {
-		key_at(i, n, s, &key);
+	for (size_t n = 0; n < issuer_keys_n(i); n++) {
+		issuer_key_at(i, n, s, &key);
 		if (hot_find(hot, key_der(&key)) == NULL)
 			continue;
 		any = true;
@@ -438,7 +425,7 @@ static void refresh_certificate(
 	}
 	if (any)
 		return;
-	key_at(i, 0, s, &key);
+	issuer_key_at(i, 0, s, &key);
 	flights_go(keeper_flights(k), &key, FLIGHT_FORCE, NULL, NULL);
 }
 
@@ -484,8 +471,8 @@ static void purge_memory(struct keeper *k, const struct issuer *i, const struct 
 		hot_sweep(d->shared->hot, forget, &m);
 		return;
 	}
-	for (size_t n = 0; n < key_count(i); n++) {
-		key_at(i, n, &c->serial, &key);
+	for (size_t n = 0; n < issuer_keys_n(i); n++) {
+		issuer_key_at(i, n, &c->serial, &key);
 		hot_remove(d->shared->hot, key_der(&key));
 		schedule_cancel(d->schedule, &key);
 	}
@@ -531,9 +518,9 @@ static void op_purge(struct keeper *k, const struct issuer *i, struct call *c)
 		w->waiting++;
 		store_purge(store, i, on_purged, w);
 	}
-	for (size_t n = 0; c->has_serial && n < key_count(i); n++) {
+	for (size_t n = 0; c->has_serial && n < issuer_keys_n(i); n++) {
 		w->waiting++;
-		key_at(i, n, &c->serial, &key);
+		issuer_key_at(i, n, &c->serial, &key);
 		store_delete(store, &key, on_purged, w);
 	}
 	on_purged(w, ERR_OK);

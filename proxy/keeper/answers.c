@@ -221,18 +221,16 @@ static void latch_add(struct holdings *h, const struct latch *l)
  * revoked. */
 static void withdraw(struct holdings *h, const struct issuer *i, const struct serial *s)
 {
-	for (unsigned ca = 0; ca < i->ca_n; ca++) {
-		for (enum certid_hash n = 0; n < CERTID_HASH_COUNT; n++) {
-			const struct answer *a;
-			struct key k;
+	for (size_t n = 0; n < issuer_keys_n(i); n++) {
+		const struct answer *a;
+		struct key k;
 
-			issuer_key(i, ca, n, s, &k);
-			a = hot_find(h->d.shared->hot, key_der(&k));
-			if (a == NULL || a->facts.status == STATUS_REVOKED)
-				continue;
-			hot_remove(h->d.shared->hot, key_der(&k));
-			schedule_cancel(h->d.schedule, &k);
-		}
+		issuer_key_at(i, n, s, &k);
+		a = hot_find(h->d.shared->hot, key_der(&k));
+		if (a == NULL || a->facts.status == STATUS_REVOKED)
+			continue;
+		hot_remove(h->d.shared->hot, key_der(&k));
+		schedule_cancel(h->d.schedule, &k);
 	}
 }
 
@@ -240,17 +238,15 @@ static void withdraw(struct holdings *h, const struct issuer *i, const struct se
 static void withdraw_stored(struct holdings *h, const struct issuer *i,
     const struct serial *s, const struct key *but)
 {
-	for (unsigned ca = 0; ca < i->ca_n; ca++) {
-		for (enum certid_hash n = 0; n < CERTID_HASH_COUNT; n++) {
-			const struct answer *a;
-			struct key k;
+	for (size_t n = 0; n < issuer_keys_n(i); n++) {
+		const struct answer *a;
+		struct key k;
 
-			issuer_key(i, ca, n, s, &k);
-			a = hot_find(h->d.shared->hot, key_der(&k));
-			if (!key_equal(&k, but) &&
-			    (a == NULL || a->facts.status != STATUS_REVOKED))
-				store_delete(h->d.store, &k, NULL, NULL);
-		}
+		issuer_key_at(i, n, s, &k);
+		a = hot_find(h->d.shared->hot, key_der(&k));
+		if (!key_equal(&k, but) &&
+		    (a == NULL || a->facts.status != STATUS_REVOKED))
+			store_delete(h->d.store, &k, NULL, NULL);
 	}
 }
 

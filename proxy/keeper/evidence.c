@@ -43,13 +43,11 @@ static void gather_answers(const struct parts *d, const struct issuer *i,
 {
 	struct facts f;
 
-	for (unsigned ca = 0; ca < i->ca_n; ca++) {
-		for (enum certid_hash h = 0; h < CERTID_HASH_COUNT; h++) {
-			struct key k;
+	for (size_t n = 0; n < issuer_keys_n(i); n++) {
+		struct key k;
 
-			issuer_key(i, ca, h, s, &k);
-			hear_answer(st, hot_find(d->shared->hot, key_der(&k)), now);
-		}
+		issuer_key_at(i, n, s, &k);
+		hear_answer(st, hot_find(d->shared->hot, key_der(&k)), now);
 	}
 	if (holdings_recall(d->holdings, i, s, MEMO_HOLD, &f))
 		hear_facts(st, &f);

@@ -186,14 +186,12 @@ static bool holds_certificate(
 	struct serial s;
 
 	key_serial(k, &s);
-	for (unsigned ca = 0; ca < i->ca_n; ca++) {
-		for (enum certid_hash h = 0; h < CERTID_HASH_COUNT; h++) {
-			struct key other;
+	for (size_t n = 0; n < issuer_keys_n(i); n++) {
+		struct key other;
 
-			issuer_key(i, ca, h, &s, &other);
-			if (hot_find(u->d.shared->hot, key_der(&other)) != NULL)
-				return true;
-		}
+		issuer_key_at(i, n, &s, &other);
+		if (hot_find(u->d.shared->hot, key_der(&other)) != NULL)
+			return true;
 	}
 	return false;
 }

@@ -140,17 +140,16 @@ static bool is_hot_revoked(const struct filter *f, const struct serial *s, int64
 {
 	int64_t now = clock_now();
 
-	for (unsigned ca = 0; ca < f->issuer->ca_n; ca++)
-		for (enum certid_hash h = 0; h < CERTID_HASH_COUNT; h++) {
-			const struct answer *a;
-			struct key k;
+	for (size_t n = 0; n < issuer_keys_n(f->issuer); n++) {
+		const struct answer *a;
+		struct key k;
 
-			issuer_key(f->issuer, ca, h, s, &k);
-			a = hot_find(f->core->d.shared->hot, key_der(&k));
-			if (a != NULL && a->facts.status == STATUS_REVOKED &&
-			    hot_serves(a, now) && a->obtained_at < before)
-				return true;
-		}
+		issuer_key_at(f->issuer, n, s, &k);
+		a = hot_find(f->core->d.shared->hot, key_der(&k));
+		if (a != NULL && a->facts.status == STATUS_REVOKED &&
+		    hot_serves(a, now) && a->obtained_at < before)
+			return true;
+	}
 	return false;
 }
 

@@ -203,6 +203,39 @@ static void a_renewed_ca_is_one_issuer(void **state)
 		X509_free(x[i]);
 }
 
+/* R12: whoever takes a certificate out of service has to meet every key of it. */
+static void the_keys_of_a_certificate_are_one_for_each_ca_and_hash(void **state)
+{
+	X509 *x[2] = {make_ca("ca", 1, NULL), make_ca("ca", 2, NULL)};
+	struct issuer_spec spec = spec_of("ca", x, 2);
+	struct issuers *is = NULL;
+	struct serial s = {1, {5}}, seen;
+	const struct issuer *i;
+	size_t clash[2];
+
+	(void)state;
+	assert_int_equal(issuers_new(&is, &spec, 1, clash), ERR_OK);
+	i = issuers_at(is, 0);
+	assert_int_equal(issuer_keys_n(i), 2 * CERTID_HASH_COUNT);
+	for (size_t n = 0; n < issuer_keys_n(i); n++) {
+		struct key k, other;
+		unsigned ca = 9;
+
+		issuer_key_at(i, n, &s, &k);
+		key_serial(&k, &seen);
+		assert_true(serial_equal(&seen, &s));
+		assert_ptr_equal(issuers_find(is, &k, &ca), i);
+		assert_int_equal(ca, n / CERTID_HASH_COUNT);
+		for (size_t m = 0; m < n; m++) {
+			issuer_key_at(i, m, &s, &other);
+			assert_false(key_equal(&k, &other));
+		}
+	}
+	issuers_free(is);
+	X509_free(x[0]);
+	X509_free(x[1]);
+}
+
 static void everything_is_copied(void **state)
 {
 	X509 *x = read_vector_ca();
@@ -311,6 +344,7 @@ int main(void)
 	    cmocka_unit_test(an_issuer_is_found_only_by_both_hashes),
 	    cmocka_unit_test(two_issuers_with_one_certid_clash),
 	    cmocka_unit_test(a_renewed_ca_is_one_issuer),
+	    cmocka_unit_test(the_keys_of_a_certificate_are_one_for_each_ca_and_hash),
 	    cmocka_unit_test(everything_is_copied),
 	    cmocka_unit_test(a_certificate_without_a_usable_key_is_refused),
 	    cmocka_unit_test(an_empty_set_finds_nothing),
