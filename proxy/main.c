@@ -12,6 +12,7 @@
 #include "proxy/base/log.h"
 #include "proxy/base/metrics.h"
 #include "proxy/base/systemd.h"
+#include "proxy/base/timer.h"
 #include "proxy/base/version.h"
 #include "proxy/front/worker.h"
 #include "proxy/http/listener.h"
@@ -37,6 +38,7 @@
 #define CONF_DEFAULT  "/etc/ocspcached/ocspcached.conf"
 #define WHY_MAX       1024
 #define BEAT_LATE_MS  5000 /* without a barrier for so long, we are not alive */
+#define TICK_MS       1000 /* the log's repeats are told, and the watchdog hears us */
 #define DRAIN_LOOK_MS 20   /* how often a drain looks whether all connections are gone */
 
 enum { EXIT_CLEAN = 0, EXIT_RUN = 1, EXIT_USAGE_OR_CONF = 2 };
@@ -375,7 +377,6 @@ static void on_drain_look(evutil_socket_t fd, short what, void *arg)
 static void on_term(evutil_socket_t sig, short what, void *arg)
 {
 	struct daemon *d = arg;
-	struct timeval tv = {0, DRAIN_LOOK_MS * 1000};
 	const struct conf *c = d->latest;
 
 	(void)what;
@@ -397,7 +398,7 @@ static void on_term(evutil_socket_t sig, short what, void *arg)
 		worker_drain(d->workers[i]);
 	if (d->api != NULL)
 		api_drain(d->api);
-	event_add(d->drain_look, &tv);
+	timer_arm(d->drain_look, DRAIN_LOOK_MS);
 }
 
 static void needs_restart(void *arg, const char *option)
@@ -483,7 +484,6 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 static bool hear(struct daemon *d)
 {
 	static const int term[] = {SIGTERM, SIGINT};
-	struct timeval second = {1, 0};
 
 	for (size_t i = 0; i < 2; i++)
 		d->signals[i] = evsignal_new(d->base, term[i], on_term, d);
@@ -494,8 +494,7 @@ static bool hear(struct daemon *d)
 		if (d->signals[i] == NULL || event_add(d->signals[i], NULL) != 0)
 			return false;
 	}
-	return d->tick != NULL && d->drain_look != NULL &&
-	       event_add(d->tick, &second) == 0;
+	return d->tick != NULL && d->drain_look != NULL && timer_arm(d->tick, TICK_MS);
 }
 
 /* The stop: first everybody who waits is let go, then the threads that asked, then the

@@ -34,6 +34,7 @@
 
 #include "cache/base/shared_file.h"
 #include "proxy/base/clock.h"
+#include "proxy/base/timer.h"
 #include "proxy/http/pace.h"
 
 #define CONN_MAGIC  0x636f6e6eu
@@ -333,12 +334,10 @@ static int64_t tick_for(const struct conn_limits *m)
 	return tick < TICK_MIN_MS ? TICK_MIN_MS : tick;
 }
 
-static int tick_start(struct conn_loop *l)
+static bool tick_start(struct conn_loop *l)
 {
-	struct timeval tv = {l->tick_ms / 1000, (l->tick_ms % 1000) * 1000};
-
 	l->tick = l->now_ms / l->tick_ms;
-	return event_add(&l->tick_event, &tv);
+	return timer_arm(&l->tick_event, l->tick_ms);
 }
 
 /* The batch */
@@ -1088,7 +1087,7 @@ struct conn *conn_new(struct conn_loop *l, int fd, void (*on_close)(void *arg), 
 	if (c == NULL)
 		goto fail;
 	turn_begin(l);
-	if (l->count == 0 && tick_start(l) != 0)
+	if (l->count == 0 && !tick_start(l))
 		goto fail;
 	c->magic = CONN_MAGIC;
 	c->state = CONN_READING;

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "proxy/base/clock.h"
+#include "proxy/base/timer.h"
 #include "proxy/http/fetch_head.h"
 #include "proxy/http/fetch_words.h"
 
@@ -257,13 +258,12 @@ static void collect(struct fetcher *f)
 static int watch_timer(CURLM *multi, long timeout_ms, void *arg)
 {
 	struct fetcher *f = arg;
-	struct timeval tv = {timeout_ms / 1000, timeout_ms % 1000 * 1000};
 
 	(void)multi;
 	if (timeout_ms < 0)
 		evtimer_del(f->timer);
 	else
-		evtimer_add(f->timer, &tv);
+		timer_arm(f->timer, timeout_ms);
 	return 0;
 }
 

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "proxy/base/log.h"
+#include "proxy/base/timer.h"
 
 #define ACCEPT_MAX 64  /* in one turn: then those who are connected have theirs */
 #define PAUSE_MS   100 /* and then another try, when no connection closed before */
@@ -39,13 +40,11 @@ static void on_close(void *arg);
 
 static void pause_accept(struct listener *ls, const char *why)
 {
-	struct timeval tv = {0, PAUSE_MS * 1000};
-
 	log_warn("accept_paused", "reason=%s connections=%d", why,
 	    atomic_load_explicit(ls->limits.connections, memory_order_relaxed));
 	metrics_count(ls->counters, M_ACCEPT_PAUSED);
 	/* Without the timer nothing might wake us: then rather go on trying. */
-	if (event_add(&ls->pause_event, &tv) != 0)
+	if (!timer_arm(&ls->pause_event, PAUSE_MS))
 		return;
 	event_del(&ls->accept_event);
 	ls->paused = true;
@@ -53,12 +52,10 @@ static void pause_accept(struct listener *ls, const char *why)
 
 static void resume_accept(struct listener *ls)
 {
-	struct timeval tv = {0, PAUSE_MS * 1000};
-
 	event_del(&ls->pause_event);
 	ls->paused = event_add(&ls->accept_event, NULL) != 0;
 	if (ls->paused)
-		event_add(&ls->pause_event, &tv);
+		timer_arm(&ls->pause_event, PAUSE_MS);
 }
 
 static bool is_shortage(int error)

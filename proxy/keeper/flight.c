@@ -13,6 +13,7 @@
 #include "cache/crl/crl_set.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
+#include "proxy/base/timer.h"
 #include "proxy/keeper/door.h"
 #include "proxy/lists/crl_feed.h"
 
@@ -99,18 +100,6 @@ static const struct issuer *issuer_of(const struct flights *fs, const struct key
 	return issuers_find(conf_of(fs)->issuers, k, NULL);
 }
 
-/* False when out of memory. */
-static bool timer_set(struct event *ev, int64_t ms)
-{
-	struct timeval tv;
-
-	if (ms < 0)
-		ms = 0;
-	tv.tv_sec = (time_t)(ms / 1000);
-	tv.tv_usec = (suseconds_t)(ms % 1000) * 1000;
-	return evtimer_add(ev, &tv) == 0;
-}
-
 static struct flight **slot_of(struct flights *fs, const struct key *k)
 {
 	uint64_t h = XXH3_64bits_withSeed(k->der, k->der_n, fs->seed);
@@ -147,7 +136,7 @@ static void timeout_arm(struct flights *fs)
 		return;
 	}
 	if (!evtimer_pending(&fs->timeout, NULL))
-		timer_set(&fs->timeout, fs->oldest->asked_at_ms +
+		timer_arm(&fs->timeout, fs->oldest->asked_at_ms +
 					    conf_of(fs)->answer_timeout_ms -
 					    clock_mono_ms());
 }
@@ -436,7 +425,7 @@ static void hold(struct flight *f)
 	f->hold_ms = f->hold_ms == 0 ? HOLD_FIRST_MS : f->hold_ms * 2;
 	if (f->hold_ms > HOLD_MAX_MS)
 		f->hold_ms = HOLD_MAX_MS;
-	if (!timer_set(&f->timer, f->hold_ms))
+	if (!timer_arm(&f->timer, f->hold_ms))
 		fetch(f); /* rather twice than never */
 }
 

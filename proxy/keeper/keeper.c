@@ -10,6 +10,7 @@
 #include "proxy/base/calm.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
+#include "proxy/base/timer.h"
 #include "proxy/base/version.h"
 #include "proxy/keeper/answers.h"
 #include "proxy/keeper/forward.h"
@@ -114,17 +115,9 @@ static void on_garbage(evutil_socket_t fd, short what, void *arg)
 
 /* The loop. */
 
-/* False when out of memory. */
-static bool arm(struct event *ev, int64_t ms)
-{
-	struct timeval tv = {(time_t)(ms / 1000), (suseconds_t)(ms % 1000) * 1000};
-
-	return evtimer_add(ev, &tv) == 0;
-}
-
 static void arm_due(struct keeper *k)
 {
-	int64_t next = schedule_next(k->d.schedule), now;
+	int64_t next = schedule_next(k->d.schedule);
 
 	if (next == k->due_at_ms)
 		return;
@@ -133,8 +126,7 @@ static void arm_due(struct keeper *k)
 		evtimer_del(&k->due);
 		return;
 	}
-	now = clock_mono_ms();
-	if (!arm(&k->due, next > now ? next - now : 0))
+	if (!timer_arm(&k->due, next - clock_mono_ms()))
 		k->due_at_ms = INT64_MAX; /* again after the next turn, a second away */
 }
 
@@ -152,7 +144,7 @@ static void after_turn(struct keeper *k)
 	arm_due(k);
 	if (hot_has_garbage(k->shared->hot) && !k->garbage_under_way &&
 	    !evtimer_pending(&k->garbage_timer, NULL))
-		arm(&k->garbage_timer, GARBAGE_MS);
+		timer_arm(&k->garbage_timer, GARBAGE_MS);
 }
 
 /* A clock that cannot be right is told and never a reason to refuse (T20). */
@@ -647,7 +639,7 @@ struct keeper *keeper_new(struct shared *shared, char *why, size_t why_n)
 	event_assign(&k->tick, k->base, -1, EV_PERSIST, on_tick, k);
 	evtimer_assign(&k->due, k->base, on_due, k);
 	evtimer_assign(&k->garbage_timer, k->base, on_garbage, k);
-	arm(&k->tick, 1000);
+	timer_arm(&k->tick, 1000);
 	shared->keeper = k->inbox;
 	return k;
 

@@ -3,6 +3,7 @@
 
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
+#include "proxy/base/timer.h"
 #include "proxy/keeper/answers.h"
 
 #include <event2/event.h>
@@ -175,9 +176,7 @@ void upkeep_due(struct upkeep *u)
 
 static void compare_later(struct upkeep *u)
 {
-	struct timeval tv = {0, COMPARE_PAUSE_MS * 1000};
-
-	evtimer_add(&u->compare_timer, &tv);
+	timer_arm(&u->compare_timer, COMPARE_PAUSE_MS);
 }
 
 static bool holds_certificate(

@@ -4,6 +4,7 @@
  * time, so that each begins with the set that the one before left in force; whatever has
  * changed meanwhile (reload, other certificates) is looked at when a job comes back.
  */
+#include "proxy/base/timer.h"
 #include "proxy/lists/feed_list.h"
 
 #include <assert.h>
@@ -391,8 +392,7 @@ static int64_t next_of(const struct feed_list *l)
 
 void feed_arm(struct crl_feed *f)
 {
-	int64_t next = dues_next(&f->dues), left;
-	struct timeval tv;
+	int64_t next = dues_next(&f->dues);
 
 	if (f->reload_ms < next)
 		next = f->reload_ms;
@@ -404,11 +404,7 @@ void feed_arm(struct crl_feed *f)
 	evtimer_del(&f->timer);
 	if (next == INT64_MAX)
 		return;
-	left = next - clock_mono_ms();
-	if (left < 0)
-		left = 0;
-	tv = (struct timeval){(time_t)(left / 1000), (suseconds_t)(left % 1000) * 1000};
-	evtimer_add(&f->timer, &tv);
+	timer_arm(&f->timer, next - clock_mono_ms());
 }
 
 void feed_due(struct feed_list *l)

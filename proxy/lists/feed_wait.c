@@ -1,5 +1,6 @@
 /* feed_wait.c - two kinds of lists of who waits: of one issuer, and for all of them.
  */
+#include "proxy/base/timer.h"
 #include "proxy/lists/feed_list.h"
 
 #include <event2/event.h>
@@ -34,10 +35,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 static void set_timer(const struct crl_feed *f, struct crl_wait *w, int ms)
 {
-	struct timeval tv = {ms / 1000, (suseconds_t)(ms % 1000) * 1000};
-
 	evtimer_assign(&w->_timer, f->parts.base, on_timer, w);
-	w->_timed = evtimer_add(&w->_timer, &tv) == 0;
+	w->_timed = timer_arm(&w->_timer, ms);
 }
 
 static void put_in(struct crl_wait *w, struct crl_waits *waits, size_t *count)

@@ -6,6 +6,7 @@
  * log at the pace at which it can be told.  Who does not keep up is no longer in the list
  * that is walked.
  */
+#include "proxy/base/timer.h"
 #include "proxy/push/events_core.h"
 
 #include <assert.h>
@@ -233,12 +234,10 @@ static void serve_due(struct events *e)
 
 void events_wake(struct events *e)
 {
-	static const struct timeval now = {0, 0};
-
 	/* A timer and not event_active(): that would run before the other descriptors
 	 * are looked at. */
 	if (!evtimer_pending(&e->run, NULL))
-		evtimer_add(&e->run, &now);
+		timer_arm(&e->run, 0);
 }
 
 static void on_run(evutil_socket_t fd, short what, void *arg)
@@ -341,15 +340,11 @@ static int64_t smaller(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
-static int tick_start(struct events *e)
+static bool tick_start(struct events *e)
 {
 	int64_t ms = smaller(TICK_MAX_MS, smaller(e->timeout_ms, e->position_ms) / 4);
-	struct timeval tv;
 
-	if (ms < TICK_MIN_MS)
-		ms = TICK_MIN_MS;
-	tv = (struct timeval){ms / 1000, (ms % 1000) * 1000};
-	return event_add(&e->tick, &tv);
+	return timer_arm(&e->tick, ms < TICK_MIN_MS ? TICK_MIN_MS : ms);
 }
 
 /* Subscribing. */
@@ -398,7 +393,7 @@ static void subscribe(
 	s->said_ms = e->now_ms;
 	s->joined_at = clock_now();
 	if (event_assign(&s->ev, e->base, fd, s->armed, on_sub, s) != 0 ||
-	    event_add(&s->ev, NULL) != 0 || (e->count == 0 && tick_start(e) != 0)) {
+	    event_add(&s->ev, NULL) != 0 || (e->count == 0 && !tick_start(e))) {
 		event_del(&s->ev);
 		close(fd);
 		free(s);

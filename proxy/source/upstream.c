@@ -30,6 +30,7 @@
 #include "cache/ocsp/ocsp_response.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
+#include "proxy/base/timer.h"
 #include "proxy/http/fetch_words.h"
 #include "proxy/source/endpoint.h"
 
@@ -257,7 +258,6 @@ static bool share_has_room(const struct share *s, enum class c, unsigned bound)
 
 static void queue_kick(struct queue *q)
 {
-	static const struct timeval at_once;
 	struct upstream *u = q->up;
 
 	if (q->is_kicked)
@@ -266,7 +266,7 @@ static void queue_kick(struct queue *q)
 	TAILQ_INSERT_TAIL(&u->kicked, q, link);
 	/* Not event_active() first: other events come before a timer.  But a kick that is
 	 * lost would stop the queue for ever, and event_active() needs no memory. */
-	if (evtimer_add(u->kick, &at_once) != 0)
+	if (!timer_arm(u->kick, 0))
 		event_active(u->kick, EV_TIMEOUT, 0);
 }
 
@@ -312,17 +312,11 @@ static struct lane *lane_of(const struct source_ask *a, enum lane_kind kind)
 /* Into a lane; l->asks keeps the order of arrival. */
 static void ask_wait(struct source_ask *a, struct lane *l)
 {
-	int64_t left = a->deadline_ms - clock_mono_ms();
-	struct timeval tv;
-
-	if (left < 0)
-		left = 0;
-	tv = (struct timeval){left / 1000, left % 1000 * 1000};
 	a->state = ASK_WAITING;
 	a->lane = l;
 	TAILQ_INSERT_TAIL(&l->asks, a, link);
 	a->queue->waiting.n[a->class]++;
-	evtimer_add(&a->timer, &tv);
+	timer_arm(&a->timer, a->deadline_ms - clock_mono_ms());
 	queue_kick(a->queue);
 }
 
@@ -722,15 +716,13 @@ static void refill(struct queue *q, int64_t now)
 
 static bool has_token(struct queue *q, int64_t now)
 {
-	struct timeval tv;
 	int64_t ms;
 
 	refill(q, now);
 	if (q->tokens >= TOKEN)
 		return true;
 	ms = (TOKEN - q->tokens + q->rules.fetch_rate - 1) / q->rules.fetch_rate;
-	tv = (struct timeval){ms / 1000, ms % 1000 * 1000};
-	if (evtimer_add(q->timer, &tv) != 0) /* out of memory: look again at once */
+	if (!timer_arm(q->timer, ms)) /* out of memory: look again at once */
 		event_active(q->timer, EV_TIMEOUT, 0);
 	return false;
 }

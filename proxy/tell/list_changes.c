@@ -11,6 +11,7 @@
 
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
+#include "proxy/base/timer.h"
 #include "proxy/tell/outlet.h"
 
 #include <assert.h>
@@ -84,7 +85,7 @@ static bool same(const uint8_t a[32], const uint8_t b[32])
 
 static void wait_ms(struct job *j, int64_t ms)
 {
-	j->late = !core_arm(&j->timer, ms);
+	j->late = !timer_arm(&j->timer, ms);
 	if (j->late)
 		log_error("changes_late", "err=%s", err_label(ERR_NOMEM));
 }

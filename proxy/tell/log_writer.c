@@ -114,10 +114,3 @@ void core_latches_told(struct telling_core *c, struct latch *l, size_t n)
 	*j = (struct told_job){c->d.latch_file, l, n, ERR_OK};
 	disk_run(c->d.disk, told_write, told_written, j);
 }
-
-bool core_arm(struct event *timer, int64_t ms)
-{
-	struct timeval tv = {(time_t)(ms / 1000), (suseconds_t)(ms % 1000) * 1000};
-
-	return evtimer_add(timer, &tv) == 0;
-}

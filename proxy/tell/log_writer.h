@@ -47,8 +47,4 @@ void core_logged(struct telling_core *c, struct change_batch *b);
  * (malloc); n may be 0. */
 void core_latches_told(struct telling_core *c, struct latch *l, size_t n);
 
-struct event;
-/* Arm a timer; false when out of memory. */
-bool core_arm(struct event *timer, int64_t ms);
-
 #endif

@@ -9,6 +9,7 @@
 
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
+#include "proxy/base/timer.h"
 #include "proxy/tell/log_writer.h"
 
 #include <event2/event.h>
@@ -98,7 +99,7 @@ static struct change_pos end_of(const struct change_batch *b)
 
 static void read_on_in(struct outlet *o, int64_t ms)
 {
-	if (!core_arm(&o->timer, ms))
+	if (!timer_arm(&o->timer, ms))
 		log_error("events_late", "err=%s", err_label(ERR_NOMEM));
 }
 

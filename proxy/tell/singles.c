@@ -7,6 +7,7 @@
 
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
+#include "proxy/base/timer.h"
 #include "proxy/tell/outlet.h"
 
 #include <event2/event.h>
@@ -376,7 +377,7 @@ static void back_off(struct singles *s, enum err e)
 	if (s->pausing) /* one of several that were under way */
 		return;
 	core_failed(s->core, &s->writer, "answers", e);
-	s->pausing = core_arm(&s->timer, core_backoff_ms(s->core, &s->writer));
+	s->pausing = timer_arm(&s->timer, core_backoff_ms(s->core, &s->writer));
 }
 
 static void return_list(struct singles *s, struct single_list *list)
@@ -453,7 +454,7 @@ static void go(struct singles *s)
 		n++;
 	s->going = false;
 	if (n == SLICE && !s->pausing)
-		core_arm(&s->timer, 0);
+		timer_arm(&s->timer, 0);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)

@@ -3,6 +3,7 @@
 
 #include "proxy/base/calm.h"
 #include "proxy/base/clock.h"
+#include "proxy/base/timer.h"
 #include "proxy/tell/list_changes.h"
 #include "proxy/tell/log_writer.h"
 #include "proxy/tell/outlet.h"
@@ -35,7 +36,7 @@ static void on_trim(evutil_socket_t fd, short what, void *arg)
 		change_log_trim(t->core.log, before);
 	singles_look_again(t->singles);
 	lists_look_again(t->lists);
-	core_arm(&t->trim, TRIM_MS);
+	timer_arm(&t->trim, TRIM_MS);
 }
 
 struct telling *telling_new(const struct parts *parts, struct change_log *log)
