@@ -4,13 +4,12 @@
 #include "cache/base/shared_file.h"
 #include "proxy/api/api_request.h"
 #include "proxy/base/clock.h"
+#include "proxy/base/thread.h"
 #include "proxy/http/listener.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -26,13 +25,6 @@ static const char type_text[] = "text/plain; charset=utf-8";
 static const char type_metrics[] = "text/plain; version=0.0.4; charset=utf-8";
 static const char type_openmetrics[] =
     "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/* Something that another thread tells us; told again before it was heard, it is heard
- * once. */
-struct order {
-	struct msg msg;
-	_Atomic bool posted;
-};
 
 struct api {
 	struct shared *shared;
@@ -266,35 +258,12 @@ static const struct conn_handler handler = {.request = on_request, .gone = on_go
 
 /* Orders of other threads. */
 
-static void order_post(struct api *a, struct order *o)
-{
-	if (!atomic_exchange(&o->posted, true))
-		inbox_post(a->inbox, &o->msg);
-}
-
-static struct conn_limits limits_of(const struct conf *c)
-{
-	return (struct conn_limits){
-	    .header_ms = c->header_timeout_ms,
-	    .body_ms = c->body_timeout_ms,
-	    .idle_ms = c->idle_timeout_ms,
-	    .write_ms = c->write_timeout_ms,
-	    .linger_ms = c->linger_timeout_ms,
-	    .linger_bytes = (size_t)c->linger_size,
-	    .head = (size_t)c->max_head_size,
-	    .target = (size_t)c->max_target_size,
-	    .body = (size_t)c->api_max_body_size,
-	};
-}
-
-static void on_reload(void *arg, struct msg *m)
+static void on_reload(void *arg)
 {
 	struct api *a = arg;
-	struct conn_limits limits;
+	const struct conf *c = shared_conf(a->shared);
+	struct conn_limits limits = conn_limits_of(c, c->api_max_body_size);
 
-	(void)m;
-	atomic_store(&a->reload.posted, false); /* before the configuration is read */
-	limits = limits_of(shared_conf(a->shared));
 	conn_loop_limits(a->loop, &limits);
 	events_reload(a->events);
 }
@@ -305,31 +274,31 @@ static void stop_listening(struct api *a)
 	a->listener = NULL;
 }
 
-static void on_drain(void *arg, struct msg *m)
+static void on_drain(void *arg)
 {
 	struct api *a = arg;
 
-	(void)m;
 	events_drain(a->events);
 }
 
-static void on_close(void *arg, struct msg *m)
+static void on_close(void *arg)
 {
 	struct api *a = arg;
 
-	(void)m;
 	if (a->listener == NULL)
 		return;
 	stop_listening(a);
 	conn_loop_drain(a->loop);
 }
 
-static void on_stop(void *arg, struct msg *m)
+static void on_stop(void *arg)
 {
 	struct api *a = arg;
 
-	on_drain(a, m);
-	on_close(a, m);
+	if (a->stopping)
+		return;
+	on_drain(a);
+	on_close(a);
 	a->stopping = true;
 	if (a->parked > 0) {
 		a->halt.op = OP_STOP;
@@ -340,17 +309,17 @@ static void on_stop(void *arg, struct msg *m)
 
 void api_reload(struct api *a)
 {
-	order_post(a, &a->reload);
+	order_post(&a->reload, a->inbox);
 }
 
 void api_drain(struct api *a)
 {
-	order_post(a, &a->drain);
+	order_post(&a->drain, a->inbox);
 }
 
 void api_close(struct api *a)
 {
-	order_post(a, &a->close);
+	order_post(&a->close, a->inbox);
 }
 
 bool api_idle(const struct api *a)
@@ -361,14 +330,15 @@ bool api_idle(const struct api *a)
 
 void api_stop(struct api *a)
 {
-	order_post(a, &a->stop);
+	order_post(&a->stop, a->inbox);
 }
 
 /* Life. */
 
 static bool make(struct api *a, int fd)
 {
-	struct conn_limits limits = limits_of(shared_conf(a->shared));
+	const struct conf *c = shared_conf(a->shared);
+	struct conn_limits limits = conn_limits_of(c, c->api_max_body_size);
 	struct listener_limits listening = {&a->connections, CONNECTIONS_MAX};
 	struct counters *counters = metrics_thread();
 
@@ -402,10 +372,10 @@ struct api *api_new(struct shared *shared, int fd, char *why, size_t why_n)
 	json_object_seed(0); /* before there is a second thread that could do it */
 	a->shared = shared;
 	a->any_host = strncmp(shared_conf(shared)->api_listen, "unix:", 5) == 0;
-	a->reload.msg.run = on_reload;
-	a->drain.msg.run = on_drain;
-	a->close.msg.run = on_close;
-	a->stop.msg.run = on_stop;
+	order_init(&a->reload, on_reload, a);
+	order_init(&a->drain, on_drain, a);
+	order_init(&a->close, on_close, a);
+	order_init(&a->stop, on_stop, a);
 	if (!make(a, fd)) {
 		snprintf(why, why_n, "API: out of memory or descriptors");
 		api_free(a);
@@ -430,20 +400,14 @@ static void *run(void *arg)
 {
 	struct api *a = arg;
 
-	pthread_setname_np(pthread_self(), "api");
 	event_base_loop(a->base, EVLOOP_NO_EXIT_ON_EMPTY);
 	return NULL;
 }
 
 int api_start(struct api *a)
 {
-	sigset_t all, before;
-	int e;
+	int e = thread_start(&a->thread, "api", run, a);
 
-	sigfillset(&all); /* signals are for the main thread */
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	e = pthread_create(&a->thread, NULL, run, a);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	a->started = e == 0;
 	return e;
 }

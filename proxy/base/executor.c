@@ -8,13 +8,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
 #include "proxy/base/inbox.h"
 #include "proxy/base/log.h"
+#include "proxy/base/thread.h"
 
 struct job {
 	struct msg reply; /* first: what the inbox hands back is the job */
@@ -89,21 +89,6 @@ static void *disk_thread(void *arg)
 	return NULL;
 }
 
-/* Signals are the main thread's: a handler must never run in the middle of a commit. */
-static int start_thread(struct disk *d, const char *name)
-{
-	sigset_t all, before;
-	int e;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	e = pthread_create(&d->thread, NULL, disk_thread, d);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (e == 0)
-		pthread_setname_np(d->thread, name);
-	return e;
-}
-
 struct disk *disk_start(struct inbox *replies, const char *name, int niceness)
 {
 	struct disk *d = calloc(1, sizeof *d);
@@ -118,7 +103,7 @@ struct disk *disk_start(struct inbox *replies, const char *name, int niceness)
 	pthread_cond_init(&d->idle, NULL);
 	d->name = name;
 	d->nice = niceness;
-	e = start_thread(d, name);
+	e = thread_start(&d->thread, name, disk_thread, d);
 	if (e != 0) {
 		pthread_cond_destroy(&d->idle);
 		pthread_cond_destroy(&d->work);

@@ -1,29 +1,17 @@
-/* worker.c - a loop, its parts, and the commands that reach it.
- *
- * Commands are messages that are part of the worker; `posted` of each keeps one from
- * being queued twice.  A command that comes again before the first has run is the same
- * command.
- */
+/* worker.c - a loop, its parts, and the orders that reach it. */
 #include "proxy/front/worker.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "proxy/base/thread.h"
 #include "proxy/front/serve.h"
 #include "proxy/http/listener.h"
-
-struct command {
-	struct msg msg;
-	_Atomic bool posted;
-	struct worker *worker;
-};
 
 struct worker {
 	struct shared *shared;
@@ -39,21 +27,8 @@ struct worker {
 	bool stopping;
 	bool drained;
 	_Atomic bool idle;
-	struct command reload, drain, stop;
+	struct order reload, drain, stop;
 };
-
-static struct conn_limits limits_of(const struct conf *c)
-{
-	return (struct conn_limits){.header_ms = c->header_timeout_ms,
-	    .body_ms = c->body_timeout_ms,
-	    .idle_ms = c->idle_timeout_ms,
-	    .write_ms = c->write_timeout_ms,
-	    .linger_ms = c->linger_timeout_ms,
-	    .linger_bytes = (size_t)c->linger_size,
-	    .head = (size_t)c->max_head_size,
-	    .target = (size_t)c->max_target_size,
-	    .body = (size_t)c->max_body_size};
-}
 
 static int max_connections(const struct shared *s)
 {
@@ -62,7 +37,7 @@ static int max_connections(const struct shared *s)
 	return n < s->max_connections ? (int)n : s->max_connections;
 }
 
-/* Commands, on the worker's thread */
+/* Orders, on the worker's thread */
 
 static void listeners_free(struct worker *w)
 {
@@ -71,32 +46,22 @@ static void listeners_free(struct worker *w)
 	w->listener_n = 0;
 }
 
-static struct worker *command_begin(struct msg *m)
+static void on_reload(void *arg)
 {
-	struct command *c = (struct command *)m;
+	struct worker *w = arg;
+	const struct conf *c = shared_conf(w->shared);
+	struct conn_limits limits = conn_limits_of(c, c->max_body_size);
 
-	/* First, so that who posts it from now on has it run again. */
-	atomic_store_explicit(&c->posted, false, memory_order_seq_cst);
-	return c->worker;
-}
-
-static void on_reload(void *arg, struct msg *m)
-{
-	struct worker *w = command_begin(m);
-	struct conn_limits limits = limits_of(shared_conf(w->shared));
-
-	(void)arg;
 	if (w->loop != NULL)
 		conn_loop_limits(w->loop, &limits);
 	for (size_t i = 0; i < w->listener_n; i++)
 		listener_limit(w->listener[i], max_connections(w->shared));
 }
 
-static void on_drain(void *arg, struct msg *m)
+static void on_drain(void *arg)
 {
-	struct worker *w = command_begin(m);
+	struct worker *w = arg;
 
-	(void)arg;
 	listeners_free(w);
 	if (w->loop != NULL)
 		conn_loop_drain(w->loop);
@@ -105,33 +70,29 @@ static void on_drain(void *arg, struct msg *m)
 
 /* The loop goes on for the questions that are at the keeper, so that their clients hear
  * what it says last; then the connections go. */
-static void on_stop(void *arg, struct msg *m)
+static void on_stop(void *arg)
 {
-	on_drain(arg, m);
-	((struct command *)m)->worker->stopping = true;
+	struct worker *w = arg;
+
+	on_drain(w);
+	w->stopping = true;
 }
 
 /* Any thread */
 
-static void post(struct worker *w, struct command *c)
-{
-	if (!atomic_exchange_explicit(&c->posted, true, memory_order_seq_cst))
-		inbox_post(w->inbox, &c->msg);
-}
-
 void worker_reload(struct worker *w)
 {
-	post(w, &w->reload);
+	order_post(&w->reload, w->inbox);
 }
 
 void worker_drain(struct worker *w)
 {
-	post(w, &w->drain);
+	order_post(&w->drain, w->inbox);
 }
 
 void worker_stop(struct worker *w)
 {
-	post(w, &w->stop);
+	order_post(&w->stop, w->inbox);
 }
 
 bool worker_idle(const struct worker *w)
@@ -144,10 +105,7 @@ bool worker_idle(const struct worker *w)
 static void *run(void *arg)
 {
 	struct worker *w = arg;
-	char name[16];
 
-	snprintf(name, sizeof name, "worker%u", w->index % 1000);
-	pthread_setname_np(pthread_self(), name);
 	while (!w->stopping || serve_parked(w->serve) > 0) {
 		/* -1 is a failing epoll_wait: there is nothing left to wait with. */
 		if (event_base_loop(w->base, EVLOOP_ONCE) < 0)
@@ -164,14 +122,11 @@ static void *run(void *arg)
 
 int worker_start(struct worker *w)
 {
-	sigset_t all, old;
+	char name[16];
 	int e;
 
-	/* Signals are for the main thread; SIGPIPE is for nobody. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	e = pthread_create(&w->thread, NULL, run, w);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	snprintf(name, sizeof name, "worker%u", w->index % 1000);
+	e = thread_start(&w->thread, name, run, w);
 	w->started = e == 0;
 	return e;
 }
@@ -200,7 +155,8 @@ static struct event_base *base_new(void)
 
 static bool parts_new(struct worker *w, size_t listeners)
 {
-	struct conn_limits limits = limits_of(shared_conf(w->shared));
+	const struct conf *c = shared_conf(w->shared);
+	struct conn_limits limits = conn_limits_of(c, c->max_body_size);
 	struct counters *counters = metrics_thread();
 
 	w->listener = calloc(listeners + 1, sizeof(struct listener *));
@@ -237,12 +193,6 @@ static bool listeners_new(
 	return true;
 }
 
-static struct command command_of(
-    struct worker *w, void (*run_it)(void *arg, struct msg *m))
-{
-	return (struct command){.msg = {.run = run_it}, .worker = w};
-}
-
 struct worker *worker_new(struct shared *shared, unsigned index, const int *fds,
     const bool *shared_fd, size_t fds_n, char *why, size_t why_n)
 {
@@ -252,9 +202,9 @@ struct worker *worker_new(struct shared *shared, unsigned index, const int *fds,
 	if (w != NULL) {
 		w->shared = shared;
 		w->index = index;
-		w->reload = command_of(w, on_reload);
-		w->drain = command_of(w, on_drain);
-		w->stop = command_of(w, on_stop);
+		order_init(&w->reload, on_reload, w);
+		order_init(&w->drain, on_drain, w);
+		order_init(&w->stop, on_stop, w);
 		if (parts_new(w, fds_n) && listeners_new(w, fds, shared_fd, fds_n, &used))
 			return w;
 	}

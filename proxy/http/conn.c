@@ -33,6 +33,7 @@
 #include <unistd.h>
 
 #include "cache/base/shared_file.h"
+#include "conf/conf.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/timer.h"
 #include "proxy/http/pace.h"
@@ -1079,6 +1080,21 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 }
 
 /* Making */
+
+struct conn_limits conn_limits_of(const struct conf *c, int64_t max_body)
+{
+	return (struct conn_limits){
+	    .header_ms = c->header_timeout_ms,
+	    .body_ms = c->body_timeout_ms,
+	    .idle_ms = c->idle_timeout_ms,
+	    .write_ms = c->write_timeout_ms,
+	    .linger_ms = c->linger_timeout_ms,
+	    .linger_bytes = (size_t)c->linger_size,
+	    .head = (size_t)c->max_head_size,
+	    .target = (size_t)c->max_target_size,
+	    .body = (size_t)max_body,
+	};
+}
 
 struct conn *conn_new(struct conn_loop *l, int fd, void (*on_close)(void *arg), void *arg)
 {

@@ -39,6 +39,9 @@ struct conn_limits { /* in ms and bytes; conf/options.def has defaults and reaso
 	size_t linger_bytes;
 	size_t head, target, body;
 };
+struct conf;
+/* As configured; max_body: of this port. */
+struct conn_limits conn_limits_of(const struct conf *c, int64_t max_body);
 
 struct conn_handler {
 	/* A whole request has come.  r and body are borrowed until it returns.  It

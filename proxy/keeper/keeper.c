@@ -10,6 +10,7 @@
 #include "proxy/base/calm.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
+#include "proxy/base/thread.h"
 #include "proxy/base/timer.h"
 #include "proxy/base/version.h"
 #include "proxy/keeper/answers.h"
@@ -44,8 +45,8 @@ struct keeper {
 	struct inbox *inbox;
 	pthread_t thread;
 	bool started;
-	bool stop;
-	struct msg cancel_msg, stop_msg; /* a stop needs no memory */
+	bool stopping;
+	struct order cancel, stop; /* a stop needs no memory */
 	struct parts d;
 	struct mac_keys *keys;
 	struct fetcher *fetcher;
@@ -264,11 +265,10 @@ static void *run(void *arg)
 {
 	struct keeper *k = arg;
 
-	pthread_setname_np(pthread_self(), "keeper");
 	telling_start(k->d.telling);
 	crl_feed_start(k->d.crl_feed);
 	arm_due(k);
-	while (!k->stop) {
+	while (!k->stopping) {
 		event_base_loop(k->base, EVLOOP_ONCE);
 		after_turn(k);
 	}
@@ -423,35 +423,31 @@ bool keeper_reload(
 	return true;
 }
 
-static void on_cancel(void *arg, struct msg *m)
+static void on_cancel(void *arg)
 {
 	struct keeper *k = arg;
 
-	(void)m;
 	crl_feed_cancel(k->d.crl_feed);
 	telling_cancel(k->d.telling);
 	forwards_cancel(k->forwards);
 	flights_cancel(k->flights);
 }
 
-static void on_stop(void *arg, struct msg *m)
+static void on_stop(void *arg)
 {
 	struct keeper *k = arg;
 
-	(void)m;
-	k->stop = true;
+	k->stopping = true;
 }
 
 void keeper_cancel(struct keeper *k)
 {
-	k->cancel_msg.run = on_cancel;
-	inbox_post(k->inbox, &k->cancel_msg);
+	order_post(&k->cancel, k->inbox);
 }
 
 void keeper_stop(struct keeper *k)
 {
-	k->stop_msg.run = on_stop;
-	inbox_post(k->inbox, &k->stop_msg);
+	order_post(&k->stop, k->inbox);
 }
 
 /* Store hooks. */
@@ -620,6 +616,8 @@ struct keeper *keeper_new(struct shared *shared, char *why, size_t why_n)
 		return NULL;
 	}
 	k->shared = shared;
+	order_init(&k->cancel, on_cancel, k);
+	order_init(&k->stop, on_stop, k);
 	k->due_at_ms = INT64_MAX;
 	if (!make_parts(k, c)) {
 		snprintf(why, why_n, "cannot make the keeper: %s", strerror(errno));
@@ -650,13 +648,8 @@ fail:
 
 int keeper_start(struct keeper *k)
 {
-	sigset_t all, before;
-	int e;
+	int e = thread_start(&k->thread, "keeper", run, k);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	e = pthread_create(&k->thread, NULL, run, k);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	k->started = e == 0;
 	judge_clock();
 	return e;
