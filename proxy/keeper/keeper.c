@@ -300,9 +300,8 @@ static void configure(struct keeper *k, const struct conf *c)
 	    .timeout_ms = (int)c->upstream_timeout_ms,
 	    .max_size = (size_t)c->response_max_size,
 	    .host_max_in_flight = (unsigned)c->host_max_in_flight,
-	    .backoff_initial_ms = c->backoff_initial_ms,
-	    .backoff_max_ms = c->backoff_max_ms,
-	    .backoff_doublings = (int)c->backoff_doublings,
+	    .backoff = {c->backoff_initial_ms, c->backoff_max_ms,
+		(int)c->backoff_doublings},
 	};
 
 	fetcher_configure(

@@ -1,6 +1,7 @@
 /* refresh.c - due times, retries, and comparisons with a shared store. */
 #include "proxy/keeper/refresh.h"
 
+#include "proxy/base/backoff.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/base/timer.h"
@@ -91,7 +92,7 @@ static void schedule_retry(
 		wait = RETRY_MAX_MS;
 	if (wait < conf_of(u)->refresh_min_ms)
 		wait = conf_of(u)->refresh_min_ms;
-	wait = wait / 2 + wait / 2 * (int64_t)schedule_random(u->d.schedule) / 32768;
+	wait = backoff_spread_ms(wait, schedule_random(u->d.schedule));
 	tell_late(u, held, left / 1000);
 	hot_mark_used(held);
 	schedule_set(u->d.schedule, k, clock_mono_ms() + (wait < left ? wait : left));

@@ -4,6 +4,7 @@
  * time, so that each begins with the set that the one before left in force; whatever has
  * changed meanwhile (reload, other certificates) is looked at when a job comes back.
  */
+#include "proxy/base/backoff.h"
 #include "proxy/base/timer.h"
 #include "proxy/lists/feed_list.h"
 
@@ -15,7 +16,6 @@
 
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
-#include "proxy/source/upstream.h"
 
 #define NEXT_UPDATE_JITTER 10000 /* ms, or a tenth of the interval: many ask then */
 #define FAILURES_MAX       1000  /* counted no further: the pause is at its cap */
@@ -332,16 +332,13 @@ static int64_t pause_ms(struct feed_list *l)
 {
 	const struct conf *c = feed_conf(l->issuer->feed);
 	int64_t interval = l->issuer->interval_ms;
-	struct upstream_config u = {
-	    .backoff_initial_ms = c->backoff_initial_ms,
-	    .backoff_max_ms =
-		c->crl_backoff_max_ms < interval ? c->crl_backoff_max_ms : interval,
-	    .backoff_doublings = (int)c->backoff_doublings,
-	};
-	int64_t ms = upstream_backoff_ms(
-	    &u, l->failures, schedule_random(l->issuer->feed->parts.schedule));
+	struct backoff b = {c->backoff_initial_ms,
+	    c->crl_backoff_max_ms < interval ? c->crl_backoff_max_ms : interval,
+	    (int)c->backoff_doublings};
+	int64_t ms =
+	    backoff_ms(&b, l->failures, schedule_random(l->issuer->feed->parts.schedule));
 
-	return ms < u.backoff_max_ms ? ms : u.backoff_max_ms;
+	return ms < b.max_ms ? ms : b.max_ms;
 }
 
 /* crl-interval, give or take a tenth; or when the list in force ends. */

@@ -347,23 +347,6 @@ static void on_ask_timeout(evutil_socket_t fd, short what, void *arg)
 
 /* ---- health ---- */
 
-int64_t upstream_backoff_ms(
-    const struct upstream_config *c, int failures, unsigned random)
-{
-	int shift = failures - 1;
-	int64_t ms;
-
-	if (shift > c->backoff_doublings)
-		shift = c->backoff_doublings;
-	if (shift < 0)
-		shift = 0;
-	if (shift > 62 || c->backoff_initial_ms > c->backoff_max_ms >> shift)
-		ms = c->backoff_max_ms;
-	else
-		ms = c->backoff_initial_ms << shift;
-	return ms / 2 + (int64_t)((double)ms * (random & 0xffff) / 65535);
-}
-
 /* xorshift64: jitter needs no secrecy. */
 static unsigned random16(struct upstream *u)
 {
@@ -460,7 +443,7 @@ static void note_health(struct source_ask *a, const struct fetch_result *f, enum
 	}
 	switch (endpoint_heard(p, &news, now)) {
 	case ENDPOINT_FELL:
-		pause = upstream_backoff_ms(&u->config, p->failures, random16(u));
+		pause = backoff_ms(&u->config.backoff, p->failures, random16(u));
 		p->retry_at_ms = now + pause;
 		tell_failed(a, f, e, pause);
 		break;

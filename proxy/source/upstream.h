@@ -40,6 +40,7 @@
 #define PROXY_SOURCE_UPSTREAM_H
 
 #include "cache/ocsp/source.h"
+#include "proxy/base/backoff.h"
 #include "proxy/base/metrics.h"
 #include "proxy/http/fetch.h"
 
@@ -47,8 +48,7 @@ struct upstream_config {
 	int timeout_ms;  /* upstream-timeout */
 	size_t max_size; /* response-max-size */
 	unsigned host_max_in_flight;
-	int64_t backoff_initial_ms, backoff_max_ms;
-	int backoff_doublings;
+	struct backoff backoff; /* of a responder that failed */
 };
 
 struct upstream_health {
@@ -76,11 +76,5 @@ void upstream_health(
 void upstream_load(const struct source *s, const char *issuer, struct upstream_load *out);
 /* Forget the back-off of an issuer's responders: POST /v1/refresh asks at once. */
 void upstream_retry_now(struct source *s, const struct issuer *i);
-
-/* The pause after so many failures in a row (1..), in ms: initial, doubled at most
- * backoff_doublings times, capped, then times 0.5 (random 0) to 1.5 (random 65535). Pure.
- */
-int64_t upstream_backoff_ms(
-    const struct upstream_config *c, int failures, unsigned random);
 
 #endif

