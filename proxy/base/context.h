@@ -15,7 +15,6 @@
 #include "proxy/base/metrics.h"
 #include "proxy/base/schedule.h"
 #include "proxy/base/shared.h"
-#include "proxy/keeper/ask.h"
 
 struct holdings; /* proxy/keeper/answers.h */
 struct telling;  /* proxy/tell/teller.h */

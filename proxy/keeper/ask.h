@@ -49,4 +49,8 @@ struct ask {
 	struct flight *_flight;
 };
 
+/* Post it back with this outcome: answer where it is not NULL (borrowed as above), else
+ * e.  tier: of an answer that is no error. */
+void ask_reply(struct ask *a, const struct answer *answer, enum err e, enum tier tier);
+
 #endif

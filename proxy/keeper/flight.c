@@ -112,23 +112,6 @@ static struct flight **slot_of(struct flights *fs, const struct key *k)
 
 /* Asks: in the list of their flight and in the list of all, oldest first. */
 
-static void run_done(void *inbox_arg, struct msg *m)
-{
-	struct ask *a = (struct ask *)m; /* msg is its first member */
-
-	a->done(inbox_arg, a);
-}
-
-void flights_reply(struct ask *a, const struct answer *answer, enum err e, enum tier tier)
-{
-	a->answer = answer;
-	a->error = answer != NULL ? ERR_OK : e;
-	a->tier =
-	    answer != NULL && answer->facts.status != STATUS_NONE ? tier : TIER_NONE;
-	a->msg.run = run_done;
-	inbox_post(a->reply_to, &a->msg);
-}
-
 static void timeout_arm(struct flights *fs)
 {
 	if (fs->oldest == NULL) {
@@ -232,8 +215,7 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg)
 		struct flight *f = a->_flight;
 
 		ask_remove(a);
-		flights_reply(
-		    a, holdings_in_date(fs->d.holdings, &a->key), e, TIER_MEMORY);
+		ask_reply(a, holdings_in_date(fs->d.holdings, &a->key), e, TIER_MEMORY);
 		leave(f);
 	}
 	timeout_arm(fs);
@@ -271,7 +253,7 @@ static void answer_all(
 
 	while ((k = f->first) != NULL) {
 		ask_remove(k);
-		flights_reply(k, a, e, tier);
+		ask_reply(k, a, e, tier);
 	}
 	timeout_arm(f->all);
 }
@@ -473,8 +455,8 @@ static void answer_only_if_cached(struct flight *f)
 		if (!a->only_if_cached)
 			continue;
 		ask_remove(a);
-		flights_reply(a, holdings_in_date(f->all->d.holdings, &a->key),
-		    ERR_NOT_FOUND, TIER_MEMORY);
+		ask_reply(a, holdings_in_date(f->all->d.holdings, &a->key), ERR_NOT_FOUND,
+		    TIER_MEMORY);
 	}
 }
 
@@ -673,18 +655,18 @@ void flights_ask(struct flights *fs, struct ask *a)
 	struct flight *f;
 
 	if (fs->cancelled) {
-		flights_reply(a, NULL, ERR_CANCELLED, TIER_NONE);
+		ask_reply(a, NULL, ERR_CANCELLED, TIER_NONE);
 		return;
 	}
 	if (issuer_of(fs, &a->key) == NULL) {
-		flights_reply(a, NULL, ERR_REQ_ISSUER, TIER_NONE);
+		ask_reply(a, NULL, ERR_REQ_ISSUER, TIER_NONE);
 		return;
 	}
 	if (held != NULL && hot_serves(held, clock_now())) {
 		if (!a->revalidate || held->facts.status == STATUS_NONE ||
 		    !may_revalidate(fs, held)) {
 			hot_visit(held);
-			flights_reply(a, held, ERR_OK, TIER_MEMORY);
+			ask_reply(a, held, ERR_OK, TIER_MEMORY);
 			return;
 		}
 		why = FLIGHT_REFRESH;
@@ -701,7 +683,7 @@ void flights_ask(struct flights *fs, struct ask *a)
 	}
 	f = flight_new(fs, &a->key, why);
 	if (f == NULL) {
-		flights_reply(a, NULL, ERR_NOMEM, TIER_NONE);
+		ask_reply(a, NULL, ERR_NOMEM, TIER_NONE);
 		return;
 	}
 	ask_add(f, a);

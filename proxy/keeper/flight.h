@@ -22,6 +22,7 @@
 #define PROXY_KEEPER_FLIGHT_H
 
 #include "proxy/base/context.h"
+#include "proxy/keeper/ask.h"
 
 struct flights;
 
@@ -35,10 +36,6 @@ void flights_free(struct flights *f);
 
 /* A client's question; handed over, and posted back to its reply_to exactly once. */
 void flights_ask(struct flights *f, struct ask *a);
-
-/* Post an ask back with this outcome. */
-void flights_reply(
-    struct ask *a, const struct answer *answer, enum err e, enum tier tier);
 
 enum flight_why {       /* the stronger the later: who joins a flight never weakens it */
 	FLIGHT_COMPARE, /* read the store, fetch nothing: it has changed, or a client

@@ -114,7 +114,7 @@ static void on_fetched(void *arg, enum err e)
 
 	f->source_ask = NULL;
 	if (e == ERR_OK)
-		flights_reply(a, f->got, ERR_OK, TIER_FORWARD);
+		ask_reply(a, f->got, ERR_OK, TIER_FORWARD);
 	else if (e == ERR_RESP_CRL) /* the same without the nonce: not asked for again */
 		holdings_back_off(fs->d.holdings, &a->key);
 	forward_free(f);
@@ -188,8 +188,7 @@ void forwards_ask(struct forwards *fs, struct ask *a)
 	struct forward *f;
 
 	if (fs->cancelled || i == NULL) {
-		flights_reply(
-		    a, NULL, i == NULL ? ERR_REQ_ISSUER : ERR_CANCELLED, TIER_NONE);
+		ask_reply(a, NULL, i == NULL ? ERR_REQ_ISSUER : ERR_CANCELLED, TIER_NONE);
 		return;
 	}
 	if (holdings_backs_off(fs->d.holdings, &a->key) || !token_take(fs, i) ||
@@ -222,7 +221,7 @@ void forwards_cancel(struct forwards *fs)
 	while ((f = LIST_FIRST(&fs->list)) != NULL) {
 		if (f->source_ask != NULL)
 			fs->d.source->ops->cancel(fs->d.source, f->source_ask);
-		flights_reply(f->ask, NULL, ERR_CANCELLED, TIER_NONE);
+		ask_reply(f->ask, NULL, ERR_CANCELLED, TIER_NONE);
 		forward_free(f);
 	}
 }
