@@ -166,14 +166,15 @@ static void on_events_idle(void *arg)
 	leave_when_all_are_back(arg);
 }
 
-static void on_back(void *arg, struct call *call)
+static void on_back(void *arg, struct question *q)
 {
 	struct api *a = arg;
+	struct call *call = (struct call *)q;
 
 	assert(a->parked > 0);
 	a->parked--;
-	if (call->owner != NULL)
-		answer_call(call->owner, call);
+	if (q->owner != NULL)
+		answer_call(q->owner, call);
 	json_decref(call->body);
 	shared_file_unref(call->file);
 	if (call != &a->halt)
@@ -183,12 +184,11 @@ static void on_back(void *arg, struct call *call)
 
 static void post(struct api *a, struct call *call)
 {
-	call->msg.run = ops_call;
 	call->ops = a->ops;
-	call->reply_to = a->inbox;
-	call->done = on_back;
+	call->question.reply_to = a->inbox;
+	call->question.done = on_back;
 	a->parked++;
-	inbox_post(a->shared->keeper, &call->msg);
+	question_ask(&call->question, a->shared->keeper, ops_call);
 }
 
 static void serve_events(struct api *a, struct conn *c, const struct http1_request *r)
@@ -237,7 +237,7 @@ static void on_request(
 			    c, 503, "unavailable", NULL, "ocspcached is stopping");
 			break;
 		}
-		call->owner = c;
+		call->question.owner = c;
 		conn_park(c, call);
 		post(a, call);
 		return;
@@ -251,7 +251,7 @@ static void on_gone(void *arg, void *parked)
 	struct call *call = parked;
 
 	if (!events_gone(a->events, parked))
-		call->owner = NULL;
+		call->question.owner = NULL;
 }
 
 static const struct conn_handler handler = {.request = on_request, .gone = on_gone};

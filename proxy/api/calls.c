@@ -61,21 +61,13 @@ void ops_free(struct ops *o)
 
 /* Answers. */
 
-static void on_reply(void *arg, struct msg *m)
-{
-	struct call *c = (struct call *)m;
-
-	c->done(arg, c);
-}
-
 static void reply(struct call *c, int status, json_t *body)
 {
 	bool empty = status == 202 || status == 204 || c->file != NULL;
 
 	c->http_status = body == NULL && !empty ? 500 : status;
 	c->body = body;
-	c->msg.run = on_reply;
-	inbox_post(c->reply_to, &c->msg);
+	question_answer(&c->question);
 }
 
 json_t *ops_error(const char *code, const char *message)

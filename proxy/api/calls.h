@@ -1,7 +1,7 @@
 /* calls.h - what the API can ask the keeper: one call, run on the keeper's thread, its
  * answer as JSON.
  *
- * A call is a message both ways, as an ask is (proxy/keeper/ask.h).  The JSON value is
+ * A call is a message both ways (proxy/base/inbox.h).  The JSON value is
  * made on the keeper's thread and handed over with the message: never touched by two
  * threads at once.
  *
@@ -39,7 +39,7 @@ enum op {
 };
 
 struct call {
-	struct msg msg; /* run: ops_call */
+	struct question question; /* to shared->keeper, with ops_call */
 	struct ops *ops;
 	enum op op;
 	char issuer[64]; /* OP_LATCHES: "" for all */
@@ -47,21 +47,17 @@ struct call {
 	struct serial serial;
 	bool openmetrics;
 	bool accept_number; /* OP_REFRESH: the lists may begin a new count */
-	struct inbox *reply_to;
 	/* outcome: */
-	int http_status;       /* 200, 202, 204, 404, 500, 503 */
+	int http_status;          /* 200, 202, 204, 404, 500, 503 */
 	struct shared_file *file; /* OP_LATCHES: a reference for the asker, or NULL */
 	json_t *body; /* owned by the asker now; NULL for 202, 204 and out of memory */
-	/* the asker's own: */
-	void *owner;
-	void (*done)(void *inbox_arg, struct call *c);
 };
 
 struct ops *ops_new(void); /* any thread; NULL when out of memory */
 /* After the OP_STOP has come back, or when no call was ever posted. */
 void ops_free(struct ops *o);
 
-/* The run of a call's msg, for shared->keeper, whose arg is the keeper. */
+/* The run of a call, for shared->keeper, whose arg is the keeper. */
 void ops_call(void *keeper, struct msg *m);
 
 /* Keeper's thread: carry out c, now or after a fetch, and post it back exactly once. */

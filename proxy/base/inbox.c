@@ -134,3 +134,23 @@ void inbox_post(struct inbox *in, struct msg *m)
 		wake(in->fd);
 	atomic_fetch_sub_explicit(&in->posting, 1, memory_order_release);
 }
+
+void question_ask(
+    struct question *q, struct inbox *to, void (*run)(void *inbox_arg, struct msg *m))
+{
+	q->msg.run = run;
+	inbox_post(to, &q->msg);
+}
+
+static void on_answer(void *inbox_arg, struct msg *m)
+{
+	struct question *q = (struct question *)m; /* msg is its first member */
+
+	q->done(inbox_arg, q);
+}
+
+void question_answer(struct question *q)
+{
+	q->msg.run = on_answer;
+	inbox_post(q->reply_to, &q->msg);
+}

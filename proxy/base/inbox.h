@@ -33,4 +33,22 @@ void inbox_free(struct inbox *in);
 /* Any thread, until inbox_free. m is handed over. */
 void inbox_post(struct inbox *in, struct msg *m);
 
+/* A message both ways, the first member of what is asked: the asker allocates it, and
+ * posts it to a thread that fills in the outcome and posts it back.  Exactly one thread
+ * has it at a time.  An asker for whom nobody waits any more clears its own `owner`,
+ * which who answers never reads, and frees the question when it comes back. */
+struct question {
+	struct msg msg;
+	/* the asker's: */
+	struct inbox *reply_to;
+	void (*done)(void *inbox_arg, struct question *q); /* inbox_arg: of reply_to */
+	void *owner;
+};
+/* run, on the thread of `to`, has the question from then on. */
+void question_ask(
+    struct question *q, struct inbox *to, void (*run)(void *inbox_arg, struct msg *m));
+/* Hand it back: done runs on the asker's thread.  Once for each time that it was asked.
+ */
+void question_answer(struct question *q);
+
 #endif

@@ -28,7 +28,7 @@
 
 /* A question to the keeper and what we have to remember of its request. */
 struct pending {
-	struct ask ask; /* first: ask.done gets it back */
+	struct ask ask; /* first: it comes back as this */
 	struct pending *next_free;
 	enum http1_method method;
 	bool access_log;
@@ -374,12 +374,13 @@ static void ask_again(struct serve *s, struct pending *p)
 }
 
 /* The keeper has answered.  Our thread, from the inbox. */
-static void on_done(void *inbox_arg, struct ask *a)
+static void on_done(void *inbox_arg, struct question *q)
 {
 	struct serve *s = inbox_arg;
-	struct pending *p = (struct pending *)a;
+	struct pending *p = (struct pending *)q;
+	struct ask *a = &p->ask;
 
-	if (a->owner != NULL && !is_fit(a)) {
+	if (q->owner != NULL && !is_fit(a)) {
 		if (!p->again) {
 			ask_again(s, p);
 			return;
@@ -388,9 +389,9 @@ static void on_done(void *inbox_arg, struct ask *a)
 		a->error = ERR_RESP_EXPIRED;
 	}
 	s->parked--;
-	if (a->owner != NULL) {
+	if (q->owner != NULL) {
 		int64_t waited = clock_mono_ms() - a->asked_at_ms;
-		struct turn t = {.c = a->owner,
+		struct turn t = {.c = q->owner,
 		    .method = p->method,
 		    .access_log = p->access_log,
 		    .started_us = a->asked_at_ms * 1000};
@@ -413,13 +414,13 @@ static void ask_keeper(struct serve *s, const struct turn *t,
 	p->method = t->method;
 	p->access_log = t->access_log;
 	p->again = false;
-	p->ask = (struct ask){.key = q->key,
-	    .reply_to = s->own,
+	p->ask = (struct ask){
+	    .question = {.reply_to = s->own, .done = on_done, .owner = t->c},
+	    .key = q->key,
 	    .asked_at_ms = conn_loop_mono_ms(s->loop),
 	    .only_if_cached = r->only_if_cached,
 	    .revalidate = r->no_cache,
-	    .owner = t->c,
-	    .done = on_done};
+	};
 	if (forward) {
 		p->ask.nonce_n = q->nonce_n;
 		memcpy(p->ask.nonce, q->nonce, q->nonce_n);
@@ -621,7 +622,7 @@ static void on_gone(void *arg, void *parked)
 	struct pending *p = parked;
 
 	(void)arg;
-	p->ask.owner = NULL;
+	p->ask.question.owner = NULL;
 }
 
 static void on_refused(void *arg, int status)

@@ -290,8 +290,7 @@ static void on_ask(void *arg, struct msg *m)
 
 void keeper_ask(struct shared *shared, struct ask *a)
 {
-	a->msg.run = on_ask;
-	inbox_post(shared->keeper, &a->msg);
+	question_ask(&a->question, shared->keeper, on_ask);
 }
 
 static void configure(struct keeper *k, const struct conf *c)

@@ -17,16 +17,15 @@
 /* Questions. */
 
 void events_ask(struct events *e, struct telling_ask *a, const struct change_pos *from,
-    size_t max_bytes, void (*done)(void *inbox_arg, struct telling_ask *a))
+    size_t max_bytes, void (*done)(void *inbox_arg, struct question *q))
 {
-	a->msg.run = telling_read;
+	a->question.reply_to = e->own;
+	a->question.done = done;
 	a->telling = e->shared->telling;
 	a->from = *from;
 	a->max_bytes = max_bytes;
-	a->reply_to = e->own;
-	a->done = done;
 	e->asking++;
-	inbox_post(e->shared->keeper, &a->msg);
+	question_ask(&a->question, e->shared->keeper, telling_read);
 }
 
 void events_answered(struct events *e)
@@ -169,9 +168,10 @@ static void start_queued(struct events *e)
 		events_read(s);
 }
 
-static void on_page(void *arg, struct telling_ask *a)
+static void on_page(void *arg, struct question *q)
 {
-	struct reading *r = (struct reading *)a;
+	struct reading *r = (struct reading *)q;
+	struct telling_ask *a = &r->ask;
 	struct events *e = r->events;
 	struct page *p;
 	struct sub *s;

@@ -76,14 +76,14 @@ struct sub {
 };
 _Static_assert(sizeof(struct sub) <= 512, "an idle subscriber is this and no more");
 
-struct reading { /* a page that was asked for, and who waits for it */
-	struct telling_ask ask;
+struct reading {                /* a page that was asked for, and who waits for it */
+	struct telling_ask ask; /* first: it comes back as this */
 	struct events *events;
 	struct subs subs;
 	TAILQ_ENTRY(reading) link;
 };
-struct shot { /* a snapshot, and who waits for it */
-	struct snapshot snapshot;
+struct shot {                     /* a snapshot, and who waits for it */
+	struct snapshot snapshot; /* first: it comes back as this */
 	struct events *events;
 	unsigned refs; /* of those who read it, of the question, and of who borrows it */
 	bool ready;
@@ -95,7 +95,7 @@ struct shot { /* a snapshot, and who waits for it */
 	TAILQ_ENTRY(shot) link;
 };
 struct json_page {
-	struct telling_ask ask;
+	struct telling_ask ask; /* first: it comes back as this */
 	struct events *events;
 	struct conn *conn; /* NULL: its client has gone */
 	struct events_query query;
@@ -166,7 +166,7 @@ void events_read(struct sub *s); /* its list becomes one of those that wait */
 void page_unref(struct events *e, struct page *p); /* NULL is allowed */
 /* Ask for what follows from; done is called on this thread. */
 void events_ask(struct events *e, struct telling_ask *a, const struct change_pos *from,
-    size_t max_bytes, void (*done)(void *inbox_arg, struct telling_ask *a));
+    size_t max_bytes, void (*done)(void *inbox_arg, struct question *q));
 void events_answered(struct events *e); /* last in each done */
 void events_learn(struct events *e, const struct change_pos *newest);
 

@@ -161,9 +161,10 @@ static void reply_page(struct conn *c, const struct json_page *j)
 	free(w.text);
 }
 
-static void on_answer(void *arg, struct telling_ask *a)
+static void on_answer(void *arg, struct question *q)
 {
-	struct json_page *j = (struct json_page *)a;
+	struct json_page *j = (struct json_page *)q;
+	struct telling_ask *a = &j->ask;
 	struct events *e = j->events;
 
 	(void)arg;

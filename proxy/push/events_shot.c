@@ -115,12 +115,13 @@ static void begin(struct sub *s, struct shot *shot)
 	sub_move(s, &e->due);
 }
 
-static void on_shot(void *arg, struct snapshot *snapshot)
+static void on_shot(void *arg, struct question *q)
 {
-	struct shot *shot = (struct shot *)snapshot;
+	struct shot *shot = (struct shot *)q;
 	struct events *e = shot->events;
-	bool ok = snapshot->error == ERR_OK;
-	enum events_wait wait = snapshot->error == ERR_STORE ? WAIT_LOG : WAIT_SNAPSHOT;
+	bool ok = shot->snapshot.error == ERR_OK;
+	enum events_wait wait =
+	    shot->snapshot.error == ERR_STORE ? WAIT_LOG : WAIT_SNAPSHOT;
 	struct sub *s;
 
 	(void)arg;
@@ -153,11 +154,10 @@ static struct shot *shot_new(struct events *e, const char *issuer)
 	shot->refs = 1;
 	TAILQ_INIT(&shot->subs);
 	TAILQ_INSERT_TAIL(&e->shots, shot, link);
-	shot->snapshot.msg.run = snapshot_take;
 	shot->snapshot.all = e->snapshots;
 	memcpy(shot->snapshot.issuer, issuer, sizeof shot->snapshot.issuer);
-	shot->snapshot.reply_to = e->own;
-	shot->snapshot.done = on_shot;
+	shot->snapshot.question.reply_to = e->own;
+	shot->snapshot.question.done = on_shot;
 	e->shots_asked++;
 	e->asking++;
 	return shot;
@@ -194,5 +194,5 @@ void events_snapshot(struct sub *s)
 		return;
 	}
 	sub_move(s, &shot->subs);
-	inbox_post(e->shared->keeper, &shot->snapshot.msg);
+	question_ask(&shot->snapshot.question, e->shared->keeper, snapshot_take);
 }

@@ -262,19 +262,11 @@ static void sort_work(void *arg)
 
 /* ---- the end of a walk ---- */
 
-static void back(void *arg, struct msg *m)
-{
-	struct snapshot *s = (struct snapshot *)m;
-
-	s->done(arg, s);
-}
-
 static void reply(struct snapshot *s)
 {
 	if (s->error != ERR_OK)
 		snapshot_drop(s);
-	s->msg.run = back;
-	inbox_post(s->reply_to, &s->msg);
+	question_answer(&s->question);
 }
 
 static void clear(struct snapshots *all)
@@ -346,7 +338,7 @@ static void on_lists(struct crl_wait *w, enum err e)
 	    (struct snapshot *)((char *)w - offsetof(struct snapshot, lists));
 
 	if (e == ERR_OK) {
-		snapshot_take(s->all->keeper, &s->msg);
+		snapshot_take(s->all->keeper, &s->question.msg);
 		return;
 	}
 	s->error = e;

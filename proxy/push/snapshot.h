@@ -17,7 +17,7 @@
  * It is what this node knows: a certificateHold that only an OCSP answer told is in no
  * list and sets no latch, and is not in it.
  *
- * A message both ways, as a struct ask.
+ * A message both ways (proxy/base/inbox.h).
  */
 #ifndef PROXY_PUSH_SNAPSHOT_H
 #define PROXY_PUSH_SNAPSHOT_H
@@ -40,12 +40,9 @@ struct snapshot_issuer {
 };
 
 struct snapshot {
-	struct msg msg; /* run: snapshot_take, posted to shared->keeper */
+	struct question question; /* to shared->keeper, with snapshot_take */
 	struct snapshots *all;
 	char issuer[64]; /* "": all that are configured */
-	struct inbox *reply_to;
-	void (*done)(void *inbox_arg, struct snapshot *s); /* on the asker's thread */
-	void *owner;
 	/* outcome: */
 	enum err error; /* ERR_OK, ERR_NOMEM; ERR_STORE: the log's place is unknown;
 			   ERR_CANCELLED: we stop */
@@ -61,7 +58,7 @@ struct snapshot {
 	size_t _first; /* issuer of the configuration: of[0] */
 };
 
-/* The run of a snapshot's msg, for shared->keeper, whose arg is the keeper. */
+/* The run of a snapshot, for shared->keeper, whose arg is the keeper. */
 void snapshot_take(void *keeper, struct msg *m);
 /* Drops what the outcome holds; the struct itself is the asker's.  Any thread. */
 void snapshot_drop(struct snapshot *s);

@@ -259,15 +259,7 @@ void outlet_end(const struct outlet *o, struct change_pos *end)
 static void answer(struct telling_ask *a, enum err e)
 {
 	a->error = e;
-	inbox_post(a->reply_to, &a->msg);
-}
-
-/* On the asker's thread. */
-static void run_done(void *inbox_arg, struct msg *m)
-{
-	struct telling_ask *a = (struct telling_ask *)m;
-
-	a->done(inbox_arg, a);
+	question_answer(&a->question);
 }
 
 static enum err copy_page(struct telling_ask *a, const struct change_log_page *page)
@@ -303,7 +295,6 @@ void outlet_read(struct outlet *o, struct telling_ask *a)
 	struct reader *r = NULL;
 	struct change_pos from = a->from;
 
-	a->msg.run = run_done;
 	a->batches = NULL;
 	a->n = 0;
 	a->gap = false;

@@ -107,14 +107,11 @@ struct telling_news {
 /* Each of them, once, when it is done with: drops the batch and frees n.  Any thread. */
 void telling_news_done(struct telling_news *n);
 
-struct telling_ask {             /* asked and answered by message, as struct ask */
-	struct msg msg;          /* run: telling_read, posted to shared->keeper */
-	struct telling *telling; /* shared->telling */
+struct telling_ask {
+	struct question question; /* to shared->keeper, with telling_read */
+	struct telling *telling;  /* shared->telling */
 	struct change_pos from;
 	size_t max_bytes;
-	struct inbox *reply_to;
-	void (*done)(void *inbox_arg, struct telling_ask *a); /* on the asker's thread */
-	void *owner;
 	/* outcome: */
 	enum err error; /* ERR_OK; ERR_CANCELLED: stopping; ERR_NOMEM; that of the log */
 	struct change_batch **batches; /* references and array are the asker's now */
@@ -122,7 +119,7 @@ struct telling_ask {             /* asked and answered by message, as struct ask
 	struct change_pos oldest, newest;
 	bool gap;
 };
-/* The run of a telling_ask's msg. */
+/* The run of a telling_ask. */
 void telling_read(void *inbox_arg, struct msg *m);
 /* Any time before the threads start, and before telling_start(): news go to inbox as
  * messages with this run. */

@@ -218,9 +218,10 @@ void world_key(unsigned serial, enum certid_hash h, struct key *k)
 	issuer_key(world_issuer(), 0, h, &s, k);
 }
 
-static void answered(void *inbox_arg, struct ask *a)
+static void answered(void *inbox_arg, struct question *q)
 {
-	struct world_asked *w = (struct world_asked *)a;
+	struct world_asked *w = (struct world_asked *)q;
+	const struct ask *a = &w->ask;
 
 	(void)inbox_arg;
 	w->answers++;
@@ -245,9 +246,9 @@ static struct world_asked *ask(
 
 	need(asked_n <= ASKED_MAX, "too many asks");
 	world_key(serial, h, &w->ask.key);
-	w->ask.reply_to = inbox;
+	w->ask.question.reply_to = inbox;
 	w->ask.asked_at_ms = clock_mono_ms();
-	w->ask.done = answered;
+	w->ask.question.done = answered;
 	w->ask.only_if_cached = cached;
 	w->ask.revalidate = anew;
 	flights_ask(world_flights, &w->ask);
@@ -261,9 +262,9 @@ struct world_asked *world_ask_nonce(unsigned serial, enum certid_hash h)
 
 	need(asked_n <= ASKED_MAX, "too many asks");
 	world_key(serial, h, &w->ask.key);
-	w->ask.reply_to = inbox;
+	w->ask.question.reply_to = inbox;
 	w->ask.asked_at_ms = clock_mono_ms();
-	w->ask.done = answered;
+	w->ask.question.done = answered;
 	w->ask.nonce_n = 16;
 	memset(w->ask.nonce, 'n', 16);
 	forwards_ask(world_forwards, &w->ask);

@@ -1802,9 +1802,9 @@ static void news_outlive_the_telling(void **state)
 
 static int answers;
 
-static void on_answer(void *inbox_arg, struct telling_ask *a)
+static void on_answer(void *inbox_arg, struct question *q)
 {
-	assert_ptr_equal(inbox_arg, a->owner);
+	assert_ptr_equal(inbox_arg, q->owner);
 	answers++;
 }
 
@@ -1812,14 +1812,12 @@ static void ask(struct node *n, struct telling_ask *a, size_t max_bytes)
 {
 	struct change_pos from = a->from;
 
-	*a = (struct telling_ask){.telling = n->telling,
+	*a = (struct telling_ask){
+	    .question = {.reply_to = n->api, .done = on_answer, .owner = n},
+	    .telling = n->telling,
 	    .from = from,
-	    .max_bytes = max_bytes,
-	    .reply_to = n->api,
-	    .done = on_answer,
-	    .owner = n};
-	a->msg.run = telling_read;
-	inbox_post(inbox, &a->msg);
+	    .max_bytes = max_bytes};
+	question_ask(&a->question, inbox, telling_read);
 }
 
 static void drop_pages(struct telling_ask *a)

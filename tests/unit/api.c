@@ -614,20 +614,13 @@ static unsigned calls_seen;
 /* The log's side: nothing but an end. */
 static const struct change_pos log_end = {7, 3, 1};
 
-static void ask_back(void *arg, struct msg *m)
-{
-	struct telling_ask *a = (struct telling_ask *)m;
-
-	a->done(arg, a);
-}
 void telling_read(void *keeper, struct msg *m)
 {
 	struct telling_ask *a = (struct telling_ask *)m;
 
 	assert_ptr_equal(keeper, &the_ops);
 	a->oldest = a->newest = log_end;
-	m->run = ask_back;
-	inbox_post(a->reply_to, m);
+	question_answer(&a->question);
 }
 void telling_news_done(struct telling_news *n)
 {
@@ -663,19 +656,11 @@ json_t *ops_error(const char *code, const char *message)
 	return json_pack("{s:{s:s,s:s}}", "error", "code", code, "message", message);
 }
 
-static void back(void *arg, struct msg *m)
-{
-	struct call *c = (struct call *)m;
-
-	c->done(arg, c);
-}
-
 static void give_back(struct call *c, int status, json_t *body)
 {
 	c->http_status = status;
 	c->body = body;
-	c->msg.run = back;
-	inbox_post(c->reply_to, &c->msg);
+	question_answer(&c->question);
 }
 
 /* Two mebibytes: more than a socket takes at once. */

@@ -11,9 +11,9 @@
 static int answers;
 static void *heard_by;
 
-static void on_done(void *inbox_arg, struct ask *a)
+static void on_done(void *inbox_arg, struct question *q)
 {
-	(void)a;
+	(void)q;
 	answers++;
 	heard_by = inbox_arg;
 }
@@ -41,7 +41,7 @@ static void it_comes_back_once_with_its_outcome(void **state)
 	error_one.facts.status = STATUS_NONE;
 	error_one.error = ERR_RESP_CRL;
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-		struct ask a = {.reply_to = in, .done = on_done};
+		struct ask a = {.question = {.reply_to = in, .done = on_done}};
 
 		answers = 0;
 		ask_reply(&a, cases[i].answer, cases[i].given, cases[i].tier);

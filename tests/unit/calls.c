@@ -572,11 +572,11 @@ static void latch(int64_t revoked_at)
 static struct call call;
 static bool came;
 
-static void on_done(void *arg, struct call *c)
+static void on_done(void *arg, struct question *q)
 {
 	assert_ptr_equal(arg, &k);
-	assert_false(came && c == &call);
-	came = came || c == &call;
+	assert_false(came && q == &call.question);
+	came = came || q == &call.question;
 }
 
 static bool replied(void)
@@ -590,14 +590,14 @@ static void post(struct call *c, enum op op, const char *issuer, bool has_serial
 	memset(c, 0, sizeof *c);
 	c->op = op;
 	c->ops = k.ops;
-	c->reply_to = k.replies;
-	c->done = on_done;
+	c->question.reply_to = k.replies;
+	c->question.done = on_done;
 	c->has_serial = has_serial;
 	c->serial = serial;
 	snprintf(c->issuer, sizeof c->issuer, "%s", issuer);
 	if (c == &call)
 		came = false;
-	ops_call(&k, &c->msg);
+	ops_call(&k, &c->question.msg);
 }
 
 static void run(enum op op, const char *issuer, bool has_serial)

@@ -69,13 +69,6 @@ static struct change_pos newest(const struct world *w)
 	return (struct change_pos){w->epoch, w->seq, 0};
 }
 
-static void ask_back(void *arg, struct msg *m)
-{
-	struct telling_ask *a = (struct telling_ask *)m;
-
-	a->done(arg, a);
-}
-
 static bool follows(const struct change_batch *b, const struct change_pos *from)
 {
 	return from->epoch == 0 || b->seq > from->seq ||
@@ -112,8 +105,7 @@ static void ask_answer(struct msg *m)
 	struct telling_ask *a = (struct telling_ask *)m;
 
 	fill(the, a);
-	m->run = ask_back;
-	inbox_post(a->reply_to, m);
+	question_answer(&a->question);
 }
 
 void telling_read(void *inbox_arg, struct msg *m)
@@ -141,13 +133,6 @@ void telling_news_done(struct telling_news *n)
 	the->news_out--;
 	change_batch_unref(n->batch);
 	free(n);
-}
-
-static void snapshot_back(void *arg, struct msg *m)
-{
-	struct snapshot *s = (struct snapshot *)m;
-
-	s->done(arg, s);
 }
 
 struct snapshots *snapshots_new(void)
@@ -181,8 +166,7 @@ void snapshot_take(void *keeper, struct msg *m)
 	s->end = newest(the);
 	s->at = 1700000000;
 	s->error = the->read_error;
-	m->run = snapshot_back;
-	inbox_post(s->reply_to, m);
+	question_answer(&s->question);
 }
 
 const struct issuer *issuers_named(const struct issuers *is, const char *name)

@@ -204,6 +204,54 @@ static void a_message_that_posts_itself_runs_in_a_later_turn(void **state)
 	event_base_free(base);
 }
 
+struct sum {
+	struct question question;
+	int a, b, sum, answers;
+};
+static int who_knows, who_asks; /* the inboxes' arguments */
+
+static void on_sum(void *arg, struct msg *m)
+{
+	struct sum *s = (struct sum *)m;
+
+	assert_ptr_equal(arg, &who_knows);
+	s->sum = s->a + s->b;
+	question_answer(&s->question);
+}
+
+static void on_summed(void *arg, struct question *q)
+{
+	assert_ptr_equal(arg, &who_asks);
+	((struct sum *)q)->answers++;
+	assert_ptr_equal(q->owner, q);
+}
+
+static void a_question_goes_to_one_thread_and_comes_back_to_the_other(void **state)
+{
+	struct event_base *mine = event_base_new(), *other = event_base_new();
+	struct inbox *to = inbox_new(other, &who_knows),
+		     *back = inbox_new(mine, &who_asks);
+	struct sum s = {.question = {.reply_to = back, .done = on_summed}, .a = 2};
+
+	(void)state;
+	s.question.owner = &s;
+	for (int i = 1; i <= 2; i++) { /* it may be asked again when it is back */
+		s.b = i;
+		question_ask(&s.question, to, on_sum);
+		event_base_loop(mine, EVLOOP_NONBLOCK);
+		assert_int_equal(s.sum, i == 1 ? 0 : 3);
+		event_base_loop(other, EVLOOP_NONBLOCK);
+		assert_int_equal(s.sum, 2 + i);
+		assert_int_equal(s.answers, i - 1);
+		event_base_loop(mine, EVLOOP_NONBLOCK);
+		assert_int_equal(s.answers, i);
+	}
+	inbox_free(to);
+	inbox_free(back);
+	event_base_free(mine);
+	event_base_free(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
@@ -211,6 +259,7 @@ int main(void)
 	    cmocka_unit_test(no_wake_up_is_lost_between_two_that_wait_for_each_other),
 	    cmocka_unit_test(what_has_not_run_is_run_by_inbox_free),
 	    cmocka_unit_test(a_message_that_posts_itself_runs_in_a_later_turn),
+	    cmocka_unit_test(a_question_goes_to_one_thread_and_comes_back_to_the_other),
 	};
 
 	return cmocka_run_group_tests(cases, NULL, NULL);

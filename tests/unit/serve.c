@@ -54,13 +54,6 @@ void keeper_ask(struct shared *shared, struct ask *a)
 	asks++;
 }
 
-static void run_done(void *inbox_arg, struct msg *m)
-{
-	struct ask *a = (struct ask *)m;
-
-	a->done(inbox_arg, a);
-}
-
 static void run(struct stage *s)
 {
 	for (int i = 0; i < 8; i++)
@@ -77,8 +70,7 @@ static void keeper_says(
 	q->answer = a;
 	q->error = e;
 	q->tier = tier;
-	q->msg.run = run_done;
-	inbox_post(q->reply_to, &q->msg);
+	question_answer(&q->question);
 	run(s);
 }
 
@@ -543,7 +535,7 @@ static void a_client_that_left_harms_nobody(void **state)
 
 	get(s, "GET", "/", "");
 	conn_loop_free(s->loop);
-	assert_null(asked->owner);
+	assert_null(asked->question.owner);
 	keeper_says(s, NULL, ERR_UP_TIMEOUT, TIER_NONE);
 	assert_int_equal(serve_parked(s->serve), 0);
 	s->loop = NULL;

@@ -126,9 +126,9 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void on_done(void *arg, struct snapshot *s)
+static void on_done(void *arg, struct question *q)
 {
-	((struct world *)arg)->done = s;
+	((struct world *)arg)->done = (struct snapshot *)q;
 	((struct world *)arg)->done_n++;
 }
 
@@ -137,9 +137,9 @@ static void ask(struct world *w, struct snapshot *s, const char *issuer)
 	memset(s, 0, sizeof *s);
 	s->all = w->all;
 	strcpy(s->issuer, issuer);
-	s->reply_to = w->inbox;
-	s->done = on_done;
-	snapshot_take(w, &s->msg);
+	s->question.reply_to = w->inbox;
+	s->question.done = on_done;
+	snapshot_take(w, &s->question.msg);
 }
 
 /* How many turns it took until so many were back. */
@@ -337,15 +337,16 @@ static void it_waits_until_the_lists_are_opened(void **state)
 	static const struct listed of[] = {{10, 100, 1}};
 	const enum err ends[] = {ERR_OK, ERR_CANCELLED};
 	struct world *w = *state;
-	struct snapshot s = {
-	    .issuer = "demo", .reply_to = w->inbox, .done = on_done, .all = w->all};
+	struct snapshot s = {.question = {.reply_to = w->inbox, .done = on_done},
+	    .issuer = "demo",
+	    .all = w->all};
 
 	for (size_t i = 0; i < 2; i++) {
 		w->unopened = true;
 		w->done = NULL;
 		w->wait = NULL;
 		s.n = 0;
-		snapshot_take(w, &s.msg);
+		snapshot_take(w, &s.question.msg);
 		assert_non_null(w->wait);
 		assert_string_equal(w->waits_for, "demo");
 		event_base_loop(w->base, EVLOOP_NONBLOCK);
@@ -367,7 +368,7 @@ static void it_waits_until_the_lists_are_opened(void **state)
 	w->unopened = true; /* of all issuers */
 	s.issuer[0] = '\0';
 	w->wait = NULL;
-	snapshot_take(w, &s.msg);
+	snapshot_take(w, &s.question.msg);
 	assert_null(w->waits_for);
 	w->wait->done(w->wait, ERR_CANCELLED);
 	turn_until(w, 3);

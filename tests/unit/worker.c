@@ -30,13 +30,6 @@ struct stage {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct ask *kept; /* a question that is held back */
 
-static void run_done(void *inbox_arg, struct msg *m)
-{
-	struct ask *a = (struct ask *)m;
-
-	a->done(inbox_arg, a);
-}
-
 void keeper_ask(struct shared *shared, struct ask *a)
 {
 	(void)shared;
@@ -57,8 +50,7 @@ static bool answer_kept(void)
 		return false;
 	a->error = ERR_UP_TIMEOUT;
 	a->tier = TIER_NONE;
-	a->msg.run = run_done;
-	inbox_post(a->reply_to, &a->msg);
+	question_answer(&a->question);
 	return true;
 }
 
