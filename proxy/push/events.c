@@ -6,8 +6,7 @@
  * log at the pace at which it can be told.  Who does not keep up is no longer in the list
  * that is walked.
  */
-#include "proxy/base/timer.h"
-#include "proxy/push/events_core.h"
+#include "proxy/push/events.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -18,6 +17,8 @@
 #include <unistd.h>
 
 #include "proxy/base/clock.h"
+#include "proxy/base/timer.h"
+#include "proxy/push/events_core.h"
 
 /* Recent batches and their text: six of a list's. */
 #define WINDOW_BYTES (8u << 20)
@@ -29,48 +30,7 @@
 #define TICK_MIN_MS  20
 #define SILENT_MS    300 /* without a head */
 
-/* One subscriber. */
-
-void sub_move(struct sub *s, struct subs *to)
-{
-	struct events *e = s->events;
-
-	if (e->cursor == s)
-		e->cursor = TAILQ_NEXT(s, link);
-	if (s->list != NULL)
-		TAILQ_REMOVE(s->list, s, link);
-	s->list = to;
-	if (to != NULL)
-		TAILQ_INSERT_TAIL(to, s, link);
-}
-
-void sub_close(struct sub *s)
-{
-	struct events *e = s->events;
-
-	sub_move(s, NULL);
-	event_del(&s->ev);
-	close(event_get_fd(&s->ev));
-	page_unref(e, s->page);
-	if (s->shot != NULL)
-		shot_unref(s->shot);
-	metrics_count(e->counters, M_CONN_CLOSED);
-	if (--e->count == 0)
-		event_del(&e->tick);
-	atomic_fetch_sub(&e->shared->subscribers, 1);
-	s->magic = 0;
-	free(s);
-}
-
-void sub_cut(struct sub *s)
-{
-	/* The kernel would go on offering the rest to a client that does not take it. */
-	struct linger hard = {.l_onoff = 1, .l_linger = 0};
-
-	metrics_count(s->events->counters, M_SUBSCRIBERS_CUT);
-	setsockopt(event_get_fd(&s->ev), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
-	sub_close(s);
-}
+/* What a subscriber says. */
 
 /* What a subscriber sends is of no interest; that it has gone is.  Its own end of sending
  * counts as that: to us both look the same. */
@@ -230,14 +190,6 @@ static void serve_due(struct events *e)
 			return;
 		events_send(s);
 	}
-}
-
-void events_wake(struct events *e)
-{
-	/* A timer and not event_active(): that would run before the other descriptors
-	 * are looked at. */
-	if (!evtimer_pending(&e->run, NULL))
-		timer_arm(&e->run, 0);
 }
 
 static void on_run(evutil_socket_t fd, short what, void *arg)

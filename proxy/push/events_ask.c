@@ -53,15 +53,6 @@ void events_begin(struct events *e, const struct change_pos *end)
 
 /* Pages. */
 
-void page_unref(struct events *e, struct page *p)
-{
-	if (p == NULL || --p->refs > 0)
-		return;
-	e->paged -= p->roll.bytes;
-	roll_clear(&p->roll);
-	free(p);
-}
-
 /* The batches, which are taken, as a page with one reference; NULL: none, or out of
  * memory. */
 static struct page *page_new(struct events *e, struct telling_ask *a, bool wanted)

@@ -51,24 +51,6 @@ static void hold(struct shot *s)
 	e->shots_bytes += s->bytes;
 }
 
-void shot_unref(struct shot *s)
-{
-	struct events *e = s->events;
-
-	if (--s->refs > 0)
-		return;
-	TAILQ_REMOVE(&e->shots, s, link);
-	if (s->lender != NULL)
-		shot_unref(s->lender);
-	else
-		snapshot_drop(&s->snapshot);
-	if (s->holds) {
-		e->shots_held--;
-		e->shots_bytes -= s->bytes;
-	}
-	free(s);
-}
-
 static bool has_room(const struct events *e)
 {
 	return e->shots_asked < SHOTS_FEW &&

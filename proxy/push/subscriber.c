@@ -1,0 +1,86 @@
+/* subscriber.c - in and out of its lists, and what goes with it. */
+#include "proxy/push/subscriber.h"
+
+#include <event2/event.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "proxy/base/timer.h"
+#include "proxy/push/events_core.h"
+
+void events_wake(struct events *e)
+{
+	/* A timer and not event_active(): that would run before the other descriptors
+	 * are looked at. */
+	if (!evtimer_pending(&e->run, NULL))
+		timer_arm(&e->run, 0);
+}
+
+void page_unref(struct events *e, struct page *p)
+{
+	if (p == NULL || --p->refs > 0)
+		return;
+	e->paged -= p->roll.bytes;
+	roll_clear(&p->roll);
+	free(p);
+}
+
+void shot_unref(struct shot *s)
+{
+	struct events *e = s->events;
+
+	if (--s->refs > 0)
+		return;
+	TAILQ_REMOVE(&e->shots, s, link);
+	if (s->lender != NULL)
+		shot_unref(s->lender);
+	else
+		snapshot_drop(&s->snapshot);
+	if (s->holds) {
+		e->shots_held--;
+		e->shots_bytes -= s->bytes;
+	}
+	free(s);
+}
+
+void sub_move(struct sub *s, struct subs *to)
+{
+	struct events *e = s->events;
+
+	if (e->cursor == s)
+		e->cursor = TAILQ_NEXT(s, link);
+	if (s->list != NULL)
+		TAILQ_REMOVE(s->list, s, link);
+	s->list = to;
+	if (to != NULL)
+		TAILQ_INSERT_TAIL(to, s, link);
+}
+
+void sub_close(struct sub *s)
+{
+	struct events *e = s->events;
+
+	sub_move(s, NULL);
+	event_del(&s->ev);
+	close(event_get_fd(&s->ev));
+	page_unref(e, s->page);
+	if (s->shot != NULL)
+		shot_unref(s->shot);
+	metrics_count(e->counters, M_CONN_CLOSED);
+	if (--e->count == 0)
+		event_del(&e->tick);
+	atomic_fetch_sub(&e->shared->subscribers, 1);
+	s->magic = 0;
+	free(s);
+}
+
+void sub_cut(struct sub *s)
+{
+	/* The kernel would go on offering the rest to a client that does not take it. */
+	struct linger hard = {.l_onoff = 1, .l_linger = 0};
+
+	metrics_count(s->events->counters, M_SUBSCRIBERS_CUT);
+	setsockopt(event_get_fd(&s->ev), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+	sub_close(s);
+}
