@@ -213,7 +213,7 @@ static bool is_late(const struct events *e, struct sub *s)
 	if (e->now_ms < pace_due(&s->pace, e->timeout_ms))
 		return false;
 	return !pace_look(&s->pace, event_get_fd(&s->ev), e->now_ms, e->timeout_ms,
-	    s->shot != NULL ? PACE_HOLDING : PACE_ANY);
+	    s->share != NULL ? PACE_HOLDING : PACE_ANY);
 }
 
 static void cut_slow(struct events *e)
@@ -259,15 +259,15 @@ static void say_waits(struct subs *list)
 
 static void say_all_waits(struct events *e)
 {
-	struct reading *r;
-	struct shot *shot;
+	struct lag_read *r;
+	struct snapshot_share *share;
 
 	say_waits(&e->queued);
 	say_waits(&e->later);
-	TAILQ_FOREACH(r, &e->readings, link)
+	TAILQ_FOREACH(r, &e->lag_reads, link)
 		say_waits(&r->subs);
-	TAILQ_FOREACH(shot, &e->shots, link)
-		say_waits(&shot->subs);
+	TAILQ_FOREACH(share, &e->shares, link)
+		say_waits(&share->subs);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
@@ -277,8 +277,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	e->now_ms = clock_mono_ms();
-	events_make_room(e);
-	e->shots_wanted = false;
+	snapshot_share_make_room(e);
+	e->shares_wanted = false;
 	say_all_waits(e);
 	while ((s = TAILQ_FIRST(&e->later)) != NULL)
 		sub_move(s, &e->due);
@@ -373,7 +373,7 @@ bool events_serve(
 		return false;
 	}
 	if (q->json)
-		return events_page(e, c, q);
+		return json_page_serve(e, c, q);
 	if (may_subscribe(e))
 		s = calloc(1, sizeof *s);
 	else
@@ -388,6 +388,11 @@ bool events_serve(
 	return true;
 }
 
+bool events_gone(struct events *e, const void *parked)
+{
+	return json_page_gone(e, parked);
+}
+
 /* Life. */
 
 void events_reload(struct events *e)
@@ -397,7 +402,7 @@ void events_reload(struct events *e)
 	e->max = (size_t)c->max_subscribers;
 	e->timeout_ms = c->subscriber_timeout_ms;
 	e->position_ms = c->position_interval_ms;
-	e->shots_max = (size_t)c->snapshot_memory;
+	e->shares_max = (size_t)c->snapshot_memory;
 	/* One that cannot be added again now (out of memory) still runs. */
 	if (e->count > 0)
 		tick_start(e);
@@ -413,8 +418,8 @@ static void close_all(struct subs *list)
 
 void events_drain(struct events *e)
 {
-	struct reading *r;
-	struct shot *shot, *next;
+	struct lag_read *r;
+	struct snapshot_share *share, *next;
 
 	e->draining = true;
 	close_all(&e->live);
@@ -422,12 +427,12 @@ void events_drain(struct events *e)
 	close_all(&e->blocked);
 	close_all(&e->queued);
 	close_all(&e->later);
-	TAILQ_FOREACH(r, &e->readings, link)
+	TAILQ_FOREACH(r, &e->lag_reads, link)
 		close_all(&r->subs);
-	/* a shot goes with the last who reads it, but not while it is asked for */
-	for (shot = TAILQ_FIRST(&e->shots); shot != NULL; shot = next) {
-		next = TAILQ_NEXT(shot, link);
-		close_all(&shot->subs);
+	/* a share goes with the last who reads it, but not while it is asked for */
+	for (share = TAILQ_FIRST(&e->shares); share != NULL; share = next) {
+		next = TAILQ_NEXT(share, link);
+		close_all(&share->subs);
 	}
 	assert(e->count == 0);
 }
@@ -464,9 +469,9 @@ struct events *events_new(struct shared *shared, struct event_base *base,
 	TAILQ_INIT(&e->blocked);
 	TAILQ_INIT(&e->queued);
 	TAILQ_INIT(&e->later);
-	TAILQ_INIT(&e->readings);
-	TAILQ_INIT(&e->shots);
-	TAILQ_INIT(&e->pages);
+	TAILQ_INIT(&e->lag_reads);
+	TAILQ_INIT(&e->shares);
+	TAILQ_INIT(&e->json_pages);
 	news_init(&e->news);
 	news_init(&e->walked);
 	e->snapshots = snapshots_new();

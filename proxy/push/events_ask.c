@@ -1,7 +1,7 @@
 /* events_ask.c - what only the keeper's thread can say: pages of the log.
  *
  * Those who want the same place are answered together: after a restart thousands come
- * back to where they all were.  At most READINGS_MAX pages are asked for at a time, so
+ * back to where they all were.  At most LAG_READS_MAX pages are asked for at a time, so
  * that a crowd of laggards cannot fill memory with pages, nor the keeper with work.
  */
 #include "proxy/push/events_core.h"
@@ -11,8 +11,8 @@
 
 #include "proxy/base/clock.h"
 
-#define READ_BYTES   (1u << 20) /* of a page: about 30,000 changes */
-#define READINGS_MAX 8
+#define READ_BYTES    (1u << 20) /* of a page: about 30,000 changes */
+#define LAG_READS_MAX 8
 
 /* Questions. */
 
@@ -55,9 +55,9 @@ void events_begin(struct events *e, const struct change_pos *end)
 
 /* The batches, which are taken, as a page with one reference; NULL: none, or out of
  * memory. */
-static struct page *page_new(struct events *e, struct telling_ask *a, bool wanted)
+static struct lag_page *lag_page_new(struct events *e, struct telling_ask *a, bool wanted)
 {
-	struct page *p = wanted && a->n > 0 ? calloc(1, sizeof *p) : NULL;
+	struct lag_page *p = wanted && a->n > 0 ? calloc(1, sizeof *p) : NULL;
 	bool whole = p != NULL;
 
 	/* a page may end early, but nothing in it may be left out */
@@ -74,7 +74,7 @@ static struct page *page_new(struct events *e, struct telling_ask *a, bool wante
 	p->refs = 1;
 	e->paged += p->roll.bytes;
 	if (roll_n(&p->roll) == 0) {
-		page_unref(e, p);
+		lag_page_unref(e, p);
 		return NULL;
 	}
 	return p;
@@ -100,7 +100,7 @@ static void begin_gap(struct sub *s, const struct change_pos *oldest)
 
 /* What the answer says of the place of s.  false: s was closed, as its client has half an
  * event that will not be read again: it comes back to that event's beginning. */
-static bool place(struct sub *s, const struct telling_ask *a, const struct page *p)
+static bool place(struct sub *s, const struct telling_ask *a, const struct lag_page *p)
 {
 	bool gap = a->gap || s->bad_since;
 	bool behind = p == NULL && change_pos_cmp(&s->pos, &a->newest) < 0;
@@ -123,7 +123,7 @@ static bool place(struct sub *s, const struct telling_ask *a, const struct page 
 
 /* s is in r's list when this is called, and in one of the events' own, or closed, when it
  * returns. */
-static void take_page(struct sub *s, const struct telling_ask *a, struct page *p)
+static void take_page(struct sub *s, const struct telling_ask *a, struct lag_page *p)
 {
 	struct events *e = s->events;
 
@@ -161,22 +161,22 @@ static void start_queued(struct events *e)
 
 static void on_page(void *arg, struct question *q)
 {
-	struct reading *r = (struct reading *)q;
+	struct lag_read *r = (struct lag_read *)q;
 	struct telling_ask *a = &r->ask;
 	struct events *e = r->events;
-	struct page *p;
+	struct lag_page *p;
 	struct sub *s;
 
 	(void)arg;
 	e->now_ms = clock_mono_ms();
-	TAILQ_REMOVE(&e->readings, r, link);
-	e->readings_n--;
+	TAILQ_REMOVE(&e->lag_reads, r, link);
+	e->lag_reads_n--;
 	if (a->error == ERR_OK)
 		events_learn(e, &a->newest);
-	p = page_new(e, a, !TAILQ_EMPTY(&r->subs));
+	p = lag_page_new(e, a, !TAILQ_EMPTY(&r->subs));
 	while ((s = TAILQ_FIRST(&r->subs)) != NULL)
 		take_page(s, a, p);
-	page_unref(e, p);
+	lag_page_unref(e, p);
 	free(r);
 	start_queued(e);
 	events_wake(e);
@@ -193,14 +193,14 @@ void events_read(struct sub *s)
 	static const struct change_pos oldest;
 	struct events *e = s->events;
 	const struct change_pos *from = s->wants_end || s->bad_since ? &oldest : &s->pos;
-	struct reading *r;
+	struct lag_read *r;
 
-	TAILQ_FOREACH(r, &e->readings, link)
+	TAILQ_FOREACH(r, &e->lag_reads, link)
 		if (is_same(&r->ask.from, from)) {
 			sub_move(s, &r->subs);
 			return;
 		}
-	if (e->readings_n == READINGS_MAX) {
+	if (e->lag_reads_n == LAG_READS_MAX) {
 		sub_move(s, &e->queued);
 		return;
 	}
@@ -211,8 +211,8 @@ void events_read(struct sub *s)
 	}
 	r->events = e;
 	TAILQ_INIT(&r->subs);
-	TAILQ_INSERT_TAIL(&e->readings, r, link);
-	e->readings_n++;
+	TAILQ_INSERT_TAIL(&e->lag_reads, r, link);
+	e->lag_reads_n++;
 	sub_move(s, &r->subs);
 	events_ask(e, &r->ask, from, READ_BYTES, on_page);
 }

@@ -1,13 +1,32 @@
 /* events_core.h - what the files of events share; nobody else includes it.
  *
- * subscriber.c   one subscriber: in and out of its lists
- * events_ask.c   questions to the keeper: pages of the log
- * events_shot.c  snapshots
- * events_send.c  what to write next to one subscriber
- * events_page.c  one page as JSON
- * events.c       subscribing, news, the walk over those who listen, time, the end
+ * The log's batches are on their way to a subscriber as
  *
- * Each calls those above it only.
+ *	batch       changes of one issuer, as they were logged (change.h)
+ *	sheet       a batch, with its frames
+ *	frame       the text of one event of a batch: what goes over the wire
+ *	roll        sheets, one behind the other in the order of the log (roll.h)
+ *
+ * and who holds what is
+ *
+ *	struct events
+ *	  window ----------- roll: what was told last, for all who are at the end or near
+ *	  news, walked ----- batches that are still to come into it; that it got last
+ *	  live, due ... ---- struct sub: a socket and a place (subscriber.h)
+ *	                       page ---> lag_page: roll; one for all who read it
+ *	                       share --> snapshot_share: snapshot; one for all who read it
+ *	  lag_reads -------- lag_read: the keeper is asked for a page; the subs that wait
+ *	  shares ----------- snapshot_share: the same for a snapshot; then its readers
+ *	  json_pages ------- json_page: the same for a client that polls; its connection
+ *
+ * The files, of which each calls those above it only:
+ *
+ *	subscriber.c      one subscriber: in and out of its lists, its end
+ *	events_ask.c      questions to the keeper: pages for those who are behind
+ *	snapshot_share.c  snapshots: who shares one, who makes room
+ *	events_send.c     what to write next to one subscriber
+ *	json_page.c       one page as JSON
+ *	events.c          subscribing, news, the walk over those who listen, time, the end
  */
 #ifndef PROXY_PUSH_EVENTS_CORE_H
 #define PROXY_PUSH_EVENTS_CORE_H
@@ -17,32 +36,36 @@
 #include <sys/queue.h>
 
 #include "proxy/push/events.h"
-#include "proxy/push/events_window.h"
+#include "proxy/push/roll.h"
 #include "proxy/push/subscriber.h"
 
-struct page { /* of the log, for those who are behind the window */
+struct lag_page { /* of the log, for those who are behind the window */
 	unsigned refs;
 	struct roll roll;
 };
 
-struct reading {                /* a page that was asked for, and who waits for it */
+struct lag_read {               /* a page that was asked for, and who waits for it */
 	struct telling_ask ask; /* first: it comes back as this */
 	struct events *events;
 	struct subs subs;
-	TAILQ_ENTRY(reading) link;
+	TAILQ_ENTRY(lag_read) link;
 };
-struct shot {                     /* a snapshot, and who waits for it */
+
+struct snapshot_share {           /* a snapshot, and who waits for it */
 	struct snapshot snapshot; /* first: it comes back as this */
 	struct events *events;
 	unsigned refs; /* of those who read it, of the question, and of who borrows it */
 	bool ready;
-	bool holds;          /* ... its content, of so many bytes; */
-	struct shot *lender; /* or else it borrows it here, if it has any: a reference */
+	/* Its content, of so many bytes, is its own; or else that of the lender, to which
+	 * this is a reference, if it has any. */
+	bool holds;
+	struct snapshot_share *lender;
 	size_t bytes;
 	int64_t taken_ms;
 	struct subs subs;
-	TAILQ_ENTRY(shot) link;
+	TAILQ_ENTRY(snapshot_share) link;
 };
+
 struct json_page {
 	struct telling_ask ask; /* first: it comes back as this */
 	struct events *events;
@@ -80,29 +103,24 @@ struct events {
 	struct roll window;
 	struct news_list news, walked; /* to come; passed on by the walk under way */
 	/* questions: */
-	TAILQ_HEAD(, reading) readings;
-	TAILQ_HEAD(, shot) shots;
+	TAILQ_HEAD(, lag_read) lag_reads;
+	size_t lag_reads_n;
+	size_t paged; /* bytes of all struct lag_page */
+	TAILQ_HEAD(, snapshot_share) shares;
 	struct snapshots *snapshots;
-	TAILQ_HEAD(, json_page) pages;
-	size_t readings_n;
-	size_t shots_asked, shots_held; /* questions; contents */
-	size_t shots_bytes, shots_max;  /* of contents */
-	bool shots_wanted;              /* since the last tick: somebody found no room */
-	size_t paged;                   /* bytes of all struct page */
+	size_t shares_asked, shares_held; /* questions; contents */
+	size_t shares_bytes, shares_max;  /* of contents */
+	bool shares_wanted; /* since the last tick: somebody found no room */
+	TAILQ_HEAD(, json_page) json_pages;
 	char scratch[EVENTS_TEXT_MAX];
 };
 
+/* Does what follows pos come from the window? */
 static inline bool events_has(const struct events *e, const struct change_pos *pos)
 {
 	return e->known && pos->epoch == e->start.epoch &&
 	       change_pos_cmp(pos, &e->start) >= 0;
 }
-
-/* events_send.c: write what s can take, and put it where it belongs then. */
-void events_send(struct sub *s);
-/* s has to wait: say so, where it was not told or not for position-interval.  Its list
- * stays.  False: its client has gone, and s too. */
-bool events_say_wait(struct sub *s, enum events_wait what);
 
 /* events_ask.c */
 void events_begin(struct events *e, const struct change_pos *end); /* it is known */
@@ -113,11 +131,19 @@ void events_ask(struct events *e, struct telling_ask *a, const struct change_pos
 void events_answered(struct events *e); /* last in each done */
 void events_learn(struct events *e, const struct change_pos *newest);
 
-/* events_shot.c */
-void events_snapshot(struct sub *s);     /* its list becomes one of those that wait */
-void events_make_room(struct events *e); /* with each tick, before others try again */
+/* snapshot_share.c */
+void snapshot_share_join(struct sub *s); /* its list becomes one of those that wait */
+/* With each tick, before others try again. */
+void snapshot_share_make_room(struct events *e);
 
-/* events_page.c */
-bool events_page(struct events *e, struct conn *c, const struct events_query *q);
+/* events_send.c: write what s can take, and put it where it belongs then. */
+void events_send(struct sub *s);
+/* s has to wait: say so, where it was not told or not for position-interval.  Its list
+ * stays.  False: its client has gone, and s too. */
+bool events_say_wait(struct sub *s, enum events_wait what);
+
+/* json_page.c: as events_serve() and events_gone(). */
+bool json_page_serve(struct events *e, struct conn *c, const struct events_query *q);
+bool json_page_gone(struct events *e, const void *parked);
 
 #endif

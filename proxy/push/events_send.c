@@ -119,17 +119,17 @@ bool events_say_wait(struct sub *s, enum events_wait what)
 
 static void snapshot_end(struct sub *s)
 {
-	s->pos = s->shot->snapshot.end;
+	s->pos = s->share->snapshot.end;
 	s->verified = true;
 	s->say_position = true;
-	shot_unref(s->shot);
-	s->shot = NULL;
+	snapshot_share_unref(s->share);
+	s->share = NULL;
 }
 
 static enum step send_snapshot(struct sub *s)
 {
 	const struct crl_entry *entries[EVENTS_CHANGES];
-	const struct snapshot *all = &s->shot->snapshot;
+	const struct snapshot *all = &s->share->snapshot;
 	struct snapshot_cursor next = s->cursor;
 	struct snapshot_part part;
 	struct events_snapshot text;
@@ -156,7 +156,7 @@ static enum step send_snapshot(struct sub *s)
 struct piece {
 	struct roll *roll;
 	struct sheet *sheet;
-	struct chunk *chunk;
+	struct frame *frame;
 };
 
 static struct roll *roll_for(const struct sub *s, const struct change_pos *pos)
@@ -172,15 +172,15 @@ static bool wants(const struct sub *s, const struct sheet *sheet)
 	return s->issuer[0] == '\0' || strcmp(s->issuer, sheet->batch->issuer) == 0;
 }
 
-static struct chunk *chunk_of(
+static struct frame *frame_of(
     struct events *e, struct roll *r, struct sheet *sheet, const struct change_pos *pos)
 {
 	size_t before = r->bytes;
-	struct chunk *c = roll_chunk(r, sheet, pos, e->scratch);
+	struct frame *f = roll_frame(r, sheet, pos, e->scratch);
 
 	if (r != &e->window)
 		e->paged += r->bytes - before;
-	return c;
+	return f;
 }
 
 /* What comes next for s, passing over what it does not want. */
@@ -193,7 +193,7 @@ static size_t gather(struct sub *s, struct piece piece[PIECES], bool *failed)
 	while (n < PIECES && bytes < TURN_BYTES) {
 		struct roll *r = roll_for(s, &pos);
 		struct sheet *sheet = r != NULL ? roll_after(r, &pos) : NULL;
-		struct chunk *c;
+		struct frame *f;
 
 		if (sheet == NULL)
 			break;
@@ -203,27 +203,27 @@ static size_t gather(struct sub *s, struct piece piece[PIECES], bool *failed)
 				s->pos = pos;
 			continue;
 		}
-		c = chunk_of(s->events, r, sheet, &pos);
-		if (c == NULL) {
+		f = frame_of(s->events, r, sheet, &pos);
+		if (f == NULL) {
 			*failed = n == 0;
 			break;
 		}
-		piece[n++] = (struct piece){r, sheet, c};
-		pos = c->end;
-		bytes += c->n;
+		piece[n++] = (struct piece){r, sheet, f};
+		pos = f->end;
+		bytes += f->n;
 	}
 	return n;
 }
 
-/* c has gone out whole to s. */
-static void count_sent(struct sub *s, const struct chunk *c)
+/* f has gone out whole to s. */
+static void count_sent(struct sub *s, const struct frame *f)
 {
 	struct events *e = s->events;
 
-	s->pos = c->end;
+	s->pos = f->end;
 	s->said_ms = e->now_ms;
 	metrics_count(e->counters, M_EVENTS_SENT);
-	metrics_add(e->counters, M_CHANGES_SENT, c->changes);
+	metrics_add(e->counters, M_CHANGES_SENT, f->changes);
 }
 
 /* The texts that nobody else will want. */
@@ -235,10 +235,10 @@ static void drop_pieces(struct sub *s, struct piece *piece, size_t n)
 		struct roll *r = piece[i].roll;
 		size_t before = r->bytes;
 
-		if (piece[i].chunk->loose) {
-			free(piece[i].chunk);
+		if (piece[i].frame->loose) {
+			free(piece[i].frame);
 		} else if (r != &e->window && s->page->refs == 1) {
-			roll_forget(r, piece[i].sheet, piece[i].chunk);
+			roll_forget(r, piece[i].sheet, piece[i].frame);
 			e->paged -= before - r->bytes;
 		}
 	}
@@ -251,14 +251,14 @@ static enum step push_pieces(struct sub *s, struct piece *piece, size_t n)
 	ssize_t taken;
 
 	for (i = 0; i < n; i++)
-		iov[i] = (struct iovec){piece[i].chunk->text, piece[i].chunk->n};
+		iov[i] = (struct iovec){piece[i].frame->text, piece[i].frame->n};
 	taken = push(s, iov, n);
 	if (taken < 0)
 		return STEP_GONE;
 	left = (size_t)taken;
-	for (i = 0; i < n && left >= piece[i].chunk->n; i++) {
-		left -= piece[i].chunk->n;
-		count_sent(s, piece[i].chunk);
+	for (i = 0; i < n && left >= piece[i].frame->n; i++) {
+		left -= piece[i].frame->n;
+		count_sent(s, piece[i].frame);
 	}
 	s->skip = (uint32_t)left;
 	return i == n ? STEP_MORE : STEP_FULL;
@@ -278,7 +278,7 @@ static enum step send_changes(struct sub *s)
 	}
 	if (failed)
 		return STEP_LATER;
-	page_unref(s->events, s->page);
+	lag_page_unref(s->events, s->page);
 	s->page = NULL;
 	if (events_has(s->events, &s->pos))
 		return STEP_END;
@@ -309,7 +309,7 @@ static bool is_placed(struct sub *s)
 
 static enum step next_step(struct sub *s)
 {
-	bool placed = s->wants_snapshot || s->shot != NULL || is_placed(s);
+	bool placed = s->wants_snapshot || s->share != NULL || is_placed(s);
 
 	/* Who has seen the head of an answer gets every change from then on; only where
 	 * the log was never reached there is nothing from which on, and it is told to
@@ -318,10 +318,10 @@ static enum step next_step(struct sub *s)
 	    (s->say_head && !s->wants_end))
 		return say_prefix(s);
 	if (s->wants_snapshot) {
-		events_snapshot(s);
+		snapshot_share_join(s);
 		return STEP_WAITS;
 	}
-	if (s->shot != NULL)
+	if (s->share != NULL)
 		return send_snapshot(s);
 	if (!placed) {
 		events_read(s);
@@ -349,12 +349,12 @@ static void block(struct sub *s)
 	struct events *e = s->events;
 
 	if (s->list != &e->blocked) {
-		if (s->shot == NULL)
+		if (s->share == NULL)
 			pace_begin(&s->pace, e->now_ms);
 		sub_move(s, &e->blocked);
 	}
 	if (e->paged > PAGES_BYTES) {
-		page_unref(e, s->page);
+		lag_page_unref(e, s->page);
 		s->page = NULL;
 	}
 }

@@ -17,7 +17,7 @@ void events_wake(struct events *e)
 		timer_arm(&e->run, 0);
 }
 
-void page_unref(struct events *e, struct page *p)
+void lag_page_unref(struct events *e, struct lag_page *p)
 {
 	if (p == NULL || --p->refs > 0)
 		return;
@@ -26,20 +26,20 @@ void page_unref(struct events *e, struct page *p)
 	free(p);
 }
 
-void shot_unref(struct shot *s)
+void snapshot_share_unref(struct snapshot_share *s)
 {
 	struct events *e = s->events;
 
 	if (--s->refs > 0)
 		return;
-	TAILQ_REMOVE(&e->shots, s, link);
+	TAILQ_REMOVE(&e->shares, s, link);
 	if (s->lender != NULL)
-		shot_unref(s->lender);
+		snapshot_share_unref(s->lender);
 	else
 		snapshot_drop(&s->snapshot);
 	if (s->holds) {
-		e->shots_held--;
-		e->shots_bytes -= s->bytes;
+		e->shares_held--;
+		e->shares_bytes -= s->bytes;
 	}
 	free(s);
 }
@@ -64,9 +64,9 @@ void sub_close(struct sub *s)
 	sub_move(s, NULL);
 	event_del(&s->ev);
 	close(event_get_fd(&s->ev));
-	page_unref(e, s->page);
-	if (s->shot != NULL)
-		shot_unref(s->shot);
+	lag_page_unref(e, s->page);
+	if (s->share != NULL)
+		snapshot_share_unref(s->share);
 	metrics_count(e->counters, M_CONN_CLOSED);
 	if (--e->count == 0)
 		event_del(&e->tick);

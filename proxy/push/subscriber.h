@@ -11,7 +11,7 @@
  *	queued   wants a page of the log, when others have theirs
  *	later    tried again with the next tick: out of memory, log or keeper not ready
  *
- * and in a struct reading or a struct shot (events_core.h): asked, and not answered yet.
+ * and in a lag_read or a snapshot_share (events_core.h): asked, and not answered yet.
  *
  * The API's thread.  Only the files of events include this.
  */
@@ -56,8 +56,8 @@ struct sub {
 	struct subs *list;
 	TAILQ_ENTRY(sub) link;
 	struct change_pos pos;
-	struct page *page; /* a reference, or NULL */
-	struct shot *shot; /* a reference, or NULL */
+	struct lag_page *page;        /* a reference, or NULL */
+	struct snapshot_share *share; /* a reference, or NULL */
 	struct snapshot_cursor cursor;
 	struct pace pace; /* from when its socket was full, or a snapshot began, on */
 	int64_t said_ms;  /* when it was last told a position */
@@ -76,7 +76,7 @@ void sub_cut(struct sub *s); /* the same for a slow one: what it owes is dropped
 void events_wake(struct events *e);
 
 /* What several subscribers hold goes with the last of them.  page: NULL is allowed. */
-void page_unref(struct events *e, struct page *p);
-void shot_unref(struct shot *s);
+void lag_page_unref(struct events *e, struct lag_page *p);
+void snapshot_share_unref(struct snapshot_share *s);
 
 #endif

@@ -1,34 +1,34 @@
-/* events_window.c - an array of sheets that grows behind and shrinks in front. */
-#include "proxy/push/events_window.h"
+/* roll.c - an array of sheets that grows behind and shrinks in front. */
+#include "proxy/push/roll.h"
 
 #include "proxy/push/events_text.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-static size_t chunks_of(const struct change_batch *b)
+static size_t frames_of(const struct change_batch *b)
 {
 	return ((size_t)b->n + EVENTS_CHANGES - 1) / EVENTS_CHANGES;
 }
 
 static size_t bytes_of_sheet(const struct sheet *s)
 {
-	size_t n = chunks_of(s->batch), bytes = sizeof *s + sizeof *s->batch +
-						n * sizeof s->chunk[0] +
+	size_t n = frames_of(s->batch), bytes = sizeof *s + sizeof *s->batch +
+						n * sizeof s->frame[0] +
 						s->batch->n * sizeof s->batch->change[0];
 
 	for (size_t i = 0; i < n; i++)
-		if (s->chunk[i] != NULL)
-			bytes += sizeof *s->chunk[i] + s->chunk[i]->n;
+		if (s->frame[i] != NULL)
+			bytes += sizeof *s->frame[i] + s->frame[i]->n;
 	return bytes;
 }
 
 static void sheet_free(struct sheet *s)
 {
-	size_t n = chunks_of(s->batch);
+	size_t n = frames_of(s->batch);
 
 	for (size_t i = 0; i < n; i++)
-		free(s->chunk[i]);
+		free(s->frame[i]);
 	change_batch_unref(s->batch);
 	free(s);
 }
@@ -64,7 +64,7 @@ static bool make_room(struct roll *r)
 bool roll_add(struct roll *r, struct change_batch *b)
 {
 	struct sheet *s =
-	    make_room(r) ? calloc(1, sizeof *s + chunks_of(b) * sizeof(struct chunk *))
+	    make_room(r) ? calloc(1, sizeof *s + frames_of(b) * sizeof(struct frame *))
 			 : NULL;
 
 	if (s == NULL) {
@@ -121,23 +121,23 @@ struct sheet *roll_after(const struct roll *r, const struct change_pos *pos)
 	return low < r->end ? r->sheet[low] : NULL;
 }
 
-static struct chunk *chunk_new(
+static struct frame *frame_new(
     const struct change_batch *b, uint32_t from, uint32_t to, char *scratch)
 {
 	size_t n = events_text_changes(b, from, to, scratch);
-	struct chunk *c = malloc(sizeof *c + n);
+	struct frame *f = malloc(sizeof *f + n);
 
-	if (c == NULL)
+	if (f == NULL)
 		return NULL;
-	c->end = (struct change_pos){b->epoch, b->seq, to};
-	c->changes = to - from;
-	c->loose = from % EVENTS_CHANGES != 0;
-	c->n = n;
-	memcpy(c->text, scratch, n);
-	return c;
+	f->end = (struct change_pos){b->epoch, b->seq, to};
+	f->changes = to - from;
+	f->loose = from % EVENTS_CHANGES != 0;
+	f->n = n;
+	memcpy(f->text, scratch, n);
+	return f;
 }
 
-struct chunk *roll_chunk(
+struct frame *roll_frame(
     struct roll *r, struct sheet *s, const struct change_pos *pos, char *scratch)
 {
 	const struct change_batch *b = s->batch;
@@ -148,21 +148,21 @@ struct chunk *roll_chunk(
 	if (to > b->n)
 		to = b->n;
 	if (from % EVENTS_CHANGES != 0)
-		return chunk_new(b, from, to, scratch);
-	if (s->chunk[k] == NULL) {
-		s->chunk[k] = chunk_new(b, from, to, scratch);
-		if (s->chunk[k] != NULL)
-			r->bytes += sizeof *s->chunk[k] + s->chunk[k]->n;
+		return frame_new(b, from, to, scratch);
+	if (s->frame[k] == NULL) {
+		s->frame[k] = frame_new(b, from, to, scratch);
+		if (s->frame[k] != NULL)
+			r->bytes += sizeof *s->frame[k] + s->frame[k]->n;
 	}
-	return s->chunk[k];
+	return s->frame[k];
 }
 
-void roll_forget(struct roll *r, struct sheet *s, const struct chunk *c)
+void roll_forget(struct roll *r, struct sheet *s, const struct frame *f)
 {
-	uint32_t k = (c->end.index - 1) / EVENTS_CHANGES;
+	uint32_t k = (f->end.index - 1) / EVENTS_CHANGES;
 
-	assert(s->chunk[k] == c);
-	r->bytes -= sizeof *c + c->n;
-	free(s->chunk[k]);
-	s->chunk[k] = NULL;
+	assert(s->frame[k] == f);
+	r->bytes -= sizeof *f + f->n;
+	free(s->frame[k]);
+	s->frame[k] = NULL;
 }

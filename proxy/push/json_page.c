@@ -1,4 +1,4 @@
-/* events_page.c - one page of the log as JSON, for who cannot keep a stream open:
+/* json_page.c - one page of the log as JSON, for who cannot keep a stream open:
  *
  *	{"events":[{"id","event":"changes","data":{...}}...],"position":ID,"gap":null}
  *
@@ -168,7 +168,7 @@ static void on_answer(void *arg, struct question *q)
 	struct events *e = j->events;
 
 	(void)arg;
-	TAILQ_REMOVE(&e->pages, j, link);
+	TAILQ_REMOVE(&e->json_pages, j, link);
 	if (j->conn != NULL &&
 	    (a->newest.epoch == 0 || (a->error != ERR_OK && a->n == 0)))
 		reply_error(j->conn, a->error);
@@ -181,7 +181,7 @@ static void on_answer(void *arg, struct question *q)
 	events_answered(e);
 }
 
-bool events_page(struct events *e, struct conn *c, const struct events_query *q)
+bool json_page_serve(struct events *e, struct conn *c, const struct events_query *q)
 {
 	static const struct change_pos oldest;
 	struct json_page *j = calloc(1, sizeof *j);
@@ -199,18 +199,18 @@ bool events_page(struct events *e, struct conn *c, const struct events_query *q)
 		return true;
 	}
 	j->conn = c;
-	TAILQ_INSERT_TAIL(&e->pages, j, link);
+	TAILQ_INSERT_TAIL(&e->json_pages, j, link);
 	conn_park(c, j);
 	events_ask(e, &j->ask, q->has_since && !q->bad_since ? &q->since : &oldest,
 	    READ_BYTES, on_answer);
 	return true;
 }
 
-bool events_gone(struct events *e, const void *parked)
+bool json_page_gone(struct events *e, const void *parked)
 {
 	struct json_page *j;
 
-	TAILQ_FOREACH(j, &e->pages, link)
+	TAILQ_FOREACH(j, &e->json_pages, link)
 		if (j == parked) {
 			j->conn = NULL;
 			return true;

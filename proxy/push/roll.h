@@ -1,19 +1,19 @@
-/* events_window.h - batches of the change log with the text of their events, each written
+/* roll.h - batches of the change log with the text of their events, each written
  * once for everybody.
  *
- * A sheet is a batch and its chunks: chunk k is the event of changes [1,000 k, 1,000 k +
- * 1,000).  Chunks are written when somebody needs them first.  A roll is a run of sheets
+ * A sheet is a batch and its frames: frame k is the event of changes [1,000 k, 1,000 k +
+ * 1,000).  Frames are written when somebody needs them first.  A roll is a run of sheets
  * in the order of the log, with nothing left out between them: the window of recent
  * batches, or a page that was read for somebody who is behind it.
  *
  * One thread.
  */
-#ifndef PROXY_PUSH_EVENTS_WINDOW_H
-#define PROXY_PUSH_EVENTS_WINDOW_H
+#ifndef PROXY_PUSH_ROLL_H
+#define PROXY_PUSH_ROLL_H
 
 #include "cache/change/change.h"
 
-struct chunk {
+struct frame {
 	struct change_pos end;
 	uint32_t changes;
 	bool loose; /* kept by nobody: whoever asked frees it */
@@ -23,7 +23,7 @@ struct chunk {
 
 struct sheet {
 	struct change_batch *batch; /* a reference */
-	struct chunk *chunk[];      /* NULL: not written yet */
+	struct frame *frame[];      /* NULL: not written yet */
 };
 struct change_pos sheet_end(const struct sheet *s);
 
@@ -46,9 +46,9 @@ struct sheet *roll_after(const struct roll *r, const struct change_pos *pos);
 /* The event that begins behind change pos->index where that lies within the sheet's
  * batch, else at its beginning; up to the next whole thousand.  scratch: EVENTS_TEXT_MAX.
  * NULL when out of memory. */
-struct chunk *roll_chunk(
+struct frame *roll_frame(
     struct roll *r, struct sheet *s, const struct change_pos *pos, char *scratch);
-/* Free a chunk of s that has been used: it is written again for the next who wants it. */
-void roll_forget(struct roll *r, struct sheet *s, const struct chunk *c);
+/* Free a frame of s that has been used: it is written again for the next who wants it. */
+void roll_forget(struct roll *r, struct sheet *s, const struct frame *f);
 
 #endif
