@@ -16,6 +16,7 @@
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/front/mirror.h"
+#include "proxy/front/serve_head.h"
 #include "proxy/http/ocsp_http.h"
 #include "proxy/keeper/ask.h"
 #include "proxy/keeper/keeper.h"
@@ -53,11 +54,7 @@ struct serve {
 	uint64_t requests;
 	struct pending *free;
 	size_t free_n;
-	/* The start of a 200's head, made anew each second: */
-	int64_t start_at;
-	size_t start_n;
-	char start[128];
-	char head[CONN_HEAD_MAX];
+	struct serve_head head;
 	uint8_t der[DER_MAX];
 };
 
@@ -101,100 +98,11 @@ static void turn_start(struct serve *s, struct turn *t, const struct conf *conf)
 	t->started_us = t->measure || t->access_log ? clock_mono_us() : 0;
 }
 
-/* Composing heads */
-
-static char *put(char *p, const char *text, size_t n)
-{
-	memcpy(p, text, n);
-	return p + n;
-}
-#define PUT(p, literal) put((p), "" literal, sizeof literal - 1)
-
-static char *put_number(char *p, int64_t v)
-{
-	char digit[20];
-	size_t n = 0;
-
-	do
-		digit[n++] = (char)('0' + v % 10);
-	while ((v /= 10) > 0);
-	while (n > 0)
-		*p++ = digit[--n];
-	return p;
-}
-
-static char *put_date(char *p, struct serve *s)
-{
-	struct bytes date = conn_loop_date(s->loop);
-
-	return put(p, (const char *)date.p, date.n);
-}
-
-/* The lines of an answer's fixed head that a 304 has as well: all but those that describe
- * its content (RFC 9110 section 15.4.5).  Ends with the empty line. */
-static char *put_validators(char *p, const struct answer *a)
-{
-	struct bytes head = answer_head(a);
-
-	while (head.n > 0) {
-		const uint8_t *end = memchr(head.p, '\n', head.n);
-		size_t n = end != NULL ? (size_t)(end - head.p) + 1 : head.n;
-
-		if (n < 8 || memcmp(head.p, "Content-", 8) != 0)
-			p = put(p, (const char *)head.p, n);
-		head.p += n;
-		head.n -= n;
-	}
-	return p;
-}
-
-static char *put_connection(char *p, const struct conn *c)
-{
-	if (conn_will_close(c))
-		return PUT(p, "Connection: close\r\n");
-	if (conn_says_keep_alive(c))
-		return PUT(p, "Connection: keep-alive\r\n");
-	return p;
-}
-
-static char *put_caching(
-    char *p, const struct conn *c, const struct answer *a, int64_t now, bool fetched)
-{
-	p = PUT(p, "Cache-Control: max-age=");
-	p = put_number(p, ocsp_http_max_age(a, now));
-	p = PUT(
-	    p, ", public, no-transform, must-revalidate\r\nCache-Status: ocspcached; ");
-	p = fetched ? PUT(p, "fwd=miss\r\n") : PUT(p, "hit\r\n");
-	return put_connection(p, c);
-}
-
-/* An answer to one client's nonce is for nobody else (R86). */
-static char *put_not_cached(char *p, const struct conn *c)
-{
-	p = PUT(p, "Cache-Control: no-store\r\nCache-Status: ocspcached; fwd=bypass\r\n");
-	return put_connection(p, c);
-}
-
-static char *put_start(char *p, struct serve *s, int64_t now)
-{
-	if (s->start_at != now) {
-		char *end = PUT(s->start, "HTTP/1.1 200 OK\r\n");
-
-		end = put_date(end, s);
-		s->start_n = (size_t)(end - s->start);
-		s->start_at = now;
-	}
-	return put(p, s->start, s->start_n);
-}
-
 /* Answering */
 
-static void send_head(struct serve *s, struct conn *c, const char *end, struct bytes rest)
+static void send_head(struct conn *c, struct bytes head, struct bytes rest)
 {
-	size_t n = (size_t)(end - s->head);
-
-	assert(n <= sizeof s->head);
-	conn_send(c, bytes_of(s->head, n), rest, conn_will_close(c));
+	conn_send(c, head, rest, conn_will_close(c));
 }
 
 static void reply_http_error(
@@ -224,32 +132,22 @@ static void reply_ocsp_error(struct serve *s, const struct turn *t, enum err e)
 {
 	int wire = err_wire(e);
 	struct bytes body = ocsp_http_error_body(wire);
-	char *p = put_start(s->head, s, conn_loop_now(s->loop));
 
 	assert(wire > 0 && wire <= 6 && error_kind[wire].outcome != NULL);
-	p = PUT(p, "Content-Type: application/ocsp-response\r\nContent-Length: ");
-	p = put_number(p, (int64_t)body.n);
-	p = PUT(p, "\r\nCache-Control: no-store\r\n");
-	p = put_connection(p, t->c);
-	p = PUT(p, "\r\n");
-	if (t->method != HTTP1_HEAD)
-		p = put(p, (const char *)body.p, body.n);
 	metrics_count(s->counters, error_kind[wire].metric);
 	access_log(t, error_kind[wire].outcome, TIER_NONE, 200, body.n);
-	send_head(s, t->c, p, bytes_of(NULL, 0));
+	send_head(t->c,
+	    serve_head_with(&s->head, t->c, "application/ocsp-response", body),
+	    bytes_of(NULL, 0));
 }
 
 static void reply_not_modified(
     struct serve *s, const struct turn *t, const struct answer *a, int64_t now)
 {
-	char *p = PUT(s->head, "HTTP/1.1 304 Not Modified\r\n");
-
-	p = put_date(p, s);
-	p = put_caching(p, t->c, a, now, false);
-	p = put_validators(p, a);
 	metrics_count(s->counters, M_REQ_NOT_MODIFIED);
 	access_log(t, "not_modified", TIER_MEMORY, 304, 0);
-	send_head(s, t->c, p, bytes_of(NULL, 0));
+	send_head(
+	    t->c, serve_head_not_modified(&s->head, t->c, a, now), bytes_of(NULL, 0));
 }
 
 static void reply_answer(struct serve *s, const struct turn *t, const struct answer *a,
@@ -261,16 +159,11 @@ static void reply_answer(struct serve *s, const struct turn *t, const struct ans
 	    [TIER_UPSTREAM] = M_REQ_FETCHED,
 	    [TIER_FORWARD] = M_REQ_FORWARDED,
 	};
-	char *p = put_start(s->head, s, now);
 
 	assert(tier < TIER_NONE);
-	p = tier == TIER_FORWARD ? put_not_cached(p, t->c)
-				 : put_caching(p, t->c, a, now, tier == TIER_UPSTREAM);
 	metrics_count(s->counters, metric[tier]);
-	if (t->method == HTTP1_HEAD)
-		send_head(s, t->c, p, answer_head(a));
-	else
-		send_head(s, t->c, p, answer_wire(a));
+	send_head(t->c, serve_head_answer(&s->head, t->c, a, now, tier),
+	    t->method == HTTP1_HEAD ? answer_head(a) : answer_wire(a));
 	access_log(t, "answered", tier, 200, a->body_n);
 }
 
@@ -533,20 +426,14 @@ static void on_ocsp(struct serve *s, const struct turn *t, const struct http1_re
 
 static void on_healthz(struct serve *s, const struct turn *t)
 {
-	char *p = put_start(s->head, s, conn_loop_now(s->loop));
-
 	if (t->method == HTTP1_POST) {
 		metrics_count(s->counters, M_HTTP_ERRORS);
 		conn_error(t->c, 405, "GET, HEAD", false);
 		return;
 	}
-	p = PUT(p, "Content-Type: text/plain\r\nContent-Length: 3\r\n"
-		   "Cache-Control: no-store\r\n");
-	p = put_connection(p, t->c);
-	p = PUT(p, "\r\n");
-	if (t->method == HTTP1_GET)
-		p = PUT(p, "ok\n");
-	send_head(s, t->c, p, bytes_of(NULL, 0));
+	send_head(t->c,
+	    serve_head_with(&s->head, t->c, "text/plain", bytes_of("ok\n", 3)),
+	    bytes_of(NULL, 0));
 }
 
 /* The HTTP status that refuses a route, or 0. */
@@ -648,7 +535,6 @@ struct serve *serve_new(struct shared *shared, struct counters *counters)
 		return NULL;
 	s->shared = shared;
 	s->counters = counters;
-	s->start_at = INT64_MIN;
 	return s;
 }
 
@@ -666,14 +552,12 @@ void serve_free(struct serve *s)
 	free(s);
 }
 
-void serve_set_inbox(struct serve *s, struct inbox *own)
+void serve_attach(struct serve *s, struct inbox *own, struct conn_loop *loop)
 {
+	assert(s->own == NULL && s->loop == NULL);
 	s->own = own;
-}
-
-void serve_set_loop(struct serve *s, struct conn_loop *loop)
-{
 	s->loop = loop;
+	serve_head_init(&s->head, loop);
 }
 
 size_t serve_parked(const struct serve *s)

@@ -1,7 +1,7 @@
 /* serve.h - the front's handler: from one HTTP request to its answer (DESIGN: the table
  * of answers).
  *
- * The hit: route, decode, look up, in date, one conn_reply.  No lock, no allocation;
+ * The hit: route, decode, look up, in date, one conn_send().  No lock, no allocation;
  * nothing shared is written but a mark.  Everything else is a miss: parse with OpenSSL,
  * find the issuer, look up the canonical form, else ask the keeper and park.
  *
@@ -21,12 +21,12 @@
 
 struct serve;
 
-/* own: the inbox that answers from the keeper come to (its arg is this serve).  NULL when
- * out of memory. */
+/* NULL when out of memory. */
 struct serve *serve_new(struct shared *shared, struct counters *counters);
+/* Once, before the first request, with what was made for it: the inbox that answers from
+ * the keeper come to, and the connections, whose arg both is this serve. */
+void serve_attach(struct serve *s, struct inbox *own, struct conn_loop *loop);
 void serve_free(struct serve *s);
-void serve_set_inbox(struct serve *s, struct inbox *own);
-void serve_set_loop(struct serve *s, struct conn_loop *loop);
 extern const struct conn_handler serve_handler; /* arg: struct serve */
 
 /* Requests that are parked at the keeper; a worker is not freed before it is 0. */

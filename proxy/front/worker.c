@@ -170,8 +170,7 @@ static bool parts_new(struct worker *w, size_t listeners)
 	w->loop = conn_loop_new(w->base, &limits, &serve_handler, w->serve, counters);
 	if (w->inbox == NULL || w->loop == NULL)
 		return false;
-	serve_set_inbox(w->serve, w->inbox);
-	serve_set_loop(w->serve, w->loop);
+	serve_attach(w->serve, w->inbox, w->loop);
 	return true;
 }
 

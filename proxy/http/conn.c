@@ -423,16 +423,11 @@ bool conn_will_close(const struct conn *c)
 	return !c->keep_alive || c->loop->draining;
 }
 
-bool conn_says_keep_alive(const struct conn *c)
-{
-	return c->minor == 0 && !conn_will_close(c);
-}
-
 const char *conn_connection(const struct conn *c, bool close)
 {
-	return close                     ? "Connection: close\r\n"
-	       : conn_says_keep_alive(c) ? "Connection: keep-alive\r\n"
-					 : "";
+	if (close)
+		return "Connection: close\r\n";
+	return c->minor == 0 && !conn_will_close(c) ? "Connection: keep-alive\r\n" : "";
 }
 
 bool conn_is_head(const struct conn *c)

@@ -123,12 +123,11 @@ void conn_error(struct conn *c, int status, const char *allow, bool close);
  * before. */
 void conn_park(struct conn *c, void *parked);
 
-/* Must the answer to the current request say "Connection: close"?  And does a 1.0 client
- * that asked for it need "Connection: keep-alive"? */
+/* Must the answer to the current request say "Connection: close"? */
 bool conn_will_close(const struct conn *c);
-bool conn_says_keep_alive(const struct conn *c);
 /* The line that says so, for a head that is composed: "Connection: close" (close: the
- * answer ends the connection), "Connection: keep-alive", or ""; static. */
+ * answer ends the connection), "Connection: keep-alive" for a 1.0 client that asked for
+ * it, or ""; static. */
 const char *conn_connection(const struct conn *c, bool close);
 bool conn_is_head(
     const struct conn *c); /* the current request is HEAD: no body in the answer */

@@ -67,8 +67,7 @@ static void front_open(void)
 	front.inbox = inbox_new(front.base, front.serve);
 	front.loop = conn_loop_new(
 	    front.base, &limits, &serve_handler, front.serve, front.counters);
-	serve_set_inbox(front.serve, front.inbox);
-	serve_set_loop(front.serve, front.loop);
+	serve_attach(front.serve, front.inbox, front.loop);
 	need(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd) == 0, "no sockets");
 	front.client = fd[0];
 	need(conn_new(front.loop, fd[1], NULL, NULL) != NULL, "no connection");

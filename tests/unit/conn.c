@@ -48,9 +48,7 @@ static void answer(struct conn *c, const char *body, size_t n)
 	char head[256];
 	int head_n = snprintf(head, sizeof head,
 	    "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n%s\r\n", n,
-	    conn_will_close(c)        ? "Connection: close\r\n"
-	    : conn_says_keep_alive(c) ? "Connection: keep-alive\r\n"
-				      : "");
+	    conn_connection(c, conn_will_close(c)));
 
 	conn_send(c, bytes_of(head, (size_t)head_n), bytes_of(body, n), false);
 }

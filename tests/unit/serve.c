@@ -122,8 +122,7 @@ static int stage_up(void **state)
 	s->serve = serve_new(&s->shared, s->counters);
 	s->inbox = inbox_new(s->base, s->serve);
 	s->loop = conn_loop_new(s->base, &limits, &serve_handler, s->serve, s->counters);
-	serve_set_inbox(s->serve, s->inbox);
-	serve_set_loop(s->serve, s->loop);
+	serve_attach(s->serve, s->inbox, s->loop);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
 	s->client = fd[0];
 	assert_non_null(conn_new(s->loop, fd[1], NULL, NULL));
