@@ -232,7 +232,7 @@ static int make_parts(struct daemon *d, struct conf *c)
 	d->latest = c;
 	d->shared.started_at = clock_now();
 	atomic_store(&d->shared.beat_ms, clock_mono_ms());
-	d->shared.watched = notify_watchdog_ms() > 0;
+	d->shared.watched = systemd_watchdog_ms() > 0;
 	if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
 		return fail("random", strerror(errno));
 	fit_descriptors(d, c);
@@ -389,7 +389,7 @@ static void on_term(evutil_socket_t sig, short what, void *arg)
 	atomic_store(&d->shared.draining, true);
 	log_each(LOG_INFO, "draining", "signal=%d ms=%lld", (int)sig,
 	    (long long)c->drain_timeout_ms);
-	notify_send("STOPPING=1\nSTATUS=draining");
+	systemd_notify("STOPPING=1\nSTATUS=draining");
 	d->drain_until_ms = clock_mono_ms() + c->drain_timeout_ms;
 	/* Nobody owns these alone: a worker that is drained only stops listening. */
 	for (size_t i = 0; i < d->unix_n; i++)
@@ -416,7 +416,7 @@ static void on_published(void *arg, const struct conf *old, const struct conf *n
 		worker_reload(d->workers[i]);
 	if (d->api != NULL)
 		api_reload(d->api);
-	notify_send("READY=1");
+	systemd_notify("READY=1");
 	announce_reloaded(old, new, d->conf_path);
 }
 
@@ -444,7 +444,7 @@ static void on_hup(evutil_socket_t sig, short what, void *arg)
 		return;
 	snprintf(ready, sizeof ready, "RELOADING=1\nMONOTONIC_USEC=%lld",
 	    (long long)clock_mono_us());
-	notify_send(ready);
+	systemd_notify(ready);
 	c = conf_load(d->conf_path, NULL, &errors);
 	announce_mistakes(&errors);
 	if (c == NULL)
@@ -467,7 +467,7 @@ static void on_hup(evutil_socket_t sig, short what, void *arg)
 	}
 	atomic_store(&d->shared.reload_failed, c == NULL);
 	if (c == NULL) /* else on_published() says so */
-		notify_send("READY=1");
+		systemd_notify("READY=1");
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
@@ -478,7 +478,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	log_flush_due();
 	/* alive is who lets a barrier through: the keeper and every reader */
 	if (clock_mono_ms() - atomic_load(&d->shared.beat_ms) < BEAT_LATE_MS)
-		notify_send("WATCHDOG=1");
+		systemd_notify("WATCHDOG=1");
 }
 
 static bool hear(struct daemon *d)
@@ -558,7 +558,7 @@ static int serve(struct daemon *d, struct conf *c)
 		e = start_threads(d);
 	if (e == EXIT_CLEAN) {
 		announce_started(c, d->conf_path, d->workers_n);
-		notify_send("READY=1\nSTATUS=serving");
+		systemd_notify("READY=1\nSTATUS=serving");
 		signals_come();
 		event_base_dispatch(d->base);
 	}

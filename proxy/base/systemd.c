@@ -9,7 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-int notify_send(const char *state)
+int systemd_notify(const char *state)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
@@ -54,7 +54,7 @@ static unsigned long long env_number(const char *name)
 	return *end != '\0' || errno != 0 ? 0 : v;
 }
 
-int64_t notify_watchdog_ms(void)
+int64_t systemd_watchdog_ms(void)
 {
 	unsigned long long us = env_number("WATCHDOG_USEC");
 	int64_t ms;

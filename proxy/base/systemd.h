@@ -8,10 +8,10 @@
 /* state: "READY=1", "RELOADING=1\nMONOTONIC_USEC=...", "STOPPING=1", "WATCHDOG=1",
  * "STATUS=...", several separated by '\n'.  0 also where no service manager asks for it;
  * -1 with errno otherwise. */
-int notify_send(const char *state);
+int systemd_notify(const char *state);
 
 /* How often "WATCHDOG=1" is to be sent, in ms: half of what the service manager waits
  * ($WATCHDOG_USEC), as sd_watchdog_enabled(3) recommends.  0: no watchdog. */
-int64_t notify_watchdog_ms(void);
+int64_t systemd_watchdog_ms(void);
 
 #endif

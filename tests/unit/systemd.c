@@ -36,7 +36,7 @@ static void arrives_at(const char *address)
 	ssize_t n;
 
 	assert_int_equal(setenv("NOTIFY_SOCKET", address, 1), 0);
-	assert_int_equal(notify_send("READY=1\nSTATUS=2 issuers"), 0);
+	assert_int_equal(systemd_notify("READY=1\nSTATUS=2 issuers"), 0);
 	n = recv(fd, got, sizeof got, 0);
 	assert_int_equal(n, 24);
 	assert_memory_equal(got, "READY=1\nSTATUS=2 issuers", 24);
@@ -63,9 +63,9 @@ static void without_a_service_manager_nothing_is_sent_and_nothing_fails(void **s
 {
 	(void)state;
 	unsetenv("NOTIFY_SOCKET");
-	assert_int_equal(notify_send("READY=1"), 0);
+	assert_int_equal(systemd_notify("READY=1"), 0);
 	setenv("NOTIFY_SOCKET", "", 1);
-	assert_int_equal(notify_send("READY=1"), 0);
+	assert_int_equal(systemd_notify("READY=1"), 0);
 }
 
 static void a_bad_address_is_an_error_and_no_crash(void **state)
@@ -77,12 +77,12 @@ static void a_bad_address_is_an_error_and_no_crash(void **state)
 	longer[0] = '/';
 	longer[sizeof longer - 1] = '\0';
 	setenv("NOTIFY_SOCKET", longer, 1);
-	assert_int_equal(notify_send("READY=1"), -1);
+	assert_int_equal(systemd_notify("READY=1"), -1);
 	setenv("NOTIFY_SOCKET", "vsock:2:1234", 1);
-	assert_int_equal(notify_send("READY=1"), -1);
+	assert_int_equal(systemd_notify("READY=1"), -1);
 	assert_int_equal(errno, EINVAL);
 	setenv("NOTIFY_SOCKET", "/nonexistent/socket", 1);
-	assert_int_equal(notify_send("READY=1"), -1);
+	assert_int_equal(systemd_notify("READY=1"), -1);
 	assert_int_equal(errno, ENOENT);
 	unsetenv("NOTIFY_SOCKET");
 }
@@ -94,25 +94,25 @@ static void the_watchdog_is_fed_twice_in_its_time_and_only_when_it_is_ours(void 
 	(void)state;
 	unsetenv("WATCHDOG_USEC");
 	unsetenv("WATCHDOG_PID");
-	assert_int_equal(notify_watchdog_ms(), 0);
+	assert_int_equal(systemd_watchdog_ms(), 0);
 	setenv("WATCHDOG_USEC", "30000000", 1);
-	assert_int_equal(notify_watchdog_ms(), 15000);
+	assert_int_equal(systemd_watchdog_ms(), 15000);
 	snprintf(pid, sizeof pid, "%d", (int)getpid());
 	setenv("WATCHDOG_PID", pid, 1);
-	assert_int_equal(notify_watchdog_ms(), 15000);
+	assert_int_equal(systemd_watchdog_ms(), 15000);
 	setenv("WATCHDOG_PID", "1", 1);
-	assert_int_equal(notify_watchdog_ms(), 0);
+	assert_int_equal(systemd_watchdog_ms(), 0);
 	setenv("WATCHDOG_PID", "", 1);
-	assert_int_equal(notify_watchdog_ms(), 0);
+	assert_int_equal(systemd_watchdog_ms(), 0);
 	unsetenv("WATCHDOG_PID");
 	setenv("WATCHDOG_USEC", "1", 1);
-	assert_int_equal(notify_watchdog_ms(), 1);
+	assert_int_equal(systemd_watchdog_ms(), 1);
 	for (int i = 0; i < 4; i++) {
 		static const char *const bad[] = {
 		    "", "-1", "12x", "99999999999999999999999"};
 
 		setenv("WATCHDOG_USEC", bad[i], 1);
-		assert_int_equal(notify_watchdog_ms(), 0);
+		assert_int_equal(systemd_watchdog_ms(), 0);
 	}
 }
 
