@@ -324,7 +324,7 @@ static void walk_on(struct latch_list *l)
 	if (latches_walk_on(d->latches, &l->walk, SLICE))
 		inbox_post(d->shared->keeper, &l->step);
 	else
-		disk_run(d->disk, write_work, written, l);
+		executor_run(d->disk, write_work, written, l);
 }
 
 static void on_step(void *keeper, struct msg *m)

@@ -27,7 +27,7 @@ struct parts {
 	struct counters *counters;
 	struct admit *admit;
 	struct schedule *schedule;
-	struct disk *disk;
+	struct executor *disk;
 	struct source *source;
 	const struct mac_keys *keys; /* the store's; NULL without store-key-file */
 	struct latches *latches;

@@ -24,7 +24,7 @@ struct job {
 	void *arg;
 };
 
-struct disk {
+struct executor {
 	struct inbox *replies;
 	const char *name;
 	int nice;
@@ -46,138 +46,139 @@ static void on_reply(void *inbox_arg, struct msg *m)
 }
 
 /* The next job, or NULL when there is none and none will come. */
-static struct job *wait_for_job(struct disk *d)
+static struct job *wait_for_job(struct executor *x)
 {
 	struct job *j;
 
-	pthread_mutex_lock(&d->lock);
-	d->busy = false;
-	if (d->head == NULL)
-		pthread_cond_signal(&d->idle);
-	while (d->head == NULL && !d->stop)
-		pthread_cond_wait(&d->work, &d->lock);
-	j = d->head;
+	pthread_mutex_lock(&x->lock);
+	x->busy = false;
+	if (x->head == NULL)
+		pthread_cond_signal(&x->idle);
+	while (x->head == NULL && !x->stop)
+		pthread_cond_wait(&x->work, &x->lock);
+	j = x->head;
 	if (j != NULL) {
-		d->busy = true;
-		d->head = j->next;
-		if (d->head == NULL)
-			d->tail = &d->head;
+		x->busy = true;
+		x->head = j->next;
+		if (x->head == NULL)
+			x->tail = &x->head;
 	}
-	pthread_mutex_unlock(&d->lock);
+	pthread_mutex_unlock(&x->lock);
 	return j;
 }
 
 static void *disk_thread(void *arg)
 {
-	struct disk *d = arg;
+	struct executor *x = arg;
 	struct job *j;
 
 	/* Linux has a nice value for each thread, and pid 0 is the calling one; that it
 	 * is refused is no reason not to work. */
-	if (d->nice > 0 && setpriority(PRIO_PROCESS, 0, d->nice) != 0)
+	if (x->nice > 0 && setpriority(PRIO_PROCESS, 0, x->nice) != 0)
 		log_warn("priority_refused",
 		    "thread=%s nice=%d error=%s remedy=\"allow setpriority: a filter "
 		    "of system calls forbids it\"",
-		    d->name, d->nice, strerror(errno));
-	while ((j = wait_for_job(d)) != NULL) {
+		    x->name, x->nice, strerror(errno));
+	while ((j = wait_for_job(x)) != NULL) {
 		j->work(j->arg);
 		if (j->done == NULL)
 			free(j);
 		else
-			inbox_post(d->replies, &j->reply);
+			inbox_post(x->replies, &j->reply);
 	}
 	return NULL;
 }
 
-struct disk *disk_start(struct inbox *replies, const char *name, int niceness)
+struct executor *executor_start(struct inbox *replies, const char *name, int niceness)
 {
-	struct disk *d = calloc(1, sizeof *d);
+	struct executor *x = calloc(1, sizeof *x);
 	int e;
 
-	if (d == NULL)
+	if (x == NULL)
 		return NULL;
-	d->replies = replies;
-	d->tail = &d->head;
-	pthread_mutex_init(&d->lock, NULL);
-	pthread_cond_init(&d->work, NULL);
-	pthread_cond_init(&d->idle, NULL);
-	d->name = name;
-	d->nice = niceness;
-	e = thread_start(&d->thread, name, disk_thread, d);
+	x->replies = replies;
+	x->tail = &x->head;
+	pthread_mutex_init(&x->lock, NULL);
+	pthread_cond_init(&x->work, NULL);
+	pthread_cond_init(&x->idle, NULL);
+	x->name = name;
+	x->nice = niceness;
+	e = thread_start(&x->thread, name, disk_thread, x);
 	if (e != 0) {
-		pthread_cond_destroy(&d->idle);
-		pthread_cond_destroy(&d->work);
-		pthread_mutex_destroy(&d->lock);
-		free(d);
+		pthread_cond_destroy(&x->idle);
+		pthread_cond_destroy(&x->work);
+		pthread_mutex_destroy(&x->lock);
+		free(x);
 		errno = e;
 		return NULL;
 	}
-	return d;
+	return x;
 }
 
-void disk_stop(struct disk *d)
+void executor_stop(struct executor *x)
 {
-	if (d == NULL)
+	if (x == NULL)
 		return;
-	pthread_mutex_lock(&d->lock);
-	d->stop = true;
-	pthread_cond_signal(&d->work);
-	pthread_mutex_unlock(&d->lock);
-	pthread_join(d->thread, NULL);
-	assert(d->head == NULL);
+	pthread_mutex_lock(&x->lock);
+	x->stop = true;
+	pthread_cond_signal(&x->work);
+	pthread_mutex_unlock(&x->lock);
+	pthread_join(x->thread, NULL);
+	assert(x->head == NULL);
 }
 
-void disk_free(struct disk *d)
+void executor_free(struct executor *x)
 {
-	if (d == NULL)
+	if (x == NULL)
 		return;
-	assert(d->stop);
-	pthread_cond_destroy(&d->idle);
-	pthread_cond_destroy(&d->work);
-	pthread_mutex_destroy(&d->lock);
-	free(d);
+	assert(x->stop);
+	pthread_cond_destroy(&x->idle);
+	pthread_cond_destroy(&x->work);
+	pthread_mutex_destroy(&x->lock);
+	free(x);
 }
 
 /* Here and now, but in its turn. */
 static void run_here(
-    struct disk *d, void (*work)(void *arg), void (*done)(void *arg), void *arg)
+    struct executor *x, void (*work)(void *arg), void (*done)(void *arg), void *arg)
 {
-	pthread_mutex_lock(&d->lock);
-	while (d->head != NULL || d->busy)
-		pthread_cond_wait(&d->idle, &d->lock);
-	pthread_mutex_unlock(&d->lock);
+	pthread_mutex_lock(&x->lock);
+	while (x->head != NULL || x->busy)
+		pthread_cond_wait(&x->idle, &x->lock);
+	pthread_mutex_unlock(&x->lock);
 	work(arg);
 	if (done != NULL)
 		done(arg);
 }
 
-void disk_run(struct disk *d, void (*work)(void *arg), void (*done)(void *arg), void *arg)
+void executor_run(
+    struct executor *x, void (*work)(void *arg), void (*done)(void *arg), void *arg)
 {
-	/* d->stop is set by this thread only */
-	struct job *j = d->stop ? NULL : calloc(1, sizeof *j);
+	/* x->stop is set by this thread only */
+	struct job *j = x->stop ? NULL : calloc(1, sizeof *j);
 
 	if (j == NULL) {
-		run_here(d, work, done, arg);
+		run_here(x, work, done, arg);
 		return;
 	}
 	j->reply.run = on_reply;
 	j->work = work;
 	j->done = done;
 	j->arg = arg;
-	pthread_mutex_lock(&d->lock);
-	*d->tail = j;
-	d->tail = &j->next;
-	pthread_cond_signal(&d->work);
-	pthread_mutex_unlock(&d->lock);
+	pthread_mutex_lock(&x->lock);
+	*x->tail = j;
+	x->tail = &j->next;
+	pthread_cond_signal(&x->work);
+	pthread_mutex_unlock(&x->lock);
 }
 
 static void exec_run(
     void *ctx, void (*work)(void *arg), void (*done)(void *arg), void *arg)
 {
-	disk_run(ctx, work, done, arg);
+	executor_run(ctx, work, done, arg);
 }
 
-struct exec disk_exec(struct disk *d)
+struct exec executor_exec(struct executor *x)
 {
-	return (struct exec){.run = exec_run, .ctx = d};
+	return (struct exec){.run = exec_run, .ctx = x};
 }

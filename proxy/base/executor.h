@@ -3,34 +3,34 @@
  * There are two: "disk", for every file and LMDB write, and "bulk", for lists: walk,
  * verify, merge, diff, below the priority of the others.
  *
- * A job is (work, done, arg): work runs on the disk thread, then done comes back through
- * the inbox of the thread that owns the disk (the keeper).  disk_exec() is this as a
- * struct exec, so that cache/ needs no thread of its own.
+ * A job is (work, done, arg): work runs on the executor's thread, then done comes back
+ * through the inbox of the thread that owns the disk (the keeper).  executor_exec() is
+ * this as a struct exec, so that cache/ needs no thread of its own.
  */
 #ifndef PROXY_BASE_EXECUTOR_H
 #define PROXY_BASE_EXECUTOR_H
 
 #include "cache/base/exec.h"
 
-struct disk;
+struct executor;
 struct inbox;
 
 /* Start the thread, called name (a literal), with this nice value (the bulk thread: below
  * the others); that it may not have it is a warning.  done callbacks come through
  * replies. NULL with errno. */
-struct disk *disk_start(struct inbox *replies, const char *name, int niceness);
+struct executor *executor_start(struct inbox *replies, const char *name, int niceness);
 /* Run what is queued, then end the thread and join it.  The done callbacks of those jobs
  * are in the inbox when this returns.  A job that is given from now on is done before
- * disk_run() returns, its done too: so those callbacks may give jobs.  NULL is allowed,
- * as in the next. */
-void disk_stop(struct disk *d);
-void disk_free(struct disk *d); /* after disk_stop() */
+ * executor_run() returns, its done too: so those callbacks may give jobs.  NULL is
+ * allowed, as in the next. */
+void executor_stop(struct executor *x);
+void executor_free(struct executor *x); /* after executor_stop() */
 
 /* Queue a job; the keeper's thread.  done may be NULL.  A write that is promised is never
  * dropped: out of memory, this waits for the jobs before it, does the work itself and
  * calls done before it returns. */
-void disk_run(
-    struct disk *d, void (*work)(void *arg), void (*done)(void *arg), void *arg);
-struct exec disk_exec(struct disk *d);
+void executor_run(
+    struct executor *x, void (*work)(void *arg), void (*done)(void *arg), void *arg);
+struct exec executor_exec(struct executor *x);
 
 #endif

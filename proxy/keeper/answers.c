@@ -189,7 +189,7 @@ void holdings_tick(struct holdings *h)
 	for (; j != NULL; j = next) {
 		next = j->next;
 		if (latches_has(h->d.latches, &j->latch))
-			disk_run(h->d.disk, latch_write, latch_written, j);
+			executor_run(h->d.disk, latch_write, latch_written, j);
 		else
 			free(j);
 	}
@@ -214,7 +214,7 @@ static void latch_add(struct holdings *h, const struct latch *l)
 	}
 	j->all = h;
 	j->latch = *l;
-	disk_run(h->d.disk, latch_write, latch_written, j);
+	executor_run(h->d.disk, latch_write, latch_written, j);
 }
 
 /* Take the answers of a revoked certificate out of service, all but those that say

@@ -53,7 +53,7 @@ struct keeper {
 	struct flights *flights;
 	struct forwards *forwards;
 	struct upkeep *upkeep;
-	struct disk *bulk; /* the thread for lists */
+	struct executor *bulk; /* the thread for lists */
 	struct event tick, due, garbage_timer;
 	int64_t due_at_ms; /* what `due` is armed for */
 	bool garbage_under_way;
@@ -212,7 +212,7 @@ static void sweep_latches(struct keeper *k)
 		free(s);
 		return;
 	}
-	disk_run(k->d.disk, latch_sweep_work, free, s);
+	executor_run(k->d.disk, latch_sweep_work, free, s);
 }
 
 /* Answers can be fetched again, but not while their CA is away; so a clock that is ahead
@@ -535,7 +535,7 @@ static enum err open_stores(
 	    .backoff_max_ms = (int)c->store_backoff_max_ms,
 	    .max_value = STORED_MAX,
 	    .base = k->base,
-	    .exec = disk_exec(k->d.disk),
+	    .exec = executor_exec(k->d.disk),
 	    .hooks = {on_store_changed, on_store_all_changed, on_store_event, k},
 	};
 	enum err e;
@@ -582,8 +582,8 @@ static bool make_parts(struct keeper *k, const struct conf *c)
 	if (k->d.barrier == NULL || k->d.counters == NULL || k->d.admit == NULL ||
 	    k->d.schedule == NULL)
 		return false;
-	k->d.disk = disk_start(k->inbox, "disk", 0);
-	k->bulk = disk_start(k->inbox, "bulk", BULK_NICE);
+	k->d.disk = executor_start(k->inbox, "disk", 0);
+	k->bulk = executor_start(k->inbox, "bulk", BULK_NICE);
 	k->fetcher = fetcher_new(k->base, "ocspcached/" OCSPCACHED_VERSION);
 	if (k->d.disk == NULL || k->bulk == NULL || k->fetcher == NULL)
 		return false;
@@ -669,8 +669,8 @@ void keeper_free(struct keeper *k)
 		crl_feed_cancel(k->d.crl_feed);
 	if (k->d.telling != NULL)
 		telling_cancel(k->d.telling);
-	disk_stop(k->bulk);
-	disk_stop(k->d.disk);
+	executor_stop(k->bulk);
+	executor_stop(k->d.disk);
 	if (k->forwards != NULL)
 		forwards_cancel(k->forwards);
 	if (k->flights != NULL) {
@@ -699,8 +699,8 @@ void keeper_free(struct keeper *k)
 	latches_free(k->d.latches);
 	latch_file_close(k->d.latch_file);
 	mac_keys_free(k->keys);
-	disk_free(k->bulk);
-	disk_free(k->d.disk);
+	executor_free(k->bulk);
+	executor_free(k->d.disk);
 	set_mistake(k, NULL);
 	if (k->base != NULL)
 		event_base_free(k->base);

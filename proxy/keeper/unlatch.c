@@ -166,7 +166,7 @@ static void take_back(struct unlatch *u)
 		return;
 	}
 	flights_forget(u->flights, i, &u->serial);
-	disk_run(u->d->disk, write_step, on_written, u);
+	executor_run(u->d->disk, write_step, on_written, u);
 }
 
 /* Store. */

@@ -148,10 +148,10 @@ static void detach(struct feed_work *w)
 
 void feed_work_free(struct feed_work *w)
 {
-	struct disk *bulk = w->feed->bulk;
+	struct executor *bulk = w->feed->bulk;
 
 	detach(w);
-	disk_run(bulk, clear_work, NULL, w);
+	executor_run(bulk, clear_work, NULL, w);
 }
 
 /* What the job begins with, as it is now. */
@@ -956,7 +956,7 @@ void feed_open(struct feed_list *l)
 /* ---- life ---- */
 
 struct crl_feed *crl_feed_new(const struct parts *parts, struct fetcher *fetcher,
-    struct disk *bulk, struct telling *telling)
+    struct executor *bulk, struct telling *telling)
 {
 	struct crl_feed *f = calloc(1, sizeof *f);
 

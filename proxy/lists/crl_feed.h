@@ -63,7 +63,7 @@ struct metrics_text;
 /* parts is copied.  bulk: the thread for lists.  Nothing is begun before
  * crl_feed_start().  NULL when out of memory. */
 struct crl_feed *crl_feed_new(const struct parts *parts, struct fetcher *fetcher,
-    struct disk *bulk, struct telling *telling);
+    struct executor *bulk, struct telling *telling);
 /* Read what the state directory has (current lists are in force from then on, verified
  * again), then fetch everything. */
 void crl_feed_start(struct crl_feed *f);

@@ -66,7 +66,7 @@ static void dispatch(struct crl_feed *f)
 		if (b->n == 0)
 			return;
 		b->busy = true;
-		disk_run(f->bulk, batch_work, batch_done, b);
+		executor_run(f->bulk, batch_work, batch_done, b);
 	}
 }
 

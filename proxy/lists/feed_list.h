@@ -163,7 +163,7 @@ struct crl_feed {
 	struct parts parts;
 	const struct conf *conf;
 	struct fetcher *fetcher;
-	struct disk *bulk;
+	struct executor *bulk;
 	struct telling *telling;
 	char *state_directory; /* jobs outlive a configuration */
 	LIST_HEAD(, feed_issuer) issuers;

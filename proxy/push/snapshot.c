@@ -302,7 +302,7 @@ static void sort_elsewhere(struct snapshots *all)
 	for (struct snapshot *s = all->taken; s != NULL; s = s->_next)
 		if (s->error == ERR_OK)
 			s->error = all->error;
-	disk_run(parts_of(all)->disk, sort_work, sorted, all);
+	executor_run(parts_of(all)->disk, sort_work, sorted, all);
 }
 
 static void walk_on(struct snapshots *all)

@@ -112,5 +112,5 @@ void core_latches_told(struct telling_core *c, struct latch *l, size_t n)
 		return;
 	}
 	*j = (struct told_job){c->d.latch_file, l, n, ERR_OK};
-	disk_run(c->d.disk, told_write, told_written, j);
+	executor_run(c->d.disk, told_write, told_written, j);
 }

@@ -23,7 +23,8 @@ static void run(void (*work)(void *arg), void (*done)(void *arg), void *arg)
 		done(arg);
 }
 
-void disk_run(struct disk *d, void (*work)(void *arg), void (*done)(void *arg), void *arg)
+void executor_run(
+    struct executor *d, void (*work)(void *arg), void (*done)(void *arg), void *arg)
 {
 	struct job *j, **end = &held;
 

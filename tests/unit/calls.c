@@ -3,8 +3,8 @@
  * so that each case says what they answer and when. */
 #include "proxy/api/calls.h"
 
-#include "proxy/api/call_latches.h"
 #include "cache/held/latch_file.h"
+#include "proxy/api/call_latches.h"
 #include "proxy/base/clock.h"
 #include "proxy/keeper/intake.h"
 #include "proxy/keeper/keeper.h"
@@ -320,7 +320,8 @@ void upstream_retry_now(struct source *s, const struct issuer *i)
 	(void)s, (void)i;
 	did.retries++;
 }
-void disk_run(struct disk *d, void (*work)(void *arg), void (*done)(void *arg), void *arg)
+void executor_run(
+    struct executor *d, void (*work)(void *arg), void (*done)(void *arg), void *arg)
 {
 	(void)d;
 	work(arg);

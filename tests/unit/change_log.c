@@ -1335,11 +1335,11 @@ static void append_until_killed(int fd)
 {
 	struct event_base *base = event_base_new();
 	struct inbox *inbox = inbox_new(base, NULL);
-	struct disk *disk = disk_start(inbox, "disk", 0);
+	struct executor *disk = executor_start(inbox, "disk", 0);
 	struct chain chain[CHAINS];
 
 	store.base = base;
-	store.exec = disk_exec(disk);
+	store.exec = executor_exec(disk);
 	if (open_log() != ERR_OK)
 		_exit(2);
 	for (int i = 0; i < CHAINS; i++) {
@@ -1582,11 +1582,11 @@ static void reads_and_appends_go_together_with_the_disk_thread(void **state)
 {
 	struct event_base *base = event_base_new();
 	struct inbox *inbox = inbox_new(base, NULL);
-	struct disk *disk = disk_start(inbox, "disk", 0);
+	struct executor *disk = executor_start(inbox, "disk", 0);
 
 	(void)state;
 	store.base = base;
-	store.exec = disk_exec(disk);
+	store.exec = executor_exec(disk);
 	reopen();
 	threaded_done = 0;
 	for (uint32_t i = 0; i < 1000; i++) {
@@ -1607,7 +1607,7 @@ static void reads_and_appends_go_together_with_the_disk_thread(void **state)
 	if (threaded_done < 1000)
 		event_base_dispatch(base);
 	assert_int_equal(threaded_done, 1000);
-	disk_stop(disk);
+	executor_stop(disk);
 	store.exec.run = NULL;
 	store.base = NULL;
 	reopen();

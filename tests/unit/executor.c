@@ -24,12 +24,12 @@
 
 static struct event_base *base;
 static struct inbox *inbox;
-static struct disk *disk;
+static struct executor *disk;
 static pthread_t keeper;
 
 #define JOBS 2000
 
-static int worked[JOBS], worked_n; /* the disk thread's until disk_stop */
+static int worked[JOBS], worked_n; /* the disk thread's until executor_stop */
 static int finished[JOBS], finished_n;
 
 static int setup(void **state)
@@ -37,7 +37,7 @@ static int setup(void **state)
 	(void)state;
 	base = event_base_new();
 	inbox = inbox_new(base, NULL);
-	disk = disk_start(inbox, "disk", 0);
+	disk = executor_start(inbox, "disk", 0);
 	keeper = pthread_self();
 	worked_n = finished_n = 0;
 	return disk == NULL;
@@ -46,8 +46,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	disk_stop(disk);
-	disk_free(disk);
+	executor_stop(disk);
+	executor_free(disk);
 	inbox_free(inbox);
 	event_base_free(base);
 	return 0;
@@ -75,7 +75,7 @@ static void jobs_run_elsewhere_one_after_the_other_and_come_back_in_order(void *
 	(void)state;
 	for (int i = 0; i < JOBS; i++) {
 		number[i] = i;
-		disk_run(disk, work, done, &number[i]);
+		executor_run(disk, work, done, &number[i]);
 	}
 	event_base_dispatch(base);
 	assert_int_equal(finished_n, JOBS);
@@ -97,9 +97,9 @@ static void stopping_runs_what_is_queued_and_leaves_its_ends_in_the_inbox(void *
 
 	(void)state;
 	for (int i = 0; i < 50; i++)
-		disk_run(disk, slow_work, done, &number[i]);
-	disk_stop(disk);
-	disk_free(disk);
+		executor_run(disk, slow_work, done, &number[i]);
+	executor_stop(disk);
+	executor_free(disk);
 	disk = NULL;
 	assert_int_equal(worked_n, 50);
 	assert_int_equal(finished_n, 0);
@@ -112,9 +112,9 @@ static void the_ends_of_jobs_run_at_the_latest_when_the_inbox_goes(void **state)
 	static int number;
 
 	(void)state;
-	disk_run(disk, work, done, &number);
-	disk_stop(disk);
-	disk_free(disk);
+	executor_run(disk, work, done, &number);
+	executor_stop(disk);
+	executor_free(disk);
 	disk = NULL;
 	inbox_free(inbox);
 	assert_int_equal(finished_n, 1);
@@ -124,12 +124,12 @@ static void the_ends_of_jobs_run_at_the_latest_when_the_inbox_goes(void **state)
 static void a_job_needs_nobody_who_waits(void **state)
 {
 	static int number = 5;
-	struct exec exec = disk_exec(disk);
+	struct exec exec = executor_exec(disk);
 
 	(void)state;
 	exec.run(exec.ctx, work, NULL, &number);
-	disk_stop(disk);
-	disk_free(disk);
+	executor_stop(disk);
+	executor_free(disk);
 	disk = NULL;
 	assert_int_equal(worked_n, 1);
 	assert_int_equal(worked[0], 5);
@@ -148,9 +148,9 @@ static void the_thread_takes_no_signals(void **state)
 
 	(void)state;
 	sigemptyset(&set);
-	disk_run(disk, look_at_signals, NULL, &set);
-	disk_stop(disk);
-	disk_free(disk);
+	executor_run(disk, look_at_signals, NULL, &set);
+	executor_stop(disk);
+	executor_free(disk);
 	disk = NULL;
 	assert_true(sigismember(&set, SIGTERM));
 	assert_true(sigismember(&set, SIGHUP));
@@ -195,9 +195,9 @@ static int nice_in_child(int refuse, char *said, size_t room)
 		dup2(fd[1], STDERR_FILENO);
 		if (refuse && forbid_setpriority())
 			_exit(99);
-		struct disk *low = disk_start(inbox, "low", 19);
-		disk_run(low, note_nice, NULL, &has);
-		disk_stop(low);
+		struct executor *low = executor_start(inbox, "low", 19);
+		executor_run(low, note_nice, NULL, &has);
+		executor_stop(low);
 		_exit(has);
 	}
 	close(fd[1]);

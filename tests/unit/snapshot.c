@@ -97,7 +97,7 @@ static int setup(void **state)
 	the_issuers_n = 2;
 	w->shared.conf = &w->conf;
 	w->shared.keeper = w->inbox;
-	w->parts.disk = disk_start(w->inbox, "disk", 0);
+	w->parts.disk = executor_start(w->inbox, "disk", 0);
 	w->all = snapshots_new();
 	w->parts.shared = &w->shared;
 	w->parts.latches = w->latches;
@@ -111,9 +111,9 @@ static int teardown(void **state)
 	struct world *w = *state;
 	char path[128];
 
-	disk_stop(w->parts.disk);
+	executor_stop(w->parts.disk);
 	inbox_free(w->inbox);
-	disk_free(w->parts.disk);
+	executor_free(w->parts.disk);
 	snapshots_free(w->all);
 	event_base_free(w->base);
 	atomic_store(&demo_slot.set, &crl_set_none);

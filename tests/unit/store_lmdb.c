@@ -835,11 +835,11 @@ static void reads_and_writes_go_together_with_the_disk_thread(void **state)
 {
 	struct event_base *base = event_base_new();
 	struct inbox *inbox = inbox_new(base, NULL);
-	struct disk *disk = disk_start(inbox, "disk", 0);
+	struct executor *disk = executor_start(inbox, "disk", 0);
 
 	(void)state;
 	store_close(store);
-	config.exec = disk_exec(disk);
+	config.exec = executor_exec(disk);
 	config.base = base;
 	assert_int_equal(open_store(), ERR_OK);
 	threaded_done = 0;
@@ -859,8 +859,8 @@ static void reads_and_writes_go_together_with_the_disk_thread(void **state)
 		event_base_dispatch(base);
 	assert_int_equal(threaded_done, 3000);
 	put(one(7), THIS + 1, "last", false);
-	disk_stop(disk);
-	disk_free(disk);
+	executor_stop(disk);
+	executor_free(disk);
 	config.exec.run = NULL;
 	config.base = NULL;
 	reopen();
