@@ -19,6 +19,7 @@
 #include "proxy/base/clock.h"
 #include "proxy/base/timer.h"
 #include "proxy/push/events_core.h"
+#include "proxy/push/events_say.h"
 
 /* Recent batches and their text: six of a list's. */
 #define WINDOW_BYTES (8u << 20)

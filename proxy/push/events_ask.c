@@ -5,6 +5,7 @@
  * that a crowd of laggards cannot fill memory with pages, nor the keeper with work.
  */
 #include "proxy/push/events_core.h"
+#include "proxy/push/events_say.h"
 
 #include <assert.h>
 #include <stdlib.h>

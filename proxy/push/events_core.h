@@ -22,6 +22,7 @@
  * The files, of which each calls those above it only:
  *
  *	subscriber.c      one subscriber: in and out of its lists, its end
+ *	events_say.c      bytes to one subscriber, and what comes before its events
  *	events_ask.c      questions to the keeper: pages for those who are behind
  *	snapshot_share.c  snapshots: who shares one, who makes room
  *	events_send.c     what to write next to one subscriber
@@ -138,9 +139,6 @@ void snapshot_share_make_room(struct events *e);
 
 /* events_send.c: write what s can take, and put it where it belongs then. */
 void events_send(struct sub *s);
-/* s has to wait: say so, where it was not told or not for position-interval.  Its list
- * stays.  False: its client has gone, and s too. */
-bool events_say_wait(struct sub *s, enum events_wait what);
 
 /* json_page.c: as events_serve() and events_gone(). */
 bool json_page_serve(struct events *e, struct conn *c, const struct events_query *q);

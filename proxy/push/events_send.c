@@ -1,7 +1,7 @@
 /* events_send.c - one subscriber: step by step what it is to be sent next, until it has
  * all, its socket is full, or others want their turn.
  */
-#include "proxy/push/events_core.h"
+#include "proxy/push/events_say.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -12,108 +12,6 @@
 #define TURN_BYTES  (256 * 1024) /* to one subscriber, then others have their turn */
 #define PIECES      16           /* events in one system call */
 #define PAGES_BYTES (32u << 20)  /* of pages; over it a slow reader's is read again */
-#define PREFIX_MAX  1024
-
-enum step {
-	STEP_MORE,  /* there may be more to send */
-	STEP_END,   /* it has all that there is */
-	STEP_FULL,  /* its socket takes no more */
-	STEP_WAITS, /* for an answer of the keeper: it is in a list already */
-	STEP_LATER, /* out of memory */
-	STEP_GONE   /* the client has left */
-};
-
-/* Give iov to the socket, without the first s->skip bytes.  What the socket took of it,
- * these included, or -1 when the client has gone. */
-static ssize_t push(struct sub *s, struct iovec *iov, size_t n)
-{
-	struct msghdr m = {.msg_iov = iov, .msg_iovlen = n};
-	struct events *e = s->events;
-	ssize_t taken;
-
-	assert(s->skip < iov[0].iov_len);
-	iov[0].iov_base = (char *)iov[0].iov_base + s->skip;
-	iov[0].iov_len -= s->skip;
-	do
-		taken = sendmsg(event_get_fd(&s->ev), &m, MSG_NOSIGNAL | MSG_DONTWAIT);
-	while (taken < 0 && errno == EINTR);
-	if (taken < 0)
-		return errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM
-			   ? (ssize_t)s->skip
-			   : -1;
-	pace_gave(&s->pace, (size_t)taken);
-	e->turn_bytes += (size_t)taken;
-	metrics_add(e->counters, M_BYTES_OUT, (uint64_t)taken);
-	return taken + (ssize_t)s->skip;
-}
-
-/* One frame; STEP_MORE when it went whole. */
-static enum step push_frame(struct sub *s, char *text, size_t n)
-{
-	struct iovec iov = {text, n};
-	ssize_t taken = push(s, &iov, 1);
-
-	if (taken < 0)
-		return STEP_GONE;
-	s->skip = (size_t)taken < n ? (uint32_t)taken : 0;
-	return s->skip == 0 && (size_t)taken == n ? STEP_MORE : STEP_FULL;
-}
-
-/* What comes before the events. */
-
-static size_t head_text(const struct sub *s, char *out)
-{
-	char date[HTTP1_DATE_MAX];
-
-	http1_date(s->joined_at, date);
-	return (size_t)snprintf(out, PREFIX_MAX,
-	    "HTTP/1.1 200 OK\r\nDate: %s\r\nContent-Type: text/event-stream\r\n"
-	    "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
-	    "X-Accel-Buffering: no\r\nConnection: close\r\n\r\n",
-	    date);
-}
-
-/* A prefix that went in part may have become longer behind, never other. */
-static enum step say_prefix(struct sub *s)
-{
-	char text[PREFIX_MAX + 2 * EVENTS_FRAME_TEXT];
-	bool wait = s->say_wait, gap = s->say_gap, position = s->say_position;
-	enum step step;
-	size_t n = 0;
-
-	if (s->say_head)
-		n += head_text(s, text);
-	if (wait)
-		n += events_text_wait(s->wait_for, text + n);
-	if (gap)
-		n += events_text_gap(s->since, &s->pos, text + n);
-	if (position)
-		n += events_text_position(&s->pos, text + n);
-	step = push_frame(s, text, n);
-	if (step != STEP_MORE)
-		return step;
-	s->say_head = s->say_wait = s->say_gap = s->say_position = false;
-	s->told_wait = wait || (s->told_wait && !position);
-	if (position || wait)
-		s->said_ms = s->events->now_ms;
-	return STEP_MORE;
-}
-
-bool events_say_wait(struct sub *s, enum events_wait what)
-{
-	struct events *e = s->events;
-	bool again = e->now_ms - s->said_ms >= e->position_ms;
-
-	/* not in the middle of something else */
-	if (s->skip > 0 || (s->told_wait && !again))
-		return true;
-	s->say_wait = true;
-	s->wait_for = what;
-	if (say_prefix(s) != STEP_GONE)
-		return true;
-	sub_close(s);
-	return false;
-}
 
 /* A snapshot. */
 
@@ -141,7 +39,7 @@ static enum step send_snapshot(struct sub *s)
 	}
 	text = (struct events_snapshot){part.of->name, all->at,
 	    part.from_list ? CHANGE_CRL : CHANGE_OCSP, part.list, entries, part.n};
-	step = push_frame(
+	step = say_frame(
 	    s, s->events->scratch, events_text_snapshot(&text, s->events->scratch));
 	if (step != STEP_MORE)
 		return step;
@@ -252,7 +150,7 @@ static enum step push_pieces(struct sub *s, struct piece *piece, size_t n)
 
 	for (i = 0; i < n; i++)
 		iov[i] = (struct iovec){piece[i].frame->text, piece[i].frame->n};
-	taken = push(s, iov, n);
+	taken = say_push(s, iov, n);
 	if (taken < 0)
 		return STEP_GONE;
 	left = (size_t)taken;

@@ -12,6 +12,7 @@
  * us a sign make room: what they hold is not held without bound.
  */
 #include "proxy/push/events_core.h"
+#include "proxy/push/events_say.h"
 
 #include <stdlib.h>
 
