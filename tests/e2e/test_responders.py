@@ -127,11 +127,13 @@ def test_behind_apache_as_it_is_installed(box, daemons, nonce):
                       "nonce": "forward" if nonce else "ignore"}]).start()
         ask = lambda p: d.post(lab.request(ca, p.serial, nonce=nonce)).outcome
         if not nonce:
-            assert ask(plain) == "good" and front.asked == [("GET", "200")]
+            assert ask(plain) == "good"
+            lab.wait(lambda: front.asked == [("GET", "200")], 5, "Apache's log")  # written behind the answer
         assert ask(first) == "good"
-        assert front.asked[-2:] == [("GET", "404"), ("POST", "200")]
+        lab.wait(lambda: front.asked[-2:] == [("GET", "404"), ("POST", "200")], 5, "Apache's log")
+        n = len(front.asked)
         assert ask(second) == "revoked"
-        assert front.asked[-1] == ("POST", "200")
+        lab.wait(lambda: len(front.asked) > n and front.asked[-1] == ("POST", "200"), 5, "Apache's log")
         # Remembered at once where no GET has been answered; else when a certificate is asked for again.
         assert front.asked.count(("GET", "404")) == (1 if nonce else 2)
         assert not d.events("upstream_failed")
