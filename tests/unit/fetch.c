@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -28,8 +29,31 @@
 
 /* ---- a name server that hangs: libcurl's resolver threads come here ---- */
 
+/* The octets that fetches have read so far. */
+static _Thread_local bool is_server;
+static _Atomic size_t fetched;
+
+ssize_t recv(int fd, void *p, size_t n, int flags)
+{
+	ssize_t (*real)(int, void *, size_t, int);
+	ssize_t got;
+
+	*(void **)&real = dlsym(RTLD_NEXT, "recv");
+	got = real(fd, p, n, flags);
+	if (!is_server && got > 0)
+		fetched += (size_t)got;
+	return got;
+}
+
 #define HANG_MS 1500
-static _Atomic int hanging;
+static _Atomic int hanging; /* threads, to their very end */
+static pthread_key_t hangs;
+
+static void on_end_of_hanging(void *value)
+{
+	(void)value;
+	hanging--;
+}
 
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
     struct addrinfo **res)
@@ -39,8 +63,8 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 
 	if (node != NULL && strcmp(node, "hang.test") == 0) {
 		hanging++;
+		pthread_setspecific(hangs, &hanging);
 		usleep(HANG_MS * 1000);
-		hanging--;
 		return EAI_AGAIN;
 	}
 	*(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
@@ -75,6 +99,17 @@ static void say_body(int fd, const char *head, const char *body, size_t n)
 	    text, sizeof text, "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n", head, n);
 	say(fd, text);
 	(void)!send(fd, body, n, MSG_NOSIGNAL);
+}
+
+/* Once the client has read it, or closed. */
+static void say_and_wait(int fd, const char *s)
+{
+	struct pollfd p = {.fd = fd, .events = POLLRDHUP};
+	size_t before = fetched;
+
+	say(fd, s);
+	while (fetched < before + strlen(s) && poll(&p, 1, 1) == 0)
+		;
 }
 
 static void hold(int fd)
@@ -222,8 +257,7 @@ static bool answer(int fd, const char *request, size_t n)
 	if (IS("/truncated-head"))
 		say(fd, "HTTP/1.1 200 OK\r\nContent-Le");
 	if (IS("/reset-in-body")) {
-		say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc");
-		usleep(50000); /* so that the head is read before the reset */
+		say_and_wait(fd, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc");
 		reset(fd);
 	}
 	if (IS("/reset"))
@@ -261,6 +295,7 @@ static void *serve(void *arg)
 	char request[8192];
 	size_t n = 0;
 
+	is_server = true;
 	for (;;) {
 		ssize_t got = recv(fd, request + n, sizeof request - 1 - n, 0);
 		const char *end;
@@ -464,6 +499,7 @@ static int begin(void **state)
 {
 	(void)state;
 	signal(SIGPIPE, SIG_IGN);
+	assert_int_equal(pthread_key_create(&hangs, on_end_of_hanging), 0);
 	setenv("http_proxy", "http://127.0.0.1:1/", 1); /* must be ignored */
 	base = event_base_new();
 	fetcher = fetcher_new(base, "ocspcached/test");
@@ -853,8 +889,7 @@ static void a_name_that_hangs_blocks_nothing(void **state)
 	assert_in_range(now_ms() - before, 190, HANG_MS - 300);
 	assert_in_range(longest_gap_ms, 0, 500);
 	while (hanging > 0) /* the detached threads free what is theirs */
-		usleep(10000);
-	usleep(100000);
+		usleep(1000);
 }
 
 static int scratch(void)

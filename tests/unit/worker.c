@@ -38,6 +38,16 @@ void keeper_ask(struct shared *shared, struct ask *a)
 	pthread_mutex_unlock(&lock);
 }
 
+static bool is_asked(void)
+{
+	bool asked;
+
+	pthread_mutex_lock(&lock);
+	asked = kept != NULL;
+	pthread_mutex_unlock(&lock);
+	return asked;
+}
+
 static bool answer_kept(void)
 {
 	struct ask *a;
@@ -54,14 +64,19 @@ static bool answer_kept(void)
 	return true;
 }
 
-static void wait_answer_kept(void)
+static void wait_until(bool (*it)(void))
 {
 	int64_t end = clock_mono_ms() + 5000;
 
-	while (!answer_kept()) {
+	while (!it()) {
 		assert_true(clock_mono_ms() < end);
 		usleep(1000);
 	}
+}
+
+static void wait_answer_kept(void)
+{
+	wait_until(answer_kept);
 }
 
 static void defaults(struct conf *c)
@@ -258,7 +273,7 @@ static void a_drained_worker_lets_its_last_request_end(void **state)
 	hears(idle, "200 OK");
 	busy = dial(s);
 	say_miss(s, busy);
-	usleep(50000);
+	wait_until(is_asked);
 	for (unsigned i = 0; i < 2; i++) {
 		worker_drain(s->worker[i]);
 		worker_drain(s->worker[i]);
@@ -275,28 +290,36 @@ static void a_drained_worker_lets_its_last_request_end(void **state)
 	}
 }
 
-static void *answer_later(void *arg)
+static _Atomic bool has_run;
+
+static bool message_has_run(void)
 {
-	(void)arg;
-	usleep(100000);
-	wait_answer_kept();
-	return NULL;
+	return has_run;
+}
+
+static void run_message(void *arg, struct msg *m)
+{
+	(void)arg, (void)m;
+	has_run = true;
 }
 
 /* T27: the keeper has the question still; it must come back to a thread that lives. */
 static void a_worker_stops_when_its_questions_are_back(void **state)
 {
 	struct stage *s = *state;
-	pthread_t keeper;
+	struct msg behind = {.run = run_message};
 	int fd;
 
 	start(s);
 	fd = dial(s);
 	say_miss(s, fd);
-	usleep(50000);
-	pthread_create(&keeper, NULL, answer_later, NULL);
+	wait_until(is_asked);
+	for (unsigned i = 0; i < 2; i++)
+		worker_stop(s->worker[i]);
+	inbox_post(kept->reply_to, &behind); /* once it has run, so has the stop */
+	wait_until(message_has_run);
+	wait_answer_kept();
 	stop(s);
-	pthread_join(keeper, NULL);
 	hears(fd, "200 OK"); /* whatever the keeper has said last */
 	hears(fd, NULL);
 	close(fd);
