@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -41,7 +42,8 @@ struct world {
 	uint64_t seq;
 	struct change_pos lost; /* the oldest place, when batches were dropped */
 	enum err read_error;
-	bool hold; /* questions wait */
+	bool hollow; /* pages have nothing in them */
+	bool hold;   /* questions wait */
 	struct msg *held[64];
 	size_t held_n;
 	unsigned reads, snapshots;
@@ -88,7 +90,7 @@ static void fill(struct world *w, struct telling_ask *a)
 		 (a->from.epoch != w->epoch || change_pos_cmp(&a->from, &a->newest) > 0 ||
 		     change_pos_cmp(&a->from, &w->lost) < 0);
 	a->batches = calloc(LOG_MAX, sizeof(struct change_batch *));
-	for (size_t i = w->oldest; i < w->log_n && !a->gap; i++) {
+	for (size_t i = w->oldest; i < w->log_n && !a->gap && !w->hollow; i++) {
 		size_t size = change_batch_size(w->log[i]);
 
 		if (!follows(w->log[i], &a->from))
@@ -898,6 +900,54 @@ static void who_is_behind_the_window_reads_the_log(void **state)
 	free(s);
 }
 
+/* Of a list's batches the last six or so, however many have passed: who listens, and who
+ * comes back to one of them, costs the log nothing. */
+static void what_is_recent_is_read_from_no_log(void **state)
+{
+	struct world *w = *state;
+	int fd = join(w, "");
+	struct seen *s = seen_new();
+	struct change_batch *b[30];
+
+	w->reads = 0;
+	for (uint32_t i = 0; i < 30; i++) {
+		b[i] = publish(w, "demo", 10000, 10000 * i);
+		read_stream(s, hear(w, fd));
+	}
+	expect_all(s, 300000);
+	for (uint32_t i = 26; i < 30; i++) {
+		memset(s, 0, sizeof *s);
+		read_stream(s, after_head(hear(w, ask(w, since(b[i], 5), ""))));
+		assert_int_equal(s->changes, (30 - i) * 10000 - 5);
+	}
+	assert_int_equal(w->reads, 0);
+	memset(s, 0, sizeof *s);
+	read_stream(s, after_head(hear(w, ask(w, since(b[15], 5), ""))));
+	assert_int_equal(s->changes, 15 * 10000 - 5);
+	assert_true(w->reads > 0);
+	free(s);
+}
+
+/* The log may be a stranger's, who says that there is more and has nothing: that is no
+ * reason to ask without end. */
+static void a_log_that_has_not_what_it_says_is_gone_on_with(void **state)
+{
+	struct world *w = *state;
+	struct change_batch *b = append(w, "demo", 10, 0);
+	unsigned reads;
+	int fd;
+
+	w->conf.position_interval_ms = 100;
+	events_reload(w->events);
+	join(w, "");
+	w->hollow = true;
+	fd = ask(w, since(b, 5), "");
+	expect_position(after_head(hear(w, fd)), b, 10);
+	reads = w->reads;
+	run_ms(w, 150); /* several ticks */
+	assert_int_equal(w->reads, reads);
+}
+
 /* After a restart everybody comes back to where everybody was. */
 static void who_wants_the_same_page_shares_it(void **state)
 {
@@ -947,6 +997,83 @@ static void many_laggards_take_turns_at_the_log(void **state)
 		assert_true(s->in_order);
 		free(s);
 	}
+}
+
+/* The first of n batches of ten thousand that are durable, and that a stream from now on
+ * does not have. */
+static struct change_batch *lag(struct world *w, uint32_t n)
+{
+	struct change_batch *first = append(w, "demo", 10000, 0);
+
+	for (uint32_t i = 1; i < n; i++)
+		append(w, "demo", 10000, 10000 * i);
+	join(w, "");
+	w->reads = 0;
+	return first;
+}
+
+static size_t memory_used(void)
+{
+	struct mallinfo2 m = mallinfo2();
+
+	return m.uordblks + m.hblkhd;
+}
+
+/* T22: of its pages a reader has what it has not taken yet, as the log has it, and of
+ * their text what its socket has room for.  A page is read once, however long it takes.
+ */
+static void who_is_far_behind_reads_each_page_once(void **state)
+{
+	struct world *w = *state;
+	struct change_batch *b = lag(w, 30); /* in ten pages of 3 MB of text */
+	size_t before = memory_used(), most = 0, got = 0, used;
+	int fd = ask(w, since(b, 1), "");
+	static char part[1 << 17];
+	ssize_t n;
+
+	run(w);
+	while ((n = read(fd, part, sizeof part)) > 0) {
+		got += (size_t)n;
+		run(w);
+		used = memory_used();
+		most = used > before + most ? used - before : most;
+	}
+	assert_true(got > (25u << 20));
+	assert_int_equal(w->reads, 10);
+	assert_in_range(most, 0, 1 << 20);
+}
+
+/* T22: over 32 MiB of pages, who reads slowly gives his back and asks again. */
+static void slow_readers_of_other_pages_hold_32_MiB_at_most(void **state)
+{
+	enum { READERS = 40 }; /* each has one of 0.92 MiB */
+	struct world *w = *state;
+	struct change_batch *b = lag(w, 3);
+	struct seen *s = seen_new();
+	int fd[READERS];
+
+	for (uint32_t i = 0; i < READERS; i++) {
+		fd[i] = ask(w, since(b, 1000 * (i % 10) + i + 1), "");
+		run(w);
+	}
+	assert_int_equal(w->reads, READERS);
+	read_stream(s, after_head(hear(w, fd[0])));
+	assert_int_equal(s->changes, 30000 - 1);
+	assert_int_equal(w->reads, READERS); /* it was among the first */
+	memset(s, 0, sizeof *s);
+	read_stream(s, after_head(hear(w, fd[READERS - 1])));
+	assert_int_equal(s->changes, 30000 - 9040);
+	assert_true(w->reads > READERS);
+	for (uint32_t i = 0; i < READERS; i++)
+		close(fd[i]);
+	w->fd_n = 0;
+	run(w);
+	w->reads = 0; /* all was given back: it may hold one again */
+	memset(s, 0, sizeof *s);
+	read_stream(s, after_head(hear(w, ask(w, since(b, 1), ""))));
+	assert_int_equal(s->changes, 30000 - 1);
+	assert_int_equal(w->reads, 1);
+	free(s);
 }
 
 static void a_log_that_cannot_be_read_is_tried_again(void **state)
@@ -1774,8 +1901,12 @@ int main(void)
 	    CASE(nothing_falls_between_replay_and_live),
 	    CASE(who_has_seen_the_head_misses_nothing),
 	    CASE(who_is_behind_the_window_reads_the_log),
+	    CASE(what_is_recent_is_read_from_no_log),
+	    CASE(a_log_that_has_not_what_it_says_is_gone_on_with),
 	    CASE(who_wants_the_same_page_shares_it),
 	    CASE(many_laggards_take_turns_at_the_log),
+	    CASE(who_is_far_behind_reads_each_page_once),
+	    CASE(slow_readers_of_other_pages_hold_32_MiB_at_most),
 	    CASE(a_log_that_cannot_be_read_is_tried_again),
 	    CASE(a_log_that_was_never_reached_is_told_at_once),
 	    CASE(who_waits_for_the_keeper_is_not_left_in_silence),
