@@ -106,7 +106,7 @@ struct lmdb_store {
 	struct store store;
 	struct store_config config; /* url and prefix are not kept */
 	MDB_env *env;
-	MDB_dbi names, answers, expiry; /* names: LMDB's own list of the others */
+	MDB_dbi names, meta, answers, expiry; /* names: LMDB's own list of the others */
 	MDB_txn *reader;
 	size_t page, limit; /* bytes: of a page; that may be used */
 	uint64_t seed;
@@ -341,12 +341,12 @@ static int write_change(const struct lmdb_store *s, MDB_txn *txn, struct change 
 static int measure(
     const struct lmdb_store *s, MDB_txn *txn, uint64_t *used, uint64_t *entries)
 {
-	MDB_dbi dbi[] = {s->names, s->answers, s->expiry};
+	MDB_dbi dbi[] = {s->names, s->meta, s->answers, s->expiry};
 	MDB_stat st;
 	int e;
 
 	*used = 0;
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < 4; i++) {
 		if ((e = mdb_stat(txn, dbi[i], &st)) != 0)
 			return e;
 		*used += (st.ms_branch_pages + st.ms_leaf_pages + st.ms_overflow_pages) *
@@ -929,13 +929,12 @@ static const struct store_ops lmdb_ops = {
 static int open_databases(struct lmdb_store *s, bool *same)
 {
 	MDB_txn *txn;
-	MDB_dbi meta;
 	int e = mdb_txn_begin(s->env, NULL, 0, &txn);
 
 	if (e != 0)
 		return e;
 	if ((e = mdb_dbi_open(txn, NULL, 0, &s->names)) == 0)
-		e = lmdb_file_format(txn, s->names, FORMAT, &meta, same);
+		e = lmdb_file_format(txn, s->names, FORMAT, &s->meta, same);
 	if (e == 0 && !*same) {
 		mdb_txn_abort(txn);
 		return 0;

@@ -20,6 +20,7 @@
 #include "proxy/base/executor.h"
 #include "proxy/base/inbox.h"
 #include "tests/lib/child.h"
+#include "tests/lib/lmdb_pages.h"
 #include "tests/lib/store_kit.h"
 
 #define NOW INT64_C(1700000000)
@@ -862,36 +863,6 @@ static void what_waits_goes_together_and_in_order(void **state)
 	assert_int_equal(count_batches(), 53);
 }
 
-/* Pages of the file that hold something, as LMDB says it: all but the two with its roots
- * and those on its list of free ones, and that list's. */
-static uint64_t pages_used(void)
-{
-	char path[4200];
-	MDB_env *env;
-	MDB_txn *txn;
-	MDB_cursor *cursor;
-	MDB_envinfo info;
-	MDB_stat free_list;
-	MDB_val k, v;
-	size_t used;
-
-	snprintf(path, sizeof path, "%s/events.mdb", dir);
-	assert_int_equal(mdb_env_create(&env), 0);
-	assert_int_equal(mdb_env_open(env, path, MDB_NOSUBDIR | MDB_RDONLY, 0600), 0);
-	assert_int_equal(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn), 0);
-	assert_int_equal(mdb_env_info(env, &info), 0);
-	assert_int_equal(mdb_stat(txn, 0, &free_list), 0);
-	assert_int_equal(mdb_cursor_open(txn, 0, &cursor), 0);
-	used = info.me_last_pgno + 1 - 2 - free_list.ms_branch_pages -
-	       free_list.ms_leaf_pages - free_list.ms_overflow_pages;
-	while (mdb_cursor_get(cursor, &k, &v, MDB_NEXT) == 0)
-		used -= *(const size_t *)v.mv_data;
-	mdb_cursor_close(cursor);
-	mdb_txn_abort(txn);
-	mdb_env_close(env);
-	return used * free_list.ms_psize;
-}
-
 /* Pointers alone may take a megabyte: the limit is one on them too. */
 static void its_bytes_are_those_of_all_that_is_in_it(void **state)
 {
@@ -912,7 +883,7 @@ static void its_bytes_are_those_of_all_that_is_in_it(void **state)
 	assert_true(h.bytes > 2000 * (CHANGE_SCOPE_N + CHANGE_TOLD_N));
 	change_log_close(logs);
 	logs = NULL;
-	assert_int_equal(pages_used(), h.bytes);
+	assert_int_equal(lmdb_pages(dir, "events.mdb"), h.bytes);
 }
 
 static void a_long_trim_lets_others_pass(void **state)

@@ -18,6 +18,7 @@
 #include "proxy/base/executor.h"
 #include "proxy/base/inbox.h"
 #include "tests/lib/child.h"
+#include "tests/lib/lmdb_pages.h"
 #include "tests/lib/store_kit.h"
 
 #define THIS INT64_C(1700000000)
@@ -235,8 +236,8 @@ static void an_answer_is_found_again_also_after_a_restart(void **state)
 	assert_true(h.up);
 	assert_false(h.shared);
 	assert_int_equal(h.entries, 1);
-	assert_true(h.bytes > 0);
-	assert_int_equal(check_file(), 1);
+	assert_int_equal(check_file(), 1); /* it closes the store */
+	assert_int_equal(lmdb_pages(dir, "answers.mdb"), h.bytes);
 }
 
 /* P21, R15, R16, T3: every part of a CertID tells answers apart. */
@@ -454,7 +455,6 @@ static void a_full_store_drops_what_expires_first_and_keeps_the_rest(void **stat
 		store_put(store, &k, &f, bytes_of(der, sizeof der), false, on_done, NULL);
 		assert_int_equal(done_e, ERR_OK);
 	}
-	assert_true(events > 0);
 	assert_string_equal(last_event, "store_full");
 	store_health(store, &h);
 	assert_true(h.up);
