@@ -1169,8 +1169,8 @@ static void a_state_that_cannot_be_read_yet_is_no_baseline(void **state)
 	assert_true(same_files("current", "told"));
 }
 
-/* Its state is to be looked at as a list comes into force: that waits until the list is
- * durable, and is not forgotten. */
+/* T23: its state is to be looked at as a list comes into force: that waits until the list
+ * is durable, and is not forgotten. */
 static void a_state_is_looked_at_after_what_came_meanwhile(void **state)
 {
 	char lists[120], away[120];
@@ -2842,7 +2842,7 @@ static void an_age_is_an_alarm_by_the_rules_of_the_issuer(void **state)
 	}
 }
 
-/* Stopped after each step of a list's way: nothing is lost, nothing is leaked. */
+/* T23: stopped after each step of a list's way nothing is lost, nothing is leaked. */
 static void it_may_be_stopped_at_any_step(void **state)
 {
 	int current = 0, told_before = 0;
