@@ -33,7 +33,8 @@ def test_the_manual_lists_what_the_recipe_has():
 
 
 @pytest.mark.parametrize("names,plain", [
-    (["store_redis.c"], {"GETRANGE", "UNLINK", "SCAN"}), (["change_log_redis_lua.c", "change_log_redis.c"], {"GETRANGE"})])
+    (["store/store_redis.c"], {"GETRANGE", "UNLINK", "SCAN"}),
+    (["change/log_scripts.c", "change/change_log_redis.c"], {"GETRANGE"})])
 def test_a_trial_does_what_the_scripts_do(names, plain):
     """So that whatever is refused is known on connecting; and with what is sent by itself."""
     text = source(*names)
