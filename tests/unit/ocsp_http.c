@@ -526,10 +526,12 @@ static void a_list_is_found_by_each_of_its_names(void **state)
 		.certificates_n = 1,
 		.crl = two,
 		.crl_n = 2}};
-	static char crl_host[] = "crl.ca.example", port_host[] = "::1";
+	static char crl_host[] = "crl.ca.example", port_host[] = "::1",
+		    short_host[] = "y";
 	struct conf_mirror mirror[] = {{crl_host, 80, "/a.crl", 0, 0},
-	    {port_host, 8080, "/b?x=1", 1, 1}, {crl_host, 80, "/", 1, 0}};
-	struct conf c = {.mirror = mirror, .mirror_n = 3};
+	    {port_host, 8080, "/b?x=1", 1, 1}, {crl_host, 80, "/", 1, 0},
+	    {short_host, 80, "/c", 0, 0}};
+	struct conf c = {.mirror = mirror, .mirror_n = 4};
 	size_t clash[2];
 
 	(void)state;
@@ -550,6 +552,8 @@ static void a_list_is_found_by_each_of_its_names(void **state)
 	assert_string_equal(list_of(&c, "/a.crl", "CRL.ca.example"), "one 0");
 	assert_string_equal(list_of(&c, "/a.crl", "crl.ca.example:80"), "one 0");
 	assert_string_equal(list_of(&c, "/a.crl", "crl.ca.example:81"), "");
+	assert_string_equal(list_of(&c, "/c", "y"), "one 0");
+	assert_string_equal(list_of(&c, "/c", ""), "");
 	assert_string_equal(list_of(&c, "/a.crl?x", "crl.ca.example"), "");
 	assert_string_equal(list_of(&c, "http://crl.ca.example/a.crl", "x"), "one 0");
 	assert_string_equal(list_of(&c, "http://crl.ca.example", "x"), "two.2 0");
