@@ -213,6 +213,8 @@ static void a_bare_response_is_told_apart(void **state)
 	assert_true(bytes_equal(r.der, RESPONSE));
 	assert_true(key_equal(&r.key, &k));
 	assert_int_equal(decode(&r, response, 0, &k, keys), ERR_RECORD);
+	/* whatever stands behind it */
+	assert_int_equal(record_decode(&r, bytes_of(response, 0), &k, keys), ERR_RECORD);
 	assert_int_equal(decode(&r, (const uint8_t *)"\2hello", 6, &k, keys), ERR_RECORD);
 	mac_keys_free(keys);
 }
