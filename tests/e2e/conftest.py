@@ -96,6 +96,27 @@ def streams():
 
 
 @pytest.fixture
+def started():
+    """Note what has a close(): it is called after the test, the last one's first."""
+    all_of = []
+
+    def add(x):
+        all_of.append(x)
+        return x
+    yield add
+    for x in reversed(all_of):
+        x.close()
+
+
+@pytest.fixture
+def feed(box, publisher):
+    """A CA whose first list is published, with one entry."""
+    f = lists.Feed(box, publisher)
+    f.publish([lists.entry(1)])
+    return f
+
+
+@pytest.fixture
 def redis(box):
     r = lab.Redis(box)
     yield r

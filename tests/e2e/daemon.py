@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 
 import lab
 import wire
@@ -14,6 +15,9 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 B = os.path.join(TOP, os.environ.get("B") or "build")
 PROGRAM = os.path.join(B, "ocspcached")
 CLIENT = os.path.join(B, "ocspctl")
+# Options of a daemon that tries again at once.
+FAST = dict(backoff_initial="20ms", backoff_max="100ms", crl_backoff_max="100ms", error_ttl="0s",
+            refresh_min="100ms", position_interval="15s")
 REPORT = re.compile(r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:|Assertion .* failed")
 
 
@@ -171,6 +175,12 @@ class Daemon:
                 total += float(m.group(2))
         return total
 
+    def degraded(self):
+        """What readyz says is wrong although it is ready; "" for nothing."""
+        status, body = self.api("GET", "/readyz")
+        assert status == 200 and body["reasons"] == []
+        return " | ".join(body["degraded"])
+
     def crls(self, issuer="demo"):
         """What GET /v1/issuers tells of an issuer's lists: URL -> its object."""
         status, all_of = self.api("GET", "/v1/issuers")
@@ -201,6 +211,28 @@ class Daemon:
     def ctl(self, *arguments, timeout=30):
         return subprocess.run([CLIENT, "--url", "http://127.0.0.1:%d" % self.api_port, *arguments],
                               capture_output=True, text=True, timeout=timeout * lab.PATIENCE)
+
+
+class Watch:
+    """ocspctl watch; what it prints, line by line."""
+
+    def __init__(self, port, *args, **env):
+        self.p = subprocess.Popen([CLIENT, "--url", "http://127.0.0.1:%d" % port, "watch", *args],
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1,
+                                  env=dict(os.environ, **env))
+        self.out, self.err = [], []
+        for stream, lines in ((self.p.stdout, self.out), (self.p.stderr, self.err)):
+            threading.Thread(target=lambda s=stream, l=lines: [l.append(x.rstrip("\n")) for x in s],
+                             daemon=True).start()
+
+    def stop(self, sig=signal.SIGTERM):
+        self.p.send_signal(sig)
+        return self.p.wait(10 * lab.PATIENCE)
+
+    def close(self):
+        if self.p.poll() is None:
+            self.p.kill()
+            self.p.wait()
 
 
 def check(conf, *options):

@@ -5,6 +5,7 @@ daemon is used, so that what is expected comes from outside.
 """
 import base64
 import datetime
+import glob
 import hashlib
 import http.server
 import os
@@ -17,7 +18,8 @@ import threading
 import time
 import urllib.parse
 
-from asn1crypto import core, keys as akeys, ocsp as aocsp, x509 as ax509
+import pytest
+from asn1crypto import core, ocsp as aocsp, x509 as ax509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
@@ -224,6 +226,59 @@ def serial_of(der):
     r = aocsp.OCSPResponse.load(der)
     basic = r["response_bytes"]["response"].parsed
     return basic["tbs_response_data"]["responses"][0]["cert_id"]["serial_number"].native
+
+
+def hostile(world):
+    """Answers that must not be served, by name: functions of the serial that is asked for."""
+    ca, signer = world.ca, world.signer
+    other = CA("other CA")
+    other_signer = other.delegate()
+    stranger = CA(world.name + " CA")  # the same name, another key
+    child = CA("child", issuer=ca)
+    plain, expired = ca.issue(), ca.delegate(days=(-20, -1))
+    any_eku = ca.delegate(eku=[ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE])
+    below = child.delegate()
+    key = ca.key_hash()
+    unknown_critical = [{"extn_id": "1.2.3.4", "critical": True, "extn_value": core.ParsableOctetString(b"\x05\x00")}]
+
+    def one(s, **m):
+        return [single(ca, s, **m)]
+    return {
+        "broken signature": lambda s: response(ca, one(s), signer, break_signature=True),
+        "broken signature of the CA": lambda s: response(ca, one(s), break_signature=True),
+        "another CA": lambda s: response(ca, one(s), other),
+        "another CA's delegate": lambda s: response(ca, one(s), other_signer),
+        "a CA of the same name": lambda s: response(ca, one(s), stranger.delegate()),
+        "no OCSPSigning": lambda s: response(ca, one(s), plain),
+        "anyExtendedKeyUsage": lambda s: response(ca, one(s), any_eku),
+        "expired delegate": lambda s: response(ca, one(s), expired),
+        "delegate of a sub-CA": lambda s: response(ca, one(s), below, certs=[below, child]),
+        "the sub-CA itself": lambda s: response(ca, one(s), child, certs=[child]),
+        "no certificate": lambda s: response(ca, one(s), signer, certs=[]),
+        "wrong responderID": lambda s: response(ca, one(s), signer, responder=other),
+        "another serial": lambda s: response(ca, one(s + 1), signer),
+        "another issuer's CertID": lambda s: response(ca, [single(other, s)], signer),
+        "another key hash": lambda s: response(ca, one(s, certid=ca.certid(
+            s, issuer_key_hash=key[:-1] + bytes([key[-1] ^ 1]))), signer),
+        "another hash algorithm": lambda s: response(ca, one(s, h="sha256"), signer),
+        "expired": lambda s: response(ca, one(s, this=-7200, next=-10), signer),
+        "from the future": lambda s: response(ca, one(s, this=1000, next=3600), signer),
+        "made in the future": lambda s: response(ca, one(s), signer, produced=1000),
+        "ends before it begins": lambda s: response(ca, one(s, this=-10, next=-20), signer),
+        "without nextUpdate": lambda s: response(ca, one(s, next=None), signer),
+        "contradicting": lambda s: response(ca, one(s) + one(s, status="unknown"), signer),
+        "two certificates": lambda s: response(ca, one(s) + one(s + 1), signer),
+        "nothing in it": lambda s: response(ca, [], signer),
+        "critical extension": lambda s: response(ca, one(s), signer, extensions=unknown_critical),
+        "critical single extension": lambda s: response(ca, one(s, extensions=unknown_critical), signer),
+        "cut": lambda s: response(ca, one(s), signer)[:-20],
+        "trailing": lambda s: response(ca, one(s), signer) + b"\0",
+        "removeFromCRL": lambda s: response(ca, one(s, status="revoked", reason="remove_from_crl"), signer),
+        "SHA-1 signature": lambda s: response(ca, one(s), signer, digest="sha1"),
+        "signed by the subject": lambda s: response(ca, one(s), plain, certs=[signer]),
+        "error status with bytes": lambda s: response(ca, one(s), signer, outer="try_later"),
+        "empty": lambda s: b"", "text": lambda s: b"<html>sorry</html>",
+    }
 
 
 class Responder:
@@ -503,6 +558,23 @@ PATIENCE = 4 if os.environ.get("SAN") else 1
 def tool(name):
     """The path of a program, also of those that only root has in PATH; None where there is none."""
     return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+
+
+def fake_clock(at):
+    """Environment that sets the daemon's wall clock: a datetime, or "+1d" and such from now."""
+    found = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
+    if not found:
+        pytest.skip("faketime is not installed")
+    if os.environ.get("SAN"):
+        pytest.skip("faketime and the sanitizers replace the same functions")
+    if not isinstance(at, str):
+        at = at.strftime("@%Y-%m-%d %H:%M:%S")
+    return {"LD_PRELOAD": found[0], "FAKETIME": at, "FAKETIME_DONT_FAKE_MONOTONIC": "1", "TZ": "UTC"}
+
+
+def read(path):
+    """What a file says, without white space around it; "" where there is none."""
+    return open(path).read().strip() if os.path.exists(path) else ""
 
 
 def outcome_end(der):

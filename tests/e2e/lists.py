@@ -329,3 +329,29 @@ class Publisher:
                 s.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+
+
+class Feed:
+    """A CA that publishes lists, and the issuer of it."""
+
+    def __init__(self, box, publisher, name="demo", path=None):
+        self.ca, self.name, self.publisher = lab.CA(name + " CA"), name, publisher
+        self.path = path or name + ".crl"
+        self.url = publisher.url(self.path)
+        self.pem = self.ca.write(os.path.join(box, name + "-ca.pem"))
+        self.count, self.age = 0, 3000
+
+    def publish(self, entries, **more):
+        """The next list; not fetched yet."""
+        self.count += 1
+        self.age -= 1
+        self.publisher.publish(self.path, crl(self.ca, entries, number=self.count, this=-self.age, **more))
+
+    def bring(self, d, entries, **more):
+        """The next list, in force when this returns."""
+        self.publish(entries, **more)
+        d.refresh(self.name)
+        d.wait_number(self.url, self.count, self.name)
+
+    def issuer(self, **more):
+        return dict({"name": self.name, "certificate": self.pem, "crl": [self.url], "crl-interval": "1h"}, **more)

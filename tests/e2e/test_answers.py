@@ -8,7 +8,6 @@ import time
 
 import pytest
 from asn1crypto import core
-from cryptography.x509.oid import ExtendedKeyUsageOID
 
 import lab
 import wire
@@ -298,61 +297,8 @@ def test_a_large_answer_is_refused(up, world):
     assert up.ask(world.ca, world.good.serial).outcome == "try_later"
 
 
-def hostile(world):
-    """Answers that must not be served, by name: functions of the serial that is asked for."""
-    ca, signer = world.ca, world.signer
-    other = lab.CA("other CA")
-    other_signer = other.delegate()
-    stranger = lab.CA(world.name + " CA")  # the same name, another key
-    child = lab.CA("child", issuer=ca)
-    plain, expired = ca.issue(), ca.delegate(days=(-20, -1))
-    any_eku = ca.delegate(eku=[ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE])
-    below = child.delegate()
-    key = ca.key_hash()
-    unknown_critical = [{"extn_id": "1.2.3.4", "critical": True, "extn_value": core.ParsableOctetString(b"\x05\x00")}]
-
-    def one(s, **m):
-        return [lab.single(ca, s, **m)]
-    return {
-        "broken signature": lambda s: lab.response(ca, one(s), signer, break_signature=True),
-        "broken signature of the CA": lambda s: lab.response(ca, one(s), break_signature=True),
-        "another CA": lambda s: lab.response(ca, one(s), other),
-        "another CA's delegate": lambda s: lab.response(ca, one(s), other_signer),
-        "a CA of the same name": lambda s: lab.response(ca, one(s), stranger.delegate()),
-        "no OCSPSigning": lambda s: lab.response(ca, one(s), plain),
-        "anyExtendedKeyUsage": lambda s: lab.response(ca, one(s), any_eku),
-        "expired delegate": lambda s: lab.response(ca, one(s), expired),
-        "delegate of a sub-CA": lambda s: lab.response(ca, one(s), below, certs=[below, child]),
-        "the sub-CA itself": lambda s: lab.response(ca, one(s), child, certs=[child]),
-        "no certificate": lambda s: lab.response(ca, one(s), signer, certs=[]),
-        "wrong responderID": lambda s: lab.response(ca, one(s), signer, responder=other),
-        "another serial": lambda s: lab.response(ca, one(s + 1), signer),
-        "another issuer's CertID": lambda s: lab.response(ca, [lab.single(other, s)], signer),
-        "another key hash": lambda s: lab.response(ca, one(s, certid=ca.certid(
-            s, issuer_key_hash=key[:-1] + bytes([key[-1] ^ 1]))), signer),
-        "another hash algorithm": lambda s: lab.response(ca, one(s, h="sha256"), signer),
-        "expired": lambda s: lab.response(ca, one(s, this=-7200, next=-10), signer),
-        "from the future": lambda s: lab.response(ca, one(s, this=1000, next=3600), signer),
-        "made in the future": lambda s: lab.response(ca, one(s), signer, produced=1000),
-        "ends before it begins": lambda s: lab.response(ca, one(s, this=-10, next=-20), signer),
-        "without nextUpdate": lambda s: lab.response(ca, one(s, next=None), signer),
-        "contradicting": lambda s: lab.response(ca, one(s) + one(s, status="unknown"), signer),
-        "two certificates": lambda s: lab.response(ca, one(s) + one(s + 1), signer),
-        "nothing in it": lambda s: lab.response(ca, [], signer),
-        "critical extension": lambda s: lab.response(ca, one(s), signer, extensions=unknown_critical),
-        "critical single extension": lambda s: lab.response(ca, one(s, extensions=unknown_critical), signer),
-        "cut": lambda s: lab.response(ca, one(s), signer)[:-20],
-        "trailing": lambda s: lab.response(ca, one(s), signer) + b"\0",
-        "removeFromCRL": lambda s: lab.response(ca, one(s, status="revoked", reason="remove_from_crl"), signer),
-        "SHA-1 signature": lambda s: lab.response(ca, one(s), signer, digest="sha1"),
-        "signed by the subject": lambda s: lab.response(ca, one(s), plain, certs=[signer]),
-        "error status with bytes": lambda s: lab.response(ca, one(s), signer, outer="try_later"),
-        "empty": lambda s: b"", "text": lambda s: b"<html>sorry</html>",
-    }
-
-
 def test_a_forged_expired_or_mismatched_answer_never_reaches_a_client(up, world):
-    for name, make in hostile(world).items():
+    for name, make in lab.hostile(world).items():
         leaf = world.ca.issue(key=world.good.key)
         world.responder.answer = lambda der: make(leaf.serial)
         up.api("POST", "/v1/refresh", {"issuer": "demo", "serial": "%x" % leaf.serial})  # forgets back-off
@@ -367,7 +313,7 @@ def test_a_refused_answer_does_not_displace_the_held_one(worlds, daemons):
     world = worlds()
     d = daemons([world.issuer()], backoff_initial="10ms", backoff_max="10ms", refresh_min="100ms").start()
     held = d.ask(world.ca, world.good.serial).body
-    for name, make in hostile(world).items():
+    for name, make in lab.hostile(world).items():
         world.responder.answer = lambda der: make(world.good.serial)
         assert d.api("POST", "/v1/refresh", {"issuer": "demo", "serial": "%x" % world.good.serial})[0] == 202
         assert d.ask(world.ca, world.good.serial).body == held, name

@@ -1,14 +1,12 @@
 """The public set of hostile responses, end to end: what must be refused never reaches client or store."""
-import glob
 import hashlib
 import os
 
-import pytest
 from asn1crypto import ocsp as aocsp
-
 
 import lab
 import wire
+
 
 def rows(path):
     with open(path) as f:
@@ -25,18 +23,6 @@ def window_of(der):
     r = aocsp.OCSPResponse.load(der)["response_bytes"]["response"].parsed["tbs_response_data"]["responses"][0]
     a, b = r["this_update"].native, r["next_update"].native
     return a + (b - a) / 2
-
-
-def fake_clock(at):
-    """Environment that sets the daemon's wall clock: a datetime, or "+1d" and such from now."""
-    found = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
-    if not found:
-        pytest.skip("faketime is not installed")
-    if os.environ.get("SAN"):
-        pytest.skip("faketime and the sanitizers replace the same functions")
-    if not isinstance(at, str):
-        at = at.strftime("@%Y-%m-%d %H:%M:%S")
-    return {"LD_PRELOAD": found[0], "FAKETIME": at, "FAKETIME_DONT_FAKE_MONOTONIC": "1", "TZ": "UTC"}
 
 
 def test_the_answers_of_2012(box, corpora, responders, daemons):
@@ -64,7 +50,7 @@ def test_the_answers_of_2012(box, corpora, responders, daemons):
         responder.answer = lambda _: der
         d = daemons([{"name": "i", "certificate": direct(cafile), "ocsp": [responder.url],
                       "allow-sha1-signatures": True}],
-                    env=fake_clock(window_of(der)), backoff_initial="10ms", backoff_max="10ms", error_ttl="0s",
+                    env=lab.fake_clock(window_of(der)), backoff_initial="10ms", backoff_max="10ms", error_ttl="0s",
                     workers=1).start()
         got = d.post(lab.request(None, None, certids=[certid_of(honest)]))
         what = "%s with %s (%s): " % (resp, cafile, kind)
@@ -91,7 +77,7 @@ def test_sha1_signatures_are_refused_unless_allowed(corpora, responders, daemons
     der = open(os.path.join(folder, "ND1.der"), "rb").read()
     responder.answer = lambda _: der
     d = daemons([{"name": "i", "certificate": os.path.join(folder, "ND1_Issuer_ICA.pem"), "ocsp": [responder.url]}],
-                env=fake_clock(window_of(der))).start()
+                env=lab.fake_clock(window_of(der))).start()
     assert d.post(lab.request(None, None, certids=[certid_of(der)])).outcome == "try_later"
 
 
@@ -129,7 +115,7 @@ def test_the_example_of_rfc_9919(corpora, responders, daemons):
     responder = responders()
     responder.answer = lambda _: load("ocsp_response.der")
     d = daemons([{"name": "i", "certificate": os.path.join(folder, "root_certification_authority_certificate.der"),
-                  "ocsp": [responder.url]}], env=fake_clock(window_of(load("ocsp_response.der")))).start()
+                  "ocsp": [responder.url]}], env=lab.fake_clock(window_of(load("ocsp_response.der")))).start()
     r = d.post(load("ocsp_request.der"))
     assert r.outcome == "good" and r.body == load("ocsp_response.der")
     assert d.get(load("ocsp_request.der")).hit
@@ -152,6 +138,6 @@ def test_requests_of_rustcrypto(corpora, up):
 def test_a_clock_that_is_wrong_by_a_day(world, daemons):
     """T20: answers from the future and the past are refused, and nothing crashes."""
     for days, expected in ((-1, "try_later"), (1, "try_later"), (0, "good")):
-        d = daemons([world.issuer()], env=fake_clock("%+dd" % days)).start()
+        d = daemons([world.issuer()], env=lab.fake_clock("%+dd" % days)).start()
         assert d.ask(world.ca, world.good.serial).outcome == expected, days
         d.stop()

@@ -9,8 +9,7 @@ import pytest
 
 import daemon
 import lab
-from lists import entry
-from test_push import Feed
+from lists import Feed, entry
 
 FAST = dict(backoff_initial="20ms", backoff_max="100ms", crl_backoff_max="100ms", store_backoff_max="100ms",
             error_ttl="0s", refresh_min="100ms", position_interval="15s")
@@ -62,12 +61,6 @@ def feed(box, publisher):
     return f
 
 
-def degraded(d):
-    status, body = d.api("GET", "/readyz")
-    assert status == 200 and body["reasons"] == []
-    return " | ".join(body["degraded"])
-
-
 def overview(d):
     return subprocess.run([daemon.CLIENT, "--url", "http://127.0.0.1:%d" % d.api_port, "status"], capture_output=True,
                           text=True).stdout
@@ -85,20 +78,20 @@ def test_a_failover_that_keeps_connections_loses_no_change(pair, feed, daemons, 
     feed.bring(d, [entry(n) for n in range(1, 4)])
     s.wait_serials({2, 3}, 15)
     d.wait_event("store_up", 4)  # the store's connections have written nothing: the heartbeat finds it
-    assert not degraded(d)
+    assert not d.degraded()
     # Back, but the name still leads to what is a replica now: told of, held back, not lost.
     pair.fail_over(to=0)
     feed.bring(d, [entry(n) for n in range(1, 5)])
-    lab.wait(lambda: "changes wait to be told" in degraded(d) and "change log is away" in degraded(d), 15, "the words")
-    assert "READONLY" in degraded(d) and "let the name of the store lead to the master" in degraded(d)
-    lab.wait(lambda: "store redis is away" in degraded(d), 10, "the heartbeat of the store")
+    lab.wait(lambda: "changes wait to be told" in d.degraded() and "change log is away" in d.degraded(), 15, "both")
+    assert "READONLY" in d.degraded() and "let the name of the store lead to the master" in d.degraded()
+    lab.wait(lambda: "store redis is away" in d.degraded(), 10, "the heartbeat of the store")
     assert d.metric("changes_waiting") == 1 and d.metric("events_log_up") == 0 and d.metric("store_up") == 0
     assert "READONLY" in overview(d) and "changes wait to be told" in overview(d)
     assert "READONLY" in "".join(d.events("store_down"))
     pair.lead_to(0)
     s.wait_serials({2, 3, 4}, 15)
     assert s.serials() == [2, 3, 4] and not s.got("gap")
-    lab.wait(lambda: not degraded(d), 10, "a clean readyz")
+    lab.wait(lambda: not d.degraded(), 10, "a clean readyz")
     assert d.metric("changes_waiting") == 0 and d.metric("events_log_up") == 1 and d.metric("store_up") == 1
 
 
@@ -110,13 +103,13 @@ def test_a_redis_that_refuses_writes_is_told_with_its_words(redis, feed, daemons
     lab.wait(lambda: redis.keys("ocspcached:e:told:"), 10, "the first list to be where changes begin")
     redis.client.config_set("maxmemory", 1)
     feed.bring(d, [entry(n) for n in range(1, 3)])
-    lab.wait(lambda: "changes wait to be told" in degraded(d), 15, "the words")
-    assert "change log refuses: OOM command not allowed" in degraded(d) and "raise maxmemory" in degraded(d)
+    lab.wait(lambda: "changes wait to be told" in d.degraded(), 15, "the words")
+    assert "change log refuses: OOM command not allowed" in d.degraded() and "raise maxmemory" in d.degraded()
     assert d.metric("events_log_up") == 0 and d.metric("changes_waiting") == 1
     assert "OOM command not allowed" in "".join(d.wait_event("store_refuses"))
     redis.client.config_set("maxmemory", 0)
     s.wait_serials({2}, 15)
-    lab.wait(lambda: not degraded(d) and d.metric("events_log_up") == 1, 15, "a clean readyz")
+    lab.wait(lambda: not d.degraded() and d.metric("events_log_up") == 1, 15, "a clean readyz")
     assert s.serials() == [2] and not d.events("store_down")
 
 
@@ -125,11 +118,11 @@ def test_latches_that_the_disk_does_not_take_are_told_until_it_does(world, daemo
     assert d.ask(world.ca, world.good.serial).outcome == "good" and d.metric("latches_up") == 1
     limit = resource.prlimit(d.process.pid, resource.RLIMIT_FSIZE, (8192, resource.RLIM_INFINITY))
     assert d.ask(world.ca, world.revoked.serial).outcome == "revoked"
-    lab.wait(lambda: "latches cannot be written" in degraded(d), 10, "the words")
-    assert d.options["state-directory"] + "/latches.mdb: File too large; remedy" in degraded(d)
+    lab.wait(lambda: "latches cannot be written" in d.degraded(), 10, "the words")
+    assert d.options["state-directory"] + "/latches.mdb: File too large; remedy" in d.degraded()
     assert d.metric("latches_up") == 0 and "latches cannot be written" in overview(d)
     resource.prlimit(d.process.pid, resource.RLIMIT_FSIZE, limit)
-    lab.wait(lambda: not degraded(d), 10, "a clean readyz")
+    lab.wait(lambda: not d.degraded(), 10, "a clean readyz")
     assert d.metric("latches_up") == 1
 
 
@@ -140,10 +133,10 @@ def test_lists_that_the_state_directory_does_not_take_are_told_until_it_does(fee
     os.rename(scope, scope + ".away")
     feed.publish([entry(n) for n in range(1, 3)])
     d.refresh("demo")
-    lab.wait(lambda: "lists cannot be written to " + d.options["state-directory"] in degraded(d), 10, "the words")
-    assert "issuer demo" in degraded(d) and d.metric("crl_refused_by_disk") == 1
+    lab.wait(lambda: "lists cannot be written to " + d.options["state-directory"] in d.degraded(), 10, "the words")
+    assert "issuer demo" in d.degraded() and d.metric("crl_refused_by_disk") == 1
     os.rename(scope + ".away", scope)
     d.refresh("demo")
     d.wait_number(feed.url, 2, "demo")
-    lab.wait(lambda: not degraded(d), 10, "a clean readyz")
+    lab.wait(lambda: not d.degraded(), 10, "a clean readyz")
     assert d.metric("crl_refused_by_disk") == 0

@@ -8,24 +8,14 @@ import shutil
 import tempfile
 
 import pytest
-from asn1crypto import core
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 import daemon
 import lab
+from lists import oid, tlv
 
 DAY = 86400
-
-
-def tlv(tag, content):
-    n = len(content)
-    length = bytes([n]) if n < 128 else bytes([0x80 | (n.bit_length() + 7) // 8]) + n.to_bytes((n.bit_length() + 7) // 8, "big")
-    return bytes([tag]) + length + content
-
-
-def oid(dotted):
-    return core.ObjectIdentifier(dotted).dump()
 
 
 def at(seconds, form="%Y%m%d%H%M%SZ"):

@@ -18,48 +18,13 @@ import pytest
 
 import lab
 import stream
-from lists import crl, entry, many, put
-from test_corpora import fake_clock
-from test_watch import Watch, read, started  # noqa: F401
+from daemon import FAST, Watch
+from lab import read
+from lists import Feed, crl, entry, many, put
 
 FIRST = 1 << 60  # of many(): serials of 8 octets
-FAST = dict(backoff_initial="20ms", backoff_max="100ms", crl_backoff_max="100ms", error_ttl="0s",
-            refresh_min="100ms", position_interval="15s")
 REVOKED_AT = "2026-01-02T03:04:05Z"
 SECOND = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-
-
-class Feed:
-    """A CA that publishes lists, and the issuer of it."""
-
-    def __init__(self, box, publisher, name="demo", path=None):
-        self.ca, self.name, self.publisher = lab.CA(name + " CA"), name, publisher
-        self.path = path or name + ".crl"
-        self.url = publisher.url(self.path)
-        self.pem = self.ca.write(os.path.join(box, name + "-ca.pem"))
-        self.count, self.age = 0, 3000
-
-    def publish(self, entries, **more):
-        """The next list; not fetched yet."""
-        self.count += 1
-        self.age -= 1
-        self.publisher.publish(self.path, crl(self.ca, entries, number=self.count, this=-self.age, **more))
-
-    def bring(self, d, entries, **more):
-        """The next list, in force when this returns."""
-        self.publish(entries, **more)
-        d.refresh(self.name)
-        d.wait_number(self.url, self.count, self.name)
-
-    def issuer(self, **more):
-        return dict({"name": self.name, "certificate": self.pem, "crl": [self.url], "crl-interval": "1h"}, **more)
-
-
-@pytest.fixture
-def feed(box, publisher):
-    f = Feed(box, publisher)
-    f.publish([entry(1)])
-    return f
 
 
 def page(d, query="", headers=None):
@@ -552,7 +517,7 @@ def test_what_is_kept_no_longer_is_a_gap(box, feed, daemons, streams):
     def set_clocks(seconds):
         put(clock, b"+%d\n" % seconds)
     set_clocks(0)
-    env = dict(fake_clock("+0"), FAKETIME_TIMESTAMP_FILE=clock, FAKETIME_NO_CACHE="1")
+    env = dict(lab.fake_clock("+0"), FAKETIME_TIMESTAMP_FILE=clock, FAKETIME_NO_CACHE="1")
     del env["FAKETIME"], env["FAKETIME_DONT_FAKE_MONOTONIC"]
     d = daemons([feed.issuer()], store="lmdb:" + box + "/store", env=env, **dict(FAST, events_keep="1s")).start()
     start = page(d)[1]["position"]

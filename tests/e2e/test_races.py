@@ -10,7 +10,6 @@ import pytest
 
 import lab
 import wire
-from test_corpora import fake_clock
 
 ONLY_IF_CACHED = "Cache-Control: only-if-cached\r\n"
 
@@ -216,7 +215,7 @@ def test_a_unix_socket_closes_at_once_when_draining(box, world, daemons):
 def test_an_error_does_not_outlive_a_clock_that_steps_back(box, world, daemons):
     """T20: what was to be repeated for seconds is not repeated for as long as the clock was ahead."""
     clock = os.path.join(box, "clock")
-    env = dict(fake_clock("+0"), DONT_FAKE_MONOTONIC="1")  # its name before faketime 0.9.8
+    env = dict(lab.fake_clock("+0"), DONT_FAKE_MONOTONIC="1")  # its name before faketime 0.9.8
     del env["FAKETIME"]
 
     def step(to):

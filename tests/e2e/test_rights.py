@@ -7,9 +7,8 @@ import pytest
 
 import daemon
 import lab
+from daemon import FAST
 from lists import entry
-from test_failover import degraded
-from test_push import FAST, feed  # noqa: F401
 
 NEVER_HERE = {"xtrim"}  # when changes are old; scripts and trials are compared below
 
@@ -113,7 +112,7 @@ def test_what_redis_is_sent_is_what_the_recipe_allows(feed, daemons, responders,
     except AssertionError as e:
         raise AssertionError("%s: %s" % (e, missing - used(server)))
     assert used(server) <= rights(), used(server) - rights()
-    assert not degraded(d) and d.metric("store_up") == 1 and d.metric("events_log_up") == 1
+    assert not d.degraded() and d.metric("store_up") == 1 and d.metric("events_log_up") == 1
     assert not [n for n in ("store_refuses", "store_tracking_refused", "events_not_durable") if d.events(n)], d.log
     assert server.refused() == []
 
@@ -123,12 +122,12 @@ def test_what_redis_is_sent_is_what_the_recipe_allows(feed, daemons, responders,
 def test_a_right_that_is_missing_is_named_until_it_is_given(right, word, feed, daemons, redis):  # noqa: F811
     redis.client.execute_command("ACL", "SETUSER", "ocspcached", "-" + right)
     d = daemons([feed.issuer()], store=redis.url, store_timeout="200ms", **FAST).start()
-    lab.wait(lambda: word in degraded(d), 10, "the words")
-    assert "give its user the rights that ocspcached(8) lists" in degraded(d)
+    lab.wait(lambda: word in d.degraded(), 10, "the words")
+    assert "give its user the rights that ocspcached(8) lists" in d.degraded()
     said = "".join(d.wait_event("store_refuses"))
     assert word in said and "give its user the rights" in said
     redis.client.execute_command("ACL", "SETUSER", "ocspcached", "+" + right)
-    lab.wait(lambda: not degraded(d), 15, "a clean readyz")
+    lab.wait(lambda: not d.degraded(), 15, "a clean readyz")
     redis.client.execute_command("ACL", "LOG", "RESET")
 
 
@@ -152,7 +151,7 @@ def test_where_config_is_forbidden_it_is_said_once_and_done_without(how, box, fe
         d.wait_event("store_up", 4)  # of store and log, twice
         feed.bring(d, [entry(n) for n in range(1, 4)])
         s.wait_serials({2, 3}, 15)
-        assert len(d.events("events_not_durable")) == 1 and not d.events("store_refuses") and not degraded(d)
+        assert len(d.events("events_not_durable")) == 1 and not d.events("store_refuses") and not d.degraded()
     finally:
         redis.client.execute_command("ACL", "LOG", "RESET")
         redis.stop()

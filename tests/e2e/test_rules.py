@@ -12,8 +12,7 @@ from asn1crypto import core
 
 import lab
 import wire
-from test_corpora import fake_clock
-from test_hostile import tlv
+from lists import tlv
 
 FAST = dict(backoff_initial="10ms", backoff_max="20ms", refresh_min="100ms", error_ttl="0s", store_backoff_max="200ms",
             answer_timeout="2s", upstream_timeout="2s")
@@ -241,7 +240,7 @@ def stepped(box):
             f.write(text + "\n")
         os.rename(path + ".new", path)
     set_clock("+0")
-    env = dict(fake_clock("+0"), FAKETIME_TIMESTAMP_FILE=path, FAKETIME_NO_CACHE="1")
+    env = dict(lab.fake_clock("+0"), FAKETIME_TIMESTAMP_FILE=path, FAKETIME_NO_CACHE="1")
     del env["FAKETIME"]
     return env, set_clock
 
@@ -279,7 +278,7 @@ def test_a_step_of_the_clock_is_told_and_validity_follows_it(world, daemons, ste
 
 def test_a_clock_before_the_release_is_an_alarm_and_no_refusal(world, daemons):
     """T20"""
-    d = daemons([world.issuer()], env=fake_clock("@2020-01-01 00:00:00")).start()
+    d = daemons([world.issuer()], env=lab.fake_clock("@2020-01-01 00:00:00")).start()
     assert "level=error event=clock_before_release" in d.log and d.metric("clock_before_release") == 1
     assert d.ask(world.ca, world.good.serial).outcome == "try_later"  # from the future, for this clock
     right = daemons([world.issuer()]).start()

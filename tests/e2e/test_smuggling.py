@@ -9,7 +9,6 @@ import re
 import selectors
 import socket
 import threading
-import time
 import urllib.parse
 
 import pytest

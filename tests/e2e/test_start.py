@@ -13,9 +13,9 @@ import time
 import pytest
 
 import lab
+from daemon import FAST, Watch
+from lab import read
 from lists import crl, entry, many, put
-from test_push import FAST, feed  # noqa: F401
-from test_watch import Watch, read, started  # noqa: F401
 
 LISTED, OTHER = 0xBAD, 0x900D
 ANSWER_TIMEOUT = 8

@@ -10,7 +10,6 @@ import pytest
 import daemon
 import lab
 import wire
-from test_answers import hostile
 
 FAST = dict(backoff_initial="20ms", backoff_max="100ms", refresh_min="100ms", error_ttl="0s", store_backoff_max="200ms",
             answer_timeout="2s", upstream_timeout="2s")
@@ -337,7 +336,7 @@ def test_forged_values_in_redis_are_never_served(cold, world, redis):
             if cold.bodies[p.serial] in v:
                 keys[p.serial] = k
     key = keys[world.good.serial]
-    for name, make in hostile(world).items():
+    for name, make in lab.hostile(world).items():
         redis.client.set(key, make(world.good.serial))
         assert cold.ask(world.ca, world.good.serial).outcome == "try_later", name
     redis.client.set(key, cold.bodies[world.good.serial])

@@ -10,10 +10,10 @@ import threading
 import time
 import urllib.parse
 
-import pytest
-
 import daemon
 import lab
+from daemon import Watch
+from lab import read
 
 
 class Server:
@@ -59,7 +59,7 @@ class Server:
         self.port = self.http.server_address[1]
         threading.Thread(target=self.http.serve_forever, daemon=True).start()
 
-    def stop(self):
+    def close(self):
         self.end.set()
         self.http.shutdown()
         self.http.server_close()
@@ -78,42 +78,6 @@ def event(ident, *changes, kind="changes", issuer="demo"):
 
 def position(ident):
     return "id: %s\n\n" % ident
-
-
-class Watch:
-    def __init__(self, port, *args, **env):
-        self.p = subprocess.Popen([daemon.CLIENT, "--url", "http://127.0.0.1:%d" % port, "watch", *args],
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1,
-                                  env=dict(os.environ, **env))
-        self.out, self.err = [], []
-        for stream, lines in ((self.p.stdout, self.out), (self.p.stderr, self.err)):
-            threading.Thread(target=lambda s=stream, l=lines: [l.append(x.rstrip("\n")) for x in s],
-                             daemon=True).start()
-
-    def stop(self, sig=signal.SIGTERM):
-        self.p.send_signal(sig)
-        return self.p.wait(10 * lab.PATIENCE)
-
-
-@pytest.fixture
-def started():
-    """Servers and watchers, ended after the test."""
-    all_of = []
-
-    def add(x):
-        all_of.append(x)
-        return x
-    yield add
-    for x in reversed(all_of):
-        if isinstance(x, Watch) and x.p.poll() is None:
-            x.p.kill()
-            x.p.wait()
-        elif isinstance(x, Server):
-            x.stop()
-
-
-def read(path):
-    return open(path).read().strip() if os.path.exists(path) else ""
 
 
 def test_a_server_that_does_not_answer_is_told(started):
