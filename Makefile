@@ -38,7 +38,8 @@ NPROC    := $(shell nproc 2>/dev/null || echo 2)
 SUBMAKE   = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(NPROC))
 
 all: $(B)/ocspcached $(B)/ocspctl
-tests: all $(UNITS) $(SCENES) $(REPLAYS) $(COSTS)
+tests: all programs $(COSTS)
+programs: $(UNITS) $(SCENES) $(REPLAYS)
 
 $(B)/libocspcached.a: $(LIB)
 	@rm -f $@
@@ -88,6 +89,9 @@ $(B)/.flags: FORCE
 	@echo "$$FLAGS" | cmp -s - $@ || { .ci/packages --check build && echo "$$FLAGS" >$@; }
 FORCE:
 
+# What tests/run takes for its part "sanitized".
+SANITIZED = $(SUBMAKE) SAN=address,undefined B=$(B)/address-undefined programs
+
 # What needs packages installs them first, then builds with all cores, then runs.
 run:
 	@.ci/packages build run $(if $(filter redis,$(STORE)),redis)
@@ -96,7 +100,11 @@ run:
 test test-all:
 	@.ci/packages build test $(if $(filter test-all,$@),clients deb)
 	@$(SUBMAKE) tests
+	@$(if $(SAN),,$(SANITIZED))
 	@B=$(B) SAN=$(SAN) tests/run $(if $(filter test-all,$@),--all)
+sanitized:
+	@$(SANITIZED)
+	@B=$(B) tests/run $@
 unit scenario replay layers e2e:
 	@$(SUBMAKE) tests
 	@B=$(B) SAN=$(SAN) tests/run $@
@@ -137,7 +145,7 @@ cover:
 	@.ci/packages build test
 	@$(SUBMAKE) B=build/cover OPT="-O0 -g --coverage" tests
 	@find build/cover -name '*.gcda' -delete
-	@B=build/cover tests/run
+	@B=build/cover tests/run unit scenario replay e2e
 	@gcov -n $$(find build/cover/cache build/cover/conf build/cover/proxy -name '*.gcda') 2>/dev/null | \
 	    awk -F"[':% ]+" '/^File/ { f = $$2 } /^Lines/ && f ~ /^(cache|conf|proxy)\// { printf "%6.1f %%  %s\n", $$3, f; f = "" }' | \
 	    sort -u -k3 | sort -n
@@ -159,7 +167,7 @@ deb:
 	@B="$(B)" VERSION="$(VERSION)" RELEASED="$(RELEASED)" conf/deb/build
 clean:
 	rm -rf build
-.PHONY: all tests run test test-all unit scenario replay layers e2e deps fuzz fmt lint cover \
+.PHONY: all tests programs run test test-all unit scenario replay sanitized layers e2e deps fuzz fmt lint cover \
         install deb clean FORCE
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' -type f 2>/dev/null)
