@@ -156,7 +156,7 @@ def test_a_list_says_nothing_of_what_it_does_not_cover_any_more(site):
     site.publisher.publish("a.crl", crl(site.ca, [entry(other.serial)], number=site.count, this=-300, next=1))
     site.d.refresh()
     site.d.wait_number(site.url, site.count)
-    time.sleep(1.1)
+    lab.wait(lambda: site.d.metric("crl_next_update_seconds", issuer="demo") < 0, 5, "the list's end")
     assert site.ask().outcome == "good"
     assert site.d.ask(site.ca, other.serial).outcome == "try_later"
     assert site.d.status("demo", other.serial)["status"] == "revoked"
@@ -195,7 +195,7 @@ def test_what_the_store_holds_is_contradicted_too(box, world, publisher, daemons
     site = Site(world, publisher, daemons, store="lmdb:" + box + "/store")
     site.say("good", OLDER)
     assert site.ask().outcome == "good"
-    time.sleep(0.3)  # group commit
+    lab.wait(lambda: site.d.metric("store_entries") == 1, 5, "the write")
     site.list_it()
     site.d.stop()
     world.responder.mode = "500"

@@ -282,7 +282,7 @@ def test_term_waits_no_longer_than_drain_timeout_and_a_second_one_not_at_all(wor
         start = time.monotonic()
         d.signal(signal.SIGTERM)
         if second:
-            time.sleep(0.3)
+            d.wait_event("event=draining")
             d.signal(signal.SIGTERM)
         assert d.process.wait(10 * lab.PATIENCE) == 0
         assert time.monotonic() - start < 4 * lab.PATIENCE

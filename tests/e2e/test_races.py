@@ -14,8 +14,9 @@ import wire
 ONLY_IF_CACHED = "Cache-Control: only-if-cached\r\n"
 
 
-def in_background(*calls, pause=0.05):
-    """Start them one after the other; a function that waits for all and returns what they returned (or raised)."""
+def in_background(*calls, arrived=lambda n: True):
+    """Start them one after the other, each when arrived(how many there are) is true; a function that waits for all and
+    returns what they returned (or raised)."""
     results = [None] * len(calls)
 
     def run(i):
@@ -24,9 +25,9 @@ def in_background(*calls, pause=0.05):
         except Exception as e:  # it is the result
             results[i] = e
     threads = [threading.Thread(target=run, args=(i,)) for i in range(len(calls))]
-    for t in threads:
+    for n, t in enumerate(threads):
         t.start()
-        time.sleep(pause)
+        lab.wait(lambda: arrived(n + 1), 10, "call number %d" % (n + 1))
 
     def wait():
         for t in threads:
@@ -46,14 +47,21 @@ def up_with(d):
     return d
 
 
+def waiting(d):
+    """How many have asked for what was not in memory."""
+    return d.metric("flights_total") + d.metric("flight_joins_total")
+
+
 @pytest.mark.parametrize("order", ["fetch first", "cache first"])
 def test_only_if_cached_takes_no_fetch_from_those_who_wait(world, daemons, redis, order):
     """While the store is read both share one flight; who would fetch is the stronger."""
-    d = up_with(daemons([world.issuer()], store=redis.url, store_timeout="5s"))
+    d = up_with(daemons([world.issuer()], store=redis.url, store_timeout="30s"))
     der = lab.request(world.ca, world.good.serial)
     calls = [lambda: d.post(der), lambda: wire.exchange(d.port, wire.get(der, more=ONLY_IF_CACHED))]
-    redis.client.execute_command("CLIENT", "PAUSE", "600", "ALL")
-    results = in_background(*(calls if order == "fetch first" else calls[::-1]))()
+    redis.process.send_signal(signal.SIGSTOP)
+    wait = in_background(*(calls if order == "fetch first" else calls[::-1]), arrived=lambda n: waiting(d) == n)
+    redis.process.send_signal(signal.SIGCONT)
+    results = wait()
     fetched, cached = results if order == "fetch first" else results[::-1]
     assert fetched.outcome == "good"
     assert cached.status == 504
@@ -94,7 +102,8 @@ def test_a_reload_takes_an_issuer_away_while_it_is_asked(world, worlds, daemons)
     other = worlds(name="other")
     other.responder.delay = 1
     d = daemons([world.issuer(), other.issuer()]).start()
-    wait = in_background(lambda: d.ask(other.ca, other.good.serial).outcome, pause=0.3)
+    wait = in_background(lambda: d.ask(other.ca, other.good.serial).outcome,
+                         arrived=lambda n: other.responder.count == n)
     d.issuers = [world.issuer()]
     d.write()
     d.reload()
@@ -122,7 +131,7 @@ def test_a_storm_of_reloads_under_load(world, worlds, daemons):
             r = c.send(wire.post(lab.request(ca, random.randrange(1, 50)))).reply()
             if r.status != 200:
                 failed.append(r)
-    wait = in_background(*[lambda ca=ca: ask(ca) for ca in (world.ca, other.ca) * 2], pause=0)
+    wait = in_background(*[lambda ca=ca: ask(ca) for ca in (world.ca, other.ca) * 2])
     while time.monotonic() < end:
         with open(d.conf + ".new", "w") as f:
             f.write(random.choice(texts))
@@ -139,7 +148,7 @@ def test_purges_and_refreshes_while_a_fetch_is_under_way(world, daemons):
     world.responder.delay = 0.5
     d = daemons([world.issuer()]).start()
     one = {"issuer": "demo", "serial": "%x" % world.good.serial}
-    wait = in_background(*[lambda: d.ask(world.ca, world.good.serial).outcome] * 10, pause=0)
+    wait = in_background(*[lambda: d.ask(world.ca, world.good.serial).outcome] * 10)
     for _ in range(20):
         assert d.api("POST", "/v1/purge", one)[0] == 204
         assert d.api("POST", "/v1/refresh", one)[0] == 202
@@ -178,7 +187,8 @@ def test_a_lease_is_given_back_at_the_stop(world, daemons, redis):
 def test_redis_dies_while_leases_are_held(world, daemons, redis):
     nodes = [up_with(daemons([world.issuer()], store=redis.url)) for _ in range(2)]
     world.responder.delay = 2
-    wait = in_background(*[lambda d=d: d.ask(world.ca, world.good.serial).outcome for d in nodes], pause=0.3)
+    wait = in_background(*[lambda d=d: d.ask(world.ca, world.good.serial).outcome for d in nodes],
+                         arrived=lambda n: waiting(nodes[n - 1]) == 1 and world.responder.count == 1)
     redis.stop(kill=True)
     assert wait() == ["good", "good"]
 
@@ -186,7 +196,7 @@ def test_redis_dies_while_leases_are_held(world, daemons, redis):
 def test_who_still_waits_at_the_stop_is_told(world, daemons):
     world.responder.mode = "hang"
     d = daemons([world.issuer()], drain_timeout="300ms").start()
-    wait = in_background(*[lambda: d.ask(world.ca, world.good.serial).outcome] * 5)
+    wait = in_background(*[lambda: d.ask(world.ca, world.good.serial).outcome] * 5, arrived=lambda n: waiting(d) == n)
     d.stop()
     assert wait() == ["try_later"] * 5
 
@@ -196,7 +206,7 @@ def test_a_unix_socket_closes_at_once_when_draining(box, world, daemons):
     d = daemons([world.issuer()], listen=["unix:" + path], drain_timeout="5s").start()
     world.responder.delay = 1
     busy = wire.Connection(0, unix=path).send(wire.post(lab.request(world.ca, world.good.serial)))
-    time.sleep(0.3)
+    lab.wait(lambda: world.responder.count == 1, 10, "the fetch")
     d.signal(signal.SIGTERM)
     d.wait_event("event=draining")
 

@@ -42,8 +42,9 @@ def test_a_good_answer_from_before_the_revocation_is_good_no_more(world, daemons
     refresh(d, serial)
     assert d.ask(ca, serial).outcome == "revoked"
     for value in (saved, good):  # as we wrote it, and bare
+        reads = d.metric("store_reads_total")
         redis.client.set(key, value)
-        time.sleep(0.2)  # the word of it arrives, and is compared
+        lab.wait(lambda: d.metric("store_reads_total") > reads, 5, "the word of it to arrive, and to be looked at")
         assert d.ask(ca, serial).outcome == "revoked"
     d.stop()
     for value in (saved, good):  # memory is cold; only the latch remembers

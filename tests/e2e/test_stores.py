@@ -18,7 +18,7 @@ FAST = dict(backoff_initial="20ms", backoff_max="100ms", refresh_min="100ms", er
 def test_after_kill_9_the_first_request_is_a_hit_from_lmdb(box, world, daemons):
     d = daemons([world.issuer()], store="lmdb:" + os.path.join(box, "store"), **FAST).start()
     before = {p.serial: d.ask(world.ca, p.serial).body for p in (world.good, world.revoked)}
-    time.sleep(0.5)  # the group commit is promised within 50 ms
+    lab.wait(lambda: d.metric("store_entries") == 2, 5, "the writes")
     d.kill()
     world.responder.stop()
     n = world.responder.count
@@ -55,11 +55,12 @@ def test_memory_forgets_and_says_so_by_asking_again(world, daemons):
 def test_an_expired_answer_in_the_store_is_not_served(box, worlds, daemons):
     world = worlds(life=2)
     d = daemons([world.issuer()], store="lmdb:" + os.path.join(box, "store"), **FAST).start()
-    assert d.ask(world.ca, world.good.serial).outcome == "good"
-    time.sleep(0.3)
+    r = d.ask(world.ca, world.good.serial)
+    assert r.outcome == "good"
+    lab.wait(lambda: d.metric("store_entries") == 1, 5, "the write")
     d.kill()
     world.responder.stop()
-    time.sleep(2.5)
+    lab.wait(lambda: time.time() >= lab.outcome_end(r.body), 5, "its end")
     d.start()
     assert d.ask(world.ca, world.good.serial).outcome == "try_later"
 
@@ -176,17 +177,22 @@ def test_redis_goes_and_comes_under_load_while_the_ca_is_down(world, daemons, re
     threads = [threading.Thread(target=load) for _ in range(4)]
     for t in threads:
         t.start()
+
+    def go_on():
+        before = asked[0]
+        lab.wait(lambda: asked[0] > before + 200 or failed, 30, "200 more")
     for kill in (False, True):
-        time.sleep(0.5)
+        go_on()
         redis.stop(kill)
         assert d.ask(world.ca, 12345).outcome == "try_later"  # what nobody holds: no error, no crash
-        time.sleep(1)
+        lab.wait(lambda: d.metric("store_up") == 0, 10, "the store to be down")
+        go_on()
         redis.start()
         lab.wait(lambda: d.metric("store_up") == 1, 10, "the store to be up again")
     stop.set()
     for t in threads:
         t.join()
-    assert not failed and asked[0] > 200
+    assert not failed
     # And it writes again.
     world.responder.start()
     leaf = world.ca.issue(key=world.good.key)
@@ -249,11 +255,11 @@ def test_a_failed_fetch_is_told_to_the_other_nodes(world, daemons, redis):
 def test_a_node_hears_of_anothers_newer_answer(world, daemons, redis):
     a, b = (daemons([world.issuer()], store=redis.url, **FAST).start() for _ in range(2))
     serial = world.good.serial
+    world.ca.statuses[serial]["this"] = -100
     a.ask(world.ca, serial)
     lab.wait(redis.keys, 5, "the write")
     assert b.ask(world.ca, serial).outcome == "good"
     assert world.responder.count == 1
-    time.sleep(1.1)
     world.ca.statuses[serial] = {"status": "revoked"}
     a.api("POST", "/v1/refresh", {"issuer": "demo", "serial": "%x" % serial})
     lab.wait(lambda: a.ask(world.ca, serial).outcome == "revoked", 5, "node a")
@@ -345,12 +351,14 @@ def test_forged_values_in_redis_are_never_served(cold, world, redis):
 
 
 def test_an_older_answer_from_redis_never_replaces_a_newer_one(world, daemons, redis):
-    d = daemons([world.issuer()], store=redis.url, **FAST).start()
+    first, d = (daemons([world.issuer()], store=redis.url, **FAST).start() for _ in range(2))
     serial = world.good.serial
-    new = d.ask(world.ca, serial).body
-    key = lab.wait(redis.keys, 5, "the write")[0]
+    new = first.ask(world.ca, serial).body
+    key = lab.wait(redis.answers, 5, "the write")[0]
+    assert d.ask(world.ca, serial).body == new  # what it has read it hears of
+    reads = d.metric("store_reads_total")
     redis.client.set(key, lab.response(world.ca, [lab.single(world.ca, serial, this=-3000)], world.signer))
-    time.sleep(0.5)
+    lab.wait(lambda: d.metric("store_reads_total") > reads, 5, "the word of it to arrive, and to be looked at")
     assert d.ask(world.ca, serial).body == new
 
 
@@ -439,7 +447,6 @@ def test_a_full_lmdb_forgets_what_expires_first_and_goes_on(box, world, daemons)
             r = c.send(wire.post(lab.request(world.ca, 10**6 + i))).reply()
             assert r.outcome == "good"
     assert d.metric("store_up") == 1
-    time.sleep(0.3)
     d.stop()
     n = world.responder.count
     d.start()
