@@ -306,7 +306,7 @@ def test_slow_clients_of_a_large_list_cost_no_memory(box, publisher, daemons):
     assert len(der) > 20 << 20
     path = lists.put(os.path.join(box, "a.crl"), der)
     d = daemons([{"name": "one", "certificate": ca.write(os.path.join(box, "ca.pem")), "crl": [path]}],
-                write_timeout="6s").start()
+                write_timeout="10m").start()
 
     def memory():  # of its own: not the pages of files
         return int(re.search(r"RssAnon:\s+(\d+)", open("/proc/%d/status" % d.process.pid).read()).group(1)) * 1024
@@ -316,9 +316,7 @@ def test_slow_clients_of_a_large_list_cost_no_memory(box, publisher, daemons):
     slow = [wire.Connection(d.port).send(get) for _ in range(30)]
     for c in slow:
         c.until(b"\r\n\r\n")
-    began = time.monotonic()
     assert wire.exchange(d.port, get).body == der  # nobody waits for them
-    assert time.monotonic() - began < 6 * lab.PATIENCE  # they are cut off only then
     if not os.environ.get("SAN"):
         assert memory() - before < 4 << 20  # 600 MB if each had its copy
     # A new list while they stand: who began with the old one ends with it.
@@ -332,7 +330,11 @@ def test_slow_clients_of_a_large_list_cost_no_memory(box, publisher, daemons):
     assert reader.buffer == der
     assert wire.exchange(d.port, get).body == new
     # They are cut off in their time, and what they held goes.
-    lab.wait(lambda: d.metric("connections_timed_out_total") >= 29, 30, "the slow ones to be cut off")
+    assert d.metric("connections_timed_out_total") == 0
+    d.options["write-timeout"] = "500ms"
+    d.write()
+    d.reload()
+    lab.wait(lambda: d.metric("connections_timed_out_total") == 29, 10, "the slow ones to be cut off")
     for c in slow + [reader]:
         c.close()
     held = "/proc/%d/fd" % d.process.pid
