@@ -14,12 +14,11 @@
  *
  * What is to be written waits in a queue, in order.  One job at a time takes the whole
  * queue to the executor, which writes as many as fit in one transaction (group commit:
- * see store_lmdb.c).  Reads are on the keeper's thread, from a renewed read transaction,
+ * lmdb_writer.h).  Reads are on the keeper's thread, from a renewed read transaction,
  * which sees what was committed and nothing else, and copies out.
  *
- * Full: an eighth of the map is kept free, since LMDB copies pages even to delete, and
- * the oldest batches go before a write that would pass this mark.  Told pointers never
- * go.  A map that is smaller than a file of earlier days is made larger by that eighth.
+ * Full: the oldest batches go.  Told pointers never go.  A map that is smaller than a
+ * file of earlier days is made larger by that eighth.
  *
  * Weak point: after a failed write of its own root page LMDB refuses everything until the
  * file is opened again (MDB_PANIC); the log is then down until a restart, and says so.
@@ -28,13 +27,11 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <event2/event.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "cache/base/lmdb_file.h"
+#include "cache/store/lmdb_writer.h"
 
 #define FORMAT    "ocspcached events 1"
 #define HEAD_N    12    /* of a value in "log": when, changes */
@@ -49,7 +46,7 @@
 
 enum item_what { ITEM_APPEND, ITEM_EPOCH, ITEM_TRIM };
 
-/* One thing to do.  The keeper's, but between launch() and on_written(). */
+/* One thing to do.  The keeper's, but between take() and back(). */
 struct item {
 	struct item *next;
 	enum item_what what;
@@ -73,8 +70,8 @@ struct state {
 };
 
 struct job {
-	struct lmdb_log *log; /* NULL: it was closed meanwhile */
-	bool busy;            /* from launch() until all callbacks were called */
+	struct lmdb_job job; /* first */
+	struct lmdb_log *log;
 	struct item *items;
 	/* The outcome: */
 	int failure; /* the last one, to be told */
@@ -86,25 +83,18 @@ struct job {
 struct lmdb_log {
 	struct change_log log;
 	struct change_log_hooks hooks;
-	struct exec exec;
 	size_t size;
 	int64_t opened_at;
-	MDB_env *env;
-	MDB_dbi names, meta, batches, told; /* names: LMDB's own list of the others */
-	MDB_txn *reader;
-	size_t page, limit; /* bytes: of a page; that may be used */
+	struct lmdb_writer writer;
+	MDB_dbi meta, batches, told;
 	struct item *first, **last;
-	struct job *job;
-	struct event *next;    /* launches; NULL without a loop */
+	struct job *job;       /* the one that there is */
 	struct state state;    /* as of the last job */
 	struct change_pos bad; /* the last batch that was told to be unreadable */
 	bool failed;           /* the last write did */
 	bool unread;           /* the last read failed */
 	bool bad_told;         /* the pointer of bad_scope is unreadable */
 	uint8_t bad_scope[CHANGE_SCOPE_N];
-	char *path;
-	char error[512]; /* of the last failure: path and cause */
-	const char *remedy;
 	char damage[512]; /* of the last that could not be read */
 	bool full;        /* events_full was told; until a trim makes room */
 };
@@ -179,23 +169,6 @@ static int load_state(const struct lmdb_log *l, MDB_txn *txn, struct state *st)
 		e = MDB_CORRUPTED;
 	mdb_cursor_close(cursor);
 	return e == MDB_NOTFOUND ? 0 : e;
-}
-
-/* Pages in use times page size, exactly: LMDB's own map is a high-water mark. */
-static int measure(const struct lmdb_log *l, MDB_txn *txn, uint64_t *used)
-{
-	MDB_dbi dbi[] = {l->names, l->meta, l->batches, l->told};
-	MDB_stat st;
-	int e;
-
-	*used = 0;
-	for (size_t i = 0; i < 4; i++) {
-		if ((e = mdb_stat(txn, dbi[i], &st)) != 0)
-			return e;
-		*used += (st.ms_branch_pages + st.ms_leaf_pages + st.ms_overflow_pages) *
-			 (uint64_t)l->page;
-	}
-	return 0;
 }
 
 static int put_dropped(const struct lmdb_log *l, MDB_txn *txn, const struct change_pos *p)
@@ -291,16 +264,6 @@ static int write_append(
 	return e;
 }
 
-/* How many batches, at most DROP_MAX, are deleted in one transaction: each makes LMDB
- * copy about three pages, and the pages of the last two transactions are not free yet, so
- * that a small map takes small steps. */
-static size_t step_of(const struct lmdb_log *l)
-{
-	size_t n = l->limit / l->page / 64;
-
-	return n < 1 ? 1 : n < DROP_MAX ? n : DROP_MAX;
-}
-
 /* What is to be dropped: the oldest, up to max batches or the first that does not fit. */
 struct drop {
 	bool by_age;
@@ -347,7 +310,7 @@ static int drop(const struct lmdb_log *l, struct job *job, struct drop *d)
 {
 	struct state st;
 	MDB_txn *txn;
-	int e = mdb_txn_begin(l->env, NULL, 0, &txn);
+	int e = mdb_txn_begin(l->writer.env, NULL, 0, &txn);
 
 	d->n = 0;
 	if (e != 0)
@@ -363,15 +326,16 @@ static int drop(const struct lmdb_log *l, struct job *job, struct drop *d)
 	return e;
 }
 
-static int measure_now(const struct lmdb_log *l, struct state *st)
+static int measure(const struct lmdb_log *l, struct state *st)
 {
+	const MDB_dbi dbi[] = {l->batches, l->told};
 	MDB_txn *txn;
-	int e = mdb_txn_begin(l->env, NULL, MDB_RDONLY, &txn);
+	int e = mdb_txn_begin(l->writer.env, NULL, MDB_RDONLY, &txn);
 
 	if (e != 0)
 		return e;
 	if ((e = load_state(l, txn, st)) == 0)
-		e = measure(l, txn, &st->used);
+		e = lmdb_writer_used(&l->writer, txn, dbi, 2, &st->used);
 	mdb_txn_abort(txn);
 	return e;
 }
@@ -379,15 +343,15 @@ static int measure_now(const struct lmdb_log *l, struct state *st)
 /* Drop the oldest until `need` more bytes fit under the limit, or nothing is left. */
 static int make_room(const struct lmdb_log *l, struct job *job, uint64_t need)
 {
-	struct drop d = {.max = step_of(l)};
+	struct drop d = {.max = lmdb_writer_step(&l->writer, DROP_MAX)};
 	struct state st;
 	int e;
 
 	for (;;) {
-		if ((e = measure_now(l, &st)) != 0 || st.used + need <= l->limit)
+		if ((e = measure(l, &st)) != 0 || st.used + need <= l->writer.limit)
 			return e;
 		/* A little more, so that not every append has to. */
-		d.bytes = st.used + need - l->limit + l->limit / 64;
+		d.bytes = st.used + need - l->writer.limit + l->writer.limit / 64;
 		e = drop(l, job, &d);
 		if (e == MDB_MAP_FULL && d.max > 1)
 			d.max = 1;
@@ -402,8 +366,8 @@ static uint64_t cost(const struct lmdb_log *l, const struct item *i)
 {
 	size_t n = has_changes(i) ? ROW_N + HEAD_N + change_batch_size(i->batch) : 0;
 
-	if (n > l->page / 2)
-		n += l->page;
+	if (n > l->writer.page / 2)
+		n += l->writer.page;
 	return n + (i->has_scope ? 2 * (ROW_N + CHANGE_SCOPE_N + CHANGE_TOLD_N) : 0);
 }
 
@@ -415,8 +379,8 @@ static size_t slice_of(const struct lmdb_log *l, const struct item *i)
 	size_t n = 0;
 
 	for (; i != NULL && i->what == ITEM_APPEND && n < SLICE_MAX; i = i->next, n++) {
-		bytes += cost(l, i) + 4 * (uint64_t)l->page;
-		if (n > 0 && bytes > l->limit / 16)
+		bytes += cost(l, i) + 4 * (uint64_t)l->writer.page;
+		if (n > 0 && bytes > l->writer.limit / 16)
 			break;
 	}
 	return n;
@@ -426,7 +390,7 @@ static size_t slice_of(const struct lmdb_log *l, const struct item *i)
 static int write_slice(
     const struct lmdb_log *l, struct job *job, struct item *i, size_t n, uint64_t spare)
 {
-	uint64_t need = spare + 4 * (uint64_t)l->page; /* branches that split */
+	uint64_t need = spare + 4 * (uint64_t)l->writer.page; /* branches that split */
 	struct item *x = i;
 	struct state st;
 	MDB_txn *txn;
@@ -435,7 +399,7 @@ static int write_slice(
 	for (size_t c = 0; c < n; c++, x = x->next)
 		need += cost(l, x);
 	if ((e = make_room(l, job, need)) != 0 ||
-	    (e = mdb_txn_begin(l->env, NULL, 0, &txn)) != 0)
+	    (e = mdb_txn_begin(l->writer.env, NULL, 0, &txn)) != 0)
 		return e;
 	e = load_state(l, txn, &st);
 	for (; e == 0 && n > 0; n--, i = i->next)
@@ -462,16 +426,16 @@ static struct item *write_appends(
 	int e = MDB_MAP_FULL;
 
 	/* What takes more than half is not worth all that is kept. */
-	if (n > 1 || cost(l, i) <= l->limit / 2)
+	if (n > 1 || cost(l, i) <= l->writer.limit / 2)
 		e = write_slice(l, job, i, n, spare);
 	else
-		spare = l->limit;
+		spare = l->writer.limit;
 	/* Full before the mark: less at a time, then more room. */
-	while (e == MDB_MAP_FULL && (n > 1 || spare < l->limit)) {
+	while (e == MDB_MAP_FULL && (n > 1 || spare < l->writer.limit)) {
 		if (n > 1)
 			n /= 2;
 		else
-			spare += l->limit / 16;
+			spare += l->writer.limit / 16;
 		e = write_slice(l, job, i, n, spare);
 	}
 	if (e != 0)
@@ -488,7 +452,7 @@ static int begin_epoch(const struct lmdb_log *l, struct change_pos *end)
 {
 	struct state st;
 	MDB_txn *txn;
-	int e = mdb_txn_begin(l->env, NULL, 0, &txn);
+	int e = mdb_txn_begin(l->writer.env, NULL, 0, &txn);
 
 	if (e != 0)
 		return e;
@@ -502,7 +466,9 @@ static int begin_epoch(const struct lmdb_log *l, struct change_pos *end)
 
 static int trim(const struct lmdb_log *l, struct job *job, struct item *i)
 {
-	struct drop d = {.by_age = true, .before = i->before, .max = step_of(l)};
+	struct drop d = {.by_age = true,
+	    .before = i->before,
+	    .max = lmdb_writer_step(&l->writer, DROP_MAX)};
 	size_t n = 0;
 	int e;
 
@@ -514,9 +480,8 @@ static int trim(const struct lmdb_log *l, struct job *job, struct item *i)
 	return e;
 }
 
-static void write_job(void *arg)
+static void write_job(struct job *job)
 {
-	struct job *job = arg;
 	const struct lmdb_log *l = job->log;
 	struct item *i = job->items;
 	int e;
@@ -537,36 +502,15 @@ static void write_job(void *arg)
 			job->wrote = true;
 		i = i->next;
 	}
-	if ((e = measure_now(l, &job->state)) != 0)
+	if ((e = measure(l, &job->state)) != 0)
 		job->failure = e;
 }
 
 /* The keeper again. */
 
-static void tell(struct lmdb_log *l, const char *event, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-static void tell(struct lmdb_log *l, const char *event, const char *format, ...)
-{
-	char text[768];
-	va_list ap;
-
-	if (l->hooks.event == NULL)
-		return;
-	va_start(ap, format);
-	vsnprintf(text, sizeof text, format, ap);
-	va_end(ap);
-	l->hooks.event(l->hooks.arg, true, event, text);
-}
-
-static void note_error(struct lmdb_log *l, int e)
-{
-	snprintf(l->error, sizeof l->error, "%s: %s", l->path, mdb_strerror(e));
-	l->remedy = lmdb_file_is_damage(e) ? REMEDY : lmdb_file_remedy(e);
-}
-
 static void note_damage(struct lmdb_log *l, const char *what)
 {
-	snprintf(l->damage, sizeof l->damage, "%s: %s", l->path, what);
+	snprintf(l->damage, sizeof l->damage, "%s: %s", l->writer.path, what);
 }
 
 static void take_outcome(struct lmdb_log *l, const struct job *job)
@@ -575,14 +519,11 @@ static void take_outcome(struct lmdb_log *l, const struct job *job)
 		l->failed = false;
 	if (job->failure != 0) {
 		l->failed = true;
-		note_error(l, job->failure);
-		tell(l, "events_write_failed",
-		    "store=lmdb error=\"%s\" file=%s remedy=\"%s\"",
-		    mdb_strerror(job->failure), l->path, l->remedy);
+		lmdb_writer_failed(&l->writer, "events_write_failed", job->failure);
 	}
 	if (job->dropped > 0 && !l->full) {
 		l->full = true;
-		tell(l, "events_full",
+		lmdb_writer_tell(&l->writer, "events_full",
 		    "store=lmdb size=%zu effect=\"the oldest changes go\" "
 		    "option=events-size",
 		    l->size);
@@ -618,7 +559,7 @@ static void end_trim(struct lmdb_log *l, struct item *i)
 		enqueue(l, i);
 		return;
 	}
-	if (l->state.used < l->limit / 4 * 3)
+	if (l->state.used < l->writer.limit / 4 * 3)
 		l->full = false; /* age bounds it again */
 	item_free(i);
 }
@@ -631,9 +572,9 @@ static void tell_unread(struct lmdb_log *l, int e)
 	if (e == 0)
 		return;
 	note_damage(l, mdb_strerror(e));
-	tell(l, "events_read_failed", "store=lmdb error=\"%s\" file=%s remedy=\"%s\"",
-	    mdb_strerror(e), l->path,
-	    lmdb_file_is_damage(e) ? REMEDY : lmdb_file_remedy(e));
+	lmdb_writer_tell(&l->writer, "events_read_failed",
+	    "store=lmdb error=\"%s\" file=%s remedy=\"%s\"", mdb_strerror(e),
+	    l->writer.path, lmdb_writer_remedy(&l->writer, e));
 }
 
 /* How a read of the pointer of scope ended. */
@@ -647,7 +588,7 @@ static void tell_pointer(struct lmdb_log *l, const uint8_t *scope, enum err e)
 	memcpy(l->bad_scope, scope, sizeof l->bad_scope);
 	note_damage(
 	    l, "a list's pointer cannot be read; its changes are held back; " REMEDY);
-	tell(l, "events_damaged",
+	lmdb_writer_tell(&l->writer, "events_damaged",
 	    "store=lmdb what=told effect=\"changes of this list are held back\" "
 	    "remedy=\"" REMEDY "\"");
 }
@@ -666,73 +607,49 @@ static void end_item(struct lmdb_log *l, struct item *i)
 	item_free(i);
 }
 
-/* Tell each how it ended; false: one of them has closed the log. */
-static bool end_job(struct job *job)
+static struct lmdb_job *take(void *owner, bool *again)
 {
-	struct lmdb_log *l = job->log;
+	struct lmdb_log *l = owner;
+
+	(void)again;
+	if (l->first == NULL)
+		return NULL;
+	l->job->items = l->first;
+	l->first = NULL;
+	l->last = &l->first;
+	return &l->job->job;
+}
+
+static void work(struct lmdb_job *j)
+{
+	write_job((struct job *)j);
+}
+
+static void drop_job(struct lmdb_job *j)
+{
+	struct job *job = (struct job *)j;
+
+	items_free(job->items);
+	free(job);
+}
+
+static bool back(void *owner, struct lmdb_job *j)
+{
+	struct lmdb_log *l = owner;
+	struct job *job = (struct job *)j;
 
 	take_outcome(l, job);
-	for (struct item *i; (i = job->items) != NULL && job->log != NULL;) {
+	for (struct item *i; (i = job->items) != NULL && j->writer != NULL;) {
 		job->items = i->next;
 		if (i->what == ITEM_TRIM)
 			end_trim(l, i);
 		else
 			end_item(l, i);
 	}
-	job->busy = false;
-	if (job->log != NULL)
+	if (j->writer != NULL)
 		return true;
-	items_free(job->items);
-	free(job);
+	drop_job(j);
 	return false;
-}
-
-static void launch(struct lmdb_log *l);
-
-static void on_written(void *arg)
-{
-	struct job *job = arg;
-	struct lmdb_log *l = job->log;
-
-	if (l == NULL) {
-		items_free(job->items);
-		free(job);
-		return;
-	}
-	if (!end_job(job) || l->first == NULL)
-		return;
-	/* Not from here: this may be the last that a stopped executor brings back.
-	 * Without a loop there is no such end. */
-	if (l->next != NULL)
-		event_active(l->next, EV_TIMEOUT, 0);
-	else
-		launch(l);
-}
-
-/* Hand over what waits, when the last job is back. */
-static void launch(struct lmdb_log *l)
-{
-	struct job *job = l->job;
-	bool alive = true;
-
-	while (alive && !job->busy && l->first != NULL) {
-		job->busy = true;
-		job->items = l->first;
-		l->first = NULL;
-		l->last = &l->first;
-		if (l->exec.run != NULL) {
-			l->exec.run(l->exec.ctx, write_job, on_written, job);
-			return;
-		}
-		write_job(job);
-		alive = end_job(job);
-	}
-}
-
-static void on_next(evutil_socket_t fd, short what, void *arg)
-{
-	(void)fd, (void)what;
-	launch(arg);
 }
 
 /* The log's calls. */
@@ -743,11 +660,11 @@ static void lmdb_told(
 	struct lmdb_log *l = of(log);
 	struct change_told t = {0};
 	enum err err = ERR_STORE;
-	int e = mdb_txn_renew(l->reader);
+	int e = mdb_txn_renew(l->writer.reader);
 
 	if (e == 0)
-		err = get_told(l, l->reader, scope, &t, &e);
-	mdb_txn_reset(l->reader);
+		err = get_told(l, l->writer.reader, scope, &t, &e);
+	mdb_txn_reset(l->writer.reader);
 	tell_unread(l, e);
 	tell_pointer(l, scope, err);
 	done(arg, err, &t);
@@ -776,7 +693,7 @@ static void lmdb_append(struct change_log *log, struct change_batch *b,
 	i->done = done;
 	i->arg = arg;
 	enqueue(l, i);
-	launch(l);
+	lmdb_writer_launch(&l->writer);
 }
 
 struct reading {
@@ -815,8 +732,9 @@ static void tell_bad(struct lmdb_log *l, const struct change_pos *p)
 		return;
 	l->bad = *p;
 	note_damage(l, "a batch cannot be read: a gap for who reads it");
-	tell(l, "events_damaged", "store=lmdb epoch=%u seq=%llu effect=\"a gap\"",
-	    p->epoch, (unsigned long long)p->seq);
+	lmdb_writer_tell(&l->writer, "events_damaged",
+	    "store=lmdb epoch=%u seq=%llu effect=\"a gap\"", p->epoch,
+	    (unsigned long long)p->seq);
 }
 
 /* What cannot be read was perhaps a change that somebody waits for: a gap, behind which
@@ -901,12 +819,12 @@ static enum err read_batches(struct lmdb_log *l, struct reading *r,
 	enum err err = ERR_OK;
 	bool page_full = false;
 
-	if ((*e = load_state(l, l->reader, &r->state)) != 0)
+	if ((*e = load_state(l, l->writer.reader, &r->state)) != 0)
 		return ERR_STORE;
 	r->gap = is_gap(&r->state, from);
 	if (r->gap)
 		return ERR_OK;
-	if ((*e = mdb_cursor_open(l->reader, l->batches, &cursor)) != 0)
+	if ((*e = mdb_cursor_open(l->writer.reader, l->batches, &cursor)) != 0)
 		return ERR_STORE;
 	*e = seek(cursor, &r->state, from, &k, &v);
 	while (*e == 0 && err == ERR_OK && !page_full) {
@@ -925,11 +843,11 @@ static void lmdb_read(struct change_log *log, const struct change_pos *from,
 	struct lmdb_log *l = of(log);
 	struct reading r = {.state = l->state};
 	enum err err = ERR_STORE;
-	int e = mdb_txn_renew(l->reader);
+	int e = mdb_txn_renew(l->writer.reader);
 
 	if (e == 0)
 		err = read_batches(l, &r, from, max_bytes, &e);
-	mdb_txn_reset(l->reader);
+	mdb_txn_reset(l->writer.reader);
 	tell_unread(l, e);
 	/* What was read before a failure is good. */
 	if (r.n > 0)
@@ -959,7 +877,7 @@ static void lmdb_new_epoch(struct change_log *log, change_log_done_fn *done, voi
 	i->done = done;
 	i->arg = arg;
 	enqueue(l, i);
-	launch(l);
+	lmdb_writer_launch(&l->writer);
 }
 
 static void lmdb_trim(struct change_log *log, int64_t before)
@@ -972,7 +890,7 @@ static void lmdb_trim(struct change_log *log, int64_t before)
 	i->what = ITEM_TRIM;
 	i->before = before;
 	enqueue(l, i);
-	launch(l);
+	lmdb_writer_launch(&l->writer);
 }
 
 /* A bad batch is none any more when it was dropped for its age, or with its epoch. */
@@ -990,16 +908,15 @@ static void lmdb_health(const struct change_log *log, struct change_log_health *
 	out->up = !l->failed;
 	out->refuses = l->failed;
 	out->durable = true;
-	out->error = l->error;
-	out->remedy = l->remedy;
+	out->error = l->writer.error;
+	out->remedy = l->writer.remedy;
 	out->damage = is_damaged(l) ? l->damage : "";
 	out->oldest = l->state.oldest;
 	out->newest = l->state.newest;
 	out->bytes = l->state.used;
 }
 
-/* The executor has stopped: what it was given has run, though perhaps not come back.
- * What still waits is written here, but nobody hears of it. */
+/* What still waits is written here, but nobody hears of it. */
 static void lmdb_close(struct change_log *log)
 {
 	struct lmdb_log *l = of(log);
@@ -1008,17 +925,9 @@ static void lmdb_close(struct change_log *log)
 	if (l->first != NULL)
 		write_job(&last);
 	items_free(l->first);
-	if (l->job != NULL && l->job->busy)
-		l->job->log = NULL;
-	else
+	if (!lmdb_writer_is_busy(&l->writer)) /* else who brings it back frees it */
 		free(l->job);
-	if (l->next != NULL)
-		event_free(l->next);
-	if (l->reader != NULL)
-		mdb_txn_abort(l->reader);
-	if (l->env != NULL)
-		mdb_env_close(l->env);
-	free(l->path);
+	lmdb_writer_close(&l->writer);
 	free(l);
 }
 
@@ -1034,27 +943,18 @@ static const struct change_log_ops lmdb_ops = {
 
 /* Opening. */
 
-static int open_databases(struct lmdb_log *l, bool *same)
+static int databases(void *owner, MDB_txn *txn, MDB_dbi meta)
 {
+	struct lmdb_log *l = owner;
 	MDB_val k = val_of("epoch", 5), v;
-	MDB_txn *txn;
-	int e = mdb_txn_begin(l->env, NULL, 0, &txn);
+	int e;
 
-	if (e != 0)
-		return e;
-	if ((e = mdb_dbi_open(txn, NULL, 0, &l->names)) == 0)
-		e = lmdb_file_format(txn, l->names, FORMAT, &l->meta, same);
-	if (e == 0 && !*same) {
-		mdb_txn_abort(txn);
-		return 0;
-	}
-	if (e == 0)
-		e = mdb_dbi_open(txn, "log", MDB_CREATE, &l->batches);
-	if (e == 0)
+	l->meta = meta;
+	if ((e = mdb_dbi_open(txn, "log", MDB_CREATE, &l->batches)) == 0)
 		e = mdb_dbi_open(txn, "told", MDB_CREATE, &l->told);
 	if (e == 0 && (e = mdb_get(txn, l->meta, &k, &v)) == MDB_NOTFOUND)
 		e = put_epoch(l, txn, epoch_at(l->opened_at, 0));
-	return lmdb_file_finish(txn, e);
+	return e;
 }
 
 /* An eighth of the size is free for copies also where more is held than the size allows;
@@ -1063,92 +963,58 @@ static int widen_map(const struct lmdb_log *l)
 {
 	MDB_envinfo info;
 	size_t want;
-	int e = mdb_env_info(l->env, &info);
+	int e = mdb_env_info(l->writer.env, &info);
 
-	if (e != 0 || l->state.used <= l->limit)
+	if (e != 0 || l->state.used <= l->writer.limit)
 		return e;
-	want = (info.me_last_pgno + 1) * l->page + l->size / 8;
-	return mdb_env_set_mapsize(l->env, want / l->page * l->page);
+	want = (info.me_last_pgno + 1) * l->writer.page + l->size / 8;
+	return mdb_env_set_mapsize(l->writer.env, want / l->writer.page * l->writer.page);
 }
 
-static int open_env(struct lmdb_log *l, const char *path, bool *same)
+static int opened(void *owner)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	MDB_stat st;
-	int e, dead;
+	struct lmdb_log *l = owner;
+	int e = measure(l, &l->state);
 
-	if ((e = mdb_env_create(&l->env)) != 0 ||
-	    (e = mdb_env_set_maxdbs(l->env, 3)) != 0 ||
-	    (e = mdb_env_set_mapsize(l->env, l->size / page * page)) != 0 ||
-	    (e = mdb_env_open(l->env, path, MDB_NOSUBDIR | MDB_NOTLS, 0600)) != 0 ||
-	    (e = mdb_env_stat(l->env, &st)) != 0)
-		return e;
-	l->page = st.ms_psize;
-	l->limit = l->size / 8 * 7;
-	if ((e = lmdb_file_mend(l->env, l->page)) != 0 ||
-	    (e = mdb_reader_check(l->env, &dead)) != 0 ||
-	    (e = open_databases(l, same)) != 0 || !*same ||
-	    (e = measure_now(l, &l->state)) != 0 || (e = widen_map(l)) != 0)
-		return e;
-	e = mdb_txn_begin(l->env, NULL, MDB_RDONLY, &l->reader);
-	if (e == 0)
-		mdb_txn_reset(l->reader);
-	return e;
+	return e != 0 ? e : widen_map(l);
 }
 
-/* Look at the file before LMDB does, and make it where there is none. */
-static enum err prepare(const char *path, char *why, size_t why_n)
+/* What was told to nobody yet may be in it: a person has to look. */
+static bool refuse(void *owner, const char *cause, char *why, size_t why_n)
 {
-	char cause[LMDB_FILE_WHY];
-	enum lmdb_file_is is = lmdb_file_look(path, cause);
-	int e = is == LMDB_ABSENT ? lmdb_file_make(path) : 0;
+	const struct lmdb_log *l = owner;
 
-	if (is == LMDB_DAMAGED)
-		snprintf(why, why_n, "%s: not a change log, or damaged: %s; " REMEDY,
-		    path, cause);
-	else if (is == LMDB_UNUSABLE)
-		snprintf(why, why_n, "%s: %s", path, cause);
-	else if (e != 0)
-		lmdb_file_why(why, why_n, path, e);
-	else
-		return ERR_OK;
-	return ERR_STORE;
+	snprintf(why, why_n, "%s: not a change log, or damaged: %s; " REMEDY,
+	    l->writer.path, cause);
+	return false;
 }
 
-static enum err open_file(struct lmdb_log *l, const char *dir, char *why, size_t why_n)
-{
-	char path[4096];
-	bool same = true;
-	int e;
+static const struct lmdb_writer_ops writer_ops = {
+    .databases = databases,
+    .opened = opened,
+    .damaged = refuse,
+    .take = take,
+    .work = work,
+    .back = back,
+    .drop = drop_job,
+};
 
-	if (dir[0] == '\0' ||
-	    (size_t)snprintf(path, sizeof path, "%s", dir) >= sizeof path - 16) {
-		snprintf(why, why_n, "lmdb: needs a directory (lmdb:/path)");
-		return ERR_STORE;
-	}
-	if ((e = lmdb_file_directories(path)) != 0) {
-		lmdb_file_why(why, why_n, dir, e);
-		return ERR_STORE;
-	}
-	strcat(path, "/events.mdb");
-	if ((l->path = strdup(path)) == NULL) {
-		snprintf(why, why_n, "%s", err_text(ERR_NOMEM));
-		return ERR_NOMEM;
-	}
-	if (prepare(path, why, why_n) != ERR_OK)
-		return ERR_STORE;
-	e = open_env(l, path, &same);
-	if (e != 0 && lmdb_file_is_damage(e))
-		snprintf(why, why_n, "%s: not a change log, or damaged: %s; " REMEDY,
-		    path, lmdb_file_text(e));
-	else if (e != 0)
-		lmdb_file_why(why, why_n, path, e);
-	else if (!same)
-		snprintf(why, why_n,
-		    "%s: written by another version of ocspcached (this one reads "
-		    "\"%s\"); " REMEDY,
-		    path, FORMAT);
-	return e == 0 && same ? ERR_OK : ERR_STORE;
+static enum err open_writer(struct lmdb_log *l, const struct store_config *store,
+    const char *dir, char *why, size_t n)
+{
+	const struct lmdb_writer_config c = {
+	    .dir = dir,
+	    .name = "events.mdb",
+	    .format = FORMAT,
+	    .remedy = REMEDY,
+	    .size = l->size,
+	    .base = store->base,
+	    .exec = store->exec,
+	    .event = l->hooks.event,
+	    .event_arg = l->hooks.arg,
+	};
+
+	return lmdb_writer_open(&l->writer, &c, &writer_ops, l, why, n);
 }
 
 enum err change_log_lmdb_open(
@@ -1164,20 +1030,16 @@ enum err change_log_lmdb_open(
 	}
 	l->log.ops = &lmdb_ops;
 	l->hooks = c->hooks;
-	l->exec = c->store->exec;
 	l->size = c->size;
 	l->opened_at = c->now > 0 && c->now < UINT32_MAX ? c->now : 1;
-	l->remedy = "";
 	l->last = &l->first;
 	l->job = calloc(1, sizeof *l->job);
-	if (l->job != NULL)
+	if (l->job != NULL) {
 		l->job->log = l;
-	if (c->store->base != NULL)
-		l->next = event_new(c->store->base, -1, 0, on_next, l);
-	if (l->job != NULL && (c->store->base == NULL || l->next != NULL))
-		e = open_file(l, c->store->url + strlen("lmdb:"), why, n);
-	else
+		e = open_writer(l, c->store, c->store->url + strlen("lmdb:"), why, n);
+	} else {
 		snprintf(why, n, "%s", err_text(e));
+	}
 	if (e != ERR_OK) {
 		lmdb_close(&l->log);
 		return e;

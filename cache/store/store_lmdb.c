@@ -11,11 +11,8 @@
  * algorithm are one range. The expiry stands before the record so that the index never
  * depends on a record being readable.  Main and index change in one transaction.
  *
- * Group commit: a write joins the batch that is being gathered.  When no batch is on the
- * executor's thread it goes there at once, alone; else it goes with all that gathered
- * when that one comes back.  So a quiet store writes without delay, a busy one pays one
- * fsync for many, without a timer, and a batch is never older than one commit of at most
- * SLICE_MAX records for each slice before it.
+ * A write joins the batch that gathers (group commit: lmdb_writer.h).  A batch is never
+ * older than one commit of at most SLICE_MAX records for each slice before it.
  *
  * Reads see what was put before them: the file's value, then the batch that is being
  * written, then the one that gathers, by the same rule (`wins`) that the write
@@ -23,31 +20,24 @@
  * each step done twice gives the same.  A read transaction is renewed and reset within
  * one store_get(); the value is copied out before the callback, which may ask again.
  *
- * Flags: MDB_NOTLS, so that the reader slot belongs to the transaction that is renewed
- * and not to a thread; MDB_NORDAHEAD, since reads are random; MDB_NOMETASYNC, which saves
- * one fsync of two and can lose the last commit in a power failure but never the file:
- * for answers, that can be fetched again, a good bargain (latches take full sync).
+ * Flags: MDB_NORDAHEAD, since reads are random; MDB_NOMETASYNC, which saves one fsync of
+ * two and can lose the last commit in a power failure but never the file: for answers,
+ * that can be fetched again, a good bargain (latches take full sync).
  *
- * Full: LMDB copies pages to change them, so a file that is full to the last page cannot
- * even delete.  An eighth of the map is therefore kept free, and the answers that expire
- * first go before a slice that would pass this mark.
- *
- * Weak point: LMDB trusts its file; a page that something else overwrote can end the
- * process.  Format and size are checked at open.
+ * Full: the answers that expire first go.
  */
 #include "cache/store/store.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <event2/event.h>
 #include <lmdb.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include "cache/base/lmdb_file.h"
+#include "cache/store/lmdb_writer.h"
 
 #define FORMAT        "ocspcached answers 1"
 #define REMEDY        "move it away while ocspcached is stopped: answers are fetched again"
@@ -57,7 +47,6 @@
 #define SLICE_MAX     1000  /* records in one transaction */
 #define SWEEP_MAX     10000 /* expired answers deleted by one job */
 #define EVICT_STEP    64    /* answers that go together when the map is full */
-#define RETRY_MS      50    /* after there was no memory for the next batch */
 #define GATHER_MAX    ((size_t)64 << 20) /* bytes for a slow disk; then puts fail */
 #define BATCH_BUCKETS 1024               /* of the index of a batch; a power of two */
 
@@ -86,9 +75,10 @@ struct prefix {
 };
 
 /* What one job writes: first the purges, then the changes, then the sweep.  The keeper
- * gathers; from `launch` to `on_written` it is the executor's and read-only for us. */
+ * gathers; from `take` to `back` it is the executor's and read-only for us. */
 struct batch {
-	struct lmdb_store *s; /* NULL: the store was closed meanwhile */
+	struct lmdb_job job; /* first */
+	struct lmdb_store *s;
 	struct prefix *purges;
 	struct change *first, **last;
 	struct change *bucket[BATCH_BUCKETS];
@@ -105,18 +95,12 @@ struct batch {
 struct lmdb_store {
 	struct store store;
 	struct store_config config; /* url and prefix are not kept */
-	MDB_env *env;
-	MDB_dbi names, meta, answers, expiry; /* names: LMDB's own list of the others */
-	MDB_txn *reader;
-	size_t page, limit; /* bytes: of a page; that may be used */
+	struct lmdb_writer writer;
+	MDB_dbi answers, expiry;
 	uint64_t seed;
 	struct batch *gathering; /* never NULL */
 	struct batch *writing;   /* or NULL */
-	struct event *next;      /* launches the next batch; NULL without a loop */
 	bool failed;             /* the last write did */
-	char *path;
-	char error[512]; /* of the last failure: path and cause */
-	const char *remedy;
 	uint64_t entries, used;
 };
 
@@ -202,11 +186,9 @@ static void answer(struct waiter *w, enum err e, bool silent)
 	}
 }
 
-/* Free, telling those who wait unless silent. */
-static void batch_end(struct batch *b, enum err e, bool silent)
+/* All but the batch itself goes, and who waits is told unless silent. */
+static void batch_clear(struct batch *b, enum err e, bool silent)
 {
-	if (b == NULL)
-		return;
 	for (struct change *c = b->first, *next; c != NULL; c = next) {
 		next = c->next;
 		answer(c->waiters, e, silent);
@@ -218,6 +200,12 @@ static void batch_end(struct batch *b, enum err e, bool silent)
 		free(p);
 	}
 	answer(b->waiters, e, silent);
+}
+
+static void batch_drop(struct batch *b)
+{
+	if (b != NULL)
+		batch_clear(b, ERR_CANCELLED, true);
 	free(b);
 }
 
@@ -337,24 +325,16 @@ static int write_change(const struct lmdb_store *s, MDB_txn *txn, struct change 
 	return mdb_put(txn, s->answers, &k, &v, 0);
 }
 
-/* Pages in use times page size, exactly: LMDB's own map is a high-water mark. */
 static int measure(
     const struct lmdb_store *s, MDB_txn *txn, uint64_t *used, uint64_t *entries)
 {
-	MDB_dbi dbi[] = {s->names, s->meta, s->answers, s->expiry};
+	const MDB_dbi dbi[] = {s->answers, s->expiry};
 	MDB_stat st;
-	int e;
+	int e = lmdb_writer_used(&s->writer, txn, dbi, 2, used);
 
-	*used = 0;
-	for (size_t i = 0; i < 4; i++) {
-		if ((e = mdb_stat(txn, dbi[i], &st)) != 0)
-			return e;
-		*used += (st.ms_branch_pages + st.ms_leaf_pages + st.ms_overflow_pages) *
-			 (uint64_t)s->page;
-		if (dbi[i] == s->answers && entries != NULL)
-			*entries = st.ms_entries;
-	}
-	return 0;
+	if (e == 0 && entries != NULL && (e = mdb_stat(txn, s->answers, &st)) == 0)
+		*entries = st.ms_entries;
+	return e;
 }
 
 /* Delete what expires first, at most max; before NULL: whatever it is.  *n: how many. */
@@ -414,30 +394,21 @@ static int delete_prefix(const struct lmdb_store *s, MDB_txn *txn, const struct 
 	return e == MDB_NOTFOUND ? 0 : e;
 }
 
-/* How many answers, at most max, are deleted in one transaction: each makes LMDB copy
- * about three pages, and the pages of the last two transactions are not free yet, so that
- * a small map takes small steps. */
-static size_t step_of(const struct lmdb_store *s, size_t max)
-{
-	size_t n = s->limit / s->page / 64;
-
-	return n < 1 ? 1 : n < max ? n : max;
-}
-
 /* Evict until `need` more bytes fit under the limit. */
 static int make_room(const struct lmdb_store *s, struct batch *b, uint64_t need)
 {
 	uint64_t used;
-	size_t n = 0, step = step_of(s, EVICT_STEP);
+	size_t n = 0, step = lmdb_writer_step(&s->writer, EVICT_STEP);
 	MDB_txn *txn;
 	int e;
 
-	if (need > s->limit / 2)
+	if (need > s->writer.limit / 2)
 		return MDB_MAP_FULL; /* not worth all that is held */
 	do {
-		if ((e = mdb_txn_begin(s->env, NULL, 0, &txn)) != 0)
+		if ((e = mdb_txn_begin(s->writer.env, NULL, 0, &txn)) != 0)
 			return e;
-		if ((e = measure(s, txn, &used, NULL)) != 0 || used + need <= s->limit) {
+		if ((e = measure(s, txn, &used, NULL)) != 0 ||
+		    used + need <= s->writer.limit) {
 			mdb_txn_abort(txn);
 			return e;
 		}
@@ -455,7 +426,9 @@ static int make_room(const struct lmdb_store *s, struct batch *b, uint64_t need)
 /* Bytes that a change may add: its pages, and those of the trees that split for it. */
 static uint64_t cost(const struct lmdb_store *s, const struct change *c)
 {
-	return c->value == NULL ? 0 : (c->value_n / s->page + 3) * (uint64_t)s->page;
+	return c->value == NULL
+		   ? 0
+		   : (c->value_n / s->writer.page + 3) * (uint64_t)s->writer.page;
 }
 
 /* Write n changes from c on in one transaction, with `spare` bytes more of room. */
@@ -470,7 +443,7 @@ static int write_slice(const struct lmdb_store *s, struct batch *b, struct chang
 	for (size_t i = 0; i < n; i++, x = x->next)
 		need += cost(s, x);
 	if ((e = make_room(s, b, need)) != 0 ||
-	    (e = mdb_txn_begin(s->env, NULL, 0, &txn)) != 0)
+	    (e = mdb_txn_begin(s->writer.env, NULL, 0, &txn)) != 0)
 		return e;
 	for (; e == 0 && n > 0; n--, c = c->next)
 		e = write_change(s, txn, c);
@@ -485,8 +458,8 @@ static size_t slice_of(const struct lmdb_store *s, const struct change *c)
 	size_t n = 0;
 
 	for (; c != NULL && n < SLICE_MAX; c = c->next, n++) {
-		bytes += cost(s, c) + 4 * (uint64_t)s->page;
-		if (n > 0 && bytes > s->limit / 16)
+		bytes += cost(s, c) + 4 * (uint64_t)s->writer.page;
+		if (n > 0 && bytes > s->writer.limit / 16)
 			break;
 	}
 	return n;
@@ -502,11 +475,11 @@ static int write_changes(const struct lmdb_store *s, struct batch *b)
 		int e = write_slice(s, b, c, n, spare);
 
 		/* Full before the mark: less at a time, then more room. */
-		while (e == MDB_MAP_FULL && (n > 1 || spare < s->limit / 2)) {
+		while (e == MDB_MAP_FULL && (n > 1 || spare < s->writer.limit / 2)) {
 			if (n > 1)
 				n /= 2;
 			else
-				spare += s->limit / 16;
+				spare += s->writer.limit / 16;
 			e = write_slice(s, b, c, n, spare);
 		}
 		if (e != 0)
@@ -520,12 +493,12 @@ static int write_changes(const struct lmdb_store *s, struct batch *b)
 static int write_purges(const struct lmdb_store *s, const struct batch *b)
 {
 	MDB_txn *txn;
-	size_t n, step = step_of(s, SLICE_MAX);
+	size_t n, step = lmdb_writer_step(&s->writer, SLICE_MAX);
 	int e = 0;
 
 	for (const struct prefix *p = b->purges; e == 0 && p != NULL; p = p->next)
 		do {
-			if ((e = mdb_txn_begin(s->env, NULL, 0, &txn)) == 0)
+			if ((e = mdb_txn_begin(s->writer.env, NULL, 0, &txn)) == 0)
 				e = lmdb_file_finish(
 				    txn, delete_prefix(s, txn, p, step, &n));
 		} while (e == 0 && n == step);
@@ -535,13 +508,13 @@ static int write_purges(const struct lmdb_store *s, const struct batch *b)
 static int sweep_some(const struct lmdb_store *s, struct batch *b)
 {
 	uint8_t before[EXPIRY_N];
-	size_t n, step = step_of(s, SLICE_MAX), swept = 0;
+	size_t n, step = lmdb_writer_step(&s->writer, SLICE_MAX), swept = 0;
 	MDB_txn *txn;
 	int e;
 
 	put_time(before, b->sweep_before);
 	do {
-		if ((e = mdb_txn_begin(s->env, NULL, 0, &txn)) != 0)
+		if ((e = mdb_txn_begin(s->writer.env, NULL, 0, &txn)) != 0)
 			return e;
 		e = lmdb_file_finish(txn, delete_first(s, txn, before, step, &n));
 		swept += n;
@@ -553,7 +526,7 @@ static int sweep_some(const struct lmdb_store *s, struct batch *b)
 static int count(const struct lmdb_store *s, uint64_t *used, uint64_t *entries)
 {
 	MDB_txn *txn;
-	int e = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
+	int e = mdb_txn_begin(s->writer.env, NULL, MDB_RDONLY, &txn);
 
 	if (e != 0)
 		return e;
@@ -562,18 +535,17 @@ static int count(const struct lmdb_store *s, uint64_t *used, uint64_t *entries)
 	return e;
 }
 
-static void write_batch(void *arg)
+static void write_batch(struct batch *b)
 {
-	struct batch *b = arg;
 	const struct lmdb_store *s = b->s;
-	size_t before = lmdb_file_commits(s->env);
+	size_t before = lmdb_file_commits(s->writer.env);
 
 	b->e = write_purges(s, b);
 	if (b->e == 0)
 		b->e = write_changes(s, b);
 	if (b->e == 0 && b->sweep)
 		b->e = sweep_some(s, b);
-	b->wrote = lmdb_file_commits(s->env) != before;
+	b->wrote = lmdb_file_commits(s->writer.env) != before;
 	(void)count(s, &b->used, &b->entries); /* stale numbers in the health, no more */
 }
 
@@ -586,37 +558,14 @@ static enum err from_mdb(int e)
 	return e == ENOMEM ? ERR_NOMEM : e == MDB_MAP_FULL ? ERR_STORE_FULL : ERR_STORE;
 }
 
-static void tell(struct lmdb_store *s, const char *event, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-static void tell(struct lmdb_store *s, const char *event, const char *format, ...)
-{
-	char text[768];
-	va_list ap;
-
-	if (s->config.hooks.event == NULL)
-		return;
-	va_start(ap, format);
-	vsnprintf(text, sizeof text, format, ap);
-	va_end(ap);
-	s->config.hooks.event(s->config.hooks.arg, true, event, text);
-}
-
-static void note_failure(struct lmdb_store *s, const char *event, int e)
-{
-	snprintf(s->error, sizeof s->error, "%s: %s", s->path, mdb_strerror(e));
-	s->remedy = lmdb_file_is_damage(e) ? REMEDY : lmdb_file_remedy(e);
-	tell(s, event, "store=lmdb error=\"%s\" file=%s remedy=\"%s\"", mdb_strerror(e),
-	    s->path, s->remedy);
-}
-
 static void take_outcome(struct lmdb_store *s, const struct batch *b)
 {
 	if (b->e != 0 || b->wrote)
 		s->failed = b->e != 0;
 	if (b->e != 0)
-		note_failure(s, "store_write_failed", b->e);
+		lmdb_writer_failed(&s->writer, "store_write_failed", b->e);
 	if (b->evicted > 0)
-		tell(s, "store_full", "store=lmdb evicted=%llu",
+		lmdb_writer_tell(&s->writer, "store_full", "store=lmdb evicted=%llu",
 		    (unsigned long long)b->evicted);
 	s->used = b->used;
 	s->entries = b->entries;
@@ -626,56 +575,45 @@ static void take_outcome(struct lmdb_store *s, const struct batch *b)
 	}
 }
 
-static void launch(struct lmdb_store *s);
-
-static void on_written(void *arg)
+static struct lmdb_job *take(void *owner, bool *again)
 {
-	struct batch *b = arg;
-	struct lmdb_store *s = b->s;
-
-	if (s == NULL) {
-		batch_end(b, ERR_CANCELLED, true);
-		return;
-	}
-	s->writing = NULL;
-	take_outcome(s, b);
-	/* Not from here: this may be the last that a stopped executor brings back, and
-	 * who is told below may close the store.  Without a loop there is no such end. */
-	if (s->next != NULL)
-		event_active(s->next, EV_TIMEOUT, 0);
-	else
-		launch(s);
-	batch_end(b, from_mdb(b->e), false);
-}
-
-/* Hand over what gathered, when there is something and the last batch is back. */
-static void launch(struct lmdb_store *s)
-{
-	static const struct timeval retry = {0, RETRY_MS * 1000};
+	struct lmdb_store *s = owner;
 	struct batch *b = s->gathering, *next;
 
-	if (s->writing != NULL || batch_is_empty(b))
-		return;
+	if (batch_is_empty(b))
+		return NULL;
 	next = batch_new(s);
-	if (next == NULL) { /* goes on gathering; the next write may try, or time */
-		if (s->next != NULL)
-			event_add(s->next, &retry);
-		return;
+	if (next == NULL) {
+		*again = true;
+		return NULL;
 	}
 	s->gathering = next;
 	s->writing = b;
-	if (s->config.exec.run != NULL) {
-		s->config.exec.run(s->config.exec.ctx, write_batch, on_written, b);
-		return;
-	}
-	write_batch(b);
-	on_written(b);
+	return &b->job;
 }
 
-static void on_next(evutil_socket_t fd, short what, void *arg)
+static void work(struct lmdb_job *j)
 {
-	(void)fd, (void)what;
-	launch(arg);
+	write_batch((struct batch *)j);
+}
+
+static bool back(void *owner, struct lmdb_job *j)
+{
+	struct lmdb_store *s = owner;
+	struct batch *b = (struct batch *)j;
+	bool alive;
+
+	s->writing = NULL;
+	take_outcome(s, b);
+	batch_clear(b, from_mdb(b->e), false);
+	alive = j->writer != NULL;
+	free(b);
+	return alive;
+}
+
+static void drop(struct lmdb_job *j)
+{
+	batch_drop((struct batch *)j);
 }
 
 /* The store's calls. */
@@ -718,22 +656,22 @@ static enum err find(struct lmdb_store *s, const struct key *k, uint8_t **out, s
 	MDB_val mk = {write_key(key, k), key}, mv;
 	struct bytes v = {NULL, 0};
 	enum err err;
-	int e = mdb_txn_renew(s->reader);
+	int e = mdb_txn_renew(s->writer.reader);
 
 	if (e == 0) {
-		e = mdb_get(s->reader, s->answers, &mk, &mv);
+		e = mdb_get(s->writer.reader, s->answers, &mk, &mv);
 		if (e == 0)
 			v = bytes_of(mv.mv_data, mv.mv_size);
 	}
 	if (e != 0 && e != MDB_NOTFOUND) {
-		note_failure(s, "store_read_failed", e);
+		lmdb_writer_failed(&s->writer, "store_read_failed", e);
 		err = ERR_STORE;
 	} else {
 		v = apply(s, s->writing, key, mk.mv_size, v);
 		v = apply(s, s->gathering, key, mk.mv_size, v);
 		err = copy_out(s, v, out, n);
 	}
-	mdb_txn_reset(s->reader);
+	mdb_txn_reset(s->writer.reader);
 	return err;
 }
 
@@ -800,7 +738,7 @@ static void lmdb_put(struct store *st, const struct key *k, const struct facts *
 		e = gather(s, k, value, n, force, done, arg);
 	}
 	if (e == ERR_OK)
-		launch(s);
+		lmdb_writer_launch(&s->writer);
 	else if (done != NULL)
 		done(arg, e);
 }
@@ -812,7 +750,7 @@ static void lmdb_del(
 	enum err e = gather(s, k, NULL, 0, true, done, arg);
 
 	if (e == ERR_OK)
-		launch(s);
+		lmdb_writer_launch(&s->writer);
 	else if (done != NULL)
 		done(arg, e);
 }
@@ -853,7 +791,7 @@ static void lmdb_purge(
 		add_waiter(&s->gathering->waiters, w);
 	else
 		free(w);
-	launch(s);
+	lmdb_writer_launch(&s->writer);
 	if (!ok && done != NULL)
 		done(arg, ERR_NOMEM);
 }
@@ -876,7 +814,7 @@ static void lmdb_sweep(struct store *st, int64_t now)
 
 	s->gathering->sweep = true;
 	s->gathering->sweep_before = now;
-	launch(s);
+	lmdb_writer_launch(&s->writer);
 }
 
 static void lmdb_health(const struct store *st, struct store_health *out)
@@ -886,29 +824,21 @@ static void lmdb_health(const struct store *st, struct store_health *out)
 	out->kind = "lmdb";
 	out->up = !s->failed;
 	out->refuses = s->failed;
-	out->error = s->error;
-	out->remedy = s->remedy;
+	out->error = s->writer.error;
+	out->remedy = s->writer.remedy;
 	out->bytes = s->used;
 	out->entries = s->entries;
 }
 
-/* The executor has stopped: what it was given has run, though perhaps not come back. */
+/* What gathers is written, but nobody hears of it. */
 static void lmdb_close(struct store *st)
 {
 	struct lmdb_store *s = of(st);
 
-	if (s->writing != NULL)
-		s->writing->s = NULL;
 	if (s->gathering != NULL && !batch_is_empty(s->gathering))
 		write_batch(s->gathering);
-	batch_end(s->gathering, ERR_CANCELLED, true);
-	if (s->next != NULL)
-		event_free(s->next);
-	if (s->reader != NULL)
-		mdb_txn_abort(s->reader);
-	if (s->env != NULL)
-		mdb_env_close(s->env);
-	free(s->path);
+	batch_drop(s->gathering);
+	lmdb_writer_close(&s->writer);
 	free(s);
 }
 
@@ -926,63 +856,30 @@ static const struct store_ops lmdb_ops = {
 
 /* Opening. */
 
-static int open_databases(struct lmdb_store *s, bool *same)
+static int databases(void *owner, MDB_txn *txn, MDB_dbi meta)
 {
-	MDB_txn *txn;
-	int e = mdb_txn_begin(s->env, NULL, 0, &txn);
+	struct lmdb_store *s = owner;
+	int e = mdb_dbi_open(txn, "answers", MDB_CREATE, &s->answers);
 
-	if (e != 0)
-		return e;
-	if ((e = mdb_dbi_open(txn, NULL, 0, &s->names)) == 0)
-		e = lmdb_file_format(txn, s->names, FORMAT, &s->meta, same);
-	if (e == 0 && !*same) {
-		mdb_txn_abort(txn);
-		return 0;
-	}
-	if (e == 0)
-		e = mdb_dbi_open(txn, "answers", MDB_CREATE, &s->answers);
-	if (e == 0)
-		e = mdb_dbi_open(txn, "expiry", MDB_CREATE, &s->expiry);
-	return lmdb_file_finish(txn, e);
+	(void)meta;
+	return e != 0 ? e : mdb_dbi_open(txn, "expiry", MDB_CREATE, &s->expiry);
 }
 
-static int open_env(struct lmdb_store *s, const char *path, bool *same)
+static int opened(void *owner)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	MDB_stat st;
-	int e, dead;
+	struct lmdb_store *s = owner;
 
-	if ((e = mdb_env_create(&s->env)) != 0 ||
-	    (e = mdb_env_set_maxdbs(s->env, 3)) != 0 ||
-	    (e = mdb_env_set_mapsize(s->env, s->config.size / page * page)) != 0 ||
-	    (e = mdb_env_open(s->env, path,
-		 MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD | MDB_NOMETASYNC, 0600)) != 0 ||
-	    (e = mdb_env_stat(s->env, &st)) != 0)
-		return e;
-	s->page = st.ms_psize;
-	s->limit = s->config.size / 8 * 7;
-	if ((e = lmdb_file_mend(s->env, s->page)) != 0 ||
-	    (e = mdb_reader_check(s->env, &dead)) != 0 ||
-	    (e = open_databases(s, same)) != 0 || !*same)
-		return e;
-	if ((e = count(s, &s->used, &s->entries)) != 0)
-		return e;
-	e = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &s->reader);
-	if (e == 0)
-		mdb_txn_reset(s->reader);
-	return e;
+	return count(s, &s->used, &s->entries);
 }
 
 /* What is damaged is a cache: it goes out of the way, to be looked at or deleted, and
  * answers are fetched again. */
-static bool put_aside(
-    struct lmdb_store *s, const char *path, const char *cause, char *why, size_t why_n)
+static bool put_aside(void *owner, const char *cause, char *why, size_t why_n)
 {
+	struct lmdb_store *s = owner;
+	const char *path = s->writer.path;
 	char aside[4128];
 
-	if (s->env != NULL)
-		mdb_env_close(s->env);
-	s->env = NULL;
 	snprintf(aside, sizeof aside, "%s.damaged", path);
 	if (rename(path, aside) != 0) {
 		snprintf(why, why_n,
@@ -990,79 +887,37 @@ static bool put_aside(
 		    strerror(errno));
 		return false;
 	}
-	tell(
-	    s, "store_put_aside", "store=lmdb error=\"%s\" kept=%s.damaged", cause, path);
+	lmdb_writer_tell(&s->writer, "store_put_aside",
+	    "store=lmdb error=\"%s\" kept=%s.damaged", cause, path);
 	return true;
 }
 
-/* Look at the file before LMDB does, and make it where there is none. */
-static enum err prepare(struct lmdb_store *s, const char *path, char *why, size_t why_n)
+static const struct lmdb_writer_ops writer_ops = {
+    .databases = databases,
+    .opened = opened,
+    .damaged = put_aside,
+    .take = take,
+    .work = work,
+    .back = back,
+    .drop = drop,
+};
+
+static enum err open_writer(struct lmdb_store *s, const char *dir, char *why, size_t n)
 {
-	char cause[LMDB_FILE_WHY];
-	enum lmdb_file_is is = lmdb_file_look(path, cause);
-	int e = 0;
+	const struct lmdb_writer_config c = {
+	    .dir = dir,
+	    .name = "answers.mdb",
+	    .format = FORMAT,
+	    .remedy = REMEDY,
+	    .flags = MDB_NORDAHEAD | MDB_NOMETASYNC,
+	    .size = s->config.size,
+	    .base = s->config.base,
+	    .exec = s->config.exec,
+	    .event = s->config.hooks.event,
+	    .event_arg = s->config.hooks.arg,
+	};
 
-	if (is == LMDB_UNUSABLE) {
-		snprintf(why, why_n, "%s: %s", path, cause);
-		return ERR_STORE;
-	}
-	if (is == LMDB_DAMAGED && !put_aside(s, path, cause, why, why_n))
-		return ERR_STORE;
-	if (is != LMDB_LOOKS_WELL)
-		e = lmdb_file_make(path);
-	if (e != 0)
-		lmdb_file_why(why, why_n, path, e);
-	return e == 0 ? ERR_OK : ERR_STORE;
-}
-
-/* 0, or an error that is told in why. */
-static int open_path(
-    struct lmdb_store *s, const char *path, bool *same, char *why, size_t why_n)
-{
-	int e;
-
-	if (prepare(s, path, why, why_n) != ERR_OK)
-		return EINVAL;
-	e = open_env(s, path, same);
-	if (e != 0 && lmdb_file_is_damage(e)) {
-		if (!put_aside(s, path, lmdb_file_text(e), why, why_n) ||
-		    prepare(s, path, why, why_n) != ERR_OK)
-			return e;
-		e = open_env(s, path, same);
-	}
-	if (e != 0)
-		lmdb_file_why(why, why_n, path, e);
-	return e;
-}
-
-static enum err open_file(struct lmdb_store *s, const char *dir, char *why, size_t why_n)
-{
-	char path[4096];
-	bool same = true;
-	int e;
-
-	if (dir[0] == '\0' ||
-	    (size_t)snprintf(path, sizeof path, "%s", dir) >= sizeof path - 16) {
-		snprintf(why, why_n, "lmdb: needs a directory (lmdb:/path)");
-		return ERR_STORE;
-	}
-	if ((e = lmdb_file_directories(path)) != 0) {
-		lmdb_file_why(why, why_n, dir, e);
-		return ERR_STORE;
-	}
-	strcat(path, "/answers.mdb");
-	if ((s->path = strdup(path)) == NULL)
-		return ERR_NOMEM;
-	if (open_path(s, path, &same, why, why_n) != 0)
-		return ERR_STORE;
-	if (!same) {
-		snprintf(why, why_n,
-		    "%s: written by another version of ocspcached (this one reads "
-		    "\"%s\"); " REMEDY,
-		    path, FORMAT);
-		return ERR_STORE;
-	}
-	return ERR_OK;
+	return lmdb_writer_open(&s->writer, &c, &writer_ops, s, why, n);
 }
 
 enum err store_lmdb_open(
@@ -1077,14 +932,11 @@ enum err store_lmdb_open(
 	s->store.ops = &lmdb_ops;
 	s->config = *c;
 	s->config.url = s->config.prefix = NULL;
-	s->remedy = "";
 	s->gathering = batch_new(s);
-	if (c->base != NULL)
-		s->next = event_new(c->base, -1, 0, on_next, s);
-	if (s->gathering != NULL && (c->base == NULL || s->next != NULL) &&
+	if (s->gathering != NULL &&
 	    RAND_bytes((unsigned char *)&s->seed, sizeof s->seed) == 1)
-		e = open_file(s, c->url + strlen("lmdb:"), why, n);
-	if (e == ERR_NOMEM)
+		e = open_writer(s, c->url + strlen("lmdb:"), why, n);
+	else
 		snprintf(why, n, "%s", err_text(e));
 	if (e != ERR_OK) {
 		lmdb_close(&s->store);
