@@ -19,14 +19,14 @@ struct settings_file {
 	int from_line;
 };
 
-struct reader {
+struct settings_reader {
 	struct settings *out;
 	struct report *report;
 	int depth;
 	bool nomem;
 };
 
-static bool read_file(struct reader *rd, const char *path, const char *base_text,
+static bool read_file(struct settings_reader *rd, const char *path, const char *base_text,
     const char *from_file, int from_line);
 
 char *read_regular_file(const char *path, size_t max, size_t *n)
@@ -156,7 +156,7 @@ static struct setting *setting_of(
 	return &g->setting[st->id];
 }
 
-static bool add_issuer(struct reader *rd, const char *file, struct statement *st)
+static bool add_issuer(struct settings_reader *rd, const char *file, struct statement *st)
 {
 	struct group **grown =
 	    realloc(rd->out->issuer, (rd->out->issuer_n + 1) * sizeof(struct group *));
@@ -178,8 +178,8 @@ static bool add_issuer(struct reader *rd, const char *file, struct statement *st
 
 /* The first of two settings stands; the other one is reported, and hidden from
  * libconfuse. */
-static void claim(struct reader *rd, const char *file, char *text, size_t first_issuer,
-    struct statement *st)
+static void claim(struct settings_reader *rd, const char *file, char *text,
+    size_t first_issuer, struct statement *st)
 {
 	struct setting *set = setting_of(rd->out, first_issuer, st);
 
@@ -221,7 +221,8 @@ static bool take_values(struct setting *set, cfg_opt_t *from, size_t expected)
 	return true;
 }
 
-static void refuse_all(struct reader *rd, const struct scan *scan, size_t first_issuer)
+static void refuse_all(
+    struct settings_reader *rd, const struct scan *scan, size_t first_issuer)
 {
 	for (size_t i = 0; i < scan->n; i++)
 		if (scan->statement[i].kind == STATEMENT_OPTION)
@@ -229,7 +230,7 @@ static void refuse_all(struct reader *rd, const struct scan *scan, size_t first_
 			    true;
 }
 
-static bool parse_values(struct reader *rd, const char *file, const char *text,
+static bool parse_values(struct settings_reader *rd, const char *file, const char *text,
     const struct scan *scan, size_t first_issuer)
 {
 	cfg_t *parser = parser_of(on_parser_error);
@@ -263,8 +264,8 @@ out:
 
 /* ---- include ---- */
 
-static void include_file(
-    struct reader *rd, const char *path, const char *file, const struct statement *st)
+static void include_file(struct settings_reader *rd, const char *path, const char *file,
+    const struct statement *st)
 {
 	if (rd->out->file_n >= INCLUDE_FILES_MAX) {
 		report_error(rd->report, file, st->line, "include",
@@ -288,8 +289,8 @@ static int on_glob_error(const char *path, int e)
 	return e != ENOENT && e != ENOTDIR;
 }
 
-static void include_matches(
-    struct reader *rd, const char *pattern, const char *file, const struct statement *st)
+static void include_matches(struct settings_reader *rd, const char *pattern,
+    const char *file, const struct statement *st)
 {
 	glob_t found;
 	int rc = glob(pattern, 0, on_glob_error, &found);
@@ -304,7 +305,8 @@ static void include_matches(
 	globfree(&found);
 }
 
-static void include(struct reader *rd, const char *file, const struct statement *st)
+static void include(
+    struct settings_reader *rd, const char *file, const struct statement *st)
 {
 	const char *slash = strrchr(file, '/');
 	size_t errors = rd->report->errors->n;
@@ -333,7 +335,7 @@ static void include(struct reader *rd, const char *file, const struct statement 
 /* ---- one file ---- */
 
 /* A glob that fits its own file, or two that fit one, would give every option twice. */
-static bool is_new_file(struct reader *rd, struct settings_file *f)
+static bool is_new_file(struct settings_reader *rd, struct settings_file *f)
 {
 	struct stat st;
 
@@ -361,7 +363,7 @@ static bool is_new_file(struct reader *rd, struct settings_file *f)
 }
 
 /* Room for one more file; its name, or NULL. */
-static const char *add_file(struct reader *rd, struct settings_file *f)
+static const char *add_file(struct settings_reader *rd, struct settings_file *f)
 {
 	struct settings_file *grown =
 	    realloc(rd->out->files, (rd->out->file_n + 1) * sizeof *grown);
@@ -376,8 +378,8 @@ static const char *add_file(struct reader *rd, struct settings_file *f)
 	return f->name;
 }
 
-static char *text_of(
-    struct reader *rd, const struct settings_file *f, const char *base_text, size_t *n)
+static char *text_of(struct settings_reader *rd, const struct settings_file *f,
+    const char *base_text, size_t *n)
 {
 	const char *at = f->from_line > 0 ? f->from_file : f->name;
 	const char *option = f->from_line > 0 ? "include" : NULL;
@@ -412,7 +414,7 @@ static char *text_of(
 	return text;
 }
 
-static bool take_text(struct reader *rd, const char *file, char *text, size_t n)
+static bool take_text(struct settings_reader *rd, const char *file, char *text, size_t n)
 {
 	struct scan scan;
 	size_t first_issuer = rd->out->issuer_n;
@@ -441,7 +443,7 @@ static bool take_text(struct reader *rd, const char *file, char *text, size_t n)
 	return ok && !rd->nomem;
 }
 
-static bool read_file(struct reader *rd, const char *path, const char *base_text,
+static bool read_file(struct settings_reader *rd, const char *path, const char *base_text,
     const char *from_file, int from_line)
 {
 	struct settings_file f = {
@@ -475,7 +477,7 @@ static bool read_file(struct reader *rd, const char *path, const char *base_text
 bool settings_read(
     struct settings *s, const char *path, const char *base_text, struct report *report)
 {
-	struct reader rd = {.out = s, .report = report};
+	struct settings_reader rd = {.out = s, .report = report};
 
 	*s = (struct settings){0};
 	return read_file(&rd, path, base_text, NULL, 0) && !rd.nomem;

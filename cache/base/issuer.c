@@ -11,7 +11,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 
-struct slot {
+struct certid_slot {
 	const struct issuer *issuer; /* NULL: empty */
 	unsigned ca;
 	enum certid_hash hash;
@@ -20,7 +20,7 @@ struct slot {
 struct issuers {
 	struct issuer *issuer;
 	size_t n;
-	struct slot *slot;
+	struct certid_slot *slot;
 	size_t mask;                   /* slots - 1, a power of two less one */
 	const struct issuer **by_name; /* sorted */
 	const struct issuer **by_id;
@@ -36,7 +36,7 @@ static size_t certid_home(const uint8_t *name_hash, const uint8_t *key_hash)
 	return (size_t)(a ^ b);
 }
 
-static bool slot_matches(const struct slot *s, enum certid_hash h,
+static bool slot_matches(const struct certid_slot *s, enum certid_hash h,
     const uint8_t *name_hash, const uint8_t *key_hash)
 {
 	const struct issuer_ca *ca = &s->issuer->ca[s->ca];
@@ -47,7 +47,7 @@ static bool slot_matches(const struct slot *s, enum certid_hash h,
 }
 
 /* The slot of a CertID, or the empty one where it belongs. */
-static struct slot *find_slot(const struct issuers *is, enum certid_hash h,
+static struct certid_slot *find_slot(const struct issuers *is, enum certid_hash h,
     const uint8_t *name_hash, const uint8_t *key_hash)
 {
 	size_t i = certid_home(name_hash, key_hash) & is->mask;
@@ -192,10 +192,11 @@ static bool index_ca(
 	const struct issuer_ca *ca = &i->ca[c];
 
 	for (int h = 0; h < CERTID_HASH_COUNT; h++) {
-		struct slot *s = find_slot(is, h, ca->name_hash[h], ca->key_hash[h]);
+		struct certid_slot *s =
+		    find_slot(is, h, ca->name_hash[h], ca->key_hash[h]);
 
 		if (s->issuer == NULL) {
-			*s = (struct slot){i, c, h};
+			*s = (struct certid_slot){i, c, h};
 		} else if (s->issuer != i) {
 			*other = (size_t)(s->issuer - is->issuer);
 			return false;
@@ -370,7 +371,7 @@ const struct issuer *issuers_with(const struct issuers *is, const uint8_t ca_id[
 const struct issuer *issuers_find(
     const struct issuers *is, const struct key *k, unsigned *ca)
 {
-	const struct slot *s =
+	const struct certid_slot *s =
 	    find_slot(is, k->hash, key_issuer_name_hash(k).p, key_issuer_key_hash(k).p);
 
 	if (s->issuer != NULL && ca != NULL)

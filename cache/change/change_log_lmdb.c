@@ -69,7 +69,7 @@ struct state {
 	uint64_t used; /* bytes */
 };
 
-struct job {
+struct log_job {
 	struct lmdb_job job; /* first */
 	struct lmdb_log *log;
 	struct item *items;
@@ -88,7 +88,7 @@ struct lmdb_log {
 	struct lmdb_writer writer;
 	MDB_dbi meta, batches, told;
 	struct item *first, **last;
-	struct job *job;       /* the one that there is */
+	struct log_job *job;   /* the one that there is */
 	struct state state;    /* as of the last job */
 	struct change_pos bad; /* the last batch that was told to be unreadable */
 	bool failed;           /* the last write did */
@@ -306,7 +306,7 @@ static int drop_some(
 
 /* One transaction of it.  When there is no room, and nothing to drop, it still writes a
  * little: after two such the pages of what went before are free. */
-static int drop(const struct lmdb_log *l, struct job *job, struct drop *d)
+static int drop(const struct lmdb_log *l, struct log_job *job, struct drop *d)
 {
 	struct state st;
 	MDB_txn *txn;
@@ -341,7 +341,7 @@ static int measure(const struct lmdb_log *l, struct state *st)
 }
 
 /* Drop the oldest until `need` more bytes fit under the limit, or nothing is left. */
-static int make_room(const struct lmdb_log *l, struct job *job, uint64_t need)
+static int make_room(const struct lmdb_log *l, struct log_job *job, uint64_t need)
 {
 	struct drop d = {.max = lmdb_writer_step(&l->writer, DROP_MAX)};
 	struct state st;
@@ -387,8 +387,8 @@ static size_t slice_of(const struct lmdb_log *l, const struct item *i)
 }
 
 /* n appends from i on, in one transaction, with `spare` bytes more of room. */
-static int write_slice(
-    const struct lmdb_log *l, struct job *job, struct item *i, size_t n, uint64_t spare)
+static int write_slice(const struct lmdb_log *l, struct log_job *job, struct item *i,
+    size_t n, uint64_t spare)
 {
 	uint64_t need = spare + 4 * (uint64_t)l->writer.page; /* branches that split */
 	struct item *x = i;
@@ -419,7 +419,7 @@ static enum err from_mdb(int e)
 
 /* The next appends; returns what follows them. */
 static struct item *write_appends(
-    const struct lmdb_log *l, struct job *job, struct item *i)
+    const struct lmdb_log *l, struct log_job *job, struct item *i)
 {
 	size_t n = slice_of(l, i);
 	uint64_t spare = 0;
@@ -464,7 +464,7 @@ static int begin_epoch(const struct lmdb_log *l, struct change_pos *end)
 	return lmdb_file_finish(txn, e);
 }
 
-static int trim(const struct lmdb_log *l, struct job *job, struct item *i)
+static int trim(const struct lmdb_log *l, struct log_job *job, struct item *i)
 {
 	struct drop d = {.by_age = true,
 	    .before = i->before,
@@ -480,7 +480,7 @@ static int trim(const struct lmdb_log *l, struct job *job, struct item *i)
 	return e;
 }
 
-static void write_job(struct job *job)
+static void write_job(struct log_job *job)
 {
 	const struct lmdb_log *l = job->log;
 	struct item *i = job->items;
@@ -513,7 +513,7 @@ static void note_damage(struct lmdb_log *l, const char *what)
 	snprintf(l->damage, sizeof l->damage, "%s: %s", l->writer.path, what);
 }
 
-static void take_outcome(struct lmdb_log *l, const struct job *job)
+static void take_outcome(struct lmdb_log *l, const struct log_job *job)
 {
 	if (job->wrote)
 		l->failed = false;
@@ -622,12 +622,12 @@ static struct lmdb_job *take(void *owner, bool *again)
 
 static void work(struct lmdb_job *j)
 {
-	write_job((struct job *)j);
+	write_job((struct log_job *)j);
 }
 
 static void drop_job(struct lmdb_job *j)
 {
-	struct job *job = (struct job *)j;
+	struct log_job *job = (struct log_job *)j;
 
 	items_free(job->items);
 	free(job);
@@ -636,7 +636,7 @@ static void drop_job(struct lmdb_job *j)
 static bool back(void *owner, struct lmdb_job *j)
 {
 	struct lmdb_log *l = owner;
-	struct job *job = (struct job *)j;
+	struct log_job *job = (struct log_job *)j;
 
 	take_outcome(l, job);
 	for (struct item *i; (i = job->items) != NULL && j->writer != NULL;) {
@@ -696,21 +696,21 @@ static void lmdb_append(struct change_log *log, struct change_batch *b,
 	lmdb_writer_launch(&l->writer);
 }
 
-struct reading {
+struct lmdb_page {
 	struct change_batch **batch; /* references */
 	size_t n, room, bytes;
 	struct state state;
 	bool gap;
 };
 
-static void reading_end(struct reading *r)
+static void reading_end(struct lmdb_page *r)
 {
 	for (size_t i = 0; i < r->n; i++)
 		change_batch_unref(r->batch[i]);
 	free(r->batch);
 }
 
-static enum err add_batch(struct reading *r, struct change_batch *b)
+static enum err add_batch(struct lmdb_page *r, struct change_batch *b)
 {
 	if (r->n == r->room) {
 		size_t room = 2 * r->room + 8;
@@ -739,7 +739,7 @@ static void tell_bad(struct lmdb_log *l, const struct change_pos *p)
 
 /* What cannot be read was perhaps a change that somebody waits for: a gap, behind which
  * readers go on.  What is before it comes with a page of its own. */
-static void pass_bad(struct reading *r, uint64_t seq)
+static void pass_bad(struct lmdb_page *r, uint64_t seq)
 {
 	r->gap = true;
 	r->state.oldest.seq = seq;
@@ -747,7 +747,7 @@ static void pass_bad(struct reading *r, uint64_t seq)
 }
 
 /* Decode what the cursor stands at and add it, unless the page is full. */
-static enum err take_batch(struct lmdb_log *l, struct reading *r, const MDB_val *k,
+static enum err take_batch(struct lmdb_log *l, struct lmdb_page *r, const MDB_val *k,
     const MDB_val *v, size_t max_bytes, bool *page_full)
 {
 	struct change_pos p = {r->state.oldest.epoch, 0, 0};
@@ -811,7 +811,7 @@ static int seek(MDB_cursor *cursor, const struct state *st, const struct change_
 	return mdb_cursor_get(cursor, k, v, MDB_NEXT);
 }
 
-static enum err read_batches(struct lmdb_log *l, struct reading *r,
+static enum err read_batches(struct lmdb_log *l, struct lmdb_page *r,
     const struct change_pos *from, size_t max_bytes, int *e)
 {
 	MDB_cursor *cursor;
@@ -841,7 +841,7 @@ static void lmdb_read(struct change_log *log, const struct change_pos *from,
     size_t max_bytes, change_log_page_fn *done, void *arg)
 {
 	struct lmdb_log *l = of(log);
-	struct reading r = {.state = l->state};
+	struct lmdb_page r = {.state = l->state};
 	enum err err = ERR_STORE;
 	int e = mdb_txn_renew(l->writer.reader);
 
@@ -920,7 +920,7 @@ static void lmdb_health(const struct change_log *log, struct change_log_health *
 static void lmdb_close(struct change_log *log)
 {
 	struct lmdb_log *l = of(log);
-	struct job last = {.log = l, .items = l->first};
+	struct log_job last = {.log = l, .items = l->first};
 
 	if (l->first != NULL)
 		write_job(&last);

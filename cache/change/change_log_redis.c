@@ -630,7 +630,7 @@ static void redis_append(struct change_log *log, struct change_batch *b,
 
 /* Reading. */
 
-struct reading {
+struct page_call {
 	struct redis_call call; /* first */
 	struct redis_log *l;
 	struct redis_page page;
@@ -652,7 +652,7 @@ static void on_bad(void *arg, uint64_t seq)
 	tell(l, "event_record_bad", text);
 }
 
-static void end_read(struct reading *r, enum err e)
+static void end_read(struct page_call *r, enum err e)
 {
 	if (e != ERR_OK) {
 		redis_page_drop(&r->page);
@@ -666,7 +666,7 @@ static void end_read(struct reading *r, enum err e)
 
 static void on_page(struct redis_call *c, enum err e, const redisReply *reply)
 {
-	struct reading *r = (struct reading *)c;
+	struct page_call *r = (struct page_call *)c;
 	struct redis_log *l = r->l;
 
 	if (e == ERR_CANCELLED) {
@@ -684,9 +684,9 @@ static void on_page(struct redis_call *c, enum err e, const redisReply *reply)
 	end_read(r, e);
 }
 
-static struct reading *reading_new(struct redis_log *l)
+static struct page_call *reading_new(struct redis_log *l)
 {
-	struct reading *r = calloc(1, sizeof *r);
+	struct page_call *r = calloc(1, sizeof *r);
 
 	if (r == NULL)
 		return NULL;
@@ -705,7 +705,7 @@ static void redis_read(struct change_log *log, const struct change_pos *from,
 {
 	struct redis_log *l = of(log);
 	struct change_log_page none = {.oldest = l->oldest, .newest = l->newest};
-	struct reading *r = conn_of(l) != NULL ? reading_new(l) : NULL;
+	struct page_call *r = conn_of(l) != NULL ? reading_new(l) : NULL;
 
 	if (r == NULL) {
 		done(arg, ERR_STORE, &none);

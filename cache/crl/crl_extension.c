@@ -74,14 +74,14 @@ static bool take_extension(struct extension *x, struct bytes *b)
 	return t.tag == 0x04 && inner.n == 0;
 }
 
-struct extensions {
+struct extension_list {
 	struct extension x[EXTENSIONS_MAX];
 	size_t n;
 };
 
 enum bad { GOOD, MALFORMED, TWICE, MANY };
 
-static enum bad take_extensions(struct extensions *xs, struct bytes b)
+static enum bad take_extensions(struct extension_list *xs, struct bytes b)
 {
 	xs->n = 0;
 	if (b.n == 0)
@@ -128,7 +128,8 @@ static enum err refuse_unknown(
 	    of, name);
 }
 
-static enum err refuse_bad(struct crl_walk *w, enum bad bad, const struct extensions *xs)
+static enum err refuse_bad(
+    struct crl_walk *w, enum bad bad, const struct extension_list *xs)
 {
 	char name[80];
 
@@ -150,8 +151,9 @@ static enum err refuse_bad(struct crl_walk *w, enum bad bad, const struct extens
 struct entry_extensions {
 	struct crl_walk *walk;
 	struct crl_entry *entry;
-	struct extensions seen; /* the first of them; compared with those that follow */
-	bool reason;            /* there was one */
+	struct extension_list
+	    seen;    /* the first of them; compared with those that follow */
+	bool reason; /* there was one */
 	bool odd;
 };
 
@@ -205,7 +207,7 @@ static enum err take_entry_extension(
 }
 
 /* Is x one that was there before?  Of more than EXTENSIONS_MAX it is not asked. */
-static bool is_again(struct extensions *seen, const struct extension *x)
+static bool is_again(struct extension_list *seen, const struct extension *x)
 {
 	for (size_t i = 0; i < seen->n; i++)
 		if (bytes_equal(seen->x[i].oid, x->oid))
@@ -404,7 +406,7 @@ static enum err take_one(struct crl_walk *w, const struct extension *x)
 
 enum err crl_extensions(struct crl_walk *w, struct bytes extensions)
 {
-	struct extensions xs;
+	struct extension_list xs;
 	enum bad bad = take_extensions(&xs, extensions);
 	enum err e = ERR_OK;
 

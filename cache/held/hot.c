@@ -23,38 +23,38 @@
 #define CACHE_LINE    64
 #define PREFETCH      (18 * CACHE_LINE) /* an answer of about 700 bytes, its head, its key */
 
-struct slot {
+struct hot_slot {
 	_Atomic uint64_t hash;
 	_Atomic(struct answer *) answer; /* NULL: never used; TOMBSTONE: taken out */
 };
 
-struct slots {
-	struct slots *next; /* garbage list */
-	size_t n;           /* power of two */
-	struct slot v[];
+struct hot_slots {
+	struct hot_slots *next; /* garbage list */
+	size_t n;               /* power of two */
+	struct hot_slot v[];
 };
 
-struct queue {
+struct hot_queue {
 	struct answer *newest, *oldest;
 	struct answer *hand; /* SIEVE; NULL: start at the oldest */
 	size_t n, bytes;
 };
 
 struct hot {
-	_Atomic(struct slots *) slots;
+	_Atomic(struct hot_slots *) slots;
 	uint64_t seed;
 	/* the writer's: */
 	size_t budget;
 	size_t used; /* slots that are not NULL, tombstones included */
 	uint64_t evictions;
-	struct queue answers, errors;
+	struct hot_queue answers, errors;
 	struct answer *garbage; /* linked by _older */
-	struct slots *old_slots;
+	struct hot_slots *old_slots;
 };
 
 struct hot_garbage {
 	struct answer *answers;
-	struct slots *slots;
+	struct hot_slots *slots;
 };
 
 static struct answer tombstone;
@@ -65,21 +65,21 @@ static uint64_t hash_of(const struct hot *t, struct bytes k)
 	return XXH3_64bits_withSeed(k.p, k.n, t->seed);
 }
 
-static struct slots *slots_new(size_t n)
+static struct hot_slots *slots_new(size_t n)
 {
-	struct slots *s = calloc(1, sizeof *s + n * sizeof s->v[0]);
+	struct hot_slots *s = calloc(1, sizeof *s + n * sizeof s->v[0]);
 
 	if (s != NULL)
 		s->n = n;
 	return s;
 }
 
-static size_t slots_bytes(const struct slots *s)
+static size_t slots_bytes(const struct hot_slots *s)
 {
 	return sizeof *s + s->n * sizeof s->v[0] + MALLOC_HEADER;
 }
 
-static struct slots *slots_of(const struct hot *t)
+static struct hot_slots *slots_of(const struct hot *t)
 {
 	return atomic_load_explicit(&t->slots, memory_order_relaxed);
 }
@@ -87,7 +87,7 @@ static struct slots *slots_of(const struct hot *t)
 struct hot *hot_new(size_t budget, uint64_t seed)
 {
 	struct hot *t = calloc(1, sizeof *t);
-	struct slots *s = slots_new(SLOTS_MIN);
+	struct hot_slots *s = slots_new(SLOTS_MIN);
 
 	if (t == NULL || s == NULL) {
 		free(t);
@@ -110,10 +110,10 @@ static void answers_free(struct answer *a)
 	}
 }
 
-static void slots_free(struct slots *s)
+static void slots_free(struct hot_slots *s)
 {
 	while (s != NULL) {
-		struct slots *next = s->next;
+		struct hot_slots *next = s->next;
 
 		free(s);
 		s = next;
@@ -142,11 +142,11 @@ static void prefetch(const struct answer *a)
 }
 
 /* The slot that holds this key in s, or NULL.  Used by readers and by the writer. */
-static struct slot *slot_find(
-    struct slots *s, uint64_t hash, struct bytes key, struct answer **found)
+static struct hot_slot *slot_find(
+    struct hot_slots *s, uint64_t hash, struct bytes key, struct answer **found)
 {
 	for (size_t i = hash & (s->n - 1);; i = (i + 1) & (s->n - 1)) {
-		struct slot *sl = &s->v[i];
+		struct hot_slot *sl = &s->v[i];
 		struct answer *a =
 		    atomic_load_explicit(&sl->answer, memory_order_acquire);
 
@@ -165,7 +165,7 @@ static struct slot *slot_find(
 
 const struct answer *hot_find(const struct hot *t, struct bytes request)
 {
-	struct slots *s = atomic_load_explicit(&t->slots, memory_order_acquire);
+	struct hot_slots *s = atomic_load_explicit(&t->slots, memory_order_acquire);
 	struct answer *a;
 
 	return slot_find(s, hash_of(t, request), request, &a) != NULL ? a : NULL;
@@ -194,12 +194,12 @@ bool hot_is_allowed_slow(const struct crl_set *s, const struct answer *a)
 
 /* Queues. */
 
-static struct queue *queue_of(struct hot *t, const struct answer *a)
+static struct hot_queue *queue_of(struct hot *t, const struct answer *a)
 {
 	return a->facts.status == STATUS_NONE ? &t->errors : &t->answers;
 }
 
-static void queue_push(struct queue *q, struct answer *a)
+static void queue_push(struct hot_queue *q, struct answer *a)
 {
 	a->_newer = NULL;
 	a->_older = q->newest;
@@ -212,7 +212,7 @@ static void queue_push(struct queue *q, struct answer *a)
 	q->bytes += a->_size;
 }
 
-static void queue_remove(struct queue *q, struct answer *a)
+static void queue_remove(struct hot_queue *q, struct answer *a)
 {
 	if (q->hand == a)
 		q->hand = a->_newer;
@@ -229,7 +229,7 @@ static void queue_remove(struct queue *q, struct answer *a)
 }
 
 /* Put b where a stands, so that a refreshed answer keeps its age in the queue. */
-static void queue_replace(struct queue *q, struct answer *a, struct answer *b)
+static void queue_replace(struct hot_queue *q, struct answer *a, struct answer *b)
 {
 	b->_newer = a->_newer;
 	b->_older = a->_older;
@@ -252,7 +252,7 @@ void hot_discard(struct hot *t, struct answer *a)
 	t->garbage = a;
 }
 
-static void take_out(struct hot *t, struct slot *sl, struct answer *a)
+static void take_out(struct hot *t, struct hot_slot *sl, struct answer *a)
 {
 	atomic_store_explicit(&sl->answer, TOMBSTONE, memory_order_release);
 	queue_remove(queue_of(t, a), a);
@@ -262,14 +262,14 @@ static void take_out(struct hot *t, struct slot *sl, struct answer *a)
 static void take_out_answer(struct hot *t, struct answer *a)
 {
 	struct answer *found = NULL;
-	struct slot *sl = slot_find(slots_of(t), a->_hash, answer_key(a), &found);
+	struct hot_slot *sl = slot_find(slots_of(t), a->_hash, answer_key(a), &found);
 
 	assert(sl != NULL && found == a);
 	take_out(t, sl, a);
 }
 
 /* SIEVE: from the hand towards newer ones, sparing once whoever was visited. */
-static struct answer *victim_of(struct queue *q)
+static struct answer *victim_of(struct hot_queue *q)
 {
 	struct answer *a = q->hand != NULL ? q->hand : q->oldest;
 
@@ -303,14 +303,14 @@ static void evict(struct hot *t, size_t more, size_t more_errors)
 
 /* Slots. */
 
-static void slot_fill(struct slot *sl, uint64_t hash, struct answer *a)
+static void slot_fill(struct hot_slot *sl, uint64_t hash, struct answer *a)
 {
 	atomic_store_explicit(&sl->hash, hash, memory_order_relaxed);
 	atomic_store_explicit(&sl->answer, a, memory_order_release);
 }
 
 /* A free slot for this hash; true when it was a tombstone. */
-static bool slot_for(struct slots *s, uint64_t hash, struct slot **out)
+static bool slot_for(struct hot_slots *s, uint64_t hash, struct hot_slot **out)
 {
 	for (size_t i = hash & (s->n - 1);; i = (i + 1) & (s->n - 1)) {
 		struct answer *a =
@@ -323,10 +323,10 @@ static bool slot_for(struct slots *s, uint64_t hash, struct slot **out)
 	}
 }
 
-static void refill(struct slots *s, const struct queue *q)
+static void refill(struct hot_slots *s, const struct hot_queue *q)
 {
 	for (struct answer *a = q->oldest; a != NULL; a = a->_newer) {
-		struct slot *sl;
+		struct hot_slot *sl;
 
 		slot_for(s, a->_hash, &sl);
 		slot_fill(sl, a->_hash, a);
@@ -337,7 +337,7 @@ static void refill(struct slots *s, const struct queue *q)
  * tombstones. */
 static enum err slots_reserve(struct hot *t)
 {
-	struct slots *old = slots_of(t), *s;
+	struct hot_slots *old = slots_of(t), *s;
 	size_t held = t->answers.n + t->errors.n;
 
 	if ((t->used + 1) * 4 <= old->n * 3)
@@ -354,7 +354,8 @@ static enum err slots_reserve(struct hot *t)
 	return ERR_OK;
 }
 
-static void replace(struct hot *t, struct slot *sl, struct answer *old, struct answer *a)
+static void replace(
+    struct hot *t, struct hot_slot *sl, struct answer *old, struct answer *a)
 {
 	uint8_t mark = atomic_load_explicit(&old->mark, memory_order_relaxed);
 
@@ -373,7 +374,7 @@ enum err hot_put(struct hot *t, struct answer *a)
 {
 	bool is_error = a->facts.status == STATUS_NONE;
 	struct answer *old = NULL;
-	struct slot *sl;
+	struct hot_slot *sl;
 	enum err e;
 
 	a->_hash = hash_of(t, answer_key(a));
@@ -402,7 +403,7 @@ enum err hot_put(struct hot *t, struct answer *a)
 bool hot_remove(struct hot *t, struct bytes request)
 {
 	struct answer *a = NULL;
-	struct slot *sl = slot_find(slots_of(t), hash_of(t, request), request, &a);
+	struct hot_slot *sl = slot_find(slots_of(t), hash_of(t, request), request, &a);
 
 	if (sl == NULL)
 		return false;
@@ -410,7 +411,7 @@ bool hot_remove(struct hot *t, struct bytes request)
 	return true;
 }
 
-static void queue_sweep(struct hot *t, struct queue *q,
+static void queue_sweep(struct hot *t, struct hot_queue *q,
     bool (*fn)(void *arg, const struct answer *a), void *arg)
 {
 	for (struct answer *a = q->oldest, *next; a != NULL; a = next) {

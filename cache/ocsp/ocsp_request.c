@@ -30,25 +30,25 @@ static bool extension_is_known(const ASN1_OBJECT *oid)
 }
 
 /* One accessor for both lists of extensions. */
-struct extensions {
+struct request_extensions {
 	OCSP_REQUEST *request;
 	OCSP_ONEREQ *one; /* or NULL: those of the request */
 };
 
-static int extensions_count(const struct extensions *l)
+static int extensions_count(const struct request_extensions *l)
 {
 	return l->one != NULL ? OCSP_ONEREQ_get_ext_count(l->one)
 			      : OCSP_REQUEST_get_ext_count(l->request);
 }
 
-static X509_EXTENSION *extensions_at(const struct extensions *l, int i)
+static X509_EXTENSION *extensions_at(const struct request_extensions *l, int i)
 {
 	return l->one != NULL ? OCSP_ONEREQ_get_ext(l->one, i)
 			      : OCSP_REQUEST_get_ext(l->request, i);
 }
 
 /* R10, R11 */
-static enum err extensions_check(const struct extensions *l)
+static enum err extensions_check(const struct request_extensions *l)
 {
 	int n = extensions_count(l);
 
@@ -183,9 +183,9 @@ static enum err request_read(struct ocsp_request *out, OCSP_REQUEST *request)
 	if (OCSP_request_onereq_count(request) != 1)
 		return ERR_REQ_COUNT;
 	one = OCSP_request_onereq_get0(request, 0);
-	e = extensions_check(&(struct extensions){request, NULL});
+	e = extensions_check(&(struct request_extensions){request, NULL});
 	if (e == ERR_OK)
-		e = extensions_check(&(struct extensions){request, one});
+		e = extensions_check(&(struct request_extensions){request, one});
 	if (e == ERR_OK)
 		e = nonce_read(out, request);
 	if (e == ERR_OK)

@@ -180,7 +180,7 @@ static bool extension_is_known(int nid)
 }
 
 /* Both kinds of extensions are reached by two functions of the same shape. */
-struct extensions {
+struct response_extensions {
 	int n;
 	X509_EXTENSION *(*at)(void *owner, int i);
 	void *owner;
@@ -197,7 +197,7 @@ static X509_EXTENSION *of_single(void *owner, int i)
 }
 
 /* Quadratic, in a list that response-max-size bounds to some hundreds. */
-static bool appears_before(const struct extensions *x, int i)
+static bool appears_before(const struct response_extensions *x, int i)
 {
 	const ASN1_OBJECT *o = X509_EXTENSION_get_object(x->at(x->owner, i));
 
@@ -207,7 +207,8 @@ static bool appears_before(const struct extensions *x, int i)
 	return false;
 }
 
-static enum err check_extensions(const struct extensions *x, char *what, size_t what_n)
+static enum err check_extensions(
+    const struct response_extensions *x, char *what, size_t what_n)
 {
 	for (int i = 0; i < x->n; i++) {
 		X509_EXTENSION *ext = x->at(x->owner, i);
@@ -226,14 +227,15 @@ static enum err check_extensions(const struct extensions *x, char *what, size_t 
 enum err ocsp_response_extensions(
     const struct ocsp_response *r, char *what, size_t what_n)
 {
-	struct extensions x = {
+	struct response_extensions x = {
 	    OCSP_BASICRESP_get_ext_count(r->basic), of_response, r->basic};
 	enum err e = check_extensions(&x, what, what_n);
 
 	for (size_t i = 0; e == ERR_OK && i < r->singles_n; i++) {
 		OCSP_SINGLERESP *s = OCSP_resp_get0(r->basic, (int)i);
 
-		x = (struct extensions){OCSP_SINGLERESP_get_ext_count(s), of_single, s};
+		x = (struct response_extensions){
+		    OCSP_SINGLERESP_get_ext_count(s), of_single, s};
 		e = check_extensions(&x, what, what_n);
 	}
 	return e;

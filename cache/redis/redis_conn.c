@@ -37,8 +37,8 @@
 #define UNSENT_MAX   ((size_t)64 << 20)
 #define TICKS        4 /* in one timeout */
 
-struct pending {
-	struct pending *next;
+struct awaited {
+	struct awaited *next;
 	redis_reply_fn *fn;
 	void *arg;
 	unsigned tick; /* of the timer when it was sent */
@@ -55,7 +55,7 @@ struct redis_conn {
 	const redisReplyObjectFunctions *plain; /* hiredis' own */
 	redisReplyObjectFunctions fn;           /* the same behind our limits */
 	size_t bytes_left, elements_left;       /* of the reply that is being read */
-	struct pending *head, **tail;
+	struct awaited *head, **tail;
 	unsigned pending_n;
 	unsigned tick;
 	enum err broken; /* not ERR_OK: the next event tears down */
@@ -170,9 +170,9 @@ static void destroy(struct redis_conn *c)
 	free(c);
 }
 
-static struct pending *pop(struct redis_conn *c)
+static struct awaited *pop(struct redis_conn *c)
 {
-	struct pending *p = c->head;
+	struct awaited *p = c->head;
 
 	if (p == NULL)
 		return NULL;
@@ -185,7 +185,7 @@ static struct pending *pop(struct redis_conn *c)
 
 static void answer_all(struct redis_conn *c, enum err e)
 {
-	struct pending *p;
+	struct awaited *p;
 
 	while ((p = pop(c)) != NULL) {
 		p->fn(p->arg, e, NULL);
@@ -238,7 +238,7 @@ static void deliver(struct redis_conn *c, const redisReply *r)
 {
 	const redisReply *m = c->config.message != NULL ? message_of(r) : NULL;
 	const struct redis_word *w = redis_word_of(r);
-	struct pending *p;
+	struct awaited *p;
 
 	if (m != NULL) {
 		c->config.message(c->config.arg, m);
@@ -454,7 +454,7 @@ static void free_command(const void *data, size_t n, void *command)
 bool redis_conn_send(struct redis_conn *c, int argc, const char *const *argv,
     const size_t *argv_n, redis_reply_fn *fn, void *arg)
 {
-	struct pending *p;
+	struct awaited *p;
 	char *command = NULL;
 	long long n;
 

@@ -50,9 +50,9 @@
 #define GATHER_MAX    ((size_t)64 << 20) /* bytes for a slow disk; then puts fail */
 #define BATCH_BUCKETS 1024               /* of the index of a batch; a power of two */
 
-/* One pending change of one key. */
-struct change {
-	struct change *next, *next_in_bucket;
+/* One pending write of one key. */
+struct write {
+	struct write *next, *next_in_bucket;
 	struct waiter *waiters;
 	uint8_t key[KEY_MAX];
 	uint8_t key_n;
@@ -74,14 +74,14 @@ struct prefix {
 	uint8_t p[PREFIX_MAX];
 };
 
-/* What one job writes: first the purges, then the changes, then the sweep.  The keeper
- * gathers; from `take` to `back` it is the executor's and read-only for us. */
-struct batch {
+/* What one job writes: first the purges, then the writes of keys, then the sweep.  The
+ * keeper gathers; from `take` to `back` it is the executor's and read-only for us. */
+struct writes {
 	struct lmdb_job job; /* first */
 	struct lmdb_store *s;
 	struct prefix *purges;
-	struct change *first, **last;
-	struct change *bucket[BATCH_BUCKETS];
+	struct write *first, **last;
+	struct write *bucket[BATCH_BUCKETS];
 	size_t bytes;
 	bool sweep;
 	int64_t sweep_before;
@@ -98,9 +98,9 @@ struct lmdb_store {
 	struct lmdb_writer writer;
 	MDB_dbi answers, expiry;
 	uint64_t seed;
-	struct batch *gathering; /* never NULL */
-	struct batch *writing;   /* or NULL */
-	bool failed;             /* the last write did */
+	struct writes *gathering; /* never NULL */
+	struct writes *writing;   /* or NULL */
+	bool failed;              /* the last write did */
 	uint64_t entries, used;
 };
 
@@ -155,7 +155,7 @@ static bool key_has_prefix(const uint8_t *key, size_t n, const struct prefix *p)
 	return n >= p->n && memcmp(key, p->p, p->n) == 0;
 }
 
-static bool is_purged(const struct batch *b, const uint8_t *key, size_t n)
+static bool is_purged(const struct writes *b, const uint8_t *key, size_t n)
 {
 	for (const struct prefix *p = b->purges; p != NULL; p = p->next)
 		if (key_has_prefix(key, n, p))
@@ -165,9 +165,9 @@ static bool is_purged(const struct batch *b, const uint8_t *key, size_t n)
 
 /* Batches; the keeper. */
 
-static struct batch *batch_new(struct lmdb_store *s)
+static struct writes *writes_new(struct lmdb_store *s)
 {
-	struct batch *b = calloc(1, sizeof *b);
+	struct writes *b = calloc(1, sizeof *b);
 
 	if (b == NULL)
 		return NULL;
@@ -187,13 +187,13 @@ static void answer(struct waiter *w, enum err e, bool silent)
 }
 
 /* All but the batch itself goes, and who waits is told unless silent. */
-static void batch_clear(struct batch *b, enum err e, bool silent)
+static void writes_clear(struct writes *b, enum err e, bool silent)
 {
-	for (struct change *c = b->first, *next; c != NULL; c = next) {
-		next = c->next;
-		answer(c->waiters, e, silent);
-		free(c->value);
-		free(c);
+	for (struct write *x = b->first, *next; x != NULL; x = next) {
+		next = x->next;
+		answer(x->waiters, e, silent);
+		free(x->value);
+		free(x);
 	}
 	for (struct prefix *p = b->purges, *next; p != NULL; p = next) {
 		next = p->next;
@@ -202,55 +202,55 @@ static void batch_clear(struct batch *b, enum err e, bool silent)
 	answer(b->waiters, e, silent);
 }
 
-static void batch_drop(struct batch *b)
+static void writes_drop(struct writes *b)
 {
 	if (b != NULL)
-		batch_clear(b, ERR_CANCELLED, true);
+		writes_clear(b, ERR_CANCELLED, true);
 	free(b);
 }
 
-static bool batch_is_empty(const struct batch *b)
+static bool writes_are_none(const struct writes *b)
 {
 	return b->first == NULL && b->purges == NULL && !b->sweep;
 }
 
-static struct change **bucket_of(
-    struct lmdb_store *s, struct batch *b, const uint8_t *key, size_t n)
+static struct write **bucket_of(
+    struct lmdb_store *s, struct writes *b, const uint8_t *key, size_t n)
 {
 	return &b->bucket[XXH3_64bits_withSeed(key, n, s->seed) & (BATCH_BUCKETS - 1)];
 }
 
-static struct change *batch_find(
-    struct lmdb_store *s, struct batch *b, const uint8_t *key, size_t n)
+static struct write *writes_find(
+    struct lmdb_store *s, struct writes *b, const uint8_t *key, size_t n)
 {
-	struct change *c = *bucket_of(s, b, key, n);
+	struct write *x = *bucket_of(s, b, key, n);
 
-	while (c != NULL && !(c->key_n == n && memcmp(c->key, key, n) == 0))
-		c = c->next_in_bucket;
-	return c;
+	while (x != NULL && !(x->key_n == n && memcmp(x->key, key, n) == 0))
+		x = x->next_in_bucket;
+	return x;
 }
 
-/* The change of this key, a new one that deletes when there is none. */
-static struct change *batch_change(
-    struct lmdb_store *s, struct batch *b, const uint8_t *key, uint8_t n, bool *is_new)
+/* The write of this key, a new one that deletes when there is none. */
+static struct write *writes_add(
+    struct lmdb_store *s, struct writes *b, const uint8_t *key, uint8_t n, bool *is_new)
 {
-	struct change *c = batch_find(s, b, key, n), **bucket;
+	struct write *x = writes_find(s, b, key, n), **bucket;
 
-	*is_new = c == NULL;
-	if (c != NULL)
-		return c;
-	c = calloc(1, sizeof *c);
-	if (c == NULL)
+	*is_new = x == NULL;
+	if (x != NULL)
+		return x;
+	x = calloc(1, sizeof *x);
+	if (x == NULL)
 		return NULL;
-	memcpy(c->key, key, n);
-	c->key_n = n;
+	memcpy(x->key, key, n);
+	x->key_n = n;
 	bucket = bucket_of(s, b, key, n);
-	c->next_in_bucket = *bucket;
-	*bucket = c;
-	*b->last = c;
-	b->last = &c->next;
-	b->bytes += sizeof *c;
-	return c;
+	x->next_in_bucket = *bucket;
+	*bucket = x;
+	*b->last = x;
+	b->last = &x->next;
+	b->bytes += sizeof *x;
+	return x;
 }
 
 /* NULL also when nobody wants to know; *ok tells the difference. */
@@ -272,13 +272,13 @@ static void add_waiter(struct waiter **list, struct waiter *w)
 	*list = w;
 }
 
-static void set_value(struct batch *b, struct change *c, uint8_t *value, size_t n)
+static void set_value(struct writes *b, struct write *x, uint8_t *value, size_t n)
 {
 	b->bytes += n;
-	b->bytes -= c->value_n;
-	free(c->value);
-	c->value = value;
-	c->value_n = n;
+	b->bytes -= x->value_n;
+	free(x->value);
+	x->value = value;
+	x->value_n = n;
 }
 
 /* Writing; the executor's thread. */
@@ -298,28 +298,28 @@ static int del_indexed(
 	return e == MDB_NOTFOUND ? 0 : e;
 }
 
-static int write_change(const struct lmdb_store *s, MDB_txn *txn, struct change *c)
+static int write_one(const struct lmdb_store *s, MDB_txn *txn, struct write *x)
 {
 	uint8_t buffer[EXPIRY_N + KEY_MAX];
-	MDB_val k = {c->key_n, c->key}, held, nothing = {0, NULL};
-	MDB_val index = {EXPIRY_N + (size_t)c->key_n, buffer}, v = {c->value_n, c->value};
+	MDB_val k = {x->key_n, x->key}, held, nothing = {0, NULL};
+	MDB_val index = {EXPIRY_N + (size_t)x->key_n, buffer}, v = {x->value_n, x->value};
 	int e = mdb_get(txn, s->answers, &k, &held);
 
 	if (e != 0 && e != MDB_NOTFOUND)
 		return e;
 	if (e == 0) {
-		if (c->value != NULL && !wins(bytes_of(c->value, c->value_n), c->force,
+		if (x->value != NULL && !wins(bytes_of(x->value, x->value_n), x->force,
 					    bytes_of(held.mv_data, held.mv_size)))
 			return 0;
 		if ((e = del_indexed(s, txn, &k, &held)) != 0)
 			return e;
-		if (c->value == NULL)
+		if (x->value == NULL)
 			return mdb_del(txn, s->answers, &k, NULL);
 	}
-	if (c->value == NULL)
+	if (x->value == NULL)
 		return 0;
-	memcpy(buffer, c->value, EXPIRY_N);
-	memcpy(buffer + EXPIRY_N, c->key, c->key_n);
+	memcpy(buffer, x->value, EXPIRY_N);
+	memcpy(buffer + EXPIRY_N, x->key, x->key_n);
 	if ((e = mdb_put(txn, s->expiry, &index, &nothing, 0)) != 0)
 		return e;
 	return mdb_put(txn, s->answers, &k, &v, 0);
@@ -395,7 +395,7 @@ static int delete_prefix(const struct lmdb_store *s, MDB_txn *txn, const struct 
 }
 
 /* Evict until `need` more bytes fit under the limit. */
-static int make_room(const struct lmdb_store *s, struct batch *b, uint64_t need)
+static int make_room(const struct lmdb_store *s, struct writes *b, uint64_t need)
 {
 	uint64_t used;
 	size_t n = 0, step = lmdb_writer_step(&s->writer, EVICT_STEP);
@@ -423,56 +423,56 @@ static int make_room(const struct lmdb_store *s, struct batch *b, uint64_t need)
 	return MDB_MAP_FULL; /* empty, and still too small */
 }
 
-/* Bytes that a change may add: its pages, and those of the trees that split for it. */
-static uint64_t cost(const struct lmdb_store *s, const struct change *c)
+/* Bytes that a write may add: its pages, and those of the trees that split for it. */
+static uint64_t cost(const struct lmdb_store *s, const struct write *x)
 {
-	return c->value == NULL
+	return x->value == NULL
 		   ? 0
-		   : (c->value_n / s->writer.page + 3) * (uint64_t)s->writer.page;
+		   : (x->value_n / s->writer.page + 3) * (uint64_t)s->writer.page;
 }
 
-/* Write n changes from c on in one transaction, with `spare` bytes more of room. */
-static int write_slice(const struct lmdb_store *s, struct batch *b, struct change *c,
+/* Do n writes from x on in one transaction, with `spare` bytes more of room. */
+static int write_slice(const struct lmdb_store *s, struct writes *b, struct write *x,
     size_t n, uint64_t spare)
 {
 	uint64_t need = spare;
-	struct change *x = c;
+	struct write *ahead = x;
 	MDB_txn *txn;
 	int e;
 
-	for (size_t i = 0; i < n; i++, x = x->next)
-		need += cost(s, x);
+	for (size_t i = 0; i < n; i++, ahead = ahead->next)
+		need += cost(s, ahead);
 	if ((e = make_room(s, b, need)) != 0 ||
 	    (e = mdb_txn_begin(s->writer.env, NULL, 0, &txn)) != 0)
 		return e;
-	for (; e == 0 && n > 0; n--, c = c->next)
-		e = write_change(s, txn, c);
+	for (; e == 0 && n > 0; n--, x = x->next)
+		e = write_one(s, txn, x);
 	return lmdb_file_finish(txn, e);
 }
 
-/* How many changes from c on go into one transaction: few enough that the pages which
+/* How many writes from x on go into one transaction: few enough that the pages which
  * they copy fit into what is kept free, even in a small map. */
-static size_t slice_of(const struct lmdb_store *s, const struct change *c)
+static size_t slice_of(const struct lmdb_store *s, const struct write *x)
 {
 	uint64_t bytes = 0;
 	size_t n = 0;
 
-	for (; c != NULL && n < SLICE_MAX; c = c->next, n++) {
-		bytes += cost(s, c) + 4 * (uint64_t)s->writer.page;
+	for (; x != NULL && n < SLICE_MAX; x = x->next, n++) {
+		bytes += cost(s, x) + 4 * (uint64_t)s->writer.page;
 		if (n > 0 && bytes > s->writer.limit / 16)
 			break;
 	}
 	return n;
 }
 
-static int write_changes(const struct lmdb_store *s, struct batch *b)
+static int write_all(const struct lmdb_store *s, struct writes *b)
 {
-	struct change *c = b->first;
+	struct write *x = b->first;
 	uint64_t spare = 0;
 
-	while (c != NULL) {
-		size_t n = slice_of(s, c);
-		int e = write_slice(s, b, c, n, spare);
+	while (x != NULL) {
+		size_t n = slice_of(s, x);
+		int e = write_slice(s, b, x, n, spare);
 
 		/* Full before the mark: less at a time, then more room. */
 		while (e == MDB_MAP_FULL && (n > 1 || spare < s->writer.limit / 2)) {
@@ -480,17 +480,17 @@ static int write_changes(const struct lmdb_store *s, struct batch *b)
 				n /= 2;
 			else
 				spare += s->writer.limit / 16;
-			e = write_slice(s, b, c, n, spare);
+			e = write_slice(s, b, x, n, spare);
 		}
 		if (e != 0)
 			return e;
 		for (; n > 0; n--)
-			c = c->next;
+			x = x->next;
 	}
 	return 0;
 }
 
-static int write_purges(const struct lmdb_store *s, const struct batch *b)
+static int write_purges(const struct lmdb_store *s, const struct writes *b)
 {
 	MDB_txn *txn;
 	size_t n, step = lmdb_writer_step(&s->writer, SLICE_MAX);
@@ -505,7 +505,7 @@ static int write_purges(const struct lmdb_store *s, const struct batch *b)
 	return e;
 }
 
-static int sweep_some(const struct lmdb_store *s, struct batch *b)
+static int sweep_some(const struct lmdb_store *s, struct writes *b)
 {
 	uint8_t before[EXPIRY_N];
 	size_t n, step = lmdb_writer_step(&s->writer, SLICE_MAX), swept = 0;
@@ -535,14 +535,14 @@ static int count(const struct lmdb_store *s, uint64_t *used, uint64_t *entries)
 	return e;
 }
 
-static void write_batch(struct batch *b)
+static void do_writes(struct writes *b)
 {
 	const struct lmdb_store *s = b->s;
 	size_t before = lmdb_file_commits(s->writer.env);
 
 	b->e = write_purges(s, b);
 	if (b->e == 0)
-		b->e = write_changes(s, b);
+		b->e = write_all(s, b);
 	if (b->e == 0 && b->sweep)
 		b->e = sweep_some(s, b);
 	b->wrote = lmdb_file_commits(s->writer.env) != before;
@@ -558,7 +558,7 @@ static enum err from_mdb(int e)
 	return e == ENOMEM ? ERR_NOMEM : e == MDB_MAP_FULL ? ERR_STORE_FULL : ERR_STORE;
 }
 
-static void take_outcome(struct lmdb_store *s, const struct batch *b)
+static void take_outcome(struct lmdb_store *s, const struct writes *b)
 {
 	if (b->e != 0 || b->wrote)
 		s->failed = b->e != 0;
@@ -578,11 +578,11 @@ static void take_outcome(struct lmdb_store *s, const struct batch *b)
 static struct lmdb_job *take(void *owner, bool *again)
 {
 	struct lmdb_store *s = owner;
-	struct batch *b = s->gathering, *next;
+	struct writes *b = s->gathering, *next;
 
-	if (batch_is_empty(b))
+	if (writes_are_none(b))
 		return NULL;
-	next = batch_new(s);
+	next = writes_new(s);
 	if (next == NULL) {
 		*again = true;
 		return NULL;
@@ -594,18 +594,18 @@ static struct lmdb_job *take(void *owner, bool *again)
 
 static void work(struct lmdb_job *j)
 {
-	write_batch((struct batch *)j);
+	do_writes((struct writes *)j);
 }
 
 static bool back(void *owner, struct lmdb_job *j)
 {
 	struct lmdb_store *s = owner;
-	struct batch *b = (struct batch *)j;
+	struct writes *b = (struct writes *)j;
 	bool alive;
 
 	s->writing = NULL;
 	take_outcome(s, b);
-	batch_clear(b, from_mdb(b->e), false);
+	writes_clear(b, from_mdb(b->e), false);
 	alive = j->writer != NULL;
 	free(b);
 	return alive;
@@ -613,27 +613,27 @@ static bool back(void *owner, struct lmdb_job *j)
 
 static void drop(struct lmdb_job *j)
 {
-	batch_drop((struct batch *)j);
+	writes_drop((struct writes *)j);
 }
 
 /* The store's calls. */
 
 /* What held becomes when the batch is applied to it; value borrowed from either. */
-static struct bytes apply(struct lmdb_store *s, struct batch *b, const uint8_t *key,
+static struct bytes apply(struct lmdb_store *s, struct writes *b, const uint8_t *key,
     size_t n, struct bytes held)
 {
-	const struct change *c;
+	const struct write *x;
 	struct bytes value;
 
 	if (b == NULL)
 		return held;
 	if (is_purged(b, key, n))
 		held = bytes_of(NULL, 0);
-	c = batch_find(s, b, key, n);
-	if (c == NULL)
+	x = writes_find(s, b, key, n);
+	if (x == NULL)
 		return held;
-	value = bytes_of(c->value, c->value_n);
-	return c->value == NULL || wins(value, c->force, held) ? value : held;
+	value = bytes_of(x->value, x->value_n);
+	return x->value == NULL || wins(value, x->force, held) ? value : held;
 }
 
 /* Copy the record, so that neither transaction nor batch outlives this call. */
@@ -689,31 +689,31 @@ static void lmdb_get(struct store *st, const struct key *k, store_got_fn *done, 
 static enum err gather(struct lmdb_store *s, const struct key *k, uint8_t *value,
     size_t n, bool force, store_done_fn *done, void *arg)
 {
-	struct batch *b = s->gathering;
+	struct writes *b = s->gathering;
 	uint8_t key[KEY_MAX];
 	uint8_t key_n = write_key(key, k);
 	bool is_new = false, ok;
 	struct waiter *w;
-	struct change *c;
+	struct write *x;
 
 	if (value != NULL && b->bytes + n > GATHER_MAX) {
 		free(value);
 		return ERR_STORE_FULL;
 	}
 	w = waiter_new(done, arg, &ok);
-	c = ok ? batch_change(s, b, key, key_n, &is_new) : NULL;
-	if (c == NULL) {
+	x = ok ? writes_add(s, b, key, key_n, &is_new) : NULL;
+	if (x == NULL) {
 		free(w);
 		free(value);
 		return ERR_NOMEM;
 	}
-	add_waiter(&c->waiters, w);
-	if (value != NULL && !is_new && c->value == NULL)
+	add_waiter(&x->waiters, w);
+	if (value != NULL && !is_new && x->value == NULL)
 		force = true; /* deleted, then put: nothing older can win */
 	if (value == NULL || is_new || force ||
-	    wins(bytes_of(value, n), force, bytes_of(c->value, c->value_n))) {
-		set_value(b, c, value, n);
-		c->force = force || c->force;
+	    wins(bytes_of(value, n), force, bytes_of(x->value, x->value_n))) {
+		set_value(b, x, value, n);
+		x->force = force || x->force;
 	} else {
 		free(value);
 	}
@@ -758,7 +758,7 @@ static void lmdb_del(
 /* Of all keys that differ from k in the serial alone. */
 static bool add_purge(struct lmdb_store *s, const struct key *k)
 {
-	struct batch *b = s->gathering;
+	struct writes *b = s->gathering;
 	struct prefix *p = calloc(1, sizeof *p);
 
 	if (p == NULL)
@@ -767,9 +767,9 @@ static bool add_purge(struct lmdb_store *s, const struct key *k)
 	p->next = b->purges;
 	b->purges = p;
 	/* What gathered before the purge is purged too. */
-	for (struct change *c = b->first; c != NULL; c = c->next)
-		if (key_has_prefix(c->key, c->key_n, p))
-			set_value(b, c, NULL, 0);
+	for (struct write *x = b->first; x != NULL; x = x->next)
+		if (key_has_prefix(x->key, x->key_n, p))
+			set_value(b, x, NULL, 0);
 	return true;
 }
 
@@ -835,9 +835,9 @@ static void lmdb_close(struct store *st)
 {
 	struct lmdb_store *s = of(st);
 
-	if (s->gathering != NULL && !batch_is_empty(s->gathering))
-		write_batch(s->gathering);
-	batch_drop(s->gathering);
+	if (s->gathering != NULL && !writes_are_none(s->gathering))
+		do_writes(s->gathering);
+	writes_drop(s->gathering);
 	lmdb_writer_close(&s->writer);
 	free(s);
 }
@@ -932,7 +932,7 @@ enum err store_lmdb_open(
 	s->store.ops = &lmdb_ops;
 	s->config = *c;
 	s->config.url = s->config.prefix = NULL;
-	s->gathering = batch_new(s);
+	s->gathering = writes_new(s);
 	if (s->gathering != NULL &&
 	    RAND_bytes((unsigned char *)&s->seed, sizeof s->seed) == 1)
 		e = open_writer(s, c->url + strlen("lmdb:"), why, n);

@@ -180,7 +180,7 @@ static void redis_get(
 
 /* Scripts. */
 
-struct call {
+struct store_call {
 	struct redis_call call; /* first */
 	struct redis_store *s;
 	union {
@@ -191,10 +191,10 @@ struct call {
 	int lease_ms;
 };
 
-static struct call *call_new(
+static struct store_call *call_new(
     struct redis_store *s, enum script script, size_t room, redis_call_fn *finish)
 {
-	struct call *c = calloc(1, sizeof *c);
+	struct store_call *c = calloc(1, sizeof *c);
 
 	if (c == NULL)
 		return NULL;
@@ -205,7 +205,7 @@ static struct call *call_new(
 	return NULL;
 }
 
-static void call_add_name(struct call *c, char kind, const struct key *k)
+static void call_add_name(struct store_call *c, char kind, const struct key *k)
 {
 	char name[NAME_ROOM];
 
@@ -214,7 +214,7 @@ static void call_add_name(struct call *c, char kind, const struct key *k)
 
 static void finish_put(struct redis_call *rc, enum err e, const redisReply *r)
 {
-	struct call *c = (struct call *)rc;
+	struct store_call *c = (struct store_call *)rc;
 
 	if (e == ERR_OK && r->type != REDIS_REPLY_INTEGER) {
 		e = redis_word_err(r);
@@ -237,7 +237,7 @@ static void redis_put(struct store *st, const struct key *k, const struct facts 
 	bool worth = conn_of(s) != NULL &&
 		     der.n + RECORD_OVERHEAD <= s->config.max_value &&
 		     facts_expiry(f) > 0;
-	struct call *c = worth ? call_new(s, SCRIPT_PUT, room, finish_put) : NULL;
+	struct store_call *c = worth ? call_new(s, SCRIPT_PUT, room, finish_put) : NULL;
 	size_t n;
 
 	if (c == NULL) {
@@ -259,7 +259,7 @@ static void redis_put(struct store *st, const struct key *k, const struct facts 
 
 static void finish_lease(struct redis_call *rc, enum err e, const redisReply *r)
 {
-	struct call *c = (struct call *)rc;
+	struct store_call *c = (struct store_call *)rc;
 	long long kind = -1, ms = 0;
 
 	if (e == ERR_OK && r->type == REDIS_REPLY_ARRAY && r->elements == 2 &&
@@ -283,11 +283,11 @@ static void finish_lease(struct redis_call *rc, enum err e, const redisReply *r)
 	free(c);
 }
 
-static struct call *lease_call(struct redis_store *s, enum script script,
+static struct store_call *lease_call(struct redis_store *s, enum script script,
     const struct key *k, int ms, redis_call_fn *finish)
 {
 	size_t room = 3 * NAME_ROOM + TOKEN_N + 24 + 1 + STORE_SEEN_MAX;
-	struct call *c = call_new(s, script, room, finish);
+	struct store_call *c = call_new(s, script, room, finish);
 
 	if (c == NULL)
 		return NULL;
@@ -304,7 +304,7 @@ static void redis_lease(struct store *st, const struct key *k,
     const struct store_seen *seen, int lease_ms, store_lease_fn *done, void *arg)
 {
 	struct redis_store *s = of(st);
-	struct call *c = lease_call(s, SCRIPT_LEASE, k, lease_ms, finish_lease);
+	struct store_call *c = lease_call(s, SCRIPT_LEASE, k, lease_ms, finish_lease);
 
 	if (c == NULL) {
 		done(arg, LEASE_ALONE, 0);
@@ -327,7 +327,8 @@ static void finish_release(struct redis_call *rc, enum err e, const redisReply *
 
 static void redis_release(struct store *st, const struct key *k, int failed_ms)
 {
-	struct call *c = lease_call(of(st), SCRIPT_RELEASE, k, failed_ms, finish_release);
+	struct store_call *c =
+	    lease_call(of(st), SCRIPT_RELEASE, k, failed_ms, finish_release);
 
 	if (c != NULL)
 		redis_call_start(&c->call, 2);
