@@ -55,6 +55,7 @@ struct redis_link {
 	bool compared; /* all_changed was called since A came up */
 	bool refuses;  /* a command or the trial was refused since A came up */
 	bool told_down, told_up;
+	bool settled;          /* one of them was */
 	const char *remedy;    /* against `error`, or "" */
 	const char *said_down; /* remedy of the last store_down */
 	long long b_id;        /* client id of B */
@@ -152,6 +153,13 @@ static void try_all(struct redis_link *l)
 static void all_changed(struct redis_link *l)
 {
 	l->use.all_changed(l->use.arg);
+}
+
+static void settle(struct redis_link *l)
+{
+	if (!l->settled && l->use.settled != NULL)
+		l->use.settled(l->use.arg);
+	l->settled = true;
 }
 
 /* Back-off. */
@@ -465,6 +473,7 @@ static void on_greeted(void *arg, enum err e, const redisReply *r)
 	l->told_up = true;
 	l->told_down = false;
 	tell(l, false, "store_up", "");
+	settle(l);
 	tell_refusal(l);
 	event_del(l->b.retry);
 	if (l->b.conn == NULL)
@@ -503,6 +512,7 @@ static void tell_down(struct redis_link *l)
 		l->said_down = l->remedy;
 	}
 	l->told_down = true;
+	settle(l);
 }
 
 /* Redis' own words, or what the connection met, and where. */

@@ -67,6 +67,8 @@ struct redis_link_use {
 	void (*changed)(void *arg, const char *name, size_t n);
 	/* After a flush, and whenever news may have been missed. */
 	void (*all_changed)(void *arg);
+	/* Once: it is up, or was found away.  NULL: not wanted. */
+	void (*settled)(void *arg);
 	void *arg;
 };
 

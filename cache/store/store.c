@@ -16,13 +16,28 @@ static const struct {
     {"redis+unix://", store_redis_open},
 };
 
+/* What nobody shares is on this machine, and there once it is open. */
+static void settle(const struct store *s, const struct store_hooks *hooks)
+{
+	struct store_health h;
+
+	store_health(s, &h);
+	if (!h.shared && hooks->settled != NULL)
+		hooks->settled(hooks->arg);
+}
+
 enum err store_open(
     struct store **out, const struct store_config *c, char *why, size_t why_n)
 {
 	*out = NULL;
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-		if (strncmp(c->url, kinds[i].scheme, strlen(kinds[i].scheme)) == 0)
-			return kinds[i].open(out, c, why, why_n);
+		if (strncmp(c->url, kinds[i].scheme, strlen(kinds[i].scheme)) == 0) {
+			enum err e = kinds[i].open(out, c, why, why_n);
+
+			if (e == ERR_OK)
+				settle(*out, &c->hooks);
+			return e;
+		}
 	/* The URL is not repeated: it may hold a password. */
 	snprintf(why, why_n,
 	    "unknown kind of store; use memory:, lmdb:DIR, redis://HOST:PORT or "

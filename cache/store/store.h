@@ -51,6 +51,9 @@ typedef void store_all_changed_fn(void *arg);
 struct store_hooks {
 	store_changed_fn *changed;
 	store_all_changed_fn *all_changed;
+	/* It is known whether the store is there: it is up, or was found away.  Once:
+	 * before store_open() returns, or later, where others share it. */
+	void (*settled)(void *arg);
 	/* A person should know: event name and key=value text, as proxy/base/log.h takes
 	 * them.
 	 */

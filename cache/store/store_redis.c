@@ -573,6 +573,14 @@ struct redis_link_config store_redis_link(const struct store_config *c)
 	};
 }
 
+static void on_settled(void *arg)
+{
+	struct redis_store *s = arg;
+
+	if (s->config.hooks.settled != NULL)
+		s->config.hooks.settled(s->config.hooks.arg);
+}
+
 static struct redis_link *open_link(struct redis_store *s, const struct redis_url *url)
 {
 	struct redis_link_config link = store_redis_link(&s->config);
@@ -583,6 +591,7 @@ static struct redis_link *open_link(struct redis_store *s, const struct redis_ur
 	    .warn_policy = true,
 	    .changed = on_changed,
 	    .all_changed = on_all_changed,
+	    .settled = on_settled,
 	    .arg = s};
 
 	return redis_link_open(&link, url, &use);

@@ -464,18 +464,24 @@ static void on_store_all_changed(void *arg)
 	upkeep_compare_all(k->upkeep);
 }
 
-static void on_store_event(void *arg, bool warn, const char *event, const char *text)
+static void on_store_settled(void *arg)
 {
 	struct keeper *k = arg;
 
-	bool settles = strcmp(event, "store_up") == 0 || strcmp(event, "store_down") == 0;
-	bool is_state = settles || strcmp(event, "store_refuses") == 0 ||
-			strcmp(event, "store_well") == 0;
+	atomic_store(&k->shared->store_settled, true);
+}
 
-	/* the change log has connections of its own, and says so of them */
-	if (settles && strncmp(text, "log=", 4) != 0)
-		atomic_store(&k->shared->store_settled, true);
-	if (is_state)
+/* A state is told each time that it changes; what happens often is counted together. */
+static bool is_state(const char *event)
+{
+	return strcmp(event, "store_up") == 0 || strcmp(event, "store_down") == 0 ||
+	       strcmp(event, "store_refuses") == 0 || strcmp(event, "store_well") == 0;
+}
+
+static void on_store_event(void *arg, bool warn, const char *event, const char *text)
+{
+	(void)arg;
+	if (is_state(event))
 		log_each(warn ? LOG_WARN : LOG_INFO, event, "detail=%s", text);
 	else
 		log_event(warn ? LOG_WARN : LOG_INFO, event, "detail=%s", text);
@@ -504,12 +510,14 @@ static enum err make_telling(struct keeper *k, const struct conf *c,
 	    .now = clock_now(),
 	    .hooks = {on_log_grown, on_store_event, k},
 	};
+	struct change_log_health health;
 	struct change_log *log;
 	enum err e = change_log_open(&log, &lc, why, why_n);
 
 	if (e != ERR_OK)
 		return e;
-	if (strcmp(c->store, "memory:") == 0)
+	change_log_health(log, &health);
+	if (!health.durable && !health.shared)
 		log_info("events_in_memory", "note=%s",
 		    "a restart is a gap for subscribers; store = lmdb: or redis: keeps "
 		    "changes");
@@ -536,7 +544,11 @@ static enum err open_stores(
 	    .max_value = STORED_MAX,
 	    .base = k->base,
 	    .exec = executor_exec(k->d.disk),
-	    .hooks = {on_store_changed, on_store_all_changed, on_store_event, k},
+	    .hooks = {.changed = on_store_changed,
+		.all_changed = on_store_all_changed,
+		.settled = on_store_settled,
+		.event = on_store_event,
+		.arg = k},
 	};
 	enum err e;
 
@@ -550,8 +562,7 @@ static enum err open_stores(
 	    &k->d.latches, &k->d.latch_file, c->state_directory, why, why_n);
 	if (e != ERR_OK)
 		return e;
-	/* a store that is here already; Redis tells later */
-	atomic_store(&k->shared->store_settled, strncmp(c->store, "redis", 5) != 0);
+	atomic_store(&k->shared->store_settled, false);
 	e = store_open(&k->d.store, &sc, why, why_n);
 	if (e != ERR_OK)
 		return e;

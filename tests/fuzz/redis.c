@@ -267,7 +267,8 @@ static struct store *open_store(void)
 	    .connect_timeout_ms = 60000,
 	    .backoff_max_ms = 60000,
 	    .max_value = MAX_VALUE,
-	    .hooks = {on_changed, on_all_changed, on_event, NULL}};
+	    .hooks = {
+		.changed = on_changed, .all_changed = on_all_changed, .event = on_event}};
 	struct store_config with_base = c;
 	struct store *s;
 	char why[128];

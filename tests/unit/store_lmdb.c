@@ -29,7 +29,7 @@ static char *dir;
 static char url[4400];
 static struct store *store;
 static struct store_config config;
-static int events;
+static int events, settles;
 static char last_event[64], last_text[512];
 
 static void on_event(void *arg, bool warn, const char *event, const char *text)
@@ -39,6 +39,12 @@ static void on_event(void *arg, bool warn, const char *event, const char *text)
 	events++;
 	snprintf(last_event, sizeof last_event, "%s", event);
 	snprintf(last_text, sizeof last_text, "%s", text);
+}
+
+static void on_settled(void *arg)
+{
+	(void)arg;
+	settles++;
 }
 
 /* An executor whose jobs run when the test says so, work and done apart. */
@@ -88,7 +94,8 @@ static int setup(void **state)
 	config.size = 16 << 20;
 	config.max_value = MAX;
 	config.hooks.event = on_event;
-	events = jobs = queued = 0;
+	config.hooks.settled = on_settled;
+	events = settles = jobs = queued = 0;
 	return open_store();
 }
 
@@ -236,6 +243,7 @@ static void an_answer_is_found_again_also_after_a_restart(void **state)
 	assert_true(h.up);
 	assert_false(h.shared);
 	assert_int_equal(h.entries, 1);
+	assert_int_equal(settles, 2); /* each time before store_open() returned */
 	assert_int_equal(check_file(), 1); /* it closes the store */
 	assert_int_equal(lmdb_pages(dir, "answers.mdb"), h.bytes);
 }

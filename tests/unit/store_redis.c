@@ -36,7 +36,7 @@ static struct store_config config;
 static pid_t fake;
 
 /* What the hooks told. */
-static int ups, downs, all_changes, changes, evicts;
+static int ups, downs, all_changes, changes, evicts, settles;
 static struct key changed_key;
 static char events[4096];
 
@@ -59,6 +59,12 @@ static void on_changed(void *arg, const struct key *k)
 	(void)arg;
 	changes++;
 	changed_key = *k;
+}
+
+static void on_settled(void *arg)
+{
+	(void)arg;
+	settles++;
 }
 
 static void on_all_changed(void *arg)
@@ -143,9 +149,11 @@ static int setup(void **state)
 	    .backoff_max_ms = 400,
 	    .max_value = MAX,
 	    .base = base,
-	    .hooks = {
-		.event = on_event, .changed = on_changed, .all_changed = on_all_changed}};
-	ups = downs = all_changes = changes = evicts = 0;
+	    .hooks = {.event = on_event,
+		.changed = on_changed,
+		.all_changed = on_all_changed,
+		.settled = on_settled}};
+	ups = downs = all_changes = changes = evicts = settles = 0;
 	events[0] = '\0';
 	return 0;
 }
@@ -654,6 +662,7 @@ static void a_server_that_comes_back_is_used_again(void **state)
 	assert_true(wait_for(&changes, 1, 3000)); /* hears again */
 	store_health(store, &h);
 	assert_int_equal(h.reconnects, 1);
+	assert_int_equal(settles, 1); /* whatever came after */
 }
 
 static void a_server_that_is_away_at_the_start_is_no_error(void **state)
@@ -662,10 +671,13 @@ static void a_server_that_is_away_at_the_start_is_no_error(void **state)
 	if (!real_redis_is_installed())
 		skip();
 	store = open_node();
+	assert_int_equal(settles, 0); /* nobody knows yet */
 	assert_true(wait_for(&downs, 1, 3000));
+	assert_int_equal(settles, 1);
 	assert_int_equal(get(store, one(1)), ERR_STORE);
 	start_redis(NULL);
 	assert_true(wait_for(&ups, 1, 3000));
+	assert_int_equal(settles, 1);
 	expect(store, one(1), NULL);
 }
 
