@@ -96,7 +96,7 @@ const struct crl_set *feed_put(struct feed_issuer *i, struct crl_set *s, bool un
 		s->unopened = unopened;
 	assert(s->unopened == unopened);
 	i->feed->unopened += (size_t)s->unopened - (size_t)old->unopened;
-	atomic_store_explicit(&i->slot.set, s, memory_order_release);
+	atomic_store_explicit(&i->slot->set, s, memory_order_release);
 	return old;
 }
 
@@ -973,7 +973,10 @@ struct crl_feed *crl_feed_new(const struct parts *parts, struct fetcher *fetcher
 	TAILQ_INIT(&f->others);
 	TAILQ_INIT(&f->waits);
 	f->state_directory = strdup(feed_conf(f)->state_directory);
-	if (f->state_directory == NULL) {
+	f->slots = crl_slots_new();
+	if (f->state_directory == NULL || f->slots == NULL) {
+		free(f->state_directory);
+		crl_slots_free(f->slots);
 		free(f);
 		return NULL;
 	}
@@ -1027,6 +1030,7 @@ void crl_feed_free(struct crl_feed *f)
 	dues_free(&f->dues);
 	free(f->bucket);
 	free(f->state_directory);
+	crl_slots_free(f->slots);
 	free(f);
 }
 

@@ -401,12 +401,15 @@ static bool make_bucket_room(struct crl_feed *f)
 static struct feed_issuer *issuer_get(struct crl_feed *f, const char *name)
 {
 	struct feed_issuer *i = feed_issuer_find(f, name);
+	struct crl_slot *slot;
 
 	if (i != NULL || strlen(name) >= sizeof i->name)
 		return i;
-	i = make_bucket_room(f) ? calloc(1, sizeof *i) : NULL;
+	slot = crl_slots_of(f->slots, name);
+	i = slot != NULL && make_bucket_room(f) ? calloc(1, sizeof *i) : NULL;
 	if (i == NULL)
 		return NULL;
+	i->slot = slot;
 	strcpy(i->name, name);
 	i->hash = XXH3_64bits(name, strlen(name));
 	i->next = f->bucket[i->hash & (f->buckets - 1)];
@@ -414,7 +417,6 @@ static struct feed_issuer *issuer_get(struct crl_feed *f, const char *name)
 	f->issuers_n++;
 	i->feed = f;
 	i->interval_ms = INT64_C(300000);
-	atomic_init(&i->slot.set, crl_set_ref(&crl_set_unopened));
 	f->unopened++;
 	TAILQ_INIT(&i->queue);
 	TAILQ_INIT(&i->waits);
@@ -468,7 +470,6 @@ void feed_issuer_free(struct feed_issuer *i)
 		list_free(l);
 	}
 	feed_ca_unref(i->ca);
-	crl_set_unref(feed_set_of(i));
 	free(i);
 }
 
@@ -476,5 +477,5 @@ struct crl_slot *crl_feed_slot(struct crl_feed *f, const char *issuer)
 {
 	struct feed_issuer *i = issuer_get(f, issuer);
 
-	return i == NULL ? NULL : &i->slot;
+	return i == NULL ? NULL : i->slot;
 }

@@ -18,6 +18,7 @@
 #ifndef PROXY_LISTS_FEED_LIST_H
 #define PROXY_LISTS_FEED_LIST_H
 
+#include "cache/crl/crl_slots.h"
 #include "proxy/base/due.h"
 #include "proxy/http/fetch.h"
 #include "proxy/lists/crl_feed.h"
@@ -134,7 +135,7 @@ struct feed_issuer {
 	uint64_t hash;            /* of the name */
 	struct crl_feed *feed;
 	char name[64];
-	struct crl_slot slot;
+	struct crl_slot *slot; /* of the feed's slots */
 	struct feed_ca *ca;
 	struct feed_list **list; /* as configured */
 	size_t n;
@@ -165,6 +166,7 @@ struct crl_feed {
 	struct fetcher *fetcher;
 	struct executor *bulk;
 	struct telling *telling;
+	struct crl_slots *slots;
 	char *state_directory; /* jobs outlive a configuration */
 	LIST_HEAD(, feed_issuer) issuers;
 	struct feed_issuer **bucket; /* by name; a power of two, at least the issuers */
@@ -221,7 +223,7 @@ void feed_drop_kept(struct feed_issuer *i, const char *why);
 const struct crl_shard *feed_in_force(const struct feed_list *l);
 static inline const struct crl_set *feed_set_of(const struct feed_issuer *i)
 {
-	return atomic_load_explicit(&i->slot.set, memory_order_acquire);
+	return atomic_load_explicit(&i->slot->set, memory_order_acquire);
 }
 static inline const struct conf *feed_conf(const struct crl_feed *f)
 {
