@@ -5,6 +5,7 @@
 #include "proxy/api/api_request.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/thread.h"
+#include "proxy/http/api_reply.h"
 #include "proxy/http/listener.h"
 
 #include <assert.h>
@@ -18,9 +19,6 @@
  * and scripts are few. */
 #define CONNECTIONS_MAX 64
 
-#define HEAD_MAX 512
-
-static const char type_json[] = "application/json";
 static const char type_text[] = "text/plain; charset=utf-8";
 static const char type_metrics[] = "text/plain; version=0.0.4; charset=utf-8";
 static const char type_openmetrics[] =
@@ -46,77 +44,26 @@ struct api {
 
 /* Out. */
 
-/* type NULL: there is no body.  more: header lines, each with its end. */
-static struct bytes head_text(char head[HEAD_MAX], struct conn *c, int status,
-    const char *type, const char *more, size_t body_n, bool close)
-{
-	char date[HTTP1_DATE_MAX];
-	int n;
-
-	http1_date(clock_now(), date);
-	n = snprintf(head, HEAD_MAX,
-	    "HTTP/1.1 %d %s\r\nDate: %s\r\nCache-Control: no-store\r\n"
-	    "X-Content-Type-Options: nosniff\r\n",
-	    status, http1_reason(status), date);
-	if (more != NULL)
-		n += snprintf(head + n, HEAD_MAX - (size_t)n, "%s", more);
-	if (type != NULL)
-		n += snprintf(
-		    head + n, HEAD_MAX - (size_t)n, "Content-Type: %s\r\n", type);
-	if (status != 204)
-		n += snprintf(
-		    head + n, HEAD_MAX - (size_t)n, "Content-Length: %zu\r\n", body_n);
-	n +=
-	    snprintf(head + n, HEAD_MAX - (size_t)n, "%s\r\n", conn_connection(c, close));
-	assert((size_t)n < HEAD_MAX);
-	return bytes_of(head, (size_t)n);
-}
-
-/* Who is to come back later does not keep its place meanwhile: subscribers over the limit
- * would have all CONNECTIONS_MAX of them. */
-static bool closes(const struct conn *c, int status)
-{
-	return conn_will_close(c) || status == 503;
-}
-
 static void answer(
     struct conn *c, int status, const char *type, const char *more, struct bytes body)
 {
-	char text[HEAD_MAX];
-	bool close = closes(c, status);
-	struct bytes head = head_text(text, c, status, type, more, body.n, close);
-	struct iovec iov[2];
-
-	iov[0] = (struct iovec){text, head.n};
-	iov[1] = (struct iovec){(void *)(uintptr_t)body.p, body.n};
-	conn_reply(c, iov, body.n > 0 && !conn_is_head(c) ? 2 : 1, close);
-}
-
-/* As much of f as its client takes, when it takes it. */
-static void answer_file(struct conn *c, struct shared_file *f)
-{
-	char text[HEAD_MAX];
-	bool close = closes(c, 200);
-
-	conn_send_file(c,
-	    head_text(text, c, 200, type_json, NULL, (size_t)f->size, close), f, 0,
-	    conn_is_head(c) ? 0 : f->size, close);
+	/* Who is to come back later does not keep its place meanwhile: subscribers over
+	 * the limit would have all CONNECTIONS_MAX of them. */
+	api_reply(c, status, type, more, body, status == 503);
 }
 
 /* Answer with a JSON value (borrowed) and a line end. */
 static void answer_json(struct conn *c, int status, const char *more, const json_t *body)
 {
-	static const char failed[] =
-	    "{\"error\":{\"code\":\"internal\",\"message\":\"out of memory\"}}\n";
 	char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
 	size_t n = text != NULL ? strlen(text) : 0;
 
 	if (text == NULL) {
-		answer(c, 500, type_json, NULL, bytes_of(failed, sizeof failed - 1));
+		api_reply_no_memory(c);
 		return;
 	}
 	text[n] = '\n'; /* in the place of the NUL */
-	answer(c, status, type_json, more, bytes_of(text, n + 1));
+	answer(c, status, API_JSON, more, bytes_of(text, n + 1));
 	free(text);
 }
 
@@ -143,7 +90,7 @@ static void answer_call(struct conn *c, const struct call *call)
 	if (call->http_status == 202 || call->http_status == 204)
 		answer(c, call->http_status, NULL, NULL, bytes_of(NULL, 0));
 	else if (call->file != NULL)
-		answer_file(c, call->file);
+		api_reply_file(c, API_JSON, call->file);
 	else if (call->op == OP_METRICS && json_is_string(call->body))
 		answer(c, call->http_status,
 		    call->openmetrics ? type_openmetrics : type_metrics, NULL,
@@ -218,7 +165,7 @@ static void on_request(
 	struct api_error e;
 
 	if (call == NULL) {
-		answer_json(c, 500, NULL, NULL);
+		api_reply_no_memory(c);
 		return;
 	}
 	switch (api_request_read(r, body, a->any_host, call, &e)) {

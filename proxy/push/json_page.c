@@ -8,44 +8,23 @@
  */
 #include "proxy/push/events_core.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "proxy/base/clock.h"
+#include "proxy/http/api_reply.h"
 
 #define READ_BYTES (64 * 1024) /* a page of changes and their batches' heads */
-#define HEAD_MAX   512
-
-static void reply(struct conn *c, int status, const char *more, struct bytes body)
-{
-	char head[HEAD_MAX], date[HTTP1_DATE_MAX];
-	bool close = conn_will_close(c);
-	struct iovec iov[2];
-	int n;
-
-	http1_date(clock_now(), date);
-	n = snprintf(head, sizeof head,
-	    "HTTP/1.1 %d %s\r\nDate: %s\r\nCache-Control: no-store\r\n"
-	    "X-Content-Type-Options: nosniff\r\nContent-Type: application/json\r\n"
-	    "Content-Length: %zu\r\n%s%s\r\n",
-	    status, http1_reason(status), date, body.n, more, conn_connection(c, close));
-	iov[0] = (struct iovec){head, (size_t)n};
-	iov[1] = (struct iovec){(void *)(uintptr_t)body.p, body.n};
-	conn_reply(c, iov, 2, close);
-}
 
 static void reply_error(struct conn *c, enum err error)
 {
-	static const char internal[] =
-	    "{\"error\":{\"code\":\"internal\",\"message\":\"out of memory\"}}\n";
 	static const char away[] =
 	    "{\"error\":{\"code\":\"unavailable\",\"message\":\"the "
 	    "change log cannot be read now\"}}\n";
 
 	if (error == ERR_NOMEM)
-		reply(c, 500, "", bytes_of(internal, sizeof internal - 1));
+		api_reply_no_memory(c);
 	else
-		reply(c, 503, "Retry-After: 5\r\n", bytes_of(away, sizeof away - 1));
+		api_reply(c, 503, API_JSON, "Retry-After: 5\r\n",
+		    bytes_of(away, sizeof away - 1), false);
 }
 
 struct writing {
@@ -157,7 +136,7 @@ static void reply_page(struct conn *c, const struct json_page *j)
 	if (w.failed)
 		reply_error(c, ERR_NOMEM);
 	else
-		reply(c, 200, "", bytes_of(w.text, w.n));
+		api_reply(c, 200, API_JSON, NULL, bytes_of(w.text, w.n), false);
 	free(w.text);
 }
 

@@ -1,0 +1,24 @@
+/* api_reply.h - an answer of the API: every one but an event stream.
+ *
+ * Its head says that nothing of it may be kept, nor taken for another type than it names.
+ * On the thread of the connection.
+ */
+#ifndef PROXY_HTTP_API_REPLY_H
+#define PROXY_HTTP_API_REPLY_H
+
+#include "proxy/http/conn.h"
+
+#define API_JSON "application/json"
+
+/* Answer the current request, or a parked one.  type: its Content-Type; NULL where there
+ * is no body.  more: further header lines, each with its end, or NULL.  body is borrowed
+ * for the call, and left out of the answer to a HEAD.  close: nothing follows on this
+ * connection, also where its client would have gone on. */
+void api_reply(struct conn *c, int status, const char *type, const char *more,
+    struct bytes body, bool close);
+/* 200, with as much of f as its client takes, when it takes it. */
+void api_reply_file(struct conn *c, const char *type, struct shared_file *f);
+/* 500: there is no memory for what was to be said. */
+void api_reply_no_memory(struct conn *c);
+
+#endif
