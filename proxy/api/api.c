@@ -44,14 +44,6 @@ struct api {
 
 /* Out. */
 
-static void answer(
-    struct conn *c, int status, const char *type, const char *more, struct bytes body)
-{
-	/* Who is to come back later does not keep its place meanwhile: subscribers over
-	 * the limit would have all CONNECTIONS_MAX of them. */
-	api_reply(c, status, type, more, body, status == 503);
-}
-
 /* Answer with a JSON value (borrowed) and a line end. */
 static void answer_json(struct conn *c, int status, const char *more, const json_t *body)
 {
@@ -63,7 +55,7 @@ static void answer_json(struct conn *c, int status, const char *more, const json
 		return;
 	}
 	text[n] = '\n'; /* in the place of the NUL */
-	answer(c, status, API_JSON, more, bytes_of(text, n + 1));
+	api_reply(c, status, API_JSON, more, bytes_of(text, n + 1));
 	free(text);
 }
 
@@ -88,11 +80,11 @@ static void answer_api_error(struct conn *c, const struct api_error *e)
 static void answer_call(struct conn *c, const struct call *call)
 {
 	if (call->http_status == 202 || call->http_status == 204)
-		answer(c, call->http_status, NULL, NULL, bytes_of(NULL, 0));
+		api_reply(c, call->http_status, NULL, NULL, bytes_of(NULL, 0));
 	else if (call->file != NULL)
 		api_reply_file(c, API_JSON, call->file);
 	else if (call->op == OP_METRICS && json_is_string(call->body))
-		answer(c, call->http_status,
+		api_reply(c, call->http_status,
 		    call->openmetrics ? type_openmetrics : type_metrics, NULL,
 		    bytes_of(
 			json_string_value(call->body), json_string_length(call->body)));
@@ -170,7 +162,7 @@ static void on_request(
 	}
 	switch (api_request_read(r, body, a->any_host, call, &e)) {
 	case API_HEALTHZ:
-		answer(c, 200, type_text, NULL, bytes_of("ok\n", 3));
+		api_reply(c, 200, type_text, NULL, bytes_of("ok\n", 3));
 		break;
 	case API_EVENTS:
 		serve_events(a, c, r);

@@ -34,11 +34,12 @@ static struct bytes head_text(char head[HEAD_MAX], struct conn *c, int status,
 	return bytes_of(head, (size_t)n);
 }
 
-void api_reply(struct conn *c, int status, const char *type, const char *more,
-    struct bytes body, bool close)
+void api_reply(
+    struct conn *c, int status, const char *type, const char *more, struct bytes body)
 {
 	char text[HEAD_MAX];
-	bool ends = close || conn_will_close(c);
+	/* Subscribers over the limit would have all connections that the API has. */
+	bool ends = conn_will_close(c) || status == 503;
 	struct bytes head = head_text(text, c, status, type, more, body.n, ends);
 	struct iovec iov[2];
 
@@ -61,5 +62,5 @@ void api_reply_no_memory(struct conn *c)
 	static const char text[] =
 	    "{\"error\":{\"code\":\"internal\",\"message\":\"out of memory\"}}\n";
 
-	api_reply(c, 500, API_JSON, NULL, bytes_of(text, sizeof text - 1), false);
+	api_reply(c, 500, API_JSON, NULL, bytes_of(text, sizeof text - 1));
 }

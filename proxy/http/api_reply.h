@@ -12,10 +12,10 @@
 
 /* Answer the current request, or a parked one.  type: its Content-Type; NULL where there
  * is no body.  more: further header lines, each with its end, or NULL.  body is borrowed
- * for the call, and left out of the answer to a HEAD.  close: nothing follows on this
- * connection, also where its client would have gone on. */
-void api_reply(struct conn *c, int status, const char *type, const char *more,
-    struct bytes body, bool close);
+ * for the call, and left out of the answer to a HEAD.  Who is to come back later (503)
+ * does not keep its place meanwhile: the connection ends. */
+void api_reply(
+    struct conn *c, int status, const char *type, const char *more, struct bytes body);
 /* 200, with as much of f as its client takes, when it takes it. */
 void api_reply_file(struct conn *c, const char *type, struct shared_file *f);
 /* 500: there is no memory for what was to be said. */

@@ -24,7 +24,7 @@ static void reply_error(struct conn *c, enum err error)
 		api_reply_no_memory(c);
 	else
 		api_reply(c, 503, API_JSON, "Retry-After: 5\r\n",
-		    bytes_of(away, sizeof away - 1), false);
+		    bytes_of(away, sizeof away - 1));
 }
 
 struct writing {
@@ -136,7 +136,7 @@ static void reply_page(struct conn *c, const struct json_page *j)
 	if (w.failed)
 		reply_error(c, ERR_NOMEM);
 	else
-		api_reply(c, 200, API_JSON, NULL, bytes_of(w.text, w.n), false);
+		api_reply(c, 200, API_JSON, NULL, bytes_of(w.text, w.n));
 	free(w.text);
 }
 

@@ -1766,6 +1766,7 @@ static void a_page_of_a_log_that_is_away_is_503(void **state)
 	text = hear(w, ask(w, "?since=x", JSON));
 	assert_memory_equal(text, "HTTP/1.1 503 ", 13);
 	assert_non_null(strstr(text, "\r\nRetry-After: 5\r\n"));
+	assert_non_null(strstr(text, "\r\nConnection: close\r\n"));
 	assert_non_null(strstr(text, "{\"error\":{\"code\":\"unavailable\""));
 }
 
