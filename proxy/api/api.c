@@ -30,13 +30,13 @@ struct api {
 	struct inbox *inbox;
 	struct conn_loop *loop;
 	struct listener *listener;
-	struct ops *ops; /* the keeper's thread uses it */
+	struct calls *calls; /* the keeper's thread uses it */
 	struct events *events;
 	_Atomic int connections;
 	bool any_host; /* a unix socket */
 	bool stopping;
 	size_t parked;    /* calls that are at the keeper */
-	struct call halt; /* the OP_STOP */
+	struct call halt; /* the CALL_STOP */
 	struct order reload, drain, close, stop;
 	pthread_t thread;
 	bool started;
@@ -62,7 +62,7 @@ static void answer_json(struct conn *c, int status, const char *more, const json
 static void answer_error(
     struct conn *c, int status, const char *code, const char *more, const char *message)
 {
-	json_t *body = ops_error(code, message);
+	json_t *body = call_error(code, message);
 
 	answer_json(c, status, more, body);
 	json_decref(body);
@@ -83,7 +83,7 @@ static void answer_call(struct conn *c, const struct call *call)
 		api_reply(c, call->http_status, NULL, NULL, bytes_of(NULL, 0));
 	else if (call->file != NULL)
 		api_reply_file(c, API_JSON, call->file);
-	else if (call->op == OP_METRICS && json_is_string(call->body))
+	else if (call->what == CALL_METRICS && json_is_string(call->body))
 		api_reply(c, call->http_status,
 		    call->openmetrics ? type_openmetrics : type_metrics, NULL,
 		    bytes_of(
@@ -123,11 +123,11 @@ static void on_back(void *arg, struct question *q)
 
 static void post(struct api *a, struct call *call)
 {
-	call->ops = a->ops;
+	call->calls = a->calls;
 	call->question.reply_to = a->inbox;
 	call->question.done = on_back;
 	a->parked++;
-	question_ask(&call->question, a->shared->keeper, ops_call);
+	question_ask(&call->question, a->shared->keeper, call_take);
 }
 
 static void serve_events(struct api *a, struct conn *c, const struct http1_request *r)
@@ -240,7 +240,7 @@ static void on_stop(void *arg)
 	on_close(a);
 	a->stopping = true;
 	if (a->parked > 0) {
-		a->halt.op = OP_STOP;
+		a->halt.what = CALL_STOP;
 		post(a, &a->halt);
 	}
 	leave_when_all_are_back(a);
@@ -283,8 +283,8 @@ static bool make(struct api *a, int fd)
 
 	a->base = event_base_new();
 	a->inbox = a->base != NULL ? inbox_new(a->base, a) : NULL;
-	a->ops = ops_new();
-	if (a->inbox == NULL || a->ops == NULL || counters == NULL)
+	a->calls = calls_new();
+	if (a->inbox == NULL || a->calls == NULL || counters == NULL)
 		goto fail;
 	a->loop = conn_loop_new(a->base, &limits, &handler, a, counters);
 	a->events = events_new(a->shared, a->base, a->inbox, counters);
@@ -371,7 +371,7 @@ void api_free(struct api *a)
 	if (a->loop != NULL)
 		conn_loop_free(a->loop);
 	events_free(a->events);
-	ops_free(a->ops);
+	calls_free(a->calls);
 	if (a->base != NULL)
 		event_base_free(a->base);
 	free(a);

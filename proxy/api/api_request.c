@@ -13,17 +13,17 @@ static const struct route {
 	const char *path;
 	enum http1_method method;
 	unsigned params;
-	enum op op;
+	enum call_what what;
 } routes[] = {
-    {"/v1/issuers", HTTP1_GET, 0, OP_ISSUERS},
-    {"/v1/status", HTTP1_GET, 2, OP_STATUS},
-    {"/v1/explain", HTTP1_GET, 2, OP_EXPLAIN},
-    {"/v1/latches", HTTP1_GET, 0, OP_LATCHES},
-    {"/v1/latches", HTTP1_DELETE, 2, OP_LATCH_DELETE},
-    {"/v1/refresh", HTTP1_POST, 0, OP_REFRESH},
-    {"/v1/purge", HTTP1_POST, 0, OP_PURGE},
-    {"/metrics", HTTP1_GET, 0, OP_METRICS},
-    {"/readyz", HTTP1_GET, 0, OP_READY},
+    {"/v1/issuers", HTTP1_GET, 0, CALL_ISSUERS},
+    {"/v1/status", HTTP1_GET, 2, CALL_STATUS},
+    {"/v1/explain", HTTP1_GET, 2, CALL_EXPLAIN},
+    {"/v1/latches", HTTP1_GET, 0, CALL_LATCHES},
+    {"/v1/latches", HTTP1_DELETE, 2, CALL_LATCH_DELETE},
+    {"/v1/refresh", HTTP1_POST, 0, CALL_REFRESH},
+    {"/v1/purge", HTTP1_POST, 0, CALL_PURGE},
+    {"/metrics", HTTP1_GET, 0, CALL_METRICS},
+    {"/readyz", HTTP1_GET, 0, CALL_READY},
 };
 
 /* Part of the API, but of a later version: said so, to spare a search for the typo. */
@@ -159,7 +159,7 @@ static bool read_member(
 {
 	bool issuer = strcmp(field, "issuer") == 0;
 
-	if (c->op == OP_REFRESH && strcmp(field, "accept_number") == 0)
+	if (c->what == CALL_REFRESH && strcmp(field, "accept_number") == 0)
 		return flag_set(&c->accept_number, field, value, e);
 	if (!issuer && strcmp(field, "serial") != 0) {
 		fail(e, 400, "bad_request", "unknown field \"%.60s\"", field);
@@ -444,9 +444,9 @@ static enum api_route read_call(const struct route *route, struct bytes segment[
 {
 	if (!method_fits(route->method, r, e))
 		return API_ERROR;
-	c->op = route->op;
-	c->openmetrics = route->op == OP_METRICS && wants_openmetrics(r->accept);
-	if (route->op == OP_LATCHES && !read_issuer_query(r->query, c, e))
+	c->what = route->what;
+	c->openmetrics = route->what == CALL_METRICS && wants_openmetrics(r->accept);
+	if (route->what == CALL_LATCHES && !read_issuer_query(r->query, c, e))
 		return API_ERROR;
 	if (route->params > 0 && !read_parameters(segment[0], segment[1], c, e))
 		return API_ERROR;

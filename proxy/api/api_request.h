@@ -24,13 +24,13 @@ struct api_error {
 };
 
 enum api_route {
-	API_CALL,    /* op and its arguments are in the call */
+	API_CALL,    /* what is asked and its arguments are in the call */
 	API_HEALTHZ, /* answered without the keeper */
 	API_EVENTS,  /* GET /v1/events: api_request_events() reads the rest */
 	API_ERROR
 };
 
-/* any_host: a unix socket, where no browser gets.  Fills in c->op, issuer, has_serial,
+/* any_host: a unix socket, where no browser gets.  Fills in c->what, issuer, has_serial,
  * serial, openmetrics, accept_number; or *e.  Whether the issuer exists is the keeper's
  * to say. */
 enum api_route api_request_read(const struct http1_request *r, struct bytes body,

@@ -24,39 +24,39 @@
 
 struct work { /* a call that is not answered yet */
 	struct work *next, *prev;
-	struct ops *ops;
+	struct calls *calls;
 	struct keeper *keeper;
 	struct call *call; /* NULL: answered already, a flight still has this work */
-	struct explain *explain; /* OP_EXPLAIN */
-	struct crl_wait lists;   /* OP_STATUS, OP_EXPLAIN: not opened yet */
-	size_t waiting;          /* OP_PURGE: calls of the store under way */
+	struct explain *explain; /* CALL_EXPLAIN */
+	struct crl_wait lists;   /* CALL_STATUS, CALL_EXPLAIN: not opened yet */
+	size_t waiting;          /* CALL_PURGE: calls of the store under way */
 	enum err worst;          /* of the store */
 };
 
-struct ops {
+struct calls {
 	struct work *first;
 	struct latch_lists *latch_lists;
 	bool stopping;
 };
 
-struct ops *ops_new(void)
+struct calls *calls_new(void)
 {
-	struct ops *o = calloc(1, sizeof *o);
+	struct calls *all = calloc(1, sizeof *all);
 
-	if (o == NULL || (o->latch_lists = latch_lists_new()) == NULL) {
-		free(o);
+	if (all == NULL || (all->latch_lists = latch_lists_new()) == NULL) {
+		free(all);
 		return NULL;
 	}
-	return o;
+	return all;
 }
 
-void ops_free(struct ops *o)
+void calls_free(struct calls *all)
 {
-	if (o == NULL)
+	if (all == NULL)
 		return;
-	assert(o->first == NULL);
-	latch_lists_free(o->latch_lists);
-	free(o);
+	assert(all->first == NULL);
+	latch_lists_free(all->latch_lists);
+	free(all);
 }
 
 /* Answers. */
@@ -70,7 +70,7 @@ static void reply(struct call *c, int status, json_t *body)
 	question_answer(&c->question);
 }
 
-json_t *ops_error(const char *code, const char *message)
+json_t *call_error(const char *code, const char *message)
 {
 	return json_pack(
 	    "{s:{s:s, s:o}}", "error", "code", code, "message", json_text(message));
@@ -78,7 +78,7 @@ json_t *ops_error(const char *code, const char *message)
 
 static void refuse(struct call *c, int status, const char *code, const char *message)
 {
-	reply(c, status, ops_error(code, message));
+	reply(c, status, call_error(code, message));
 }
 
 static void refuse_stopping(struct call *c)
@@ -107,12 +107,12 @@ static struct work *work_new(struct keeper *k, struct call *c)
 		return NULL;
 	}
 	w->keeper = k;
-	w->ops = c->ops;
+	w->calls = c->calls;
 	w->call = c;
-	w->next = w->ops->first;
+	w->next = w->calls->first;
 	if (w->next != NULL)
 		w->next->prev = w;
-	w->ops->first = w;
+	w->calls->first = w;
 	return w;
 }
 
@@ -126,7 +126,7 @@ static struct call *work_call(struct work *w)
 	if (w->prev != NULL)
 		w->prev->next = w->next;
 	else
-		w->ops->first = w->next;
+		w->calls->first = w->next;
 	if (w->next != NULL)
 		w->next->prev = w->prev;
 	w->call = NULL;
@@ -163,7 +163,7 @@ static json_t *lists_json(struct keeper *k, const struct issuer *i)
 	return feed != NULL ? crl_feed_json(feed, i) : json_array();
 }
 
-static void op_issuers(struct keeper *k, struct call *c)
+static void call_issuers(struct keeper *k, struct call *c)
 {
 	const struct issuers *is = keeper_conf(k)->issuers;
 	json_t *list = json_array();
@@ -280,7 +280,7 @@ static void on_flight(void *arg, const struct answer *a, enum err e, enum tier t
 	(void)tier;
 	free(w);
 	if (c == NULL)
-		return; /* answered by OP_STOP */
+		return; /* answered by CALL_STOP */
 	if (e == ERR_CANCELLED) {
 		refuse_stopping(c);
 		return;
@@ -295,7 +295,7 @@ static void on_flight(void *arg, const struct answer *a, enum err e, enum tier t
 	reply_status(c, i, &st);
 }
 
-static void op_status(struct keeper *k, const struct issuer *i, struct call *c)
+static void call_status(struct keeper *k, const struct issuer *i, struct call *c)
 {
 	struct standing st;
 	struct work *w;
@@ -320,7 +320,7 @@ static void on_explained(void *arg, json_t *answers)
 {
 	struct work *w = arg;
 	struct call *c = work_call(w);
-	bool stopping = w->ops->stopping;
+	bool stopping = w->calls->stopping;
 	char serial[SERIAL_HEX_MAX];
 
 	free(w);
@@ -336,7 +336,7 @@ static void on_explained(void *arg, json_t *answers)
 	}
 }
 
-static void op_explain(struct keeper *k, const struct issuer *i, struct call *c)
+static void call_explain(struct keeper *k, const struct issuer *i, struct call *c)
 {
 	struct work *w = work_new(k, c);
 	struct explain *e;
@@ -358,7 +358,7 @@ static void on_lists(struct crl_wait *lists, enum err e)
 
 	free(w);
 	if (e == ERR_OK)
-		ops_run(k, c);
+		call_take(k, &c->question.msg);
 	else if (e == ERR_CANCELLED)
 		refuse_stopping(c);
 	else
@@ -424,7 +424,7 @@ static void refresh_certificate(
 /* Of an issuer as a whole only what stands between it and its responders is cleared away:
  * back-off, and the errors that are repeated meanwhile.  To fetch all its answers at once
  * would be a burst that nobody asked for; each is refreshed in its time. */
-static void op_refresh(struct keeper *k, const struct issuer *i, struct call *c)
+static void call_refresh(struct keeper *k, const struct issuer *i, struct call *c)
 {
 	struct match m = {k, i};
 
@@ -497,7 +497,7 @@ static void on_purged(void *arg, enum err e)
 
 /* The store first: otherwise a request between the two would bring the old answer back
  * from there. 204, because a purge has no answer but that it is done. */
-static void op_purge(struct keeper *k, const struct issuer *i, struct call *c)
+static void call_purge(struct keeper *k, const struct issuer *i, struct call *c)
 {
 	struct store *store = keeper_parts(k)->store;
 	struct work *w = work_new(k, c);
@@ -536,7 +536,7 @@ static void on_latch_list(void *arg, enum err e, struct shared_file *file)
 		refuse_memory(c);
 }
 
-static void op_latches(struct keeper *k, struct call *c)
+static void call_latches(struct keeper *k, struct call *c)
 {
 	struct work *w;
 
@@ -546,7 +546,7 @@ static void op_latches(struct keeper *k, struct call *c)
 	}
 	w = work_new(k, c);
 	if (w != NULL)
-		latch_list_make(c->ops->latch_lists, k, c->issuer, on_latch_list, w);
+		latch_list_make(c->calls->latch_lists, k, c->issuer, on_latch_list, w);
 }
 
 /* DELETE /v1/latches */
@@ -591,7 +591,7 @@ static void on_unlatched(void *arg, const struct unlatch_end *end)
 		reply(c, 204, NULL);
 }
 
-static void op_latch_delete(struct keeper *k, const struct issuer *i, struct call *c)
+static void call_latch_delete(struct keeper *k, const struct issuer *i, struct call *c)
 {
 	struct work *w = work_new(k, c);
 
@@ -771,7 +771,7 @@ static void ready_lists(struct keeper *k, json_t *reasons)
 
 /* A store or responders that are away are no reason to send clients elsewhere: memory
  * answers for hours.  They are told as "degraded", as lists are that could not be had. */
-static void op_ready(struct keeper *k, struct call *c)
+static void call_ready(struct keeper *k, struct call *c)
 {
 	const struct issuers *is = keeper_conf(k)->issuers;
 	json_t *reasons = json_array(), *degraded = json_array();
@@ -795,7 +795,7 @@ static void op_ready(struct keeper *k, struct call *c)
 
 /* GET /metrics */
 
-static void op_metrics(struct keeper *k, struct call *c)
+static void call_metrics(struct keeper *k, struct call *c)
 {
 	struct metrics_text t = {.openmetrics = c->openmetrics};
 
@@ -808,17 +808,17 @@ static void op_metrics(struct keeper *k, struct call *c)
 
 /* The end. */
 
-static void op_stop(struct call *c)
+static void call_stop(struct call *c)
 {
-	struct work *w = c->ops->first, *next;
+	struct work *w = c->calls->first, *next;
 
-	c->ops->stopping = true;
+	c->calls->stopping = true;
 	for (; w != NULL; w = next) {
 		next = w->next;
 		if (w->lists._list != NULL) {
 			crl_feed_wait_end(&w->lists);
 			on_lists(&w->lists, ERR_CANCELLED);
-		} else if (w->call->op == OP_STATUS) /* its flight frees it */
+		} else if (w->call->what == CALL_STATUS) /* its flight frees it */
 			refuse_stopping(work_call(w));
 		else if (w->explain != NULL)
 			explain_stop(w->explain);
@@ -826,48 +826,46 @@ static void op_stop(struct call *c)
 	reply(c, 204, NULL);
 }
 
-void ops_call(void *keeper, struct msg *m)
-{
-	ops_run(keeper, (struct call *)m);
-}
-
 static void run_for_issuer(struct keeper *k, struct call *c)
 {
 	const struct issuer *i = issuer_of(k, c);
 
-	bool judges = c->op == OP_STATUS || c->op == OP_EXPLAIN;
+	bool judges = c->what == CALL_STATUS || c->what == CALL_EXPLAIN;
 
 	if (i == NULL)
 		refuse_issuer(c);
 	else if (judges && wait_for_lists(k, i, c))
 		return;
-	else if (c->op == OP_STATUS)
-		op_status(k, i, c);
-	else if (c->op == OP_EXPLAIN)
-		op_explain(k, i, c);
-	else if (c->op == OP_REFRESH)
-		op_refresh(k, i, c);
-	else if (c->op == OP_PURGE)
-		op_purge(k, i, c);
+	else if (c->what == CALL_STATUS)
+		call_status(k, i, c);
+	else if (c->what == CALL_EXPLAIN)
+		call_explain(k, i, c);
+	else if (c->what == CALL_REFRESH)
+		call_refresh(k, i, c);
+	else if (c->what == CALL_PURGE)
+		call_purge(k, i, c);
 	else
-		op_latch_delete(k, i, c);
+		call_latch_delete(k, i, c);
 }
 
-void ops_run(struct keeper *k, struct call *c)
+void call_take(void *keeper, struct msg *m)
 {
-	latch_lists_sweep(c->ops->latch_lists);
-	if (c->op == OP_STOP)
-		op_stop(c);
-	else if (c->ops->stopping)
+	struct keeper *k = keeper;
+	struct call *c = (struct call *)m;
+
+	latch_lists_sweep(c->calls->latch_lists);
+	if (c->what == CALL_STOP)
+		call_stop(c);
+	else if (c->calls->stopping)
 		refuse_stopping(c);
-	else if (c->op == OP_ISSUERS)
-		op_issuers(k, c);
-	else if (c->op == OP_READY)
-		op_ready(k, c);
-	else if (c->op == OP_METRICS)
-		op_metrics(k, c);
-	else if (c->op == OP_LATCHES)
-		op_latches(k, c);
+	else if (c->what == CALL_ISSUERS)
+		call_issuers(k, c);
+	else if (c->what == CALL_READY)
+		call_ready(k, c);
+	else if (c->what == CALL_METRICS)
+		call_metrics(k, c);
+	else if (c->what == CALL_LATCHES)
+		call_latches(k, c);
 	else
 		run_for_issuer(k, c);
 }

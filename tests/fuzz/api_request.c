@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 static void check_call(const struct call *c)
 {
-	MUST(c->op < OP_STOP);
+	MUST(c->what < CALL_STOP);
 	MUST(memchr(c->issuer, '\0', sizeof c->issuer) != NULL);
 	MUST(!c->has_serial || (c->serial.n >= 1 && c->serial.n <= SERIAL_MAX));
 }
@@ -25,7 +25,7 @@ static void check_error(const struct api_error *e)
 	MUST(e->status >= 400 && e->status < 600 && e->code != NULL);
 	MUST(memchr(e->message, '\0', sizeof e->message) != NULL);
 	MUST((e->allow != NULL) == (e->status == 405));
-	body = ops_error(e->code, e->message);
+	body = call_error(e->code, e->message);
 	MUST(body != NULL); /* the message is UTF-8 whatever was asked */
 	json_decref(body);
 }

@@ -80,18 +80,18 @@ static void each_path_of_the_contract_is_its_call(void **state)
 {
 	static const struct {
 		const char *line;
-		enum op op;
+		enum call_what what;
 	} rows[] = {
-	    {"GET /v1/issuers", OP_ISSUERS},
-	    {"HEAD /v1/issuers", OP_ISSUERS},
-	    {"GET /v1/status/demo/1000", OP_STATUS},
-	    {"GET /v1/explain/demo/1000", OP_EXPLAIN},
-	    {"GET /v1/latches", OP_LATCHES},
-	    {"HEAD /v1/latches?issuer=demo", OP_LATCHES},
-	    {"DELETE /v1/latches/demo/1000", OP_LATCH_DELETE},
-	    {"GET /metrics", OP_METRICS},
-	    {"GET /metrics?x=y", OP_METRICS},
-	    {"GET /readyz", OP_READY},
+	    {"GET /v1/issuers", CALL_ISSUERS},
+	    {"HEAD /v1/issuers", CALL_ISSUERS},
+	    {"GET /v1/status/demo/1000", CALL_STATUS},
+	    {"GET /v1/explain/demo/1000", CALL_EXPLAIN},
+	    {"GET /v1/latches", CALL_LATCHES},
+	    {"HEAD /v1/latches?issuer=demo", CALL_LATCHES},
+	    {"DELETE /v1/latches/demo/1000", CALL_LATCH_DELETE},
+	    {"GET /metrics", CALL_METRICS},
+	    {"GET /metrics?x=y", CALL_METRICS},
+	    {"GET /readyz", CALL_READY},
 	};
 	struct call c;
 	struct api_error e;
@@ -99,7 +99,7 @@ static void each_path_of_the_contract_is_its_call(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		assert_int_equal(read_line(rows[i].line, &c, &e), API_CALL);
-		assert_int_equal(c.op, rows[i].op);
+		assert_int_equal(c.what, rows[i].what);
 	}
 	assert_int_equal(read_line("GET /healthz", &c, &e), API_HEALTHZ);
 	assert_int_equal(read_line("HEAD /healthz", &c, &e), API_HEALTHZ);
@@ -389,7 +389,7 @@ static void a_body_names_an_issuer_and_perhaps_a_serial(void **state)
 
 	(void)state;
 	assert_int_equal(read_text(head, "{\"issuer\":\"demo\"}", &c, &e), API_CALL);
-	assert_int_equal(c.op, OP_REFRESH);
+	assert_int_equal(c.what, CALL_REFRESH);
 	assert_string_equal(c.issuer, "demo");
 	assert_false(c.has_serial);
 	assert_int_equal(
@@ -603,12 +603,12 @@ static void openmetrics_is_for_who_asks_for_it(void **state)
 
 /* The thread, with a keeper that is made up. */
 
-struct ops {
+struct calls {
 	struct call *held[8]; /* calls for the issuer "slow" */
 	size_t held_n;
 	bool stopping;
 };
-static struct ops the_ops;
+static struct calls the_calls;
 static unsigned calls_seen;
 
 /* The log's side: nothing but an end. */
@@ -618,7 +618,7 @@ void telling_read(void *keeper, struct msg *m)
 {
 	struct telling_ask *a = (struct telling_ask *)m;
 
-	assert_ptr_equal(keeper, &the_ops);
+	assert_ptr_equal(keeper, &the_calls);
 	a->oldest = a->newest = log_end;
 	question_answer(&a->question);
 }
@@ -641,17 +641,17 @@ void snapshots_free(struct snapshots *s)
 	free(s);
 }
 
-struct ops *ops_new(void)
+struct calls *calls_new(void)
 {
-	memset(&the_ops, 0, sizeof the_ops);
-	return &the_ops;
+	memset(&the_calls, 0, sizeof the_calls);
+	return &the_calls;
 }
-void ops_free(struct ops *o)
+void calls_free(struct calls *o)
 {
 	if (o != NULL)
 		assert_int_equal(o->held_n, 0);
 }
-json_t *ops_error(const char *code, const char *message)
+json_t *call_error(const char *code, const char *message)
 {
 	return json_pack("{s:{s:s,s:s}}", "error", "code", code, "message", message);
 }
@@ -675,30 +675,31 @@ static void give_file(struct call *c)
 	give_back(c, 200, NULL);
 }
 
-void ops_call(void *keeper, struct msg *m)
+void call_take(void *keeper, struct msg *m)
 {
 	struct call *c = (struct call *)m;
 
-	assert_ptr_equal(keeper, &the_ops); /* the arg of the keeper's inbox */
-	if (c->op == OP_STOP) {
-		for (size_t i = 0; i < the_ops.held_n; i++)
-			give_back(the_ops.held[i], 503, ops_error("unavailable", "stop"));
-		the_ops.held_n = 0;
+	assert_ptr_equal(keeper, &the_calls); /* the arg of the keeper's inbox */
+	if (c->what == CALL_STOP) {
+		for (size_t i = 0; i < the_calls.held_n; i++)
+			give_back(
+			    the_calls.held[i], 503, call_error("unavailable", "stop"));
+		the_calls.held_n = 0;
 		give_back(c, 204, NULL);
 		return;
 	}
 	calls_seen++;
 	if (strcmp(c->issuer, "slow") == 0)
-		the_ops.held[the_ops.held_n++] = c;
-	else if (c->op == OP_METRICS)
+		the_calls.held[the_calls.held_n++] = c;
+	else if (c->what == CALL_METRICS)
 		give_back(c, 200, json_string("x 1\n"));
-	else if (c->op == OP_REFRESH)
+	else if (c->what == CALL_REFRESH)
 		give_back(c, 202, NULL);
-	else if (c->op == OP_PURGE || c->op == OP_LATCH_DELETE)
+	else if (c->what == CALL_PURGE || c->what == CALL_LATCH_DELETE)
 		give_back(c, 204, NULL);
-	else if (c->op == OP_READY)
+	else if (c->what == CALL_READY)
 		give_back(c, 200, NULL); /* as when memory ran out */
-	else if (c->op == OP_LATCHES)
+	else if (c->what == CALL_LATCHES)
 		give_file(c);
 	else
 		give_back(c, 200, json_pack("{s:s}", "issuer", c->issuer));
@@ -742,7 +743,7 @@ static int setup(void **state)
 	signal(SIGPIPE, SIG_IGN);
 	calls_seen = 0;
 	w->base = event_base_new();
-	w->keeper = inbox_new(w->base, &the_ops);
+	w->keeper = inbox_new(w->base, &the_calls);
 	w->conf = (struct conf){.api_listen = strdup(api_listen),
 	    .header_timeout_ms = 5000,
 	    .body_timeout_ms = 5000,
@@ -952,7 +953,7 @@ static void a_client_that_leaves_a_parked_call_does_no_harm(void **state)
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
 	close(fd);
 	expect(ask(w, GET("/v1/issuers")), "200 OK");
-	/* the call comes back in teardown, by OP_STOP */
+	/* the call comes back in teardown, by CALL_STOP */
 }
 
 static void a_stop_waits_for_parked_calls_and_answers_them(void **state)

@@ -33,7 +33,7 @@ struct keeper {
 	struct shared shared;
 	struct hot *hot;
 	char dir[64];
-	struct ops *ops;
+	struct calls *calls;
 };
 static struct keeper k;
 static struct serial serial;
@@ -478,12 +478,12 @@ static int setup(void **state)
 	k.d.store = &my_store;
 	k.d.source = &my_source;
 	k.d.schedule = schedule_new(1);
-	strcpy(k.dir, "/tmp/ocspcached-ops-XXXXXX");
+	strcpy(k.dir, "/tmp/ocspcached-calls-XXXXXX");
 	assert_non_null(mkdtemp(k.dir));
 	assert_int_equal(
 	    latch_file_open(&k.d.latches, &k.d.latch_file, k.dir, why, sizeof why),
 	    ERR_OK);
-	k.ops = ops_new();
+	k.calls = calls_new();
 	assert_int_equal(serial_from_hex(&serial, "1000"), ERR_OK);
 	return 0;
 }
@@ -493,7 +493,7 @@ static int teardown(void **state)
 	char path[128];
 
 	(void)state;
-	ops_free(k.ops);
+	calls_free(k.calls);
 	crl_set_unref(did.lists);
 	inbox_free(k.replies);
 	event_base_free(k.base);
@@ -586,11 +586,11 @@ static bool replied(void)
 	return came;
 }
 
-static void post(struct call *c, enum op op, const char *issuer, bool has_serial)
+static void post(struct call *c, enum call_what what, const char *issuer, bool has_serial)
 {
 	memset(c, 0, sizeof *c);
-	c->op = op;
-	c->ops = k.ops;
+	c->what = what;
+	c->calls = k.calls;
 	c->question.reply_to = k.replies;
 	c->question.done = on_done;
 	c->has_serial = has_serial;
@@ -598,19 +598,19 @@ static void post(struct call *c, enum op op, const char *issuer, bool has_serial
 	snprintf(c->issuer, sizeof c->issuer, "%s", issuer);
 	if (c == &call)
 		came = false;
-	ops_call(&k, &c->question.msg);
+	call_take(&k, &c->question.msg);
 }
 
-static void run(enum op op, const char *issuer, bool has_serial)
+static void run(enum call_what what, const char *issuer, bool has_serial)
 {
-	post(&call, op, issuer, has_serial);
+	post(&call, what, issuer, has_serial);
 }
 
 static void stop(void)
 {
 	struct call halt;
 
-	post(&halt, OP_STOP, "", false);
+	post(&halt, CALL_STOP, "", false);
 	event_base_loop(k.base, EVLOOP_NONBLOCK);
 	assert_int_equal(halt.http_status, 204);
 }
@@ -665,7 +665,7 @@ static void expect_error(int status, const char *code)
 static void issuers_are_listed_in_the_contracts_shape(void **state)
 {
 	(void)state;
-	run(OP_ISSUERS, "", false);
+	run(CALL_ISSUERS, "", false);
 	expect(200,
 	    "[{'name':'demo','source':'ocsp','responders':[{'url':'http://good/',"
 	    "'healthy':true,'last_error':null},{'url':'http://bad\\'/','healthy':false,"
@@ -678,7 +678,7 @@ static void lists_are_told_by_the_feed(void **state)
 {
 	(void)state;
 	lists(1, -100, 100);
-	run(OP_ISSUERS, "", false);
+	run(CALL_ISSUERS, "", false);
 	assert_true(replied());
 	assert_string_equal(
 	    json_string_value(
@@ -693,7 +693,7 @@ static void a_held_answer_is_told_without_a_fetch(void **state)
 {
 	(void)state;
 	hold_status(CERTID_SHA256, STATUS_GOOD, REASON_NONE, NOW - 100);
-	run(OP_STATUS, "demo", true);
+	run(CALL_STATUS, "demo", true);
 	expect(200, STATUS("good", "'revoked_at':null,'reason':null,'disagree':false,"
 				   "'evidence':[" GOOD_EVIDENCE "]"));
 	assert_int_equal(did.flight_n, 0);
@@ -704,7 +704,7 @@ static void the_same_answer_under_two_hashes_is_one_evidence(void **state)
 	(void)state;
 	hold_status(CERTID_SHA1, STATUS_GOOD, REASON_NONE, NOW - 100);
 	hold_status(CERTID_SHA256, STATUS_GOOD, REASON_NONE, NOW - 100);
-	run(OP_STATUS, "demo", true);
+	run(CALL_STATUS, "demo", true);
 	expect(200, STATUS("good", "'revoked_at':null,'reason':null,'disagree':false,"
 				   "'evidence':[" GOOD_EVIDENCE "]"));
 }
@@ -715,7 +715,7 @@ static void a_latch_outweighs_a_good_answer(void **state)
 	(void)state;
 	hold_status(CERTID_SHA1, STATUS_GOOD, REASON_NONE, NOW - 100);
 	latch(NOW - 500);
-	run(OP_STATUS, "demo", true);
+	run(CALL_STATUS, "demo", true);
 	expect(200,
 	    STATUS("revoked",
 		"'revoked_at':'2026-09-21T14:05:00Z','reason':'keyCompromise',"
@@ -727,7 +727,7 @@ static void a_revoked_answer_outweighs_a_newer_good_one(void **state)
 	(void)state;
 	hold_status(CERTID_SHA1, STATUS_GOOD, REASON_NONE, NOW - 1);
 	hold_status(CERTID_SHA512, STATUS_REVOKED, REASON_NONE, NOW - 100);
-	run(OP_STATUS, "demo", true);
+	run(CALL_STATUS, "demo", true);
 	assert_true(replied());
 	assert_string_equal(
 	    json_string_value(json_object_get(call.body, "status")), "revoked");
@@ -740,7 +740,7 @@ static void a_hold_ends_with_a_newer_good_answer_only(void **state)
 	(void)state;
 	hold_status(CERTID_SHA1, STATUS_REVOKED, REASON_CERTIFICATE_HOLD, NOW - 50);
 	hold_status(CERTID_SHA256, STATUS_GOOD, REASON_NONE, NOW - 100);
-	run(OP_STATUS, "demo", true);
+	run(CALL_STATUS, "demo", true);
 	assert_true(replied());
 	assert_string_equal(
 	    json_string_value(json_object_get(call.body, "status")), "revoked");
@@ -748,7 +748,7 @@ static void a_hold_ends_with_a_newer_good_answer_only(void **state)
 	    json_string_value(json_object_get(call.body, "reason")), "certificateHold");
 	json_decref(call.body);
 	hold_status(CERTID_SHA256, STATUS_GOOD, REASON_NONE, NOW - 10);
-	run(OP_STATUS, "demo", true);
+	run(CALL_STATUS, "demo", true);
 	assert_true(replied());
 	assert_string_equal(
 	    json_string_value(json_object_get(call.body, "status")), "good");
@@ -763,7 +763,7 @@ static void an_expired_or_error_answer_is_no_evidence(void **state)
 	(void)state;
 	hold("demo", 0, CERTID_SHA1, good, ERR_OK, NOW);
 	hold("demo", 1, CERTID_SHA1, none, ERR_UP_HTTP, NOW + 100);
-	run(OP_STATUS, "demo", true);
+	run(CALL_STATUS, "demo", true);
 	assert_false(replied()); /* it fetches, for the first CA's SHA-1 key */
 	assert_int_equal(did.flight_n, 1);
 	assert_int_equal(did.flight[0].why, FLIGHT_CLIENT);
@@ -780,12 +780,12 @@ static void a_list_alone_gives_a_status(void **state)
 {
 	(void)state;
 	lists(1, -100, 100);
-	run(OP_STATUS, "demo", true);
+	run(CALL_STATUS, "demo", true);
 	expect(200, STATUS("revoked",
 			"'revoked_at':'2026-09-21T13:58:20Z','reason':'keyCompromise',"
 			"'disagree':false,'evidence':[" LIST_EVIDENCE("revoked") "]"));
 	lists(REASON_NONE, -100, 100);
-	run(OP_STATUS, "demo", true);
+	run(CALL_STATUS, "demo", true);
 	expect(200, STATUS("good", "'revoked_at':null,'reason':null,'disagree':false,"
 				   "'evidence':[" LIST_EVIDENCE("good") "]"));
 	assert_int_equal(did.flight_n, 0);
@@ -796,13 +796,13 @@ static void an_expired_list_is_no_proof_of_good(void **state)
 {
 	(void)state;
 	lists(1, -100, 0);
-	run(OP_STATUS, "demo", true);
+	run(CALL_STATUS, "demo", true);
 	assert_true(replied());
 	assert_string_equal(
 	    json_string_value(json_object_get(call.body, "status")), "revoked");
 	json_decref(call.body);
 	lists(REASON_NONE, -100, 0);
-	run(OP_STATUS, "demo", true);
+	run(CALL_STATUS, "demo", true);
 	assert_false(replied()); /* it fetches */
 	did.flight[0].done(did.flight[0].arg, NULL, ERR_UP_HTTP, TIER_NONE);
 	expect(200,
@@ -819,7 +819,7 @@ static void a_list_that_is_not_in_force_is_no_evidence(void **state)
 	(void)state;
 	k.d.crl_feed = (struct crl_feed *)&did;
 	did.lists = crl_set_new(2, 1);
-	run(OP_STATUS, "demo", true);
+	run(CALL_STATUS, "demo", true);
 	assert_false(replied()); /* it fetches */
 	did.flight[0].done(did.flight[0].arg, NULL, ERR_UP_HTTP, TIER_NONE);
 	expect(200, STATUS("unknown",
@@ -836,7 +836,7 @@ static void what_disagrees_is_told_as_evidence(void **state)
 	    .next_update = NOW + 100,
 	    .signer_not_after = INT64_MAX};
 	lists(1, -101, 100);
-	run(OP_STATUS, "demo", true);
+	run(CALL_STATUS, "demo", true);
 	expect(200,
 	    STATUS("revoked",
 		"'revoked_at':'2026-09-21T13:58:20Z','reason':'keyCompromise',"
@@ -851,13 +851,13 @@ static void a_held_unknown_is_told_without_a_fetch(void **state)
 {
 	(void)state;
 	hold_status(CERTID_SHA1, STATUS_UNKNOWN, REASON_NONE, NOW - 100);
-	run(OP_STATUS, "demo", true);
+	run(CALL_STATUS, "demo", true);
 	assert_true(replied());
 	assert_string_equal(
 	    json_string_value(json_object_get(call.body, "status")), "unknown");
 	json_decref(call.body);
 	lists(REASON_NONE, -100, 100);
-	run(OP_STATUS, "demo", true);
+	run(CALL_STATUS, "demo", true);
 	assert_true(replied());
 	assert_string_equal(
 	    json_string_value(json_object_get(call.body, "status")), "good");
@@ -876,7 +876,7 @@ static void the_answer_of_a_flight_counts_though_it_is_not_held(void **state)
 	struct key key;
 
 	(void)state;
-	run(OP_STATUS, "demo", true);
+	run(CALL_STATUS, "demo", true);
 	issuer_key(demo(), 0, CERTID_SHA1, &serial, &key);
 	a = answer_new(&key, &f, bytes_of("h", 1), bytes_of("b", 1));
 	did.flight[0].done(did.flight[0].arg, a, ERR_OK, TIER_UPSTREAM);
@@ -887,8 +887,8 @@ static void the_answer_of_a_flight_counts_though_it_is_not_held(void **state)
 
 static void an_unknown_issuer_is_404_for_every_call(void **state)
 {
-	static const enum op each[] = {
-	    OP_STATUS, OP_EXPLAIN, OP_REFRESH, OP_PURGE, OP_LATCH_DELETE};
+	static const enum call_what each[] = {
+	    CALL_STATUS, CALL_EXPLAIN, CALL_REFRESH, CALL_PURGE, CALL_LATCH_DELETE};
 
 	(void)state;
 	for (size_t n = 0; n < sizeof each / sizeof each[0]; n++) {
@@ -900,12 +900,12 @@ static void an_unknown_issuer_is_404_for_every_call(void **state)
 
 /* The end: nothing outlives the keeper. */
 
-static void ask_while_unopened(enum op op)
+static void ask_while_unopened(enum call_what what)
 {
 	k.d.crl_feed = (struct crl_feed *)&did;
 	crl_set_unref(did.lists);
 	did.lists = crl_set_ref(&crl_set_unopened);
-	run(op, "demo", true);
+	run(what, "demo", true);
 	assert_false(replied());
 	assert_non_null(did.wait);
 	assert_int_equal(did.wait_ms, keeper_conf(&k)->answer_timeout_ms);
@@ -926,17 +926,17 @@ static void a_status_waits_for_the_lists(void **state)
 {
 	(void)state;
 	hold_status(CERTID_SHA1, STATUS_GOOD, REASON_NONE, NOW - 200);
-	ask_while_unopened(OP_STATUS);
+	ask_while_unopened(CALL_STATUS);
 	lists(1, -100, 100);
 	waited(ERR_OK);
 	assert_true(replied());
 	assert_string_equal(
 	    json_string_value(json_object_get(call.body, "status")), "revoked");
 	json_decref(call.body);
-	ask_while_unopened(OP_STATUS);
+	ask_while_unopened(CALL_STATUS);
 	waited(ERR_RESP_LISTS);
 	expect_error(503, "lists_not_opened");
-	ask_while_unopened(OP_STATUS);
+	ask_while_unopened(CALL_STATUS);
 	waited(ERR_CANCELLED);
 	expect_error(503, "unavailable");
 }
@@ -944,7 +944,7 @@ static void a_status_waits_for_the_lists(void **state)
 static void an_explanation_waits_for_the_lists(void **state)
 {
 	(void)state;
-	ask_while_unopened(OP_EXPLAIN);
+	ask_while_unopened(CALL_EXPLAIN);
 	lists(1, -100, 100);
 	did.ask_at_once = ERR_UP_TIMEOUT;
 	waited(ERR_OK);
@@ -956,7 +956,7 @@ static void an_explanation_waits_for_the_lists(void **state)
 static void a_stopping_keeper_answers_who_waits_for_lists(void **state)
 {
 	(void)state;
-	ask_while_unopened(OP_EXPLAIN);
+	ask_while_unopened(CALL_EXPLAIN);
 	stop();
 	expect_error(503, "unavailable");
 	assert_null(did.wait);
@@ -965,31 +965,31 @@ static void a_stopping_keeper_answers_who_waits_for_lists(void **state)
 static void a_stopping_keeper_answers_a_waiting_status_with_503(void **state)
 {
 	(void)state;
-	run(OP_STATUS, "demo", true);
+	run(CALL_STATUS, "demo", true);
 	did.flight[0].done(did.flight[0].arg, NULL, ERR_CANCELLED, TIER_NONE);
 	expect_error(503, "unavailable");
-	run(OP_STATUS, "demo", true);
+	run(CALL_STATUS, "demo", true);
 	stop();
 	expect_error(503, "unavailable");
 	/* the flight ends later, and finds nobody */
 	did.flight[1].done(did.flight[1].arg, NULL, ERR_CANCELLED, TIER_NONE);
-	run(OP_ISSUERS, "", false);
+	run(CALL_ISSUERS, "", false);
 	expect_error(503, "unavailable");
 }
 
 static void a_stop_ends_an_explain_wherever_it_is(void **state)
 {
 	(void)state;
-	run(OP_EXPLAIN, "demo", true);
+	run(CALL_EXPLAIN, "demo", true);
 	assert_false(replied());
 	stop();
 	assert_int_equal(did.cancels, 1);
 	expect_error(503, "unavailable");
-	ops_free(k.ops);
-	k.ops = ops_new();
+	calls_free(k.calls);
+	k.calls = calls_new();
 	did.store_waits = true;
 	did.store_n = 0;
-	run(OP_EXPLAIN, "demo", true);
+	run(CALL_EXPLAIN, "demo", true);
 	stop();
 	assert_false(replied());
 	for (size_t n = 0; n < did.store_n; n++)
@@ -1009,7 +1009,7 @@ static void an_explanation_goes_from_memory_to_store_to_upstream(void **state)
 	(void)state;
 	hold_status(CERTID_SHA256, STATUS_GOOD, REASON_NONE, NOW - 100);
 	did.store_value = bytes_of("v", 1);
-	run(OP_EXPLAIN, "demo", true);
+	run(CALL_EXPLAIN, "demo", true);
 	assert_false(replied());
 	assert_int_equal(did.store_n, 8);                  /* two CAs, four hashes */
 	assert_int_equal(did.ask_key.hash, CERTID_SHA256); /* the one that is held */
@@ -1053,7 +1053,7 @@ static void an_upstream_that_brings_nothing_is_explained_too(void **state)
 	(void)state;
 	did.ask_at_once = ERR_UP_CONNECT;
 	did.store_error = ERR_STORE_TIMEOUT;
-	run(OP_EXPLAIN, "demo", true);
+	run(CALL_EXPLAIN, "demo", true);
 	expect(200, EXPLAIN("{'from':'store','hash':'sha1','admitted':false,'checks':["
 			    "{'check':'read','ok':false,'code':'store_timeout',"
 			    "'detail':'store gave no answer in time'}]},"
@@ -1067,7 +1067,7 @@ static void an_upstream_that_brings_nothing_is_explained_too(void **state)
 static void a_proved_revocation_latches_though_it_is_refused(void **state)
 {
 	(void)state;
-	run(OP_EXPLAIN, "demo", true);
+	run(CALL_EXPLAIN, "demo", true);
 	did.verdict = ERR_RESP_CONTRADICT;
 	did.revoked_proved = true;
 	did.judge(did.ask_arg, bytes_of("d", 1), "http://good/");
@@ -1092,7 +1092,7 @@ static void what_an_explanation_refuses_is_told_as_elsewhere(void **state)
 		did.store_n = 0;
 		did.store_value = bytes_of("v", 1);
 		did.verdict = refused[n];
-		run(OP_EXPLAIN, "demo", true);
+		run(CALL_EXPLAIN, "demo", true);
 		assert_int_equal(did.refusal_n, n == 0 ? 2 : 0); /* of two CAs */
 		if (n == 0) {
 			assert_int_equal(did.refusal[0].e, ERR_RESP_LATCH);
@@ -1119,7 +1119,7 @@ static void a_refresh_asks_for_every_key_that_is_held(void **state)
 	(void)state;
 	hold_status(CERTID_SHA1, STATUS_GOOD, REASON_NONE, NOW - 100);
 	hold_status(CERTID_SHA256, STATUS_GOOD, REASON_NONE, NOW - 100);
-	run(OP_REFRESH, "demo", true);
+	run(CALL_REFRESH, "demo", true);
 	expect(202, NULL);
 	assert_int_equal(did.retries, 1);
 	assert_int_equal(did.flight_n, 2);
@@ -1130,7 +1130,7 @@ static void a_refresh_asks_for_every_key_that_is_held(void **state)
 static void a_refresh_of_what_is_not_held_asks_by_sha1(void **state)
 {
 	(void)state;
-	run(OP_REFRESH, "demo", true);
+	run(CALL_REFRESH, "demo", true);
 	expect(202, NULL);
 	assert_int_equal(did.flight_n, 1);
 	assert_int_equal(did.flight[0].key.hash, CERTID_SHA1);
@@ -1145,7 +1145,7 @@ static void a_refresh_of_an_issuer_drops_its_errors_and_fetches_nothing(void **s
 	hold_status(CERTID_SHA1, STATUS_GOOD, REASON_NONE, NOW - 100);
 	hold("demo", 0, CERTID_SHA256, none, ERR_UP_HTTP, NOW + 100);
 	hold("other", 0, CERTID_SHA256, none, ERR_UP_HTTP, NOW + 100);
-	run(OP_REFRESH, "demo", false);
+	run(CALL_REFRESH, "demo", false);
 	expect(202, NULL);
 	hot_stats(k.hot, &stats);
 	assert_int_equal(stats.errors, 1);
@@ -1157,9 +1157,9 @@ static void a_refresh_asks_for_the_lists_too(void **state)
 {
 	(void)state;
 	lists(1, -100, 100);
-	run(OP_REFRESH, "demo", false);
+	run(CALL_REFRESH, "demo", false);
 	expect(202, NULL);
-	run(OP_REFRESH, "demo", true);
+	run(CALL_REFRESH, "demo", true);
 	expect(202, NULL);
 	assert_int_equal(did.list_refreshes, 2);
 	assert_false(did.accepts_number);
@@ -1183,7 +1183,7 @@ static void a_purge_waits_for_the_store_before_it_drops_memory(void **state)
 	did.store_waits = true;
 	hold("demo", 1, CERTID_SHA384, f, ERR_OK, NOW + 100);
 	hold("other", 0, CERTID_SHA1, f, ERR_OK, NOW + 100);
-	run(OP_PURGE, "demo", true);
+	run(CALL_PURGE, "demo", true);
 	assert_int_equal(did.store_n, 8);
 	for (size_t n = 0; n < 8; n++) {
 		assert_false(replied());
@@ -1205,7 +1205,7 @@ static void a_purge_of_an_issuer_leaves_the_others_and_the_latches(void **state)
 	hold("demo", 0, CERTID_SHA1, f, ERR_OK, NOW + 100);
 	hold("demo", 1, CERTID_SHA384, f, ERR_OK, NOW + 100);
 	hold("other", 0, CERTID_SHA1, f, ERR_OK, NOW + 100);
-	run(OP_PURGE, "demo", false);
+	run(CALL_PURGE, "demo", false);
 	expect(204, NULL);
 	assert_true(did.purged_issuer);
 	assert_false(held("demo", 0, CERTID_SHA1));
@@ -1221,7 +1221,7 @@ static void a_purge_that_the_store_did_not_take_says_so(void **state)
 	(void)state;
 	hold_status(CERTID_SHA1, STATUS_GOOD, REASON_NONE, NOW - 100);
 	did.store_error = ERR_STORE;
-	run(OP_PURGE, "demo", true);
+	run(CALL_PURGE, "demo", true);
 	expect_error(503, "store");
 	assert_false(held("demo", 0, CERTID_SHA1));
 }
@@ -1242,7 +1242,7 @@ static void expect_latches(const char *issuer, const char *want)
 {
 	char *text;
 
-	run(OP_LATCHES, issuer, false);
+	run(CALL_LATCHES, issuer, false);
 	assert_false(replied());
 	did.disk_done(did.disk_arg);
 	assert_true(replied());
@@ -1294,7 +1294,7 @@ static void latches_are_listed_in_the_contracts_shape(void **state)
 		    "2026-09-21T14:13:20Z") "\n]\n");
 	expect_latches("other", "[\n" LATCH("other", "1000", "2026-09-21T14:05:00Z",
 				    "\"keyCompromise\"", "2026-09-21T14:13:20Z") "\n]\n");
-	run(OP_LATCHES, "nobody", false);
+	run(CALL_LATCHES, "nobody", false);
 	expect_error(404, "not_found");
 }
 
@@ -1315,7 +1315,7 @@ static void a_hundred_thousand_latches_are_listed_in_slices(void **state)
 	}
 	k.shared.keeper = k.replies;
 	did.disk_done = NULL;
-	run(OP_LATCHES, "demo", false);
+	run(CALL_LATCHES, "demo", false);
 	for (; did.disk_done == NULL; turns++)
 		event_base_loop(k.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
 	assert_in_range(turns, 49, 120);
@@ -1339,12 +1339,12 @@ static void four_lists_of_latches_are_read_at_a_time(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < LATCH_LISTS_MAX; i++) {
-		run(OP_LATCHES, "", false);
+		run(CALL_LATCHES, "", false);
 		did.disk_done(did.disk_arg);
 		assert_true(replied());
 		held[i] = call.file;
 	}
-	run(OP_LATCHES, "", false);
+	run(CALL_LATCHES, "", false);
 	expect_error(503, "unavailable");
 	shared_file_unref(held[2]);
 	expect_latches("", "[\n]\n");
@@ -1363,10 +1363,10 @@ static void a_latch_is_gone_from_memory_and_disk(void **state)
 	char why[256];
 
 	(void)state;
-	run(OP_LATCH_DELETE, "demo", true);
+	run(CALL_LATCH_DELETE, "demo", true);
 	expect_error(404, "not_found");
 	latch(NOW - 500);
-	run(OP_LATCH_DELETE, "demo", true);
+	run(CALL_LATCH_DELETE, "demo", true);
 	assert_false(replied()); /* not before the disk has it */
 	/* what the store has would set it again: two CAs, four hashes */
 	assert_int_equal(did.store_n, 8);
@@ -1391,7 +1391,7 @@ static void a_latch_is_gone_but_the_store_was_away(void **state)
 	(void)state;
 	latch(NOW - 500);
 	did.store_error = ERR_STORE;
-	run(OP_LATCH_DELETE, "demo", true);
+	run(CALL_LATCH_DELETE, "demo", true);
 	did.disk_done(did.disk_arg);
 	expect_error(503, "store");
 	assert_int_equal(latches_count(k.d.latches), 0);
@@ -1404,13 +1404,13 @@ static void ready_names_what_is_degraded_and_why_not(void **state)
 {
 	(void)state;
 	lists(1, -100, 100);
-	run(OP_READY, "", false);
+	run(CALL_READY, "", false);
 	expect(503,
 	    "{'ready':false,'reasons':['issuer other: no way to answer: it has no "
 	    "responder'],'degraded':[]}");
 	store_is_up = false;
 	k.shared.draining = true;
-	run(OP_READY, "", false);
+	run(CALL_READY, "", false);
 	expect(503, "{'ready':false,'reasons':['draining','issuer other: no way to "
 		    "answer: it has no responder'],'degraded':['store redis is away: "
 		    "gone']}");
@@ -1422,7 +1422,7 @@ static void ready_tells_what_redis_refuses_and_what_helps(void **state)
 	lists(1, -100, 100);
 	store_is_up = false;
 	store_refuses = true;
-	run(OP_READY, "", false);
+	run(CALL_READY, "", false);
 	expect(503,
 	    "{'ready':false,'reasons':['issuer other: no way to answer: it has no "
 	    "responder'],'degraded':['store redis refuses: gone; remedy: give it "
@@ -1444,7 +1444,7 @@ static void ready_tells_of_the_change_log_and_of_changes_that_wait(void **state)
 	    .waiting = 3,
 	    .waiting_ms = 1999};
 	snprintf(want, sizeof want, "{%s,'degraded':[]}", reasons);
-	run(OP_READY, "", false);
+	run(CALL_READY, "", false);
 	expect(503, want);
 	telling_is.waiting_ms = 12345;
 	telling_is.why = ERR_STORE_FULL;
@@ -1456,14 +1456,14 @@ static void ready_tells_of_the_change_log_and_of_changes_that_wait(void **state)
 	    "{%s,'degraded':['change log refuses: OOM; remedy: raise it',"
 	    "'changes wait to be told (3, for 12 s): store is full']}",
 	    reasons);
-	run(OP_READY, "", false);
+	run(CALL_READY, "", false);
 	expect(503, want);
 	telling_is.log.up = true;
 	telling_is.log.damage = "/x: a batch";
 	telling_is.waiting = 0;
 	snprintf(want, sizeof want,
 	    "{%s,'degraded':['change log is damaged: /x: a batch']}", reasons);
-	run(OP_READY, "", false);
+	run(CALL_READY, "", false);
 	expect(503, want);
 	telling_is.log.damage = "";
 	telling_is.waiting = 3;
@@ -1473,7 +1473,7 @@ static void ready_tells_of_the_change_log_and_of_changes_that_wait(void **state)
 	    "log "
 	    "yet']}",
 	    reasons);
-	run(OP_READY, "", false);
+	run(CALL_READY, "", false);
 	expect(503, want);
 	k.d.telling = NULL;
 }
@@ -1483,7 +1483,7 @@ static void ready_tells_a_reload_that_failed(void **state)
 	(void)state;
 	lists(1, -100, 100);
 	did.mistake = "/etc/o.conf:3: listn: no such option (and 2 more)";
-	run(OP_READY, "", false);
+	run(CALL_READY, "", false);
 	expect(503, "{'ready':false,'reasons':['issuer other: no way to answer: it has "
 		    "no "
 		    "responder'],'degraded':['the last reload failed, the configuration "
@@ -1496,7 +1496,7 @@ static void ready_names_a_list_past_its_next_update(void **state)
 {
 	(void)state;
 	lists(1, -100, 0);
-	run(OP_READY, "", false);
+	run(CALL_READY, "", false);
 	expect(503, "{'ready':false,'reasons':['issuer other: no way to answer: it has "
 		    "no "
 		    "responder'],'degraded':['issuer demo: list  is past its nextUpdate, "
@@ -1511,7 +1511,7 @@ static void a_responder_that_was_never_asked_is_not_called_healthy(void **state)
 
 	(void)state;
 	did.never_asked = "http://";
-	run(OP_ISSUERS, "", false);
+	run(CALL_ISSUERS, "", false);
 	expect(200, "[{'name':'demo','source':'ocsp','responders':[{'url':'http://good/',"
 		    "'healthy':null,'last_error':null},{'url':'http://bad\\'/"
 		    "','healthy':null,"
@@ -1519,13 +1519,13 @@ static void a_responder_that_was_never_asked_is_not_called_healthy(void **state)
 		    "{'name':'other','source':'ocsp','responders':[],'crls':[],"
 		    "'signer_expires':null}]");
 	lists(1, -100, 100);
-	run(OP_READY, "", false);
+	run(CALL_READY, "", false);
 	assert_true(replied());
 	assert_int_equal(json_array_size(json_object_get(call.body, "degraded")), 0);
 	json_decref(call.body);
 	did.never_asked = "good";
 	metrics_thread();
-	run(OP_METRICS, "", false);
+	run(CALL_METRICS, "", false);
 	assert_true(replied());
 	text = json_string_value(call.body);
 	assert_null(strstr(text, "responder_healthy{issuer=\"demo\",url=\"http://good/"));
@@ -1557,34 +1557,34 @@ static void ready_waits_until_the_lists_were_tried(void **state)
 	X509_free(only);
 	k.d.crl_feed = (struct crl_feed *)&did;
 	did.untried = true;
-	run(OP_READY, "", false);
+	run(CALL_READY, "", false);
 	expect(503, "{'ready':false,'reasons':['lists have not been tried yet'],"
 		    "'degraded':['issuer demo: no list is in force']}");
 	did.untried = false;
 	did.lists = crl_set_ref(&crl_set_unopened); /* it cannot be read */
-	run(OP_READY, "", false);
+	run(CALL_READY, "", false);
 	expect(200, "{'ready':true,'reasons':[],'degraded':['issuer demo: nothing is "
 		    "good: a list has not been opened']}");
 	crl_set_unref(did.lists);
 	did.lists = NULL;
-	run(OP_READY, "", false);
+	run(CALL_READY, "", false);
 	expect(200, "{'ready':true,'reasons':[],'degraded':['issuer demo: no list is in "
 		    "force']}");
 	lists(1, -100, 100);
-	run(OP_READY, "", false);
+	run(CALL_READY, "", false);
 	expect(200, "{'ready':true,'reasons':[],'degraded':[]}");
 	did.held_back = 1;
-	run(OP_READY, "", false);
+	run(CALL_READY, "", false);
 	expect(200, "{'ready':true,'reasons':[],'degraded':['issuer demo: list "
 		    "x: why']}");
 	did.held_back = 3;
-	run(OP_READY, "", false);
+	run(CALL_READY, "", false);
 	expect(200, "{'ready':true,'reasons':[],'degraded':['issuer demo: list x: why "
 		    "(and 2 more)']}");
 	did.held_back = 0;
 	/* a full disk: it goes on, but a restart would have the list of before */
 	did.disk_refuses = 2;
-	run(OP_READY, "", false);
+	run(CALL_READY, "", false);
 	expect(200, "{'ready':true,'reasons':[],'degraded':['lists cannot be written to "
 		    "/state, or read (2; one of issuer demo): No space left on "
 		    "device']}");
@@ -1604,7 +1604,7 @@ static void metrics_pass_promtool(void **state)
 	metrics_thread();
 	lists(1, -100, 100);
 	k.d.telling = (struct telling *)&did;
-	run(OP_METRICS, "", false);
+	run(CALL_METRICS, "", false);
 	assert_true(replied());
 	assert_int_equal(call.http_status, 200);
 	assert_non_null(
@@ -1618,7 +1618,7 @@ static void metrics_pass_promtool(void **state)
 	fputs(json_string_value(call.body), f);
 	assert_int_equal(pclose(f), 0);
 	json_decref(call.body);
-	post(&call, OP_METRICS, "", false);
+	post(&call, CALL_METRICS, "", false);
 	assert_true(replied());
 	json_decref(call.body);
 }
