@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-struct slot { /* one key of the certificate */
+struct explain_key { /* one of the certificate */
 	struct explain *explain;
 	struct key key;
 };
@@ -26,8 +26,8 @@ struct explain {
 	enum err verdict;
 	bool starting; /* explain_start is on the stack: it ends what is over */
 	bool over;
-	size_t slot_n;
-	struct slot slot[];
+	size_t each_n;
+	struct explain_key each[];
 };
 
 json_t *json_text(const char *s)
@@ -194,16 +194,16 @@ static void judge_stored(struct explain *e, const struct key *k, struct bytes va
 
 static void on_stored(void *arg, enum err why, struct bytes value)
 {
-	struct slot *slot = arg;
-	struct explain *e = slot->explain;
+	struct explain_key *one = arg;
+	struct explain *e = one->explain;
 
 	if (e->stopping || why == ERR_NOT_FOUND) {
 		/* nothing to tell */
 	} else if (why == ERR_OK) {
-		judge_stored(e, &slot->key, value);
+		judge_stored(e, &one->key, value);
 	} else if (!e->store_told) {
 		e->store_told = true;
-		add_failure(e, "store", &slot->key, "read", why, err_text(why));
+		add_failure(e, "store", &one->key, "read", why, err_text(why));
 	}
 	store_back(e);
 }
@@ -237,9 +237,9 @@ static void look_in_memory(struct explain *e, const struct issuer *i)
 	const struct hot *hot = keeper_parts(e->keeper)->shared->hot;
 	bool found = false;
 
-	e->ask_key = e->slot[0].key;
-	for (size_t n = 0; n < e->slot_n; n++) {
-		const struct key *k = &e->slot[n].key;
+	e->ask_key = e->each[0].key;
+	for (size_t n = 0; n < e->each_n; n++) {
+		const struct key *k = &e->each[n].key;
 		const struct answer *a = hot_find(hot, key_der(k));
 
 		if (a == NULL)
@@ -256,7 +256,7 @@ struct explain *explain_start(struct keeper *k, const struct issuer *i,
     const struct serial *s, explain_done_fn *done, void *arg)
 {
 	size_t n = issuer_keys_n(i);
-	struct explain *e = calloc(1, sizeof *e + n * sizeof e->slot[0]);
+	struct explain *e = calloc(1, sizeof *e + n * sizeof e->each[0]);
 
 	if (e == NULL || (e->answers = json_array()) == NULL) {
 		free(e);
@@ -267,17 +267,17 @@ struct explain *explain_start(struct keeper *k, const struct issuer *i,
 	e->done = done;
 	e->arg = arg;
 	e->starting = true;
-	e->slot_n = n;
-	for (n = 0; n < e->slot_n; n++) {
-		e->slot[n].explain = e;
-		issuer_key_at(i, n, s, &e->slot[n].key);
+	e->each_n = n;
+	for (n = 0; n < e->each_n; n++) {
+		e->each[n].explain = e;
+		issuer_key_at(i, n, s, &e->each[n].key);
 	}
 	look_in_memory(e, i);
 
-	e->waiting = e->slot_n + 1; /* one is ours: the slots are read below */
-	for (n = 0; n < e->slot_n; n++)
+	e->waiting = e->each_n + 1; /* one is ours: they are read below */
+	for (n = 0; n < e->each_n; n++)
 		store_get(
-		    keeper_parts(k)->store, &e->slot[n].key, on_stored, &e->slot[n]);
+		    keeper_parts(k)->store, &e->each[n].key, on_stored, &e->each[n]);
 	store_back(e);
 	/* finish() frees nothing while this is true: NOLINTNEXTLINE(*-unix.Malloc) */
 	e->starting = false;

@@ -15,21 +15,21 @@
 
 /* Whose latches are wanted: open addressing over the CAs' ids, which are hashes already.
  */
-struct seat {
+struct listed_issuer {
 	uint8_t id[32];
 	uint32_t issuer; /* its number, and one; 0: empty */
 };
 
-struct row {
+struct latch_row {
 	uint32_t issuer;
 	int reason;
 	int64_t revoked_at, set_at;
 	struct serial serial;
 };
-struct chunk {
-	struct chunk *next;
+struct latch_rows {
+	struct latch_rows *next;
 	size_t n;
-	struct row row[CHUNK_N];
+	struct latch_row row[CHUNK_N];
 };
 
 struct latch_lists {
@@ -37,17 +37,17 @@ struct latch_lists {
 	struct shared_file *read[LATCH_LISTS_MAX]; /* references; NULL: a free place */
 };
 
-struct latch_list {
+struct latch_listing {
 	struct latch_lists *all;
 	struct keeper *keeper;
 	void (*done)(void *arg, enum err e, struct shared_file *file);
 	void *arg;
 	struct msg step; /* the next slice */
 	struct latches_walk walk;
-	struct seat *seats;
+	struct listed_issuer *seats;
 	size_t mask;
 	char (*names)[64]; /* of the issuers: a reload may come between */
-	struct chunk *chunks;
+	struct latch_rows *chunks;
 	size_t n;
 	enum err error;
 	struct shared_file *file;
@@ -101,7 +101,8 @@ static void count_reader(struct latch_lists *all, struct shared_file *f)
 
 /* ---- whose latches ---- */
 
-static struct seat *find_seat(const struct latch_list *l, const uint8_t id[32])
+static struct listed_issuer *find_seat(
+    const struct latch_listing *l, const uint8_t id[32])
 {
 	uint64_t h;
 	size_t i;
@@ -113,11 +114,11 @@ static struct seat *find_seat(const struct latch_list *l, const uint8_t id[32])
 	return &l->seats[i];
 }
 
-static void take_seats(struct latch_list *l, const struct issuer *i, size_t number)
+static void take_seats(struct latch_listing *l, const struct issuer *i, size_t number)
 {
 	snprintf(l->names[number], sizeof l->names[number], "%s", i->name);
 	for (size_t c = 0; c < i->ca_n; c++) {
-		struct seat *seat = find_seat(l, i->ca[c].id);
+		struct listed_issuer *seat = find_seat(l, i->ca[c].id);
 
 		memcpy(seat->id, i->ca[c].id, sizeof seat->id);
 		seat->issuer = (uint32_t)number + 1;
@@ -125,7 +126,7 @@ static void take_seats(struct latch_list *l, const struct issuer *i, size_t numb
 }
 
 static enum err make_seats(
-    struct latch_list *l, const struct issuers *is, const char *issuer)
+    struct latch_listing *l, const struct issuers *is, const char *issuer)
 {
 	size_t cas = 0, seats = 2, n = issuers_count(is);
 
@@ -146,9 +147,9 @@ static enum err make_seats(
 
 /* ---- the walk ---- */
 
-static struct row *new_row(struct latch_list *l)
+static struct latch_row *new_row(struct latch_listing *l)
 {
-	struct chunk *c = l->chunks;
+	struct latch_rows *c = l->chunks;
 
 	if (c == NULL || c->n == CHUNK_N) {
 		c = malloc(sizeof *c);
@@ -164,9 +165,9 @@ static struct row *new_row(struct latch_list *l)
 
 static void on_latch(void *arg, const struct latch *latch)
 {
-	struct latch_list *l = arg;
+	struct latch_listing *l = arg;
 	uint32_t issuer = find_seat(l, latch->ca_id)->issuer;
-	struct row *r;
+	struct latch_row *r;
 
 	if (issuer == 0 || l->error != ERR_OK)
 		return;
@@ -175,7 +176,7 @@ static void on_latch(void *arg, const struct latch *latch)
 		l->error = ERR_NOMEM;
 		return;
 	}
-	*r = (struct row){
+	*r = (struct latch_row){
 	    issuer - 1, latch->reason, latch->revoked_at, latch->set_at, latch->serial};
 }
 
@@ -191,7 +192,7 @@ static int serial_order(const struct serial *a, const struct serial *b)
 /* Of a certificate that two certificates of its CA have a latch for, the older first. */
 static int row_order(const void *x, const void *y)
 {
-	const struct row *a = x, *b = y;
+	const struct latch_row *a = x, *b = y;
 	int order = serial_order(&a->serial, &b->serial);
 
 	if (a->issuer != b->issuer)
@@ -199,12 +200,13 @@ static int row_order(const void *x, const void *y)
 	return order != 0 ? order : (a->set_at > b->set_at) - (a->set_at < b->set_at);
 }
 
-static struct row *sort(const struct latch_list *l)
+static struct latch_row *sort(const struct latch_listing *l)
 {
-	struct row *rows = malloc((l->n + 1) * sizeof *rows);
+	struct latch_row *rows = malloc((l->n + 1) * sizeof *rows);
 	size_t n = 0;
 
-	for (const struct chunk *c = l->chunks; rows != NULL && c != NULL; c = c->next) {
+	for (const struct latch_rows *c = l->chunks; rows != NULL && c != NULL;
+	     c = c->next) {
 		memcpy(rows + n, c->row, c->n * sizeof *rows);
 		n += c->n;
 	}
@@ -224,7 +226,7 @@ static void put_time(FILE *f, const char *name, int64_t at)
 }
 
 /* Names of issuers and reasons, digits and times: nothing that JSON would escape. */
-static void put_row(FILE *f, const struct latch_list *l, const struct row *r)
+static void put_row(FILE *f, const struct latch_listing *l, const struct latch_row *r)
 {
 	const char *reason = reason_name(r->reason);
 	char serial[SERIAL_HEX_MAX];
@@ -241,13 +243,13 @@ static void put_row(FILE *f, const struct latch_list *l, const struct row *r)
 	fputc('}', f);
 }
 
-static void put_rows(FILE *f, const struct latch_list *l, const struct row *rows)
+static void put_rows(FILE *f, const struct latch_listing *l, const struct latch_row *rows)
 {
-	const struct row *before = NULL;
+	const struct latch_row *before = NULL;
 
 	fputc('[', f);
 	for (size_t i = 0; i < l->n; i++) {
-		const struct row *r = &rows[i];
+		const struct latch_row *r = &rows[i];
 
 		if (before != NULL && before->issuer == r->issuer &&
 		    serial_equal(&before->serial, &r->serial))
@@ -259,7 +261,7 @@ static void put_rows(FILE *f, const struct latch_list *l, const struct row *rows
 	fputs("\n]\n", f);
 }
 
-static enum err write_rows(struct latch_list *l, const struct row *rows)
+static enum err write_rows(struct latch_listing *l, const struct latch_row *rows)
 {
 	int fd = memfd_create("latches", MFD_CLOEXEC);
 	FILE *f = fd >= 0 ? fdopen(dup(fd), "w") : NULL;
@@ -283,8 +285,8 @@ static enum err write_rows(struct latch_list *l, const struct row *rows)
 
 static void write_work(void *arg)
 {
-	struct latch_list *l = arg;
-	struct row *rows = l->error == ERR_OK ? sort(l) : NULL;
+	struct latch_listing *l = arg;
+	struct latch_row *rows = l->error == ERR_OK ? sort(l) : NULL;
 
 	if (rows == NULL)
 		l->error = ERR_NOMEM;
@@ -295,9 +297,9 @@ static void write_work(void *arg)
 
 /* ---- the end ---- */
 
-static void list_free(struct latch_list *l)
+static void list_free(struct latch_listing *l)
 {
-	for (struct chunk *c = l->chunks, *next; c != NULL; c = next) {
+	for (struct latch_rows *c = l->chunks, *next; c != NULL; c = next) {
 		next = c->next;
 		free(c);
 	}
@@ -308,7 +310,7 @@ static void list_free(struct latch_list *l)
 
 static void written(void *arg)
 {
-	struct latch_list *l = arg;
+	struct latch_listing *l = arg;
 
 	l->all->making--;
 	if (l->file != NULL)
@@ -317,7 +319,7 @@ static void written(void *arg)
 	list_free(l);
 }
 
-static void walk_on(struct latch_list *l)
+static void walk_on(struct latch_listing *l)
 {
 	const struct parts *d = keeper_parts(l->keeper);
 
@@ -330,19 +332,20 @@ static void walk_on(struct latch_list *l)
 static void on_step(void *keeper, struct msg *m)
 {
 	(void)keeper;
-	walk_on((struct latch_list *)((char *)m - offsetof(struct latch_list, step)));
+	walk_on(
+	    (struct latch_listing *)((char *)m - offsetof(struct latch_listing, step)));
 }
 
 void latch_list_make(struct latch_lists *all, struct keeper *k, const char *issuer,
     void (*done)(void *arg, enum err e, struct shared_file *file), void *arg)
 {
-	struct latch_list *l = has_room(all) ? calloc(1, sizeof *l) : NULL;
+	struct latch_listing *l = has_room(all) ? calloc(1, sizeof *l) : NULL;
 
 	if (l == NULL) {
 		done(arg, has_room(all) ? ERR_NOMEM : ERR_UP_BUSY, NULL);
 		return;
 	}
-	*l = (struct latch_list){.all = all, .keeper = k, .done = done, .arg = arg};
+	*l = (struct latch_listing){.all = all, .keeper = k, .done = done, .arg = arg};
 	l->step.run = on_step;
 	if (make_seats(l, keeper_conf(k)->issuers, issuer) != ERR_OK) {
 		list_free(l);

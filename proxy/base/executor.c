@@ -16,9 +16,9 @@
 #include "proxy/base/log.h"
 #include "proxy/base/thread.h"
 
-struct job {
-	struct msg reply; /* first: what the inbox hands back is the job */
-	struct job *next;
+struct task {
+	struct msg reply; /* first: what the inbox hands back is the task */
+	struct task *next;
 	void (*work)(void *arg);
 	void (*done)(void *arg);
 	void *arg;
@@ -30,25 +30,25 @@ struct executor {
 	int nice;
 	pthread_t thread;
 	pthread_mutex_t lock; /* over the next four */
-	struct job *head, **tail;
-	bool busy; /* a job runs */
+	struct task *head, **tail;
+	bool busy; /* a task runs */
 	bool stop;
 	pthread_cond_t work, idle;
 };
 
 static void on_reply(void *inbox_arg, struct msg *m)
 {
-	struct job *j = (struct job *)m;
+	struct task *t = (struct task *)m;
 
 	(void)inbox_arg;
-	j->done(j->arg);
-	free(j);
+	t->done(t->arg);
+	free(t);
 }
 
-/* The next job, or NULL when there is none and none will come. */
-static struct job *wait_for_job(struct executor *x)
+/* The next task, or NULL when there is none and none will come. */
+static struct task *wait_for_task(struct executor *x)
 {
-	struct job *j;
+	struct task *t;
 
 	pthread_mutex_lock(&x->lock);
 	x->busy = false;
@@ -56,21 +56,21 @@ static struct job *wait_for_job(struct executor *x)
 		pthread_cond_signal(&x->idle);
 	while (x->head == NULL && !x->stop)
 		pthread_cond_wait(&x->work, &x->lock);
-	j = x->head;
-	if (j != NULL) {
+	t = x->head;
+	if (t != NULL) {
 		x->busy = true;
-		x->head = j->next;
+		x->head = t->next;
 		if (x->head == NULL)
 			x->tail = &x->head;
 	}
 	pthread_mutex_unlock(&x->lock);
-	return j;
+	return t;
 }
 
 static void *disk_thread(void *arg)
 {
 	struct executor *x = arg;
-	struct job *j;
+	struct task *t;
 
 	/* Linux has a nice value for each thread, and pid 0 is the calling one; that it
 	 * is refused is no reason not to work. */
@@ -79,12 +79,12 @@ static void *disk_thread(void *arg)
 		    "thread=%s nice=%d error=%s remedy=\"allow setpriority: a filter "
 		    "of system calls forbids it\"",
 		    x->name, x->nice, strerror(errno));
-	while ((j = wait_for_job(x)) != NULL) {
-		j->work(j->arg);
-		if (j->done == NULL)
-			free(j);
+	while ((t = wait_for_task(x)) != NULL) {
+		t->work(t->arg);
+		if (t->done == NULL)
+			free(t);
 		else
-			inbox_post(x->replies, &j->reply);
+			inbox_post(x->replies, &t->reply);
 	}
 	return NULL;
 }
@@ -155,19 +155,19 @@ void executor_run(
     struct executor *x, void (*work)(void *arg), void (*done)(void *arg), void *arg)
 {
 	/* x->stop is set by this thread only */
-	struct job *j = x->stop ? NULL : calloc(1, sizeof *j);
+	struct task *t = x->stop ? NULL : calloc(1, sizeof *t);
 
-	if (j == NULL) {
+	if (t == NULL) {
 		run_here(x, work, done, arg);
 		return;
 	}
-	j->reply.run = on_reply;
-	j->work = work;
-	j->done = done;
-	j->arg = arg;
+	t->reply.run = on_reply;
+	t->work = work;
+	t->done = done;
+	t->arg = arg;
 	pthread_mutex_lock(&x->lock);
-	*x->tail = j;
-	x->tail = &j->next;
+	*x->tail = t;
+	x->tail = &t->next;
 	pthread_cond_signal(&x->work);
 	pthread_mutex_unlock(&x->lock);
 }

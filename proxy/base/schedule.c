@@ -1,4 +1,5 @@
-/* schedule.c - a heap of due times, and a chained hash table from key to entry. */
+/* schedule.c - a heap of due times, and a chained hash table from key to what is planned
+ * for it. */
 #include "proxy/base/schedule.h"
 
 #include "proxy/base/due.h"
@@ -8,9 +9,9 @@
 
 #define BUCKETS_MIN 64
 
-struct entry {
-	struct due due;     /* first: what the heap has is the entry */
-	struct entry *next; /* of the bucket */
+struct planned {
+	struct due due;       /* first: what the heap has is this */
+	struct planned *next; /* of the bucket */
 	uint64_t hash;
 	uint8_t key_hash; /* struct key.hash */
 	uint8_t der_n;
@@ -20,7 +21,7 @@ struct entry {
 struct schedule {
 	uint64_t seed, random;
 	struct dues dues;
-	struct entry **bucket;
+	struct planned **bucket;
 	size_t buckets;
 };
 
@@ -33,7 +34,7 @@ struct schedule *schedule_new(uint64_t seed)
 	s->seed = seed;
 	s->random = seed | 1;
 	s->buckets = BUCKETS_MIN;
-	s->bucket = calloc(s->buckets, sizeof(struct entry *));
+	s->bucket = calloc(s->buckets, sizeof(struct planned *));
 	if (s->bucket == NULL) {
 		free(s);
 		return NULL;
@@ -58,9 +59,9 @@ static uint64_t hash_of(const struct schedule *s, const struct key *k)
 }
 
 /* The link that points to the key's entry, or to the NULL at the end of its bucket. */
-static struct entry **find(const struct schedule *s, const struct key *k, uint64_t hash)
+static struct planned **find(const struct schedule *s, const struct key *k, uint64_t hash)
 {
-	struct entry **e = &s->bucket[hash & (s->buckets - 1)];
+	struct planned **e = &s->bucket[hash & (s->buckets - 1)];
 
 	while (*e != NULL && ((*e)->hash != hash || (*e)->der_n != k->der_n ||
 				 memcmp((*e)->der, k->der, k->der_n) != 0))
@@ -71,12 +72,12 @@ static struct entry **find(const struct schedule *s, const struct key *k, uint64
 static void grow_buckets(struct schedule *s)
 {
 	size_t n = s->buckets * 2;
-	struct entry **b = calloc(n, sizeof(struct entry *));
+	struct planned **b = calloc(n, sizeof(struct planned *));
 
 	if (b == NULL)
 		return; /* longer chains, nothing worse */
 	for (size_t i = 0; i < s->dues.n; i++) {
-		struct entry *e = (struct entry *)s->dues.heap[i];
+		struct planned *e = (struct planned *)s->dues.heap[i];
 
 		e->next = b[e->hash & (n - 1)];
 		b[e->hash & (n - 1)] = e;
@@ -89,7 +90,7 @@ static void grow_buckets(struct schedule *s)
 static enum err add(
     struct schedule *s, const struct key *k, uint64_t hash, int64_t due_ms)
 {
-	struct entry *e = malloc(sizeof *e + k->der_n), **link;
+	struct planned *e = malloc(sizeof *e + k->der_n), **link;
 
 	if (s->dues.n >= s->buckets)
 		grow_buckets(s);
@@ -110,7 +111,7 @@ static enum err add(
 enum err schedule_set(struct schedule *s, const struct key *k, int64_t due_ms)
 {
 	uint64_t hash = hash_of(s, k);
-	struct entry *e = *find(s, k, hash);
+	struct planned *e = *find(s, k, hash);
 
 	if (e == NULL)
 		return add(s, k, hash, due_ms);
@@ -118,9 +119,9 @@ enum err schedule_set(struct schedule *s, const struct key *k, int64_t due_ms)
 	return ERR_OK;
 }
 
-static void take_out(struct schedule *s, struct entry **link)
+static void take_out(struct schedule *s, struct planned **link)
 {
-	struct entry *e = *link;
+	struct planned *e = *link;
 
 	*link = e->next;
 	dues_remove(&s->dues, &e->due);
@@ -129,7 +130,7 @@ static void take_out(struct schedule *s, struct entry **link)
 
 bool schedule_cancel(struct schedule *s, const struct key *k)
 {
-	struct entry **link = find(s, k, hash_of(s, k));
+	struct planned **link = find(s, k, hash_of(s, k));
 
 	if (*link == NULL)
 		return false;
@@ -144,7 +145,7 @@ int64_t schedule_next(const struct schedule *s)
 
 bool schedule_take(struct schedule *s, int64_t now_ms, struct key *k, int64_t *due_ms)
 {
-	struct entry *e = (struct entry *)dues_first(&s->dues);
+	struct planned *e = (struct planned *)dues_first(&s->dues);
 
 	if (e == NULL || e->due.at_ms > now_ms)
 		return false;
@@ -163,7 +164,7 @@ size_t schedule_count(const struct schedule *s)
 
 bool schedule_due(const struct schedule *s, const struct key *k, int64_t *due_ms)
 {
-	const struct entry *e = *find(s, k, hash_of(s, k));
+	const struct planned *e = *find(s, k, hash_of(s, k));
 
 	if (e == NULL)
 		return false;

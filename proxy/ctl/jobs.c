@@ -27,8 +27,8 @@ struct event {
 	char id[ID_MAX];
 };
 
-struct job {
-	struct job *next;
+struct ctl_job {
+	struct ctl_job *next;
 	struct event *event;
 	char *certificate; /* "issuer serial"; NULL: of a batch */
 	char *input;       /* for its standard input: lines of JSON */
@@ -41,7 +41,7 @@ struct job {
 struct jobs {
 	struct jobs_config config;
 	struct event *first_event, *last_event;
-	struct job *first, **last;
+	struct ctl_job *first, **last;
 	size_t waiting, running, refused;
 	char reached[ID_MAX];
 	bool has_reached;
@@ -58,7 +58,7 @@ struct jobs *jobs_new(const struct jobs_config *c)
 	return j;
 }
 
-static void job_free(struct job *b)
+static void job_free(struct ctl_job *b)
 {
 	free(b->certificate);
 	free(b->input);
@@ -69,7 +69,7 @@ void jobs_free(struct jobs *j)
 {
 	if (j == NULL)
 		return;
-	for (struct job *b = j->first, *next; b != NULL; b = next) {
+	for (struct ctl_job *b = j->first, *next; b != NULL; b = next) {
 		next = b->next;
 		job_free(b);
 	}
@@ -129,7 +129,7 @@ static bool add_line(char **text, size_t *n, const json_t *data, const json_t *c
 	return bigger != NULL;
 }
 
-static bool set_certificate(struct job *b, const json_t *data, const json_t *change)
+static bool set_certificate(struct ctl_job *b, const json_t *data, const json_t *change)
 {
 	if (asprintf(&b->certificate, "%s %s", text_of(data, "issuer"),
 		text_of(change, "serial")) >= 0)
@@ -138,7 +138,7 @@ static bool set_certificate(struct job *b, const json_t *data, const json_t *cha
 	return false;
 }
 
-static void queue(struct jobs *j, struct event *e, struct job *b)
+static void queue(struct jobs *j, struct event *e, struct ctl_job *b)
 {
 	b->event = e;
 	*j->last = b;
@@ -151,7 +151,7 @@ static void queue(struct jobs *j, struct event *e, struct job *b)
 static bool add_job(
     struct jobs *j, struct event *e, const json_t *data, const json_t *change)
 {
-	struct job *b = calloc(1, sizeof *b);
+	struct ctl_job *b = calloc(1, sizeof *b);
 	const json_t *changes = json_object_get(data, "changes"), *item;
 	size_t n = 0, i;
 	bool ok = b != NULL;
@@ -259,7 +259,7 @@ bool jobs_add(struct jobs *j, const char *id, const json_t *data)
 /* Running them */
 
 /* The input as a descriptor that can be read from its start; -1 with errno. */
-static int input_fd(const struct job *b)
+static int input_fd(const struct ctl_job *b)
 {
 	size_t n = strlen(b->input), at = 0;
 	int fd = memfd_create("changes", MFD_CLOEXEC);
@@ -280,7 +280,7 @@ static int input_fd(const struct job *b)
 
 /* What is about the change, from its line.  The variables are the caller's, also on
  * failure. */
-static bool own_variables(const struct job *b, char *own[ENV_MAX])
+static bool own_variables(const struct ctl_job *b, char *own[ENV_MAX])
 {
 	json_t *line = b->certificate != NULL ? json_loads(b->input, 0, NULL) : NULL;
 	bool ok = line != NULL || b->certificate == NULL;
@@ -315,7 +315,7 @@ static char **environment(char *own[ENV_MAX])
 	return env;
 }
 
-static int spawn(struct jobs *j, struct job *b)
+static int spawn(struct jobs *j, struct ctl_job *b)
 {
 	char *argv[] = {(char *)(uintptr_t) "sh", (char *)(uintptr_t) "-c",
 	    (char *)(uintptr_t)j->config.command, NULL};
@@ -348,7 +348,8 @@ static int spawn(struct jobs *j, struct job *b)
 	return e;
 }
 
-static void retry_later(struct jobs *j, struct job *b, int64_t now_ms, const char *how)
+static void retry_later(
+    struct jobs *j, struct ctl_job *b, int64_t now_ms, const char *how)
 {
 	b->pid = 0;
 	b->pause_ms = b->pause_ms == 0 ? RETRY_FIRST_MS : 2 * b->pause_ms;
@@ -361,18 +362,18 @@ static void retry_later(struct jobs *j, struct job *b, int64_t now_ms, const cha
 	    (long long)b->pause_ms / 1000);
 }
 
-static struct job **job_of(struct jobs *j, pid_t pid)
+static struct ctl_job **job_of(struct jobs *j, pid_t pid)
 {
-	struct job **b = &j->first;
+	struct ctl_job **b = &j->first;
 
 	while (*b != NULL && (*b)->pid != pid)
 		b = &(*b)->next;
 	return b;
 }
 
-static void succeeded(struct jobs *j, struct job **at)
+static void succeeded(struct jobs *j, struct ctl_job **at)
 {
-	struct job *b = *at;
+	struct ctl_job *b = *at;
 
 	*at = b->next;
 	if (j->last == &b->next)
@@ -389,7 +390,7 @@ static void take_in(struct jobs *j, int64_t now_ms)
 	pid_t pid;
 
 	while (j->running > 0 && (pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		struct job **at = job_of(j, pid);
+		struct ctl_job **at = job_of(j, pid);
 
 		if (*at == NULL)
 			continue;
@@ -408,9 +409,9 @@ static void take_in(struct jobs *j, int64_t now_ms)
 }
 
 /* Changes of one certificate are done in their order. */
-static bool is_behind(const struct jobs *j, const struct job *b)
+static bool is_behind(const struct jobs *j, const struct ctl_job *b)
 {
-	for (const struct job *o = j->first; o != b; o = o->next)
+	for (const struct ctl_job *o = j->first; o != b; o = o->next)
 		if (o->certificate == NULL || b->certificate == NULL ||
 		    strcmp(o->certificate, b->certificate) == 0)
 			return true;
@@ -426,7 +427,7 @@ void jobs_finish(struct jobs *j, int64_t now_ms)
 void jobs_turn(struct jobs *j, int64_t now_ms)
 {
 	jobs_finish(j, now_ms);
-	for (struct job *b = j->first; b != NULL && j->running < j->config.at_once;
+	for (struct ctl_job *b = j->first; b != NULL && j->running < j->config.at_once;
 	     b = b->next) {
 		int e;
 
@@ -450,7 +451,7 @@ int64_t jobs_wait_ms(const struct jobs *j, int64_t now_ms)
 
 	if (j->running >= j->config.at_once)
 		return -1;
-	for (const struct job *b = j->first; b != NULL; b = b->next) {
+	for (const struct ctl_job *b = j->first; b != NULL; b = b->next) {
 		int64_t ms = b->not_before_ms - now_ms;
 
 		if (b->pid == 0 && b->not_before_ms > 0 && (wait < 0 || ms < wait))

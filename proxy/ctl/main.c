@@ -131,7 +131,7 @@ static int overview(const struct run *run)
 
 /* GET /v1/latches */
 
-struct latches {
+struct latches_shown {
 	const struct run *run;
 	struct elements elements;
 	struct show_latches shown;
@@ -140,7 +140,7 @@ struct latches {
 
 static void on_latch(void *arg, const json_t *latch)
 {
-	struct latches *l = arg;
+	struct latches_shown *l = arg;
 
 	if (!l->run->args->json) {
 		show_latch(&l->shown, latch);
@@ -154,7 +154,7 @@ static void on_latch(void *arg, const json_t *latch)
 
 static bool on_latch_bytes(void *arg, const char *p, size_t n)
 {
-	struct latches *l = arg;
+	struct latches_shown *l = arg;
 
 	return elements_feed(&l->elements, p, n, on_latch, l) &&
 	       !ferror(l->run->show.out);
@@ -163,7 +163,7 @@ static bool on_latch_bytes(void *arg, const char *p, size_t n)
 static int latches(const struct run *run)
 {
 	char *path = client_query("latches", "issuer", run->args->issuer);
-	struct latches l = {.run = run, .shown.show = &run->show};
+	struct latches_shown l = {.run = run, .shown.show = &run->show};
 	char why[512] = "out of memory";
 	struct reply r = {0};
 	bool whole;

@@ -28,9 +28,9 @@
 #define FREE_MAX 256 /* questions kept for reuse: a burst's worth, 100 KiB */
 
 /* A question to the keeper and what we have to remember of its request. */
-struct pending {
+struct parked {
 	struct ask ask; /* first: it comes back as this */
-	struct pending *next_free;
+	struct parked *next_free;
 	enum http1_method method;
 	bool access_log;
 	bool again; /* it was asked once more */
@@ -50,9 +50,9 @@ struct serve {
 	struct counters *counters;
 	struct inbox *own;
 	struct conn_loop *loop;
-	size_t parked;
+	size_t parked_n;
 	uint64_t requests;
-	struct pending *free;
+	struct parked *free;
 	size_t free_n;
 	struct serve_head head;
 	uint8_t der[DER_MAX];
@@ -205,9 +205,9 @@ static bool hit(struct serve *s, const struct turn *t, const struct http1_reques
 
 /* Misses */
 
-static struct pending *pending_take(struct serve *s)
+static struct parked *parked_take(struct serve *s)
 {
-	struct pending *p = s->free;
+	struct parked *p = s->free;
 
 	if (p == NULL)
 		return malloc(sizeof *p);
@@ -216,7 +216,7 @@ static struct pending *pending_take(struct serve *s)
 	return p;
 }
 
-static void pending_give(struct serve *s, struct pending *p)
+static void parked_give(struct serve *s, struct parked *p)
 {
 	if (s->free_n >= FREE_MAX) {
 		free(p);
@@ -257,7 +257,7 @@ static bool is_fit(const struct ask *a)
 /* Back to the keeper, which knows a better answer or fetches one, in what is left of the
  * client's time: tryLater at once would turn away who asks while a short-lived answer is
  * renewed. */
-static void ask_again(struct serve *s, struct pending *p)
+static void ask_again(struct serve *s, struct parked *p)
 {
 	p->again = true;
 	p->ask.answer = NULL;
@@ -270,7 +270,7 @@ static void ask_again(struct serve *s, struct pending *p)
 static void on_done(void *inbox_arg, struct question *q)
 {
 	struct serve *s = inbox_arg;
-	struct pending *p = (struct pending *)q;
+	struct parked *p = (struct parked *)q;
 	struct ask *a = &p->ask;
 
 	if (q->owner != NULL && !is_fit(a)) {
@@ -281,7 +281,7 @@ static void on_done(void *inbox_arg, struct question *q)
 		a->answer = NULL; /* a second time: no answer lives long enough */
 		a->error = ERR_RESP_EXPIRED;
 	}
-	s->parked--;
+	s->parked_n--;
 	if (q->owner != NULL) {
 		int64_t waited = clock_mono_ms() - a->asked_at_ms;
 		struct turn t = {.c = q->owner,
@@ -292,13 +292,13 @@ static void on_done(void *inbox_arg, struct question *q)
 		metrics_observe_us(s->counters, H_WAIT, waited * 1000);
 		reply_outcome(s, &t, a, conn_loop_now(s->loop));
 	}
-	pending_give(s, p);
+	parked_give(s, p);
 }
 
 static void ask_keeper(struct serve *s, const struct turn *t,
     const struct http1_request *r, const struct ocsp_request *q, bool forward)
 {
-	struct pending *p = pending_take(s);
+	struct parked *p = parked_take(s);
 
 	if (p == NULL) {
 		reply_ocsp_error(s, t, ERR_NOMEM);
@@ -318,7 +318,7 @@ static void ask_keeper(struct serve *s, const struct turn *t,
 		p->ask.nonce_n = q->nonce_n;
 		memcpy(p->ask.nonce, q->nonce, q->nonce_n);
 	}
-	s->parked++;
+	s->parked_n++;
 	conn_park(t->c, p);
 	keeper_ask(s->shared, &p->ask);
 }
@@ -506,7 +506,7 @@ static int on_head(void *arg, struct conn *c, const struct http1_request *r)
 
 static void on_gone(void *arg, void *parked)
 {
-	struct pending *p = parked;
+	struct parked *p = parked;
 
 	(void)arg;
 	p->ask.question.owner = NULL;
@@ -542,9 +542,9 @@ void serve_free(struct serve *s)
 {
 	if (s == NULL)
 		return;
-	assert(s->parked == 0);
+	assert(s->parked_n == 0);
 	while (s->free != NULL) {
-		struct pending *p = s->free;
+		struct parked *p = s->free;
 
 		s->free = p->next_free;
 		free(p);
@@ -562,5 +562,5 @@ void serve_attach(struct serve *s, struct inbox *own, struct conn_loop *loop)
 
 size_t serve_parked(const struct serve *s)
 {
-	return s->parked;
+	return s->parked_n;
 }

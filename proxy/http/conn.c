@@ -8,12 +8,12 @@
  *
  * An answer that the socket has not taken (c->out, then c->file) comes before the state:
  * as long as there is one, the connection waits to write and reads nothing.  So a client
- *that sends requests and takes no answers holds one read's bytes and one batch of
- *answers, no more.
+ * that sends requests and takes no answers holds one read's bytes and their answers, no
+ * more.
  *
- * Answers are gathered in the loop's batch, which belongs to one connection at a time and
- * is empty again when a callback ends.  finish() is the tail of every way in: it flushes,
- * decides what to sleep for, and alone arms, disarms and frees.
+ * Answers are gathered in the loop (struct gathered), of one connection at a time, and
+ * none is left there when a callback ends.  finish() is the tail of every way in: it
+ * flushes, decides what to sleep for, and alone arms, disarms and frees.
  *
  * Deadlines stand in a wheel of slots, one for each tick of the timer.  A connection is
  * looked at when its slot comes and moves on when its deadline was put off meanwhile, so
@@ -38,19 +38,20 @@
 #include "proxy/base/timer.h"
 #include "proxy/http/pace.h"
 
-#define CONN_MAGIC  0x636f6e6eu
-#define READ_SIZE   (32 * 1024) /* of one read: about 100 pipelined GETs */
-#define BATCH_IOV   64
-#define BATCH_BYTES (64 * 1024) /* then it is written before more is gathered */
-#define BATCH_HEADS (16 * 1024)
-#define WHEEL       256 /* slots; a longer deadline is looked at once on its way */
+#define CONN_MAGIC     0x636f6e6eu
+#define READ_SIZE      (32 * 1024) /* of one read: about 100 pipelined GETs */
+#define GATHERED_IOV   64
+#define GATHERED_BYTES (64 * 1024) /* then it is written before more is gathered */
+#define GATHERED_HEADS (16 * 1024)
+#define WHEEL          256 /* slots; a longer deadline is looked at once on its way */
 /* Of a file in one turn: others are served in between. */
 #define FILE_TURN   (1024 * 1024)
 #define TICK_MAX_MS 250
 #define TICK_MIN_MS 10
 #define DATE_LINE   (6 + HTTP1_DATE_MAX + 2) /* "Date: ", the date, CR LF */
 
-static_assert(CONN_HEAD_MAX <= BATCH_HEADS, "a head fits an empty batch");
+static_assert(
+    CONN_HEAD_MAX <= GATHERED_HEADS, "a head fits where nothing is gathered yet");
 
 enum conn_state {
 	CONN_READING,
@@ -121,12 +122,12 @@ struct conn {
 	size_t dropped; /* bytes, while lingering */
 };
 
-struct batch {
-	struct iovec iov[BATCH_IOV];
+struct gathered {
+	struct iovec iov[GATHERED_IOV];
 	int n;
 	size_t bytes;
 	size_t heads_n;
-	char heads[BATCH_HEADS];
+	char heads[GATHERED_HEADS];
 };
 
 struct conn_loop {
@@ -147,7 +148,7 @@ struct conn_loop {
 	int64_t tick_ms;
 	int64_t tick; /* the last one that was looked at */
 	struct conn *slot[WHEEL];
-	struct batch batch;
+	struct gathered gathered;
 	char input[READ_SIZE];
 };
 
@@ -341,79 +342,80 @@ static bool tick_start(struct conn_loop *l)
 	return timer_arm(&l->tick_event, l->tick_ms);
 }
 
-/* The batch */
+/* What is gathered */
 
-static void batch_reset(struct batch *b)
+static void gathered_reset(struct gathered *g)
 {
-	b->n = 0;
-	b->bytes = 0;
-	b->heads_n = 0;
+	g->n = 0;
+	g->bytes = 0;
+	g->heads_n = 0;
 }
 
-/* Copy what lies behind the first `written` bytes of the batch to c->out. */
-static int batch_keep(struct conn *c, size_t written)
+/* Copy what lies behind the first `written` bytes of what is gathered to c->out. */
+static int gathered_keep(struct conn *c, size_t written)
 {
-	const struct batch *b = &c->loop->batch;
-	size_t want = b->bytes - written;
+	const struct gathered *g = &c->loop->gathered;
+	size_t want = g->bytes - written;
 
-	for (int i = 0; i < b->n; i++) {
-		size_t n = b->iov[i].iov_len, skip = written < n ? written : n;
+	for (int i = 0; i < g->n; i++) {
+		size_t n = g->iov[i].iov_len, skip = written < n ? written : n;
 
 		written -= skip;
-		if (skip < n && buf_append(&c->out, (char *)b->iov[i].iov_base + skip,
+		if (skip < n && buf_append(&c->out, (char *)g->iov[i].iov_base + skip,
 				    n - skip, want) != 0)
 			return -1;
 	}
 	return 0;
 }
 
-/* Write the batch.  What the socket does not take becomes c->out; a socket that fails
- * closes. */
+/* Write what is gathered.  What the socket does not take becomes c->out; a socket that
+ * fails closes. */
 static void flush(struct conn *c)
 {
 	struct conn_loop *l = c->loop;
-	struct batch *b = &l->batch;
+	struct gathered *g = &l->gathered;
 	ssize_t n = 0;
 
-	if (b->n == 0)
+	if (g->n == 0)
 		return;
 	if (c->out.p == NULL && c->state != CONN_CLOSED) {
-		n = writev(event_get_fd(&c->ev), b->iov, b->n);
+		n = writev(event_get_fd(&c->ev), g->iov, g->n);
 		if (n < 0 && errno != EAGAIN && errno != EINTR)
 			c->state = CONN_CLOSED;
 		if (n < 0)
 			n = 0;
 		metrics_add(l->counters, M_BYTES_OUT, (uint64_t)n);
 	}
-	if ((size_t)n < b->bytes && c->state != CONN_CLOSED &&
-	    batch_keep(c, (size_t)n) != 0)
+	if ((size_t)n < g->bytes && c->state != CONN_CLOSED &&
+	    gathered_keep(c, (size_t)n) != 0)
 		c->state = CONN_CLOSED;
-	batch_reset(b);
+	gathered_reset(g);
 }
 
-/* Gather a piece that stays where it is until the batch is flushed. */
-static void batch_borrow(struct conn *c, const void *p, size_t n)
+/* Gather a piece that stays where it is until the next flush. */
+static void gather_borrowed(struct conn *c, const void *p, size_t n)
 {
-	struct batch *b = &c->loop->batch;
+	struct gathered *g = &c->loop->gathered;
 
 	if (n == 0)
 		return;
-	if (b->n == BATCH_IOV)
+	if (g->n == GATHERED_IOV)
 		flush(c);
-	b->iov[b->n++] = (struct iovec){(void *)(uintptr_t)p, n};
-	b->bytes += n;
+	g->iov[g->n++] = (struct iovec){(void *)(uintptr_t)p, n};
+	g->bytes += n;
 }
 
-static void batch_copy(struct conn *c, const void *p, size_t n)
+static void gather_copy(struct conn *c, const void *p, size_t n)
 {
-	struct batch *b = &c->loop->batch;
+	struct gathered *g = &c->loop->gathered;
 
 	assert(n <= CONN_HEAD_MAX);
-	if (b->n == BATCH_IOV || n > BATCH_HEADS - b->heads_n || b->bytes >= BATCH_BYTES)
+	if (g->n == GATHERED_IOV || n > GATHERED_HEADS - g->heads_n ||
+	    g->bytes >= GATHERED_BYTES)
 		flush(c);
-	memcpy(b->heads + b->heads_n, p, n);
-	batch_borrow(c, b->heads + b->heads_n, n);
-	b->heads_n += n;
+	memcpy(g->heads + g->heads_n, p, n);
+	gather_borrowed(c, g->heads + g->heads_n, n);
+	g->heads_n += n;
 }
 
 /* Answers */
@@ -443,7 +445,7 @@ static bool answer_begin(struct conn *c)
 
 	assert(c->magic == CONN_MAGIC);
 	assert(was_parked || c->state == CONN_ANSWERING);
-	assert(!was_parked || c->loop->batch.n == 0);
+	assert(!was_parked || c->loop->gathered.n == 0);
 	c->parked = NULL;
 	c->state = CONN_READING;
 	c->resumed = was_parked;
@@ -469,7 +471,7 @@ void conn_reply(struct conn *c, const struct iovec *iov, int n, bool close)
 	bool was_parked = answer_begin(c);
 
 	for (int i = 0; i < n; i++)
-		batch_borrow(c, iov[i].iov_base, iov[i].iov_len);
+		gather_borrowed(c, iov[i].iov_base, iov[i].iov_len);
 	flush(c);
 	answer_end(c, was_parked, close);
 }
@@ -478,8 +480,8 @@ void conn_send(struct conn *c, struct bytes head, struct bytes rest, bool close)
 {
 	bool was_parked = answer_begin(c);
 
-	batch_copy(c, head.p, head.n);
-	batch_borrow(c, rest.p, rest.n);
+	gather_copy(c, head.p, head.n);
+	gather_borrowed(c, rest.p, rest.n);
 	answer_end(c, was_parked, close);
 }
 
@@ -498,7 +500,7 @@ void conn_send_file(struct conn *c, struct bytes head, struct shared_file *f,
 	if (n > 0 && file == NULL)
 		c->state = CONN_CLOSED; /* out of memory: no head without its body */
 	else
-		batch_copy(c, head.p, head.n);
+		gather_copy(c, head.p, head.n);
 	if (file != NULL)
 		flush(c); /* nothing is gathered while a file is on its way */
 	answer_end(c, was_parked, close);
@@ -527,7 +529,7 @@ static void error_text(struct conn *c, int status, const char *allow, bool close
 		n += snprintf(
 		    text + n, sizeof text - (size_t)n, "%d %s\n", status, reason);
 	assert(n > 0 && (size_t)n < sizeof text);
-	batch_copy(c, text, (size_t)n);
+	gather_copy(c, text, (size_t)n);
 }
 
 void conn_error(struct conn *c, int status, const char *allow, bool close)
@@ -567,7 +569,7 @@ int conn_detach(struct conn *c)
 
 	assert(c->magic == CONN_MAGIC);
 	assert(was_parked || c->state == CONN_ANSWERING);
-	assert(!was_parked || c->loop->batch.n == 0);
+	assert(!was_parked || c->loop->gathered.n == 0);
 	flush(c); /* answers to the requests before this one */
 	if (c->state == CONN_CLOSED)
 		c->state = CONN_ANSWERING; /* whoever answers finds out once more */
@@ -622,7 +624,7 @@ static void body_await(struct conn *c, const struct http1_request *r)
 	}
 	c->head_done = true;
 	if (r->expect_continue && r->minor >= 1)
-		batch_borrow(c, go_on, sizeof go_on - 1);
+		gather_borrowed(c, go_on, sizeof go_on - 1);
 }
 
 /* Decode what has come of a chunked body, in place behind the head.  0: more is needed.

@@ -338,18 +338,18 @@ static int parse_line(
 }
 
 /* What has to be known of the headers until the last of them. */
-struct seen {
+struct fields {
 	bool host, coding, authorization;
 	bool close, keep_alive;
 };
 
 /* An empty value is valid: a client sends it when its URI has no authority (RFC 9112
  * section 3.2), and nothing here depends on Host. */
-static int take_host(struct http1_request *r, struct seen *s, struct bytes value)
+static int take_host(struct http1_request *r, struct fields *seen, struct bytes value)
 {
-	if (s->host || (value.n > 0 && !authority_is_valid(value)))
+	if (seen->host || (value.n > 0 && !authority_is_valid(value)))
 		return 400;
-	s->host = true;
+	seen->host = true;
 	r->host = value;
 	return 0;
 }
@@ -370,22 +370,23 @@ static int take_length(struct http1_request *r, struct bytes value)
 	return over ? 413 : 0;
 }
 
-static int take_coding(struct http1_request *r, struct seen *s, struct bytes value)
+static int take_coding(struct http1_request *r, struct fields *seen, struct bytes value)
 {
 	/* HTTP/1.0 has no transfer codings: a proxy of that age may have passed it on
 	 * without knowing where the body ends (RFC 9112 section 6.1). */
-	if (s->coding || value.n == 0 || r->minor == 0)
+	if (seen->coding || value.n == 0 || r->minor == 0)
 		return 400;
-	s->coding = true;
+	seen->coding = true;
 	r->chunked = same(value, "chunked");
 	return r->chunked ? 0 : 501;
 }
 
-static int take_authorization(struct http1_request *r, struct seen *s, struct bytes value)
+static int take_authorization(
+    struct http1_request *r, struct fields *seen, struct bytes value)
 {
-	if (s->authorization)
+	if (seen->authorization)
 		return 400;
-	s->authorization = true;
+	seen->authorization = true;
 	r->authorization = value;
 	return 0;
 }
@@ -401,15 +402,15 @@ static int take_expect(struct http1_request *r, struct bytes value)
 	return 0;
 }
 
-static void take_connection(struct seen *s, struct bytes value)
+static void take_connection(struct fields *seen, struct bytes value)
 {
 	struct bytes option;
 
 	while (list_next(&value, &option)) {
 		if (same(option, "close"))
-			s->close = true;
+			seen->close = true;
 		else if (same(option, "keep-alive"))
-			s->keep_alive = true;
+			seen->keep_alive = true;
 	}
 }
 
@@ -434,11 +435,11 @@ static void take_first(struct bytes *field, struct bytes value)
 
 /* By length first: most headers of most clients are none of these. */
 static int take_header(
-    struct http1_request *r, struct seen *s, struct bytes name, struct bytes value)
+    struct http1_request *r, struct fields *seen, struct bytes name, struct bytes value)
 {
 	switch (name.n) {
 	case 4:
-		return same(name, "host") ? take_host(r, s, value) : 0;
+		return same(name, "host") ? take_host(r, seen, value) : 0;
 	case 6:
 		if (same(name, "accept"))
 			take_first(&r->accept, value);
@@ -449,7 +450,7 @@ static int take_header(
 		return 0;
 	case 10:
 		if (same(name, "connection"))
-			take_connection(s, value);
+			take_connection(seen, value);
 		return 0;
 	case 12:
 		if (same(name, "content-type"))
@@ -461,7 +462,7 @@ static int take_header(
 		else if (same(name, "if-none-match"))
 			take_first(&r->if_none_match, value);
 		else if (same(name, "authorization"))
-			return take_authorization(r, s, value);
+			return take_authorization(r, seen, value);
 		else if (same(name, "last-event-id"))
 			take_first(&r->last_event_id, value);
 		return 0;
@@ -469,7 +470,7 @@ static int take_header(
 		return same(name, "content-length") ? take_length(r, value) : 0;
 	case 17:
 		if (same(name, "transfer-encoding"))
-			return take_coding(r, s, value);
+			return take_coding(r, seen, value);
 		if (same(name, "if-modified-since"))
 			take_first(&r->if_modified_since, value);
 		return 0;
@@ -482,7 +483,7 @@ static int take_header(
  * (obs-fold), and a space before the colon hides a name: neither begins with a token that
  * ends in a colon. */
 static int parse_header(
-    struct http1_request *r, struct seen *s, const char **at, const char *end)
+    struct http1_request *r, struct fields *seen, const char **at, const char *end)
 {
 	const char *p = *at, *colon = scan_token(p, end), *stop;
 
@@ -500,7 +501,7 @@ static int parse_header(
 	if (stop[1] != '\n')
 		return 400;
 	*at = stop + 2;
-	return take_header(r, s, between(p, colon), trim(between(colon + 1, stop)));
+	return take_header(r, seen, between(p, colon), trim(between(colon + 1, stop)));
 }
 
 /* CR LF at *at: 0; MORE; another octet than CR: 1; CR without LF: 400. */
@@ -518,22 +519,22 @@ static int parse_empty(const char **at, const char *end)
 	return 0;
 }
 
-static int check_head(struct http1_request *r, const struct seen *s)
+static int check_head(struct http1_request *r, const struct fields *seen)
 {
 	/* R35 */
-	if (r->minor == 1 && !s->host)
+	if (r->minor == 1 && !seen->host)
 		return 400;
 	/* One of the two is a lie (RFC 9112 section 6.3), and we do not guess which. */
 	if (r->chunked && r->has_length)
 		return 400;
-	r->keep_alive = !s->close && (r->minor == 1 || s->keep_alive);
+	r->keep_alive = !seen->close && (r->minor == 1 || seen->keep_alive);
 	return 0;
 }
 
 static int parse_head(
     struct http1_request *r, const char *buf, const char *end, size_t target_max)
 {
-	struct seen s = {0};
+	struct fields seen = {0};
 	const char *p = buf;
 	int status = parse_empty(&p, end);
 
@@ -543,14 +544,14 @@ static int parse_head(
 	if (status != 0)
 		return status;
 	while ((status = parse_empty(&p, end)) == 1) {
-		status = parse_header(r, &s, &p, end);
+		status = parse_header(r, &seen, &p, end);
 		if (status != 0)
 			return status;
 	}
 	if (status != 0)
 		return status;
 	r->head_n = (size_t)(p - buf);
-	return check_head(r, &s);
+	return check_head(r, &seen);
 }
 
 int http1_parse(
