@@ -13,21 +13,21 @@
 
 static bool starts(const char *text, const char *with)
 {
-	return !strncasecmp(text, with, strlen(with));
+	return strncasecmp(text, with, strlen(with)) == 0;
 }
 
 /* Schemes of stores and "unix:" are ours, and in one spelling. */
 static bool begins(const char *text, const char *with)
 {
-	return !strncmp(text, with, strlen(with));
+	return strncmp(text, with, strlen(with)) == 0;
 }
 
 static bool is_name(const char *host)
 {
-	if (!*host || *host == '.' || *host == '-')
+	if (*host == '\0' || *host == '.' || *host == '-')
 		return false;
-	for (; *host; host++)
-		if (!isalnum((unsigned char)*host) && !strchr(".-_", *host))
+	for (; *host != '\0'; host++)
+		if (!isalnum((unsigned char)*host) && strchr(".-_", *host) == NULL)
 			return false;
 	return true;
 }
@@ -61,7 +61,7 @@ static const char *take_host(
 			   ? NULL
 			   : "what stands in brackets is no IPv6 address; write "
 			     "[ADDRESS]:PORT";
-	if (strchr(out->host, ':'))
+	if (strchr(out->host, ':') != NULL)
 		return "an IPv6 address stands in brackets; write [ADDRESS]:PORT";
 	if (!is_name(out->host))
 		return "its host is neither a name nor an address; write HOST:PORT, or "
@@ -83,7 +83,7 @@ static const char *take_authority(
 	if (n && *from == '[') {
 		const char *close = memchr(from, ']', n);
 
-		if (!close)
+		if (close == NULL)
 			return "its ']' is missing; write [ADDRESS]:PORT";
 		host = from + 1;
 		host_n = (size_t)(close - host);
@@ -93,7 +93,7 @@ static const char *take_authority(
 			       "[ADDRESS]:PORT";
 	} else {
 		colon = memrchr(from, ':', n);
-		colon = colon ? colon : end;
+		colon = colon != NULL ? colon : end;
 		host_n = (size_t)(colon - from);
 	}
 	out->port = dflt;
@@ -110,10 +110,10 @@ const char *address_parse(const char *text, struct address *out)
 {
 	if (*text == '*')
 		return "\"*\" is no address; write 0.0.0.0:PORT, and [::]:PORT for IPv6";
-	if (*text && text[strspn(text, DIGITS)] == '\0')
+	if (*text != '\0' && text[strspn(text, DIGITS)] == '\0')
 		return "is a port without a host; write 127.0.0.1:PORT, or 0.0.0.0:PORT "
 		       "for all addresses";
-	if (strstr(text, "://"))
+	if (strstr(text, "://") != NULL)
 		return "is a URL; write HOST:PORT";
 	if (*text == '/')
 		return "is a path; write unix:PATH for a socket";
@@ -129,7 +129,7 @@ bool address_is_loopback(const struct address *a)
 		return (ntohl(v4.s_addr) >> 24) == 127;
 	if (inet_pton(AF_INET6, a->host, &v6) == 1)
 		return IN6_IS_ADDR_LOOPBACK(&v6);
-	return !strcmp(a->host, "localhost");
+	return strcmp(a->host, "localhost") == 0;
 }
 
 bool address_is_numeric(const struct address *a)
@@ -137,16 +137,17 @@ bool address_is_numeric(const struct address *a)
 	struct in6_addr any; /* room for either */
 
 	return inet_pton(AF_INET, a->host, &any) == 1 ||
-	       inet_pton(AF_INET6, a->host, &any) == 1 || !strcmp(a->host, "localhost");
+	       inet_pton(AF_INET6, a->host, &any) == 1 ||
+	       strcmp(a->host, "localhost") == 0;
 }
 
 /* What RFC 3986 has no place for. */
 static const char *check_characters(const char *text)
 {
-	for (; *text; text++) {
+	for (; *text != '\0'; text++) {
 		unsigned char c = (unsigned char)*text;
 
-		if (c <= ' ' || c >= 0x7f || strchr("\"<>\\^`{|}", c))
+		if (c <= ' ' || c >= 0x7f || strchr("\"<>\\^`{|}", c) != NULL)
 			return "has a space or a character that no URL has; "
 			       "percent-encode it";
 		if (c == '%' && (hex_value((unsigned char)text[1]) < 0 ||
@@ -166,12 +167,12 @@ const char *url_parse(const char *text, struct url *out)
 	if (!https && !starts(text, "http://"))
 		return "is no http or https URL; write http://HOST[:PORT]/PATH";
 	why = check_characters(text);
-	if (why)
+	if (why != NULL)
 		return why;
 	n = strcspn(from, "/?#");
-	if (memchr(from, '@', n))
+	if (memchr(from, '@', n) != NULL)
 		return "has a user name; none is asked for, take it out";
-	if (strchr(from, '#'))
+	if (strchr(from, '#') != NULL)
 		return "has a fragment; take out '#' and what follows";
 	if (from[n] == '?')
 		return "has a query and no path; write http://HOST/?QUERY";
@@ -190,18 +191,18 @@ const char *proxy_url_parse(const char *text, struct address *out)
 	if (!starts(text, "http://"))
 		return "is no http URL; write http://HOST:PORT";
 	n = strcspn(from, "/?#");
-	if (strchr(from, '@'))
+	if (strchr(from, '@') != NULL)
 		return "has a user name, and none is sent to a proxy; take it out, and "
 		       "let "
 		       "the proxy know us by our address";
-	if (check_characters(text))
+	if (check_characters(text) != NULL)
 		return check_characters(text);
-	if (from[n] && strcmp(from + n, "/") != 0)
+	if (from[n] != '\0' && strcmp(from + n, "/") != 0)
 		return "has a path; write http://HOST:PORT";
 	return take_authority(from, n, 0, out);
 }
 
-/* ---- stores ---- */
+/* Stores. */
 
 #define REDIS_UNIX "redis+unix://"
 
@@ -220,7 +221,7 @@ static const char *after_login(const char *from)
 {
 	const char *at = memrchr(from, '@', strcspn(from, "/"));
 
-	return at ? at + 1 : from;
+	return at != NULL ? at + 1 : from;
 }
 
 static const char *check_login(const char *from, const char *after)
@@ -229,7 +230,7 @@ static const char *check_login(const char *from, const char *after)
 
 	if (after == from)
 		return NULL;
-	if (!memchr(from, ':', (size_t)(at - from)))
+	if (memchr(from, ':', (size_t)(at - from)) == NULL)
 		return "has a user without a password; write USER:PASS before the '@'";
 	return at[-1] == ':' ? "has an empty password; write USER:PASS before the '@', "
 			       "or no '@'"
@@ -242,27 +243,27 @@ static const char *check_redis(const char *text)
 	struct address a;
 	size_t n;
 
-	if (check_characters(text))
+	if (check_characters(text) != NULL)
 		return "has a space or a character that no URL has; percent-encode it in "
 		       "the password";
 	slash = strchr(from, '/');
-	n = slash ? (size_t)(slash - from) : strlen(from);
+	n = slash != NULL ? (size_t)(slash - from) : strlen(from);
 	why = check_login(from, after_login(from));
-	if (why)
+	if (why != NULL)
 		return why;
 	n -= (size_t)(after_login(from) - from);
 	from = after_login(from);
 	if (strcspn(from, "?#") < strlen(from))
 		return "has a query or a fragment; write "
 		       "redis://[USER:PASS@]HOST:PORT[/DB]";
-	if (slash && check_database(slash + 1))
+	if (slash != NULL && check_database(slash + 1) != NULL)
 		return check_database(slash + 1);
 	return take_authority(from, n, REDIS_PORT, &a);
 }
 
 const char *socket_path_check(const char *path)
 {
-	if (!*path)
+	if (*path == '\0')
 		return "names no path; write one after it";
 	if (path[strlen(path) - 1] == '/')
 		return "its path is a directory; name the socket";
@@ -275,15 +276,16 @@ static const char *check_redis_unix(const char *from)
 {
 	const char *path = after_login(from), *why = check_login(from, path);
 
-	return why ? why : socket_path_check(path);
+	return why != NULL ? why : socket_path_check(path);
 }
 
 const char *store_url_check(const char *text)
 {
-	if (!strcmp(text, "memory:"))
+	if (strcmp(text, "memory:") == 0)
 		return NULL;
 	if (begins(text, "lmdb:"))
-		return text[5] ? NULL : "names no directory; write lmdb:DIRECTORY";
+		return text[5] != '\0' ? NULL
+				       : "names no directory; write lmdb:DIRECTORY";
 	if (begins(text, REDIS_UNIX))
 		return check_redis_unix(text + strlen(REDIS_UNIX));
 	if (begins(text, "redis://"))
@@ -321,13 +323,13 @@ const char *store_url_password(const char *text, unsigned long *n)
 		return text;
 	at = after_login(from) - 1;
 	colon = at > from ? memchr(from, ':', (size_t)(at - from)) : NULL;
-	if (!colon)
+	if (colon == NULL)
 		return text;
 	*n = (unsigned long)(at - colon - 1);
 	return colon + 1;
 }
 
-/* ---- paths of requests ---- */
+/* Paths of requests. */
 
 static bool is_unreserved(int c)
 {
@@ -386,18 +388,18 @@ char *path_normal(const char *path, const char **why)
 	char *out, *to;
 
 	*why = NULL;
-	if (*path && *path != '/')
+	if (*path != '\0' && *path != '/')
 		*why = "does not start with '/'; write /PATH";
-	else if (strpbrk(path, "?#"))
+	else if (strpbrk(path, "?#") != NULL)
 		*why = "has a query or a fragment; take out '?' or '#' and what follows";
 	else
 		*why = check_characters(path);
-	if (!*why && has_zero(path))
+	if (*why == NULL && has_zero(path))
 		*why = "has a zero byte (%00), which no request may have; take it out";
-	if (*why)
+	if (*why != NULL)
 		return NULL;
 	out = malloc(strlen(path) + 2);
-	if (!out)
+	if (out == NULL)
 		return NULL;
 	for (to = out; p < end;)
 		to += url_step(&p, end, (uint8_t *)to);
@@ -414,7 +416,7 @@ char *url_path_normal(const struct url *u, const char **why)
 	char *path = strndup(u->path, strcspn(u->path, "?")), *out = NULL;
 
 	*why = NULL;
-	if (path)
+	if (path != NULL)
 		out = path_normal(path, why);
 	free(path);
 	return out;

@@ -45,13 +45,13 @@ static bool is_fit(const struct loading *l, X509 *x)
 	uint32_t flags = X509_get_extension_flags(x);
 	bool ca = l->use == CERTIFICATE_CA;
 
-	if (ca && (flags & EXFLAG_BCONS) && !(flags & EXFLAG_CA))
+	if (ca && (flags & EXFLAG_BCONS) != 0 && (flags & EXFLAG_CA) == 0)
 		REFUSE(l,
 		    "%s is not a CA's (basicConstraints CA:FALSE); name the certificate "
 		    "of the CA itself",
 		    l->path);
-	else if (ca && (flags & EXFLAG_KUSAGE) &&
-		 !(X509_get_key_usage(x) & (KU_KEY_CERT_SIGN | KU_CRL_SIGN)))
+	else if (ca && (flags & EXFLAG_KUSAGE) != 0 &&
+		 (X509_get_key_usage(x) & (KU_KEY_CERT_SIGN | KU_CRL_SIGN)) == 0)
 		REFUSE(l,
 		    "%s is not a CA's (keyUsage without keyCertSign and cRLSign); name "
 		    "the certificate of the CA itself",
@@ -60,7 +60,7 @@ static bool is_fit(const struct loading *l, X509 *x)
 		REFUSE(l,
 		    "%s has an extension that cannot be read; name another certificate",
 		    l->path);
-	else if (!X509_get0_pubkey(x))
+	else if (X509_get0_pubkey(x) == NULL)
 		REFUSE(l,
 		    "%s has a public key that cannot be used; name another certificate",
 		    l->path);
@@ -73,7 +73,7 @@ static void warn_about(const struct loading *l, X509 *x)
 {
 	time_t now = l->now;
 
-	if (l->use == CERTIFICATE_CA && !(X509_get_extension_flags(x) & EXFLAG_BCONS))
+	if (l->use == CERTIFICATE_CA && (X509_get_extension_flags(x) & EXFLAG_BCONS) == 0)
 		WARN(l,
 		    "%s does not say that it is a CA's (no basicConstraints); it is "
 		    "taken, check that it is the right one",
@@ -96,12 +96,12 @@ static bool take(const struct loading *l, X509 *x)
 		return true;
 	}
 	grown = realloc(out->x, (out->n + 1) * sizeof(X509 *));
-	if (grown)
+	if (grown != NULL)
 		out->x = grown;
 	lines = realloc(out->line, (out->n + 1) * sizeof *lines);
-	if (lines)
+	if (lines != NULL)
 		out->line = lines;
-	if (!grown || !lines) {
+	if (grown == NULL || lines == NULL) {
 		X509_free(x);
 		return false;
 	}
@@ -124,7 +124,7 @@ static bool load_pem(const struct loading *l, BIO *bio)
 	X509 *x;
 	int n = 0;
 
-	while (ok && (x = PEM_read_bio_X509(bio, NULL, no_password, NULL))) {
+	while (ok && (x = PEM_read_bio_X509(bio, NULL, no_password, NULL)) != NULL) {
 		ok = take(l, x);
 		n++;
 	}
@@ -145,7 +145,7 @@ static bool load_der(const struct loading *l, const char *data, size_t n)
 	const unsigned char *p = (const unsigned char *)data;
 	X509 *x = d2i_X509(NULL, &p, (long)n);
 
-	if (x && p == (const unsigned char *)data + n)
+	if (x != NULL && p == (const unsigned char *)data + n)
 		return take(l, x);
 	REFUSE(l, "%s is not a certificate; name a PEM or DER file of %s's certificate",
 	    l->path, uses[l->use].whose);
@@ -157,12 +157,12 @@ static char *read_it(const struct loading *l, size_t *n)
 {
 	char *data = read_regular_file(l->path, CERTIFICATE_FILE_MAX, n);
 
-	if (!data && errno == EFBIG)
+	if (data == NULL && errno == EFBIG)
 		REFUSE(l, "%s is larger than %d bytes; name %s's certificates only",
 		    l->path, CERTIFICATE_FILE_MAX, uses[l->use].whose);
-	else if (!data && errno == EINVAL)
+	else if (data == NULL && errno == EINVAL)
 		REFUSE(l, "%s is no regular file; name one that is", l->path);
-	else if (!data)
+	else if (data == NULL)
 		REFUSE(l, "cannot read %s: %s; check its name and permissions", l->path,
 		    strerror(errno));
 	return data;
@@ -177,12 +177,12 @@ bool certificates_load(struct certificates *out, enum certificate_use use,
 	BIO *bio = NULL;
 	bool ok = true;
 
-	if (!data)
+	if (data == NULL)
 		return true;
 	ERR_clear_error();
-	if (memmem(data, n, "-----BEGIN", 10)) {
+	if (memmem(data, n, "-----BEGIN", 10) != NULL) {
 		bio = BIO_new_mem_buf(data, (int)n);
-		ok = bio && load_pem(&l, bio);
+		ok = bio != NULL && load_pem(&l, bio);
 	} else {
 		ok = load_der(&l, data, n);
 	}

@@ -2,9 +2,9 @@
 #ifndef CONF_CERTIFICATES_H
 #define CONF_CERTIFICATES_H
 
-#include "conf/report.h"
-
 #include <openssl/x509.h>
+
+#include "conf/report.h"
 
 #define CERTIFICATE_FILE_MAX                                                             \
 	(1 << 20) /* bytes; a CA has a few renewals, not a bundle                        \

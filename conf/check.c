@@ -83,7 +83,7 @@ static void advise(
 static size_t first_equal(char **list, size_t i)
 {
 	for (size_t k = 0; k < i; k++)
-		if (!strcmp(list[k], list[i]))
+		if (strcmp(list[k], list[i]) == 0)
 			return k;
 	return i;
 }
@@ -95,34 +95,34 @@ static bool make_absolute(const struct group *g, enum option_id id, char **text)
 	const char *path = embedded_path(*text);
 	char *absolute, *made = NULL;
 
-	if (!path || !*path || *path == '/')
+	if (path == NULL || *path == '\0' || *path == '/')
 		return true;
 	absolute = path_beside(setting_of(g, id)->file, path);
-	if (absolute &&
+	if (absolute != NULL &&
 	    asprintf(&made, "%.*s%s", (int)(path - *text), *text, absolute) < 0)
 		made = NULL;
 	free(absolute);
-	if (!made)
+	if (made == NULL)
 		return false;
 	free(*text);
 	*text = made;
 	return true;
 }
 
-/* ---- listeners ---- */
+/* Listeners. */
 
 static const char *check_listener(const char *text, bool loopback_only)
 {
 	struct address a;
 	const char *why;
 
-	if (!strncmp(text, "unix:", 5))
+	if (strncmp(text, "unix:", 5) == 0)
 		return socket_path_check(text + 5);
 	why = address_parse(text, &a);
-	if (!why && loopback_only && !address_is_loopback(&a))
+	if (why == NULL && loopback_only && !address_is_loopback(&a))
 		why = "is not on loopback, and TLS and tokens for the API come in a "
 		      "later version; write 127.0.0.1:PORT, [::1]:PORT or unix:PATH";
-	if (!why && !address_is_numeric(&a))
+	if (why == NULL && !address_is_numeric(&a))
 		why = "names a host, and names are not looked up to listen; write an "
 		      "address, like 0.0.0.0:PORT or [::]:PORT";
 	return why;
@@ -147,7 +147,7 @@ static bool check_listen(const struct draft *d)
 		if (!make_absolute(g, OPTION_listen, &c->listen[i]))
 			return false;
 		why = check_listener(c->listen[i], false);
-		if (why)
+		if (why != NULL)
 			fault_value(d, g, OPTION_listen, i, c->listen[i], why);
 		else if (first_equal(c->listen, i) < i)
 			fault_value(d, g, OPTION_listen, i, c->listen[i], TWICE);
@@ -161,15 +161,15 @@ static bool check_api_listen(const struct draft *d)
 	struct conf *c = d->conf;
 	const char *why;
 
-	if (is_refused(g, OPTION_api_listen) || !*c->api_listen)
+	if (is_refused(g, OPTION_api_listen) || *c->api_listen == '\0')
 		return true;
 	if (!make_absolute(g, OPTION_api_listen, &c->api_listen))
 		return false;
 	why = check_listener(c->api_listen, true);
-	if (why)
+	if (why != NULL)
 		fault_value(d, g, OPTION_api_listen, 0, c->api_listen, why);
-	for (size_t i = 0; !why && i < c->listen_n; i++)
-		if (!strcmp(c->listen[i], c->api_listen))
+	for (size_t i = 0; why == NULL && i < c->listen_n; i++)
+		if (strcmp(c->listen[i], c->api_listen) == 0)
 			fault_value(d, g, OPTION_api_listen, 0, c->api_listen,
 			    "is an address of listen too; choose another port");
 	return true;
@@ -184,9 +184,9 @@ static bool check_ocsp_path(const struct draft *d)
 		const char *why;
 		char *path = path_normal(d->conf->ocsp_path[i], &why);
 
-		if (!path && !why)
+		if (path == NULL && why == NULL)
 			return false;
-		if (why)
+		if (why != NULL)
 			fault_value(
 			    d, g, OPTION_ocsp_path, i, d->conf->ocsp_path[i], why);
 		else if (first_equal(d->conf->ocsp_path, i) < i)
@@ -197,7 +197,7 @@ static bool check_ocsp_path(const struct draft *d)
 	return true;
 }
 
-/* ---- stores ---- */
+/* Stores. */
 
 static bool check_store(const struct draft *d)
 {
@@ -209,7 +209,7 @@ static bool check_store(const struct draft *d)
 	if (!make_absolute(g, OPTION_store, &d->conf->store))
 		return false;
 	why = store_url_check(d->conf->store);
-	if (why)
+	if (why != NULL)
 		fault_value(d, g, OPTION_store, 0, d->conf->store, why);
 	return true;
 }
@@ -222,7 +222,7 @@ static void check_key_file(const struct draft *d)
 	struct stat st;
 	enum err e;
 
-	if (is_refused(g, OPTION_store_key_file) || !*path)
+	if (is_refused(g, OPTION_store_key_file) || *path == '\0')
 		return;
 	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
 		fault(d, g, OPTION_store_key_file, 0,
@@ -237,7 +237,7 @@ static void check_key_file(const struct draft *d)
 		    "%s; write one line of 64 hexadecimal digits for each key, as "
 		    "\"openssl rand -hex 32\" does",
 		    why);
-	else if (st.st_mode & (S_IROTH | S_IWOTH))
+	else if ((st.st_mode & (S_IROTH | S_IWOTH)) != 0)
 		advise(d, g, OPTION_store_key_file,
 		    "is open to every user of this machine, and whoever knows a key can "
 		    "forge answers; take that away with chmod o-rw");
@@ -246,12 +246,12 @@ static void check_key_file(const struct draft *d)
 static void check_state_directory(const struct draft *d)
 {
 	if (!is_refused(&d->settings->global, OPTION_state_directory) &&
-	    !*d->conf->state_directory)
+	    *d->conf->state_directory == '\0')
 		fault(d, &d->settings->global, OPTION_state_directory, 0,
 		    "names no directory; write one that the daemon may write to");
 }
 
-/* ---- options against each other ---- */
+/* Options against each other. */
 
 static void check_order(const struct draft *d, enum option_id low, enum option_id high)
 {
@@ -272,7 +272,8 @@ static void check_lease(const struct draft *d)
 	const struct group *g = &d->settings->global;
 	const struct conf *c = d->conf;
 
-	if (!strncmp(c->store, "redis", 5) && c->lease_time_ms <= c->upstream_timeout_ms)
+	if (strncmp(c->store, "redis", 5) == 0 &&
+	    c->lease_time_ms <= c->upstream_timeout_ms)
 		advise(d, g,
 		    is_given(g, OPTION_lease_time) ? OPTION_lease_time
 						   : OPTION_upstream_timeout,
@@ -281,7 +282,7 @@ static void check_lease(const struct draft *d)
 		    "lease-time");
 }
 
-/* ---- issuers ---- */
+/* Issuers. */
 
 bool issuer_name_is_valid(const char *name)
 {
@@ -297,7 +298,7 @@ static void check_name(const struct draft *d, size_t i, const struct group *firs
 {
 	const struct group *g = d->settings->issuer[i];
 
-	if (!g->name)
+	if (g->name == NULL)
 		return;
 	if (!issuer_name_is_valid(g->name)) {
 		report_error(d->report, g->file, g->line, "issuer",
@@ -315,7 +316,7 @@ static void check_name(const struct draft *d, size_t i, const struct group *firs
 
 static const char *name_of(const struct group *g)
 {
-	return g->name ? g->name : "";
+	return g->name != NULL ? g->name : "";
 }
 
 static bool load_all(const struct draft *d, const struct group *g, enum option_id id,
@@ -387,7 +388,7 @@ void draft_check_responders(const struct draft *d, size_t i, const struct issuer
 			report_warning(d->report, file, c->line[n], option,
 			    "%s is the CA itself, which may sign anyway; take it out",
 			    name);
-		else if (why)
+		else if (why != NULL)
 			report_error(d->report, file, c->line[n], option,
 			    "%s cannot be used (%s): %s", name, err_text(e), why);
 	}
@@ -417,11 +418,11 @@ static void check_responders(const struct draft *d, size_t i)
 		const char *why = url_parse(is->ocsp[k], &u);
 		const char *path_why = NULL;
 
-		if (!why) {
+		if (why == NULL) {
 			free(url_path_normal(&u, &path_why));
 			why = path_why;
 		}
-		if (why)
+		if (why != NULL)
 			fault_value(d, g, OPTION_ocsp, k, is->ocsp[k], why);
 		else if (first_equal(is->ocsp, k) < k)
 			fault_value(d, g, OPTION_ocsp, k, is->ocsp[k], TWICE);
@@ -435,18 +436,18 @@ static bool normalize_file(const struct group *g, char **text)
 	const char *path = *text + 5;
 	char *absolute, *made = NULL;
 
-	if (strncmp(*text, "file:", 5) != 0 || !*path)
+	if (strncmp(*text, "file:", 5) != 0 || *path == '\0')
 		return true;
-	if (!strncmp(path, "//", 2) && path[2] != '/')
+	if (strncmp(path, "//", 2) == 0 && path[2] != '/')
 		return true; /* a host: check_list_url() says so */
-	if (!strncmp(path, "//", 2))
+	if (strncmp(path, "//", 2) == 0)
 		path += 2;
 	absolute = *path == '/' ? strdup(path)
 				: path_beside(setting_of(g, OPTION_crl)->file, path);
-	if (absolute && asprintf(&made, "file://%s", absolute) < 0)
+	if (absolute != NULL && asprintf(&made, "file://%s", absolute) < 0)
 		made = NULL;
 	free(absolute);
-	if (!made)
+	if (made == NULL)
 		return false;
 	free(*text);
 	*text = made;
@@ -457,17 +458,17 @@ static const char *check_list_url(const char *text)
 {
 	struct url u;
 
-	if (!strncmp(text, "file://", 7))
-		return text[7] == '/' && text[8]
+	if (strncmp(text, "file://", 7) == 0)
+		return text[7] == '/' && text[8] != '\0'
 			   ? NULL
 			   : "has no path from the root; write file:///PATH, or "
 			     "file:PATH for one beside this file";
-	if (!strncmp(text, "file:", 5))
+	if (strncmp(text, "file:", 5) == 0)
 		return "names no file; write file:///PATH";
-	if (!strncmp(text, "ldap", 4))
+	if (strncmp(text, "ldap", 4) == 0)
 		return "is LDAP, which is not spoken; write the http URL or file of the "
 		       "same list";
-	if (!strstr(text, "://"))
+	if (strstr(text, "://") == NULL)
 		return "is no URL; write http://HOST[:PORT]/PATH, or file:PATH for a "
 		       "file";
 	return url_parse(text, &u);
@@ -481,13 +482,13 @@ static void check_list_file(
 	struct stat st;
 	int line;
 
-	if (strncmp(url, "file://", 7))
+	if (strncmp(url, "file://", 7) != 0)
 		return;
 	if (stat(url + 7, &st) != 0)
 		why = strerror(errno);
 	else if (!S_ISREG(st.st_mode))
 		why = "it is no regular file";
-	if (!why)
+	if (why == NULL)
 		return;
 	file = place(g, OPTION_crl, i, &line);
 	report_warning(d->report, file, line, option_table[OPTION_crl].name,
@@ -496,7 +497,7 @@ static void check_list_file(
 
 static bool has_scope(const struct conf_issuer *is, size_t k)
 {
-	return k < is->crl_scope_n && *is->crl_scope[k];
+	return k < is->crl_scope_n && *is->crl_scope[k] != '\0';
 }
 
 /* Is the scope of list k the name of another list too?  Of two that crl-scope names, the
@@ -507,7 +508,7 @@ static bool is_taken(const struct conf_issuer *is, size_t k)
 		bool named = has_scope(is, j);
 
 		if ((j < k || !named) &&
-		    !strcmp(named ? is->crl_scope[j] : is->crl[j], is->crl_scope[k]))
+		    strcmp(named ? is->crl_scope[j] : is->crl[j], is->crl_scope[k]) == 0)
 			return true;
 	}
 	return false;
@@ -563,7 +564,7 @@ static bool check_lists(const struct draft *d, size_t i)
 		if (!normalize_file(g, &is->crl[k]))
 			return false;
 		why = check_list_url(is->crl[k]);
-		if (why)
+		if (why != NULL)
 			fault_value(d, g, OPTION_crl, k, is->crl[k], why);
 		else if (first_equal(is->crl, k) < k)
 			fault_value(d, g, OPTION_crl, k, is->crl[k], TWICE);
@@ -579,7 +580,7 @@ bool without_next_update_parse(const char *text, int64_t *s, char *why, size_t w
 	int64_t ms;
 
 	*s = 0;
-	if (!strcmp(text, "refuse"))
+	if (strcmp(text, "refuse") == 0)
 		return true;
 	if (!value_duration(text, &ms, why, why_n))
 		return false;
@@ -608,7 +609,7 @@ static void check_rules(const struct draft *d, size_t i)
 		    "write profile = \"private\"");
 }
 
-/* ---- the way to responders and lists ---- */
+/* The way to responders and lists. */
 
 static void check_proxy(const struct draft *d)
 {
@@ -617,14 +618,14 @@ static void check_proxy(const struct draft *d)
 	struct address proxy, ours;
 	const char *why;
 
-	if (is_refused(g, OPTION_upstream_proxy) || !*c->upstream_proxy)
+	if (is_refused(g, OPTION_upstream_proxy) || *c->upstream_proxy == '\0')
 		return;
 	why = proxy_url_parse(c->upstream_proxy, &proxy);
-	if (why)
+	if (why != NULL)
 		fault_value(d, g, OPTION_upstream_proxy, 0, c->upstream_proxy, why);
-	for (size_t i = 0; !why && i < c->listen_n; i++)
-		if (!address_parse(c->listen[i], &ours) && ours.port == proxy.port &&
-		    !strcmp(ours.host, proxy.host))
+	for (size_t i = 0; why == NULL && i < c->listen_n; i++)
+		if (address_parse(c->listen[i], &ours) == NULL &&
+		    ours.port == proxy.port && strcmp(ours.host, proxy.host) == 0)
 			fault_value(d, g, OPTION_upstream_proxy, 0, c->upstream_proxy,
 			    "is where we listen ourselves; name the proxy");
 }
@@ -636,7 +637,7 @@ static bool check_server_cas(const struct draft *d)
 	struct certificates cas = {0};
 	bool ok = true;
 
-	if (is_refused(g, OPTION_upstream_tls_ca) || !*c->upstream_tls_ca)
+	if (is_refused(g, OPTION_upstream_tls_ca) || *c->upstream_tls_ca == '\0')
 		return true;
 	ok = load_all(d, g, OPTION_upstream_tls_ca, CERTIFICATE_SERVER_CA,
 	    &c->upstream_tls_ca, 1, &cas);
@@ -668,7 +669,7 @@ static const struct group **first_named(const struct draft *d)
 	struct name *names = calloc(n + 1, sizeof *names);
 	const struct group **first = calloc(n + 1, sizeof *first);
 
-	if (!names || !first) {
+	if (names == NULL || first == NULL) {
 		free(names);
 		free(first);
 		return NULL;
@@ -677,8 +678,8 @@ static const struct group **first_named(const struct draft *d)
 		names[i] = (struct name){d->settings->issuer[i], i};
 	qsort(names, n, sizeof *names, cmp_names);
 	for (size_t i = 0; i < n; i++) {
-		bool same = i > 0 &&
-			    !strcmp(name_of(names[i].group), name_of(names[i - 1].group));
+		bool same = i > 0 && strcmp(name_of(names[i].group),
+					 name_of(names[i - 1].group)) == 0;
 
 		first[names[i].issuer] =
 		    same ? first[names[i - 1].issuer] : names[i].group;
@@ -691,7 +692,7 @@ static bool check_names_of_all(const struct draft *d)
 {
 	const struct group **first = first_named(d);
 
-	for (size_t i = 0; first && i < d->conf->issuer_n; i++)
+	for (size_t i = 0; first != NULL && i < d->conf->issuer_n; i++)
 		check_name(d, i, first[i]);
 	free(first);
 	return first != NULL;

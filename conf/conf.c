@@ -8,7 +8,7 @@
 #include "conf/check.h"
 #include "conf/values.h"
 
-/* ---- what is made of the options ---- */
+/* What is made of the options. */
 
 /* path is handed over. */
 static bool add_path(struct conf *c, char *path)
@@ -16,12 +16,12 @@ static bool add_path(struct conf *c, char *path)
 	char **grown;
 
 	for (size_t i = 0; i < c->path_n; i++)
-		if (!strcmp(c->path[i], path)) {
+		if (strcmp(c->path[i], path) == 0) {
 			free(path);
 			return true;
 		}
 	grown = realloc(c->path, (c->path_n + 1) * sizeof *grown);
-	if (!grown) {
+	if (grown == NULL) {
 		free(path);
 		return false;
 	}
@@ -37,14 +37,14 @@ static bool add_authority(struct conf *c, const struct address *a)
 
 	for (size_t i = 0; i < c->authority_n; i++)
 		if (c->authority[i].port == a->port &&
-		    !strcmp(c->authority[i].host, a->host))
+		    strcmp(c->authority[i].host, a->host) == 0)
 			return true;
 	grown = realloc(c->authority, (c->authority_n + 1) * sizeof *grown);
-	if (!grown)
+	if (grown == NULL)
 		return false;
 	c->authority = grown;
 	host = strdup(a->host);
-	if (!host)
+	if (host == NULL)
 		return false;
 	grown[c->authority_n++] = (struct conf_authority){host, a->port};
 	return true;
@@ -56,10 +56,10 @@ static bool add_url(struct conf *c, const char *text)
 	const char *why;
 	char *path;
 
-	if (url_parse(text, &u)) /* reported by draft_check() */
+	if (url_parse(text, &u) != NULL) /* reported by draft_check() */
 		return true;
 	path = url_path_normal(&u, &why);
-	if (!path)
+	if (path == NULL)
 		return why != NULL;
 	return add_path(c, path) && add_authority(c, &u.at);
 }
@@ -71,31 +71,31 @@ static bool add_mirror(struct conf *c, size_t issuer, size_t list, const char *t
 	struct url u;
 	char *host;
 
-	if (strncasecmp(text, "http", 4) != 0 || url_parse(text, &u))
+	if (strncasecmp(text, "http", 4) != 0 || url_parse(text, &u) != NULL)
 		return true; /* a file; or reported by draft_check() */
 	/* those of a list stand together */
 	for (size_t i = c->mirror_n;
 	     i-- > 0 && c->mirror[i].issuer == issuer && c->mirror[i].list == list;)
 		if (c->mirror[i].port == u.at.port &&
-		    !strcmp(c->mirror[i].host, u.at.host) &&
-		    !strcmp(c->mirror[i].target, *u.path ? u.path : "/"))
+		    strcmp(c->mirror[i].host, u.at.host) == 0 &&
+		    strcmp(c->mirror[i].target, *u.path != '\0' ? u.path : "/") == 0)
 			return true;
 	grown = realloc(c->mirror, (c->mirror_n + 1) * sizeof *grown);
-	if (!grown)
+	if (grown == NULL)
 		return false;
 	c->mirror = grown;
 	host = strdup(u.at.host);
-	if (!host)
+	if (host == NULL)
 		return false;
-	grown[c->mirror_n++] =
-	    (struct conf_mirror){host, u.at.port, *u.path ? u.path : "/", issuer, list};
+	grown[c->mirror_n++] = (struct conf_mirror){
+	    host, u.at.port, *u.path != '\0' ? u.path : "/", issuer, list};
 	return add_authority(c, &u.at);
 }
 
 /* Names point into the set of issuers, which lives as long as the configuration. */
 static bool make_mirrors(struct conf *c)
 {
-	for (size_t i = 0; c->issuers && i < issuers_count(c->issuers); i++) {
+	for (size_t i = 0; c->issuers != NULL && i < issuers_count(c->issuers); i++) {
 		const struct issuer *is = issuers_at(c->issuers, i);
 
 		for (size_t k = 0; k < is->crl_n; k++)
@@ -120,7 +120,7 @@ static bool make_paths(struct conf *c)
 		const char *why;
 		char *path = path_normal(c->ocsp_path[i], &why);
 
-		if (path ? !add_path(c, path) : !why)
+		if (path != NULL ? !add_path(c, path) : why == NULL)
 			return false;
 	}
 	for (size_t i = 0; i < c->issuer_n; i++)
@@ -204,14 +204,14 @@ static bool make_issuers(struct draft *d)
 	size_t n = d->conf->issuer_n;
 	struct issuer_spec *spec = calloc(n + 1, sizeof *spec);
 	size_t *at = calloc(n + 1, sizeof *at);
-	bool ok = spec && at && build_issuers(d, spec, at);
+	bool ok = spec != NULL && at != NULL && build_issuers(d, spec, at);
 
 	free(spec);
 	free(at);
 	return ok;
 }
 
-/* ---- loading ---- */
+/* Loading. */
 
 static bool fill_issuers(struct draft *d)
 {
@@ -221,17 +221,17 @@ static bool fill_issuers(struct draft *d)
 	c->issuer = calloc(n + 1, sizeof *c->issuer);
 	d->ca = calloc(n + 1, sizeof *d->ca);
 	d->responder = calloc(n + 1, sizeof *d->responder);
-	if (!c->issuer || !d->ca || !d->responder)
+	if (c->issuer == NULL || d->ca == NULL || d->responder == NULL)
 		return false;
 	for (size_t i = 0; i < n; i++) {
 		struct group *g = d->settings->issuer[i];
 		struct conf_issuer *is = &c->issuer[i];
 
 		c->issuer_n++;
-		is->name = strdup(g->name ? g->name : "");
+		is->name = strdup(g->name != NULL ? g->name : "");
 		is->file = strdup(g->file);
 		is->line = g->line;
-		if (!is->name || !is->file ||
+		if (is->name == NULL || is->file == NULL ||
 		    !values_apply(is, SCOPE_ISSUER, g, d->report))
 			return false;
 	}
@@ -247,9 +247,9 @@ static bool build(struct draft *d)
 
 static void draft_free(struct draft *d)
 {
-	for (size_t i = 0; d->ca && i < d->settings->issuer_n; i++)
+	for (size_t i = 0; d->ca != NULL && i < d->settings->issuer_n; i++)
 		certificates_free(&d->ca[i]);
-	for (size_t i = 0; d->responder && i < d->settings->issuer_n; i++)
+	for (size_t i = 0; d->responder != NULL && i < d->settings->issuer_n; i++)
 		certificates_free(&d->responder[i]);
 	free(d->ca);
 	free(d->responder);
@@ -266,7 +266,8 @@ static struct conf *load(
 
 	*errors = (struct conf_errors){0};
 	c = d.conf = calloc(1, sizeof *c);
-	if (!settings_read(&settings, path, base_text, &report) || !c || !build(&d))
+	if (!settings_read(&settings, path, base_text, &report) || c == NULL ||
+	    !build(&d))
 		report.nomem = true;
 	if (report.nomem)
 		report_error(&report, path, 0, NULL, "out of memory; try again");
@@ -292,7 +293,7 @@ struct conf *conf_try(const char *path, struct conf_errors *errors)
 
 void conf_free(struct conf *c)
 {
-	if (!c)
+	if (c == NULL)
 		return;
 	issuers_free(c->issuers);
 	mac_keys_free(c->mac_keys);
@@ -322,9 +323,9 @@ int conf_make_directory(const char *path)
 	struct stat st;
 	int rc = 0;
 
-	if (!copy)
+	if (copy == NULL)
 		return -1;
-	if (!*copy) {
+	if (*copy == '\0') {
 		errno = ENOENT;
 		rc = -1;
 	}

@@ -12,10 +12,10 @@
 #ifndef CONF_CONF_H
 #define CONF_CONF_H
 
+#include <stdio.h>
+
 #include "cache/base/issuer.h"
 #include "cache/ocsp/record.h"
-
-#include <stdio.h>
 
 #define CONF_FIELD_INT(f)      int64_t f;
 #define CONF_FIELD_DURATION(f) int64_t f##_ms;

@@ -80,7 +80,7 @@ void conf_changed(const struct conf *old, const struct conf *new,
 		fn(arg, cas->name);
 }
 
-/* ---- issuers ---- */
+/* Issuers. */
 
 static bool same_certificates(const struct issuer *a, const struct issuer *b)
 {

@@ -41,7 +41,7 @@ static void look_at_mode(const struct folder *f)
 
 static void try_files(const struct folder *f)
 {
-	for (const char *const *name = f->files; *name; name++) {
+	for (const char *const *name = f->files; *name != NULL; name++) {
 		char *path;
 
 		if (asprintf(&path, "%s/%s", f->path, *name) < 0) {
@@ -73,7 +73,7 @@ static void try_folder(const struct folder *f)
 	struct stat st;
 	int error;
 
-	if (!there) {
+	if (there == NULL) {
 		f->d->report->nomem = true;
 		return;
 	}
@@ -84,7 +84,7 @@ static void try_folder(const struct folder *f)
 					     : 0;
 	if (error == ENOTDIR)
 		fault(f, there, error, "name a directory");
-	else if (error && !strcmp(there, f->path))
+	else if (error && strcmp(there, f->path) == 0)
 		fault(f, there, error,
 		    "let the user that ocspcached runs as write to it, and test as that "
 		    "user");
@@ -98,7 +98,7 @@ static void try_folder(const struct folder *f)
 
 static bool is_named(const struct draft *d, enum option_id id, const char *path)
 {
-	return path && *path == '/' && !d->settings->global.setting[id].refused;
+	return path != NULL && *path == '/' && !d->settings->global.setting[id].refused;
 }
 
 void draft_check_folders(const struct draft *d)
@@ -106,7 +106,8 @@ void draft_check_folders(const struct draft *d)
 	static const char *const states[] = {"lock", "latches.mdb", "crl", NULL};
 	static const char *const stores[] = {"lock", "answers.mdb", "events.mdb", NULL};
 	const struct conf *c = d->conf;
-	const char *dir = strncmp(c->store, "lmdb:", 5) ? NULL : embedded_path(c->store);
+	const char *dir =
+	    strncmp(c->store, "lmdb:", 5) != 0 ? NULL : embedded_path(c->store);
 	struct folder state = {d, OPTION_state_directory, c->state_directory, states};
 	struct folder store = {d, OPTION_store, dir, stores};
 
@@ -117,7 +118,7 @@ void draft_check_folders(const struct draft *d)
 	}
 	if (!is_named(d, store.id, store.path))
 		return;
-	if (strcmp(store.path, state.path)) {
+	if (strcmp(store.path, state.path) != 0) {
 		look_at_mode(&store);
 		if (d->trial)
 			try_folder(&store);

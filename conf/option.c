@@ -68,7 +68,8 @@ const size_t later_count = sizeof later_table / sizeof *later_table;
 enum option_id option_find(enum option_scope scope, const char *name)
 {
 	for (int i = 0; i < OPTION_COUNT; i++)
-		if (option_table[i].scope == scope && !strcmp(option_table[i].name, name))
+		if (option_table[i].scope == scope &&
+		    strcmp(option_table[i].name, name) == 0)
 			return (enum option_id)i;
 	return OPTION_COUNT;
 }
@@ -76,7 +77,7 @@ enum option_id option_find(enum option_scope scope, const char *name)
 const char *later_reason(const char *name)
 {
 	for (size_t i = 0; i < later_count; i++)
-		if (!strcmp(later_table[i].name, name))
+		if (strcmp(later_table[i].name, name) == 0)
 			return later_table[i].reason;
 	return NULL;
 }

@@ -17,7 +17,8 @@ static void *fields_of(const void *holder)
 static void print_quoted(FILE *out, const char *text, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (strchr("\"\\", text[i]) || (text[i] == '$' && text[i + 1] == '{'))
+		if (strchr("\"\\", text[i]) != NULL ||
+		    (text[i] == '$' && text[i + 1] == '{'))
 			fputc('\\', out);
 		fputc(text[i], out);
 	}

@@ -34,13 +34,13 @@ static void add(struct lines l, const char *text, const char *file, int line)
 	struct report_place *at;
 	char *copy;
 
-	if (lines)
+	if (lines != NULL)
 		*l.line = lines;
 	at = realloc(*l.at, (*l.n + 1) * sizeof *at);
-	if (at)
+	if (at != NULL)
 		*l.at = at;
 	copy = strdup(text);
-	if (!lines || !at || !copy) {
+	if (lines == NULL || at == NULL || copy == NULL) {
 		free(copy);
 		l.report->nomem = true;
 		return;
@@ -51,7 +51,7 @@ static void add(struct lines l, const char *text, const char *file, int line)
 
 static void make_printable(char *s)
 {
-	for (; *s; s++)
+	for (; *s != '\0'; s++)
 		if ((unsigned char)*s < ' ' || *s == 0x7f)
 			*s = '?';
 }
@@ -94,8 +94,8 @@ static void vreport(struct lines l, const char *file, int line, const char *opti
 		snprintf(where, sizeof where, "%s:%d", file, line);
 	else
 		snprintf(where, sizeof where, "%s", file);
-	snprintf(whole, sizeof whole, "%s: %s%s%s", where, option ? option : "",
-	    option ? ": " : "", text);
+	snprintf(whole, sizeof whole, "%s: %s%s%s", where, option != NULL ? option : "",
+	    option != NULL ? ": " : "", text);
 	make_printable(whole);
 	hide_users(whole);
 	add(l, whole, file, line);

@@ -22,14 +22,14 @@ static void complain(
 	char text[512];
 	va_list ap;
 
-	if (st && st->refused)
+	if (st != NULL && st->refused)
 		return;
 	va_start(ap, format);
 	vsnprintf(text, sizeof text, format, ap);
 	va_end(ap);
-	report_error(s->l.report, s->l.file, line, *s->l.subject ? s->l.subject : NULL,
-	    "%s", text);
-	if (st)
+	report_error(s->l.report, s->l.file, line,
+	    *s->l.subject != '\0' ? s->l.subject : NULL, "%s", text);
+	if (st != NULL)
 		st->refused = true;
 }
 
@@ -52,7 +52,7 @@ static void push(struct scanner *s, const struct statement *st)
 	struct statement *grown =
 	    realloc(s->out->statement, (s->out->n + 1) * sizeof *grown);
 
-	if (!grown) {
+	if (grown == NULL) {
 		s->nomem = true;
 		free(st->text);
 		free(st->value_line);
@@ -67,7 +67,7 @@ static void add_value(struct scanner *s, struct statement *st)
 	int *grown = realloc(st->value_line, (st->value_n + 1) * sizeof *grown);
 
 	st->refused = st->refused || s->l.token.bad;
-	if (!grown) {
+	if (grown == NULL) {
 		s->nomem = true;
 		st->refused = true;
 		return;
@@ -191,7 +191,7 @@ static void refuse_unknown(struct scanner *s, struct statement *st)
 	const char *reason = later_reason(s->l.subject);
 	const char *nearest = option_nearest(scope, s->l.subject);
 
-	if (reason)
+	if (reason != NULL)
 		complain(s, st, st->line, "%s; take it out", reason);
 	else if (option_find(other, s->l.subject) < OPTION_COUNT)
 		complain(s, st, st->line, "%s",
@@ -200,7 +200,7 @@ static void refuse_unknown(struct scanner *s, struct statement *st)
 			  "\"NAME\" { }"
 			: "belongs to no issuer; move it out of the braces, or close "
 			  "those that were forgotten before it");
-	else if (nearest)
+	else if (nearest != NULL)
 		complain(
 		    s, st, st->line, "unknown option; did you mean \"%s\"?", nearest);
 	else
@@ -252,11 +252,11 @@ static char *plain_text(struct scanner *s)
 	       n = s->l.token.to - s->l.token.from - 2 * quotes;
 	char *copy;
 
-	if (s->l.token.bad || memchr(s->l.text + from, '\\', n) ||
-	    memchr(s->l.text + from, '$', n))
+	if (s->l.token.bad || memchr(s->l.text + from, '\\', n) != NULL ||
+	    memchr(s->l.text + from, '$', n) != NULL)
 		return NULL;
 	copy = strndup(s->l.text + from, n);
-	s->nomem = s->nomem || !copy;
+	s->nomem = s->nomem || copy == NULL;
 	return copy;
 }
 
@@ -278,7 +278,7 @@ static void parse_include(struct scanner *s, struct statement *st)
 		else
 			token_next(&s->l);
 	}
-	if (!st->text || !*st->text)
+	if (st->text == NULL || *st->text == '\0')
 		complain(s, st, st->line,
 		    "names no file; write include(\"FILE\") without \\ and $");
 	if (st->refused)
@@ -330,7 +330,7 @@ static void parse_issuer(struct scanner *s, struct statement *st)
 
 		st->text = plain_text(s);
 		st->refused = s->l.token.bad;
-		if (!st->text)
+		if (st->text == NULL)
 			complain(s, st, st->line,
 			    "a name has neither \\ nor $; write letters a-z, digits, "
 			    "'.', '_' and '-'");
@@ -378,7 +378,7 @@ static void parse_statement(struct scanner *s, int section)
 	    (int)(s->l.token.to - s->l.token.from - quote),
 	    s->l.text + s->l.token.from + quote);
 	scheme = strstr(s->l.subject, "://");
-	if (scheme) /* a value in the wrong place, with a password perhaps */
+	if (scheme != NULL) /* a value in the wrong place, with a password perhaps */
 		scheme[3] = '\0';
 	if (quote && !bad) {
 		s->l.subject[strcspn(s->l.subject, "\"'")] = '\0';
@@ -386,9 +386,9 @@ static void parse_statement(struct scanner *s, int section)
 		bad = true;
 	}
 	token_next(&s->l);
-	if (!strcmp(s->l.subject, "issuer") && s->l.token.kind != TOKEN_EQUAL)
+	if (strcmp(s->l.subject, "issuer") == 0 && s->l.token.kind != TOKEN_EQUAL)
 		parse_issuer(s, &st);
-	else if (!strcmp(s->l.subject, "include") && s->l.token.kind != TOKEN_EQUAL)
+	else if (strcmp(s->l.subject, "include") == 0 && s->l.token.kind != TOKEN_EQUAL)
 		parse_include(s, &st);
 	else
 		parse_option(s, &st, bad);

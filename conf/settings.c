@@ -49,7 +49,7 @@ char *read_regular_file(const char *path, size_t max, size_t *n)
 	if ((uintmax_t)st.st_size > max)
 		goto fail;
 	text = malloc((size_t)st.st_size + 1);
-	if (!text)
+	if (text == NULL)
 		goto fail;
 	for (*n = 0; *n < (size_t)st.st_size && got > 0; *n += (size_t)got) {
 		got = read(fd, text + *n, (size_t)st.st_size - *n);
@@ -74,15 +74,16 @@ char *path_beside(const char *file, const char *path)
 
 	if (*path == '/')
 		return strdup(path);
-	while (!strncmp(path, "./", 2))
+	while (strncmp(path, "./", 2) == 0)
 		path += 2;
 	if (*file != '/') {
 		cwd = getcwd(NULL, 0);
-		if (!cwd)
+		if (cwd == NULL)
 			return NULL;
 	}
-	if (asprintf(&made, "%s%s%.*s/%s", cwd ? cwd : "", cwd && slash ? "/" : "",
-		slash ? (int)(slash - file) : 0, file, path) < 0)
+	if (asprintf(&made, "%s%s%.*s/%s", cwd != NULL ? cwd : "",
+		cwd != NULL && slash != NULL ? "/" : "",
+		slash != NULL ? (int)(slash - file) : 0, file, path) < 0)
 		made = NULL;
 	free(cwd);
 	return made;
@@ -122,7 +123,7 @@ static cfg_t *parser_of(cfg_errfunc_t on_error)
 	    CFG_SEC("issuer", issuer, CFGF_MULTI), CFG_END()};
 	cfg_t *parser = cfg_init(global, CFGF_NONE);
 
-	if (parser)
+	if (parser != NULL)
 		cfg_set_error_function(parser, on_error);
 	return parser;
 }
@@ -141,11 +142,11 @@ static void on_parser_error(cfg_t *parser, const char *format, va_list ap)
 	char text[512];
 
 	vsnprintf(text, sizeof text, format, ap);
-	report_error(
-	    parsing.report, parsing.file, parser ? parser->line : 0, NULL, "%s", text);
+	report_error(parsing.report, parsing.file, parser != NULL ? parser->line : 0,
+	    NULL, "%s", text);
 }
 
-/* ---- from statements to settings ---- */
+/* From statements to settings. */
 
 static struct setting *setting_of(
     struct settings *s, size_t first_issuer, const struct statement *st)
@@ -162,9 +163,9 @@ static bool add_issuer(struct settings_reader *rd, const char *file, struct stat
 	    realloc(rd->out->issuer, (rd->out->issuer_n + 1) * sizeof(struct group *));
 	struct group *g = calloc(1, sizeof *g);
 
-	if (grown)
+	if (grown != NULL)
 		rd->out->issuer = grown;
-	if (!grown || !g) {
+	if (grown == NULL || g == NULL) {
 		free(g);
 		return false;
 	}
@@ -200,22 +201,22 @@ static void claim(struct settings_reader *rd, const char *file, char *text,
 
 static bool take_values(struct setting *set, cfg_opt_t *from, size_t expected)
 {
-	size_t n = from ? cfg_opt_size(from) : 0;
+	size_t n = from != NULL ? cfg_opt_size(from) : 0;
 
 	/* The scan and libconfuse read one grammar; what they read apart is not used. */
 	if (n != expected) {
 		set->refused = true;
 		report_error(parsing.report, set->file, set->line,
-		    from ? from->name : NULL,
+		    from != NULL ? from->name : NULL,
 		    "is not understood; write it on one line and in quotes");
 		return true;
 	}
 	set->value = calloc(n ? n : 1, sizeof *set->value);
-	if (!set->value)
+	if (set->value == NULL)
 		return false;
 	for (; set->n < n; set->n++) {
 		set->value[set->n] = strdup(cfg_opt_getnstr(from, (unsigned)set->n));
-		if (!set->value[set->n])
+		if (set->value[set->n] == NULL)
 			return false;
 	}
 	return true;
@@ -253,16 +254,16 @@ static bool parse_values(struct settings_reader *rd, const char *file, const cha
 		if (st->section >= 0)
 			from = cfg_getnsec(parser, "issuer", (unsigned)st->section);
 		ok = take_values(setting_of(rd->out, first_issuer, st),
-		    from ? cfg_getopt(from, option_table[st->id].name) : NULL,
+		    from != NULL ? cfg_getopt(from, option_table[st->id].name) : NULL,
 		    st->value_n);
 	}
 out:
-	if (parser)
+	if (parser != NULL)
 		cfg_free(parser);
 	return ok;
 }
 
-/* ---- include ---- */
+/* Include. */
 
 static void include_file(struct settings_reader *rd, const char *path, const char *file,
     const struct statement *st)
@@ -313,11 +314,11 @@ static void include(
 	char *path = NULL;
 
 	/* Like the file's own name, so that messages look the same. */
-	if (*st->text == '/' || !slash)
+	if (*st->text == '/' || slash == NULL)
 		path = strdup(st->text);
 	else if (asprintf(&path, "%.*s/%s", (int)(slash - file), file, st->text) < 0)
 		path = NULL;
-	if (!path)
+	if (path == NULL)
 		rd->nomem = true;
 	else if (rd->depth >= INCLUDE_DEPTH_MAX)
 		report_error(rd->report, file, st->line, "include",
@@ -332,7 +333,7 @@ static void include(
 	free(path);
 }
 
-/* ---- one file ---- */
+/* One file. */
 
 /* A glob that fits its own file, or two that fit one, would give every option twice. */
 static bool is_new_file(struct settings_reader *rd, struct settings_file *f)
@@ -368,7 +369,7 @@ static const char *add_file(struct settings_reader *rd, struct settings_file *f)
 	struct settings_file *grown =
 	    realloc(rd->out->files, (rd->out->file_n + 1) * sizeof *grown);
 
-	if (!grown) {
+	if (grown == NULL) {
 		free(f->name);
 		rd->nomem = true;
 		return NULL;
@@ -385,27 +386,27 @@ static char *text_of(struct settings_reader *rd, const struct settings_file *f,
 	const char *option = f->from_line > 0 ? "include" : NULL;
 	char *text;
 
-	if (base_text) {
+	if (base_text != NULL) {
 		*n = strlen(base_text);
 		text = strdup(base_text);
-		rd->nomem = rd->nomem || !text;
+		rd->nomem = rd->nomem || text == NULL;
 		return text;
 	}
 	text = read_regular_file(f->name, CONF_FILE_MAX, n);
-	if (!text && errno == ENOMEM)
+	if (text == NULL && errno == ENOMEM)
 		rd->nomem = true;
-	else if (!text && errno == EFBIG)
+	else if (text == NULL && errno == EFBIG)
 		report_error(rd->report, at, f->from_line, option,
 		    "%s is larger than %d bytes; divide it with include()", f->name,
 		    CONF_FILE_MAX);
-	else if (!text && errno == EINVAL)
+	else if (text == NULL && errno == EINVAL)
 		report_error(rd->report, at, f->from_line, option,
 		    "%s is no regular file; name one that is", f->name);
-	else if (!text)
+	else if (text == NULL)
 		report_error(rd->report, at, f->from_line, option,
 		    "cannot read %s: %s; check its name and permissions", f->name,
 		    strerror(errno));
-	else if (memchr(text, '\0', *n)) {
+	else if (memchr(text, '\0', *n) != NULL) {
 		report_error(rd->report, at, f->from_line, option,
 		    "%s holds a zero byte and is no text; name the right file", f->name);
 		free(text);
@@ -453,19 +454,19 @@ static bool read_file(struct settings_reader *rd, const char *path, const char *
 	size_t n;
 	bool ok;
 
-	if (!f.name)
+	if (f.name == NULL)
 		return false;
 	if (!is_new_file(rd, &f)) {
 		free(f.name);
 		return true;
 	}
 	name = add_file(rd, &f);
-	if (!name)
+	if (name == NULL)
 		return false;
-	if (!rd->out->global.file)
+	if (rd->out->global.file == NULL)
 		rd->out->global.file = name;
 	text = text_of(rd, &f, base_text, &n);
-	if (!text) {
+	if (text == NULL) {
 		rd->out->incomplete = true;
 		return !rd->nomem;
 	}

@@ -14,14 +14,14 @@ static bool is_at(const struct lexer *l, size_t at, const char *what)
 {
 	size_t n = strlen(what);
 
-	return l->n - at >= n && !memcmp(l->text + at, what, n);
+	return l->n - at >= n && memcmp(l->text + at, what, n) == 0;
 }
 
 static size_t line_end(const struct lexer *l, size_t at)
 {
 	const char *nl = memchr(l->text + at, '\n', l->n - at);
 
-	return nl ? (size_t)(nl - l->text) : l->n;
+	return nl != NULL ? (size_t)(nl - l->text) : l->n;
 }
 
 static void skip_block_comment(struct lexer *l)
@@ -95,7 +95,8 @@ static size_t check_variable(struct lexer *l, size_t limit)
 	size_t n;
 
 	if (end == 0) {
-		report_error(l->report, l->file, l->line, *l->subject ? l->subject : NULL,
+		report_error(l->report, l->file, l->line,
+		    *l->subject != '\0' ? l->subject : NULL,
 		    "\"${\" starts an environment variable and this is none; write \\${ "
 		    "for these two characters");
 		l->token.bad = true;
@@ -105,9 +106,9 @@ static size_t check_variable(struct lexer *l, size_t limit)
 	if (n < sizeof name) {
 		memcpy(name, l->text + l->at + 2, n);
 		name[n] = '\0';
-		if (!strchr(name, ':') && !getenv(name)) {
+		if (strchr(name, ':') == NULL && getenv(name) == NULL) {
 			report_error(l->report, l->file, l->line,
-			    *l->subject ? l->subject : NULL,
+			    *l->subject != '\0' ? l->subject : NULL,
 			    "environment variable %s is not set; set it, or write "
 			    "${%s:-DEFAULT}",
 			    name, name);
@@ -123,7 +124,7 @@ static void check_escape(struct lexer *l, char quote)
 
 	if (quote == '\'' || c == '\\' || c == '"' || c == '$' || c == '\'')
 		return;
-	report_error(l->report, l->file, l->line, *l->subject ? l->subject : NULL,
+	report_error(l->report, l->file, l->line, *l->subject != '\0' ? l->subject : NULL,
 	    "\\%c is no escape; write \\\\ for a backslash", c);
 	l->token.bad = true;
 }
@@ -149,7 +150,7 @@ static void take_string(struct lexer *l)
 		l->at++;
 		return;
 	}
-	report_error(l->report, l->file, l->line, *l->subject ? l->subject : NULL,
+	report_error(l->report, l->file, l->line, *l->subject != '\0' ? l->subject : NULL,
 	    "the quote that opens here is not closed on its line; add the missing %c",
 	    quote);
 	l->at = limit;
@@ -158,7 +159,7 @@ static void take_string(struct lexer *l)
 
 static bool is_word_character(char c)
 {
-	return isalnum((unsigned char)c) || (c && strchr("._:/@%-", c));
+	return isalnum((unsigned char)c) || (c != '\0' && strchr("._:/@%-", c) != NULL);
 }
 
 static void take_word(struct lexer *l)
@@ -168,7 +169,7 @@ static void take_word(struct lexer *l)
 	bool plain = true;
 	int n;
 
-	while (l->at < l->n && !strchr(" \t\r\n={}(),\"'#;", l->text[l->at])) {
+	while (l->at < l->n && strchr(" \t\r\n={}(),\"'#;", l->text[l->at]) == NULL) {
 		if (l->text[l->at] == '+' && is_at(l, l->at, "+="))
 			break;
 		plain = plain && is_word_character(l->text[l->at]) &&
@@ -181,10 +182,10 @@ static void take_word(struct lexer *l)
 	l->token.bad = true;
 	scheme = memmem(l->text + from, l->at - from, "://", 3);
 	/* of a URL no more: its '@' may stand behind a character that ends words */
-	n = (int)((scheme ? (size_t)(scheme + 3 - l->text) : l->at) - from);
-	report_error(l->report, l->file, l->line, *l->subject ? l->subject : NULL,
+	n = (int)((scheme != NULL ? (size_t)(scheme + 3 - l->text) : l->at) - from);
+	report_error(l->report, l->file, l->line, *l->subject != '\0' ? l->subject : NULL,
 	    "%.*s%s cannot stand without quotes; write \"%.*s%s\"", n, l->text + from,
-	    scheme ? "..." : "", n, l->text + from, scheme ? "..." : "");
+	    scheme != NULL ? "..." : "", n, l->text + from, scheme != NULL ? "..." : "");
 }
 
 static void take_mark(struct lexer *l)
@@ -206,7 +207,7 @@ void token_next(struct lexer *l)
 		l->token.kind = TOKEN_END;
 	} else if (l->text[l->at] == '"' || l->text[l->at] == '\'') {
 		take_string(l);
-	} else if (strchr("={}(),", l->text[l->at])) {
+	} else if (strchr("={}(),", l->text[l->at]) != NULL) {
 		take_mark(l);
 	} else if (is_at(l, l->at, "+=")) {
 		l->token.kind = TOKEN_APPEND;

@@ -59,15 +59,15 @@ static bool parse(
 			goto large;
 	if (c == text || c - text > 19)
 		goto form;
-	if (type == TYPE_DURATION && !*c) {
+	if (type == TYPE_DURATION && *c == '\0') {
 		snprintf(why, n,
 		    "\"%s\" has no unit; write %ss for seconds, or ms, m, h, d", text,
 		    text);
 		return false;
 	}
-	while (u->name && strcmp(u->name, c))
+	while (u->name != NULL && strcmp(u->name, c) != 0)
 		u++;
-	if (!u->name)
+	if (u->name == NULL)
 		goto form;
 	if (__builtin_mul_overflow(number, u->factor, out))
 		goto large;
@@ -103,7 +103,7 @@ bool value_number(
 	return true;
 }
 
-/* ---- words ---- */
+/* Words. */
 
 /* Words of later work: known, so that nobody looks for a slip of the pen. */
 static const struct {
@@ -122,9 +122,9 @@ static int word_index(const char *words, const char *word)
 	for (int i = 0;; i++) {
 		size_t m = strcspn(words, "|");
 
-		if (m == n && !memcmp(words, word, n))
+		if (m == n && memcmp(words, word, n) == 0)
 			return i;
-		if (!words[m])
+		if (words[m] == '\0')
 			break;
 		words += m + 1;
 	}
@@ -140,7 +140,7 @@ static void quote_words(const char *words, char *out, size_t n)
 
 		used += (size_t)snprintf(out + used, n - used, "%s\"%.*s\"",
 		    used ? " or " : "", (int)m, words);
-		if (!words[m])
+		if (words[m] == '\0')
 			return;
 		words += m + 1;
 	}
@@ -157,8 +157,8 @@ static bool parse_enum(
 	*out = 0;
 	quote_words(o->words, words, sizeof words);
 	for (size_t i = 0; i < sizeof later_words / sizeof *later_words; i++)
-		if (!strcmp(later_words[i].option, o->name) &&
-		    !strcmp(later_words[i].word, text)) {
+		if (strcmp(later_words[i].option, o->name) == 0 &&
+		    strcmp(later_words[i].word, text) == 0) {
 			snprintf(why, why_n, "\"%s\": %s; write %s", text,
 			    later_words[i].reason, words);
 			return false;
@@ -169,14 +169,14 @@ static bool parse_enum(
 
 static bool parse_bool(const char *text, bool *out, char *why, size_t why_n)
 {
-	*out = !strcmp(text, "true");
-	if (*out || !strcmp(text, "false"))
+	*out = strcmp(text, "true") == 0;
+	if (*out || strcmp(text, "false") == 0)
 		return true;
 	snprintf(why, why_n, "\"%s\" is neither; write true or false", text);
 	return false;
 }
 
-/* ---- fields ---- */
+/* Fields. */
 
 struct target {
 	void *holder;
@@ -195,7 +195,7 @@ static void refuse(const struct target *t, size_t i, const char *why)
 
 static bool has_control(const char *text)
 {
-	for (; *text; text++)
+	for (; *text != '\0'; text++)
 		if ((unsigned char)*text < ' ' || *text == 0x7f)
 			return true;
 	return false;
@@ -229,7 +229,8 @@ static char *copy_of(const struct target *t, const char *text)
 {
 	bool path = t->o->type == TYPE_PATH || t->o->type == TYPE_PATHS;
 
-	return path && t->set && *text ? path_beside(t->set->file, text) : strdup(text);
+	return path && t->set != NULL && *text != '\0' ? path_beside(t->set->file, text)
+						       : strdup(text);
 }
 
 static bool set_string(const struct target *t, const char *text)
@@ -247,11 +248,11 @@ static bool add_item(const struct target *t, const char *text)
 	char ***field = option_list(t->o, t->holder, &n);
 	char **grown = realloc(*field, (*n + 1) * sizeof *grown);
 
-	if (!grown)
+	if (grown == NULL)
 		return false;
 	*field = grown;
 	grown[*n] = copy_of(t, text);
-	if (!grown[*n])
+	if (grown[*n] == NULL)
 		return false;
 	(*n)++;
 	return true;
@@ -262,11 +263,11 @@ static bool set_default_list(const struct target *t, const char *words)
 {
 	bool ok = true;
 
-	while (ok && *words) {
+	while (ok && *words != '\0') {
 		size_t n = strcspn(words, " ");
 		char *word = strndup(words, n);
 
-		ok = word && add_item(t, word);
+		ok = word != NULL && add_item(t, word);
 		free(word);
 		words += n + (words[n] == ' ');
 	}
@@ -276,9 +277,9 @@ static bool set_default_list(const struct target *t, const char *words)
 static bool set_default(const struct target *t)
 {
 	if (option_is_list(t->o))
-		return set_default_list(t, t->o->dflt ? t->o->dflt : "");
+		return set_default_list(t, t->o->dflt != NULL ? t->o->dflt : "");
 	if (t->o->type == TYPE_STRING || t->o->type == TYPE_PATH)
-		return set_string(t, t->o->dflt ? t->o->dflt : "");
+		return set_string(t, t->o->dflt != NULL ? t->o->dflt : "");
 	set_scalar(t, t->o->dflt);
 	return true;
 }
@@ -291,7 +292,7 @@ static bool set_list(const struct target *t)
 		const char *text = t->set->value[i];
 
 		/* crl-scope goes with crl by place: "" is the list's URL there */
-		if (*text || t->o == &option_table[OPTION_crl_scope])
+		if (*text != '\0' || t->o == &option_table[OPTION_crl_scope])
 			ok = add_item(t, text);
 		else if (t->set->n > 1)
 			refuse(t, i, "one of its values is empty; take it out");

@@ -33,7 +33,7 @@ const char *reason_name(int reason)
 	    [10] = "aACompromise",
 	};
 
-	if (reason < 0 || (size_t)reason >= sizeof(name) / sizeof(name[0]))
+	if (reason < 0 || (size_t)reason >= sizeof name / sizeof name[0])
 		return NULL;
 	return name[reason];
 }

@@ -6,10 +6,9 @@
 #include "cache/base/issuer.h"
 
 #include <assert.h>
-#include <stdlib.h>
-
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <stdlib.h>
 
 struct certid_slot {
 	const struct issuer *issuer; /* NULL: empty */
@@ -31,8 +30,8 @@ static size_t certid_home(const uint8_t *name_hash, const uint8_t *key_hash)
 {
 	uint64_t a, b;
 
-	memcpy(&a, name_hash, sizeof(a));
-	memcpy(&b, key_hash, sizeof(b));
+	memcpy(&a, name_hash, sizeof a);
+	memcpy(&b, key_hash, sizeof b);
 	return (size_t)(a ^ b);
 }
 
@@ -78,7 +77,7 @@ static bool hash_id(struct issuer_ca *ca)
 
 	memcpy(both, ca->name_hash[CERTID_SHA256], 32);
 	memcpy(both + 32, ca->key_hash[CERTID_SHA256], 32);
-	return EVP_Digest(both, sizeof(both), ca->id, NULL, EVP_sha256(), NULL) == 1;
+	return EVP_Digest(both, sizeof both, ca->id, NULL, EVP_sha256(), NULL) == 1;
 }
 
 static enum err ca_fill(struct issuer_ca *ca, X509 *certificate)
@@ -134,11 +133,11 @@ static enum err issuer_fill(struct issuer *i, const struct issuer_spec *spec)
 {
 	i->rules = spec->rules;
 	i->name = strdup(spec->name);
-	i->ca = calloc(spec->certificates_n, sizeof(*i->ca));
-	i->responder = calloc(spec->responders_n + 1, sizeof(*i->responder));
-	i->ocsp = calloc(spec->ocsp_n + 1, sizeof(*i->ocsp));
-	i->crl = calloc(spec->crl_n + 1, sizeof(*i->crl));
-	i->crl_scope = calloc(spec->crl_n + 1, sizeof(*i->crl_scope));
+	i->ca = calloc(spec->certificates_n, sizeof *i->ca);
+	i->responder = calloc(spec->responders_n + 1, sizeof *i->responder);
+	i->ocsp = calloc(spec->ocsp_n + 1, sizeof *i->ocsp);
+	i->crl = calloc(spec->crl_n + 1, sizeof *i->crl);
+	i->crl_scope = calloc(spec->crl_n + 1, sizeof *i->crl_scope);
 	if (i->name == NULL || i->ca == NULL || i->responder == NULL || i->ocsp == NULL ||
 	    i->crl == NULL || i->crl_scope == NULL)
 		return ERR_NOMEM;
@@ -243,8 +242,8 @@ static enum err index_new(struct issuers *is)
 		cas += is->issuer[i].ca_n;
 	slots = slots_for(cas * CERTID_HASH_COUNT);
 	ids = slots_for(cas);
-	is->slot = calloc(slots, sizeof(*is->slot));
-	is->by_id = calloc(ids, sizeof(*is->by_id));
+	is->slot = calloc(slots, sizeof *is->slot);
+	is->by_id = calloc(ids, sizeof *is->by_id);
 	is->mask = slots - 1;
 	is->id_mask = ids - 1;
 	return is->slot != NULL && is->by_id != NULL ? ERR_OK : ERR_NOMEM;
@@ -289,12 +288,12 @@ static enum err sort_names(struct issuers *is)
 enum err issuers_new(
     struct issuers **out, const struct issuer_spec *specs, size_t n, size_t clash[2])
 {
-	struct issuers *is = calloc(1, sizeof(*is));
+	struct issuers *is = calloc(1, sizeof *is);
 	enum err e = ERR_NOMEM;
 
 	if (is == NULL)
 		return ERR_NOMEM;
-	is->issuer = calloc(n + 1, sizeof(*is->issuer));
+	is->issuer = calloc(n + 1, sizeof *is->issuer);
 	if (is->issuer == NULL)
 		goto fail;
 	while (is->n < n) {

@@ -12,10 +12,10 @@
 #ifndef CACHE_BASE_ISSUER_H
 #define CACHE_BASE_ISSUER_H
 
+#include <openssl/x509.h>
+
 #include "cache/base/err.h"
 #include "cache/base/key.h"
-
-#include <openssl/x509.h>
 
 enum profile {
 	PROFILE_PRIVATE, /* deviations from the CA/B profile are tolerated */

@@ -15,11 +15,11 @@
 #ifndef CACHE_BASE_LMDB_FILE_H
 #define CACHE_BASE_LMDB_FILE_H
 
-#include "cache/base/err.h"
-
 #include <lmdb.h>
 #include <stdbool.h>
 #include <stddef.h>
+
+#include "cache/base/err.h"
 
 #define LMDB_FILE_CUT (-30600) /* pages that are in use are missing at its end */
 #define LMDB_FILE_WHY 256      /* room for a cause and its remedy */

@@ -62,7 +62,7 @@ static inline bool pairs_of(const uint8_t *p, uint64_t *out)
 	const uint64_t high = UINT64_C(0xf0f0f0f0f0f0f0f0);
 	uint64_t x;
 
-	memcpy(&x, p, sizeof(x));
+	memcpy(&x, p, sizeof x);
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 	x = __builtin_bswap64(x);
 #endif

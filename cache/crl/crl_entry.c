@@ -33,9 +33,9 @@ void crl_entry_serial(const struct crl_entry *e, struct serial *s)
 
 int64_t crl_entry_at(const struct crl_entry *e)
 {
-	int64_t at = e->at[0] & 0x80 ? -1 : 0;
+	int64_t at = (e->at[0] & 0x80) != 0 ? -1 : 0;
 
-	for (size_t i = 0; i < sizeof(e->at); i++)
+	for (size_t i = 0; i < sizeof e->at; i++)
 		at = (int64_t)((uint64_t)at << 8 | e->at[i]);
 	return at;
 }
@@ -47,7 +47,7 @@ void crl_entry_set_at(struct crl_entry *e, int64_t at)
 #if __BYTE_ORDER__ != __ORDER_BIG_ENDIAN__
 	wire = __builtin_bswap64(wire);
 #endif
-	memcpy(e->at, &wire, sizeof(e->at));
+	memcpy(e->at, &wire, sizeof e->at);
 }
 
 int crl_entry_reason(const struct crl_entry *e)
@@ -210,7 +210,7 @@ static void partition(
 {
 	uint32_t head[DIGIT_VALUES], sum = 0;
 
-	memset(end, 0, DIGIT_VALUES * sizeof(*end));
+	memset(end, 0, DIGIT_VALUES * sizeof *end);
 	for (size_t i = 0; i < n; i++)
 		end[bits_of(&e[i], d, DIGIT_BITS)]++;
 	for (unsigned v = 0; v < DIGIT_VALUES; v++) {
@@ -234,7 +234,7 @@ static void partition(
 				/* for the next one of this run: the processor follows
 				 * fewer streams than there are runs */
 				__builtin_prefetch(
-				    (const void *)((uintptr_t)there + 2 * sizeof(x)), 1);
+				    (const void *)((uintptr_t)there + 2 * sizeof x), 1);
 				x = y;
 				to = next;
 			}
@@ -274,7 +274,7 @@ static void sort_keyed(struct crl_entry *e, size_t n, struct depth d, struct scr
 	sort_keys(key, s->other, n, KEYED_BITS + DIGIT_BITS);
 	for (size_t i = 0; i < n; i++)
 		s->sorted[i] = e[key[i] & (KEYED_MAX - 1)];
-	memcpy(e, s->sorted, n * sizeof(*e));
+	memcpy(e, s->sorted, n * sizeof *e);
 	for (size_t from = 0, i = 1; i <= n; i++)
 		if (i == n || bits_of(&e[i], d, 2 * DIGIT_BITS) !=
 				  bits_of(&e[from], d, 2 * DIGIT_BITS)) {
@@ -317,7 +317,7 @@ static bool stays(const struct crl_entry *a, const struct crl_entry *b)
 	int order = crl_entry_weigh(a, b);
 
 	if (order == 0)
-		order = memcmp(a, b, sizeof(*a)); /* whichever, but always the same */
+		order = memcmp(a, b, sizeof *a); /* whichever, but always the same */
 	return order < 0;
 }
 
@@ -338,7 +338,7 @@ static size_t join_duplicates(struct crl_entry *e, size_t n)
 size_t crl_entries_sort(struct crl_entry *entries, size_t n)
 {
 	/* Without it the sort is only slower. */
-	struct scratch *scratch = n > INSERTION_MAX ? malloc(sizeof(*scratch)) : NULL;
+	struct scratch *scratch = n > INSERTION_MAX ? malloc(sizeof *scratch) : NULL;
 
 	assert(n <= UINT32_MAX);
 	sort_from(entries, n, (struct depth){0, 64}, scratch);

@@ -68,8 +68,8 @@ static enum err refuse_number(struct crl_walk *w, const struct crl_facts *held)
 static bool is_reused(const struct crl_facts *f, const struct crl_facts *held)
 {
 	return f->has_number && held->has_number && crl_number_cmp(f, held) == 0 &&
-	       memcmp(f->key_sha256, held->key_sha256, sizeof(f->key_sha256)) == 0 &&
-	       memcmp(f->sha256, held->sha256, sizeof(f->sha256)) != 0;
+	       memcmp(f->key_sha256, held->key_sha256, sizeof f->key_sha256) == 0 &&
+	       memcmp(f->sha256, held->sha256, sizeof f->sha256) != 0;
 }
 
 /* R95, R96: nothing older than what is in force. */

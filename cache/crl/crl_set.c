@@ -22,7 +22,7 @@ struct crl_set crl_set_unopened = {
 struct crl_file *crl_file_new(int fd, const struct crl_facts *f, const char *scope)
 {
 	struct shared_file *shared = shared_file_new(fd, f->size);
-	struct crl_file *file = calloc(1, sizeof(*file) + strlen(scope) + 1);
+	struct crl_file *file = calloc(1, sizeof *file + strlen(scope) + 1);
 
 	if (shared == NULL || file == NULL) {
 		shared_file_unref(shared);
@@ -34,7 +34,7 @@ struct crl_file *crl_file_new(int fd, const struct crl_facts *f, const char *sco
 	file->this_update = f->this_update;
 	file->next_update = f->next_update;
 	file->before = CRL_BEFORE_UNKNOWN;
-	memcpy(file->sha256, f->sha256, sizeof(file->sha256));
+	memcpy(file->sha256, f->sha256, sizeof file->sha256);
 	strcpy(file->scope, scope);
 	return file;
 }
@@ -60,7 +60,7 @@ struct crl_set *crl_set_new(size_t shards_n, uint64_t generation)
 	struct crl_set *s;
 
 	assert(shards_n <= SHARDS_MAX);
-	s = calloc(1, sizeof(*s) + shards_n * sizeof(s->shard[0]));
+	s = calloc(1, sizeof *s + shards_n * sizeof s->shard[0]);
 	if (s == NULL)
 		return NULL;
 	atomic_init(&s->refs, 1);
@@ -136,7 +136,7 @@ struct crl_set *crl_set_again(const struct crl_set *s, uint64_t generation)
 #define RELEASE_ENTRIES ((size_t)32768) /* 1 MiB at a time: whole pages, few calls */
 static void release_read(struct crl_entry *entries, size_t n)
 {
-	size_t bytes = RELEASE_ENTRIES * sizeof(*entries);
+	size_t bytes = RELEASE_ENTRIES * sizeof *entries;
 
 	if (n > 0 && n % RELEASE_ENTRIES == 0)
 		madvise((char *)(entries + n) - bytes, bytes, MADV_DONTNEED);
@@ -257,7 +257,7 @@ enum err crl_set_rearrange(struct crl_set **out, const struct crl_set *old,
 {
 	struct crl_set *s = crl_set_new(shards_n, generation);
 	size_t old_n = old != NULL ? old->shards_n : 0;
-	int *to = malloc((old_n + 1) * sizeof(*to));
+	int *to = malloc((old_n + 1) * sizeof *to);
 	struct crl_entry *e = NULL;
 
 	if (s == NULL || to == NULL)

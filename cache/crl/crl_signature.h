@@ -8,10 +8,10 @@
 #ifndef CACHE_CRL_CRL_SIGNATURE_H
 #define CACHE_CRL_CRL_SIGNATURE_H
 
+#include <openssl/evp.h>
+
 #include "cache/base/bytes.h"
 #include "cache/base/err.h"
-
-#include <openssl/evp.h>
 
 /* 64 MiB is 1.5 million entries; no CA is known that signs lists with EdDSA at all. */
 #define CRL_EDDSA_MAX (64 * 1024 * 1024)

@@ -156,7 +156,7 @@ static enum err take_algorithm(struct crl_walk *w, size_t *k)
 	if (t.tag != 0x30)
 		return not_der(w, "no AlgorithmIdentifier");
 	w->algorithm_n = t.head + t.n;
-	if (w->algorithm_n > sizeof(w->algorithm))
+	if (w->algorithm_n > sizeof w->algorithm)
 		return crl_refuse(w, ERR_CRL_SIGALG,
 		    "the signature's AlgorithmIdentifier has %zu bytes", w->algorithm_n);
 	memcpy(w->algorithm, w->in.at + *k, w->algorithm_n);
@@ -240,7 +240,7 @@ static enum err find_candidates(
 	const struct issuer *i = w->want->issuer;
 	bool may = false, alike = false;
 
-	w->candidates = calloc(i->ca_n, sizeof(*w->candidates));
+	w->candidates = calloc(i->ca_n, sizeof *w->candidates);
 	if (w->candidates == NULL)
 		return ERR_NOMEM;
 	for (size_t n = 0; n < i->ca_n; n++) {
@@ -426,7 +426,7 @@ static inline bool take_usual_entry(
 	    0x30, 0x0c, 0x30, 0x0a, 0x06, 0x03, 0x55, 0x1d, 0x15, 0x04, 0x03, 0x0a, 0x01};
 	const size_t date_n = 15;
 	size_t n = b.n > 1 ? b.p[1] : 0, with_date = 2 + n + date_n;
-	bool reason = b.n == with_date + sizeof(extensions) + 1;
+	bool reason = b.n == with_date + sizeof extensions + 1;
 	const uint8_t *date, *rest;
 	int64_t at;
 
@@ -437,12 +437,12 @@ static inline bool take_usual_entry(
 	rest = date + date_n;
 	if (date[0] != 0x17 || date[1] != 13 || !crl_time(0x17, date + 2, 13, &at))
 		return false;
-	if (reason && (memcmp(rest, extensions, sizeof(extensions)) != 0 || !w->v2 ||
-			  !crl_reason_is_known(rest[sizeof(extensions)])))
+	if (reason && (memcmp(rest, extensions, sizeof extensions) != 0 || !w->v2 ||
+			  !crl_reason_is_known(rest[sizeof extensions])))
 		return false;
 	set_entry(w, e, bytes_of(b.p + 2, n), at);
 	if (reason)
-		e->reason = rest[sizeof(extensions)];
+		e->reason = rest[sizeof extensions];
 	return true;
 }
 
@@ -569,7 +569,7 @@ static enum err take_back(struct crl_walk *w)
 	e = element(w, 0, w->total, &t);
 	if (e != ERR_OK)
 		return e;
-	if (t.tag != 0x03 || t.n < 1 || t.body[0] != 0 || t.n - 1 > sizeof(w->signed_by))
+	if (t.tag != 0x03 || t.n < 1 || t.body[0] != 0 || t.n - 1 > sizeof w->signed_by)
 		return not_der(w, "the signature is no BIT STRING of whole octets");
 	w->signed_by_n = t.n - 1;
 	memcpy(w->signed_by, t.body + 1, w->signed_by_n);
@@ -617,7 +617,7 @@ static enum err walk(struct crl_walk *w)
 	struct crl_facts *f = &w->list->facts;
 	enum err e = ERR_OK;
 
-	for (size_t i = 0; i < sizeof(steps) / sizeof(*steps) && e == ERR_OK; i++)
+	for (size_t i = 0; i < sizeof steps / sizeof *steps && e == ERR_OK; i++)
 		e = steps[i](w);
 	if (e != ERR_OK)
 		return e;
@@ -638,7 +638,7 @@ enum err crl_walk(struct crl_walk *w, int fd, size_t piece, const struct crl_wan
 	if (why_n > 0)
 		why[0] = '\0';
 	e = crl_input_open(&w->in, fd, piece, want);
-	w->list = calloc(1, sizeof(*w->list));
+	w->list = calloc(1, sizeof *w->list);
 	if (e == ERR_OK)
 		e = w->list != NULL ? walk(w) : ERR_NOMEM;
 	if (e != ERR_OK && why_n > 0 && why[0] == '\0')

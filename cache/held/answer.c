@@ -17,7 +17,7 @@ struct answer *answer_new(
 	uint8_t *p;
 
 	assert(head.n <= UINT16_MAX && body.n <= UINT32_MAX);
-	a = calloc(1, sizeof(*a) + k->der_n + head.n + body.n);
+	a = calloc(1, sizeof *a + k->der_n + head.n + body.n);
 	if (a == NULL)
 		return NULL;
 	a->key_n = k->der_n;

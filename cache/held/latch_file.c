@@ -258,8 +258,8 @@ static enum err read_all(const struct latch_file *f, struct latches *t, const ch
 	return err;
 }
 
-enum err latch_file_open(struct latches **table, struct latch_file **file, const char *dir,
-    char *why, size_t why_n)
+enum err latch_file_open(struct latches **table, struct latch_file **file,
+    const char *dir, char *why, size_t why_n)
 {
 	struct latch_file *f = calloc(1, sizeof *f);
 	struct latches *t = latches_new();

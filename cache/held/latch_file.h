@@ -1,8 +1,8 @@
 /* latch_file.h - the latches on disk, whatever the store is.
  *
- * latch_file_open() reads the file once, into the table.  From then on it is only written to,
- * on the disk thread: any one thread, not two at once.  What is told of its failures may
- * be asked for on any.
+ * latch_file_open() reads the file once, into the table.  From then on it is only written
+ * to, on the disk thread: any one thread, not two at once.  What is told of its failures
+ * may be asked for on any.
  */
 #ifndef CACHE_HELD_LATCH_FILE_H
 #define CACHE_HELD_LATCH_FILE_H
@@ -16,8 +16,8 @@ struct latch_file;
  * all latches, however old they are: the clock of this moment may be wrong, and only a
  * sweep removes (T20). ERR_STORE with a line in why (why_n bytes) that names the file and
  * the cause. */
-enum err latch_file_open(struct latches **table, struct latch_file **file, const char *dir,
-    char *why, size_t why_n);
+enum err latch_file_open(struct latches **table, struct latch_file **file,
+    const char *dir, char *why, size_t why_n);
 void latch_file_close(struct latch_file *f); /* NULL is allowed */
 
 /* Durable (fsync) when they return. */

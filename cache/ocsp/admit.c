@@ -1,16 +1,16 @@
 #include "cache/ocsp/admit.h"
 
-#include "cache/base/signature.h"
-#include "cache/crl/crl_set.h"
-#include "cache/ocsp/record.h"
-#include "cache/ocsp/responder.h"
-
 #include <inttypes.h>
 #include <openssl/err.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+
+#include "cache/base/signature.h"
+#include "cache/crl/crl_set.h"
+#include "cache/ocsp/record.h"
+#include "cache/ocsp/responder.h"
 
 /* CA/B Baseline Requirements 4.9.9: an answer of a public CA lives ten days at most. */
 #define PUBLIC_AGE_MAX_S (INT64_C(10) * 24 * 3600)
@@ -135,7 +135,7 @@ static struct text serial_text(const struct serial *s)
 	return out;
 }
 
-/* --- what the bytes are --- */
+/* What the bytes are. */
 
 static void note_parse(const struct visit *vi, enum err e, size_t n)
 {
@@ -167,7 +167,7 @@ static void note_parse(const struct visit *vi, enum err e, size_t n)
 		(void)NOTE(vi, step[i], i == at ? e : ERR_OK, "%s", i == 0 ? size : "");
 }
 
-/* --- who says it --- */
+/* Who says it. */
 
 static enum err check_algorithm(struct visit *vi, const struct ocsp_response *r)
 {
@@ -240,7 +240,7 @@ static enum err check_nonce(const struct visit *vi, const struct ocsp_response *
 	    got.n == 0 ? "none in the answer" : "in the answer");
 }
 
-/* --- of which certificate --- */
+/* Of which certificate. */
 
 static bool serial_is_ours(const struct visit *vi, const struct ocsp_single *s)
 {
@@ -355,7 +355,7 @@ static enum err check_single(
 	return NOTE(vi, "single", e, "%zu in the answer", r->singles_n);
 }
 
-/* --- what it says --- */
+/* What it says. */
 
 /* R63: exact form for public CAs, what OpenSSL reads for the others. */
 static enum err read_time(struct visit *vi, const struct ocsp_time *t, int64_t *at)
@@ -464,7 +464,7 @@ static enum err check_produced(
 	return NOTE(vi, "produced_at", e, "%s", when(*at).s);
 }
 
-/* --- after what we know already --- */
+/* After what we know already. */
 
 /* R68: older never replaces newer.  Away from revoked (a hold, for what is latched comes
  * no further than the next check) only by a newer thisUpdate (R70): within the second of
@@ -543,7 +543,7 @@ static enum err check_known(const struct visit *vi)
 	return e == ERR_OK ? check_crl(vi) : e;
 }
 
-/* --- the door --- */
+/* The door. */
 
 static enum err judge(struct visit *vi, const struct ocsp_response *r)
 {

@@ -114,10 +114,10 @@ static enum err version_check(struct bytes der)
 	bool first;
 
 	for (int i = 0; i < 2; i++) {
-		if (ASN1_get_object(&p, &n, &tag, &class, end - p) & 0x80)
+		if ((ASN1_get_object(&p, &n, &tag, &class, end - p) & 0x80) != 0)
 			return ERR_REQ_DER;
 	}
-	if (ASN1_get_object(&p, &n, &tag, &class, end - p) & 0x80)
+	if ((ASN1_get_object(&p, &n, &tag, &class, end - p) & 0x80) != 0)
 		return ERR_REQ_DER;
 	if (class != V_ASN1_CONTEXT_SPECIFIC || tag != 0)
 		return ERR_OK;
@@ -140,7 +140,7 @@ static enum err parameters_check(OCSP_CERTID *id)
 	if (n <= 0)
 		return ERR_NOMEM;
 	p = der;
-	if (!(ASN1_get_object(&p, &left, &tag, &class, n) & 0x80))
+	if ((ASN1_get_object(&p, &left, &tag, &class, n) & 0x80) == 0)
 		algorithm = d2i_X509_ALGOR(NULL, &p, left);
 	if (algorithm != NULL)
 		X509_ALGOR_get0(NULL, &type, NULL, algorithm);
@@ -214,7 +214,7 @@ enum err ocsp_request_parse(struct ocsp_request *out, struct bytes der)
 	return e;
 }
 
-/* ---- what we send ---- */
+/* What we send. */
 
 /* DER is written from its end: each length is known when it is put in front. */
 struct writer {

@@ -11,10 +11,10 @@
 #ifndef CACHE_OCSP_OCSP_RESPONSE_H
 #define CACHE_OCSP_OCSP_RESPONSE_H
 
+#include <openssl/ocsp.h>
+
 #include "cache/base/facts.h"
 #include "cache/base/key.h"
-
-#include <openssl/ocsp.h>
 
 struct ocsp_response {
 	OCSP_BASICRESP *basic; /* owned */

@@ -27,12 +27,11 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #define NOT_AFTER_OFFSET  25
 #define REVOKED_AT_OFFSET 33
@@ -71,12 +70,12 @@ static EVP_MD_CTX *begin_pad(const uint8_t key[MAC_KEY_SIZE], uint8_t pad)
 	EVP_MD_CTX *c = EVP_MD_CTX_new();
 	bool ok;
 
-	memset(block, pad, sizeof(block));
+	memset(block, pad, sizeof block);
 	for (size_t i = 0; i < MAC_KEY_SIZE; i++)
 		block[i] ^= key[i];
 	ok = c != NULL && EVP_DigestInit_ex(c, EVP_sha256(), NULL) == 1 &&
-	     EVP_DigestUpdate(c, block, sizeof(block)) == 1;
-	OPENSSL_cleanse(block, sizeof(block));
+	     EVP_DigestUpdate(c, block, sizeof block) == 1;
+	OPENSSL_cleanse(block, sizeof block);
 	if (ok)
 		return c;
 	EVP_MD_CTX_free(c);
@@ -85,7 +84,7 @@ static EVP_MD_CTX *begin_pad(const uint8_t key[MAC_KEY_SIZE], uint8_t pad)
 
 struct mac_keys *mac_keys_new(const uint8_t (*keys)[32], size_t n)
 {
-	struct mac_keys *k = calloc(1, sizeof(*k) + n * sizeof(k->key[0]));
+	struct mac_keys *k = calloc(1, sizeof *k + n * sizeof k->key[0]);
 
 	if (k == NULL)
 		return NULL;
@@ -160,7 +159,7 @@ static void put_fixed(uint8_t *out, const struct key *k, const struct facts *f, 
 	out[STATUS_OFFSET] = (uint8_t)f->status;
 	out[REASON_OFFSET] = f->reason == REASON_NONE ? NO_REASON : (uint8_t)f->reason;
 	out[FLAGS_OFFSET] = 0;
-	memcpy(out + ISSUER_OFFSET, f->issuer_sha256, sizeof(f->issuer_sha256));
+	memcpy(out + ISSUER_OFFSET, f->issuer_sha256, sizeof f->issuer_sha256);
 	out[KEY_N_OFFSET] = k->der_n;
 	put_be(out + DER_N_OFFSET, n, 4);
 }
@@ -199,7 +198,7 @@ static bool get_facts(struct facts *f, const uint8_t *p)
 	f->next_update = (int64_t)get_be(p + RECORD_NEXT_UPDATE_OFFSET, 8);
 	f->signer_not_after = (int64_t)get_be(p + NOT_AFTER_OFFSET, 8);
 	f->revoked_at = (int64_t)get_be(p + REVOKED_AT_OFFSET, 8);
-	memcpy(f->issuer_sha256, p + ISSUER_OFFSET, sizeof(f->issuer_sha256));
+	memcpy(f->issuer_sha256, p + ISSUER_OFFSET, sizeof f->issuer_sha256);
 	return true;
 }
 
@@ -309,6 +308,6 @@ enum err mac_keys_load(struct mac_keys **out, const char *path, char *why, size_
 			snprintf(why, why_n, "%s: out of memory", path);
 	}
 	fclose(f);
-	OPENSSL_cleanse(keys, sizeof(keys));
+	OPENSSL_cleanse(keys, sizeof keys);
 	return e;
 }

@@ -1,19 +1,19 @@
 /* api.c - the thread: requests in, calls to the keeper, replies out. */
 #include "proxy/api/api.h"
 
-#include "cache/base/shared_file.h"
-#include "proxy/api/api_request.h"
-#include "proxy/base/clock.h"
-#include "proxy/base/thread.h"
-#include "proxy/http/api_reply.h"
-#include "proxy/http/listener.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include "cache/base/shared_file.h"
+#include "proxy/api/api_request.h"
+#include "proxy/base/clock.h"
+#include "proxy/base/thread.h"
+#include "proxy/http/api_reply.h"
+#include "proxy/http/listener.h"
 
 /* Clients of the API at once: they come out of reserved-descriptors, and scrapers, people
  * and scripts are few. */

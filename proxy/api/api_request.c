@@ -564,7 +564,7 @@ static bool read_parameter(
 		    "query: unknown parameter; there are since, issuer and snapshot");
 		return false;
 	}
-	if (*seen & 1u << which) {
+	if ((*seen & 1u << which) != 0) {
 		fail(e, 400, "bad_request", "%s: more than once", parameter_name[which]);
 		return false;
 	}

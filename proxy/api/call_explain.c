@@ -2,10 +2,10 @@
  * trace. */
 #include "proxy/api/call_explain.h"
 
-#include "proxy/keeper/door.h"
-
 #include <assert.h>
 #include <stdlib.h>
+
+#include "proxy/keeper/door.h"
 
 struct explain_key { /* one of the certificate */
 	struct explain *explain;

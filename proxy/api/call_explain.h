@@ -11,9 +11,9 @@
 #ifndef PROXY_API_CALL_EXPLAIN_H
 #define PROXY_API_CALL_EXPLAIN_H
 
-#include "proxy/keeper/keeper.h"
-
 #include <jansson.h>
+
+#include "proxy/keeper/keeper.h"
 
 struct explain;
 

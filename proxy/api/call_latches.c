@@ -53,7 +53,7 @@ struct latch_listing {
 	struct shared_file *file;
 };
 
-/* ---- those there are ---- */
+/* Those there are. */
 
 struct latch_lists *latch_lists_new(void)
 {
@@ -99,7 +99,7 @@ static void count_reader(struct latch_lists *all, struct shared_file *f)
 	all->read[i] = shared_file_ref(f);
 }
 
-/* ---- whose latches ---- */
+/* Whose latches. */
 
 static struct listed_issuer *find_seat(
     const struct latch_listing *l, const uint8_t id[32])
@@ -145,7 +145,7 @@ static enum err make_seats(
 	return ERR_OK;
 }
 
-/* ---- the walk ---- */
+/* The walk. */
 
 static struct latch_row *new_row(struct latch_listing *l)
 {
@@ -180,7 +180,7 @@ static void on_latch(void *arg, const struct latch *latch)
 	    issuer - 1, latch->reason, latch->revoked_at, latch->set_at, latch->serial};
 }
 
-/* ---- sorted and written: on the disk thread ---- */
+/* Sorted and written: on the disk thread. */
 
 static int serial_order(const struct serial *a, const struct serial *b)
 {
@@ -295,7 +295,7 @@ static void write_work(void *arg)
 	free(rows);
 }
 
-/* ---- the end ---- */
+/* The end. */
 
 static void list_free(struct latch_listing *l)
 {

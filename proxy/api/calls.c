@@ -6,6 +6,11 @@
  */
 #include "proxy/api/calls.h"
 
+#include <assert.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "cache/held/latch_file.h"
 #include "proxy/api/call_explain.h"
 #include "proxy/api/call_latches.h"
@@ -16,11 +21,6 @@
 #include "proxy/keeper/unlatch.h"
 #include "proxy/lists/crl_feed.h"
 #include "proxy/tell/teller.h"
-
-#include <assert.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 struct work { /* a call that is not answered yet */
 	struct work *next, *prev;
@@ -138,7 +138,7 @@ static const struct issuer *issuer_of(struct keeper *k, const struct call *c)
 	return issuers_named(keeper_conf(k)->issuers, c->issuer);
 }
 
-/* GET /v1/issuers */
+/* GET /v1/issuers. */
 
 static json_t *responders_json(struct keeper *k, const struct issuer *i)
 {
@@ -180,7 +180,7 @@ static void call_issuers(struct keeper *k, struct call *c)
 	reply(c, 200, list);
 }
 
-/* GET /v1/status */
+/* GET /v1/status. */
 
 static json_t *json_time(int64_t at)
 {
@@ -314,7 +314,7 @@ static void call_status(struct keeper *k, const struct issuer *i, struct call *c
 	flights_go(keeper_flights(k), &key, FLIGHT_CLIENT, on_flight, w);
 }
 
-/* GET /v1/explain */
+/* GET /v1/explain. */
 
 static void on_explained(void *arg, json_t *answers)
 {
@@ -381,7 +381,7 @@ static bool wait_for_lists(struct keeper *k, const struct issuer *i, struct call
 	    feed, i->name, &w->lists, (int)keeper_conf(k)->answer_timeout_ms);
 }
 
-/* POST /v1/refresh */
+/* POST /v1/refresh. */
 
 struct match {
 	struct keeper *keeper;
@@ -438,7 +438,7 @@ static void call_refresh(struct keeper *k, const struct issuer *i, struct call *
 	reply(c, 202, NULL);
 }
 
-/* POST /v1/purge */
+/* POST /v1/purge. */
 
 static bool forget(void *arg, const struct answer *a)
 {
@@ -518,7 +518,7 @@ static void call_purge(struct keeper *k, const struct issuer *i, struct call *c)
 	on_purged(w, ERR_OK);
 }
 
-/* GET /v1/latches */
+/* GET /v1/latches. */
 
 static void on_latch_list(void *arg, enum err e, struct shared_file *file)
 {
@@ -549,7 +549,7 @@ static void call_latches(struct keeper *k, struct call *c)
 		latch_list_make(c->calls->latch_lists, k, c->issuer, on_latch_list, w);
 }
 
-/* DELETE /v1/latches */
+/* DELETE /v1/latches. */
 
 /* It is gone, but not everywhere: what is still to be done. */
 static void refuse_unlatched(struct call *c, const struct unlatch_end *end)
@@ -600,7 +600,7 @@ static void call_latch_delete(struct keeper *k, const struct issuer *i, struct c
 		    keeper_parts(k), keeper_flights(k), i, &c->serial, on_unlatched, w);
 }
 
-/* GET /readyz */
+/* GET /readyz. */
 
 #define WAITING_MS 2000 /* a change waits a moment in every case: barrier and fsync */
 
@@ -793,7 +793,7 @@ static void call_ready(struct keeper *k, struct call *c)
 		degraded));
 }
 
-/* GET /metrics */
+/* GET /metrics. */
 
 static void call_metrics(struct keeper *k, struct call *c)
 {

@@ -16,10 +16,10 @@
 #ifndef PROXY_API_CALLS_H
 #define PROXY_API_CALLS_H
 
+#include <jansson.h>
+
 #include "cache/base/key.h"
 #include "proxy/base/inbox.h"
-
-#include <jansson.h>
 
 struct shared_file; /* cache/base/shared_file.h */
 struct keeper;

@@ -2,14 +2,14 @@
  * together. */
 #include "proxy/api/gauges.h"
 
+#include <stdio.h>
+
 #include "cache/held/latch_file.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/version.h"
 #include "proxy/keeper/refresh.h"
 #include "proxy/lists/crl_feed.h"
 #include "proxy/tell/teller.h"
-
-#include <stdio.h>
 
 #define LABEL_MAX  2048 /* an escaped URL */
 #define LABELS_MAX (2 * LABEL_MAX + 32)

@@ -36,7 +36,7 @@ static const char *names_text(struct names *s)
 	return s->text;
 }
 
-/* ---- mistakes ---- */
+/* Mistakes. */
 
 void announce_mistakes(const struct conf_errors *e)
 {
@@ -57,7 +57,7 @@ void announce_mistakes_plainly(const struct conf_errors *e, const char *path)
 		    path, e->n, e->n == 1 ? "" : "s");
 }
 
-/* ---- running ---- */
+/* Running. */
 
 /* A path may have an '@' too, and has no password. */
 static const char *store_shown(const char *store, char *out, size_t n)
@@ -89,7 +89,7 @@ void announce_started(const struct conf *c, const char *path, unsigned workers)
 	    lists_of(c));
 }
 
-/* ---- reloaded ---- */
+/* Reloaded. */
 
 struct changes {
 	struct names options, issuers;

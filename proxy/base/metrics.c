@@ -43,7 +43,7 @@ static const int64_t duration_us[] = {10, 25, 50, 100, 250, 500, 1000, 2500, 500
 static const int64_t age_us[] = {1 * S, 10 * S, 60 * S, 300 * S, 900 * S, H / 2, 1 * H,
     2 * H, 4 * H, 8 * H, 12 * H, 1 * D, 2 * D, 3 * D, 84 * H, 4 * D, 5 * D, 7 * D, 10 * D,
     14 * D, 30 * D};
-#define COUNT(a) (sizeof(a) / sizeof(a)[0])
+#define COUNT(a) (sizeof a / sizeof a[0])
 _Static_assert(COUNT(duration_us) < HISTOGRAM_BUCKETS, "room for +Inf");
 _Static_assert(COUNT(age_us) < HISTOGRAM_BUCKETS, "room for +Inf");
 

@@ -2,10 +2,10 @@
  * for it. */
 #include "proxy/base/schedule.h"
 
-#include "proxy/base/due.h"
-
 #include <stdlib.h>
 #include <xxhash.h>
+
+#include "proxy/base/due.h"
 
 #define BUCKETS_MIN 64
 

@@ -1,11 +1,11 @@
 /* args.c - getopt_long, and how many arguments each command takes. */
 #include "proxy/ctl/args.h"
 
-#include "proxy/base/version.h"
-
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "proxy/base/version.h"
 
 static const struct command_row {
 	const char *name;

@@ -1,14 +1,14 @@
 /* client.c - a curl handle, the token's header line and the answer's bytes. */
 #include "proxy/ctl/client.h"
 
-#include "cache/base/secret.h"
-#include "proxy/base/version.h"
-
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "cache/base/secret.h"
+#include "proxy/base/version.h"
 
 /* A call may wait as long as the server's longest answer-timeout, which is 300s. */
 #define CALL_TIMEOUT_S    310L

@@ -1,8 +1,6 @@
 /* jobs.c - two lists: events in order, and the jobs of all of them in order. */
 #include "proxy/ctl/jobs.h"
 
-#include "proxy/ctl/show.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
@@ -11,6 +9,8 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "proxy/ctl/show.h"
 
 #define RETRY_FIRST_MS 1000
 #define RETRY_MAX_MS   300000
@@ -92,7 +92,7 @@ static const char *const variable[][2] = {
 };
 #define VARIABLES (sizeof variable / sizeof variable[0])
 
-/* Making jobs */
+/* Making jobs. */
 
 static const char *text_of(const json_t *object, const char *field)
 {
@@ -256,7 +256,7 @@ bool jobs_add(struct jobs *j, const char *id, const json_t *data)
 	return ok;
 }
 
-/* Running them */
+/* Running them. */
 
 /* The input as a descriptor that can be read from its start; -1 with errno. */
 static int input_fd(const struct ctl_job *b)

@@ -1,15 +1,16 @@
 /* main.c - ocspctl: one command, one or two calls of the API, an exit code. */
 #include "proxy/ctl/args.h"
-#include "proxy/ctl/client.h"
-#include "proxy/ctl/elements.h"
-#include "proxy/ctl/show.h"
-#include "proxy/ctl/watch.h"
 
 #include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "proxy/ctl/client.h"
+#include "proxy/ctl/elements.h"
+#include "proxy/ctl/show.h"
+#include "proxy/ctl/watch.h"
 
 struct run {
 	const struct args *args;
@@ -129,7 +130,7 @@ static int overview(const struct run *run)
 	return code;
 }
 
-/* GET /v1/latches */
+/* GET /v1/latches. */
 
 struct latches_shown {
 	const struct run *run;

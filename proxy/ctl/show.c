@@ -1,11 +1,11 @@
 /* show.c - a small table of strings, and one function for each kind of answer. */
 #include "proxy/ctl/show.h"
 
-#include "proxy/ctl/args.h"
-
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#include "proxy/ctl/args.h"
 
 #define COLUMNS_MAX 8
 
@@ -118,7 +118,7 @@ static void line(const struct show *s, const char *name, const char *value)
 	fputc('\n', s->out);
 }
 
-/* A change */
+/* A change. */
 
 /* Cells without a table: two spaces between them. */
 static void line_of(FILE *out, const char *const *cell, size_t n)
@@ -140,7 +140,7 @@ void show_change(const struct show *s, const json_t *data, const json_t *change)
 	line_of(s->out, cell, sizeof cell / sizeof cell[0]);
 }
 
-/* Status */
+/* Status. */
 
 int code_status(const json_t *status)
 {
@@ -199,7 +199,7 @@ int show_status(const struct show *s, const json_t *status)
 	return code;
 }
 
-/* Explain */
+/* Explain. */
 
 int code_explain(const json_t *explain)
 {
@@ -247,7 +247,7 @@ int show_explain(const struct show *s, const json_t *explain)
 	return code;
 }
 
-/* Latches */
+/* Latches. */
 
 static void latch_cells(const json_t *latch, const char *cell[5])
 {
@@ -307,7 +307,7 @@ void show_latches_end(struct show_latches *l)
 	l->rows = NULL;
 }
 
-/* Overview */
+/* Overview. */
 
 int code_ready(const json_t *ready)
 {

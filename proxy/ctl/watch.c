@@ -7,10 +7,6 @@
  */
 #include "proxy/ctl/watch.h"
 
-#include "proxy/ctl/jobs.h"
-#include "proxy/ctl/place.h"
-#include "proxy/ctl/sse.h"
-
 #include <curl/curl.h>
 #include <errno.h>
 #include <signal.h>
@@ -19,6 +15,10 @@
 #include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "proxy/ctl/jobs.h"
+#include "proxy/ctl/place.h"
+#include "proxy/ctl/sse.h"
 
 #define BACKOFF_FIRST_MS 500
 #define BACKOFF_MAX_MS   30000
@@ -66,7 +66,7 @@ static void warn(const char *text)
 	fputc('\n', stderr);
 }
 
-/* Printing */
+/* Printing. */
 
 static void move_place(struct watcher *w, const char *id)
 {
@@ -96,7 +96,7 @@ static void print_event(struct watcher *w, const json_t *data)
 	}
 }
 
-/* What comes */
+/* What comes. */
 
 static void on_gap(struct watcher *w, const struct sse_block *b)
 {
@@ -211,7 +211,7 @@ static size_t on_bytes(char *p, size_t one, size_t n, void *arg)
 	return w->failed || w->ending ? 0 : n;
 }
 
-/* The stream */
+/* The stream. */
 
 static char *path_of(const struct watcher *w)
 {
@@ -339,7 +339,7 @@ static void look_at_stream(struct watcher *w)
 	}
 }
 
-/* The loop */
+/* The loop. */
 
 static void look_at_signals(struct watcher *w)
 {

@@ -58,7 +58,7 @@ struct serve {
 	uint8_t der[DER_MAX];
 };
 
-/* Access log and sampled measurements */
+/* Access log and sampled measurements. */
 
 static const char *const method_name[] = {
     [HTTP1_GET] = "GET",
@@ -98,7 +98,7 @@ static void turn_start(struct serve *s, struct turn *t, const struct conf *conf)
 	t->started_us = t->measure || t->access_log ? clock_mono_us() : 0;
 }
 
-/* Answering */
+/* Answering. */
 
 static void send_head(struct conn *c, struct bytes head, struct bytes rest)
 {
@@ -167,7 +167,7 @@ static void reply_answer(struct serve *s, const struct turn *t, const struct ans
 	access_log(t, "answered", tier, 200, a->body_n);
 }
 
-/* Hits */
+/* Hits. */
 
 static void measure_hit(
     struct serve *s, const struct turn *t, const struct answer *a, int64_t now)
@@ -203,7 +203,7 @@ static bool hit(struct serve *s, const struct turn *t, const struct http1_reques
 	return true;
 }
 
-/* Misses */
+/* Misses. */
 
 static struct parked *parked_take(struct serve *s)
 {

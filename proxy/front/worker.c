@@ -37,7 +37,7 @@ static int max_connections(const struct shared *s)
 	return n < s->max_connections ? (int)n : s->max_connections;
 }
 
-/* Orders, on the worker's thread */
+/* Orders, on the worker's thread. */
 
 static void listeners_free(struct worker *w)
 {
@@ -78,7 +78,7 @@ static void on_stop(void *arg)
 	w->stopping = true;
 }
 
-/* Any thread */
+/* Any thread. */
 
 void worker_reload(struct worker *w)
 {
@@ -100,7 +100,7 @@ bool worker_idle(const struct worker *w)
 	return atomic_load_explicit(&w->idle, memory_order_acquire);
 }
 
-/* The thread */
+/* The thread. */
 
 static void *run(void *arg)
 {
@@ -138,7 +138,7 @@ void worker_join(struct worker *w)
 	w->started = false;
 }
 
-/* Making */
+/* Making. */
 
 static struct event_base *base_new(void)
 {

@@ -5,7 +5,6 @@
 #include <stdio.h>
 
 #include "cache/base/shared_file.h"
-
 #include "proxy/base/clock.h"
 
 #define HEAD_MAX 512

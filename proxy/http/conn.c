@@ -156,7 +156,7 @@ static void on_event(evutil_socket_t fd, short what, void *arg);
 static void on_tick(evutil_socket_t fd, short what, void *arg);
 static void finish(struct conn *c);
 
-/* Buffers */
+/* Buffers. */
 
 static void buf_free(struct buf *b)
 {
@@ -198,7 +198,7 @@ static bool is_owing(const struct conn *c)
 	return c->out.p != NULL || c->file != NULL;
 }
 
-/* Clocks */
+/* Clocks. */
 
 /* Read the clocks when this is another turn of the loop than last time.  libevent's time
  * stands still within a turn, which makes it the turn's name; outside of a loop it is the
@@ -239,7 +239,7 @@ struct bytes conn_loop_date(struct conn_loop *l)
 	return bytes_of(l->date, 6 + HTTP1_DATE_MAX - 1 + 2);
 }
 
-/* Deadlines */
+/* Deadlines. */
 
 static bool is_paced(const struct conn *c)
 {
@@ -342,7 +342,7 @@ static bool tick_start(struct conn_loop *l)
 	return timer_arm(&l->tick_event, l->tick_ms);
 }
 
-/* What is gathered */
+/* What is gathered. */
 
 static void gathered_reset(struct gathered *g)
 {
@@ -418,7 +418,7 @@ static void gather_copy(struct conn *c, const void *p, size_t n)
 	g->heads_n += n;
 }
 
-/* Answers */
+/* Answers. */
 
 bool conn_will_close(const struct conn *c)
 {
@@ -585,7 +585,7 @@ int conn_detach(struct conn *c)
 	return fd;
 }
 
-/* Requests */
+/* Requests. */
 
 struct view { /* of the input: the loop's buffer, or c->in */
 	char *p;
@@ -761,7 +761,7 @@ static void input_use(struct conn *c, char *p, size_t n)
 	input_keep(c, &v, own);
 }
 
-/* Steps */
+/* Steps. */
 
 /* One read, whatever there is: when more has come the loop calls again, after it has
  * looked at the other connections. */
@@ -889,7 +889,7 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 	finish(c);
 }
 
-/* Waiting, closing */
+/* Waiting, closing. */
 
 static void close_begin(struct conn *c)
 {
@@ -1076,7 +1076,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
-/* Making */
+/* Making. */
 
 struct conn_limits conn_limits_of(const struct conf *c, int64_t max_body)
 {

@@ -25,10 +25,10 @@
 #ifndef PROXY_HTTP_CONN_H
 #define PROXY_HTTP_CONN_H
 
+#include <sys/uio.h>
+
 #include "proxy/base/metrics.h"
 #include "proxy/http/http1.h"
-
-#include <sys/uio.h>
 
 struct conn;
 struct conn_loop;

@@ -66,7 +66,7 @@ static inline uint64_t load(const char *p)
 {
 	uint64_t w;
 
-	memcpy(&w, p, sizeof(w));
+	memcpy(&w, p, sizeof w);
 	return w;
 }
 
@@ -281,7 +281,7 @@ static enum http1_method method_of(struct bytes text)
 	} row[] = {{"GET", HTTP1_GET}, {"POST", HTTP1_POST}, {"HEAD", HTTP1_HEAD},
 	    {"PUT", HTTP1_PUT}, {"DELETE", HTTP1_DELETE}};
 
-	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+	for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
 		if (bytes_equal(text, bytes_of(row[i].name, strlen(row[i].name))))
 			return row[i].method;
 	}
@@ -710,7 +710,7 @@ const char *http1_reason(int status)
 	    {501, "Not Implemented"}, {502, "Bad Gateway"}, {503, "Service Unavailable"},
 	    {504, "Gateway Timeout"}, {505, "HTTP Version Not Supported"}};
 
-	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+	for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
 		if (row[i].status == status)
 			return row[i].reason;
 	}

@@ -173,7 +173,7 @@ void listener_free(struct listener *ls)
 		free(ls);
 }
 
-/* Opening */
+/* Opening. */
 
 struct place { /* where to listen */
 	union {

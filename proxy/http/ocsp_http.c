@@ -1,10 +1,9 @@
 #include "proxy/http/ocsp_http.h"
 
 #include <assert.h>
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <strings.h>
-
-#include <openssl/sha.h>
 
 #include "conf/address.h"
 
@@ -285,7 +284,7 @@ size_t ocsp_http_head(char *out, const struct facts *f, struct bytes body)
 		return (size_t)n;
 	}
 	SHA256(body.p, body.n, sum);
-	hex_encode(sum, sizeof(sum), etag);
+	hex_encode(sum, sizeof sum, etag);
 	http1_date(f->this_update, modified);
 	http1_date(facts_expiry(f), expires);
 	n += snprintf(out + n, OCSP_HEAD_MAX - (size_t)n,
@@ -327,7 +326,7 @@ struct bytes ocsp_http_error_body(int wire)
 	};
 
 	assert(wire >= 1 && wire <= 6 && wire != 4);
-	return bytes_of(body[wire], sizeof(body[wire]));
+	return bytes_of(body[wire], sizeof body[wire]);
 }
 
 bool ocsp_http_has_copy(

@@ -58,9 +58,9 @@ static void on_sub(evutil_socket_t fd, short what, void *arg)
 	assert(s->magic == SUB_MAGIC);
 	s->events->now_ms = clock_mono_ms();
 	s->events->turn_bytes = 0;
-	if ((what & EV_READ) && is_gone(s))
+	if ((what & EV_READ) != 0 && is_gone(s))
 		sub_close(s);
-	else if ((what & EV_WRITE) && s->list == &s->events->blocked)
+	else if ((what & EV_WRITE) != 0 && s->list == &s->events->blocked)
 		events_send(s);
 }
 

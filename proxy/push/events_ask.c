@@ -5,12 +5,12 @@
  * that a crowd of laggards cannot fill memory with pages, nor the keeper with work.
  */
 #include "proxy/push/events_core.h"
-#include "proxy/push/events_say.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 #include "proxy/base/clock.h"
+#include "proxy/push/events_say.h"
 
 #define READ_BYTES    (1u << 20) /* of a page: about 30,000 changes */
 #define LAG_READS_MAX 8

@@ -7,9 +7,9 @@
 #ifndef PROXY_PUSH_EVENTS_SAY_H
 #define PROXY_PUSH_EVENTS_SAY_H
 
-#include "proxy/push/events_core.h"
-
 #include <sys/uio.h>
+
+#include "proxy/push/events_core.h"
 
 enum step {
 	STEP_MORE,  /* there may be more to send */

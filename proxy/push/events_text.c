@@ -4,7 +4,7 @@
 
 #include <assert.h>
 
-#define PUT(p, text) put((p), (text), sizeof(text) - 1)
+#define PUT(p, text) put((p), (text), sizeof text - 1)
 
 static char *put(char *p, const char *text, size_t n)
 {

@@ -1,10 +1,10 @@
 /* roll.c - an array of sheets that grows behind and shrinks in front. */
 #include "proxy/push/roll.h"
 
-#include "proxy/push/events_text.h"
-
 #include <assert.h>
 #include <stdlib.h>
+
+#include "proxy/push/events_text.h"
 
 static size_t frames_of(const struct change_batch *b)
 {

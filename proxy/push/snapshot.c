@@ -7,14 +7,14 @@
  */
 #include "proxy/push/snapshot.h"
 
+#include <stddef.h>
+#include <stdlib.h>
+
 #include "cache/held/latch.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/executor.h"
 #include "proxy/keeper/keeper.h"
 #include "proxy/tell/teller.h"
-
-#include <stddef.h>
-#include <stdlib.h>
 
 #define SLICE   2048 /* latches in one turn of the keeper: some 0.3 ms */
 #define CHUNK_N 1024 /* 40 KB: what is allocated at once while walking */
@@ -52,7 +52,7 @@ struct snapshots {
 
 static void begin(struct snapshots *all);
 
-/* ---- the moment: lists, and the log's place ---- */
+/* The moment: lists, and the log's place. */
 
 static const struct parts *parts_of(const struct snapshots *all)
 {
@@ -103,7 +103,7 @@ static void take_moment(struct snapshot *s, const struct parts *d)
 				     : take_lists(s, shared_conf(d->shared)->issuers);
 }
 
-/* ---- whose latches ---- */
+/* Whose latches. */
 
 static struct seat *find_seat(const struct snapshots *all, const uint8_t id[32])
 {
@@ -151,7 +151,7 @@ static enum err make_seats(struct snapshots *all, const struct issuers *is)
 	return ERR_OK;
 }
 
-/* ---- the walk ---- */
+/* The walk. */
 
 static struct found *new_found(struct snapshots *all)
 {
@@ -188,7 +188,7 @@ static void on_latch(void *arg, const struct latch *l)
 	f->entry.reason = l->reason == REASON_NONE ? CRL_NO_REASON : (uint8_t)l->reason;
 }
 
-/* ---- sorting out: on the disk thread ---- */
+/* Sorting out: on the disk thread. */
 
 /* The issuer's place in s; s->n: none. */
 static size_t place_in(const struct snapshot *s, uint32_t issuer)
@@ -260,7 +260,7 @@ static void sort_work(void *arg)
 			sort_out(all->chunks, s);
 }
 
-/* ---- the end of a walk ---- */
+/* The end of a walk. */
 
 static void reply(struct snapshot *s)
 {

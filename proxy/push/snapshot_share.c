@@ -12,11 +12,11 @@
  * us a sign make room: what they hold is not held without bound.
  */
 #include "proxy/push/events_core.h"
-#include "proxy/push/events_say.h"
 
 #include <stdlib.h>
 
 #include "proxy/base/clock.h"
+#include "proxy/push/events_say.h"
 
 #define SHARES_FEW    16
 #define SHARE_JOIN_MS 1000   /* who comes within so long gets the same one */
