@@ -1,3 +1,5 @@
+/* One walk over the text for each form; getaddrinfo() is not asked, since a load waits
+ * for no network. */
 #include "conf/address.h"
 
 #include <arpa/inet.h>

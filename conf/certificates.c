@@ -1,3 +1,5 @@
+/* PEM or DER, one or several in a file; what is not fit for its use is named with the
+ * reason, and what has expired is a warning. */
 #include "conf/certificates.h"
 
 #include <errno.h>

@@ -1,4 +1,8 @@
-/* certificates.h - the certificates that options name, from their files. */
+/* certificates.h - the certificates that options name, from their files.
+ *
+ * PEM or DER.  What is not fit for its use is a mistake of the load; what is out of date
+ * is taken with a warning.  The main thread.
+ */
 #ifndef CONF_CERTIFICATES_H
 #define CONF_CERTIFICATES_H
 
@@ -6,9 +10,8 @@
 
 #include "conf/report.h"
 
-#define CERTIFICATE_FILE_MAX                                                             \
-	(1 << 20) /* bytes; a CA has a few renewals, not a bundle                        \
-		   */
+/* Bytes; a CA has a few renewals, not a bundle. */
+#define CERTIFICATE_FILE_MAX (1 << 20)
 
 /* What a certificate is for: says which ones are fit for it, and the words. */
 enum certificate_use {

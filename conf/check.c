@@ -1,3 +1,5 @@
+/* One check for each thing that can be wrong, each with its place and remedy.  All of
+ * them run, so that one load names every mistake. */
 #include "conf/check.h"
 
 #include <errno.h>

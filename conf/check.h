@@ -1,4 +1,8 @@
 /* check.h - what the table cannot say: forms, files, and options against each other.
+ *
+ * Everything is checked, also after a mistake, and each mistake goes to the report with
+ * its place and its remedy.  A setting that was refused already is not looked at again.
+ * Reads files and waits for no network; the main thread.
  */
 #ifndef CONF_CHECK_H
 #define CONF_CHECK_H

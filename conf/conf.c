@@ -1,3 +1,5 @@
+/* From the draft that was checked to what threads read: issuers, the paths and hosts that
+ * are answered at, the mirrored lists. */
 #include "conf/conf.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* options.def, expanded once; and which name was probably meant. */
 #include "conf/option.h"
 
 #include <assert.h>

@@ -1,4 +1,8 @@
-/* option.h - conf/options.def as data. */
+/* option.h - conf/options.def as data: a row for each option.
+ *
+ * Fields of struct conf and struct conf_issuer are reached through their row, so that
+ * what reads, prints and compares options knows none by name.  Constant, any thread.
+ */
 #ifndef CONF_OPTION_H
 #define CONF_OPTION_H
 

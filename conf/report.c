@@ -1,3 +1,5 @@
+/* Mistakes are kept in the order of their places, not in that in which they were found:
+ * the scan, the parser and the checks each go through the files once. */
 #include "conf/report.h"
 
 #include <errno.h>

@@ -1,3 +1,5 @@
+/* Statement by statement over the lexer's tokens (token.h).  After a mistake it goes on
+ * at the next statement, where each may be found by itself. */
 #include "conf/scan.h"
 
 #include <ctype.h>

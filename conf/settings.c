@@ -1,3 +1,5 @@
+/* Files are read whole, and known by device and inode: one that includes itself, by
+ * whatever name, is found. */
 #include "conf/settings.h"
 
 #include <confuse.h>

@@ -1,3 +1,5 @@
+/* A lexer of libconfuse's language, stricter than its own: strings end on their line, and
+ * what it would read in its own way is refused. */
 #include "conf/token.h"
 
 #include <ctype.h>

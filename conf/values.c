@@ -1,3 +1,4 @@
+/* A number and its unit; words of an enum; lists.  The range is the option's row. */
 #include "conf/values.h"
 
 #include <assert.h>
@@ -27,7 +28,7 @@ const char *value_text(enum option_type type, int64_t value, char out[VALUE_TEXT
 
 	if (value == 0)
 		return type == TYPE_DURATION ? "0s" : "0";
-	while (value % u->factor)
+	while (value % u->factor != 0)
 		u++;
 	snprintf(out, VALUE_TEXT_MAX, "%" PRId64 "%s", value / u->factor, u->name);
 	return out;

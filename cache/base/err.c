@@ -1,3 +1,4 @@
+/* The table's columns as arrays. */
 #include "cache/base/err.h"
 
 #include <assert.h>

@@ -1,3 +1,5 @@
+/* The canonical request is composed by hand and compared as bytes: all lengths of a
+ * CertID that we serve are below 256, so that each header has two forms at most. */
 #include "cache/base/key.h"
 
 #include <assert.h>

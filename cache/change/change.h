@@ -8,7 +8,7 @@
  * A place in the log is (epoch, sequence number of a batch, changes of it that are
  * covered).  Its text, the id of an event, is hexadecimal of fixed width, so that ids
  * sort as they were given: opaque to everybody else.  A new epoch says that what came
- * before may be lost (DESIGN 1.5).
+ * before may be lost.
  *
  * Encoded batches come from stores that others may write to: every field is checked.
  */

@@ -1,3 +1,5 @@
+/* The scripts' text.  Numbers go through string.format('%.0f'): Lua's own form of a large
+ * one is in floating point. */
 #include "cache/change/log_scripts.h"
 
 #include "cache/redis/redis_call.h"

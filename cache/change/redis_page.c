@@ -1,3 +1,5 @@
+/* What a stream gives is believed only where its numbers follow each other: an entry that
+ * somebody deleted is a gap, and so is one that cannot be decoded. */
 #include "cache/change/redis_page.h"
 
 #include <stdio.h>

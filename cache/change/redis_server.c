@@ -1,3 +1,5 @@
+/* INFO and CONFIG GET, read by the few fields that count.  Each is asked for by itself,
+ * so that a right which is missing costs what it hides and nothing else. */
 #include "cache/change/redis_server.h"
 
 #include "cache/redis/redis_word.h"

@@ -1,3 +1,5 @@
+/* Read, copy, sign and digest one piece while it is in the cache: a list costs one pass
+ * over its bytes, whatever is done with them. */
 #include "cache/crl/crl_input.h"
 
 #include <assert.h>

@@ -158,7 +158,7 @@ const char *crl_absence_text(enum crl_absence a);
 /* Of the lists in force, the one with the earliest nextUpdate; 0 where there is none. */
 size_t crl_set_oldest(const struct crl_set *s);
 
-/* What the lists say to an OCSP statement about this certificate (DESIGN 1.3).  Good and
+/* What the lists say to an OCSP statement about this certificate (R71).  Good and
  * unknown are the statements that a list can contradict. */
 enum crl_verdict {
 	CRL_FITS,        /* not listed; or the statement is revoked; or a hold and a newer

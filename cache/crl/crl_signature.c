@@ -1,3 +1,5 @@
+/* Which digest a list's AlgorithmIdentifier asks for, and whether a key fits the digest.
+ * X509_CRL_verify() would do it, and wants the whole list decoded in memory. */
 #include "cache/crl/crl_signature.h"
 
 #include <assert.h>

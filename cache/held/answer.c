@@ -1,3 +1,4 @@
+/* One allocation, in the order in which it is read: key, then head and body. */
 #include "cache/held/answer.h"
 
 #include <assert.h>

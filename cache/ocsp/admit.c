@@ -1,3 +1,5 @@
+/* The checks, one after the other in the order of the trace: each says its reason and
+ * ends there. */
 #include "cache/ocsp/admit.h"
 
 #include <inttypes.h>

@@ -1,3 +1,5 @@
+/* OpenSSL decodes; what its API hides is found again in the same bytes, by walking down
+ * to it with ASN1_get_object(). */
 #include "cache/ocsp/ocsp_response.h"
 
 #include <limits.h>

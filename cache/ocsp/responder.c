@@ -1,3 +1,5 @@
+/* Candidates by responderID, then the rules in the order of enum err: of several that
+ * will not do, the reason that is told is that of the one which came furthest. */
 #include "cache/ocsp/responder.h"
 
 #include <openssl/evp.h>

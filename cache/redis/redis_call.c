@@ -1,3 +1,5 @@
+/* The arguments are copied one behind the other into one allocation, which stays until
+ * the answer: a script that was forgotten is sent again without asking the caller. */
 #include "cache/redis/redis_call.h"
 
 #include <assert.h>

@@ -1,3 +1,5 @@
+/* The table.  Words are those of Redis 5 to 7.2; where a text is compared and not a word
+ * alone, the word says too little. */
 #include "cache/redis/redis_word.h"
 
 #include <string.h>
