@@ -74,8 +74,10 @@ struct change_batch *change_batch_new(size_t n)
 struct change_batch *change_batch_ref(const struct change_batch *b)
 {
 	struct change_batch *w = (struct change_batch *)(uintptr_t)b;
+	unsigned had = atomic_fetch_add_explicit(&w->refs, 1, memory_order_relaxed);
 
-	atomic_fetch_add_explicit(&w->refs, 1, memory_order_relaxed);
+	assert(had > 0);
+	(void)had;
 	return w;
 }
 

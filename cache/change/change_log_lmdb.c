@@ -99,8 +99,11 @@ struct lmdb_log {
 	bool full;        /* events_full was told; until a trim makes room */
 };
 
+static const struct change_log_ops lmdb_ops;
+
 static struct lmdb_log *of(struct change_log *l)
 {
+	assert(l->ops == &lmdb_ops);
 	return (struct lmdb_log *)l;
 }
 
@@ -597,6 +600,7 @@ static void end_item(struct lmdb_log *l, struct item *i)
 {
 	struct change_pos end = i->error == ERR_OK ? i->end : l->state.newest;
 
+	assert(i->what == ITEM_APPEND || i->what == ITEM_EPOCH);
 	if (i->error == ERR_OK && has_changes(i)) {
 		i->batch->epoch = i->end.epoch;
 		i->batch->seq = i->end.seq;
@@ -614,6 +618,7 @@ static struct lmdb_job *take(void *owner, bool *again)
 	(void)again;
 	if (l->first == NULL)
 		return NULL;
+	assert(l->job->items == NULL);
 	l->job->items = l->first;
 	l->first = NULL;
 	l->last = &l->first;
@@ -638,6 +643,7 @@ static bool back(void *owner, struct lmdb_job *j)
 	struct lmdb_log *l = owner;
 	struct log_job *job = (struct log_job *)j;
 
+	assert(job == l->job && job->items != NULL);
 	take_outcome(l, job);
 	for (struct item *i; (i = job->items) != NULL && j->writer != NULL;) {
 		job->items = i->next;
@@ -905,6 +911,7 @@ static void lmdb_health(const struct change_log *log, struct change_log_health *
 {
 	const struct lmdb_log *l = (const struct lmdb_log *)log;
 
+	assert(log->ops == &lmdb_ops);
 	out->up = !l->failed;
 	out->refuses = l->failed;
 	out->durable = true;

@@ -32,8 +32,11 @@ struct memory_log {
 	bool full; /* events_full was told; until a trim makes room */
 };
 
+static const struct change_log_ops memory_ops;
+
 static struct memory_log *of(struct change_log *l)
 {
+	assert(l->ops == &memory_ops);
 	return (struct memory_log *)l;
 }
 
@@ -252,6 +255,7 @@ static void memory_health(const struct change_log *log, struct change_log_health
 {
 	const struct memory_log *l = (const struct memory_log *)log;
 
+	assert(log->ops == &memory_ops);
 	out->up = true;
 	out->oldest = l->oldest;
 	out->newest = l->newest;

@@ -87,8 +87,11 @@ struct redis_log {
 	char said_error[REDIS_SERVER_TEXT];
 };
 
+static const struct change_log_ops redis_ops;
+
 static struct redis_log *of(struct change_log *l)
 {
+	assert(l->ops == &redis_ops);
 	return (struct redis_log *)l;
 }
 
@@ -783,6 +786,7 @@ static void redis_health(const struct change_log *log, struct change_log_health 
 	const struct redis_log *l = (const struct redis_log *)log;
 	struct redis_health h;
 
+	assert(log->ops == &redis_ops);
 	redis_link_health(l->link, &h);
 	out->up = h.up && l->ready;
 	out->refuses = h.refuses || (h.up && l->unusable);

@@ -42,8 +42,10 @@ struct crl_file *crl_file_new(int fd, const struct crl_facts *f, const char *sco
 struct crl_file *crl_file_ref(const struct crl_file *f)
 {
 	struct crl_file *w = (struct crl_file *)(uintptr_t)f;
+	unsigned had = atomic_fetch_add_explicit(&w->refs, 1, memory_order_relaxed);
 
-	atomic_fetch_add_explicit(&w->refs, 1, memory_order_relaxed);
+	assert(had > 0);
+	(void)had;
 	return w;
 }
 
@@ -72,8 +74,10 @@ struct crl_set *crl_set_new(size_t shards_n, uint64_t generation)
 const struct crl_set *crl_set_ref(const struct crl_set *s)
 {
 	struct crl_set *w = (struct crl_set *)(uintptr_t)s;
+	unsigned had = atomic_fetch_add_explicit(&w->refs, 1, memory_order_relaxed);
 
-	atomic_fetch_add_explicit(&w->refs, 1, memory_order_relaxed);
+	assert(had > 0);
+	(void)had;
 	return s;
 }
 
@@ -83,6 +87,7 @@ void crl_set_unref(const struct crl_set *s)
 
 	if (w == NULL || atomic_fetch_sub_explicit(&w->refs, 1, memory_order_acq_rel) > 1)
 		return;
+	assert(w != &crl_set_none && w != &crl_set_unopened);
 	for (size_t i = 0; i < w->shards_n; i++)
 		crl_file_unref(w->shard[i].file);
 	if (w->owner != NULL)

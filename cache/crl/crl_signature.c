@@ -173,6 +173,7 @@ static bool verify_hash(
 bool crl_signature_by(
     const struct crl_signature *s, EVP_PKEY *key, struct bytes signature)
 {
+	assert(s->md == NULL || s->hash_n > 0); /* finished */
 	if (!key_fits(s, key))
 		return false;
 	return s->md != NULL ? verify_hash(s, key, signature)

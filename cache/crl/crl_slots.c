@@ -2,6 +2,7 @@
  * trusted: the hash needs no seed. */
 #include "cache/crl/crl_slots.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -53,6 +54,7 @@ void crl_slots_free(struct crl_slots *s)
 
 static struct named_slot **chain_of(const struct crl_slots *s, uint64_t hash)
 {
+	assert((s->buckets & (s->buckets - 1)) == 0);
 	return &s->bucket[hash & (s->buckets - 1)];
 }
 

@@ -54,6 +54,7 @@ static enum err header(struct crl_walk *w, size_t k, uint64_t end, struct crl_tl
 	uint64_t left = end - place(w) - k;
 	enum err e = ERR_OK;
 
+	assert(place(w) + k <= end);
 	if (left < 2)
 		return not_der(w, "an element is missing");
 	e = need(w, k + 2);
@@ -388,6 +389,7 @@ static enum err bad_date(struct crl_walk *w, const uint8_t *p, size_t n)
 static inline void set_entry(
     struct crl_walk *w, struct crl_entry *e, struct bytes serial, int64_t at)
 {
+	assert(serial.n >= 1 && serial.n <= SERIAL_MAX);
 	memcpy(e->octets + SERIAL_MAX - serial.n, serial.p, serial.n);
 	e->n = (uint8_t)serial.n;
 	e->reason = CRL_NO_REASON;
@@ -473,6 +475,7 @@ static enum err take_next_entry(struct crl_walk *w, struct bytes b)
 	bool left_out = false;
 	enum err e = ERR_OK;
 
+	assert(l->n < w->room);
 	if (!take_usual_entry(w, b, entry))
 		e = take_entry(w, b, entry, &left_out);
 	l->n += !left_out;

@@ -17,6 +17,7 @@ struct answer *answer_new(
 	struct answer *a;
 	uint8_t *p;
 
+	assert(k->der_n > 0 && k->der_n <= KEY_DER_MAX);
 	assert(head.n <= UINT16_MAX && body.n <= UINT32_MAX);
 	a = calloc(1, sizeof *a + k->der_n + head.n + body.n);
 	if (a == NULL)
@@ -30,6 +31,7 @@ struct answer *answer_new(
 	append(&p, key_der(k));
 	append(&p, head);
 	append(&p, body);
+	assert(p == a->data + a->key_n + a->head_n + a->body_n);
 	return a;
 }
 

@@ -214,6 +214,7 @@ static void queue_push(struct hot_queue *q, struct answer *a)
 
 static void queue_remove(struct hot_queue *q, struct answer *a)
 {
+	assert(q->n > 0 && q->bytes >= a->_size);
 	if (q->hand == a)
 		q->hand = a->_newer;
 	if (a->_newer != NULL)
@@ -273,6 +274,7 @@ static struct answer *victim_of(struct hot_queue *q)
 {
 	struct answer *a = q->hand != NULL ? q->hand : q->oldest;
 
+	assert(a != NULL);
 	while (atomic_load_explicit(&a->mark, memory_order_relaxed) & MARK_VISITED) {
 		atomic_fetch_and_explicit(
 		    &a->mark, (uint8_t)~MARK_VISITED, memory_order_relaxed);
@@ -312,6 +314,7 @@ static void slot_fill(struct hot_slot *sl, uint64_t hash, struct answer *a)
 /* A free slot for this hash; true when it was a tombstone. */
 static bool slot_for(struct hot_slots *s, uint64_t hash, struct hot_slot **out)
 {
+	assert((s->n & (s->n - 1)) == 0);
 	for (size_t i = hash & (s->n - 1);; i = (i + 1) & (s->n - 1)) {
 		struct answer *a =
 		    atomic_load_explicit(&s->v[i].answer, memory_order_relaxed);
@@ -347,6 +350,7 @@ static enum err slots_reserve(struct hot *t)
 		return t->used + 1 < old->n ? ERR_OK : ERR_NOMEM;
 	refill(s, &t->answers);
 	refill(s, &t->errors);
+	assert(held < s->n);
 	t->used = held;
 	atomic_store_explicit(&t->slots, s, memory_order_release);
 	old->next = t->old_slots;
@@ -377,6 +381,7 @@ enum err hot_put(struct hot *t, struct answer *a)
 	struct hot_slot *sl;
 	enum err e;
 
+	assert(is_error || a->error == ERR_OK); /* an error states nothing: first law */
 	a->_hash = hash_of(t, answer_key(a));
 	a->_size = (uint32_t)(malloc_usable_size(a) + MALLOC_HEADER);
 	e = slots_reserve(t);

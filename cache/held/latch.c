@@ -155,6 +155,7 @@ static void unlink_node(struct latches *t, struct node **p, size_t bucket)
 {
 	struct node *n = *p;
 
+	assert(n != NULL && t->n > 0 && bucket < t->buckets);
 	for (const struct latches_walk *w = t->walks; w != NULL; w = w->_next)
 		if (w->_bucket <= bucket)
 			w->fn(w->arg, &n->latch);
@@ -210,6 +211,7 @@ void latches_each(
 
 void latches_walk_begin(struct latches *t, struct latches_walk *w)
 {
+	assert(w->fn != NULL);
 	w->_bucket = 0;
 	w->_next = t->walks;
 	t->walks = w;
@@ -219,8 +221,10 @@ void latches_walk_end(struct latches *t, struct latches_walk *w)
 {
 	struct latches_walk **p = &t->walks;
 
-	while (*p != w)
+	while (*p != w) {
+		assert(*p != NULL); /* it is under way */
 		p = &(*p)->_next;
+	}
 	*p = w->_next;
 	if (t->n > t->buckets)
 		grow(t);

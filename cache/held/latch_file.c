@@ -12,6 +12,7 @@
  */
 #include "cache/held/latch_file.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
@@ -322,6 +323,7 @@ static enum err transact(struct latch_file *f,
 	enum err err;
 	int e;
 
+	assert(f->env != NULL);
 	do {
 		e = mdb_txn_begin(f->env, NULL, 0, &txn);
 		if (e != 0)

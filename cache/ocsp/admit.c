@@ -2,6 +2,7 @@
  * ends there. */
 #include "cache/ocsp/admit.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <openssl/err.h>
 #include <stdarg.h>
@@ -585,6 +586,8 @@ static struct visit visit_begin(struct admit *ad, const struct admit_question *q
 {
 	struct visit vi = {.ad = ad, .q = q, .v = v, .trace = trace};
 
+	assert(q->issuer != NULL && q->issuer->ca_n > 0 && q->key != NULL);
+	assert(q->max_size > 0 && q->skew_s >= 0);
 	*v = (struct admit_verdict){.reason = REASON_NONE};
 	v->facts.reason = REASON_NONE;
 	key_serial(q->key, &vi.serial);

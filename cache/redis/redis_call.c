@@ -57,6 +57,7 @@ void redis_call_drop(struct redis_call *c)
 
 static void finish(struct redis_call *c, enum err e, const redisReply *r)
 {
+	assert((e == ERR_OK) == (r != NULL));
 	redis_call_drop(c);
 	if (e == ERR_OK)
 		redis_link_heard(c->link, r);
@@ -72,6 +73,7 @@ static bool send_call(struct redis_call *c)
 	size_t argv_n[3 + REDIS_CALL_ARGS_MAX];
 	char keys[12];
 
+	assert(c->data != NULL && c->argc <= REDIS_CALL_ARGS_MAX);
 	snprintf(keys, sizeof keys, "%d", c->keys);
 	argv[0] = c->evaluated ? "EVAL" : "EVALSHA";
 	argv[1] = c->evaluated ? c->script->text : c->script->sha;

@@ -174,6 +174,7 @@ static struct awaited *pop(struct redis_conn *c)
 {
 	struct awaited *p = c->head;
 
+	assert((p == NULL) == (c->pending_n == 0));
 	if (p == NULL)
 		return NULL;
 	c->head = p->next;
@@ -195,6 +196,7 @@ static void answer_all(struct redis_conn *c, enum err e)
 
 static void tear_down(struct redis_conn *c)
 {
+	assert(c->broken != ERR_OK);
 	answer_all(c, c->broken);
 	c->config.closed(c->config.arg, c->why, c->connected);
 	destroy(c);
@@ -202,6 +204,7 @@ static void tear_down(struct redis_conn *c)
 
 static void break_with(struct redis_conn *c, enum err e, const char *why)
 {
+	assert(c->magic == CONN_MAGIC && e != ERR_OK);
 	if (c->broken != ERR_OK)
 		return;
 	c->broken = e;
@@ -218,6 +221,7 @@ void redis_conn_free(struct redis_conn *c)
 {
 	if (c == NULL)
 		return;
+	assert(c->magic == CONN_MAGIC);
 	answer_all(c, ERR_CANCELLED);
 	destroy(c);
 }

@@ -351,6 +351,7 @@ static void connect_b(struct redis_link *l)
 	struct redis_conn_config c = {
 	    .connected = on_b_connected, .closed = on_b_closed, .message = on_message};
 
+	assert(l->up && l->b.conn == NULL);
 	l->b.conn = open_conn(l, &c);
 	if (l->b.conn == NULL)
 		retry_later(l, &l->b);
@@ -466,6 +467,7 @@ static void on_greeted(void *arg, enum err e, const redisReply *r)
 		refuse(l->a.conn, "PING", r);
 		return;
 	}
+	assert(!l->up && l->a.conn != NULL);
 	l->up = true;
 	l->compared = false;
 	if (l->told_up)
@@ -530,6 +532,7 @@ static void on_a_closed(void *arg, const char *why, bool was_connected)
 {
 	struct redis_link *l = arg;
 
+	assert(l->resolving == NULL && (l->up || l->b.conn == NULL));
 	l->a.conn = NULL;
 	l->up = l->tracking = l->refuses = false;
 	event_del(l->b.retry);

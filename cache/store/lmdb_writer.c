@@ -74,6 +74,7 @@ size_t lmdb_writer_step(const struct lmdb_writer *w, size_t max)
 {
 	size_t n = w->limit / w->page / 64;
 
+	assert(max > 0);
 	return n < 1 ? 1 : n < max ? n : max;
 }
 
@@ -88,6 +89,7 @@ static void work(void *arg)
 {
 	struct lmdb_job *j = arg;
 
+	assert(j->writer != NULL && j->writer->_job == j);
 	j->ops->work(j);
 }
 
@@ -126,6 +128,7 @@ void lmdb_writer_launch(struct lmdb_writer *w)
 	bool alive = true, again = false;
 	struct lmdb_job *j;
 
+	assert(w->env != NULL);
 	while (
 	    alive && w->_job == NULL && (j = w->_ops->take(w->_owner, &again)) != NULL) {
 		j->writer = w;

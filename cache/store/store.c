@@ -59,6 +59,7 @@ void store_get(struct store *s, const struct key *k, store_got_fn *done, void *a
 void store_put(struct store *s, const struct key *k, const struct facts *f,
     struct bytes der, bool force, store_done_fn *done, void *arg)
 {
+	assert(der.n > 0 && f->status != STATUS_NONE); /* errors are never stored (R39) */
 	s->ops->put(s, k, f, der, force, done, arg);
 }
 
@@ -91,6 +92,7 @@ void store_lease(struct store *s, const struct key *k, const struct store_seen *
 
 void store_release(struct store *s, const struct key *k, int failed_ms)
 {
+	assert(failed_ms >= 0);
 	s->ops->release(s, k, failed_ms);
 }
 

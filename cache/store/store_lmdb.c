@@ -104,8 +104,11 @@ struct lmdb_store {
 	uint64_t entries, used;
 };
 
+static const struct store_ops lmdb_ops;
+
 static struct lmdb_store *of(struct store *s)
 {
+	assert(s->ops == &lmdb_ops);
 	return (struct lmdb_store *)s;
 }
 
@@ -587,6 +590,7 @@ static struct lmdb_job *take(void *owner, bool *again)
 		*again = true;
 		return NULL;
 	}
+	assert(s->writing == NULL);
 	s->gathering = next;
 	s->writing = b;
 	return &b->job;
@@ -603,6 +607,7 @@ static bool back(void *owner, struct lmdb_job *j)
 	struct writes *b = (struct writes *)j;
 	bool alive;
 
+	assert(b == s->writing && b->s == s);
 	s->writing = NULL;
 	take_outcome(s, b);
 	writes_clear(b, from_mdb(b->e), false);
@@ -821,6 +826,7 @@ static void lmdb_health(const struct store *st, struct store_health *out)
 {
 	const struct lmdb_store *s = (const struct lmdb_store *)st;
 
+	assert(st->ops == &lmdb_ops);
 	out->kind = "lmdb";
 	out->up = !s->failed;
 	out->refuses = s->failed;

@@ -106,8 +106,11 @@ struct redis_store {
 	struct redis_script script[SCRIPT_COUNT];
 };
 
+static const struct store_ops redis_ops;
+
 static struct redis_store *of(struct store *s)
 {
+	assert(s->ops == &redis_ops);
 	return (struct redis_store *)s;
 }
 
@@ -518,6 +521,7 @@ static void redis_health(const struct store *st, struct store_health *out)
 {
 	const struct redis_store *s = (const struct redis_store *)st;
 
+	assert(st->ops == &redis_ops);
 	struct redis_health h;
 
 	redis_link_health(s->link, &h);
