@@ -5,20 +5,8 @@
  * other: listeners, connections, flights, workers, keeper.
  */
 #include "conf/conf.h"
-#include "proxy/api/api.h"
-#include "proxy/base/announce.h"
-#include "proxy/base/clock.h"
-#include "proxy/base/folder_lock.h"
-#include "proxy/base/log.h"
-#include "proxy/base/metrics.h"
-#include "proxy/base/systemd.h"
-#include "proxy/base/timer.h"
-#include "proxy/base/version.h"
-#include "proxy/front/worker.h"
-#include "proxy/http/listener.h"
-#include "proxy/keeper/keeper.h"
-#include "proxy/tell/teller.h"
 
+#include <assert.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <event2/event.h>
@@ -34,6 +22,20 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "proxy/api/api.h"
+#include "proxy/base/announce.h"
+#include "proxy/base/clock.h"
+#include "proxy/base/folder_lock.h"
+#include "proxy/base/log.h"
+#include "proxy/base/metrics.h"
+#include "proxy/base/systemd.h"
+#include "proxy/base/timer.h"
+#include "proxy/base/version.h"
+#include "proxy/front/worker.h"
+#include "proxy/http/listener.h"
+#include "proxy/keeper/keeper.h"
+#include "proxy/tell/teller.h"
 
 #define CONF_DEFAULT  "/etc/ocspcached/ocspcached.conf"
 #define WHY_MAX       1024
@@ -179,6 +181,7 @@ static int add_worker(struct daemon *d, const struct conf *c, int *unix_fd)
 	    &d->shared, d->workers_n, fds, shared_fd, c->listen_n, why, sizeof why);
 	if (w == NULL)
 		return fail("worker", why);
+	assert(d->shared.readers_n < SHARED_READERS_MAX);
 	d->workers[d->workers_n++] = w;
 	d->shared.readers[d->shared.readers_n++] = worker_inbox(w);
 	return EXIT_CLEAN;
@@ -218,6 +221,7 @@ static int add_api(struct daemon *d, const struct conf *c)
 	d->api = api_new(&d->shared, fd, why, sizeof why);
 	if (d->api == NULL)
 		return fail("api-listen", why);
+	assert(d->shared.readers_n < SHARED_READERS_MAX);
 	d->shared.readers[d->shared.readers_n++] = api_inbox(d->api);
 	return EXIT_CLEAN;
 }
@@ -364,6 +368,7 @@ static void on_drain_look(evutil_socket_t fd, short what, void *arg)
 	bool idle = true;
 
 	(void)fd, (void)what;
+	assert(d->stopping);
 	for (unsigned i = 0; i < d->workers_n; i++)
 		idle = idle && worker_idle(d->workers[i]);
 	if (idle && d->api != NULL) {

@@ -189,8 +189,10 @@ static void on_gone(void *arg, void *parked)
 	struct api *a = arg;
 	struct call *call = parked;
 
-	if (!events_gone(a->events, parked))
-		call->question.owner = NULL;
+	if (events_gone(a->events, parked))
+		return;
+	assert(call->question.owner != NULL && a->parked > 0);
+	call->question.owner = NULL;
 }
 
 static const struct conn_handler handler = {.request = on_request, .gone = on_gone};
@@ -345,8 +347,10 @@ static void *run(void *arg)
 
 int api_start(struct api *a)
 {
-	int e = thread_start(&a->thread, "api", run, a);
+	int e;
 
+	assert(!a->started);
+	e = thread_start(&a->thread, "api", run, a);
 	a->started = e == 0;
 	return e;
 }

@@ -2,6 +2,7 @@
 #include "proxy/api/api_request.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <strings.h>
@@ -442,6 +443,7 @@ static bool read_issuer_query(struct bytes query, struct call *c, struct api_err
 static enum api_route read_call(const struct route *route, struct bytes segment[2],
     const struct http1_request *r, struct bytes body, struct call *c, struct api_error *e)
 {
+	assert(route->params == 0 || route->params == 2);
 	if (!method_fits(route->method, r, e))
 		return API_ERROR;
 	c->what = route->what;

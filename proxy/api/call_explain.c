@@ -84,6 +84,7 @@ static void end(struct explain *e)
 {
 	json_t *answers = e->answers;
 
+	assert(e->over && e->waiting == 0);
 	if (e->stopping) {
 		json_decref(answers);
 		answers = NULL;
@@ -94,6 +95,7 @@ static void end(struct explain *e)
 
 static void finish(struct explain *e)
 {
+	assert(!e->over);
 	e->over = true;
 	if (!e->starting)
 		end(e);
@@ -291,6 +293,7 @@ void explain_stop(struct explain *e)
 {
 	struct source *s = keeper_parts(e->keeper)->source;
 
+	assert(!e->over && !e->stopping);
 	e->stopping = true;
 	if (e->ask == NULL)
 		return;

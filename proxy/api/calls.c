@@ -65,6 +65,7 @@ static void reply(struct call *c, int status, json_t *body)
 {
 	bool empty = status == 202 || status == 204 || c->file != NULL;
 
+	assert(!empty || body == NULL);
 	c->http_status = body == NULL && !empty ? 500 : status;
 	c->body = body;
 	question_answer(&c->question);
@@ -129,6 +130,7 @@ static struct call *work_call(struct work *w)
 		w->calls->first = w->next;
 	if (w->next != NULL)
 		w->next->prev = w->prev;
+	assert(c->calls == w->calls);
 	w->call = NULL;
 	return c;
 }

@@ -1,10 +1,13 @@
 /* backoff.c - nothing here overflows, however many the failures (P12). */
 #include "proxy/base/backoff.h"
 
+#include <assert.h>
+
 int64_t backoff_step_ms(const struct backoff *b, int failures)
 {
 	int shift = failures > 1 ? failures - 1 : 0;
 
+	assert(b->initial_ms >= 0 && b->max_ms >= 0 && b->doublings >= 0);
 	if (shift > b->doublings)
 		shift = b->doublings;
 	if (shift > 62 || b->initial_ms > b->max_ms >> shift)
@@ -14,6 +17,7 @@ int64_t backoff_step_ms(const struct backoff *b, int failures)
 
 int64_t backoff_spread_ms(int64_t ms, unsigned random)
 {
+	assert(ms >= 0);
 	return ms / 2 + (int64_t)((double)ms * (random & 0xffff) / 65535);
 }
 

@@ -1,5 +1,6 @@
 #include "proxy/base/barrier.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 /* One message of a round; goes to its reader and comes back. */
@@ -41,6 +42,7 @@ static void probe_back(void *arg, struct msg *m)
 	struct barrier *b = ((struct probe *)m)->barrier;
 
 	(void)arg;
+	assert(b->current != NULL && b->probes_out > 0);
 	if (--b->probes_out == 0)
 		round_end(b);
 }
@@ -56,6 +58,7 @@ static void probe_at_reader(void *arg, struct msg *m)
 
 static void round_start(struct barrier *b)
 {
+	assert(b->current == NULL && b->probes_out == 0 && b->waiting != NULL);
 	b->current = b->waiting;
 	b->waiting = NULL;
 	b->waiting_end = &b->waiting;
@@ -73,6 +76,7 @@ static void round_start(struct barrier *b)
 
 void barrier_pass(struct barrier *b, struct barrier_want *w)
 {
+	assert(w->done != NULL);
 	w->_next = NULL;
 	*b->waiting_end = w;
 	b->waiting_end = &w->_next;

@@ -1,5 +1,7 @@
 #include "proxy/base/calm.h"
 
+#include <assert.h>
+
 #include "proxy/base/clock.h"
 
 static int64_t distance(int64_t a, int64_t b)
@@ -12,6 +14,7 @@ int64_t calm_look(struct calm *c, int64_t keep_s, int64_t hold_ms)
 	int64_t wall = clock_now_ms(), mono = clock_mono_ms();
 	int64_t before = wall / 1000 - keep_s, last = c->before;
 
+	assert(keep_s >= 0 && hold_ms >= 0);
 	c->before = before;
 	if (!c->begun || distance(wall - mono, c->offset_ms) > CALM_STEP_MS) {
 		c->begun = true;

@@ -1,6 +1,7 @@
 /* due.c - a binary heap; each entry knows its place. */
 #include "proxy/base/due.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #define ROOM_MIN 64
@@ -43,6 +44,11 @@ static void down(struct dues *d, struct due *e)
 	put(d, pos, e);
 }
 
+static bool has(const struct dues *d, const struct due *e)
+{
+	return e->_pos < d->n && d->heap[e->_pos] == e;
+}
+
 bool dues_add(struct dues *d, struct due *e, int64_t at_ms)
 {
 	if (d->n == d->_room) {
@@ -62,6 +68,7 @@ bool dues_add(struct dues *d, struct due *e, int64_t at_ms)
 
 void dues_move(struct dues *d, struct due *e, int64_t at_ms)
 {
+	assert(has(d, e));
 	e->at_ms = at_ms;
 	up(d, e);
 	down(d, e);
@@ -69,8 +76,10 @@ void dues_move(struct dues *d, struct due *e, int64_t at_ms)
 
 void dues_remove(struct dues *d, struct due *e)
 {
-	struct due *last = d->heap[--d->n];
+	struct due *last;
 
+	assert(has(d, e));
+	last = d->heap[--d->n];
 	if (last == e)
 		return;
 	put(d, e->_pos, last);

@@ -131,7 +131,7 @@ void executor_free(struct executor *x)
 {
 	if (x == NULL)
 		return;
-	assert(x->stop);
+	assert(x->stop && x->head == NULL && !x->busy);
 	pthread_cond_destroy(&x->idle);
 	pthread_cond_destroy(&x->work);
 	pthread_mutex_destroy(&x->lock);
@@ -157,6 +157,7 @@ void executor_run(
 	/* x->stop is set by this thread only */
 	struct task *t = x->stop ? NULL : calloc(1, sizeof *t);
 
+	assert(work != NULL);
 	if (t == NULL) {
 		run_here(x, work, done, arg);
 		return;

@@ -47,6 +47,7 @@ static void run_all(struct inbox *in)
 	struct msg *m =
 	    reversed(atomic_exchange_explicit(&in->head, NULL, memory_order_acquire));
 
+	assert(!in->running); /* never inside another callback */
 	in->running = true;
 	while (m != NULL) {
 		struct msg *next = m->_next; /* m is gone when it has run */
@@ -124,6 +125,7 @@ void inbox_post(struct inbox *in, struct msg *m)
 {
 	struct msg *head;
 
+	assert(m->run != NULL);
 	atomic_fetch_add_explicit(&in->posting, 1, memory_order_relaxed);
 	head = atomic_load_explicit(&in->head, memory_order_relaxed);
 	do
@@ -138,6 +140,7 @@ void inbox_post(struct inbox *in, struct msg *m)
 void question_ask(
     struct question *q, struct inbox *to, void (*run)(void *inbox_arg, struct msg *m))
 {
+	assert(q->reply_to != NULL && q->done != NULL);
 	q->msg.run = run;
 	inbox_post(to, &q->msg);
 }

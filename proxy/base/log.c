@@ -5,6 +5,7 @@
  */
 #include "proxy/base/log.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -475,6 +476,7 @@ static void line_write(struct line *l, uint64_t repeated)
 	char text[32];
 	size_t done = 0;
 
+	assert(l->n > 0 && l->n <= sizeof l->p);
 	if (l->full)
 		puts_line(l, l->json ? ",\"truncated\":true" : " truncated=true");
 	if (repeated > 0) {
@@ -517,6 +519,7 @@ static bool is_of(const struct seen *s, const char *event, const struct subject 
  * when the table is full. */
 static struct seen *place(int64_t now)
 {
+	assert(seen_n <= SEEN_MAX);
 	for (unsigned i = 0; i < seen_n; i++)
 		if (seen[i].repeated == 0 && is_due(&seen[i], now))
 			return &seen[i];

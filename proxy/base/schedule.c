@@ -2,6 +2,7 @@
  * for it. */
 #include "proxy/base/schedule.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
@@ -74,6 +75,7 @@ static void grow_buckets(struct schedule *s)
 	size_t n = s->buckets * 2;
 	struct planned **b = calloc(n, sizeof(struct planned *));
 
+	assert((n & (n - 1)) == 0); /* its mask finds the bucket */
 	if (b == NULL)
 		return; /* longer chains, nothing worse */
 	for (size_t i = 0; i < s->dues.n; i++) {
@@ -123,6 +125,7 @@ static void take_out(struct schedule *s, struct planned **link)
 {
 	struct planned *e = *link;
 
+	assert(e != NULL);
 	*link = e->next;
 	dues_remove(&s->dues, &e->due);
 	free(e);

@@ -1,6 +1,7 @@
 /* systemd.c - an AF_UNIX datagram; '@' at the start of the address means abstract. */
 #include "proxy/base/systemd.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@ int systemd_notify(const char *state)
 	ssize_t sent;
 	int fd, e;
 
+	assert(state[0] != '\0');
 	if (n == 0)
 		return 0;
 	if ((path[0] != '/' && path[0] != '@') || n >= sizeof to.sun_path) {

@@ -1,6 +1,7 @@
 /* client.c - a curl handle, the token's header line and the answer's bytes. */
 #include "proxy/ctl/client.h"
 
+#include <assert.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
@@ -95,6 +96,7 @@ bool client_keep(struct client *c, const char *p, size_t n)
 {
 	char *bigger;
 
+	assert(c->answer_n <= ANSWER_MAX);
 	if (n > ANSWER_MAX - c->answer_n)
 		return false;
 	bigger = realloc(c->answer, c->answer_n + n + 1);

@@ -1,6 +1,7 @@
 /* jobs.c - two lists: events in order, and the jobs of all of them in order. */
 #include "proxy/ctl/jobs.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
@@ -326,6 +327,7 @@ static int spawn(struct jobs *j, struct ctl_job *b)
 	char **env = own_variables(b, own) ? environment(own) : NULL;
 	int fd = input_fd(b), e = fd < 0 || env == NULL ? ENOMEM : 0;
 
+	assert(b->pid == 0);
 	posix_spawn_file_actions_init(&actions);
 	posix_spawnattr_init(&attr);
 	sigemptyset(&none); /* ours are blocked and read from a descriptor */
@@ -378,6 +380,7 @@ static void succeeded(struct jobs *j, struct ctl_job **at)
 	*at = b->next;
 	if (j->last == &b->next)
 		j->last = at;
+	assert(b->event->left > 0 && j->waiting >= b->changes);
 	b->event->left--;
 	j->waiting -= b->changes;
 	job_free(b);

@@ -1,5 +1,6 @@
 #include "proxy/ctl/sse.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ static bool append(char **p, size_t *n, size_t *room, const char *text, size_t m
 {
 	char *bigger;
 
+	assert(*n < *room || *room == 0);
 	if (*n + more + 1 > *room) {
 		size_t want = 2 * (*n + more + 1);
 

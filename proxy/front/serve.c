@@ -100,9 +100,10 @@ static void turn_start(struct serve *s, struct turn *t, const struct conf *conf)
 
 /* Answering. */
 
+/* The connection ends where its head says so, by what conn.c knows itself. */
 static void send_head(struct conn *c, struct bytes head, struct bytes rest)
 {
-	conn_send(c, head, rest, conn_will_close(c));
+	conn_send(c, head, rest, false);
 }
 
 static void reply_http_error(
@@ -281,6 +282,7 @@ static void on_done(void *inbox_arg, struct question *q)
 		a->answer = NULL; /* a second time: no answer lives long enough */
 		a->error = ERR_RESP_EXPIRED;
 	}
+	assert(s->parked_n > 0);
 	s->parked_n--;
 	if (q->owner != NULL) {
 		int64_t waited = clock_mono_ms() - a->asked_at_ms;
@@ -509,6 +511,7 @@ static void on_gone(void *arg, void *parked)
 	struct parked *p = parked;
 
 	(void)arg;
+	assert(p->ask.question.owner != NULL);
 	p->ask.question.owner = NULL;
 }
 

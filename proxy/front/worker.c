@@ -115,6 +115,7 @@ static void *run(void *arg)
 			    w->loop == NULL || conn_loop_count(w->loop) == 0,
 			    memory_order_release);
 	}
+	assert(serve_parked(w->serve) == 0);
 	conn_loop_free(w->loop);
 	w->loop = NULL;
 	return NULL;
@@ -126,6 +127,7 @@ int worker_start(struct worker *w)
 	int e;
 
 	snprintf(name, sizeof name, "worker%u", w->index % 1000);
+	assert(!w->started);
 	e = thread_start(&w->thread, name, run, w);
 	w->started = e == 0;
 	return e;

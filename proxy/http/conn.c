@@ -357,6 +357,7 @@ static int gathered_keep(struct conn *c, size_t written)
 	const struct gathered *g = &c->loop->gathered;
 	size_t want = g->bytes - written;
 
+	assert(written <= g->bytes);
 	for (int i = 0; i < g->n; i++) {
 		size_t n = g->iov[i].iov_len, skip = written < n ? written : n;
 
@@ -728,6 +729,7 @@ static bool request_step(struct conn *c, struct view *v)
 	}
 	if (status != 0)
 		return false;
+	assert(r.head_n <= v->n);
 	c->minor = (uint8_t)r.minor;
 	c->keep_alive = r.keep_alive;
 	c->is_head = r.method == HTTP1_HEAD;
@@ -768,8 +770,10 @@ static void input_use(struct conn *c, char *p, size_t n)
 static void on_reading(struct conn *c)
 {
 	struct conn_loop *l = c->loop;
-	ssize_t n = read(event_get_fd(&c->ev), l->input, sizeof l->input);
+	ssize_t n;
 
+	assert(c->state == CONN_READING);
+	n = read(event_get_fd(&c->ev), l->input, sizeof l->input);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
@@ -790,9 +794,10 @@ static void on_reading(struct conn *c)
 /* What is left of c->out; true when nothing is. */
 static bool write_out(struct conn *c)
 {
-	ssize_t n =
-	    write(event_get_fd(&c->ev), c->out.p + c->out_at, c->out.n - c->out_at);
+	ssize_t n;
 
+	assert(c->out_at < c->out.n);
+	n = write(event_get_fd(&c->ev), c->out.p + c->out_at, c->out.n - c->out_at);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
 	if (n < 0) {
@@ -814,9 +819,11 @@ static bool write_file(struct conn *c)
 {
 	struct filing *f = c->file;
 	size_t left = (size_t)(f->end - f->at);
-	ssize_t n = sendfile(event_get_fd(&c->ev), f->file->fd, &f->at,
-	    left < FILE_TURN ? left : FILE_TURN);
+	ssize_t n;
 
+	assert(f->at < f->end && c->out.p == NULL);
+	n = sendfile(event_get_fd(&c->ev), f->file->fd, &f->at,
+	    left < FILE_TURN ? left : FILE_TURN);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
 	if (n <= 0) { /* 0: the file is shorter than it was */
@@ -849,6 +856,7 @@ static void on_parked(struct conn *c)
 	int error = 0;
 	socklen_t n = sizeof error;
 
+	assert(c->state == CONN_PARKED && c->parked != NULL);
 	c->knocked = true;
 	if (getsockopt(event_get_fd(&c->ev), SOL_SOCKET, SO_ERROR, &error, &n) != 0 ||
 	    error != 0)
@@ -858,8 +866,10 @@ static void on_parked(struct conn *c)
 static void on_lingering(struct conn *c)
 {
 	struct conn_loop *l = c->loop;
-	ssize_t n = read(event_get_fd(&c->ev), l->input, sizeof l->input);
+	ssize_t n;
 
+	assert(c->state == CONN_LINGERING);
+	n = read(event_get_fd(&c->ev), l->input, sizeof l->input);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n > 0)
@@ -956,6 +966,7 @@ static void destroy(struct conn *c)
 	struct conn_loop *l = c->loop;
 	int fd = event_get_fd(&c->ev);
 
+	assert(c->magic == CONN_MAGIC && l->count > 0);
 	if (c->parked != NULL)
 		l->handler->gone(l->arg, c->parked);
 	event_del(&c->ev);
@@ -1066,6 +1077,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	assert(l->count > 0 && l->gathered.n == 0);
 	turn_begin(l);
 	now = l->now_ms / l->tick_ms;
 	if (l->tick < now - WHEEL)

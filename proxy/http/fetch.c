@@ -140,6 +140,7 @@ static void recycle(struct fetch *x)
 	struct fetcher *f = x->fetcher;
 	CURL *easy = x->easy;
 
+	assert(x->state != FETCH_IDLE);
 	if (f->idle_n >= HANDLES_IDLE_MAX) {
 		fetch_destroy(x);
 		return;
@@ -211,6 +212,7 @@ static void tell(struct fetch *x)
 	long status = 0, sent = 0;
 	curl_off_t ready = 0;
 
+	assert(x->state == FETCH_ENDED);
 	curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
 	curl_easy_getinfo(x->easy, CURLINFO_REQUEST_SIZE, &sent);
 	curl_easy_getinfo(x->easy, CURLINFO_PRETRANSFER_TIME_T, &ready);
@@ -243,6 +245,7 @@ static void collect(struct fetcher *f)
 		if (m->msg != CURLMSG_DONE)
 			continue;
 		curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&x);
+		assert(x->easy == m->easy_handle && x->state == FETCH_LIVE);
 		x->code = m->data.result; /* m dies with the next line */
 		curl_multi_remove_handle(f->multi, x->easy);
 		TAILQ_REMOVE(&f->live, x, link);
@@ -391,6 +394,7 @@ static size_t on_head(char *p, size_t size, size_t n, void *arg)
 {
 	struct fetch *x = arg;
 
+	assert(x->state == FETCH_LIVE);
 	return fetch_head_line(&x->head, p, size * n) ? size * n : 0;
 }
 
@@ -447,6 +451,7 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 {
 	struct fetch *x = arg;
 
+	assert(x->state == FETCH_LIVE && x->body_n <= x->max_size);
 	n *= size;
 	x->too_large = n > x->max_size - x->body_n;
 	if (x->too_large)
@@ -518,6 +523,7 @@ static struct fetch *take_idle(struct fetcher *f)
 	struct fetch *x = TAILQ_FIRST(&f->idle);
 
 	if (x != NULL) {
+		assert(x->state == FETCH_IDLE && f->idle_n > 0);
 		TAILQ_REMOVE(&f->idle, x, link);
 		f->idle_n--;
 		return x;

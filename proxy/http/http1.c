@@ -7,6 +7,7 @@
  */
 #include "proxy/http/http1.h"
 
+#include <assert.h>
 #include <time.h>
 
 #define MORE (-1)
@@ -560,6 +561,7 @@ int http1_parse(
 	size_t seen = n < limits->head ? n : limits->head;
 	int status;
 
+	assert(buf != NULL || n == 0);
 	*r = (struct http1_request){0};
 	status = parse_head(r, buf, buf + seen, limits->target);
 	return status == MORE && n > limits->head ? 431 : status;

@@ -98,8 +98,8 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
 {
 	struct listener *ls = arg;
 
-	(void)fd;
 	(void)what;
+	assert(ls->fd == fd && !ls->paused);
 	for (int i = 0; i < ACCEPT_MAX; i++)
 		if (!accept_one(ls))
 			break;
@@ -107,9 +107,12 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
 
 static void on_pause_end(evutil_socket_t fd, short what, void *arg)
 {
+	struct listener *ls = arg;
+
 	(void)fd;
 	(void)what;
-	resume_accept(arg);
+	assert(ls->fd >= 0 && ls->paused);
+	resume_accept(ls);
 }
 
 /* A connection has closed. */

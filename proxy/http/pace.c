@@ -1,6 +1,7 @@
 /* pace.c - one question to the kernel, and what follows from it. */
 #include "proxy/http/pace.h"
 
+#include <assert.h>
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
@@ -16,6 +17,7 @@ bool pace_look(
 {
 	int64_t owed = pace_owed(fd), taken = p->owed - owed;
 
+	assert(bytes_a_second >= 0 && p->looked_ms <= now_ms);
 	if (taken > 0 && bytes_a_second > 0)
 		p->since_ms += taken * 1000 / bytes_a_second;
 	if ((taken > 0 && bytes_a_second == PACE_ANY) || p->since_ms > now_ms)

@@ -133,6 +133,7 @@ static size_t take_news(struct events *e)
 
 void events_news(struct events *e, struct telling_news *n)
 {
+	assert(e->magic == EVENTS_MAGIC);
 	news_put(&e->news, n);
 	events_wake(e);
 }
@@ -143,6 +144,7 @@ static void walk_begin(struct events *e)
 {
 	size_t text = 0;
 
+	assert(e->cursor == NULL && e->walked.first == NULL);
 	while (roll_n(&e->window) > 0 && e->window.bytes > WINDOW_BYTES) {
 		e->start = sheet_end(e->window.sheet[e->window.first]);
 		roll_drop_first(&e->window);
@@ -198,6 +200,7 @@ static void on_run(evutil_socket_t fd, short what, void *arg)
 	struct events *e = arg;
 
 	(void)fd, (void)what;
+	assert(e->magic == EVENTS_MAGIC);
 	e->now_ms = clock_mono_ms();
 	e->turn_bytes = 0;
 	walk(e);
@@ -277,6 +280,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	struct sub *s;
 
 	(void)fd, (void)what;
+	assert(e->magic == EVENTS_MAGIC && e->count > 0);
 	e->now_ms = clock_mono_ms();
 	snapshot_share_make_room(e);
 	e->shares_wanted = false;
@@ -461,6 +465,7 @@ struct events *events_new(struct shared *shared, struct event_base *base,
 
 	if (e == NULL)
 		return NULL;
+	e->magic = EVENTS_MAGIC;
 	e->shared = shared;
 	e->base = base;
 	e->own = own;
@@ -501,5 +506,6 @@ void events_free(struct events *e)
 		telling_news_done(n);
 	roll_clear(&e->window);
 	snapshots_free(e->snapshots);
+	e->magic = 0;
 	free(e);
 }

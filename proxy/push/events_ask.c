@@ -169,6 +169,7 @@ static void on_page(void *arg, struct question *q)
 	struct sub *s;
 
 	(void)arg;
+	assert(e->magic == EVENTS_MAGIC && e->lag_reads_n > 0);
 	e->now_ms = clock_mono_ms();
 	TAILQ_REMOVE(&e->lag_reads, r, link);
 	e->lag_reads_n--;
@@ -196,6 +197,7 @@ void events_read(struct sub *s)
 	const struct change_pos *from = s->wants_end || s->bad_since ? &oldest : &s->pos;
 	struct lag_read *r;
 
+	assert(s->page == NULL && s->share == NULL);
 	TAILQ_FOREACH(r, &e->lag_reads, link)
 		if (is_same(&r->ask.from, from)) {
 			sub_move(s, &r->subs);

@@ -79,7 +79,10 @@ struct news_list {
 	struct msg *first, **last;
 };
 
+#define EVENTS_MAGIC 0x65766e74u
+
 struct events {
+	unsigned magic;
 	struct shared *shared;
 	struct event_base *base;
 	struct inbox *own;

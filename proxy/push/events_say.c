@@ -62,6 +62,7 @@ enum step say_prefix(struct sub *s)
 	enum step step;
 	size_t n = 0;
 
+	assert(s->say_head || wait || gap || position);
 	if (s->say_head)
 		n += head_text(s, text);
 	if (wait)

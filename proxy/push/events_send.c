@@ -33,6 +33,7 @@ static enum step send_snapshot(struct sub *s)
 	struct events_snapshot text;
 	enum step step;
 
+	assert(s->share->ready);
 	if (!snapshot_next(all, &next, entries, EVENTS_CHANGES, &part)) {
 		snapshot_end(s);
 		return STEP_MORE;
@@ -264,6 +265,7 @@ void events_send(struct sub *s)
 	short want = EV_READ | EV_PERSIST;
 	enum step step;
 
+	assert(s->magic == SUB_MAGIC && s->list != NULL);
 	do
 		step = next_step(s);
 	while (step == STEP_MORE && e->turn_bytes - before < TURN_BYTES);

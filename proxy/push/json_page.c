@@ -8,6 +8,7 @@
  */
 #include "proxy/push/events_core.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "proxy/http/api_reply.h"
@@ -78,6 +79,7 @@ static void write_event(
 	uint32_t from = within ? pos->index : 0, to = b->n;
 	char *p;
 
+	assert(w->changes < EVENTS_CHANGES);
 	if (to - from > EVENTS_CHANGES - w->changes)
 		to = from + EVENTS_CHANGES - w->changes;
 	if (w->changes > 0)
@@ -147,6 +149,7 @@ static void on_answer(void *arg, struct question *q)
 	struct events *e = j->events;
 
 	(void)arg;
+	assert(e->magic == EVENTS_MAGIC);
 	TAILQ_REMOVE(&e->json_pages, j, link);
 	if (j->conn != NULL &&
 	    (a->newest.epoch == 0 || (a->error != ERR_OK && a->n == 0)))

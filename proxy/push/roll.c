@@ -145,6 +145,7 @@ struct frame *roll_frame(
 	uint32_t from = within ? pos->index : 0;
 	uint32_t k = from / EVENTS_CHANGES, to = (k + 1) * EVENTS_CHANGES;
 
+	assert(from < b->n);
 	if (to > b->n)
 		to = b->n;
 	if (from % EVENTS_CHANGES != 0)

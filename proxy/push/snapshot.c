@@ -7,6 +7,7 @@
  */
 #include "proxy/push/snapshot.h"
 
+#include <assert.h>
 #include <stddef.h>
 #include <stdlib.h>
 
@@ -286,6 +287,7 @@ static void sorted(void *arg)
 	struct snapshots *all = arg;
 	struct snapshot *s = all->taken, *next;
 
+	assert(all->walking && s != NULL);
 	clear(all);
 	all->taken = NULL;
 	all->walking = false;
@@ -321,8 +323,11 @@ static void walk_on(struct snapshots *all)
 
 static void on_step(void *keeper, struct msg *m)
 {
-	(void)keeper;
-	walk_on((struct snapshots *)((char *)m - offsetof(struct snapshots, step)));
+	struct snapshots *all =
+	    (struct snapshots *)((char *)m - offsetof(struct snapshots, step));
+
+	assert(keeper == all->keeper && all->walking);
+	walk_on(all);
 }
 
 static void enter(struct snapshots *all, struct snapshot *s)
@@ -375,6 +380,7 @@ static void begin(struct snapshots *all)
 {
 	const struct parts *d = parts_of(all);
 
+	assert(!all->walking && all->taken == NULL);
 	all->walking = true;
 	take_waiting(all);
 	if (all->taken == NULL) {

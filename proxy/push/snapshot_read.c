@@ -5,6 +5,7 @@
  */
 #include "proxy/push/snapshot.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 void snapshot_drop(struct snapshot *s)
@@ -110,6 +111,7 @@ static size_t next_of_latches(const struct snapshot_issuer *of, size_t *at,
 bool snapshot_next(const struct snapshot *s, struct snapshot_cursor *c,
     const struct crl_entry **entries, size_t room, struct snapshot_part *part)
 {
+	assert(room > 0 && c->issuer <= s->n);
 	for (; c->issuer < s->n; c->issuer++, c->latches = false, c->at = 0) {
 		const struct snapshot_issuer *of = &s->of[c->issuer];
 

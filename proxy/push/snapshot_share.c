@@ -13,6 +13,7 @@
  */
 #include "proxy/push/events_core.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "proxy/base/clock.h"
@@ -35,6 +36,7 @@ static void hold(struct snapshot_share *s)
 	struct events *e = s->events;
 	struct snapshot_share *o;
 
+	assert(!s->holds && s->lender == NULL);
 	TAILQ_FOREACH(o, &e->shares, link)
 		if (o != s && o->holds && snapshot_same(&o->snapshot, &s->snapshot))
 			break;
@@ -90,6 +92,7 @@ static void begin(struct sub *s, struct snapshot_share *share)
 {
 	struct events *e = s->events;
 
+	assert(s->share == NULL && share->ready);
 	s->wants_snapshot = false;
 	s->cursor = (struct snapshot_cursor){0};
 	s->share = share;
@@ -108,6 +111,7 @@ static void on_snapshot(void *arg, struct question *q)
 	struct sub *s;
 
 	(void)arg;
+	assert(e->magic == EVENTS_MAGIC && e->shares_asked > 0 && !share->ready);
 	e->now_ms = clock_mono_ms();
 	e->shares_asked--;
 	share->ready = true;
@@ -159,6 +163,7 @@ void snapshot_share_join(struct sub *s)
 	struct events *e = s->events;
 	struct snapshot_share *share;
 
+	assert(s->wants_snapshot);
 	TAILQ_FOREACH(share, &e->shares, link)
 		if (is_fit(e, share, s))
 			break;

@@ -1,6 +1,7 @@
 /* subscriber.c - in and out of its lists, and what goes with it. */
 #include "proxy/push/subscriber.h"
 
+#include <assert.h>
 #include <event2/event.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -19,8 +20,12 @@ void events_wake(struct events *e)
 
 void lag_page_unref(struct events *e, struct lag_page *p)
 {
-	if (p == NULL || --p->refs > 0)
+	if (p == NULL)
 		return;
+	assert(p->refs > 0);
+	if (--p->refs > 0)
+		return;
+	assert(e->paged >= p->roll.bytes);
 	e->paged -= p->roll.bytes;
 	roll_clear(&p->roll);
 	free(p);
@@ -30,14 +35,17 @@ void snapshot_share_unref(struct snapshot_share *s)
 {
 	struct events *e = s->events;
 
+	assert(s->refs > 0);
 	if (--s->refs > 0)
 		return;
+	assert(TAILQ_EMPTY(&s->subs));
 	TAILQ_REMOVE(&e->shares, s, link);
 	if (s->lender != NULL)
 		snapshot_share_unref(s->lender);
 	else
 		snapshot_drop(&s->snapshot);
 	if (s->holds) {
+		assert(e->shares_held > 0 && e->shares_bytes >= s->bytes);
 		e->shares_held--;
 		e->shares_bytes -= s->bytes;
 	}
@@ -48,6 +56,7 @@ void sub_move(struct sub *s, struct subs *to)
 {
 	struct events *e = s->events;
 
+	assert(s->magic == SUB_MAGIC);
 	if (e->cursor == s)
 		e->cursor = TAILQ_NEXT(s, link);
 	if (s->list != NULL)
@@ -61,6 +70,7 @@ void sub_close(struct sub *s)
 {
 	struct events *e = s->events;
 
+	assert(e->count > 0);
 	sub_move(s, NULL);
 	event_del(&s->ev);
 	close(event_get_fd(&s->ev));
