@@ -1,4 +1,4 @@
-"""The front as a socket sees it: every row of the table of answers, over raw bytes (DESIGN 1.3, R21..R38, R137)."""
+"""The front as a socket sees it: every row of the table of answers, over raw bytes (R21..R38, R137)."""
 import socket
 import time
 
@@ -274,7 +274,7 @@ def test_bad_base64_is_malformed(up):
             "malformed_request", path
 
 
-# DESIGN's codes for the cases of ../shared/corpora/get-paths: what Boulder answers with 400 is for us 404 where the
+# Our codes for the cases of the corpus get-paths: what Boulder answers with 400 is for us 404 where the
 # path does not begin with M, and 405 or 413 where HTTP has its own code.
 CASES = {"405": 405, "400": 404, "400 bad percent-encoding": 400, "400 bad base64": 404, "400 bad DER": 404}
 

@@ -1,6 +1,6 @@
 """Changes and who is told of them: the stream, what is in it, resuming, snapshots, slow readers, stores, kills.
 
-The form of the stream is the contract of DESIGN 1.4, written out here; which changes there have to be is computed
+The form of the stream is written out here; which changes there have to be is computed
 from the lists that the test has made.
 """
 import datetime

@@ -1,5 +1,5 @@
 """ocspctl watch against a server that does as it is told: what is printed or run, where it resumes, what it
-survives.  The stream is what DESIGN 1.4 says; a run against the real daemon is in test_push.py."""
+survives.  The stream is what unit/events has written out; a run against the real daemon is in test_push.py."""
 import http.server
 import json
 import os

@@ -105,7 +105,7 @@ static void each_path_of_the_contract_is_its_call(void **state)
 	assert_int_equal(read_line("HEAD /healthz", &c, &e), API_HEALTHZ);
 }
 
-/* DESIGN 1.4: any case, odd length and leading zeros are accepted. */
+/* Any case, odd length and leading zeros are accepted. */
 static void a_serial_is_read_in_any_spelling(void **state)
 {
 	static const char *const lines[] = {"GET /v1/status/demo/abc",
@@ -425,7 +425,7 @@ static int type_status(const char *type)
 									    : e.status;
 }
 
-/* DESIGN 1.4: a body needs its Content-Type, another one is 415 (RFC 9110 section
+/* A body needs its Content-Type, another one is 415 (RFC 9110 section
  * 15.5.16).  The second and third rows are what a form of any page can send. */
 static void a_body_needs_its_content_type(void **state)
 {

@@ -660,7 +660,7 @@ static void expect_error(int status, const char *code)
 	"{'kind':'crl','status':'" status "','this_update':'2026-09-21T14:11:40Z',"      \
 	"'next_update':'2026-09-21T14:15:00Z','crl_number':'7'}"
 
-/* GET /v1/issuers, DESIGN 1.4 */
+/* GET /v1/issuers. */
 
 static void issuers_are_listed_in_the_contracts_shape(void **state)
 {
@@ -774,7 +774,7 @@ static void an_expired_or_error_answer_is_no_evidence(void **state)
 			"'missing':'no list is in force'"));
 }
 
-/* DESIGN 1.4, R71, T13: what the lists settle is told without a fetch, so that a flood of
+/* R71, T13: what the lists settle is told without a fetch, so that a flood of
  * serials does not reach the responder. */
 static void a_list_alone_gives_a_status(void **state)
 {

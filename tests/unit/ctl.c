@@ -1,6 +1,6 @@
 /* ocspctl's pure parts: the command line, and what an answer of the API looks like and
- * means.  Exit codes are DESIGN 1.1's.  The client is no part of the library, so its
- * files are compiled in here. */
+ * means.  Exit codes are those of ocspctl(1).  The client is no part of the library, so
+ * its files are compiled in here. */
 #include "proxy/ctl/args.c"
 #include "proxy/ctl/elements.c"
 #include "proxy/ctl/show.c"

@@ -521,7 +521,7 @@ static void expect_all(const struct seen *s, uint32_t n)
 	assert_int_equal(s->changes, n);
 }
 
-/* The contract's text (DESIGN 1.4). */
+/* The text of a stream, written out. */
 
 static void a_stream_begins_with_its_position(void **state)
 {
@@ -789,7 +789,7 @@ static void a_place_that_is_not_kept_is_a_gap(void **state)
 	free(s);
 }
 
-/* R72, DESIGN 1.5: a lost tail shows as a new epoch. */
+/* R72: a lost tail shows as a new epoch. */
 static void a_new_epoch_is_a_gap_for_who_listens(void **state)
 {
 	struct world *w = *state;

@@ -235,7 +235,7 @@ static void octets_of_a_name_are_tokens(void **state)
 	}
 }
 
-/* R140, HTTP/0.9, DESIGN 1.3 */
+/* R140, HTTP/0.9 */
 static void versions(void **state)
 {
 	struct http1_request r;

@@ -169,7 +169,7 @@ static void an_ipv6_wildcard_leaves_ipv4_alone(void **state)
 	close(six);
 }
 
-/* DESIGN 2.4: a second daemon must not slip in beside the first. */
+/* A second daemon must not slip in beside the first. */
 static void reuseport_is_for_ourselves_only(void **state)
 {
 	char address[32];
