@@ -11,7 +11,7 @@ import urllib.parse
 
 import servers
 
-FAR_NS = 220  # there and back: 90 to 135 ns within a cache, 350 to 550 between two (DESIGN 2.1)
+FAR_NS = 220  # there and back: 90 to 135 ns within a cache, 350 to 550 between two
 TRIES = 3     # of a sample during which the machine was moved
 
 

@@ -116,8 +116,7 @@ static struct conf *load(const char *path)
 
 /* Resources. */
 
-/* Clients may use all descriptors but the reserved ones (DESIGN: descriptors are
- * reserved). */
+/* Clients may use all descriptors but the reserved ones. */
 static void fit_descriptors(struct daemon *d, const struct conf *c)
 {
 	struct rlimit rl;

@@ -38,7 +38,7 @@ struct jobs *jobs_new(const struct jobs_config *c); /* NULL when out of memory *
 /* Children that run are not waited for. */
 void jobs_free(struct jobs *j);
 
-/* An event: data as DESIGN 1.4 has it, or NULL for a position.  id NULL: of a snapshot,
+/* An event: data as the API sends it, or NULL for a position.  id NULL: of a snapshot,
  * whose end is the next id.  false: out of memory. */
 bool jobs_add(struct jobs *j, const char *id, const json_t *data);
 

@@ -1,4 +1,4 @@
-/* serve.c - the table of answers (DESIGN 1.3), line by line.
+/* serve.c - the table of answers, line by line.
  *
  * The order of decisions: method, route, request bytes, hot table; and only when that
  * fails OpenSSL, issuer, hot table again, keeper.  Whatever is answered from the hot

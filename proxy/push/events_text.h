@@ -10,7 +10,7 @@
 
 #include "cache/change/change.h"
 
-#define EVENTS_CHANGES 1000 /* in one event, at most (DESIGN 1.4) */
+#define EVENTS_CHANGES 1000 /* in one event, at most */
 /* One change, its comma included: serial 43, times 20, words and keys. */
 #define EVENTS_CHANGE_TEXT 192
 /* Everything of a frame besides its changes; an issuer's name is 63 bytes at most. */

@@ -1,4 +1,4 @@
-"""When OCSP and the lists disagree: each row of the table of DESIGN 1.3, from answer to status.
+"""When OCSP and the lists disagree: each row of the table of who wins, from answer to status.
 
 What counts is which of the two is newer, so answers and lists have times of their own: the list's thisUpdate is
 LIST seconds ago, an older answer's before that, a newer one's after it.

@@ -193,7 +193,7 @@ static void no_error_of_the_responder_displaces_a_signed_answer(void **state)
 	}
 }
 
-/* P13, T28: HAProxy's one stuck update held up all others (PEERS section 3). */
+/* P13, T28: HAProxy's one stuck update held up all others. */
 static void a_refresh_that_hangs_holds_up_no_other_and_is_told(void **state)
 {
 	(void)state;
@@ -235,7 +235,7 @@ static void a_refresh_that_keeps_failing_is_told_before_the_last_quarter(void **
 	assert_true(told > 0);
 }
 
-/* P31, P32: proftpd#519 (PEERS section 3): the good answer was dropped before a better
+/* P31, P32: proftpd#519: the good answer was dropped before a better
  * one came. */
 static void a_refused_refresh_leaves_the_held_answer(void **state)
 {

@@ -1855,7 +1855,7 @@ static void a_hold_in_a_list_ends_with_a_newer_good(void **state)
 	no_list();
 }
 
-/* A list counts for what it has when its nextUpdate is past, too (DESIGN 1.3). */
+/* A list counts for what it has when its nextUpdate is past, too. */
 static void a_list_that_has_expired_still_revokes(void **state)
 {
 	struct forge_response good = plan();

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-/* P12: HAProxy's back-off overflows after 26 failures (PEERS section 3). */
+/* P12: HAProxy's back-off overflows after 26 failures. */
 static void the_pause_grows_to_its_cap_and_stays_there(void **state)
 {
 	static const int64_t want[] = {500, 1000, 2000, 4000, 8000, 10000, 10000};

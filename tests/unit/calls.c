@@ -1269,7 +1269,7 @@ static void latch_of(const struct issuer *i, unsigned ca, const char *hex, int r
 	"\",\"status\":\"revoked\",\"revoked_at\":\"" at "\",\"reason\":" reason         \
 	",\"since\":\"" since "\"}"
 
-/* DESIGN 1.4; one line for each certificate, whichever of its CA's certificates. */
+/* One line for each certificate, whichever of its CA's certificates. */
 static void latches_are_listed_in_the_contracts_shape(void **state)
 {
 	const struct issuer *other = issuers_named(k.conf.issuers, "other");

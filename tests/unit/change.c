@@ -395,7 +395,7 @@ static void places_sort_as_their_texts_do(void **state)
 	}
 }
 
-/* The API's words (DESIGN 1.4). */
+/* The API's words (ocspcached(8)). */
 static void each_status_has_its_word(void **state)
 {
 	(void)state;

@@ -463,7 +463,7 @@ static void many_scopes_are_apart(void **state)
 	}
 }
 
-/* DESIGN 1.4: an id names the last single change that it covers. */
+/* An id names the last single change that it covers. */
 static void who_has_part_of_a_batch_gets_that_batch_again(void **state)
 {
 	struct change_pos from;
@@ -584,7 +584,7 @@ static void a_new_epoch_is_later_drops_batches_and_keeps_told(void **state)
 	assert_true(done_end.epoch > old.epoch);
 }
 
-/* The oldest go, it is told once, told pointers stay (DESIGN 2.4: never). */
+/* The oldest go, it is told once, told pointers stay. */
 static void a_full_log_drops_the_oldest_and_says_so_once(void **state)
 {
 	struct change_told t = told_at(0, 1000), next;
@@ -1146,7 +1146,7 @@ static void the_file_is_its_owners_alone_and_directories_are_made(void **state)
 	assert_int_equal(st.st_mode & 077, 0);
 }
 
-/* DESIGN 2.3: what a store returns is never trusted. */
+/* What a store returns is never trusted. */
 /* T23: What cannot be read may have been what somebody waits for. */
 static void a_damaged_batch_is_a_gap_and_told_once(void **state)
 {

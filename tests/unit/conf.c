@@ -241,7 +241,6 @@ static void an_issuer_is_enough_and_the_rest_has_defaults(void **state)
 	(void)state;
 	taken("");
 	assert_int_equal(errors.warning_n, 0);
-	/* DESIGN 1.2 */
 	assert_int_equal(conf->listen_n, 1);
 	assert_string_equal(conf->listen[0], "127.0.0.1:8080");
 	assert_string_equal(conf->api_listen, "127.0.0.1:8081");
@@ -348,7 +347,8 @@ static void paths_are_seen_from_the_file_that_names_them(void **state)
 	assert_string_equal(conf->issuer[0].certificate[0], expected);
 }
 
-/* R32: absolute-form requests may go where configured URLs point; DESIGN 1.3: paths. */
+/* R32: absolute-form requests may go where configured URLs point; and the paths of OCSP.
+ */
 static void paths_and_authorities_come_from_the_urls(void **state)
 {
 	(void)state;
@@ -659,7 +659,7 @@ static void listeners_are_checked(void **state)
 	refused(text, "listen", "longer than the 107");
 }
 
-/* DESIGN 1.2: off loopback the API needs TLS and a token, which come later. */
+/* Off loopback the API needs TLS and a token, which come later. */
 static void the_api_stays_on_loopback(void **state)
 {
 	static const char *const off[] = {"0.0.0.0:1", "[::]:1", "10.0.0.1:1",

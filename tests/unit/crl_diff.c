@@ -59,7 +59,7 @@ static void assert_change(const struct change *c, enum change_status now,
 	assert_int_equal(crl_entry_shard(&c->entry), 0);
 }
 
-/* R72: each way in which one entry can move, written down by hand (DESIGN 1.4).  T19:
+/* R72: each way in which one entry can move, written down by hand.  T19:
  * what leaves a list was released only if it was on hold. */
 static void each_move_of_an_entry_has_its_change(void **state)
 {

@@ -243,7 +243,7 @@ static void an_answer_is_found_again_also_after_a_restart(void **state)
 	assert_true(h.up);
 	assert_false(h.shared);
 	assert_int_equal(h.entries, 1);
-	assert_int_equal(settles, 2); /* each time before store_open() returned */
+	assert_int_equal(settles, 2);      /* each time before store_open() returned */
 	assert_int_equal(check_file(), 1); /* it closes the store */
 	assert_int_equal(lmdb_pages(dir, "answers.mdb"), h.bytes);
 }
@@ -445,7 +445,7 @@ static void a_long_sweep_comes_in_several_batches(void **state)
 	assert_int_equal(check_file(), 0);
 }
 
-/* DESIGN 2.4: when full, the answers that expire first go. */
+/* When full, the answers that expire first go. */
 static void a_full_store_drops_what_expires_first_and_keeps_the_rest(void **state)
 {
 	static uint8_t der[3000] = {0x30, 0x82, 0x0b, 0xb4};
@@ -683,7 +683,7 @@ static void a_file_of_another_version_is_refused_and_left_alone(void **state)
 	expect(one(1), "x");
 }
 
-/* PEERS 3 (stapled): a corrupt disk entry ended the daemon. */
+/* stapled: a corrupt disk entry ended the daemon. */
 /* A cache: begun anew, and told; what was there is kept for who wants to know. */
 static void expect_put_aside(const char *cause)
 {

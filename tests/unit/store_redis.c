@@ -681,7 +681,7 @@ static void a_server_that_is_away_at_the_start_is_no_error(void **state)
 	expect(store, one(1), NULL);
 }
 
-/* DESIGN 2.7: when the subscriber dies, the other connection is told nothing. */
+/* When the subscriber dies, the other connection is told nothing. */
 static void a_lost_subscription_is_made_again_and_everything_compared(void **state)
 {
 	(void)state;

@@ -316,7 +316,8 @@ static void a_worker_stops_when_its_questions_are_back(void **state)
 	wait_until(is_asked);
 	for (unsigned i = 0; i < 2; i++)
 		worker_stop(s->worker[i]);
-	inbox_post(kept->question.reply_to, &behind); /* once it has run, so has the stop */
+	inbox_post(
+	    kept->question.reply_to, &behind); /* once it has run, so has the stop */
 	wait_until(message_has_run);
 	wait_answer_kept();
 	stop(s);
