@@ -1,3 +1,4 @@
+/* barrier.c - rounds of messages, one at a time, and who waits for which. */
 #include "proxy/base/barrier.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* calm.c - the wall clock against the monotonic one, at each look. */
 #include "proxy/base/calm.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* folder_lock.c - a file, flock(2) on it, and who holds it where we may not. */
 #include "proxy/base/folder_lock.h"
 
 #include <assert.h>

@@ -1,3 +1,5 @@
+/* elements.c - depth and strings are followed, an element is cut out, jansson reads it.
+ */
 #include "proxy/ctl/elements.h"
 
 #include <stdlib.h>

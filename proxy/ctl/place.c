@@ -1,3 +1,4 @@
+/* place.c - a file replaced by rename(2), beside one that is locked. */
 #include "proxy/ctl/place.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* sse.c - lines, the fields of an event, and the event when its empty line comes. */
 #include "proxy/ctl/sse.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* mirror.c - the head, its validators, and the file behind it. */
 #include "proxy/front/mirror.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* fetch_head.c - one header line after the other, each judged when it is there. */
 #include "proxy/http/fetch_head.h"
 
 #include <stdio.h>

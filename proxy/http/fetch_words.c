@@ -1,3 +1,5 @@
+/* fetch_words.c - a server's words made harmless, and a sentence for each end of a fetch.
+ */
 #include "proxy/http/fetch_words.h"
 
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* ocsp_http.c - paths, percent and base64 in; validators and max-age out. */
 #include "proxy/http/ocsp_http.h"
 
 #include <assert.h>

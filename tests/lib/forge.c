@@ -1,3 +1,4 @@
+/* forge.c - DER from the inside to the outside, signed last. */
 #include "tests/lib/forge.h"
 
 #include <openssl/err.h>

@@ -1,3 +1,4 @@
+/* forge_crl.c - DER from the inside to the outside, signed last. */
 #include "tests/lib/forge_crl.h"
 
 #include <openssl/err.h>

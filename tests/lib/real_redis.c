@@ -1,3 +1,4 @@
+/* real_redis.c - started, waited for, killed with its test. */
 #include "tests/lib/real_redis.h"
 
 #include "tests/lib/child.h"

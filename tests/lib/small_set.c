@@ -1,3 +1,4 @@
+/* small_set.c - entries sorted, and a set around them. */
 #include "tests/lib/small_set.h"
 
 #include "cache/crl/crl_set.h"

@@ -1,3 +1,4 @@
+/* world.c - made, run until nothing is due, taken down. */
 #include "tests/lib/world.h"
 
 #include "cache/held/latch_file.h"
