@@ -78,6 +78,7 @@ struct store_seen store_seen_of(struct bytes value)
 	struct store_seen seen = {
 	    .n = (uint8_t)(value.n < STORE_SEEN_MAX ? value.n : STORE_SEEN_MAX)};
 
+	assert(value.p != NULL || value.n == 0);
 	if (seen.n > 0)
 		memcpy(seen.octets, value.p, seen.n);
 	return seen;

@@ -20,8 +20,8 @@
 struct event_base;
 struct store;
 
-typedef void store_got_fn(
-    void *arg, enum err e, struct bytes value); /* value: for the call */
+/* value: borrowed for the call; empty unless e is ERR_OK. */
+typedef void store_got_fn(void *arg, enum err e, struct bytes value);
 typedef void store_done_fn(void *arg, enum err e);
 
 enum lease {

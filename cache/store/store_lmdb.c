@@ -647,10 +647,9 @@ static enum err copy_out(
 {
 	if (v.p == NULL || v.n <= EXPIRY_N || v.n - EXPIRY_N > s->config.max_value)
 		return ERR_NOT_FOUND;
-	*n = v.n - EXPIRY_N;
-	*out = malloc(*n);
-	if (*out == NULL)
+	if ((*out = malloc(v.n - EXPIRY_N)) == NULL)
 		return ERR_NOMEM;
+	*n = v.n - EXPIRY_N;
 	memcpy(*out, v.p + EXPIRY_N, *n);
 	return ERR_OK;
 }

@@ -1,3 +1,5 @@
+#include "tests/lib/faults.h" /* first: it has a malloc of its own */
+
 #include "cache/store/store.h"
 
 #include <errno.h>
@@ -128,6 +130,7 @@ static void on_got(void *arg, enum err e, struct bytes value)
 	const struct key *k = arg;
 	struct record r;
 
+	assert_true(e == ERR_OK || value.n == 0);
 	got.calls++;
 	got.e = e;
 	got.n = 0;
@@ -633,6 +636,24 @@ static void expect_refusal(const char *text)
 		fail_msg("\"%s\" does not say \"%s\"", last_text, text);
 }
 
+/* A length without its bytes ended the daemon when a flight looked at them. */
+static void without_memory_a_get_brings_nothing(void **state)
+{
+	struct key k = one(1);
+	unsigned long calls, n = 0;
+
+	(void)state;
+	put(k, THIS, "answer", false);
+	do {
+		faults_arm(FAULT_MEMORY, ++n, 1);
+		store_get(store, &k, on_got, &k);
+		calls = faults_disarm();
+		assert_true(got.e == ERR_STORE || calls < n);
+	} while (calls >= n);
+	assert_true(n > 1);
+	expect(k, "answer");
+}
+
 static void what_cannot_work_is_refused_with_the_reason(void **state)
 {
 	char path[4300];
@@ -904,6 +925,7 @@ int main(void)
 	    CASE(a_stopped_executor_is_given_nothing_more),
 	    CASE(nobody_else_is_asked_for_a_lease),
 	    CASE(missing_directories_are_made_for_their_owner_alone),
+	    CASE(without_memory_a_get_brings_nothing),
 	    CASE(what_cannot_work_is_refused_with_the_reason),
 	    CASE(a_file_of_another_version_is_refused_and_left_alone),
 	    CASE(a_truncated_file_ends_nothing),
