@@ -65,7 +65,8 @@ def test_a_test_of_the_configuration_is_ended_by_what_ends_commands(box, world, 
     d = daemons([world.issuer()])
     for sig in (signal.SIGTERM, signal.SIGHUP):
         r = subprocess.run([daemon.PROGRAM, "-t", "-c", d.conf], env=dict(os.environ, **at_open(sig, ".conf", 1)),
-                           capture_output=True, timeout=30 * lab.PATIENCE)
+                           capture_output=True, timeout=30 * lab.PATIENCE,
+                           preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))  # under nohup, too
         assert r.returncode == -sig
 
 
