@@ -18,6 +18,7 @@
 #include "proxy/base/clock.h"
 #include "proxy/keeper/answers.h"
 #include "proxy/keeper/evidence.h"
+#include "proxy/keeper/memo.h"
 #include "proxy/keeper/unlatch.h"
 #include "proxy/lists/crl_feed.h"
 #include "proxy/tell/teller.h"
@@ -459,7 +460,7 @@ static void purge_memory(struct keeper *k, const struct issuer *i, const struct 
 	struct match m = {k, i};
 	struct key key;
 
-	holdings_forget(d->holdings, i, c->has_serial ? &c->serial : NULL);
+	memos_forget(d->memos, i, c->has_serial ? &c->serial : NULL);
 	flights_forget(keeper_flights(k), i, c->has_serial ? &c->serial : NULL);
 	if (!c->has_serial) {
 		hot_sweep(d->shared->hot, forget, &m);

@@ -16,6 +16,7 @@
 #include "proxy/base/schedule.h"
 #include "proxy/base/shared.h"
 
+struct memos;    /* proxy/keeper/memo.h */
 struct holdings; /* proxy/keeper/answers.h */
 struct telling;  /* proxy/tell/teller.h */
 struct crl_feed; /* proxy/lists/crl_feed.h */
@@ -35,6 +36,7 @@ struct parts {
 	struct store *store;
 	struct telling *telling;
 	struct crl_feed *crl_feed;
+	struct memos *memos;
 	struct holdings *holdings;
 };
 

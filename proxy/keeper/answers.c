@@ -6,10 +6,10 @@
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/http/ocsp_http.h"
+#include "proxy/keeper/memo.h"
 #include "proxy/lists/crl_feed.h"
 
 #include <stdlib.h>
-#include <xxhash.h>
 
 #define BACKOFF_MIN_MS 1000 /* error answers live whole seconds */
 
@@ -20,20 +20,9 @@ struct latch_job {
 	enum err e;
 };
 
-struct memo {
-	char issuer[64]; /* its name: a reload changes nothing */
-	struct serial serial;
-	enum holdings_memo kind;
-	struct facts facts;
-};
-
 struct holdings {
 	struct parts d;
 	struct latch_job *failed_latches;
-	uint64_t memo_hash[HOLDINGS_MEMOS]; /* 0: empty; dense, as they are searched */
-	size_t memo_next;                   /* the oldest, to be written over */
-	size_t memo_n;                      /* that are not empty: nearly always 0 */
-	struct memo memo[HOLDINGS_MEMOS];
 };
 
 static const struct conf *conf_of(const struct holdings *h)
@@ -56,104 +45,6 @@ bool holdings_knows(const struct holdings *h, const struct key *k)
 
 	return a != NULL && (a->facts.status == STATUS_GOOD ||
 				a->facts.status == STATUS_REVOKED || a->was_known);
-}
-
-/* Memos. */
-
-static uint64_t memo_hash(
-    const struct issuer *i, const struct serial *s, enum holdings_memo kind)
-{
-	uint64_t h = XXH3_64bits_withSeed(i->name, strlen(i->name), (uint64_t)kind);
-
-	return XXH3_64bits_withSeed(s->octets, s->n, h) | 1;
-}
-
-/* HOLDINGS_MEMOS where there is none. */
-static size_t memo_find(const struct holdings *h, const struct issuer *i,
-    const struct serial *s, enum holdings_memo kind)
-{
-	uint64_t hash;
-	size_t n = 0;
-
-	if (h->memo_n == 0)
-		return HOLDINGS_MEMOS;
-	hash = memo_hash(i, s, kind);
-	for (; n < HOLDINGS_MEMOS; n++) {
-		const struct memo *m = &h->memo[n];
-
-		if (h->memo_hash[n] == hash && m->kind == kind &&
-		    serial_equal(&m->serial, s) && strcmp(m->issuer, i->name) == 0)
-			break;
-	}
-	return n;
-}
-
-static void memo_put(struct holdings *h, const struct issuer *i, const struct serial *s,
-    enum holdings_memo kind, const struct facts *f)
-{
-	size_t n = memo_find(h, i, s, kind);
-	struct memo *m;
-
-	if (n < HOLDINGS_MEMOS && h->memo[n].facts.this_update > f->this_update)
-		return;
-	if (n == HOLDINGS_MEMOS) {
-		n = h->memo_next;
-		h->memo_next = (n + 1) % HOLDINGS_MEMOS;
-		h->memo_n += h->memo_hash[n] == 0;
-	}
-	m = &h->memo[n];
-	*m = (struct memo){.serial = *s, .kind = kind, .facts = *f};
-	memcpy(m->issuer, i->name, strlen(i->name) + 1);
-	h->memo_hash[n] = memo_hash(i, s, kind);
-}
-
-static void memo_drop(struct holdings *h, const struct issuer *i, const struct serial *s,
-    enum holdings_memo kind)
-{
-	size_t n = memo_find(h, i, s, kind);
-
-	if (n == HOLDINGS_MEMOS)
-		return;
-	h->memo_hash[n] = 0;
-	h->memo_n--;
-}
-
-bool holdings_recall(const struct holdings *h, const struct issuer *i,
-    const struct serial *s, enum holdings_memo kind, struct facts *f)
-{
-	size_t n = memo_find(h, i, s, kind);
-
-	if (n == HOLDINGS_MEMOS || facts_expiry(&h->memo[n].facts) <= clock_now())
-		return false;
-	*f = h->memo[n].facts;
-	return true;
-}
-
-void holdings_forget(struct holdings *h, const struct issuer *i, const struct serial *s)
-{
-	for (size_t n = 0; n < HOLDINGS_MEMOS && h->memo_n > 0; n++) {
-		const struct memo *m = &h->memo[n];
-
-		if (h->memo_hash[n] == 0 || strcmp(m->issuer, i->name) != 0 ||
-		    (s != NULL && !serial_equal(&m->serial, s)))
-			continue;
-		h->memo_hash[n] = 0;
-		h->memo_n--;
-	}
-}
-
-/* An answer that fits what the lists say was admitted.  Of a hold, and of the good that
- * ends one (R70), the last word is kept; any other revocation has its latch. */
-static void memo_admitted(struct holdings *h, const struct issuer *i,
-    const struct serial *s, const struct facts *f, const struct crl_set *set)
-{
-	struct crl_finding found;
-
-	memo_drop(h, i, s, MEMO_REFUSED);
-	if (facts_are_hold(f) || (f->status == STATUS_GOOD &&
-				     (memo_find(h, i, s, MEMO_HOLD) < HOLDINGS_MEMOS ||
-					 crl_set_find(set, s, &found))))
-		memo_put(h, i, s, MEMO_HOLD, f);
 }
 
 /* Latches. */
@@ -393,7 +284,7 @@ const struct answer *holdings_install(struct holdings *h, const struct issuer *i
 	a->max_age_cap = jittered_cap(h);
 	a->date_shared = shares_date(h, a);
 	key_serial(k, &s);
-	memo_admitted(h, i, &s, facts, set);
+	memos_admitted(h->d.memos, i, &s, facts, set);
 	if (facts->status == STATUS_REVOKED)
 		withdraw(h, i, &s);
 	if (facts_are_hold(facts)) /* the others: holdings_latch() */
@@ -492,7 +383,7 @@ void holdings_refused(struct holdings *h, const struct issuer *i, const struct k
 		    serial, from);
 	} else if (e == ERR_RESP_CRL && v->crl_disagrees) {
 		if (v->facts.status == STATUS_GOOD)
-			memo_put(h, i, &s, MEMO_REFUSED, &v->facts);
+			memos_refused(h->d.memos, i, &s, &v->facts);
 		metrics_count(h->d.counters, M_DISAGREED);
 		log_error("ocsp_and_crl_disagree", "issuer=%s serial=%s from=%s", i->name,
 		    serial, from);

@@ -80,18 +80,4 @@ int64_t holdings_back_off(struct holdings *h, const struct key *k);
 /* Is that error being repeated? */
 bool holdings_backs_off(const struct holdings *h, const struct key *k);
 
-/* What was heard of a certificate that no answer in memory shows (any more), while it is
- * in date.  The newest HOLDINGS_MEMOS of all certificates are kept: these are rare, and
- * what is forgotten is at worst told twice. */
-enum holdings_memo {
-	MEMO_REFUSED, /* a good, refused though it is newer than the list that has it */
-	MEMO_HOLD     /* the last word about a hold: that it is on, or the good that ended
-			 it.  The hot table may have dropped it (T19) */
-};
-#define HOLDINGS_MEMOS 1024
-bool holdings_recall(const struct holdings *h, const struct issuer *i,
-    const struct serial *s, enum holdings_memo kind, struct facts *f);
-/* A purge: of one certificate, or (s is NULL) of all of the issuer. */
-void holdings_forget(struct holdings *h, const struct issuer *i, const struct serial *s);
-
 #endif

@@ -2,7 +2,7 @@
 #include "proxy/keeper/evidence.h"
 
 #include "proxy/base/clock.h"
-#include "proxy/keeper/answers.h"
+#include "proxy/keeper/memo.h"
 #include "proxy/lists/crl_feed.h"
 
 /* What there is. */
@@ -49,9 +49,9 @@ static void gather_answers(const struct parts *d, const struct issuer *i,
 		issuer_key_at(i, n, s, &k);
 		hear_answer(st, hot_find(d->shared->hot, key_der(&k)), now);
 	}
-	if (holdings_recall(d->holdings, i, s, MEMO_HOLD, &f))
+	if (memos_recall(d->memos, i, s, MEMO_HOLD, &f))
 		hear_facts(st, &f);
-	if (holdings_recall(d->holdings, i, s, MEMO_REFUSED, &f))
+	if (memos_recall(d->memos, i, s, MEMO_REFUSED, &f))
 		hear(&st->refused, &f);
 }
 

@@ -15,6 +15,7 @@
 #include "proxy/base/version.h"
 #include "proxy/keeper/answers.h"
 #include "proxy/keeper/forward.h"
+#include "proxy/keeper/memo.h"
 #include "proxy/keeper/refresh.h"
 #include "proxy/lists/crl_feed.h"
 #include "proxy/tell/teller.h"
@@ -604,6 +605,9 @@ static bool make_parts(struct keeper *k, const struct conf *c)
 
 static bool make_flights(struct keeper *k)
 {
+	k->d.memos = memos_new();
+	if (k->d.memos == NULL)
+		return false;
 	k->d.holdings = holdings_new(&k->d);
 	if (k->d.holdings == NULL)
 		return false;
@@ -705,6 +709,7 @@ void keeper_free(struct keeper *k)
 	forwards_free(k->forwards);
 	flights_free(k->flights);
 	holdings_free(k->d.holdings);
+	memos_free(k->d.memos);
 	schedule_free(k->d.schedule);
 	admit_free(k->d.admit);
 	latches_free(k->d.latches);

@@ -6,6 +6,7 @@
 #include "proxy/base/inbox.h"
 #include "proxy/base/log.h"
 #include "proxy/keeper/answers.h"
+#include "proxy/keeper/memo.h"
 #include "proxy/source/upstream.h"
 #include "tests/lib/forge.h"
 
@@ -105,8 +106,9 @@ static void make_flights(const struct conf *c)
 		 &parts.latches, &parts.latch_file, directory, why, sizeof why) == ERR_OK,
 	    why);
 	world_latches = parts.latches;
+	parts.memos = memos_new();
 	parts.holdings = holdings_new(&parts);
-	need(parts.holdings != NULL, "out of memory");
+	need(parts.memos != NULL && parts.holdings != NULL, "out of memory");
 	world_flights = flights_new(&parts);
 	need(world_flights != NULL, "out of memory");
 	world_forwards = forwards_new(&parts, world_flights);
@@ -149,6 +151,7 @@ void world_end(void)
 	upkeep_free(world_upkeep);
 	flights_free(world_flights);
 	holdings_free(parts.holdings);
+	memos_free(parts.memos);
 	fake_fetch_reset();
 	fake_store_reset();
 	hot_free(world_shared.hot);

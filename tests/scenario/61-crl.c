@@ -1,6 +1,7 @@
 /* 61-crl: when OCSP and the lists disagree, and what is told of it. */
 #include "proxy/keeper/answers.h"
 #include "proxy/keeper/evidence.h"
+#include "proxy/keeper/memo.h"
 #include "tests/lib/world.h"
 
 #include <setjmp.h>
@@ -707,6 +708,7 @@ static void a_proof_in_a_refused_answer_is_told(void **state)
 static void what_is_remembered_is_bounded(void **state)
 {
 	struct holdings *h = world_parts()->holdings;
+	struct memos *m = world_parts()->memos;
 	struct admit_verdict v = {.crl_disagrees = true,
 	    .facts = {.status = STATUS_GOOD,
 		.this_update = WORLD_START,
@@ -717,24 +719,24 @@ static void what_is_remembered_is_bounded(void **state)
 	struct key k;
 
 	(void)state;
-	for (unsigned n = 0; n <= HOLDINGS_MEMOS; n++) {
+	for (unsigned n = 0; n <= MEMOS_MAX; n++) {
 		world_key(n, CERTID_SHA1, &k);
 		holdings_refused(
 		    h, world_issuer(), &k, ERR_RESP_CRL, &v, M_REFUSED_UPSTREAM, "test");
 	}
-	for (unsigned n = 0; n <= HOLDINGS_MEMOS; n++) {
+	for (unsigned n = 0; n <= MEMOS_MAX; n++) {
 		world_serial(n, &s);
 		assert_int_equal(
-		    holdings_recall(h, world_issuer(), &s, MEMO_REFUSED, &f), n > 0);
-		assert_false(holdings_recall(h, world_issuer(), &s, MEMO_HOLD, &f));
+		    memos_recall(m, world_issuer(), &s, MEMO_REFUSED, &f), n > 0);
+		assert_false(memos_recall(m, world_issuer(), &s, MEMO_HOLD, &f));
 	}
-	holdings_forget(h, world_issuer(), &s);
-	assert_false(holdings_recall(h, world_issuer(), &s, MEMO_REFUSED, &f));
+	memos_forget(m, world_issuer(), &s);
+	assert_false(memos_recall(m, world_issuer(), &s, MEMO_REFUSED, &f));
 	world_serial(1, &s);
-	assert_true(holdings_recall(h, world_issuer(), &s, MEMO_REFUSED, &f));
+	assert_true(memos_recall(m, world_issuer(), &s, MEMO_REFUSED, &f));
 	world_elapse(1000000);
-	assert_false(holdings_recall(h, world_issuer(), &s, MEMO_REFUSED, &f));
-	holdings_forget(h, world_issuer(), NULL);
+	assert_false(memos_recall(m, world_issuer(), &s, MEMO_REFUSED, &f));
+	memos_forget(m, world_issuer(), NULL);
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, begin, end)

@@ -8,6 +8,7 @@
 #include "proxy/base/clock.h"
 #include "proxy/keeper/intake.h"
 #include "proxy/keeper/keeper.h"
+#include "proxy/keeper/memo.h"
 #include "proxy/keeper/refresh.h"
 #include "proxy/lists/crl_feed.h"
 #include "proxy/tell/teller.h"
@@ -181,16 +182,16 @@ void flights_forget(struct flights *f, const struct issuer *i, const struct seri
 	(void)f, (void)i, (void)s;
 	did.forgets++;
 }
-bool holdings_recall(const struct holdings *h, const struct issuer *i,
-    const struct serial *s, enum holdings_memo kind, struct facts *f)
+bool memos_recall(const struct memos *m, const struct issuer *i, const struct serial *s,
+    enum memo_kind kind, struct facts *f)
 {
-	(void)h, (void)i, (void)s;
+	(void)m, (void)i, (void)s;
 	*f = did.refused;
 	return kind == MEMO_REFUSED && f->status == STATUS_GOOD;
 }
-void holdings_forget(struct holdings *h, const struct issuer *i, const struct serial *s)
+void memos_forget(struct memos *m, const struct issuer *i, const struct serial *s)
 {
-	(void)h, (void)i, (void)s;
+	(void)m, (void)i, (void)s;
 	memset(&did.refused, 0, sizeof did.refused);
 }
 const struct crl_set *crl_feed_set(struct crl_feed *f, const char *issuer)
