@@ -17,6 +17,7 @@
 #include "proxy/base/shared.h"
 
 struct memos;    /* proxy/keeper/memo.h */
+struct revoker;  /* proxy/keeper/revoke.h */
 struct holdings; /* proxy/keeper/answers.h */
 struct telling;  /* proxy/tell/teller.h */
 struct crl_feed; /* proxy/lists/crl_feed.h */
@@ -37,6 +38,7 @@ struct parts {
 	struct telling *telling;
 	struct crl_feed *crl_feed;
 	struct memos *memos;
+	struct revoker *revoker;
 	struct holdings *holdings;
 };
 

@@ -1,28 +1,19 @@
-/* answers.c - from an admitted answer to one that is served; from a proof to its latch.
- */
+/* answers.c - from an admitted answer to one that is served. */
 #include "proxy/keeper/answers.h"
 
-#include "cache/held/latch_file.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/http/ocsp_http.h"
 #include "proxy/keeper/memo.h"
+#include "proxy/keeper/revoke.h"
 #include "proxy/lists/crl_feed.h"
 
 #include <stdlib.h>
 
 #define BACKOFF_MIN_MS 1000 /* error answers live whole seconds */
 
-struct latch_job {
-	struct latch_job *next;
-	struct holdings *all;
-	struct latch latch;
-	enum err e;
-};
-
 struct holdings {
 	struct parts d;
-	struct latch_job *failed_latches;
 };
 
 static const struct conf *conf_of(const struct holdings *h)
@@ -46,169 +37,6 @@ bool holdings_knows(const struct holdings *h, const struct key *k)
 	return a != NULL && (a->facts.status == STATUS_GOOD ||
 				a->facts.status == STATUS_REVOKED || a->was_known);
 }
-
-/* Latches. */
-
-static void latch_write(void *arg)
-{
-	struct latch_job *j = arg;
-
-	j->e = latch_file_put(j->all->d.latch_file, &j->latch, 1);
-}
-
-static void latch_written(void *arg)
-{
-	struct latch_job *j = arg;
-	char why[PATH_MAX + 128];
-
-	if (j->e == ERR_OK) {
-		free(j);
-		return;
-	}
-	latch_file_why(j->all->d.latch_file, why, sizeof why);
-	log_error("latch_not_durable", "err=%s detail=%s effect=%s", err_label(j->e), why,
-	    "kept in memory; written again each second");
-	j->next = j->all->failed_latches;
-	j->all->failed_latches = j;
-}
-
-void holdings_tick(struct holdings *h)
-{
-	struct latch_job *j = h->failed_latches, *next;
-
-	h->failed_latches = NULL;
-	for (; j != NULL; j = next) {
-		next = j->next;
-		if (latches_has(h->d.latches, &j->latch))
-			executor_run(h->d.disk, latch_write, latch_written, j);
-		else
-			free(j);
-	}
-}
-
-static void latch_add(struct holdings *h, const struct latch *l)
-{
-	struct latch_job *j;
-	bool added;
-
-	if (latches_add(h->d.latches, l, &added) != ERR_OK) {
-		log_error("latch_not_kept", "err=%s", err_label(ERR_NOMEM));
-		return;
-	}
-	if (!added)
-		return;
-	metrics_count(h->d.counters, M_LATCHED);
-	j = calloc(1, sizeof *j);
-	if (j == NULL) {
-		log_error("latch_not_durable", "err=%s", err_label(ERR_NOMEM));
-		return;
-	}
-	j->all = h;
-	j->latch = *l;
-	executor_run(h->d.disk, latch_write, latch_written, j);
-}
-
-/* Take the answers of a revoked certificate out of service, all but those that say
- * revoked. */
-static void withdraw(struct holdings *h, const struct issuer *i, const struct serial *s)
-{
-	for (size_t n = 0; n < issuer_keys_n(i); n++) {
-		const struct answer *a;
-		struct key k;
-
-		issuer_key_at(i, n, s, &k);
-		a = hot_find(h->d.shared->hot, key_der(&k));
-		if (a == NULL || a->facts.status == STATUS_REVOKED)
-			continue;
-		hot_remove(h->d.shared->hot, key_der(&k));
-		schedule_cancel(h->d.schedule, &k);
-	}
-}
-
-/* The store's too: no node shall find an old good under another hash algorithm. */
-static void withdraw_stored(struct holdings *h, const struct issuer *i,
-    const struct serial *s, const struct key *but)
-{
-	for (size_t n = 0; n < issuer_keys_n(i); n++) {
-		const struct answer *a;
-		struct key k;
-
-		issuer_key_at(i, n, s, &k);
-		a = hot_find(h->d.shared->hot, key_der(&k));
-		if (!key_equal(&k, but) &&
-		    (a == NULL || a->facts.status != STATUS_REVOKED))
-			store_delete(h->d.store, &k, NULL, NULL);
-	}
-}
-
-void holdings_latch(struct holdings *h, const struct issuer *i, const struct key *k,
-    const struct admit_verdict *v, bool untold)
-{
-	struct latch l = {.reason = v->reason,
-	    .revoked_at = v->revoked_at,
-	    .set_at = clock_now(),
-	    .untold = untold,
-	    .listed = !untold};
-	char serial[SERIAL_HEX_MAX];
-	unsigned ca = 0;
-
-	if (!v->revoked_proved)
-		return;
-	key_serial(k, &l.serial);
-	issuers_find(conf_of(h)->issuers, k, &ca);
-	memcpy(l.ca_id, i->ca[ca].id, sizeof l.ca_id);
-	if (latches_find(h->d.latches, i, &l.serial) == NULL) {
-		serial_to_hex(&l.serial, serial);
-		log_each(LOG_INFO, "revoked", "issuer=%s serial=%s reason=%s", i->name,
-		    serial,
-		    reason_name(v->reason) != NULL ? reason_name(v->reason) : "none");
-		withdraw_stored(h, i, &l.serial, k);
-	}
-	latch_add(h, &l);
-	withdraw(h, i, &l.serial);
-}
-
-/* Does a list in force say, in a way that lasts, what the latch has said? */
-static bool is_listed(
-    const struct holdings *h, const struct issuer *i, const struct serial *s)
-{
-	const struct crl_set *set =
-	    h->d.crl_feed != NULL ? crl_feed_set(h->d.crl_feed, i->name) : NULL;
-	struct crl_finding found;
-
-	return set != NULL && crl_set_find(set, s, &found) && !found.hold;
-}
-
-/* Was the latch what it was for? */
-static bool rests_on_latch(const struct answer *a, bool listed)
-{
-	return a->error != ERR_OK || (a->facts.status == STATUS_REVOKED &&
-					 !facts_are_hold(&a->facts) && !listed);
-}
-
-size_t holdings_unlatch(struct holdings *h, const struct issuer *i,
-    const struct serial *s, struct latch *removed)
-{
-	size_t latches = latches_remove(h->d.latches, i, s, removed);
-	bool listed = is_listed(h, i, s);
-
-	for (unsigned ca = 0; latches > 0 && ca < i->ca_n; ca++) {
-		for (enum certid_hash n = 0; n < CERTID_HASH_COUNT; n++) {
-			const struct answer *a;
-			struct key k;
-
-			issuer_key(i, ca, n, s, &k);
-			a = hot_find(h->d.shared->hot, key_der(&k));
-			if (a == NULL || !rests_on_latch(a, listed))
-				continue;
-			hot_remove(h->d.shared->hot, key_der(&k));
-			schedule_cancel(h->d.schedule, &k);
-		}
-	}
-	return latches;
-}
-
-/* From an admitted answer to one that is served. */
 
 static void schedule_next_look(
     struct holdings *h, const struct answer *a, const struct key *k)
@@ -286,9 +114,7 @@ const struct answer *holdings_install(struct holdings *h, const struct issuer *i
 	key_serial(k, &s);
 	memos_admitted(h->d.memos, i, &s, facts, set);
 	if (facts->status == STATUS_REVOKED)
-		withdraw(h, i, &s);
-	if (facts_are_hold(facts)) /* the others: holdings_latch() */
-		withdraw_stored(h, i, &s, k);
+		revoke_withdraw(h->d.revoker, i, k, facts);
 	if (hot_put(h->d.shared->hot, a) == ERR_OK)
 		schedule_next_look(h, a, k);
 	else
@@ -426,11 +252,5 @@ struct holdings *holdings_new(const struct parts *parts)
 
 void holdings_free(struct holdings *h)
 {
-	if (h == NULL)
-		return;
-	for (struct latch_job *j = h->failed_latches, *next; j != NULL; j = next) {
-		next = j->next;
-		free(j);
-	}
 	free(h);
 }

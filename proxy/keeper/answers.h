@@ -18,9 +18,6 @@ struct holdings;
 /* parts is copied; what it names is borrowed for life.  NULL when out of memory. */
 struct holdings *holdings_new(const struct parts *parts);
 void holdings_free(struct holdings *h); /* after the disk thread has ended */
-/* Once a second: latches that the disk refused are tried again, but for those that are
- * gone meanwhile. */
-void holdings_tick(struct holdings *h);
 
 /* What memory holds for k and may be served: in date, allowed by the lists in force, and
  * no error.  NULL for nothing; borrowed as hot_find() says. */
@@ -35,21 +32,6 @@ bool holdings_knows(const struct holdings *h, const struct key *k);
  * older shall replace it. */
 void holdings_question(struct holdings *h, const struct issuer *i, const struct key *k,
     struct admit_question *q, struct facts *held);
-
-/* A verdict that proves a revocation: latch the certificate and take its other answers
- * out of service, here and in the store.  Nothing happens where v->revoked_proved is
- * false.  To be called for every verdict, also of a refused answer.  untold: the latch,
- * where it is new, is a change that is still to be told. */
-void holdings_latch(struct holdings *h, const struct issuer *i, const struct key *k,
-    const struct admit_verdict *v, bool untold);
-
-/* The operator takes the latch of a certificate back.  What rests on it alone goes too:
- * the errors that are repeated, and the answers that say revoked (not hold), which would
- * be served on and let in nothing that is not newer; but where a list in force says
- * revoked as well, these stay.  removed: room for i->ca_n.  Returns how many latches
- * there were; where 0, nothing has happened. */
-size_t holdings_unlatch(struct holdings *h, const struct issuer *i,
-    const struct serial *s, struct latch *removed);
 
 /* What the one door refused is counted (refused: M_REFUSED_UPSTREAM or M_REFUSED_STORE)
  * and logged, but for ERR_RESP_LISTS, which is no refusal; good after revoked is an alarm

@@ -2,6 +2,7 @@
 #include "proxy/keeper/intake.h"
 
 #include "proxy/keeper/evidence.h"
+#include "proxy/keeper/revoke.h"
 #include "proxy/tell/teller.h"
 
 static enum change_status change_status_of(enum status s)
@@ -35,13 +36,13 @@ void intake_latch(const struct parts *d, const struct issuer *i, const struct ke
 		return;
 	key_serial(k, &c.serial);
 	if (latches_find(d->latches, i, &c.serial) != NULL) {
-		holdings_latch(d->holdings, i, k, v, false);
+		revoke_latch(d->revoker, i, k, v, false);
 		return;
 	}
 	standing_of(d, i, &c.serial, NULL, &before);
 	/* what a list or a hold has said before is no change, but has a latch now */
 	news = before.status != STATUS_REVOKED;
-	holdings_latch(d->holdings, i, k, v, news);
+	revoke_latch(d->revoker, i, k, v, news);
 	c.latch = latches_find(d->latches, i, &c.serial);
 	if (news)
 		tell(d, &c, before.status, STATUS_REVOKED);

@@ -17,6 +17,7 @@
 #include "proxy/keeper/forward.h"
 #include "proxy/keeper/memo.h"
 #include "proxy/keeper/refresh.h"
+#include "proxy/keeper/revoke.h"
 #include "proxy/lists/crl_feed.h"
 #include "proxy/tell/teller.h"
 
@@ -254,7 +255,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	watch_clock(k);
 	if (k->shared->watched)
 		beat(k);
-	holdings_tick(k->d.holdings);
+	revoke_tick(k->d.revoker);
 	telling_tick(k->d.telling);
 	if (k->ticks % SWEEP_S == 0)
 		sweep_store(k);
@@ -606,7 +607,8 @@ static bool make_parts(struct keeper *k, const struct conf *c)
 static bool make_flights(struct keeper *k)
 {
 	k->d.memos = memos_new();
-	if (k->d.memos == NULL)
+	k->d.revoker = revoker_new(&k->d);
+	if (k->d.memos == NULL || k->d.revoker == NULL)
 		return false;
 	k->d.holdings = holdings_new(&k->d);
 	if (k->d.holdings == NULL)
@@ -709,6 +711,7 @@ void keeper_free(struct keeper *k)
 	forwards_free(k->forwards);
 	flights_free(k->flights);
 	holdings_free(k->d.holdings);
+	revoker_free(k->d.revoker);
 	memos_free(k->d.memos);
 	schedule_free(k->d.schedule);
 	admit_free(k->d.admit);

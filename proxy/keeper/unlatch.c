@@ -3,8 +3,8 @@
 
 #include "cache/held/latch_file.h"
 #include "proxy/base/clock.h"
-#include "proxy/keeper/answers.h"
 #include "proxy/keeper/evidence.h"
+#include "proxy/keeper/revoke.h"
 #include "proxy/source/upstream.h"
 #include "proxy/tell/teller.h"
 
@@ -45,19 +45,6 @@ static void give_up(struct unlatch *u, enum err e)
 	u->end.e = e;
 	u->done(u->arg, &u->end);
 	unlatch_free(u);
-}
-
-/* A certificate has a key for each of its issuer's certificates and each hash. */
-static size_t key_count(const struct issuer *i)
-{
-	return i->ca_n * CERTID_HASH_COUNT;
-}
-
-static void key_at(
-    const struct issuer *i, size_t n, const struct serial *s, struct key *k)
-{
-	issuer_key(i, (unsigned)(n / CERTID_HASH_COUNT),
-	    (enum certid_hash)(n % CERTID_HASH_COUNT), s, k);
 }
 
 /* Told, and the end. */
@@ -135,17 +122,17 @@ static void on_written(void *arg)
 static bool choose_keys(struct unlatch *u, const struct issuer *i)
 {
 	u->latch = calloc(i->ca_n, sizeof *u->latch);
-	u->key = calloc(key_count(i), sizeof *u->key);
+	u->key = calloc(issuer_keys_n(i), sizeof *u->key);
 	if (u->latch == NULL || u->key == NULL)
 		return false;
-	for (size_t n = 0; n < key_count(i); n++) {
+	for (size_t n = 0; n < issuer_keys_n(i); n++) {
 		struct key *k = &u->key[u->key_n];
 
-		key_at(i, n, &u->serial, k);
+		issuer_key_at(i, n, &u->serial, k);
 		u->key_n += hot_find(u->d->shared->hot, key_der(k)) != NULL;
 	}
 	if (u->key_n == 0) {
-		key_at(i, 0, &u->serial, &u->key[0]);
+		issuer_key_at(i, 0, &u->serial, &u->key[0]);
 		u->key_n = 1;
 	}
 	return true;
@@ -160,7 +147,8 @@ static void take_back(struct unlatch *u)
 		return;
 	}
 	standing_of(u->d, i, &u->serial, NULL, &u->before);
-	u->latch_n = holdings_unlatch(u->d->holdings, i, &u->serial, u->latch);
+	u->latch_n = revoke_unlatch(u->d->revoker, i, &u->serial,
+	    u->before.crl.listed && !u->before.crl.hold, u->latch);
 	if (u->latch_n == 0) { /* somebody else was faster */
 		give_up(u, ERR_NOT_FOUND);
 		return;
@@ -186,9 +174,9 @@ static void drop_stored(struct unlatch *u, const struct issuer *i)
 {
 	struct key k;
 
-	u->waiting = key_count(i) + 1; /* one is ours */
-	for (size_t n = 0, all = key_count(i); n < all; n++) {
-		key_at(i, n, &u->serial, &k);
+	u->waiting = issuer_keys_n(i) + 1; /* one is ours */
+	for (size_t n = 0, all = issuer_keys_n(i); n < all; n++) {
+		issuer_key_at(i, n, &u->serial, &k);
 		store_delete(u->d->store, &k, on_dropped, u);
 	}
 	on_dropped(u, ERR_OK);

@@ -4,7 +4,7 @@
  * In this order, so that nothing that says revoked by what is past sets it again:
  *
  *	store    its answers of the certificate go, or reading them would be a proof
- *	memory   the latch, and what rests on it alone (holdings_unlatch)
+ *	memory   the latch, and what rests on it alone (revoke_unlatch)
  *	disk     durable; then done is told
  *	fetch    the certificate is asked for anew, whatever back-off says; until that has
  *	         come back its clients wait, as for any answer that is not held

@@ -7,6 +7,7 @@
 #include "proxy/base/log.h"
 #include "proxy/keeper/answers.h"
 #include "proxy/keeper/memo.h"
+#include "proxy/keeper/revoke.h"
 #include "proxy/source/upstream.h"
 #include "tests/lib/forge.h"
 
@@ -107,8 +108,10 @@ static void make_flights(const struct conf *c)
 	    why);
 	world_latches = parts.latches;
 	parts.memos = memos_new();
+	parts.revoker = revoker_new(&parts);
 	parts.holdings = holdings_new(&parts);
-	need(parts.memos != NULL && parts.holdings != NULL, "out of memory");
+	need(parts.memos != NULL && parts.revoker != NULL && parts.holdings != NULL,
+	    "out of memory");
 	world_flights = flights_new(&parts);
 	need(world_flights != NULL, "out of memory");
 	world_forwards = forwards_new(&parts, world_flights);
@@ -151,6 +154,7 @@ void world_end(void)
 	upkeep_free(world_upkeep);
 	flights_free(world_flights);
 	holdings_free(parts.holdings);
+	revoker_free(parts.revoker);
 	memos_free(parts.memos);
 	fake_fetch_reset();
 	fake_store_reset();

@@ -10,6 +10,7 @@
 #include "proxy/keeper/keeper.h"
 #include "proxy/keeper/memo.h"
 #include "proxy/keeper/refresh.h"
+#include "proxy/keeper/revoke.h"
 #include "proxy/lists/crl_feed.h"
 #include "proxy/tell/teller.h"
 #include "tests/lib/small_set.h"
@@ -171,10 +172,10 @@ bool holdings_knows(const struct holdings *h, const struct key *key)
 	(void)h;
 	return a != NULL && a->facts.status == STATUS_GOOD;
 }
-size_t holdings_unlatch(struct holdings *h, const struct issuer *i,
-    const struct serial *s, struct latch *removed)
+size_t revoke_unlatch(struct revoker *r, const struct issuer *i, const struct serial *s,
+    bool listed, struct latch *removed)
 {
-	(void)h;
+	(void)r, (void)listed;
 	return latches_remove(k.d.latches, i, s, removed);
 }
 void flights_forget(struct flights *f, const struct issuer *i, const struct serial *s)
