@@ -161,7 +161,7 @@ static void ask_upstream(struct explain *e)
 	ask = s->ops->ask(s,
 	    &(struct source_question){.issuer = i,
 		.key = &e->ask_key,
-		.known = holdings_knows(keeper_parts(e->keeper)->holdings, &e->ask_key),
+		.known = answers_know(keeper_parts(e->keeper)->answers, &e->ask_key),
 		.wait_ms = (int)keeper_conf(e->keeper)->answer_timeout_ms},
 	    on_answer, on_asked, e);
 	if (ask != NULL) /* otherwise it has ended, and e with it */
@@ -228,7 +228,7 @@ static void judge_held(struct explain *e, const struct issuer *i, const struct k
 		return;
 	}
 	trace.arg = json_array();
-	holdings_question(keeper_parts(e->keeper)->holdings, i, k, &q, &held);
+	answers_question(keeper_parts(e->keeper)->answers, i, k, &q, &held);
 	q.held = NULL;
 	why = admit_der(keeper_parts(e->keeper)->admit, &q, answer_body(a), &v, &trace);
 	add(e, "memory", k, why == ERR_OK, trace.arg);

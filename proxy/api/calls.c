@@ -206,7 +206,7 @@ static json_t *ocsp_evidence(const struct facts *f)
 }
 
 /* The list that says what all of them together say; NULL where none is in force. */
-static json_t *crl_evidence(const struct standing *st)
+static json_t *crl_evidence(const struct evidence *st)
 {
 	char number[CRL_NUMBER_TEXT_MAX];
 	enum status status = st->crl.listed                   ? STATUS_REVOKED
@@ -225,9 +225,9 @@ static json_t *crl_evidence(const struct standing *st)
 	    json_time(f->next_update), "crl_number", number[0] != '\0' ? number : NULL);
 }
 
-static json_t *evidence_json(const struct standing *st)
+static json_t *evidence_json(const struct evidence *st)
 {
-	const struct standing_answer *each[] = {
+	const struct evidence_answer *each[] = {
 	    &st->revoked, &st->good, &st->refused, &st->unknown};
 	json_t *list = json_array();
 
@@ -241,7 +241,7 @@ static json_t *evidence_json(const struct standing *st)
 }
 
 /* Of an unknown one: why it is not good by its absence from the lists.  NULL: nothing. */
-static json_t *missing_json(const struct issuer *i, const struct standing *st)
+static json_t *missing_json(const struct issuer *i, const struct evidence *st)
 {
 	const char *why = crl_absence_text(st->absence);
 	bool of_one = st->absence == CRL_ABSENT_MISSING ||
@@ -258,7 +258,7 @@ static json_t *missing_json(const struct issuer *i, const struct standing *st)
 }
 
 static void reply_status(
-    struct call *c, const struct issuer *i, const struct standing *st)
+    struct call *c, const struct issuer *i, const struct evidence *st)
 {
 	bool revoked = st->status == STATUS_REVOKED;
 	char serial[SERIAL_HEX_MAX];
@@ -278,7 +278,7 @@ static void on_flight(void *arg, const struct answer *a, enum err e, enum tier t
 	struct keeper *k = w->keeper;
 	struct call *c = work_call(w);
 	const struct issuer *i;
-	struct standing st;
+	struct evidence st;
 
 	(void)tier;
 	free(w);
@@ -294,17 +294,17 @@ static void on_flight(void *arg, const struct answer *a, enum err e, enum tier t
 		return;
 	}
 	/* with a small hot cache the answer may not be held */
-	standing_of(keeper_parts(k), i, &c->serial, a, &st);
+	evidence_of(keeper_parts(k), i, &c->serial, a, &st);
 	reply_status(c, i, &st);
 }
 
 static void call_status(struct keeper *k, const struct issuer *i, struct call *c)
 {
-	struct standing st;
+	struct evidence st;
 	struct work *w;
 	struct key key;
 
-	standing_of(keeper_parts(k), i, &c->serial, NULL, &st);
+	evidence_of(keeper_parts(k), i, &c->serial, NULL, &st);
 	/* a signed unknown is repeated for unknown-ttl, as it is to clients */
 	if (st.status != STATUS_UNKNOWN || st.unknown.found) {
 		reply_status(c, i, &st);

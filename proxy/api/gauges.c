@@ -70,7 +70,7 @@ static void print_keeper(struct keeper *k, struct metrics_text *t)
 	    (double)flights_count(keeper_flights(k)));
 	gauge(t, "refresh_overdue_seconds",
 	    "By how much the refresh that is most overdue is late.",
-	    (double)upkeep_overdue_s(keeper_upkeep(k)));
+	    (double)refreshes_overdue_s(keeper_refreshes(k)));
 	gauge(t, "schedule_entries", "Certificates' keys with a planned refresh.",
 	    (double)schedule_count(d->schedule));
 	gauge(t, "latches_up", "1 while latches can be written to the state directory.",

@@ -18,7 +18,7 @@
 
 struct memos;    /* proxy/keeper/memo.h */
 struct revoker;  /* proxy/keeper/revoke.h */
-struct holdings; /* proxy/keeper/answers.h */
+struct answers;  /* proxy/keeper/answers.h */
 struct telling;  /* proxy/tell/teller.h */
 struct crl_feed; /* proxy/lists/crl_feed.h */
 
@@ -39,7 +39,7 @@ struct parts {
 	struct crl_feed *crl_feed;
 	struct memos *memos;
 	struct revoker *revoker;
-	struct holdings *holdings;
+	struct answers *answers;
 };
 
 #endif

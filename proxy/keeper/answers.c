@@ -12,64 +12,64 @@
 
 #define BACKOFF_MIN_MS 1000 /* error answers live whole seconds */
 
-struct holdings {
+struct answers {
 	struct parts d;
 };
 
-static const struct conf *conf_of(const struct holdings *h)
+static const struct conf *conf_of(const struct answers *all)
 {
-	return shared_conf(h->d.shared);
+	return shared_conf(all->d.shared);
 }
 
-const struct answer *holdings_in_date(const struct holdings *h, const struct key *k)
+const struct answer *answers_in_date(const struct answers *all, const struct key *k)
 {
-	const struct answer *a = hot_find(h->d.shared->hot, key_der(k));
+	const struct answer *a = hot_find(all->d.shared->hot, key_der(k));
 
 	if (a == NULL || a->facts.status == STATUS_NONE || !hot_serves(a, clock_now()))
 		return NULL;
 	return a;
 }
 
-bool holdings_knows(const struct holdings *h, const struct key *k)
+bool answers_know(const struct answers *all, const struct key *k)
 {
-	const struct answer *a = hot_find(h->d.shared->hot, key_der(k));
+	const struct answer *a = hot_find(all->d.shared->hot, key_der(k));
 
 	return a != NULL && (a->facts.status == STATUS_GOOD ||
 				a->facts.status == STATUS_REVOKED || a->was_known);
 }
 
 static void schedule_next_look(
-    struct holdings *h, const struct answer *a, const struct key *k)
+    struct answers *all, const struct answer *a, const struct key *k)
 {
-	const struct conf *c = conf_of(h);
+	const struct conf *c = conf_of(all);
 	int64_t now = clock_now_ms(), end_ms = a->expiry * 1000, at = end_ms;
 
 	if (a->facts.status != STATUS_UNKNOWN)
 		at = schedule_refresh_at(a->facts.this_update * 1000, end_ms, now,
 		    (int)c->refresh_at, (int)c->refresh_jitter, c->refresh_min_ms,
-		    c->refresh_max_ms, schedule_random(h->d.schedule));
+		    c->refresh_max_ms, schedule_random(all->d.schedule));
 	/* the schedule runs on the monotonic clock */
-	if (schedule_set(h->d.schedule, k, clock_mono_ms() + at - now) != ERR_OK)
+	if (schedule_set(all->d.schedule, k, clock_mono_ms() + at - now) != ERR_OK)
 		log_error("schedule_full", "err=%s", err_label(ERR_NOMEM));
 }
 
-static uint32_t jittered_cap(struct holdings *h)
+static uint32_t jittered_cap(struct answers *all)
 {
-	int64_t cap = conf_of(h)->max_age_cap_ms / 1000;
+	int64_t cap = conf_of(all)->max_age_cap_ms / 1000;
 
 	return (
-	    uint32_t)(cap - cap / 4 * (int64_t)schedule_random(h->d.schedule) / 65536);
+	    uint32_t)(cap - cap / 4 * (int64_t)schedule_random(all->d.schedule) / 65536);
 }
 
 /* The lists that a has just been judged by; hits look again when others are in force.
  * False when out of memory: nobody could look. */
-static bool set_lists(struct holdings *h, const struct issuer *i, struct answer *a,
+static bool set_lists(struct answers *all, const struct issuer *i, struct answer *a,
     const struct crl_set **set)
 {
 	*set = &crl_set_none;
-	if (h->d.crl_feed == NULL)
+	if (all->d.crl_feed == NULL)
 		return true;
-	a->crl = crl_feed_slot(h->d.crl_feed, i->name);
+	a->crl = crl_feed_slot(all->d.crl_feed, i->name);
 	if (a->crl == NULL)
 		return false;
 	*set = atomic_load_explicit(&a->crl->set, memory_order_acquire);
@@ -78,9 +78,9 @@ static bool set_lists(struct holdings *h, const struct issuer *i, struct answer 
 }
 
 /* Has a's thisUpdate been that of other bytes, as far as is held? */
-static bool shares_date(const struct holdings *h, const struct answer *a)
+static bool shares_date(const struct answers *all, const struct answer *a)
 {
-	const struct answer *old = hot_find(h->d.shared->hot, answer_key(a));
+	const struct answer *old = hot_find(all->d.shared->hot, answer_key(a));
 
 	if (old == NULL || old->error != ERR_OK ||
 	    old->facts.this_update < a->facts.this_update)
@@ -88,7 +88,7 @@ static bool shares_date(const struct holdings *h, const struct answer *a)
 	return old->date_shared || !bytes_equal(answer_body(old), answer_body(a));
 }
 
-const struct answer *holdings_install(struct holdings *h, const struct issuer *i,
+const struct answer *answers_install(struct answers *all, const struct issuer *i,
     const struct key *k, const struct facts *facts, struct bytes der)
 {
 	char head[OCSP_HEAD_MAX];
@@ -103,27 +103,27 @@ const struct answer *holdings_install(struct holdings *h, const struct issuer *i
 	if (facts->status == STATUS_UNKNOWN && expiry > now + i->rules.unknown_ttl_s)
 		shown.next_update = expiry = now + i->rules.unknown_ttl_s;
 	a = answer_new(k, facts, bytes_of(head, ocsp_http_head(head, &shown, der)), der);
-	if (a == NULL || !set_lists(h, i, a, &set)) {
+	if (a == NULL || !set_lists(all, i, a, &set)) {
 		answer_free(a);
 		return NULL;
 	}
 	a->expiry = expiry;
 	a->obtained_at = now;
-	a->max_age_cap = jittered_cap(h);
-	a->date_shared = shares_date(h, a);
+	a->max_age_cap = jittered_cap(all);
+	a->date_shared = shares_date(all, a);
 	key_serial(k, &s);
-	memos_admitted(h->d.memos, i, &s, facts, set);
+	memos_admitted(all->d.memos, i, &s, facts, set);
 	if (facts->status == STATUS_REVOKED)
-		revoke_withdraw(h->d.revoker, i, k, facts);
-	if (hot_put(h->d.shared->hot, a) == ERR_OK)
-		schedule_next_look(h, a, k);
+		revoke_withdraw(all->d.revoker, i, k, facts);
+	if (hot_put(all->d.shared->hot, a) == ERR_OK)
+		schedule_next_look(all, a, k);
 	else
-		schedule_cancel(h->d.schedule, k);
+		schedule_cancel(all->d.schedule, k);
 	return a;
 }
 
-void holdings_install_error(
-    struct holdings *h, const struct key *k, enum err e, int64_t ttl_ms)
+void answers_install_error(
+    struct answers *all, const struct key *k, enum err e, int64_t ttl_ms)
 {
 	struct facts none = {.status = STATUS_NONE};
 	struct answer *a;
@@ -133,43 +133,43 @@ void holdings_install_error(
 	    (a = answer_new(k, &none, bytes_of("", 0), bytes_of("", 0))) == NULL)
 		return;
 	a->error = (uint8_t)e;
-	a->was_known = holdings_knows(h, k);
+	a->was_known = answers_know(all, k);
 	a->obtained_at = clock_now();
 	a->expiry = a->obtained_at + ttl_ms / 1000;
-	hot_put(h->d.shared->hot, a);
+	hot_put(all->d.shared->hot, a);
 }
 
-bool holdings_backs_off(const struct holdings *h, const struct key *k)
+bool answers_backing_off(const struct answers *all, const struct key *k)
 {
-	const struct answer *a = hot_find(h->d.shared->hot, key_der(k));
+	const struct answer *a = hot_find(all->d.shared->hot, key_der(k));
 
 	return a != NULL && a->error == ERR_RESP_CRL && hot_serves(a, clock_now());
 }
 
 /* How long the error was repeated last is what the table itself remembers, also when it
  * has expired. */
-int64_t holdings_back_off(struct holdings *h, const struct key *k)
+int64_t answers_back_off(struct answers *all, const struct key *k)
 {
-	const struct conf *c = conf_of(h);
-	const struct answer *a = hot_find(h->d.shared->hot, key_der(k));
+	const struct conf *c = conf_of(all);
+	const struct answer *a = hot_find(all->d.shared->hot, key_der(k));
 	int64_t ttl = c->error_ttl_ms > BACKOFF_MIN_MS ? c->error_ttl_ms : BACKOFF_MIN_MS;
 	int64_t max = c->backoff_max_ms > ttl ? c->backoff_max_ms : ttl;
 
-	if (holdings_in_date(h, k) != NULL)
+	if (answers_in_date(all, k) != NULL)
 		return 0;
 	if (a != NULL && a->error == ERR_RESP_CRL)
 		ttl = (a->expiry - a->obtained_at) * 1000 * 2;
 	if (ttl > max)
 		ttl = max;
-	holdings_install_error(h, k, ERR_RESP_CRL, ttl);
+	answers_install_error(all, k, ERR_RESP_CRL, ttl);
 	return ttl;
 }
 
-void holdings_question(struct holdings *h, const struct issuer *i, const struct key *k,
+void answers_question(struct answers *all, const struct issuer *i, const struct key *k,
     struct admit_question *q, struct facts *held)
 {
-	const struct conf *c = conf_of(h);
-	const struct answer *a = hot_find(h->d.shared->hot, key_der(k));
+	const struct conf *c = conf_of(all);
+	const struct answer *a = hot_find(all->d.shared->hot, key_der(k));
 	struct serial s;
 
 	key_serial(k, &s);
@@ -179,10 +179,10 @@ void holdings_question(struct holdings *h, const struct issuer *i, const struct 
 	    .now = clock_now(),
 	    .skew_s = c->clock_skew_ms / 1000,
 	    .max_size = (size_t)c->response_max_size,
-	    .latched = latches_find(h->d.latches, i, &s) != NULL,
+	    .latched = latches_find(all->d.latches, i, &s) != NULL,
 	};
-	if (h->d.crl_feed != NULL)
-		q->crl = crl_feed_set(h->d.crl_feed, i->name);
+	if (all->d.crl_feed != NULL)
+		q->crl = crl_feed_set(all->d.crl_feed, i->name);
 	/* in date or not: nothing older is taken in its place */
 	if (a != NULL && a->facts.status != STATUS_NONE && hot_is_allowed(a)) {
 		*held = a->facts;
@@ -190,7 +190,7 @@ void holdings_question(struct holdings *h, const struct issuer *i, const struct 
 	}
 }
 
-void holdings_refused(struct holdings *h, const struct issuer *i, const struct key *k,
+void answers_refused(struct answers *all, const struct issuer *i, const struct key *k,
     enum err e, const struct admit_verdict *v, enum metric refused, const char *from)
 {
 	char serial[SERIAL_HEX_MAX];
@@ -200,17 +200,17 @@ void holdings_refused(struct holdings *h, const struct issuer *i, const struct k
 		return;
 	key_serial(k, &s);
 	serial_to_hex(&s, serial);
-	metrics_count(h->d.counters, refused);
+	metrics_count(all->d.counters, refused);
 	if (e == ERR_RESP_CRL)
-		metrics_count(h->d.counters, M_CONTRADICTED_CRL);
+		metrics_count(all->d.counters, M_CONTRADICTED_CRL);
 	if (e == ERR_RESP_LATCH) {
-		metrics_count(h->d.counters, M_CONTRADICTED);
+		metrics_count(all->d.counters, M_CONTRADICTED);
 		log_error("revoked_became_good", "issuer=%s serial=%s from=%s", i->name,
 		    serial, from);
 	} else if (e == ERR_RESP_CRL && v->crl_disagrees) {
 		if (v->facts.status == STATUS_GOOD)
-			memos_refused(h->d.memos, i, &s, &v->facts);
-		metrics_count(h->d.counters, M_DISAGREED);
+			memos_refused(all->d.memos, i, &s, &v->facts);
+		metrics_count(all->d.counters, M_DISAGREED);
 		log_error("ocsp_and_crl_disagree", "issuer=%s serial=%s from=%s", i->name,
 		    serial, from);
 	} else {
@@ -219,7 +219,7 @@ void holdings_refused(struct holdings *h, const struct issuer *i, const struct k
 	}
 }
 
-/* arg: the counters, which outlive store and holdings. */
+/* arg: the counters, which outlive store and answers. */
 static void on_written(void *arg, enum err e)
 {
 	if (e == ERR_OK)
@@ -228,29 +228,30 @@ static void on_written(void *arg, enum err e)
 	log_warn("store_write_failed", "err=%s", err_label(e));
 }
 
-const struct answer *holdings_take(struct holdings *h, const struct issuer *i,
+const struct answer *answers_take(struct answers *all, const struct issuer *i,
     const struct key *k, const struct facts *facts, struct bytes der, bool force)
 {
-	const struct answer *a = holdings_install(h, i, k, facts, der);
+	const struct answer *a = answers_install(all, i, k, facts, der);
 
 	/* an unknown is repeated by nobody but us, and not for long (R151) */
 	if (a != NULL && facts->status != STATUS_UNKNOWN) {
-		store_put(h->d.store, k, facts, der, force, on_written, h->d.counters);
-		metrics_count(h->d.counters, M_STORE_PUTS);
+		store_put(
+		    all->d.store, k, facts, der, force, on_written, all->d.counters);
+		metrics_count(all->d.counters, M_STORE_PUTS);
 	}
 	return a;
 }
 
-struct holdings *holdings_new(const struct parts *parts)
+struct answers *answers_new(const struct parts *parts)
 {
-	struct holdings *h = calloc(1, sizeof *h);
+	struct answers *all = calloc(1, sizeof *all);
 
-	if (h != NULL)
-		h->d = *parts;
-	return h;
+	if (all != NULL)
+		all->d = *parts;
+	return all;
 }
 
-void holdings_free(struct holdings *h)
+void answers_free(struct answers *all)
 {
-	free(h);
+	free(all);
 }

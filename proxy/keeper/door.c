@@ -22,7 +22,7 @@ static bool ask(struct entry *n, const struct parts *d, struct door_visit *x)
 	n->i = issuers_find(shared_conf(d->shared)->issuers, x->key, NULL);
 	if (n->i == NULL)
 		return false;
-	holdings_question(d->holdings, n->i, x->key, &n->q, &n->held);
+	answers_question(d->answers, n->i, x->key, &n->q, &n->held);
 	n->q.nonce = x->nonce;
 	if (x->newest != NULL && (n->q.held == NULL || facts_newer(x->newest, n->q.held)))
 		n->q.held = x->newest;
@@ -41,7 +41,7 @@ static void heed(struct entry *n, enum err e)
 static void refuse(
     const struct entry *n, enum err e, enum metric counter, const char *from)
 {
-	holdings_refused(n->d->holdings, n->i, n->x->key, e, &n->v, counter, from);
+	answers_refused(n->d->answers, n->i, n->x->key, e, &n->v, counter, from);
 }
 
 static enum err enter(
@@ -93,7 +93,7 @@ enum err door_pass(
 
 static const struct answer *take_stored(const struct entry *n, struct bytes der)
 {
-	const struct answer *held = holdings_in_date(n->d->holdings, n->x->key);
+	const struct answer *held = answers_in_date(n->d->answers, n->x->key);
 
 	metrics_count(n->d->counters, M_ADMITTED_STORE);
 	metrics_count(n->d->counters, M_STORE_HITS);

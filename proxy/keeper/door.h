@@ -29,7 +29,7 @@ struct door_visit {
 
 /* An OCSPResponse that was fetched is held, served and stored (force: there also in place
  * of a newer value that was refused).  ERR_OK: *answer is in force, borrowed as
- * holdings_install() says.  ERR_NOMEM also when it was admitted and could not be taken;
+ * answers_install() says.  ERR_NOMEM also when it was admitted and could not be taken;
  * any other error is admit()'s. */
 enum err door_take(const struct parts *d, struct door_visit *x, struct bytes der,
     bool force, const struct answer **answer);

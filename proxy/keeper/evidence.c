@@ -8,7 +8,7 @@
 /* What there is. */
 
 /* Of each status the newest; of revocations one that is no hold first. */
-static void hear(struct standing_answer *had, const struct facts *f)
+static void hear(struct evidence_answer *had, const struct facts *f)
 {
 	bool better = f->this_update > had->facts.this_update;
 
@@ -21,7 +21,7 @@ static void hear(struct standing_answer *had, const struct facts *f)
 	had->facts = *f;
 }
 
-static void hear_facts(struct standing *st, const struct facts *f)
+static void hear_facts(struct evidence *st, const struct facts *f)
 {
 	if (f->status == STATUS_GOOD)
 		hear(&st->good, f);
@@ -32,14 +32,14 @@ static void hear_facts(struct standing *st, const struct facts *f)
 }
 
 /* In date, whether the lists allow it or not: those are heard beside it. */
-static void hear_answer(struct standing *st, const struct answer *a, int64_t now)
+static void hear_answer(struct evidence *st, const struct answer *a, int64_t now)
 {
 	if (a != NULL && a->error == ERR_OK && a->expiry > now)
 		hear_facts(st, &a->facts);
 }
 
 static void gather_answers(const struct parts *d, const struct issuer *i,
-    const struct serial *s, int64_t now, struct standing *st)
+    const struct serial *s, int64_t now, struct evidence *st)
 {
 	struct facts f;
 
@@ -69,7 +69,7 @@ static bool is_as_configured(const struct crl_set *set, const struct issuer *i)
 }
 
 static void gather_lists(const struct parts *d, const struct issuer *i,
-    const struct serial *s, int64_t now, struct standing *st)
+    const struct serial *s, int64_t now, struct evidence *st)
 {
 	st->set =
 	    d->crl_feed != NULL ? crl_feed_set(d->crl_feed, i->name) : &crl_set_none;
@@ -82,12 +82,12 @@ static void gather_lists(const struct parts *d, const struct issuer *i,
 /* What it means. */
 
 /* A good that is newer ends a hold, and nothing else (R70). */
-static bool is_ended(const struct standing *st, bool hold, int64_t this_update)
+static bool is_ended(const struct evidence *st, bool hold, int64_t this_update)
 {
 	return hold && st->good.found && st->good.facts.this_update > this_update;
 }
 
-static void revoked(struct standing *st, int64_t at, int reason)
+static void revoked(struct evidence *st, int64_t at, int reason)
 {
 	if (st->status == STATUS_REVOKED)
 		return;
@@ -97,7 +97,7 @@ static void revoked(struct standing *st, int64_t at, int reason)
 }
 
 /* What lasts first, so that it names date and reason. */
-static void judge(struct standing *st)
+static void judge(struct evidence *st)
 {
 	const struct facts *f = &st->revoked.facts;
 	bool ocsp = st->revoked.found && !is_ended(st, facts_are_hold(f), f->this_update);
@@ -131,7 +131,7 @@ static bool lists_are_newer(const struct crl_set *s, int64_t this_update)
 }
 
 /* DESIGN 1.3: revoked by a list and good by a newer answer, or the other way round. */
-static bool disagrees(const struct standing *st)
+static bool disagrees(const struct evidence *st)
 {
 	if (st->crl.listed)
 		return !st->crl.hold &&
@@ -143,12 +143,12 @@ static bool disagrees(const struct standing *st)
 	       lists_are_newer(st->set, st->revoked.facts.this_update);
 }
 
-void standing_of(const struct parts *d, const struct issuer *i, const struct serial *s,
-    const struct answer *extra, struct standing *out)
+void evidence_of(const struct parts *d, const struct issuer *i, const struct serial *s,
+    const struct answer *extra, struct evidence *out)
 {
 	int64_t now = clock_now();
 
-	*out = (struct standing){.latch = latches_find(d->latches, i, s)};
+	*out = (struct evidence){.latch = latches_find(d->latches, i, s)};
 	gather_answers(d, i, s, now, out);
 	hear_answer(out, extra, now);
 	gather_lists(d, i, s, now, out);

@@ -17,18 +17,18 @@
 #include "proxy/base/context.h"
 
 /* latch, answers of every key (each status's newest), list: what was found. */
-struct standing_answer {
+struct evidence_answer {
 	bool found;
 	struct facts facts;
 };
-struct standing {
+struct evidence {
 	enum status status; /* STATUS_GOOD, STATUS_REVOKED, STATUS_UNKNOWN */
 	int64_t revoked_at; /* when revoked */
 	int reason;
 	bool disagree;             /* OCSP and list contradict each other (DESIGN 1.3) */
 	const struct latch *latch; /* borrowed until the table changes; or NULL */
-	struct standing_answer good, revoked, unknown; /* in-date OCSP answers */
-	struct standing_answer refused; /* a good that is newer than the list that says
+	struct evidence_answer good, revoked, unknown; /* in-date OCSP answers */
+	struct evidence_answer refused; /* a good that is newer than the list that says
 					   revoked, in date: no evidence, but part of
 					   what disagrees */
 	const struct crl_set *set;      /* borrowed for this turn */
@@ -39,7 +39,7 @@ struct standing {
 };
 
 /* extra: an answer that may not be in the hot table (small hot-cache), or NULL. */
-void standing_of(const struct parts *d, const struct issuer *i, const struct serial *s,
-    const struct answer *extra, struct standing *out);
+void evidence_of(const struct parts *d, const struct issuer *i, const struct serial *s,
+    const struct answer *extra, struct evidence *out);
 
 #endif

@@ -215,7 +215,7 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg)
 		struct flight *f = a->_flight;
 
 		ask_remove(a);
-		ask_reply(a, holdings_in_date(fs->d.holdings, &a->key), e, TIER_MEMORY);
+		ask_reply(a, answers_in_date(fs->d.answers, &a->key), e, TIER_MEMORY);
 		leave(f);
 	}
 	timeout_arm(fs);
@@ -285,13 +285,13 @@ static int64_t failed(struct flight *f, const struct issuer *i, enum err e)
 	if (e == ERR_RESP_UNAUTHORIZED || is_ours_alone(e))
 		for_others = 0;
 	if (f->why == FLIGHT_COMPARE || e == ERR_CANCELLED || e == ERR_RESP_LISTS ||
-	    holdings_in_date(fs->d.holdings, &f->key) != NULL)
+	    answers_in_date(fs->d.answers, &f->key) != NULL)
 		return for_others;
 	if (f->contradicted)
-		return holdings_back_off(fs->d.holdings, &f->key);
+		return answers_back_off(fs->d.answers, &f->key);
 	if (e == ERR_RESP_UNAUTHORIZED && i != NULL)
 		ttl = i->rules.unknown_ttl_s * 1000;
-	holdings_install_error(fs->d.holdings, &f->key, e, ttl);
+	answers_install_error(fs->d.answers, &f->key, e, ttl);
 	return for_others;
 }
 
@@ -309,7 +309,7 @@ static void end(struct flight *f, const struct answer *a, enum err e, enum tier 
 	if (f->leased)
 		store_release(fs->d.store, &f->key, (int)pause_ms);
 	if (a == NULL) {
-		a = holdings_in_date(fs->d.holdings, &f->key);
+		a = answers_in_date(fs->d.answers, &f->key);
 		tier = TIER_MEMORY;
 	} else if (f->first != NULL || f->why == FLIGHT_FORCE) {
 		hot_mark_used(a);
@@ -377,7 +377,7 @@ static int fetch_wait_ms(const struct flight *f, const struct issuer *i)
 static bool is_known(const struct flight *f)
 {
 	return (f->has_held && f->held.status != STATUS_UNKNOWN) ||
-	       holdings_knows(f->all->d.holdings, &f->key);
+	       answers_know(f->all->d.answers, &f->key);
 }
 
 static void fetch(struct flight *f)
@@ -455,7 +455,7 @@ static void answer_only_if_cached(struct flight *f)
 		if (!a->only_if_cached)
 			continue;
 		ask_remove(a);
-		ask_reply(a, holdings_in_date(f->all->d.holdings, &a->key), ERR_NOT_FOUND,
+		ask_reply(a, answers_in_date(f->all->d.answers, &a->key), ERR_NOT_FOUND,
 		    TIER_MEMORY);
 	}
 }

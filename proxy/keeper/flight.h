@@ -26,7 +26,7 @@
 
 struct flights;
 
-/* parts is copied; parts->holdings has to be there.  NULL when out of memory. */
+/* parts is copied; parts->answers has to be there.  NULL when out of memory. */
 struct flights *flights_new(const struct parts *parts);
 /* Everybody who waits, and everybody who asks from now on, gets ERR_CANCELLED at once. */
 void flights_cancel(struct flights *f);

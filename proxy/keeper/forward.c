@@ -116,7 +116,7 @@ static void on_fetched(void *arg, enum err e)
 	if (e == ERR_OK)
 		ask_reply(a, f->got, ERR_OK, TIER_FORWARD);
 	else if (e == ERR_RESP_CRL) /* the same without the nonce: not asked for again */
-		holdings_back_off(fs->d.holdings, &a->key);
+		answers_back_off(fs->d.answers, &a->key);
 	forward_free(f);
 	if (e != ERR_OK)
 		without_nonce(fs, a);
@@ -153,7 +153,7 @@ static void fetch(struct forward *f, const struct issuer *i)
 	struct source_ask *ask = s->ops->ask(s,
 	    &(struct source_question){.issuer = i,
 		.key = &a->key,
-		.known = holdings_knows(f->all->d.holdings, &a->key),
+		.known = answers_know(f->all->d.answers, &a->key),
 		.nonce = bytes_of(a->nonce, a->nonce_n),
 		.wait_ms = wait_ms(f)},
 	    judge, on_fetched, f);
@@ -191,7 +191,7 @@ void forwards_ask(struct forwards *fs, struct ask *a)
 		ask_reply(a, NULL, i == NULL ? ERR_REQ_ISSUER : ERR_CANCELLED, TIER_NONE);
 		return;
 	}
-	if (holdings_backs_off(fs->d.holdings, &a->key) || !token_take(fs, i) ||
+	if (answers_backing_off(fs->d.answers, &a->key) || !token_take(fs, i) ||
 	    (f = forward_new(fs, a)) == NULL) {
 		without_nonce(fs, a);
 		return;

@@ -29,7 +29,7 @@ void intake_latch(const struct parts *d, const struct issuer *i, const struct ke
 	    .revoked_at = v->revoked_at,
 	    .reason = v->reason,
 	    .this_update = v->facts.this_update};
-	struct standing before;
+	struct evidence before;
 	bool news;
 
 	if (!v->revoked_proved)
@@ -39,7 +39,7 @@ void intake_latch(const struct parts *d, const struct issuer *i, const struct ke
 		revoke_latch(d->revoker, i, k, v, false);
 		return;
 	}
-	standing_of(d, i, &c.serial, NULL, &before);
+	evidence_of(d, i, &c.serial, NULL, &before);
 	/* what a list or a hold has said before is no change, but has a latch now */
 	news = before.status != STATUS_REVOKED;
 	revoke_latch(d->revoker, i, k, v, news);
@@ -56,10 +56,10 @@ static bool may_move(const struct facts *f)
 }
 
 static void tell_move(const struct parts *d, const struct issuer *i,
-    const struct serial *s, const struct facts *f, const struct standing *before,
-    const struct standing *after)
+    const struct serial *s, const struct facts *f, const struct evidence *before,
+    const struct evidence *after)
 {
-	const struct standing *revoked = after->status == STATUS_REVOKED ? after : before;
+	const struct evidence *revoked = after->status == STATUS_REVOKED ? after : before;
 	struct single_change c = {.issuer = i,
 	    .serial = *s,
 	    .revoked_at = revoked->revoked_at,
@@ -75,20 +75,20 @@ static const struct answer *take_in(const struct parts *d, const struct issuer *
     bool force)
 {
 	bool look = d->telling != NULL && may_move(f);
-	struct standing before, after;
+	struct evidence before, after;
 	const struct answer *a;
 	struct serial s;
 
 	key_serial(k, &s);
 	if (look)
-		standing_of(d, i, &s, NULL, &before);
-	a = fetched ? holdings_take(d->holdings, i, k, f, der, force)
-		    : holdings_install(d->holdings, i, k, f, der);
+		evidence_of(d, i, &s, NULL, &before);
+	a = fetched ? answers_take(d->answers, i, k, f, der, force)
+		    : answers_install(d->answers, i, k, f, der);
 	/* nothing but a hold makes of a certificate that is not revoked one that is */
 	if (a == NULL || !look ||
 	    (f->status != STATUS_REVOKED && before.status != STATUS_REVOKED))
 		return a;
-	standing_of(d, i, &s, a, &after);
+	evidence_of(d, i, &s, a, &after);
 	tell_move(d, i, &s, f, &before, &after);
 	return a;
 }

@@ -17,7 +17,7 @@
 void intake_latch(const struct parts *d, const struct issuer *i, const struct key *k,
     const struct admit_verdict *v);
 
-/* As holdings_install() and holdings_take(). */
+/* As answers_install() and answers_take(). */
 const struct answer *intake_install(const struct parts *d, const struct issuer *i,
     const struct key *k, const struct facts *facts, struct bytes der);
 const struct answer *intake_take(const struct parts *d, const struct issuer *i,

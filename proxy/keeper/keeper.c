@@ -54,7 +54,7 @@ struct keeper {
 	struct fetcher *fetcher;
 	struct flights *flights;
 	struct forwards *forwards;
-	struct upkeep *upkeep;
+	struct refreshes *refreshes;
 	struct executor *bulk; /* the thread for lists */
 	struct event tick, due, garbage_timer;
 	int64_t due_at_ms; /* what `due` is armed for */
@@ -139,7 +139,7 @@ static void on_due(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	k->due_at_ms = INT64_MAX;
-	upkeep_due(k->upkeep);
+	refreshes_due(k->refreshes);
 }
 
 static void after_turn(struct keeper *k)
@@ -456,14 +456,14 @@ static void on_store_changed(void *arg, const struct key *key)
 {
 	struct keeper *k = arg;
 
-	upkeep_compare(k->upkeep, key);
+	refreshes_compare(k->refreshes, key);
 }
 
 static void on_store_all_changed(void *arg)
 {
 	struct keeper *k = arg;
 
-	upkeep_compare_all(k->upkeep);
+	refreshes_compare_all(k->refreshes);
 }
 
 static void on_store_settled(void *arg)
@@ -610,15 +610,15 @@ static bool make_flights(struct keeper *k)
 	k->d.revoker = revoker_new(&k->d);
 	if (k->d.memos == NULL || k->d.revoker == NULL)
 		return false;
-	k->d.holdings = holdings_new(&k->d);
-	if (k->d.holdings == NULL)
+	k->d.answers = answers_new(&k->d);
+	if (k->d.answers == NULL)
 		return false;
 	k->flights = flights_new(&k->d);
 	if (k->flights == NULL)
 		return false;
 	k->forwards = forwards_new(&k->d, k->flights);
-	k->upkeep = upkeep_new(&k->d, k->flights);
-	return k->forwards != NULL && k->upkeep != NULL;
+	k->refreshes = refreshes_new(&k->d, k->flights);
+	return k->forwards != NULL && k->refreshes != NULL;
 }
 
 struct keeper *keeper_new(struct shared *shared, char *why, size_t why_n)
@@ -707,10 +707,10 @@ void keeper_free(struct keeper *k)
 	store_close(k->d.store);
 	upstream_free(k->d.source);
 	fetcher_free(k->fetcher);
-	upkeep_free(k->upkeep);
+	refreshes_free(k->refreshes);
 	forwards_free(k->forwards);
 	flights_free(k->flights);
-	holdings_free(k->d.holdings);
+	answers_free(k->d.answers);
 	revoker_free(k->d.revoker);
 	memos_free(k->d.memos);
 	schedule_free(k->d.schedule);
@@ -736,9 +736,9 @@ struct flights *keeper_flights(struct keeper *k)
 	return k->flights;
 }
 
-struct upkeep *keeper_upkeep(struct keeper *k)
+struct refreshes *keeper_refreshes(struct keeper *k)
 {
-	return k->upkeep;
+	return k->refreshes;
 }
 
 const struct conf *keeper_conf(struct keeper *k)

@@ -25,13 +25,13 @@ struct load { /* refreshes of one issuer, by its name: it may be gone when they 
 
 struct refresh { /* under way */
 	TAILQ_ENTRY(refresh) link;
-	struct upkeep *all;
+	struct refreshes *all;
 	struct load *load;
 	struct key key;
 	int64_t started_ms;
 };
 
-struct upkeep {
+struct refreshes {
 	struct parts d;
 	struct flights *flights;
 	struct load *loads;
@@ -41,17 +41,17 @@ struct upkeep {
 	struct event compare_timer;
 };
 
-static const struct conf *conf_of(const struct upkeep *u)
+static const struct conf *conf_of(const struct refreshes *u)
 {
 	return shared_conf(u->d.shared);
 }
 
-static const struct issuer *issuer_of(const struct upkeep *u, const struct key *k)
+static const struct issuer *issuer_of(const struct refreshes *u, const struct key *k)
 {
 	return issuers_find(conf_of(u)->issuers, k, NULL);
 }
 
-static struct load *load_of(struct upkeep *u, const struct issuer *i)
+static struct load *load_of(struct refreshes *u, const struct issuer *i)
 {
 	struct load *l = u->loads;
 
@@ -70,7 +70,7 @@ static struct load *load_of(struct upkeep *u, const struct issuer *i)
 /* A refresh that fails while less than a third of the answer's life is left is an alarm:
  * the next attempt is at most 3/16 of that later, so it comes before the last quarter
  * (R143).  A signed unknown's life is our own unknown-ttl and none to worry about. */
-static void tell_late(struct upkeep *u, const struct answer *held, int64_t left_s)
+static void tell_late(struct refreshes *u, const struct answer *held, int64_t left_s)
 {
 	int64_t life = held->expiry - held->facts.this_update;
 
@@ -83,7 +83,7 @@ static void tell_late(struct upkeep *u, const struct answer *held, int64_t left_
 /* A refresh that failed is tried again while its answer lives, sooner as the end comes
  * nearer. */
 static void schedule_retry(
-    struct upkeep *u, const struct key *k, const struct answer *held)
+    struct refreshes *u, const struct key *k, const struct answer *held)
 {
 	int64_t left = held->expiry * 1000 - clock_now_ms();
 	int64_t wait = left / 8;
@@ -101,8 +101,8 @@ static void schedule_retry(
 static void on_refreshed(void *arg, const struct answer *a, enum err e, enum tier tier)
 {
 	struct refresh *r = arg;
-	struct upkeep *u = r->all;
-	const struct answer *held = holdings_in_date(u->d.holdings, &r->key);
+	struct refreshes *u = r->all;
+	const struct answer *held = answers_in_date(u->d.answers, &r->key);
 
 	(void)a, (void)tier;
 	if (e != ERR_OK && e != ERR_CANCELLED && held != NULL)
@@ -112,7 +112,7 @@ static void on_refreshed(void *arg, const struct answer *a, enum err e, enum tie
 	free(r);
 }
 
-static void refresh(struct upkeep *u, const struct issuer *i, const struct key *k)
+static void refresh(struct refreshes *u, const struct issuer *i, const struct key *k)
 {
 	struct load *l = load_of(u, i);
 	struct refresh *r = NULL;
@@ -132,7 +132,7 @@ static void refresh(struct upkeep *u, const struct issuer *i, const struct key *
 	flights_go(u->flights, k, FLIGHT_REFRESH, on_refreshed, r);
 }
 
-static void look_again(struct upkeep *u, const struct answer *a, const struct key *k)
+static void look_again(struct refreshes *u, const struct answer *a, const struct key *k)
 {
 	int64_t left = a->expiry * 1000 - clock_now_ms();
 
@@ -142,7 +142,7 @@ static void look_again(struct upkeep *u, const struct answer *a, const struct ke
 						: left));
 }
 
-static void due(struct upkeep *u, const struct key *k)
+static void due(struct refreshes *u, const struct key *k)
 {
 	const struct answer *a = hot_find(u->d.shared->hot, key_der(k));
 	const struct issuer *i = issuer_of(u, k);
@@ -161,7 +161,7 @@ static void due(struct upkeep *u, const struct key *k)
 		refresh(u, i, k);
 }
 
-void upkeep_due(struct upkeep *u)
+void refreshes_due(struct refreshes *u)
 {
 	int64_t now = clock_mono_ms(), due_ms;
 	struct key k;
@@ -175,13 +175,13 @@ void upkeep_due(struct upkeep *u)
 
 /* Comparing with a shared store. */
 
-static void compare_later(struct upkeep *u)
+static void compare_later(struct refreshes *u)
 {
 	timer_arm(&u->compare_timer, COMPARE_PAUSE_MS);
 }
 
 static bool holds_certificate(
-    const struct upkeep *u, const struct issuer *i, const struct key *k)
+    const struct refreshes *u, const struct issuer *i, const struct key *k)
 {
 	struct serial s;
 
@@ -196,7 +196,7 @@ static bool holds_certificate(
 	return false;
 }
 
-void upkeep_compare(struct upkeep *u, const struct key *k)
+void refreshes_compare(struct refreshes *u, const struct key *k)
 {
 	const struct issuer *i = issuer_of(u, k);
 
@@ -209,7 +209,7 @@ void upkeep_compare(struct upkeep *u, const struct key *k)
 
 static bool compare_note(void *arg, const struct answer *a)
 {
-	struct upkeep *u = arg;
+	struct refreshes *u = arg;
 
 	if (a->facts.status != STATUS_NONE &&
 	    key_from_der(&u->compare[u->compare_n], answer_key(a)) == ERR_OK)
@@ -217,7 +217,7 @@ static bool compare_note(void *arg, const struct answer *a)
 	return false;
 }
 
-void upkeep_compare_all(struct upkeep *u)
+void refreshes_compare_all(struct refreshes *u)
 {
 	struct hot_stats st;
 
@@ -233,13 +233,13 @@ void upkeep_compare_all(struct upkeep *u)
 
 static void on_compare_timer(evutil_socket_t fd, short what, void *arg)
 {
-	struct upkeep *u = arg;
+	struct refreshes *u = arg;
 
 	(void)fd, (void)what;
 	for (int i = 0; i < COMPARE_SLICE && u->compare_n > 0; i++) {
 		struct key k = u->compare[--u->compare_n];
 
-		upkeep_compare(u, &k);
+		refreshes_compare(u, &k);
 	}
 	if (u->compare_n > 0) {
 		compare_later(u);
@@ -249,9 +249,9 @@ static void on_compare_timer(evutil_socket_t fd, short what, void *arg)
 	u->compare = NULL;
 }
 
-struct upkeep *upkeep_new(const struct parts *parts, struct flights *flights)
+struct refreshes *refreshes_new(const struct parts *parts, struct flights *flights)
 {
-	struct upkeep *u = calloc(1, sizeof *u);
+	struct refreshes *u = calloc(1, sizeof *u);
 
 	if (u == NULL)
 		return NULL;
@@ -262,7 +262,7 @@ struct upkeep *upkeep_new(const struct parts *parts, struct flights *flights)
 	return u;
 }
 
-void upkeep_free(struct upkeep *u)
+void refreshes_free(struct refreshes *u)
 {
 	if (u == NULL)
 		return;
@@ -277,7 +277,7 @@ void upkeep_free(struct upkeep *u)
 	free(u);
 }
 
-int64_t upkeep_overdue_s(const struct upkeep *u)
+int64_t refreshes_overdue_s(const struct refreshes *u)
 {
 	int64_t now = clock_mono_ms(), oldest = now;
 	const struct refresh *r = TAILQ_FIRST(&u->under_way);

@@ -12,21 +12,21 @@
 
 #include "proxy/keeper/flight.h"
 
-struct upkeep;
+struct refreshes;
 
 /* parts is copied, flights borrowed for life.  NULL when out of memory. */
-struct upkeep *upkeep_new(const struct parts *parts, struct flights *flights);
-void upkeep_free(struct upkeep *u); /* after flights_cancel() */
+struct refreshes *refreshes_new(const struct parts *parts, struct flights *flights);
+void refreshes_free(struct refreshes *u); /* after flights_cancel() */
 
 /* Start what is due: to be called when schedule_next() has come. */
-void upkeep_due(struct upkeep *u);
+void refreshes_due(struct refreshes *u);
 
 /* Another node has written k, or anything may have changed: what is held is compared with
  * the store, and stays until something better was admitted (contract 1.5). */
-void upkeep_compare(struct upkeep *u, const struct key *k);
-void upkeep_compare_all(struct upkeep *u);
+void refreshes_compare(struct refreshes *u, const struct key *k);
+void refreshes_compare_all(struct refreshes *u);
 
 /* By how much the oldest refresh is late that is due or under way, in seconds (T28). */
-int64_t upkeep_overdue_s(const struct upkeep *u);
+int64_t refreshes_overdue_s(const struct refreshes *u);
 
 #endif

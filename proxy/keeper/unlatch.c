@@ -24,7 +24,7 @@ struct unlatch {
 	size_t latch_n;
 	struct key *key; /* to be fetched anew */
 	size_t key_n;
-	struct standing before;
+	struct evidence before;
 };
 
 static const struct issuer *issuer_of(const struct unlatch *u)
@@ -58,11 +58,11 @@ static void tell(const struct unlatch *u)
 	    .revoked_at = u->before.revoked_at,
 	    .reason = u->before.reason,
 	    .this_update = clock_now()};
-	struct standing after;
+	struct evidence after;
 
 	if (i == NULL || u->d->telling == NULL || u->before.status != STATUS_REVOKED)
 		return;
-	standing_of(u->d, i, &u->serial, NULL, &after);
+	evidence_of(u->d, i, &u->serial, NULL, &after);
 	if (after.status == STATUS_REVOKED)
 		return;
 	c.now = after.status == STATUS_GOOD ? CHANGE_GOOD : CHANGE_UNKNOWN;
@@ -146,7 +146,7 @@ static void take_back(struct unlatch *u)
 		give_up(u, i == NULL ? ERR_REQ_ISSUER : ERR_NOMEM);
 		return;
 	}
-	standing_of(u->d, i, &u->serial, NULL, &u->before);
+	evidence_of(u->d, i, &u->serial, NULL, &u->before);
 	u->latch_n = revoke_unlatch(u->d->revoker, i, &u->serial,
 	    u->before.crl.listed && !u->before.crl.hold, u->latch);
 	if (u->latch_n == 0) { /* somebody else was faster */

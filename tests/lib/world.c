@@ -23,7 +23,7 @@
 struct flights *world_flights;
 struct shared world_shared;
 struct forwards *world_forwards;
-struct upkeep *world_upkeep;
+struct refreshes *world_refreshes;
 struct latches *world_latches;
 struct schedule *world_schedule;
 
@@ -109,14 +109,14 @@ static void make_flights(const struct conf *c)
 	world_latches = parts.latches;
 	parts.memos = memos_new();
 	parts.revoker = revoker_new(&parts);
-	parts.holdings = holdings_new(&parts);
-	need(parts.memos != NULL && parts.revoker != NULL && parts.holdings != NULL,
+	parts.answers = answers_new(&parts);
+	need(parts.memos != NULL && parts.revoker != NULL && parts.answers != NULL,
 	    "out of memory");
 	world_flights = flights_new(&parts);
 	need(world_flights != NULL, "out of memory");
 	world_forwards = forwards_new(&parts, world_flights);
-	world_upkeep = upkeep_new(&parts, world_flights);
-	need(world_forwards != NULL && world_upkeep != NULL, "out of memory");
+	world_refreshes = refreshes_new(&parts, world_flights);
+	need(world_forwards != NULL && world_refreshes != NULL, "out of memory");
 }
 
 void world_begin(const char *global, const char *issuer)
@@ -151,9 +151,9 @@ void world_end(void)
 	event_base_loop(base, EVLOOP_NONBLOCK);
 	upstream_free(parts.source);
 	forwards_free(world_forwards);
-	upkeep_free(world_upkeep);
+	refreshes_free(world_refreshes);
 	flights_free(world_flights);
-	holdings_free(parts.holdings);
+	answers_free(parts.answers);
 	revoker_free(parts.revoker);
 	memos_free(parts.memos);
 	fake_fetch_reset();
@@ -182,7 +182,7 @@ void world_end(void)
 static void turn(void)
 {
 	for (int i = 0; i < 3; i++) {
-		upkeep_due(world_upkeep);
+		refreshes_due(world_refreshes);
 		event_base_loop(base, EVLOOP_NONBLOCK);
 	}
 	hot_garbage_free(hot_garbage(world_shared.hot));

@@ -27,7 +27,7 @@ void world_elapse(int64_t ms); /* time passes, and what is due happens */
 extern struct flights *world_flights;
 extern struct shared world_shared;
 extern struct forwards *world_forwards;
-extern struct upkeep *world_upkeep;
+extern struct refreshes *world_refreshes;
 extern struct latches *world_latches;
 extern struct schedule *world_schedule;
 const struct issuer *world_issuer(void);

@@ -204,17 +204,17 @@ static void a_refresh_that_hangs_holds_up_no_other_and_is_told(void **state)
 	}
 	world_elapse(499000);
 	assert_int_equal(fake_fetches_waiting(), 3);
-	assert_in_range(upkeep_overdue_s(world_upkeep), 4, 6);
+	assert_in_range(refreshes_overdue_s(world_refreshes), 4, 6);
 	fake_fetch_answer(2, 200, says_of(3, 1000)); /* the first one hangs */
 	fake_fetch_answer(1, 200, says_of(2, 1000));
 	world_elapse(60000);
 	assert_int_equal(world_ask(2, CERTID_SHA1)->this_update, WORLD_START + 505);
 	assert_int_equal(world_ask(3, CERTID_SHA1)->this_update, WORLD_START + 505);
 	assert_int_equal(world_ask(1, CERTID_SHA1)->status, STATUS_GOOD);
-	assert_in_range(upkeep_overdue_s(world_upkeep), 64, 66);
+	assert_in_range(refreshes_overdue_s(world_refreshes), 64, 66);
 	fake_fetch_answer(0, 200, says_of(1, 1000));
 	world_elapse(0);
-	assert_int_equal(upkeep_overdue_s(world_upkeep), 0);
+	assert_int_equal(refreshes_overdue_s(world_refreshes), 0);
 }
 
 /* R143: who watches must have time to act: the alarm is there before the last quarter. */

@@ -42,7 +42,7 @@ static void compare(void)
 	struct key k;
 
 	world_key(1, CERTID_SHA1, &k);
-	upkeep_compare(world_upkeep, &k);
+	refreshes_compare(world_refreshes, &k);
 	world_elapse(0);
 }
 
@@ -311,7 +311,7 @@ static void nothing_the_store_does_takes_an_answer_from_memory(void **state)
 	assert_int_equal(world_ask(1, CERTID_SHA1)->status, STATUS_GOOD);
 	fake_store.down = true;
 	compare();
-	upkeep_compare_all(world_upkeep);
+	refreshes_compare_all(world_refreshes);
 	world_elapse(1000);
 	assert_int_equal(world_ask(1, CERTID_SHA1)->tier, TIER_MEMORY);
 	assert_int_equal(fake_fetches(), 1);
@@ -327,7 +327,7 @@ static void another_nodes_revocation_takes_every_key_out_of_service(void **state
 	hold_good();
 	world_key(1, CERTID_SHA256, &k); /* not held here; the certificate is */
 	fake_store_put(&k, world_sign(&revoked));
-	upkeep_compare(world_upkeep, &k);
+	refreshes_compare(world_refreshes, &k);
 	world_elapse(0);
 	assert_int_equal(latches_count(world_latches), 1);
 	world_key(1, CERTID_SHA1, &k);
@@ -344,7 +344,7 @@ static void what_is_not_held_is_not_compared(void **state)
 	hold_good();
 	gets = fake_store.gets;
 	world_key(2, CERTID_SHA1, &k);
-	upkeep_compare(world_upkeep, &k);
+	refreshes_compare(world_refreshes, &k);
 	world_elapse(0);
 	assert_int_equal(fake_store.gets, gets);
 	compare();
@@ -356,7 +356,7 @@ static void after_the_store_was_away_everything_held_is_compared(void **state)
 	(void)state;
 	hold_good();
 	store_has(says(STATUS_GOOD, 0, 2000));
-	upkeep_compare_all(world_upkeep);
+	refreshes_compare_all(world_refreshes);
 	world_elapse(200);
 	assert_int_equal(world_ask(1, CERTID_SHA1)->this_update, WORLD_START);
 }

@@ -94,13 +94,13 @@ static void absent(int64_t from)
 	fake_list(from, 1000, &e, 1);
 }
 
-static struct standing standing(void)
+static struct evidence evidence(void)
 {
-	struct standing st;
+	struct evidence st;
 	struct serial s;
 
 	world_serial(1, &s);
-	standing_of(world_parts(), world_issuer(), &s, NULL, &st);
+	evidence_of(world_parts(), world_issuer(), &s, NULL, &st);
 	return st;
 }
 
@@ -140,7 +140,7 @@ static void nothing_is_good_before_the_lists_are_opened(void **state)
 	cached = world_ask_cached(1, CERTID_SHA1);
 	world_elapse(7000);
 	late = world_ask(1, CERTID_SHA1);
-	assert_int_equal(standing().status, STATUS_UNKNOWN);
+	assert_int_equal(evidence().status, STATUS_UNKNOWN);
 	world_elapse(1000);
 	assert_int_equal(w->answers, 1);
 	assert_int_equal(w->status, STATUS_NONE);
@@ -248,7 +248,7 @@ static void revoked_is_served_whatever_is_not_opened(void **state)
 	hear(says(STATUS_REVOKED, 1));
 	fake_list_unopened();
 	assert_int_equal(world_ask(1, CERTID_SHA1)->status, STATUS_REVOKED);
-	assert_int_equal(standing().status, STATUS_REVOKED);
+	assert_int_equal(evidence().status, STATUS_REVOKED);
 }
 
 /* T13: lists that cannot be opened gather no more than what may wait for a responder, and
@@ -311,8 +311,8 @@ static void a_held_good_goes_to_a_flight_when_a_list_has_it(void **state)
 	assert_int_equal(world_ask(1, CERTID_SHA1)->status, STATUS_GOOD);
 	world_elapse(1000);
 	listed(0, 1);
-	assert_int_equal(standing().status, STATUS_REVOKED);
-	assert_false(standing().disagree);
+	assert_int_equal(evidence().status, STATUS_REVOKED);
+	assert_false(evidence().disagree);
 	w = world_ask_cached(1, CERTID_SHA1);
 	assert_int_equal(w->answers, 1);
 	assert_int_equal(w->status, STATUS_NONE);
@@ -337,9 +337,9 @@ static void a_fetched_good_that_is_not_newer_is_refused(void **state)
 	assert_int_equal(err_wire(ERR_RESP_CRL), 3); /* tryLater */
 	assert_int_equal(count(M_CONTRADICTED_CRL), 1);
 	assert_int_equal(count(M_REFUSED_UPSTREAM), 1);
-	assert_int_equal(standing().status, STATUS_REVOKED);
-	assert_false(standing().disagree);
-	assert_false(standing().refused.found);
+	assert_int_equal(evidence().status, STATUS_REVOKED);
+	assert_false(evidence().disagree);
+	assert_false(evidence().refused.found);
 	assert_int_equal(fake_told.n, 0);
 }
 
@@ -347,27 +347,27 @@ static void a_fetched_good_that_is_not_newer_is_refused(void **state)
  * drops the certificate, a newer list has it all the same, or the good one expires. */
 static void a_newer_good_is_refused_and_the_two_disagree(void **state)
 {
-	struct standing st;
+	struct evidence st;
 
 	(void)state;
 	listed(-100, 1);
 	assert_int_equal(hear(says(STATUS_GOOD, 0))->error, ERR_RESP_CRL);
-	st = standing();
+	st = evidence();
 	assert_int_equal(st.status, STATUS_REVOKED);
 	assert_true(st.disagree);
 	assert_true(st.refused.found);
 	listed(100, 1);
-	assert_false(standing().disagree);
+	assert_false(evidence().disagree);
 	listed(-100, 1);
-	assert_true(standing().disagree);
+	assert_true(evidence().disagree);
 	absent(0);
-	assert_false(standing().disagree);
+	assert_false(evidence().disagree);
 	listed(-100, 1);
 	world_elapse(999000);
-	assert_true(standing().disagree);
+	assert_true(evidence().disagree);
 	world_elapse(1000);
-	assert_false(standing().disagree);
-	assert_int_equal(standing().status, STATUS_REVOKED);
+	assert_false(evidence().disagree);
+	assert_int_equal(evidence().status, STATUS_REVOKED);
 }
 
 /* R71: the same for a good that is held already when an older list comes. */
@@ -376,12 +376,12 @@ static void a_held_good_that_is_newer_than_the_list_disagrees(void **state)
 	(void)state;
 	hear(says(STATUS_GOOD, 0));
 	listed(-1, 1);
-	assert_int_equal(standing().status, STATUS_REVOKED);
-	assert_true(standing().disagree);
+	assert_int_equal(evidence().status, STATUS_REVOKED);
+	assert_true(evidence().disagree);
 	assert_int_equal(world_ask(1, CERTID_SHA1)->answers, 0);
 	fake_fetch_answer(0, 200, says(STATUS_REVOKED, 1));
 	world_elapse(0);
-	assert_false(standing().disagree); /* they agree now */
+	assert_false(evidence().disagree); /* they agree now */
 }
 
 /* R70, R71, fourth row: a hold in the list ends with a good that is newer. */
@@ -389,14 +389,14 @@ static void a_good_that_is_newer_than_the_hold_is_admitted_and_told(void **state
 {
 	(void)state;
 	listed(-100, HOLD);
-	assert_int_equal(standing().status, STATUS_REVOKED);
+	assert_int_equal(evidence().status, STATUS_REVOKED);
 	assert_int_equal(
 	    hear(says_from(CERTID_SHA1, STATUS_GOOD, 0, -100))->error, ERR_RESP_CRL);
-	assert_int_equal(standing().status, STATUS_REVOKED);
+	assert_int_equal(evidence().status, STATUS_REVOKED);
 	world_elapse(3000);
 	assert_int_equal(hear(says(STATUS_GOOD, 0))->status, STATUS_GOOD);
-	assert_int_equal(standing().status, STATUS_GOOD);
-	assert_false(standing().disagree);
+	assert_int_equal(evidence().status, STATUS_GOOD);
+	assert_false(evidence().disagree);
 	told(1, CHANGE_REVOKED, CHANGE_GOOD);
 	assert_int_equal(fake_told.change[0].reason, HOLD);
 	assert_int_equal(fake_told.change[0].revoked_at, WORLD_START - 60);
@@ -404,7 +404,7 @@ static void a_good_that_is_newer_than_the_hold_is_admitted_and_told(void **state
 	/* and is on again with a newer list */
 	world_elapse(1000);
 	listed(0, HOLD);
-	assert_int_equal(standing().status, STATUS_REVOKED);
+	assert_int_equal(evidence().status, STATUS_REVOKED);
 	assert_int_equal(world_ask(1, CERTID_SHA1)->answers, 0);
 }
 
@@ -416,9 +416,9 @@ static void absence_says_nothing_while_a_list_is_on_its_way(void **state)
 	end(state);
 	world_begin("", "crl = { \"http://ca.example/1\", \"http://ca.example/2\" }");
 	absent(-100);
-	assert_int_equal(standing().status, STATUS_UNKNOWN);
+	assert_int_equal(evidence().status, STATUS_UNKNOWN);
 	listed(-50, 1);
-	assert_int_equal(standing().status, STATUS_REVOKED);
+	assert_int_equal(evidence().status, STATUS_REVOKED);
 }
 
 /* R71, last row: revoked is served though an in-date list does not have it; they
@@ -427,15 +427,15 @@ static void revoked_is_served_though_no_list_has_it(void **state)
 {
 	(void)state;
 	absent(-100);
-	assert_int_equal(standing().status, STATUS_GOOD);
+	assert_int_equal(evidence().status, STATUS_GOOD);
 	assert_int_equal(hear(says(STATUS_REVOKED, 1))->status, STATUS_REVOKED);
-	assert_int_equal(standing().status, STATUS_REVOKED);
-	assert_false(standing().disagree);
+	assert_int_equal(evidence().status, STATUS_REVOKED);
+	assert_false(evidence().disagree);
 	told(1, CHANGE_GOOD, CHANGE_REVOKED);
 	world_elapse(1000);
 	absent(0);
-	assert_true(standing().disagree);
-	assert_int_equal(standing().status, STATUS_REVOKED);
+	assert_true(evidence().disagree);
+	assert_int_equal(evidence().status, STATUS_REVOKED);
 	assert_int_equal(world_ask(1, CERTID_SHA1)->status, STATUS_REVOKED);
 	assert_int_equal(fake_told.n, 1);
 }
@@ -489,7 +489,7 @@ static void a_contradicted_fetch_is_marked_as_failed_for_the_other_nodes(void **
 
 /* A refresh that brings what the list contradicts ends the refreshing: nothing is asked
  * for without a client. */
-static void upkeep_lets_a_contradicted_certificate_be(void **state)
+static void refresh_lets_a_contradicted_certificate_be(void **state)
 {
 	(void)state;
 	hear(says(STATUS_GOOD, 0));
@@ -583,22 +583,22 @@ static void nonces_meet_the_lists_too(void **state)
 static void an_expired_list_and_an_eviction_storm_make_nothing_good(void **state)
 {
 	struct fake_entry e = {1, 1};
-	struct standing st;
+	struct evidence st;
 	struct serial s;
 
 	(void)state;
 	hear(says(STATUS_GOOD, 0));
 	fake_list(1, 10, &e, 1);
 	world_elapse(20000);
-	assert_int_equal(standing().status, STATUS_REVOKED);
+	assert_int_equal(evidence().status, STATUS_REVOKED);
 	hot_set_budget(world_shared.hot, 0);
-	assert_int_equal(standing().status, STATUS_REVOKED);
+	assert_int_equal(evidence().status, STATUS_REVOKED);
 	assert_int_equal(
 	    hear(says_from(CERTID_SHA1, STATUS_GOOD, 0, -30))->error, ERR_RESP_CRL);
 	assert_int_equal(
 	    hear(says_from(CERTID_SHA1, STATUS_GOOD, 0, 0))->error, ERR_RESP_CRL);
 	world_serial(2, &s);
-	standing_of(world_parts(), world_issuer(), &s, NULL, &st);
+	evidence_of(world_parts(), world_issuer(), &s, NULL, &st);
 	assert_int_equal(st.status, STATUS_UNKNOWN);
 	assert_int_equal(st.absence, CRL_ABSENT_OVERDUE);
 }
@@ -610,15 +610,15 @@ static void a_hold_outlives_its_eviction(void **state)
 	hear(says(STATUS_REVOKED, HOLD));
 	told(1, CHANGE_UNKNOWN, CHANGE_REVOKED);
 	assert_null(held(CERTID_SHA1));
-	assert_int_equal(standing().status, STATUS_REVOKED);
-	assert_int_equal(standing().reason, HOLD);
+	assert_int_equal(evidence().status, STATUS_REVOKED);
+	assert_int_equal(evidence().reason, HOLD);
 	assert_int_equal(world_ask(1, CERTID_SHA1)->status, STATUS_REVOKED); /* store */
 	assert_int_equal(fake_told.n, 1);
 	fake_store_reset();
 	world_elapse(1000);
 	hear(says(STATUS_GOOD, 0));
 	told(2, CHANGE_REVOKED, CHANGE_GOOD);
-	assert_int_equal(standing().status, STATUS_GOOD);
+	assert_int_equal(evidence().status, STATUS_GOOD);
 	world_elapse(1000);
 	fake_store_reset();
 	hear(says(STATUS_GOOD, 0));
@@ -707,7 +707,7 @@ static void a_proof_in_a_refused_answer_is_told(void **state)
 /* More disagreements than are remembered push out the oldest, and nothing else. */
 static void what_is_remembered_is_bounded(void **state)
 {
-	struct holdings *h = world_parts()->holdings;
+	struct answers *h = world_parts()->answers;
 	struct memos *m = world_parts()->memos;
 	struct admit_verdict v = {.crl_disagrees = true,
 	    .facts = {.status = STATUS_GOOD,
@@ -721,7 +721,7 @@ static void what_is_remembered_is_bounded(void **state)
 	(void)state;
 	for (unsigned n = 0; n <= MEMOS_MAX; n++) {
 		world_key(n, CERTID_SHA1, &k);
-		holdings_refused(
+		answers_refused(
 		    h, world_issuer(), &k, ERR_RESP_CRL, &v, M_REFUSED_UPSTREAM, "test");
 	}
 	for (unsigned n = 0; n <= MEMOS_MAX; n++) {
@@ -762,7 +762,7 @@ int main(void)
 	    CASE(absence_says_nothing_while_a_list_is_on_its_way),
 	    CASE(a_contradicted_certificate_costs_one_fetch_for_each_step),
 	    CASE(a_contradicted_fetch_is_marked_as_failed_for_the_other_nodes),
-	    CASE(upkeep_lets_a_contradicted_certificate_be),
+	    CASE(refresh_lets_a_contradicted_certificate_be),
 	    CASE(a_forced_refresh_is_contradicted_too),
 	    CASE(what_a_list_drops_is_served_again),
 	    CASE(a_contradicted_good_is_no_high_water_mark),

@@ -122,7 +122,7 @@ void flights_go(struct flights *f, const struct key *key, enum flight_why why,
 	did.flight[did.flight_n].done = done;
 	did.flight[did.flight_n++].arg = arg;
 }
-void holdings_question(struct holdings *h, const struct issuer *i, const struct key *key,
+void answers_question(struct answers *h, const struct issuer *i, const struct key *key,
     struct admit_question *q, struct facts *held)
 {
 	(void)h;
@@ -146,7 +146,7 @@ const struct answer *intake_install(const struct parts *d, const struct issuer *
 	fail_msg("an explanation installs nothing");
 	return NULL;
 }
-void holdings_refused(struct holdings *h, const struct issuer *i, const struct key *key,
+void answers_refused(struct answers *h, const struct issuer *i, const struct key *key,
     enum err e, const struct admit_verdict *v, enum metric refused, const char *from)
 {
 	(void)h, (void)i, (void)key, (void)v;
@@ -154,7 +154,7 @@ void holdings_refused(struct holdings *h, const struct issuer *i, const struct k
 	did.refusal[did.refusal_n].counter = refused;
 	did.refusal[did.refusal_n++].from = from;
 }
-const struct answer *holdings_in_date(const struct holdings *h, const struct key *key)
+const struct answer *answers_in_date(const struct answers *h, const struct key *key)
 {
 	(void)h, (void)key;
 	return NULL;
@@ -165,7 +165,7 @@ void intake_latch(const struct parts *d, const struct issuer *i, const struct ke
 	(void)d, (void)i, (void)key;
 	did.latched += v->revoked_proved;
 }
-bool holdings_knows(const struct holdings *h, const struct key *key)
+bool answers_know(const struct answers *h, const struct key *key)
 {
 	const struct answer *a = hot_find(k.hot, key_der(key));
 
@@ -275,12 +275,12 @@ size_t flights_count(const struct flights *f)
 	(void)f;
 	return 3;
 }
-struct upkeep *keeper_upkeep(struct keeper *of)
+struct refreshes *keeper_refreshes(struct keeper *of)
 {
 	(void)of;
 	return NULL;
 }
-int64_t upkeep_overdue_s(const struct upkeep *u)
+int64_t refreshes_overdue_s(const struct refreshes *u)
 {
 	(void)u;
 	return 0;
