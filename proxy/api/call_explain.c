@@ -210,15 +210,9 @@ static void on_stored(void *arg, enum err why, struct bytes value)
 	store_back(e);
 }
 
-/* What is held was admitted once; does it still come through the door?  It is not
- * compared with itself. */
-static void judge_held(struct explain *e, const struct issuer *i, const struct key *k,
-    const struct answer *a)
+static void judge_held(struct explain *e, const struct key *k, const struct answer *a)
 {
 	struct admit_trace trace = {note, NULL};
-	struct admit_question q;
-	struct admit_verdict v;
-	struct facts held;
 	enum err why;
 
 	if (a->error != ERR_OK) {
@@ -228,13 +222,11 @@ static void judge_held(struct explain *e, const struct issuer *i, const struct k
 		return;
 	}
 	trace.arg = json_array();
-	answers_question(keeper_parts(e->keeper)->answers, i, k, &q, &held);
-	q.held = NULL;
-	why = admit_der(keeper_parts(e->keeper)->admit, &q, answer_body(a), &v, &trace);
+	why = door_look(keeper_parts(e->keeper), k, answer_body(a), &trace);
 	add(e, "memory", k, why == ERR_OK, trace.arg);
 }
 
-static void look_in_memory(struct explain *e, const struct issuer *i)
+static void look_in_memory(struct explain *e)
 {
 	const struct hot *hot = keeper_parts(e->keeper)->shared->hot;
 	bool found = false;
@@ -246,7 +238,7 @@ static void look_in_memory(struct explain *e, const struct issuer *i)
 
 		if (a == NULL)
 			continue;
-		judge_held(e, i, k, a);
+		judge_held(e, k, a);
 		if (!found && a->error == ERR_OK) {
 			e->ask_key = *k;
 			found = true;
@@ -274,7 +266,7 @@ struct explain *explain_start(struct keeper *k, const struct issuer *i,
 		e->each[n].explain = e;
 		issuer_key_at(i, n, s, &e->each[n].key);
 	}
-	look_in_memory(e, i);
+	look_in_memory(e);
 
 	e->waiting = e->each_n + 1; /* one is ours: they are read below */
 	for (n = 0; n < e->each_n; n++)

@@ -1,10 +1,10 @@
 /* answers.h - what this node holds and serves: from an answer that passed the one door
- * to the hot table and the store, and from a proven revocation to its latch.
+ * to the hot table and the store.
  *
- * Whatever changes what is served goes through here, so that the rules that follow from a
- * status stand in one place: a revoked answer takes the certificate's other keys out of
- * service, a latch is durable, a signed unknown is short-lived, an error is repeated for
- * a while and displaces nothing.
+ * Whatever is served comes from here, so that the rules that follow from a status stand
+ * in one place: a revoked answer takes the certificate's other keys out of service
+ * (revoke.h), a signed unknown is short-lived, an error is repeated for a while and
+ * displaces nothing.
  *
  * Keeper's thread.
  */

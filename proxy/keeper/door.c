@@ -1,12 +1,20 @@
-/* door.c - question, admit, latch, refuse, take. */
+/* door.c - question, admit, latch, refuse, take, tell. */
 #include "proxy/keeper/door.h"
 
 #include "proxy/base/clock.h"
 #include "proxy/http/ocsp_http.h"
-#include "proxy/keeper/intake.h"
+#include "proxy/keeper/evidence.h"
+#include "proxy/keeper/revoke.h"
+#include "proxy/tell/teller.h"
+
+enum how {
+	HOW_STORED,  /* it came from the store */
+	HOW_FETCHED, /* the store gets it too */
+	HOW_FORCED   /* and in place of a newer value that was refused */
+};
 
 /* Of one question. */
-struct entry {
+struct passage {
 	const struct parts *d;
 	struct door_visit *x;
 	const struct issuer *i;
@@ -15,7 +23,7 @@ struct entry {
 	struct facts held; /* room for q.held */
 };
 
-static bool ask(struct entry *n, const struct parts *d, struct door_visit *x)
+static bool ask(struct passage *n, const struct parts *d, struct door_visit *x)
 {
 	n->d = d;
 	n->x = x;
@@ -29,23 +37,119 @@ static bool ask(struct entry *n, const struct parts *d, struct door_visit *x)
 	return true;
 }
 
-/* What every verdict says, also of a refused answer. */
-static void heed(struct entry *n, enum err e)
+/* A change is where the certificate's status moves to revoked, or away from it. */
+
+static enum change_status change_status_of(enum status s)
 {
-	intake_latch(n->d, n->i, n->x->key, &n->v);
+	return s == STATUS_REVOKED ? CHANGE_REVOKED
+	       : s == STATUS_GOOD  ? CHANGE_GOOD
+				   : CHANGE_UNKNOWN;
+}
+
+static void tell(
+    const struct parts *d, struct single_change *c, enum status before, enum status now)
+{
+	if (d->telling == NULL)
+		return;
+	c->before = change_status_of(before);
+	c->now = change_status_of(now);
+	telling_single(d->telling, c);
+}
+
+/* For every verdict that proves a revocation, and before its answer is taken. */
+static void latch(const struct passage *n)
+{
+	const struct parts *d = n->d;
+	const struct issuer *i = n->i;
+	const struct admit_verdict *v = &n->v;
+	struct single_change c = {.issuer = i,
+	    .revoked_at = v->revoked_at,
+	    .reason = v->reason,
+	    .this_update = v->facts.this_update};
+	struct evidence before;
+	bool news;
+
+	key_serial(n->x->key, &c.serial);
+	if (latches_find(d->latches, i, &c.serial) != NULL) {
+		revoke_latch(d->revoker, i, n->x->key, v, false);
+		return;
+	}
+	evidence_of(d, i, &c.serial, NULL, &before);
+	/* what a list or a hold has said before is no change, but has a latch now */
+	news = before.status != STATUS_REVOKED;
+	revoke_latch(d->revoker, i, n->x->key, v, news);
+	c.latch = latches_find(d->latches, i, &c.serial);
+	if (news)
+		tell(d, &c, before.status, STATUS_REVOKED);
+}
+
+/* May an answer with these facts move its certificate to or from revoked?  Revocations
+ * that last have moved it with their latch; unknown moves nothing from good. */
+static bool may_move(const struct facts *f)
+{
+	return f->status != STATUS_REVOKED || f->reason == REASON_CERTIFICATE_HOLD;
+}
+
+static void tell_move(const struct parts *d, const struct issuer *i,
+    const struct serial *s, const struct facts *f, const struct evidence *before,
+    const struct evidence *after)
+{
+	const struct evidence *revoked = after->status == STATUS_REVOKED ? after : before;
+	struct single_change c = {.issuer = i,
+	    .serial = *s,
+	    .revoked_at = revoked->revoked_at,
+	    .reason = revoked->reason,
+	    .this_update = f->this_update};
+
+	if ((before->status == STATUS_REVOKED) != (after->status == STATUS_REVOKED))
+		tell(d, &c, before->status, after->status);
+}
+
+static const struct answer *take(const struct passage *n, struct bytes der, enum how how)
+{
+	const struct parts *d = n->d;
+	const struct issuer *i = n->i;
+	const struct key *k = n->x->key;
+	const struct facts *f = &n->x->facts;
+	bool look = d->telling != NULL && may_move(f);
+	struct evidence before, after;
+	const struct answer *a;
+	struct serial s;
+
+	key_serial(k, &s);
+	if (look)
+		evidence_of(d, i, &s, NULL, &before);
+	a = how == HOW_STORED ? answers_install(d->answers, i, k, f, der)
+			      : answers_take(d->answers, i, k, f, der, how == HOW_FORCED);
+	/* nothing but a hold makes of a certificate that is not revoked one that is */
+	if (a == NULL || !look ||
+	    (f->status != STATUS_REVOKED && before.status != STATUS_REVOKED))
+		return a;
+	evidence_of(d, i, &s, a, &after);
+	tell_move(d, i, &s, f, &before, &after);
+	return a;
+}
+
+/* The steps. */
+
+/* What every verdict says, also of a refused answer. */
+static void heed(struct passage *n, enum err e)
+{
+	if (n->v.revoked_proved)
+		latch(n);
 	n->x->facts = n->v.facts;
 	n->x->newer =
 	    e == ERR_OK && (n->q.held == NULL || facts_newer(&n->v.facts, n->q.held));
 }
 
 static void refuse(
-    const struct entry *n, enum err e, enum metric counter, const char *from)
+    const struct passage *n, enum err e, enum metric counter, const char *from)
 {
 	answers_refused(n->d->answers, n->i, n->x->key, e, &n->v, counter, from);
 }
 
 static enum err enter(
-    struct entry *n, const struct parts *d, struct door_visit *x, struct bytes der)
+    struct passage *n, const struct parts *d, struct door_visit *x, struct bytes der)
 {
 	enum err e;
 
@@ -63,13 +167,13 @@ static enum err enter(
 enum err door_take(const struct parts *d, struct door_visit *x, struct bytes der,
     bool force, const struct answer **answer)
 {
-	struct entry n;
+	struct passage n;
 	enum err e = enter(&n, d, x, der);
 
 	*answer = NULL;
 	if (e != ERR_OK)
 		return e;
-	*answer = intake_take(d, n.i, x->key, &x->facts, der, force);
+	*answer = take(&n, der, force ? HOW_FORCED : HOW_FETCHED);
 	return *answer != NULL ? ERR_OK : ERR_NOMEM;
 }
 
@@ -77,7 +181,7 @@ enum err door_pass(
     const struct parts *d, struct door_visit *x, struct bytes der, struct answer **answer)
 {
 	char head[OCSP_HEAD_MAX];
-	struct entry n;
+	struct passage n;
 	enum err e = enter(&n, d, x, der);
 
 	*answer = NULL;
@@ -91,7 +195,7 @@ enum err door_pass(
 	return ERR_OK;
 }
 
-static const struct answer *take_stored(const struct entry *n, struct bytes der)
+static const struct answer *take_stored(const struct passage *n, struct bytes der)
 {
 	const struct answer *held = answers_in_date(n->d->answers, n->x->key);
 
@@ -99,14 +203,14 @@ static const struct answer *take_stored(const struct entry *n, struct bytes der)
 	metrics_count(n->d->counters, M_STORE_HITS);
 	if (!n->x->newer && held != NULL)
 		return held;
-	return intake_install(n->d, n->i, n->x->key, &n->x->facts, der);
+	return take(n, der, HOW_STORED);
 }
 
 enum err door_take_stored(const struct parts *d, struct door_visit *x, struct bytes value,
     const struct answer **answer)
 {
 	struct bytes der;
-	struct entry n;
+	struct passage n;
 	enum err e;
 
 	if (answer != NULL)
@@ -121,4 +225,19 @@ enum err door_take_stored(const struct parts *d, struct door_visit *x, struct by
 		return e;
 	*answer = take_stored(&n, der);
 	return *answer != NULL ? ERR_OK : ERR_NOMEM;
+}
+
+enum err door_look(const struct parts *d, const struct key *k, struct bytes der,
+    const struct admit_trace *trace)
+{
+	const struct issuer *i = issuers_find(shared_conf(d->shared)->issuers, k, NULL);
+	struct admit_question q;
+	struct admit_verdict v;
+	struct facts held;
+
+	if (i == NULL)
+		return ERR_REQ_ISSUER;
+	answers_question(d->answers, i, k, &q, &held);
+	q.held = NULL;
+	return admit_der(d->admit, &q, der, &v, trace);
 }

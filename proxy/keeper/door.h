@@ -1,10 +1,14 @@
 /* door.h - through the one door and in: the same steps for whoever brings an answer.
  *
  * The question as it stands now, admit(), and what follows from every verdict: a proved
- * revocation is latched; what was refused is counted, logged, remembered and an alarm
- * where it is one (answers.h); what was admitted is counted and taken in, so that its
- * change is told (intake.h).  A flight, a forwarded nonce and an operator's question go
- * through here; nobody else calls admit(), but for a look at what is held already.
+ * revocation is latched (revoke.h); what was refused is counted, logged, remembered and
+ * an alarm where it is one; what was admitted is counted and taken in (answers.h).  A
+ * flight, a forwarded nonce and an operator's question go through here; nobody else calls
+ * admit().
+ *
+ * The certificate's effective status (evidence.h) is looked at before and after: where it
+ * moves to revoked, or away from revoked, that is a change, and told (R72).  Moves
+ * between good and unknown are none, nor is a second evidence for what is known.
  *
  * Keeper's thread.  Borrows nothing over a call: the issuer is found by the key, and may
  * be gone since the question was asked (ERR_REQ_ISSUER).
@@ -44,5 +48,10 @@ enum err door_pass(const struct parts *d, struct door_visit *x, struct bytes der
  * life and is not told. */
 enum err door_take_stored(const struct parts *d, struct door_visit *x, struct bytes value,
     const struct answer **answer);
+
+/* Does what is held, and was admitted once, still come through?  A look: nothing follows
+ * from the verdict, and it is not compared with itself. */
+enum err door_look(const struct parts *d, const struct key *k, struct bytes der,
+    const struct admit_trace *trace);
 
 #endif

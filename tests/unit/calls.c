@@ -6,7 +6,7 @@
 #include "cache/held/latch_file.h"
 #include "proxy/api/call_latches.h"
 #include "proxy/base/clock.h"
-#include "proxy/keeper/intake.h"
+#include "proxy/keeper/answers.h"
 #include "proxy/keeper/keeper.h"
 #include "proxy/keeper/memo.h"
 #include "proxy/keeper/refresh.h"
@@ -130,7 +130,7 @@ void answers_question(struct answers *h, const struct issuer *i, const struct ke
 	*q = (struct admit_question){
 	    .issuer = i, .key = key, .now = clock_now(), .held = held};
 }
-const struct answer *intake_take(const struct parts *d, const struct issuer *i,
+const struct answer *answers_take(struct answers *d, const struct issuer *i,
     const struct key *key, const struct facts *facts, struct bytes der, bool force)
 {
 	static struct answer taken;
@@ -139,7 +139,7 @@ const struct answer *intake_take(const struct parts *d, const struct issuer *i,
 	did.admitted++;
 	return &taken;
 }
-const struct answer *intake_install(const struct parts *d, const struct issuer *i,
+const struct answer *answers_install(struct answers *d, const struct issuer *i,
     const struct key *key, const struct facts *facts, struct bytes der)
 {
 	(void)d, (void)i, (void)key, (void)facts, (void)der;
@@ -159,10 +159,10 @@ const struct answer *answers_in_date(const struct answers *h, const struct key *
 	(void)h, (void)key;
 	return NULL;
 }
-void intake_latch(const struct parts *d, const struct issuer *i, const struct key *key,
-    const struct admit_verdict *v)
+void revoke_latch(struct revoker *r, const struct issuer *i, const struct key *key,
+    const struct admit_verdict *v, bool untold)
 {
-	(void)d, (void)i, (void)key;
+	(void)r, (void)i, (void)key, (void)untold;
 	did.latched += v->revoked_proved;
 }
 bool answers_know(const struct answers *h, const struct key *key)
