@@ -241,3 +241,24 @@ enum err door_look(const struct parts *d, const struct key *k, struct bytes der,
 	q.held = NULL;
 	return admit_der(d->admit, &q, der, &v, trace);
 }
+
+bool door_rules_changed(
+    const struct issuers *old, const struct issuers *new, const struct answer *a)
+{
+	const struct issuer *was, *is;
+	struct key k;
+
+	/* an error may be what the reload is to mend */
+	if (a->facts.status == STATUS_NONE || key_from_der(&k, answer_key(a)) != ERR_OK)
+		return true;
+	was = issuers_find(old, &k, NULL);
+	is = issuers_find(new, &k, NULL);
+	if (was == NULL || is == NULL)
+		return true;
+	/* another name has another slot for its lists */
+	return strcmp(was->name, is->name) != 0 ||
+	       was->rules.profile != is->rules.profile ||
+	       was->rules.allow_sha1 != is->rules.allow_sha1 ||
+	       was->rules.without_next_update_s != is->rules.without_next_update_s ||
+	       !issuer_vouches(is, a->facts.issuer_sha256);
+}

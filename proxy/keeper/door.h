@@ -54,4 +54,9 @@ enum err door_take_stored(const struct parts *d, struct door_visit *x, struct by
 enum err door_look(const struct parts *d, const struct key *k, struct bytes der,
     const struct admit_trace *trace);
 
+/* A reload: is this answer's issuer gone, or the certificate that it was verified
+ * against, or are the rules others than those it was admitted by? */
+bool door_rules_changed(
+    const struct issuers *old, const struct issuers *new, const struct answer *a);
+
 #endif

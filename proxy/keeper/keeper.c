@@ -9,11 +9,13 @@
 #include "cache/held/latch_file.h"
 #include "proxy/base/calm.h"
 #include "proxy/base/clock.h"
+#include "proxy/base/clock_watch.h"
 #include "proxy/base/log.h"
 #include "proxy/base/thread.h"
 #include "proxy/base/timer.h"
 #include "proxy/base/version.h"
 #include "proxy/keeper/answers.h"
+#include "proxy/keeper/door.h"
 #include "proxy/keeper/forward.h"
 #include "proxy/keeper/memo.h"
 #include "proxy/keeper/refresh.h"
@@ -62,7 +64,7 @@ struct keeper {
 	bool beating;
 	struct barrier_want beat;
 	unsigned ticks;
-	int64_t clock_offset_ms; /* wall minus monotonic at the last tick */
+	struct clock_watch clock;
 	struct calm latch_calm, store_calm;
 	struct mistake *mistake; /* of the last reload; NULL: none */
 };
@@ -150,14 +152,6 @@ static void after_turn(struct keeper *k)
 		timer_arm(&k->garbage_timer, GARBAGE_MS);
 }
 
-/* A clock that cannot be right is told and never a reason to refuse (T20). */
-static void judge_clock(void)
-{
-	if (clock_now() < OCSPCACHED_RELEASED)
-		log_error("clock_before_release", "remedy=%s",
-		    "set the clock: answers seem to be from the future");
-}
-
 /* Errors and unknowns are repeated for seconds by our own word: what was made at a time
  * that is to come, before the clock stepped back, would be repeated until then. */
 static bool is_of_the_future(void *arg, const struct answer *a)
@@ -168,24 +162,14 @@ static bool is_of_the_future(void *arg, const struct answer *a)
 	       (a->facts.status == STATUS_NONE || a->facts.status == STATUS_UNKNOWN);
 }
 
-/* Validity follows the wall clock, timers the monotonic one: a step moves what is in
- * date, and the schedule is right again after each key's next look.  A person should know
- * (T20). */
+/* The schedule is right again after each key's next look. */
 static void watch_clock(struct keeper *k)
 {
-	int64_t offset = clock_now_ms() - clock_mono_ms();
-	int64_t step = offset - k->clock_offset_ms, now = clock_now();
+	int64_t now = clock_now();
 
-	k->clock_offset_ms = offset;
-	if (step < -1000)
+	if (clock_watch_look(&k->clock, shared_conf(k->shared)->clock_step_alarm_ms,
+		k->d.counters) < -1000)
 		hot_sweep(k->shared->hot, is_of_the_future, &now);
-	if (step < 0)
-		step = -step;
-	if (step < shared_conf(k->shared)->clock_step_alarm_ms)
-		return;
-	metrics_count(k->d.counters, M_CLOCK_STEPS);
-	log_each(LOG_ERROR, "clock_step", "ms=%lld", (long long)step);
-	judge_clock();
 }
 
 struct latch_sweep {
@@ -314,30 +298,14 @@ static void configure(struct keeper *k, const struct conf *c)
 }
 
 struct rules_change {
-	const struct conf *old, *new;
+	const struct issuers *old, *new;
 };
 
-/* Is this answer's issuer gone, or the certificate that it was verified against, or are
- * the rules others than those it was admitted by? */
 static bool rules_changed(void *arg, const struct answer *a)
 {
 	const struct rules_change *c = arg;
-	const struct issuer *was, *is;
-	struct key k;
 
-	/* an error may be what the reload is to mend */
-	if (a->facts.status == STATUS_NONE || key_from_der(&k, answer_key(a)) != ERR_OK)
-		return true;
-	was = issuers_find(c->old->issuers, &k, NULL);
-	is = issuers_find(c->new->issuers, &k, NULL);
-	if (was == NULL || is == NULL)
-		return true;
-	/* another name has another slot for its lists */
-	return strcmp(was->name, is->name) != 0 ||
-	       was->rules.profile != is->rules.profile ||
-	       was->rules.allow_sha1 != is->rules.allow_sha1 ||
-	       was->rules.without_next_update_s != is->rules.without_next_update_s ||
-	       !issuer_vouches(is, a->facts.issuer_sha256);
+	return door_rules_changed(c->old, c->new, a);
 }
 
 /* Workers, who may not ask the feed, find an issuer's lists for the mirror: before conf
@@ -390,7 +358,7 @@ static void on_reload(void *arg, struct msg *m)
 	struct keeper *k = arg;
 	struct reload *r = (struct reload *)m;
 	struct conf *old = (struct conf *)(uintptr_t)shared_conf(k->shared);
-	struct rules_change change = {old, r->conf};
+	struct rules_change change = {old->issuers, r->conf->issuers};
 
 	set_mistake(k, NULL);
 	give_slots(k, r->conf);
@@ -646,7 +614,7 @@ struct keeper *keeper_new(struct shared *shared, char *why, size_t why_n)
 	}
 	configure(k, c);
 	give_slots(k, c);
-	k->clock_offset_ms = clock_now_ms() - clock_mono_ms();
+	clock_watch_begin(&k->clock);
 	sweep_latches(k); /* the first look, which removes nothing */
 	sweep_store(k);
 	event_assign(&k->tick, k->base, -1, EV_PERSIST, on_tick, k);
@@ -666,7 +634,7 @@ int keeper_start(struct keeper *k)
 	int e = thread_start(&k->thread, "keeper", run, k);
 
 	k->started = e == 0;
-	judge_clock();
+	clock_watch_judge();
 	return e;
 }
 
