@@ -110,7 +110,7 @@ static enum err on_answer(void *arg, struct bytes der, const char *from)
 
 	e->judged = true;
 	note(trace.arg, "fetch", ERR_OK, from);
-	e->verdict = door_take(keeper_parts(e->keeper), &x, der, false, &a);
+	e->verdict = door_take(&keeper_parts(e->keeper)->door, &x, der, false, &a);
 	if (e->verdict == ERR_REQ_ISSUER) /* a reload took it away */
 		note(trace.arg, "issuer", e->verdict, err_text(e->verdict));
 	add(e, "upstream", &e->ask_key, e->verdict == ERR_OK, trace.arg);
@@ -183,7 +183,7 @@ static void judge_stored(struct explain *e, const struct key *k, struct bytes va
 {
 	struct admit_trace trace = {note, json_array()};
 	struct door_visit x = {.key = k, .trace = &trace};
-	enum err why = door_take_stored(keeper_parts(e->keeper), &x, value, NULL);
+	enum err why = door_take_stored(&keeper_parts(e->keeper)->door, &x, value, NULL);
 
 	if (why == ERR_REQ_ISSUER) { /* the fetch will say so */
 		json_decref(trace.arg);
@@ -222,13 +222,13 @@ static void judge_held(struct explain *e, const struct key *k, const struct answ
 		return;
 	}
 	trace.arg = json_array();
-	why = door_look(keeper_parts(e->keeper), k, answer_body(a), &trace);
+	why = door_look(&keeper_parts(e->keeper)->door, k, answer_body(a), &trace);
 	add(e, "memory", k, why == ERR_OK, trace.arg);
 }
 
 static void look_in_memory(struct explain *e)
 {
-	const struct hot *hot = keeper_parts(e->keeper)->shared->hot;
+	const struct hot *hot = keeper_parts(e->keeper)->context.shared->hot;
 	bool found = false;
 
 	e->ask_key = e->each[0].key;

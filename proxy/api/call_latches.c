@@ -321,12 +321,12 @@ static void written(void *arg)
 
 static void walk_on(struct latch_listing *l)
 {
-	const struct parts *d = keeper_parts(l->keeper);
+	const struct keeper_parts *d = keeper_parts(l->keeper);
 
 	if (latches_walk_on(d->latches, &l->walk, SLICE))
-		inbox_post(d->shared->keeper, &l->step);
+		inbox_post(d->context.shared->keeper, &l->step);
 	else
-		executor_run(d->disk, write_work, written, l);
+		executor_run(d->context.disk, write_work, written, l);
 }
 
 static void on_step(void *keeper, struct msg *m)

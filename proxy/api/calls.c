@@ -294,7 +294,7 @@ static void on_flight(void *arg, const struct answer *a, enum err e, enum tier t
 		return;
 	}
 	/* with a small hot cache the answer may not be held */
-	evidence_of(keeper_parts(k), i, &c->serial, a, &st);
+	evidence_of(&keeper_parts(k)->evidence, i, &c->serial, a, &st);
 	reply_status(c, i, &st);
 }
 
@@ -304,7 +304,7 @@ static void call_status(struct keeper *k, const struct issuer *i, struct call *c
 	struct work *w;
 	struct key key;
 
-	evidence_of(keeper_parts(k), i, &c->serial, NULL, &st);
+	evidence_of(&keeper_parts(k)->evidence, i, &c->serial, NULL, &st);
 	/* a signed unknown is repeated for unknown-ttl, as it is to clients */
 	if (st.status != STATUS_UNKNOWN || st.unknown.found) {
 		reply_status(c, i, &st);
@@ -314,7 +314,7 @@ static void call_status(struct keeper *k, const struct issuer *i, struct call *c
 	if (w == NULL)
 		return;
 	issuer_key_at(i, 0, &c->serial, &key);
-	flights_go(keeper_flights(k), &key, FLIGHT_CLIENT, on_flight, w);
+	flights_go(keeper_parts(k)->flights, &key, FLIGHT_CLIENT, on_flight, w);
 }
 
 /* GET /v1/explain. */
@@ -407,7 +407,7 @@ static bool is_error_of(void *arg, const struct answer *a)
 static void refresh_certificate(
     struct keeper *k, const struct issuer *i, const struct serial *s)
 {
-	const struct hot *hot = keeper_parts(k)->shared->hot;
+	const struct hot *hot = keeper_parts(k)->context.shared->hot;
 	bool any = false;
 	struct key key;
 
@@ -416,12 +416,12 @@ static void refresh_certificate(
 		if (hot_find(hot, key_der(&key)) == NULL)
 			continue;
 		any = true;
-		flights_go(keeper_flights(k), &key, FLIGHT_FORCE, NULL, NULL);
+		flights_go(keeper_parts(k)->flights, &key, FLIGHT_FORCE, NULL, NULL);
 	}
 	if (any)
 		return;
 	issuer_key_at(i, 0, s, &key);
-	flights_go(keeper_flights(k), &key, FLIGHT_FORCE, NULL, NULL);
+	flights_go(keeper_parts(k)->flights, &key, FLIGHT_FORCE, NULL, NULL);
 }
 
 /* Of an issuer as a whole only what stands between it and its responders is cleared away:
@@ -437,7 +437,7 @@ static void call_refresh(struct keeper *k, const struct issuer *i, struct call *
 	if (c->has_serial)
 		refresh_certificate(k, i, &c->serial);
 	else
-		hot_sweep(keeper_parts(k)->shared->hot, is_error_of, &m);
+		hot_sweep(keeper_parts(k)->context.shared->hot, is_error_of, &m);
 	reply(c, 202, NULL);
 }
 
@@ -450,26 +450,26 @@ static bool forget(void *arg, const struct answer *a)
 
 	if (!match_key(m, a, &k))
 		return false;
-	schedule_cancel(keeper_parts(m->keeper)->schedule, &k);
+	schedule_cancel(keeper_parts(m->keeper)->context.schedule, &k);
 	return true;
 }
 
 static void purge_memory(struct keeper *k, const struct issuer *i, const struct call *c)
 {
-	const struct parts *d = keeper_parts(k);
+	const struct keeper_parts *d = keeper_parts(k);
 	struct match m = {k, i};
 	struct key key;
 
-	memos_forget(d->memos, i, c->has_serial ? &c->serial : NULL);
-	flights_forget(keeper_flights(k), i, c->has_serial ? &c->serial : NULL);
+	memos_forget(d->evidence.memos, i, c->has_serial ? &c->serial : NULL);
+	flights_forget(keeper_parts(k)->flights, i, c->has_serial ? &c->serial : NULL);
 	if (!c->has_serial) {
-		hot_sweep(d->shared->hot, forget, &m);
+		hot_sweep(d->context.shared->hot, forget, &m);
 		return;
 	}
 	for (size_t n = 0; n < issuer_keys_n(i); n++) {
 		issuer_key_at(i, n, &c->serial, &key);
-		hot_remove(d->shared->hot, key_der(&key));
-		schedule_cancel(d->schedule, &key);
+		hot_remove(d->context.shared->hot, key_der(&key));
+		schedule_cancel(d->context.schedule, &key);
 	}
 }
 
@@ -599,8 +599,7 @@ static void call_latch_delete(struct keeper *k, const struct issuer *i, struct c
 	struct work *w = work_new(k, c);
 
 	if (w != NULL)
-		unlatch(
-		    keeper_parts(k), keeper_flights(k), i, &c->serial, on_unlatched, w);
+		unlatch(keeper_parts(k), i, &c->serial, on_unlatched, w);
 }
 
 /* GET /readyz. */
@@ -634,7 +633,7 @@ static void ready_store(struct keeper *k, json_t *degraded)
 /* What would not be here after a restart. */
 static void ready_disk(struct keeper *k, json_t *degraded)
 {
-	const struct parts *d = keeper_parts(k);
+	const struct keeper_parts *d = keeper_parts(k);
 	const char *issuer, *cause;
 	char why[1024], text[1200];
 	size_t n = d->crl_feed != NULL
@@ -780,7 +779,7 @@ static void call_ready(struct keeper *k, struct call *c)
 	json_t *reasons = json_array(), *degraded = json_array();
 	bool ready;
 
-	if (atomic_load(&keeper_parts(k)->shared->draining))
+	if (atomic_load(&keeper_parts(k)->context.shared->draining))
 		json_array_append_new(reasons, json_string("draining"));
 	ready_lists(k, reasons);
 	ready_store(k, degraded);

@@ -22,7 +22,7 @@ static void gauge(
 
 static void print_process(struct keeper *k, struct metrics_text *t)
 {
-	const struct shared *s = keeper_parts(k)->shared;
+	const struct shared *s = keeper_parts(k)->context.shared;
 
 	gauge(t, "start_time_seconds", "When the daemon started, in seconds since 1970.",
 	    (double)s->started_at);
@@ -48,7 +48,7 @@ static void print_hot(struct keeper *k, struct metrics_text *t)
 {
 	struct hot_stats h;
 
-	hot_stats(keeper_parts(k)->shared->hot, &h);
+	hot_stats(keeper_parts(k)->context.shared->hot, &h);
 	gauge(t, "hot_cache_bytes", "Memory of the answers held, all overhead counted.",
 	    (double)h.bytes);
 	gauge(t, "hot_cache_limit_bytes", "The budget of the answers held: hot-cache.",
@@ -63,16 +63,16 @@ static void print_hot(struct keeper *k, struct metrics_text *t)
 
 static void print_keeper(struct keeper *k, struct metrics_text *t)
 {
-	const struct parts *d = keeper_parts(k);
+	const struct keeper_parts *d = keeper_parts(k);
 	char why[1];
 
 	gauge(t, "flights_active", "Attempts to get an answer that are under way.",
-	    (double)flights_count(keeper_flights(k)));
+	    (double)flights_count(keeper_parts(k)->flights));
 	gauge(t, "refresh_overdue_seconds",
 	    "By how much the refresh that is most overdue is late.",
-	    (double)refreshes_overdue_s(keeper_refreshes(k)));
+	    (double)refreshes_overdue_s(keeper_parts(k)->refreshes));
 	gauge(t, "schedule_entries", "Certificates' keys with a planned refresh.",
-	    (double)schedule_count(d->schedule));
+	    (double)schedule_count(d->context.schedule));
 	gauge(t, "latches_up", "1 while latches can be written to the state directory.",
 	    !latch_file_failed(d->latch_file, why, sizeof why));
 	gauge(t, "latches", "Certificates that were seen revoked and stay so.",

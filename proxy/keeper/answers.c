@@ -4,26 +4,26 @@
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/http/ocsp_http.h"
-#include "proxy/keeper/memo.h"
-#include "proxy/keeper/revoke.h"
-#include "proxy/lists/crl_feed.h"
 
 #include <stdlib.h>
 
 #define BACKOFF_MIN_MS 1000 /* error answers live whole seconds */
 
 struct answers {
-	struct parts d;
+	const struct context *context;
+	const struct evidence_sources *evidence;
+	struct revoker *revoker;
+	struct store *store;
 };
 
 static const struct conf *conf_of(const struct answers *all)
 {
-	return shared_conf(all->d.shared);
+	return shared_conf(all->context->shared);
 }
 
 const struct answer *answers_in_date(const struct answers *all, const struct key *k)
 {
-	const struct answer *a = hot_find(all->d.shared->hot, key_der(k));
+	const struct answer *a = hot_find(all->context->shared->hot, key_der(k));
 
 	if (a == NULL || a->facts.status == STATUS_NONE || !hot_serves(a, clock_now()))
 		return NULL;
@@ -32,7 +32,7 @@ const struct answer *answers_in_date(const struct answers *all, const struct key
 
 bool answers_know(const struct answers *all, const struct key *k)
 {
-	const struct answer *a = hot_find(all->d.shared->hot, key_der(k));
+	const struct answer *a = hot_find(all->context->shared->hot, key_der(k));
 
 	return a != NULL && (a->facts.status == STATUS_GOOD ||
 				a->facts.status == STATUS_REVOKED || a->was_known);
@@ -47,9 +47,9 @@ static void schedule_next_look(
 	if (a->facts.status != STATUS_UNKNOWN)
 		at = schedule_refresh_at(a->facts.this_update * 1000, end_ms, now,
 		    (int)c->refresh_at, (int)c->refresh_jitter, c->refresh_min_ms,
-		    c->refresh_max_ms, schedule_random(all->d.schedule));
+		    c->refresh_max_ms, schedule_random(all->context->schedule));
 	/* the schedule runs on the monotonic clock */
-	if (schedule_set(all->d.schedule, k, clock_mono_ms() + at - now) != ERR_OK)
+	if (schedule_set(all->context->schedule, k, clock_mono_ms() + at - now) != ERR_OK)
 		log_error("schedule_full", "err=%s", err_label(ERR_NOMEM));
 }
 
@@ -57,8 +57,9 @@ static uint32_t jittered_cap(struct answers *all)
 {
 	int64_t cap = conf_of(all)->max_age_cap_ms / 1000;
 
-	return (
-	    uint32_t)(cap - cap / 4 * (int64_t)schedule_random(all->d.schedule) / 65536);
+	return (uint32_t)(cap - cap / 4 *
+				    (int64_t)schedule_random(all->context->schedule) /
+				    65536);
 }
 
 /* The lists that a has just been judged by; hits look again when others are in force.
@@ -66,10 +67,7 @@ static uint32_t jittered_cap(struct answers *all)
 static bool set_lists(struct answers *all, const struct issuer *i, struct answer *a,
     const struct crl_set **set)
 {
-	*set = &crl_set_none;
-	if (all->d.crl_feed == NULL)
-		return true;
-	a->crl = crl_feed_slot(all->d.crl_feed, i->name);
+	a->crl = crl_feed_slot(all->evidence->crl_feed, i->name);
 	if (a->crl == NULL)
 		return false;
 	*set = atomic_load_explicit(&a->crl->set, memory_order_acquire);
@@ -80,7 +78,7 @@ static bool set_lists(struct answers *all, const struct issuer *i, struct answer
 /* Has a's thisUpdate been that of other bytes, as far as is held? */
 static bool shares_date(const struct answers *all, const struct answer *a)
 {
-	const struct answer *old = hot_find(all->d.shared->hot, answer_key(a));
+	const struct answer *old = hot_find(all->context->shared->hot, answer_key(a));
 
 	if (old == NULL || old->error != ERR_OK ||
 	    old->facts.this_update < a->facts.this_update)
@@ -112,13 +110,13 @@ const struct answer *answers_install(struct answers *all, const struct issuer *i
 	a->max_age_cap = jittered_cap(all);
 	a->date_shared = shares_date(all, a);
 	key_serial(k, &s);
-	memos_admitted(all->d.memos, i, &s, facts, set);
+	memos_admitted(all->evidence->memos, i, &s, facts, set);
 	if (facts->status == STATUS_REVOKED)
-		revoke_withdraw(all->d.revoker, i, k, facts);
-	if (hot_put(all->d.shared->hot, a) == ERR_OK)
+		revoke_withdraw(all->revoker, i, k, facts);
+	if (hot_put(all->context->shared->hot, a) == ERR_OK)
 		schedule_next_look(all, a, k);
 	else
-		schedule_cancel(all->d.schedule, k);
+		schedule_cancel(all->context->schedule, k);
 	return a;
 }
 
@@ -136,12 +134,12 @@ void answers_install_error(
 	a->was_known = answers_know(all, k);
 	a->obtained_at = clock_now();
 	a->expiry = a->obtained_at + ttl_ms / 1000;
-	hot_put(all->d.shared->hot, a);
+	hot_put(all->context->shared->hot, a);
 }
 
 bool answers_backing_off(const struct answers *all, const struct key *k)
 {
-	const struct answer *a = hot_find(all->d.shared->hot, key_der(k));
+	const struct answer *a = hot_find(all->context->shared->hot, key_der(k));
 
 	return a != NULL && a->error == ERR_RESP_CRL && hot_serves(a, clock_now());
 }
@@ -151,7 +149,7 @@ bool answers_backing_off(const struct answers *all, const struct key *k)
 int64_t answers_back_off(struct answers *all, const struct key *k)
 {
 	const struct conf *c = conf_of(all);
-	const struct answer *a = hot_find(all->d.shared->hot, key_der(k));
+	const struct answer *a = hot_find(all->context->shared->hot, key_der(k));
 	int64_t ttl = c->error_ttl_ms > BACKOFF_MIN_MS ? c->error_ttl_ms : BACKOFF_MIN_MS;
 	int64_t max = c->backoff_max_ms > ttl ? c->backoff_max_ms : ttl;
 
@@ -169,7 +167,7 @@ void answers_question(struct answers *all, const struct issuer *i, const struct 
     struct admit_question *q, struct facts *held)
 {
 	const struct conf *c = conf_of(all);
-	const struct answer *a = hot_find(all->d.shared->hot, key_der(k));
+	const struct answer *a = hot_find(all->context->shared->hot, key_der(k));
 	struct serial s;
 
 	key_serial(k, &s);
@@ -179,10 +177,9 @@ void answers_question(struct answers *all, const struct issuer *i, const struct 
 	    .now = clock_now(),
 	    .skew_s = c->clock_skew_ms / 1000,
 	    .max_size = (size_t)c->response_max_size,
-	    .latched = latches_find(all->d.latches, i, &s) != NULL,
+	    .crl = crl_feed_set(all->evidence->crl_feed, i->name),
+	    .latched = latches_find(all->evidence->latches, i, &s) != NULL,
 	};
-	if (all->d.crl_feed != NULL)
-		q->crl = crl_feed_set(all->d.crl_feed, i->name);
 	/* in date or not: nothing older is taken in its place */
 	if (a != NULL && a->facts.status != STATUS_NONE && hot_is_allowed(a)) {
 		*held = a->facts;
@@ -200,17 +197,17 @@ void answers_refused(struct answers *all, const struct issuer *i, const struct k
 		return;
 	key_serial(k, &s);
 	serial_to_hex(&s, serial);
-	metrics_count(all->d.counters, refused);
+	metrics_count(all->context->counters, refused);
 	if (e == ERR_RESP_CRL)
-		metrics_count(all->d.counters, M_CONTRADICTED_CRL);
+		metrics_count(all->context->counters, M_CONTRADICTED_CRL);
 	if (e == ERR_RESP_LATCH) {
-		metrics_count(all->d.counters, M_CONTRADICTED);
+		metrics_count(all->context->counters, M_CONTRADICTED);
 		log_error("revoked_became_good", "issuer=%s serial=%s from=%s", i->name,
 		    serial, from);
 	} else if (e == ERR_RESP_CRL && v->crl_disagrees) {
 		if (v->facts.status == STATUS_GOOD)
-			memos_refused(all->d.memos, i, &s, &v->facts);
-		metrics_count(all->d.counters, M_DISAGREED);
+			memos_refused(all->evidence->memos, i, &s, &v->facts);
+		metrics_count(all->context->counters, M_DISAGREED);
 		log_error("ocsp_and_crl_disagree", "issuer=%s serial=%s from=%s", i->name,
 		    serial, from);
 	} else {
@@ -236,18 +233,19 @@ const struct answer *answers_take(struct answers *all, const struct issuer *i,
 	/* an unknown is repeated by nobody but us, and not for long (R151) */
 	if (a != NULL && facts->status != STATUS_UNKNOWN) {
 		store_put(
-		    all->d.store, k, facts, der, force, on_written, all->d.counters);
-		metrics_count(all->d.counters, M_STORE_PUTS);
+		    all->store, k, facts, der, force, on_written, all->context->counters);
+		metrics_count(all->context->counters, M_STORE_PUTS);
 	}
 	return a;
 }
 
-struct answers *answers_new(const struct parts *parts)
+struct answers *answers_new(const struct context *context,
+    const struct evidence_sources *evidence, struct revoker *revoker, struct store *store)
 {
-	struct answers *all = calloc(1, sizeof *all);
+	struct answers *all = malloc(sizeof *all);
 
 	if (all != NULL)
-		all->d = *parts;
+		*all = (struct answers){context, evidence, revoker, store};
 	return all;
 }
 

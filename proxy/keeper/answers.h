@@ -12,11 +12,15 @@
 #define PROXY_KEEPER_ANSWERS_H
 
 #include "proxy/base/context.h"
+#include "proxy/keeper/evidence.h"
+#include "proxy/keeper/revoke.h"
 
 struct answers;
 
-/* parts is copied; what it names is borrowed for life.  NULL when out of memory. */
-struct answers *answers_new(const struct parts *parts);
+/* All borrowed for life.  NULL when out of memory. */
+struct answers *answers_new(const struct context *context,
+    const struct evidence_sources *evidence, struct revoker *revoker,
+    struct store *store);
 void answers_free(struct answers *all); /* after the disk thread has ended */
 
 /* What memory holds for k and may be served: in date, allowed by the lists in force, and

@@ -3,9 +3,6 @@
 
 #include "proxy/base/clock.h"
 #include "proxy/http/ocsp_http.h"
-#include "proxy/keeper/evidence.h"
-#include "proxy/keeper/revoke.h"
-#include "proxy/tell/teller.h"
 
 enum how {
 	HOW_STORED,  /* it came from the store */
@@ -15,7 +12,7 @@ enum how {
 
 /* Of one question. */
 struct passage {
-	const struct parts *d;
+	const struct door *d;
 	struct door_visit *x;
 	const struct issuer *i;
 	struct admit_question q;
@@ -23,11 +20,11 @@ struct passage {
 	struct facts held; /* room for q.held */
 };
 
-static bool ask(struct passage *n, const struct parts *d, struct door_visit *x)
+static bool ask(struct passage *n, const struct door *d, struct door_visit *x)
 {
 	n->d = d;
 	n->x = x;
-	n->i = issuers_find(shared_conf(d->shared)->issuers, x->key, NULL);
+	n->i = issuers_find(shared_conf(d->context->shared)->issuers, x->key, NULL);
 	if (n->i == NULL)
 		return false;
 	answers_question(d->answers, n->i, x->key, &n->q, &n->held);
@@ -47,10 +44,8 @@ static enum change_status change_status_of(enum status s)
 }
 
 static void tell(
-    const struct parts *d, struct single_change *c, enum status before, enum status now)
+    const struct door *d, struct single_change *c, enum status before, enum status now)
 {
-	if (d->telling == NULL)
-		return;
 	c->before = change_status_of(before);
 	c->now = change_status_of(now);
 	telling_single(d->telling, c);
@@ -59,7 +54,7 @@ static void tell(
 /* For every verdict that proves a revocation, and before its answer is taken. */
 static void latch(const struct passage *n)
 {
-	const struct parts *d = n->d;
+	const struct door *d = n->d;
 	const struct issuer *i = n->i;
 	const struct admit_verdict *v = &n->v;
 	struct single_change c = {.issuer = i,
@@ -70,15 +65,15 @@ static void latch(const struct passage *n)
 	bool news;
 
 	key_serial(n->x->key, &c.serial);
-	if (latches_find(d->latches, i, &c.serial) != NULL) {
+	if (latches_find(d->evidence->latches, i, &c.serial) != NULL) {
 		revoke_latch(d->revoker, i, n->x->key, v, false);
 		return;
 	}
-	evidence_of(d, i, &c.serial, NULL, &before);
+	evidence_of(d->evidence, i, &c.serial, NULL, &before);
 	/* what a list or a hold has said before is no change, but has a latch now */
 	news = before.status != STATUS_REVOKED;
 	revoke_latch(d->revoker, i, n->x->key, v, news);
-	c.latch = latches_find(d->latches, i, &c.serial);
+	c.latch = latches_find(d->evidence->latches, i, &c.serial);
 	if (news)
 		tell(d, &c, before.status, STATUS_REVOKED);
 }
@@ -90,7 +85,7 @@ static bool may_move(const struct facts *f)
 	return f->status != STATUS_REVOKED || f->reason == REASON_CERTIFICATE_HOLD;
 }
 
-static void tell_move(const struct parts *d, const struct issuer *i,
+static void tell_move(const struct door *d, const struct issuer *i,
     const struct serial *s, const struct facts *f, const struct evidence *before,
     const struct evidence *after)
 {
@@ -107,25 +102,25 @@ static void tell_move(const struct parts *d, const struct issuer *i,
 
 static const struct answer *take(const struct passage *n, struct bytes der, enum how how)
 {
-	const struct parts *d = n->d;
+	const struct door *d = n->d;
 	const struct issuer *i = n->i;
 	const struct key *k = n->x->key;
 	const struct facts *f = &n->x->facts;
-	bool look = d->telling != NULL && may_move(f);
+	bool look = may_move(f);
 	struct evidence before, after;
 	const struct answer *a;
 	struct serial s;
 
 	key_serial(k, &s);
 	if (look)
-		evidence_of(d, i, &s, NULL, &before);
+		evidence_of(d->evidence, i, &s, NULL, &before);
 	a = how == HOW_STORED ? answers_install(d->answers, i, k, f, der)
 			      : answers_take(d->answers, i, k, f, der, how == HOW_FORCED);
 	/* nothing but a hold makes of a certificate that is not revoked one that is */
 	if (a == NULL || !look ||
 	    (f->status != STATUS_REVOKED && before.status != STATUS_REVOKED))
 		return a;
-	evidence_of(d, i, &s, a, &after);
+	evidence_of(d->evidence, i, &s, a, &after);
 	tell_move(d, i, &s, f, &before, &after);
 	return a;
 }
@@ -149,7 +144,7 @@ static void refuse(
 }
 
 static enum err enter(
-    struct passage *n, const struct parts *d, struct door_visit *x, struct bytes der)
+    struct passage *n, const struct door *d, struct door_visit *x, struct bytes der)
 {
 	enum err e;
 
@@ -158,13 +153,13 @@ static enum err enter(
 	e = admit_der(d->admit, &n->q, der, &n->v, x->trace);
 	heed(n, e);
 	if (e == ERR_OK)
-		metrics_count(d->counters, M_ADMITTED_UPSTREAM);
+		metrics_count(d->context->counters, M_ADMITTED_UPSTREAM);
 	else
 		refuse(n, e, M_REFUSED_UPSTREAM, x->from);
 	return e;
 }
 
-enum err door_take(const struct parts *d, struct door_visit *x, struct bytes der,
+enum err door_take(const struct door *d, struct door_visit *x, struct bytes der,
     bool force, const struct answer **answer)
 {
 	struct passage n;
@@ -178,7 +173,7 @@ enum err door_take(const struct parts *d, struct door_visit *x, struct bytes der
 }
 
 enum err door_pass(
-    const struct parts *d, struct door_visit *x, struct bytes der, struct answer **answer)
+    const struct door *d, struct door_visit *x, struct bytes der, struct answer **answer)
 {
 	char head[OCSP_HEAD_MAX];
 	struct passage n;
@@ -199,14 +194,14 @@ static const struct answer *take_stored(const struct passage *n, struct bytes de
 {
 	const struct answer *held = answers_in_date(n->d->answers, n->x->key);
 
-	metrics_count(n->d->counters, M_ADMITTED_STORE);
-	metrics_count(n->d->counters, M_STORE_HITS);
+	metrics_count(n->d->context->counters, M_ADMITTED_STORE);
+	metrics_count(n->d->context->counters, M_STORE_HITS);
 	if (!n->x->newer && held != NULL)
 		return held;
 	return take(n, der, HOW_STORED);
 }
 
-enum err door_take_stored(const struct parts *d, struct door_visit *x, struct bytes value,
+enum err door_take_stored(const struct door *d, struct door_visit *x, struct bytes value,
     const struct answer **answer)
 {
 	struct bytes der;
@@ -227,10 +222,11 @@ enum err door_take_stored(const struct parts *d, struct door_visit *x, struct by
 	return *answer != NULL ? ERR_OK : ERR_NOMEM;
 }
 
-enum err door_look(const struct parts *d, const struct key *k, struct bytes der,
+enum err door_look(const struct door *d, const struct key *k, struct bytes der,
     const struct admit_trace *trace)
 {
-	const struct issuer *i = issuers_find(shared_conf(d->shared)->issuers, k, NULL);
+	const struct issuer *i =
+	    issuers_find(shared_conf(d->context->shared)->issuers, k, NULL);
 	struct admit_question q;
 	struct admit_verdict v;
 	struct facts held;

@@ -17,6 +17,18 @@
 #define PROXY_KEEPER_DOOR_H
 
 #include "proxy/keeper/answers.h"
+#include "proxy/tell/teller.h"
+
+/* What it works with; all there, and borrowed for life. */
+struct door {
+	const struct context *context;
+	const struct evidence_sources *evidence;
+	struct admit *admit;
+	const struct mac_keys *keys; /* the store's; NULL without store-key-file */
+	struct answers *answers;
+	struct revoker *revoker;
+	struct telling *telling;
+};
 
 struct door_visit {
 	/* What is asked; all borrowed for the call. */
@@ -35,23 +47,23 @@ struct door_visit {
  * of a newer value that was refused).  ERR_OK: *answer is in force, borrowed as
  * answers_install() says.  ERR_NOMEM also when it was admitted and could not be taken;
  * any other error is admit()'s. */
-enum err door_take(const struct parts *d, struct door_visit *x, struct bytes der,
+enum err door_take(const struct door *d, struct door_visit *x, struct bytes der,
     bool force, const struct answer **answer);
 /* The same for one client: nobody else gets it.  *answer is owned, to be given to
  * hot_discard(). */
-enum err door_pass(const struct parts *d, struct door_visit *x, struct bytes der,
-    struct answer **answer);
+enum err door_pass(
+    const struct door *d, struct door_visit *x, struct bytes der, struct answer **answer);
 
 /* A value of the store is held and served; *answer is what is in force then, which is
  * another one where this is no newer.  answer NULL: it is looked at, and heeded, only.
  * That a value has expired, or is older than what is held, is the ordinary end of its
  * life and is not told. */
-enum err door_take_stored(const struct parts *d, struct door_visit *x, struct bytes value,
+enum err door_take_stored(const struct door *d, struct door_visit *x, struct bytes value,
     const struct answer **answer);
 
 /* Does what is held, and was admitted once, still come through?  A look: nothing follows
  * from the verdict, and it is not compared with itself. */
-enum err door_look(const struct parts *d, const struct key *k, struct bytes der,
+enum err door_look(const struct door *d, const struct key *k, struct bytes der,
     const struct admit_trace *trace);
 
 /* A reload: is this answer's issuer gone, or the certificate that it was verified

@@ -2,8 +2,6 @@
 #include "proxy/keeper/evidence.h"
 
 #include "proxy/base/clock.h"
-#include "proxy/keeper/memo.h"
-#include "proxy/lists/crl_feed.h"
 
 /* What there is. */
 
@@ -38,7 +36,7 @@ static void hear_answer(struct evidence *st, const struct answer *a, int64_t now
 		hear_facts(st, &a->facts);
 }
 
-static void gather_answers(const struct parts *d, const struct issuer *i,
+static void gather_answers(const struct evidence_sources *from, const struct issuer *i,
     const struct serial *s, int64_t now, struct evidence *st)
 {
 	struct facts f;
@@ -47,11 +45,11 @@ static void gather_answers(const struct parts *d, const struct issuer *i,
 		struct key k;
 
 		issuer_key_at(i, n, s, &k);
-		hear_answer(st, hot_find(d->shared->hot, key_der(&k)), now);
+		hear_answer(st, hot_find(from->hot, key_der(&k)), now);
 	}
-	if (memos_recall(d->memos, i, s, MEMO_HOLD, &f))
+	if (memos_recall(from->memos, i, s, MEMO_HOLD, &f))
 		hear_facts(st, &f);
-	if (memos_recall(d->memos, i, s, MEMO_REFUSED, &f))
+	if (memos_recall(from->memos, i, s, MEMO_REFUSED, &f))
 		hear(&st->refused, &f);
 }
 
@@ -68,11 +66,10 @@ static bool is_as_configured(const struct crl_set *set, const struct issuer *i)
 	return true;
 }
 
-static void gather_lists(const struct parts *d, const struct issuer *i,
+static void gather_lists(const struct evidence_sources *from, const struct issuer *i,
     const struct serial *s, int64_t now, struct evidence *st)
 {
-	st->set =
-	    d->crl_feed != NULL ? crl_feed_set(d->crl_feed, i->name) : &crl_set_none;
+	st->set = crl_feed_set(from->crl_feed, i->name);
 	crl_set_find(st->set, s, &st->crl);
 	st->absence = crl_set_absence(st->set, i->rules.absent, now, &st->absence_list);
 	if (st->absence == CRL_ABSENT_GOOD && !is_as_configured(st->set, i))
@@ -143,15 +140,15 @@ static bool disagrees(const struct evidence *st)
 	       lists_are_newer(st->set, st->revoked.facts.this_update);
 }
 
-void evidence_of(const struct parts *d, const struct issuer *i, const struct serial *s,
-    const struct answer *extra, struct evidence *out)
+void evidence_of(const struct evidence_sources *from, const struct issuer *i,
+    const struct serial *s, const struct answer *extra, struct evidence *out)
 {
 	int64_t now = clock_now();
 
-	*out = (struct evidence){.latch = latches_find(d->latches, i, s)};
-	gather_answers(d, i, s, now, out);
+	*out = (struct evidence){.latch = latches_find(from->latches, i, s)};
+	gather_answers(from, i, s, now, out);
 	hear_answer(out, extra, now);
-	gather_lists(d, i, s, now, out);
+	gather_lists(from, i, s, now, out);
 	judge(out);
 	out->disagree = disagrees(out);
 }

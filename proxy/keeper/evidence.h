@@ -14,7 +14,10 @@
 #define PROXY_KEEPER_EVIDENCE_H
 
 #include "cache/crl/crl_set.h"
-#include "proxy/base/context.h"
+#include "cache/held/hot.h"
+#include "cache/held/latch.h"
+#include "proxy/keeper/memo.h"
+#include "proxy/lists/crl_feed.h"
 
 /* latch, answers of every key (each status's newest), list: what was found. */
 struct evidence_answer {
@@ -38,8 +41,16 @@ struct evidence {
 	size_t absence_list;
 };
 
+/* Where this node has it; all borrowed for life. */
+struct evidence_sources {
+	const struct hot *hot;
+	struct memos *memos;
+	struct latches *latches;
+	struct crl_feed *crl_feed;
+};
+
 /* extra: an answer that may not be in the hot table (small hot-cache), or NULL. */
-void evidence_of(const struct parts *d, const struct issuer *i, const struct serial *s,
-    const struct answer *extra, struct evidence *out);
+void evidence_of(const struct evidence_sources *from, const struct issuer *i,
+    const struct serial *s, const struct answer *extra, struct evidence *out);
 
 #endif

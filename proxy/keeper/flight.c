@@ -14,8 +14,6 @@
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/base/timer.h"
-#include "proxy/keeper/door.h"
-#include "proxy/lists/crl_feed.h"
 
 #include <assert.h>
 #include <event2/event.h>
@@ -72,7 +70,12 @@ struct flight {
 };
 
 struct flights {
-	struct parts d;
+	const struct context *context;
+	const struct door *door;
+	struct answers *answers;
+	struct source *source;
+	struct store *store;
+	struct crl_feed *crl_feed;
 	struct flight *bucket[BUCKETS];
 	uint64_t seed;
 	size_t n;
@@ -92,7 +95,7 @@ static void on_hold_timer(evutil_socket_t fd, short what, void *arg);
 
 static const struct conf *conf_of(const struct flights *fs)
 {
-	return shared_conf(fs->d.shared);
+	return shared_conf(fs->context->shared);
 }
 
 static const struct issuer *issuer_of(const struct flights *fs, const struct key *k)
@@ -215,7 +218,7 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg)
 		struct flight *f = a->_flight;
 
 		ask_remove(a);
-		ask_reply(a, answers_in_date(fs->d.answers, &a->key), e, TIER_MEMORY);
+		ask_reply(a, answers_in_date(fs->answers, &a->key), e, TIER_MEMORY);
 		leave(f);
 	}
 	timeout_arm(fs);
@@ -285,13 +288,13 @@ static int64_t failed(struct flight *f, const struct issuer *i, enum err e)
 	if (e == ERR_RESP_UNAUTHORIZED || is_ours_alone(e))
 		for_others = 0;
 	if (f->why == FLIGHT_COMPARE || e == ERR_CANCELLED || e == ERR_RESP_LISTS ||
-	    answers_in_date(fs->d.answers, &f->key) != NULL)
+	    answers_in_date(fs->answers, &f->key) != NULL)
 		return for_others;
 	if (f->contradicted)
-		return answers_back_off(fs->d.answers, &f->key);
+		return answers_back_off(fs->answers, &f->key);
 	if (e == ERR_RESP_UNAUTHORIZED && i != NULL)
 		ttl = i->rules.unknown_ttl_s * 1000;
-	answers_install_error(fs->d.answers, &f->key, e, ttl);
+	answers_install_error(fs->answers, &f->key, e, ttl);
 	return for_others;
 }
 
@@ -307,9 +310,9 @@ static void end(struct flight *f, const struct answer *a, enum err e, enum tier 
 
 	unlink_flight(f);
 	if (f->leased)
-		store_release(fs->d.store, &f->key, (int)pause_ms);
+		store_release(fs->store, &f->key, (int)pause_ms);
 	if (a == NULL) {
-		a = answers_in_date(fs->d.answers, &f->key);
+		a = answers_in_date(fs->answers, &f->key);
 		tier = TIER_MEMORY;
 	} else if (f->first != NULL || f->why == FLIGHT_FORCE) {
 		hot_mark_used(a);
@@ -340,7 +343,7 @@ static enum err judge(void *arg, struct bytes der, const char *from)
 {
 	struct flight *f = arg;
 	struct door_visit x = visit(f, from);
-	enum err e = door_take(&f->all->d, &x, der, f->force_put, &f->got);
+	enum err e = door_take(f->all->door, &x, der, f->force_put, &f->got);
 
 	f->contradicted = f->contradicted || e == ERR_RESP_CRL;
 	f->unjudged = f->unjudged || e == ERR_RESP_LISTS;
@@ -377,7 +380,7 @@ static int fetch_wait_ms(const struct flight *f, const struct issuer *i)
 static bool is_known(const struct flight *f)
 {
 	return (f->has_held && f->held.status != STATUS_UNKNOWN) ||
-	       answers_know(f->all->d.answers, &f->key);
+	       answers_know(f->all->answers, &f->key);
 }
 
 static void fetch(struct flight *f)
@@ -393,7 +396,7 @@ static void fetch(struct flight *f)
 	}
 	f->state = FLIGHT_FETCHING;
 	q.wait_ms = fetch_wait_ms(f, i);
-	a = fs->d.source->ops->ask(fs->d.source, &q, judge, on_fetched, f);
+	a = fs->source->ops->ask(fs->source, &q, judge, on_fetched, f);
 	if (a != NULL) /* else on_fetched was called, and f is gone */
 		f->source_ask = a;
 }
@@ -422,7 +425,7 @@ static void on_hold_timer(evutil_socket_t fd, short what, void *arg)
 static void lease_back(struct flight *f)
 {
 	if (f->leased)
-		store_release(f->all->d.store, &f->key, 0);
+		store_release(f->all->store, &f->key, 0);
 	f->leased = false;
 }
 
@@ -455,7 +458,7 @@ static void answer_only_if_cached(struct flight *f)
 		if (!a->only_if_cached)
 			continue;
 		ask_remove(a);
-		ask_reply(a, answers_in_date(f->all->d.answers, &a->key), ERR_NOT_FOUND,
+		ask_reply(a, answers_in_date(f->all->answers, &a->key), ERR_NOT_FOUND,
 		    TIER_MEMORY);
 	}
 }
@@ -472,7 +475,7 @@ static void lease(struct flight *f)
 		return;
 	}
 	f->state = FLIGHT_LEASING;
-	store_lease(f->all->d.store, &f->key, compare ? &f->seen : NULL,
+	store_lease(f->all->store, &f->key, compare ? &f->seen : NULL,
 	    (int)conf_of(f->all)->lease_time_ms, on_leased, f);
 }
 
@@ -484,7 +487,7 @@ static const struct answer *admit_stored(
 	struct door_visit x = visit(f, NULL);
 	const struct answer *a;
 
-	switch (door_take_stored(&f->all->d, &x, value, &a)) {
+	switch (door_take_stored(f->all->door, &x, value, &a)) {
 	case ERR_OK:
 	case ERR_RESP_EXPIRED: /* a high-water mark all the same */
 		*newer = x.newer;
@@ -517,7 +520,7 @@ static void on_stored(void *arg, enum err e, struct bytes value)
 	if (e == ERR_OK)
 		a = admit_stored(f, value, &newer);
 	else if (e != ERR_NOT_FOUND)
-		metrics_count(f->all->d.counters, M_STORE_ERRORS);
+		metrics_count(f->all->context->counters, M_STORE_ERRORS);
 	if (f->unjudged) {
 		begin(f);
 		return;
@@ -534,8 +537,8 @@ static void read_store(struct flight *f)
 {
 	f->state = FLIGHT_READING;
 	f->news = false;
-	metrics_count(f->all->d.counters, M_STORE_GETS);
-	store_get(f->all->d.store, &f->key, on_stored, f);
+	metrics_count(f->all->context->counters, M_STORE_GETS);
+	store_get(f->all->store, &f->key, on_stored, f);
 }
 
 static void on_lists(struct crl_wait *w, enum err e)
@@ -551,18 +554,17 @@ static void on_lists(struct crl_wait *w, enum err e)
 static void begin(struct flight *f)
 {
 	const struct issuer *i = issuer_of(f->all, &f->key);
-	struct crl_feed *feed = f->all->d.crl_feed;
+	struct crl_feed *feed = f->all->crl_feed;
 
 	f->state = FLIGHT_WAITING;
 	f->unjudged = false;
 	f->lists.done = on_lists;
 	/* a flood is bounded as it is before the responders (T13) */
-	if (i != NULL && feed != NULL &&
-	    crl_feed_waiting(feed, i->name) >= i->rules.max_waiting) {
+	if (i != NULL && crl_feed_waiting(feed, i->name) >= i->rules.max_waiting) {
 		end(f, NULL, ERR_UP_BUSY, TIER_NONE);
 		return;
 	}
-	if (i == NULL || feed == NULL || !crl_feed_wait(feed, i->name, &f->lists, -1))
+	if (i == NULL || !crl_feed_wait(feed, i->name, &f->lists, -1))
 		read_store(f);
 }
 
@@ -571,7 +573,7 @@ static void begin(struct flight *f)
 static struct flight *flight_new(
     struct flights *fs, const struct key *k, enum flight_why why)
 {
-	const struct answer *held = hot_find(fs->d.shared->hot, key_der(k));
+	const struct answer *held = hot_find(fs->context->shared->hot, key_der(k));
 	struct flight *f = calloc(1, sizeof *f), **slot = slot_of(fs, k);
 
 	if (f == NULL)
@@ -579,14 +581,14 @@ static struct flight *flight_new(
 	f->all = fs;
 	f->key = *k;
 	f->why = why;
-	evtimer_assign(&f->timer, fs->d.base, on_hold_timer, f);
+	evtimer_assign(&f->timer, fs->context->base, on_hold_timer, f);
 	/* in date or not: what comes is compared with it */
 	if (held != NULL && held->facts.status != STATUS_NONE && hot_is_allowed(held))
 		note_held(f, &held->facts);
 	f->next = *slot;
 	*slot = f;
 	fs->n++;
-	metrics_count(fs->d.counters, M_FLIGHTS);
+	metrics_count(fs->context->counters, M_FLIGHTS);
 	return f;
 }
 
@@ -650,7 +652,7 @@ static bool may_revalidate(const struct flights *fs, const struct answer *held)
 
 void flights_ask(struct flights *fs, struct ask *a)
 {
-	const struct answer *held = hot_find(fs->d.shared->hot, key_der(&a->key));
+	const struct answer *held = hot_find(fs->context->shared->hot, key_der(&a->key));
 	enum flight_why why = a->only_if_cached ? FLIGHT_COMPARE : FLIGHT_CLIENT;
 	struct flight *f;
 
@@ -673,7 +675,7 @@ void flights_ask(struct flights *fs, struct ask *a)
 	}
 	f = *slot_of(fs, &a->key);
 	if (f != NULL) {
-		metrics_count(fs->d.counters, M_FLIGHT_JOINED);
+		metrics_count(fs->context->counters, M_FLIGHT_JOINED);
 		ask_add(f, a);
 		if (a->only_if_cached && f->state > FLIGHT_READING)
 			answer_only_if_cached(f);
@@ -720,17 +722,23 @@ bool flights_wake(struct flights *fs, const struct key *k)
 
 /* The set. */
 
-struct flights *flights_new(const struct parts *parts)
+struct flights *flights_new(const struct door *door, struct source *source,
+    struct store *store, struct crl_feed *crl_feed)
 {
 	struct flights *fs = calloc(1, sizeof *fs);
 
 	if (fs == NULL)
 		return NULL;
-	fs->d = *parts;
+	fs->context = door->context;
+	fs->door = door;
+	fs->answers = door->answers;
+	fs->source = source;
+	fs->store = store;
+	fs->crl_feed = crl_feed;
 	if (getrandom(&fs->seed, sizeof fs->seed, 0) != sizeof fs->seed)
 		fs->seed =
 		    (uint64_t)clock_mono_us(); /* no entropy yet: a weak seed, not none */
-	evtimer_assign(&fs->timeout, parts->base, on_timeout, fs);
+	evtimer_assign(&fs->timeout, fs->context->base, on_timeout, fs);
 	return fs;
 }
 
@@ -744,7 +752,7 @@ void flights_cancel(struct flights *fs)
 			event_del(&f->timer);
 			crl_feed_wait_end(&f->lists);
 			if (f->source_ask != NULL)
-				fs->d.source->ops->cancel(fs->d.source, f->source_ask);
+				fs->source->ops->cancel(fs->source, f->source_ask);
 			f->source_ask = NULL;
 			lease_back(f);
 			f->wants = NULL;

@@ -21,13 +21,15 @@
 #ifndef PROXY_KEEPER_FLIGHT_H
 #define PROXY_KEEPER_FLIGHT_H
 
-#include "proxy/base/context.h"
+#include "cache/ocsp/source.h"
 #include "proxy/keeper/ask.h"
+#include "proxy/keeper/door.h"
 
 struct flights;
 
-/* parts is copied; parts->answers has to be there.  NULL when out of memory. */
-struct flights *flights_new(const struct parts *parts);
+/* All borrowed for life.  NULL when out of memory. */
+struct flights *flights_new(const struct door *door, struct source *source,
+    struct store *store, struct crl_feed *crl_feed);
 /* Everybody who waits, and everybody who asks from now on, gets ERR_CANCELLED at once. */
 void flights_cancel(struct flights *f);
 /* After flights_cancel(), and after store and source were closed: they call back into

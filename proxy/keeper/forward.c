@@ -30,7 +30,11 @@ struct forward {
 };
 
 struct forwards {
-	struct parts d;
+	const struct context *context;
+	const struct door *door;
+	struct answers *answers;
+	struct source *source;
+	struct crl_feed *crl_feed;
 	struct flights *flights;
 	struct bucket *buckets;
 	size_t buckets_n;
@@ -84,13 +88,13 @@ static void forward_free(struct forward *f)
 	LIST_REMOVE(f, link);
 	crl_feed_wait_end(&f->lists);
 	if (f->got != NULL) /* a reader may hold it until a barrier has passed */
-		hot_discard(f->all->d.shared->hot, f->got);
+		hot_discard(f->all->context->shared->hot, f->got);
 	free(f);
 }
 
 static void without_nonce(struct forwards *fs, struct ask *a)
 {
-	metrics_count(fs->d.counters, M_NONCE_CAPPED);
+	metrics_count(fs->context->counters, M_NONCE_CAPPED);
 	a->nonce_n = 0;
 	flights_ask(fs->flights, a);
 }
@@ -100,7 +104,7 @@ static enum err judge(void *arg, struct bytes der, const char *from)
 	struct forward *f = arg;
 	struct ask *a = f->ask;
 
-	return door_pass(&f->all->d,
+	return door_pass(f->all->door,
 	    &(struct door_visit){
 		.key = &a->key, .nonce = bytes_of(a->nonce, a->nonce_n), .from = from},
 	    der, &f->got);
@@ -116,7 +120,7 @@ static void on_fetched(void *arg, enum err e)
 	if (e == ERR_OK)
 		ask_reply(a, f->got, ERR_OK, TIER_FORWARD);
 	else if (e == ERR_RESP_CRL) /* the same without the nonce: not asked for again */
-		answers_back_off(fs->d.answers, &a->key);
+		answers_back_off(fs->answers, &a->key);
 	forward_free(f);
 	if (e != ERR_OK)
 		without_nonce(fs, a);
@@ -138,7 +142,7 @@ static struct forward *forward_new(struct forwards *fs, struct ask *a)
  * just come is tried, however long it was on its way. */
 static int wait_ms(const struct forward *f)
 {
-	const struct conf *c = shared_conf(f->all->d.shared);
+	const struct conf *c = shared_conf(f->all->context->shared);
 	int64_t left = c->answer_timeout_ms * SHARE_OF_WAIT;
 
 	if (f->waited)
@@ -148,12 +152,12 @@ static int wait_ms(const struct forward *f)
 
 static void fetch(struct forward *f, const struct issuer *i)
 {
-	struct source *s = f->all->d.source;
+	struct source *s = f->all->source;
 	struct ask *a = f->ask;
 	struct source_ask *ask = s->ops->ask(s,
 	    &(struct source_question){.issuer = i,
 		.key = &a->key,
-		.known = answers_know(f->all->d.answers, &a->key),
+		.known = answers_know(f->all->answers, &a->key),
 		.nonce = bytes_of(a->nonce, a->nonce_n),
 		.wait_ms = wait_ms(f)},
 	    judge, on_fetched, f);
@@ -169,7 +173,7 @@ static void on_lists(struct crl_wait *w, enum err e)
 	struct forwards *fs = f->all;
 	struct ask *a = f->ask;
 	const struct issuer *i =
-	    issuers_find(shared_conf(fs->d.shared)->issuers, &a->key, NULL);
+	    issuers_find(shared_conf(fs->context->shared)->issuers, &a->key, NULL);
 
 	f->waited = true;
 	if (e == ERR_OK && i != NULL) {
@@ -182,32 +186,37 @@ static void on_lists(struct crl_wait *w, enum err e)
 
 void forwards_ask(struct forwards *fs, struct ask *a)
 {
-	const struct conf *c = shared_conf(fs->d.shared);
+	const struct conf *c = shared_conf(fs->context->shared);
 	const struct issuer *i = issuers_find(c->issuers, &a->key, NULL);
-	struct crl_feed *feed = fs->d.crl_feed;
+	struct crl_feed *feed = fs->crl_feed;
 	struct forward *f;
 
 	if (fs->cancelled || i == NULL) {
 		ask_reply(a, NULL, i == NULL ? ERR_REQ_ISSUER : ERR_CANCELLED, TIER_NONE);
 		return;
 	}
-	if (answers_backing_off(fs->d.answers, &a->key) || !token_take(fs, i) ||
+	if (answers_backing_off(fs->answers, &a->key) || !token_take(fs, i) ||
 	    (f = forward_new(fs, a)) == NULL) {
 		without_nonce(fs, a);
 		return;
 	}
 	f->lists.done = on_lists;
-	if (feed == NULL || !crl_feed_wait(feed, i->name, &f->lists, wait_ms(f)))
+	if (!crl_feed_wait(feed, i->name, &f->lists, wait_ms(f)))
 		fetch(f, i);
 }
 
-struct forwards *forwards_new(const struct parts *parts, struct flights *flights)
+struct forwards *forwards_new(const struct door *door, struct source *source,
+    struct crl_feed *crl_feed, struct flights *flights)
 {
 	struct forwards *fs = calloc(1, sizeof *fs);
 
 	if (fs == NULL)
 		return NULL;
-	fs->d = *parts;
+	fs->context = door->context;
+	fs->door = door;
+	fs->answers = door->answers;
+	fs->source = source;
+	fs->crl_feed = crl_feed;
 	fs->flights = flights;
 	LIST_INIT(&fs->list);
 	return fs;
@@ -220,7 +229,7 @@ void forwards_cancel(struct forwards *fs)
 	fs->cancelled = true;
 	while ((f = LIST_FIRST(&fs->list)) != NULL) {
 		if (f->source_ask != NULL)
-			fs->d.source->ops->cancel(fs->d.source, f->source_ask);
+			fs->source->ops->cancel(fs->source, f->source_ask);
 		ask_reply(f->ask, NULL, ERR_CANCELLED, TIER_NONE);
 		forward_free(f);
 	}

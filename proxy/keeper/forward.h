@@ -16,8 +16,9 @@
 
 struct forwards;
 
-/* parts is copied, flights borrowed for life.  NULL when out of memory. */
-struct forwards *forwards_new(const struct parts *parts, struct flights *flights);
+/* All borrowed for life.  NULL when out of memory. */
+struct forwards *forwards_new(const struct door *door, struct source *source,
+    struct crl_feed *crl_feed, struct flights *flights);
 /* Everybody who waits gets ERR_CANCELLED at once. */
 void forwards_cancel(struct forwards *f);
 void forwards_free(struct forwards *f); /* after forwards_cancel() */

@@ -5,26 +5,15 @@
  */
 #include "proxy/keeper/keeper.h"
 
-#include "cache/change/change_log.h"
-#include "cache/held/latch_file.h"
 #include "proxy/base/calm.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/clock_watch.h"
 #include "proxy/base/log.h"
 #include "proxy/base/thread.h"
 #include "proxy/base/timer.h"
-#include "proxy/base/version.h"
-#include "proxy/keeper/answers.h"
-#include "proxy/keeper/door.h"
-#include "proxy/keeper/forward.h"
-#include "proxy/keeper/memo.h"
-#include "proxy/keeper/refresh.h"
-#include "proxy/keeper/revoke.h"
-#include "proxy/lists/crl_feed.h"
-#include "proxy/tell/teller.h"
+#include "proxy/keeper/keeper_make.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <pthread.h>
@@ -32,32 +21,20 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
-#define GARBAGE_MS 20 /* garbage of so long goes into one barrier */
-#define SWEEP_S    60 /* store_sweep(): expired answers in the store */
-/* What response-max-size may become by a reload, and its record. */
-#define STORED_MAX       ((1 << 20) + RECORD_OVERHEAD)
-#define LATCH_SWEEP_S    3600 /* latches that are over latch-keep */
-#define STORE_CALM_MS    3600000
-#define REDIS_CONNECT_MS 2000 /* one attempt to connect */
-#define BULK_NICE        10   /* lists are read when nobody else wants the core */
+#define GARBAGE_MS    20   /* garbage of so long goes into one barrier */
+#define SWEEP_S       60   /* store_sweep(): expired answers in the store */
+#define LATCH_SWEEP_S 3600 /* latches that are over latch-keep */
+#define STORE_CALM_MS 3600000
 
 struct keeper {
 	struct shared *shared;
-	struct event_base *base;
-	struct inbox *inbox;
 	pthread_t thread;
+	bool armed; /* the timers */
 	bool started;
 	bool stopping;
 	struct order cancel, stop; /* a stop needs no memory */
-	struct parts d;
-	struct mac_keys *keys;
-	struct fetcher *fetcher;
-	struct flights *flights;
-	struct forwards *forwards;
-	struct refreshes *refreshes;
-	struct executor *bulk; /* the thread for lists */
+	struct keeper_parts parts;
 	struct event tick, due, garbage_timer;
 	int64_t due_at_ms; /* what `due` is armed for */
 	bool garbage_under_way;
@@ -115,14 +92,14 @@ static void on_garbage(evutil_socket_t fd, short what, void *arg)
 	}
 	k->garbage_under_way = true;
 	r->want.done = garbage_passed;
-	barrier_pass(k->d.barrier, &r->want);
+	barrier_pass(k->parts.context.barrier, &r->want);
 }
 
 /* The loop. */
 
 static void arm_due(struct keeper *k)
 {
-	int64_t next = schedule_next(k->d.schedule);
+	int64_t next = schedule_next(k->parts.context.schedule);
 
 	if (next == k->due_at_ms)
 		return;
@@ -141,7 +118,7 @@ static void on_due(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what;
 	k->due_at_ms = INT64_MAX;
-	refreshes_due(k->refreshes);
+	refreshes_due(k->parts.refreshes);
 }
 
 static void after_turn(struct keeper *k)
@@ -168,7 +145,7 @@ static void watch_clock(struct keeper *k)
 	int64_t now = clock_now();
 
 	if (clock_watch_look(&k->clock, shared_conf(k->shared)->clock_step_alarm_ms,
-		k->d.counters) < -1000)
+		k->parts.context.counters) < -1000)
 		hot_sweep(k->shared->hot, is_of_the_future, &now);
 }
 
@@ -192,13 +169,13 @@ static void sweep_latches(struct keeper *k)
 
 	if (s == NULL)
 		return;
-	s->file = k->d.latch_file;
+	s->file = k->parts.latch_file;
 	s->before = before;
-	if (latches_sweep(k->d.latches, s->before) == 0) {
+	if (latches_sweep(k->parts.latches, s->before) == 0) {
 		free(s);
 		return;
 	}
-	executor_run(k->d.disk, latch_sweep_work, free, s);
+	executor_run(k->parts.context.disk, latch_sweep_work, free, s);
 }
 
 /* Answers can be fetched again, but not while their CA is away; so a clock that is ahead
@@ -209,7 +186,7 @@ static void sweep_store(struct keeper *k)
 	int64_t before = calm_look(&k->store_calm, 0, STORE_CALM_MS);
 
 	if (before != INT64_MIN)
-		store_sweep(k->d.store, before);
+		store_sweep(k->parts.store, before);
 }
 
 static void beat_passed(struct barrier_want *w)
@@ -227,7 +204,7 @@ static void beat(struct keeper *k)
 		return;
 	k->beating = true;
 	k->beat.done = beat_passed;
-	barrier_pass(k->d.barrier, &k->beat);
+	barrier_pass(k->parts.context.barrier, &k->beat);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
@@ -239,8 +216,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	watch_clock(k);
 	if (k->shared->watched)
 		beat(k);
-	revoke_tick(k->d.revoker);
-	telling_tick(k->d.telling);
+	revoke_tick(k->parts.revoker);
+	telling_tick(k->parts.telling);
 	if (k->ticks % SWEEP_S == 0)
 		sweep_store(k);
 	if (k->ticks % LATCH_SWEEP_S == 0)
@@ -251,11 +228,11 @@ static void *run(void *arg)
 {
 	struct keeper *k = arg;
 
-	telling_start(k->d.telling);
-	crl_feed_start(k->d.crl_feed);
+	telling_start(k->parts.telling);
+	crl_feed_start(k->parts.crl_feed);
 	arm_due(k);
 	while (!k->stopping) {
-		event_base_loop(k->base, EVLOOP_ONCE);
+		event_base_loop(k->parts.context.base, EVLOOP_ONCE);
 		after_turn(k);
 	}
 	return NULL;
@@ -269,9 +246,9 @@ static void on_ask(void *arg, struct msg *m)
 	struct ask *a = (struct ask *)m;
 
 	if (a->nonce_n > 0)
-		forwards_ask(k->forwards, a);
+		forwards_ask(k->parts.forwards, a);
 	else
-		flights_ask(k->flights, a);
+		flights_ask(k->parts.flights, a);
 }
 
 void keeper_ask(struct shared *shared, struct ask *a)
@@ -290,9 +267,9 @@ static void configure(struct keeper *k, const struct conf *c)
 	};
 
 	fetcher_configure(
-	    k->fetcher, &(struct fetch_policy){.proxy = c->upstream_proxy,
-			    .tls_ca = bytes_of(c->server_cas, c->server_cas_n)});
-	upstream_configure(k->d.source, &u);
+	    k->parts.fetcher, &(struct fetch_policy){.proxy = c->upstream_proxy,
+				  .tls_ca = bytes_of(c->server_cas, c->server_cas_n)});
+	upstream_configure(k->parts.source, &u);
 	hot_set_budget(k->shared->hot, (size_t)c->hot_cache);
 	log_setup(c->log_level, c->log_format, c->log_repeat_ms);
 }
@@ -315,7 +292,7 @@ static void give_slots(struct keeper *k, const struct conf *c)
 {
 	for (size_t n = 0; n < issuers_count(c->issuers); n++)
 		issuers_set_slot(c->issuers, n,
-		    crl_feed_slot(k->d.crl_feed, issuers_at(c->issuers, n)->name));
+		    crl_feed_slot(k->parts.crl_feed, issuers_at(c->issuers, n)->name));
 }
 
 static void conf_passed(struct barrier_want *w)
@@ -345,7 +322,7 @@ void keeper_reload_failed(struct keeper *k, const char *why)
 		return; /* the log has it */
 	m->msg.run = on_mistake;
 	memcpy(m->text, why, strlen(why) + 1);
-	inbox_post(k->inbox, &m->msg);
+	inbox_post(k->parts.inbox, &m->msg);
 }
 
 const char *keeper_mistake(struct keeper *k)
@@ -362,15 +339,15 @@ static void on_reload(void *arg, struct msg *m)
 
 	set_mistake(k, NULL);
 	give_slots(k, r->conf);
-	crl_feed_reload(k->d.crl_feed, r->conf);
+	crl_feed_reload(k->parts.crl_feed, r->conf);
 	atomic_store_explicit(&k->shared->conf, r->conf, memory_order_release);
-	admit_forget(k->d.admit);
+	admit_forget(k->parts.admit);
 	configure(k, r->conf);
 	hot_sweep(k->shared->hot, rules_changed, &change);
 	r->published(r->arg, old, r->conf);
 	r->conf = old;
 	r->want.done = conf_passed;
-	barrier_pass(k->d.barrier, &r->want);
+	barrier_pass(k->parts.context.barrier, &r->want);
 }
 
 bool keeper_reload(
@@ -387,7 +364,7 @@ bool keeper_reload(
 	r->published = published;
 	r->arg = arg;
 	r->msg.run = on_reload;
-	inbox_post(k->inbox, &r->msg);
+	inbox_post(k->parts.inbox, &r->msg);
 	return true;
 }
 
@@ -395,10 +372,10 @@ static void on_cancel(void *arg)
 {
 	struct keeper *k = arg;
 
-	crl_feed_cancel(k->d.crl_feed);
-	telling_cancel(k->d.telling);
-	forwards_cancel(k->forwards);
-	flights_cancel(k->flights);
+	crl_feed_cancel(k->parts.crl_feed);
+	telling_cancel(k->parts.telling);
+	forwards_cancel(k->parts.forwards);
+	flights_cancel(k->parts.flights);
 }
 
 static void on_stop(void *arg)
@@ -410,184 +387,15 @@ static void on_stop(void *arg)
 
 void keeper_cancel(struct keeper *k)
 {
-	order_post(&k->cancel, k->inbox);
+	order_post(&k->cancel, k->parts.inbox);
 }
 
 void keeper_stop(struct keeper *k)
 {
-	order_post(&k->stop, k->inbox);
+	order_post(&k->stop, k->parts.inbox);
 }
 
-/* Store hooks. */
-
-static void on_store_changed(void *arg, const struct key *key)
-{
-	struct keeper *k = arg;
-
-	refreshes_compare(k->refreshes, key);
-}
-
-static void on_store_all_changed(void *arg)
-{
-	struct keeper *k = arg;
-
-	refreshes_compare_all(k->refreshes);
-}
-
-static void on_store_settled(void *arg)
-{
-	struct keeper *k = arg;
-
-	atomic_store(&k->shared->store_settled, true);
-}
-
-/* A state is told each time that it changes; what happens often is counted together. */
-static bool is_state(const char *event)
-{
-	return strcmp(event, "store_up") == 0 || strcmp(event, "store_down") == 0 ||
-	       strcmp(event, "store_refuses") == 0 || strcmp(event, "store_well") == 0;
-}
-
-static void on_store_event(void *arg, bool warn, const char *event, const char *text)
-{
-	(void)arg;
-	if (is_state(event))
-		log_each(warn ? LOG_WARN : LOG_INFO, event, "detail=%s", text);
-	else
-		log_event(warn ? LOG_WARN : LOG_INFO, event, "detail=%s", text);
-}
-
-/* Change log hooks. */
-
-static void on_log_grown(void *arg)
-{
-	struct keeper *k = arg;
-
-	if (k->d.telling != NULL) /* else it is being opened */
-		telling_grown(k->d.telling);
-}
-
-/* Making it. */
-
-/* The log of changes, and what fills it.  With memory: it ends with us: said, so that
- * nobody counts on resuming over a restart (DESIGN 1.5). */
-static enum err make_telling(struct keeper *k, const struct conf *c,
-    const struct store_config *sc, char *why, size_t why_n)
-{
-	struct change_log_config lc = {
-	    .store = sc,
-	    .size = (size_t)c->events_size,
-	    .now = clock_now(),
-	    .hooks = {on_log_grown, on_store_event, k},
-	};
-	struct change_log_health health;
-	struct change_log *log;
-	enum err e = change_log_open(&log, &lc, why, why_n);
-
-	if (e != ERR_OK)
-		return e;
-	change_log_health(log, &health);
-	if (!health.durable && !health.shared)
-		log_info("events_in_memory", "note=%s",
-		    "a restart is a gap for subscribers; store = lmdb: or redis: keeps "
-		    "changes");
-	k->d.telling = telling_new(&k->d, log);
-	k->shared->telling = k->d.telling;
-	if (k->d.telling == NULL) {
-		change_log_close(log);
-		return ERR_NOMEM;
-	}
-	k->d.crl_feed = crl_feed_new(&k->d, k->fetcher, k->bulk, k->d.telling);
-	return k->d.crl_feed != NULL ? ERR_OK : ERR_NOMEM;
-}
-
-static enum err open_stores(
-    struct keeper *k, const struct conf *c, char *why, size_t why_n)
-{
-	struct store_config sc = {
-	    .url = c->store,
-	    .prefix = c->store_prefix,
-	    .size = (size_t)c->store_size,
-	    .timeout_ms = (int)c->store_timeout_ms,
-	    .connect_timeout_ms = REDIS_CONNECT_MS,
-	    .backoff_max_ms = (int)c->store_backoff_max_ms,
-	    .max_value = STORED_MAX,
-	    .base = k->base,
-	    .exec = executor_exec(k->d.disk),
-	    .hooks = {.changed = on_store_changed,
-		.all_changed = on_store_all_changed,
-		.settled = on_store_settled,
-		.event = on_store_event,
-		.arg = k},
-	};
-	enum err e;
-
-	if (c->store_key_file[0] != '\0') {
-		e = mac_keys_load(&k->keys, c->store_key_file, why, why_n);
-		if (e != ERR_OK)
-			return e;
-	}
-	sc.keys = k->d.keys = k->keys;
-	e = latch_file_open(
-	    &k->d.latches, &k->d.latch_file, c->state_directory, why, why_n);
-	if (e != ERR_OK)
-		return e;
-	atomic_store(&k->shared->store_settled, false);
-	e = store_open(&k->d.store, &sc, why, why_n);
-	if (e != ERR_OK)
-		return e;
-	e = make_telling(k, c, &sc, why, why_n);
-	if (e == ERR_NOMEM)
-		snprintf(why, why_n, "%s", err_text(e));
-	return e;
-}
-
-static bool make_parts(struct keeper *k, const struct conf *c)
-{
-	struct upstream_config u = {.timeout_ms = (int)c->upstream_timeout_ms};
-	uint64_t seed;
-
-	if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
-		return false;
-	k->base = event_base_new();
-	if (k->base == NULL)
-		return false;
-	k->inbox = inbox_new(k->base, k);
-	k->d.base = k->base;
-	k->d.shared = k->shared;
-	if (k->inbox != NULL)
-		k->d.barrier = barrier_new(k->shared, k->inbox);
-	k->d.counters = metrics_thread();
-	k->d.admit = admit_new();
-	k->d.schedule = schedule_new(seed);
-	if (k->d.barrier == NULL || k->d.counters == NULL || k->d.admit == NULL ||
-	    k->d.schedule == NULL)
-		return false;
-	k->d.disk = executor_start(k->inbox, "disk", 0);
-	k->bulk = executor_start(k->inbox, "bulk", BULK_NICE);
-	k->fetcher = fetcher_new(k->base, "ocspcached/" OCSPCACHED_VERSION);
-	if (k->d.disk == NULL || k->bulk == NULL || k->fetcher == NULL)
-		return false;
-	k->d.source = upstream_new(k->base, k->fetcher, &u, k->d.counters);
-	return k->d.source != NULL;
-}
-
-static bool make_flights(struct keeper *k)
-{
-	k->d.memos = memos_new();
-	k->d.revoker = revoker_new(&k->d);
-	if (k->d.memos == NULL || k->d.revoker == NULL)
-		return false;
-	k->d.answers = answers_new(&k->d);
-	if (k->d.answers == NULL)
-		return false;
-	k->flights = flights_new(&k->d);
-	if (k->flights == NULL)
-		return false;
-	k->forwards = forwards_new(&k->d, k->flights);
-	k->refreshes = refreshes_new(&k->d, k->flights);
-	return k->forwards != NULL && k->refreshes != NULL;
-}
+/* Its life. */
 
 struct keeper *keeper_new(struct shared *shared, char *why, size_t why_n)
 {
@@ -602,31 +410,22 @@ struct keeper *keeper_new(struct shared *shared, char *why, size_t why_n)
 	order_init(&k->cancel, on_cancel, k);
 	order_init(&k->stop, on_stop, k);
 	k->due_at_ms = INT64_MAX;
-	if (!make_parts(k, c)) {
-		snprintf(why, why_n, "cannot make the keeper: %s", strerror(errno));
-		goto fail;
-	}
-	if (open_stores(k, c, why, why_n) != ERR_OK)
-		goto fail;
-	if (!make_flights(k)) {
-		snprintf(why, why_n, "%s", err_text(ERR_NOMEM));
-		goto fail;
+	if (!keeper_make(&k->parts, shared, k, why, why_n)) {
+		keeper_free(k);
+		return NULL;
 	}
 	configure(k, c);
 	give_slots(k, c);
 	clock_watch_begin(&k->clock);
 	sweep_latches(k); /* the first look, which removes nothing */
 	sweep_store(k);
-	event_assign(&k->tick, k->base, -1, EV_PERSIST, on_tick, k);
-	evtimer_assign(&k->due, k->base, on_due, k);
-	evtimer_assign(&k->garbage_timer, k->base, on_garbage, k);
+	event_assign(&k->tick, k->parts.context.base, -1, EV_PERSIST, on_tick, k);
+	evtimer_assign(&k->due, k->parts.context.base, on_due, k);
+	evtimer_assign(&k->garbage_timer, k->parts.context.base, on_garbage, k);
+	k->armed = true;
 	timer_arm(&k->tick, 1000);
-	shared->keeper = k->inbox;
+	shared->keeper = k->parts.inbox;
 	return k;
-
-fail:
-	keeper_free(k);
-	return NULL;
 }
 
 int keeper_start(struct keeper *k)
@@ -650,63 +449,19 @@ void keeper_free(struct keeper *k)
 	if (k == NULL)
 		return;
 	assert(!k->started);
-	if (k->d.crl_feed != NULL)
-		crl_feed_cancel(k->d.crl_feed);
-	if (k->d.telling != NULL)
-		telling_cancel(k->d.telling);
-	executor_stop(k->bulk);
-	executor_stop(k->d.disk);
-	if (k->forwards != NULL)
-		forwards_cancel(k->forwards);
-	if (k->flights != NULL) {
-		flights_cancel(k->flights);
+	if (k->armed) {
 		event_del(&k->tick);
 		event_del(&k->due);
 		event_del(&k->garbage_timer);
 	}
-	/* The readers are gone: a round that begins when the last probe is back must not
-	 * go to them. */
-	k->shared->readers_n = 0;
-	if (k->inbox != NULL)
-		inbox_free(k->inbox); /* runs what is left: done callbacks, probes */
-	barrier_free(k->d.barrier);
-	crl_feed_free(k->d.crl_feed);
-	telling_free(k->d.telling);
-	store_close(k->d.store);
-	upstream_free(k->d.source);
-	fetcher_free(k->fetcher);
-	refreshes_free(k->refreshes);
-	forwards_free(k->forwards);
-	flights_free(k->flights);
-	answers_free(k->d.answers);
-	revoker_free(k->d.revoker);
-	memos_free(k->d.memos);
-	schedule_free(k->d.schedule);
-	admit_free(k->d.admit);
-	latches_free(k->d.latches);
-	latch_file_close(k->d.latch_file);
-	mac_keys_free(k->keys);
-	executor_free(k->bulk);
-	executor_free(k->d.disk);
+	keeper_unmake(&k->parts);
 	set_mistake(k, NULL);
-	if (k->base != NULL)
-		event_base_free(k->base);
 	free(k);
 }
 
-const struct parts *keeper_parts(struct keeper *k)
+const struct keeper_parts *keeper_parts(struct keeper *k)
 {
-	return &k->d;
-}
-
-struct flights *keeper_flights(struct keeper *k)
-{
-	return k->flights;
-}
-
-struct refreshes *keeper_refreshes(struct keeper *k)
-{
-	return k->refreshes;
+	return &k->parts;
 }
 
 const struct conf *keeper_conf(struct keeper *k)

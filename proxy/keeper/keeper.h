@@ -8,10 +8,9 @@
 #ifndef PROXY_KEEPER_KEEPER_H
 #define PROXY_KEEPER_KEEPER_H
 
-#include "proxy/keeper/flight.h"
+#include "proxy/keeper/keeper_parts.h"
 #include "proxy/source/upstream.h"
 
-struct refreshes; /* proxy/keeper/refresh.h */
 struct keeper; /* opaque: the accessors below are for the modules of its thread (ops) */
 
 /* Make it: opens latches, store and change log, creates directories; of threads it starts
@@ -41,9 +40,7 @@ void keeper_join(struct keeper *k);
 void keeper_free(struct keeper *k);
 
 /* Keeper's thread: what it works with. */
-const struct parts *keeper_parts(struct keeper *k);
-struct flights *keeper_flights(struct keeper *k);
-struct refreshes *keeper_refreshes(struct keeper *k);
+const struct keeper_parts *keeper_parts(struct keeper *k);
 const struct conf *keeper_conf(struct keeper *k);
 /* Why the last reload has failed, a line for people; NULL: it has not. */
 const char *keeper_mistake(struct keeper *k);

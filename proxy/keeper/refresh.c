@@ -32,7 +32,8 @@ struct refresh { /* under way */
 };
 
 struct refreshes {
-	struct parts d;
+	const struct context *context;
+	struct answers *answers;
 	struct flights *flights;
 	struct load *loads;
 	TAILQ_HEAD(, refresh) under_way; /* oldest first */
@@ -43,7 +44,7 @@ struct refreshes {
 
 static const struct conf *conf_of(const struct refreshes *u)
 {
-	return shared_conf(u->d.shared);
+	return shared_conf(u->context->shared);
 }
 
 static const struct issuer *issuer_of(const struct refreshes *u, const struct key *k)
@@ -76,7 +77,7 @@ static void tell_late(struct refreshes *u, const struct answer *held, int64_t le
 
 	if (left_s >= life / 3 || held->facts.status == STATUS_UNKNOWN)
 		return;
-	metrics_count(u->d.counters, M_REFRESHES_LATE);
+	metrics_count(u->context->counters, M_REFRESHES_LATE);
 	log_warn("refresh_late", "left_s=%lld", (long long)left_s);
 }
 
@@ -92,17 +93,18 @@ static void schedule_retry(
 		wait = RETRY_MAX_MS;
 	if (wait < conf_of(u)->refresh_min_ms)
 		wait = conf_of(u)->refresh_min_ms;
-	wait = backoff_spread_ms(wait, schedule_random(u->d.schedule));
+	wait = backoff_spread_ms(wait, schedule_random(u->context->schedule));
 	tell_late(u, held, left / 1000);
 	hot_mark_used(held);
-	schedule_set(u->d.schedule, k, clock_mono_ms() + (wait < left ? wait : left));
+	schedule_set(
+	    u->context->schedule, k, clock_mono_ms() + (wait < left ? wait : left));
 }
 
 static void on_refreshed(void *arg, const struct answer *a, enum err e, enum tier tier)
 {
 	struct refresh *r = arg;
 	struct refreshes *u = r->all;
-	const struct answer *held = answers_in_date(u->d.answers, &r->key);
+	const struct answer *held = answers_in_date(u->answers, &r->key);
 
 	(void)a, (void)tier;
 	if (e != ERR_OK && e != ERR_CANCELLED && held != NULL)
@@ -120,15 +122,15 @@ static void refresh(struct refreshes *u, const struct issuer *i, const struct ke
 	/* half of the issuer's fetches are left to clients who wait */
 	if (l == NULL || l->n > i->rules.max_in_flight / 2 ||
 	    (r = malloc(sizeof *r)) == NULL) {
-		schedule_set(u->d.schedule, k,
-		    clock_mono_ms() + 500 + schedule_random(u->d.schedule) / 64);
+		schedule_set(u->context->schedule, k,
+		    clock_mono_ms() + 500 + schedule_random(u->context->schedule) / 64);
 		return;
 	}
 	*r = (struct refresh){
 	    .all = u, .load = l, .key = *k, .started_ms = clock_mono_ms()};
 	TAILQ_INSERT_TAIL(&u->under_way, r, link);
 	l->n++;
-	metrics_count(u->d.counters, M_REFRESHES);
+	metrics_count(u->context->counters, M_REFRESHES);
 	flights_go(u->flights, k, FLIGHT_REFRESH, on_refreshed, r);
 }
 
@@ -136,7 +138,7 @@ static void look_again(struct refreshes *u, const struct answer *a, const struct
 {
 	int64_t left = a->expiry * 1000 - clock_now_ms();
 
-	schedule_set(u->d.schedule, k,
+	schedule_set(u->context->schedule, k,
 	    clock_mono_ms() + (left / 4 > 1000  ? left / 4
 				  : left > 1000 ? 1000
 						: left));
@@ -144,14 +146,14 @@ static void look_again(struct refreshes *u, const struct answer *a, const struct
 
 static void due(struct refreshes *u, const struct key *k)
 {
-	const struct answer *a = hot_find(u->d.shared->hot, key_der(k));
+	const struct answer *a = hot_find(u->context->shared->hot, key_der(k));
 	const struct issuer *i = issuer_of(u, k);
 	uint8_t used;
 
 	if (a == NULL || a->facts.status == STATUS_NONE)
 		return;
 	if (i == NULL || a->expiry <= clock_now()) {
-		hot_remove(u->d.shared->hot, key_der(k));
+		hot_remove(u->context->shared->hot, key_der(k));
 		return;
 	}
 	used = atomic_load_explicit(&a->mark, memory_order_relaxed) & MARK_USED;
@@ -167,7 +169,7 @@ void refreshes_due(struct refreshes *u)
 	struct key k;
 
 	for (int i = 0; i < DUE_SLICE; i++) {
-		if (!schedule_take(u->d.schedule, now, &k, &due_ms))
+		if (!schedule_take(u->context->schedule, now, &k, &due_ms))
 			return;
 		due(u, &k);
 	}
@@ -190,7 +192,7 @@ static bool holds_certificate(
 		struct key other;
 
 		issuer_key_at(i, n, &s, &other);
-		if (hot_find(u->d.shared->hot, key_der(&other)) != NULL)
+		if (hot_find(u->context->shared->hot, key_der(&other)) != NULL)
 			return true;
 	}
 	return false;
@@ -221,13 +223,13 @@ void refreshes_compare_all(struct refreshes *u)
 {
 	struct hot_stats st;
 
-	hot_stats(u->d.shared->hot, &st);
+	hot_stats(u->context->shared->hot, &st);
 	free(u->compare);
 	u->compare_n = 0;
 	u->compare = malloc((st.answers + 1) * sizeof *u->compare);
 	if (u->compare == NULL)
 		return; /* their refresh reads the store first anyway */
-	hot_sweep(u->d.shared->hot, compare_note, u);
+	hot_sweep(u->context->shared->hot, compare_note, u);
 	compare_later(u);
 }
 
@@ -249,16 +251,18 @@ static void on_compare_timer(evutil_socket_t fd, short what, void *arg)
 	u->compare = NULL;
 }
 
-struct refreshes *refreshes_new(const struct parts *parts, struct flights *flights)
+struct refreshes *refreshes_new(
+    const struct context *context, struct answers *answers, struct flights *flights)
 {
 	struct refreshes *u = calloc(1, sizeof *u);
 
 	if (u == NULL)
 		return NULL;
-	u->d = *parts;
+	u->context = context;
+	u->answers = answers;
 	u->flights = flights;
 	TAILQ_INIT(&u->under_way);
-	evtimer_assign(&u->compare_timer, parts->base, on_compare_timer, u);
+	evtimer_assign(&u->compare_timer, context->base, on_compare_timer, u);
 	return u;
 }
 
@@ -282,8 +286,8 @@ int64_t refreshes_overdue_s(const struct refreshes *u)
 	int64_t now = clock_mono_ms(), oldest = now;
 	const struct refresh *r = TAILQ_FIRST(&u->under_way);
 
-	if (schedule_next(u->d.schedule) < oldest)
-		oldest = schedule_next(u->d.schedule);
+	if (schedule_next(u->context->schedule) < oldest)
+		oldest = schedule_next(u->context->schedule);
 	if (r != NULL && r->started_ms < oldest)
 		oldest = r->started_ms;
 	return (now - oldest) / 1000;

@@ -14,8 +14,9 @@
 
 struct refreshes;
 
-/* parts is copied, flights borrowed for life.  NULL when out of memory. */
-struct refreshes *refreshes_new(const struct parts *parts, struct flights *flights);
+/* All borrowed for life.  NULL when out of memory. */
+struct refreshes *refreshes_new(
+    const struct context *context, struct answers *answers, struct flights *flights);
 void refreshes_free(struct refreshes *u); /* after flights_cancel() */
 
 /* Start what is due: to be called when schedule_next() has come. */

@@ -3,7 +3,6 @@
  */
 #include "proxy/keeper/revoke.h"
 
-#include "cache/held/latch_file.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 
@@ -19,7 +18,10 @@ struct latch_job {
 };
 
 struct revoker {
-	struct parts d;
+	const struct context *context;
+	struct latches *latches;
+	struct latch_file *latch_file;
+	struct store *store;
 	struct latch_job *failed;
 };
 
@@ -29,7 +31,7 @@ static void latch_write(void *arg)
 {
 	struct latch_job *j = arg;
 
-	j->e = latch_file_put(j->all->d.latch_file, &j->latch, 1);
+	j->e = latch_file_put(j->all->latch_file, &j->latch, 1);
 }
 
 static void latch_written(void *arg)
@@ -41,7 +43,7 @@ static void latch_written(void *arg)
 		free(j);
 		return;
 	}
-	latch_file_why(j->all->d.latch_file, why, sizeof why);
+	latch_file_why(j->all->latch_file, why, sizeof why);
 	log_error("latch_not_durable", "err=%s detail=%s effect=%s", err_label(j->e), why,
 	    "kept in memory; written again each second");
 	j->next = j->all->failed;
@@ -55,8 +57,8 @@ void revoke_tick(struct revoker *r)
 	r->failed = NULL;
 	for (; j != NULL; j = next) {
 		next = j->next;
-		if (latches_has(r->d.latches, &j->latch))
-			executor_run(r->d.disk, latch_write, latch_written, j);
+		if (latches_has(r->latches, &j->latch))
+			executor_run(r->context->disk, latch_write, latch_written, j);
 		else
 			free(j);
 	}
@@ -67,13 +69,13 @@ static void latch_add(struct revoker *r, const struct latch *l)
 	struct latch_job *j;
 	bool added;
 
-	if (latches_add(r->d.latches, l, &added) != ERR_OK) {
+	if (latches_add(r->latches, l, &added) != ERR_OK) {
 		log_error("latch_not_kept", "err=%s", err_label(ERR_NOMEM));
 		return;
 	}
 	if (!added)
 		return;
-	metrics_count(r->d.counters, M_LATCHED);
+	metrics_count(r->context->counters, M_LATCHED);
 	j = calloc(1, sizeof *j);
 	if (j == NULL) {
 		log_error("latch_not_durable", "err=%s", err_label(ERR_NOMEM));
@@ -81,15 +83,15 @@ static void latch_add(struct revoker *r, const struct latch *l)
 	}
 	j->all = r;
 	j->latch = *l;
-	executor_run(r->d.disk, latch_write, latch_written, j);
+	executor_run(r->context->disk, latch_write, latch_written, j);
 }
 
 /* Answers. */
 
 static void take_out(struct revoker *r, const struct key *k)
 {
-	hot_remove(r->d.shared->hot, key_der(k));
-	schedule_cancel(r->d.schedule, k);
+	hot_remove(r->context->shared->hot, key_der(k));
+	schedule_cancel(r->context->schedule, k);
 }
 
 /* Take the answers of a revoked certificate out of service, all but those that say
@@ -102,7 +104,7 @@ static void withdraw_held(
 		struct key k;
 
 		issuer_key_at(i, n, s, &k);
-		a = hot_find(r->d.shared->hot, key_der(&k));
+		a = hot_find(r->context->shared->hot, key_der(&k));
 		if (a != NULL && a->facts.status != STATUS_REVOKED)
 			take_out(r, &k);
 	}
@@ -117,10 +119,10 @@ static void withdraw_stored(struct revoker *r, const struct issuer *i,
 		struct key k;
 
 		issuer_key_at(i, n, s, &k);
-		a = hot_find(r->d.shared->hot, key_der(&k));
+		a = hot_find(r->context->shared->hot, key_der(&k));
 		if (!key_equal(&k, but) &&
 		    (a == NULL || a->facts.status != STATUS_REVOKED))
-			store_delete(r->d.store, &k, NULL, NULL);
+			store_delete(r->store, &k, NULL, NULL);
 	}
 }
 
@@ -137,9 +139,9 @@ void revoke_latch(struct revoker *r, const struct issuer *i, const struct key *k
 
 	assert(v->revoked_proved);
 	key_serial(k, &l.serial);
-	issuers_find(shared_conf(r->d.shared)->issuers, k, &ca);
+	issuers_find(shared_conf(r->context->shared)->issuers, k, &ca);
 	memcpy(l.ca_id, i->ca[ca].id, sizeof l.ca_id);
-	if (latches_find(r->d.latches, i, &l.serial) == NULL) {
+	if (latches_find(r->latches, i, &l.serial) == NULL) {
 		serial_to_hex(&l.serial, serial);
 		log_each(LOG_INFO, "revoked", "issuer=%s serial=%s reason=%s", i->name,
 		    serial,
@@ -160,14 +162,14 @@ static bool rests_on_latch(const struct answer *a, bool listed)
 size_t revoke_unlatch(struct revoker *r, const struct issuer *i, const struct serial *s,
     bool listed, struct latch *removed)
 {
-	size_t latches = latches_remove(r->d.latches, i, s, removed);
+	size_t latches = latches_remove(r->latches, i, s, removed);
 
 	for (size_t n = 0; latches > 0 && n < issuer_keys_n(i); n++) {
 		const struct answer *a;
 		struct key k;
 
 		issuer_key_at(i, n, s, &k);
-		a = hot_find(r->d.shared->hot, key_der(&k));
+		a = hot_find(r->context->shared->hot, key_der(&k));
 		if (a != NULL && rests_on_latch(a, listed))
 			take_out(r, &k);
 	}
@@ -186,12 +188,16 @@ void revoke_withdraw(struct revoker *r, const struct issuer *i, const struct key
 		withdraw_stored(r, i, &s, k);
 }
 
-struct revoker *revoker_new(const struct parts *parts)
+struct revoker *revoker_new(const struct context *context, struct latches *latches,
+    struct latch_file *latch_file, struct store *store)
 {
-	struct revoker *r = calloc(1, sizeof *r);
+	struct revoker *r = malloc(sizeof *r);
 
 	if (r != NULL)
-		r->d = *parts;
+		*r = (struct revoker){.context = context,
+		    .latches = latches,
+		    .latch_file = latch_file,
+		    .store = store};
 	return r;
 }
 

@@ -10,12 +10,16 @@
 #ifndef PROXY_KEEPER_REVOKE_H
 #define PROXY_KEEPER_REVOKE_H
 
+#include "cache/held/latch_file.h"
+#include "cache/ocsp/admit.h"
+#include "cache/store/store.h"
 #include "proxy/base/context.h"
 
 struct revoker;
 
-/* parts is copied; what it names is borrowed for life.  NULL when out of memory. */
-struct revoker *revoker_new(const struct parts *parts);
+/* All borrowed for life.  NULL when out of memory. */
+struct revoker *revoker_new(const struct context *context, struct latches *latches,
+    struct latch_file *latch_file, struct store *store);
 void revoker_free(struct revoker *r); /* after the disk thread has ended */
 /* Once a second: latches that the disk refused are tried again, but for those that are
  * gone meanwhile. */

@@ -1,7 +1,6 @@
 /* unlatch.c - the steps, each begun by the end of the one before. */
 #include "proxy/keeper/unlatch.h"
 
-#include "cache/held/latch_file.h"
 #include "proxy/base/clock.h"
 #include "proxy/keeper/evidence.h"
 #include "proxy/keeper/revoke.h"
@@ -12,8 +11,7 @@
 #include <stdlib.h>
 
 struct unlatch {
-	const struct parts *d;
-	struct flights *flights;
+	const struct keeper_parts *with;
 	char issuer[64]; /* its name: a reload may come between */
 	struct serial serial;
 	void (*done)(void *arg, const struct unlatch_end *end);
@@ -29,7 +27,7 @@ struct unlatch {
 
 static const struct issuer *issuer_of(const struct unlatch *u)
 {
-	return issuers_named(shared_conf(u->d->shared)->issuers, u->issuer);
+	return issuers_named(shared_conf(u->with->context.shared)->issuers, u->issuer);
 }
 
 static void unlatch_free(struct unlatch *u)
@@ -60,13 +58,13 @@ static void tell(const struct unlatch *u)
 	    .this_update = clock_now()};
 	struct evidence after;
 
-	if (i == NULL || u->d->telling == NULL || u->before.status != STATUS_REVOKED)
+	if (i == NULL || u->before.status != STATUS_REVOKED)
 		return;
-	evidence_of(u->d, i, &u->serial, NULL, &after);
+	evidence_of(&u->with->evidence, i, &u->serial, NULL, &after);
 	if (after.status == STATUS_REVOKED)
 		return;
 	c.now = after.status == STATUS_GOOD ? CHANGE_GOOD : CHANGE_UNKNOWN;
-	telling_single(u->d->telling, &c);
+	telling_single(u->with->telling, &c);
 }
 
 static void on_fetched(void *arg, const struct answer *a, enum err e, enum tier tier)
@@ -88,10 +86,10 @@ static void fetch(struct unlatch *u)
 	size_t n = u->key_n;
 
 	if (i != NULL)
-		upstream_retry_now(u->d->source, i);
+		upstream_retry_now(u->with->source, i);
 	u->waiting = n + 1; /* one is ours, until all are begun */
 	for (size_t k = 0; k < n; k++)
-		flights_go(u->flights, &u->key[k], FLIGHT_FORCE, on_fetched, u);
+		flights_go(u->with->flights, &u->key[k], FLIGHT_FORCE, on_fetched, u);
 	on_fetched(u, NULL, ERR_OK, TIER_NONE);
 }
 
@@ -101,7 +99,7 @@ static void write_step(void *arg) /* the disk's thread */
 {
 	struct unlatch *u = arg;
 
-	u->end.disk = latch_file_delete(u->d->latch_file, u->latch, u->latch_n);
+	u->end.disk = latch_file_delete(u->with->latch_file, u->latch, u->latch_n);
 }
 
 static void on_written(void *arg)
@@ -109,7 +107,7 @@ static void on_written(void *arg)
 	struct unlatch *u = arg;
 	char why[PATH_MAX + 128];
 
-	latch_file_why(u->d->latch_file, why, sizeof why);
+	latch_file_why(u->with->latch_file, why, sizeof why);
 	u->end.why = why;
 	u->done(u->arg, &u->end);
 	fetch(u);
@@ -129,7 +127,7 @@ static bool choose_keys(struct unlatch *u, const struct issuer *i)
 		struct key *k = &u->key[u->key_n];
 
 		issuer_key_at(i, n, &u->serial, k);
-		u->key_n += hot_find(u->d->shared->hot, key_der(k)) != NULL;
+		u->key_n += hot_find(u->with->context.shared->hot, key_der(k)) != NULL;
 	}
 	if (u->key_n == 0) {
 		issuer_key_at(i, 0, &u->serial, &u->key[0]);
@@ -146,15 +144,15 @@ static void take_back(struct unlatch *u)
 		give_up(u, i == NULL ? ERR_REQ_ISSUER : ERR_NOMEM);
 		return;
 	}
-	evidence_of(u->d, i, &u->serial, NULL, &u->before);
-	u->latch_n = revoke_unlatch(u->d->revoker, i, &u->serial,
+	evidence_of(&u->with->evidence, i, &u->serial, NULL, &u->before);
+	u->latch_n = revoke_unlatch(u->with->revoker, i, &u->serial,
 	    u->before.crl.listed && !u->before.crl.hold, u->latch);
 	if (u->latch_n == 0) { /* somebody else was faster */
 		give_up(u, ERR_NOT_FOUND);
 		return;
 	}
-	flights_forget(u->flights, i, &u->serial);
-	executor_run(u->d->disk, write_step, on_written, u);
+	flights_forget(u->with->flights, i, &u->serial);
+	executor_run(u->with->context.disk, write_step, on_written, u);
 }
 
 /* Store. */
@@ -177,29 +175,25 @@ static void drop_stored(struct unlatch *u, const struct issuer *i)
 	u->waiting = issuer_keys_n(i) + 1; /* one is ours */
 	for (size_t n = 0, all = issuer_keys_n(i); n < all; n++) {
 		issuer_key_at(i, n, &u->serial, &k);
-		store_delete(u->d->store, &k, on_dropped, u);
+		store_delete(u->with->store, &k, on_dropped, u);
 	}
 	on_dropped(u, ERR_OK);
 }
 
-void unlatch(const struct parts *d, struct flights *flights, const struct issuer *i,
+void unlatch(const struct keeper_parts *with, const struct issuer *i,
     const struct serial *s, void (*done)(void *arg, const struct unlatch_end *end),
     void *arg)
 {
 	enum err none =
-	    latches_find(d->latches, i, s) == NULL ? ERR_NOT_FOUND : ERR_NOMEM;
+	    latches_find(with->latches, i, s) == NULL ? ERR_NOT_FOUND : ERR_NOMEM;
 	struct unlatch *u = none == ERR_NOMEM ? calloc(1, sizeof *u) : NULL;
 
 	if (u == NULL) {
 		done(arg, &(struct unlatch_end){.e = none, .why = ""});
 		return;
 	}
-	*u = (struct unlatch){.d = d,
-	    .flights = flights,
-	    .serial = *s,
-	    .done = done,
-	    .arg = arg,
-	    .end.why = ""};
+	*u = (struct unlatch){
+	    .with = with, .serial = *s, .done = done, .arg = arg, .end.why = ""};
 	memcpy(u->issuer, i->name, strlen(i->name) + 1);
 	drop_stored(u, i);
 }

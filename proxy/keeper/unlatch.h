@@ -18,7 +18,7 @@
 #ifndef PROXY_KEEPER_UNLATCH_H
 #define PROXY_KEEPER_UNLATCH_H
 
-#include "proxy/keeper/flight.h"
+#include "proxy/keeper/keeper_parts.h"
 
 struct unlatch_end {
 	enum err e;     /* ERR_OK: this node has no latch any more.  Nothing has happened:
@@ -30,8 +30,8 @@ struct unlatch_end {
 };
 
 /* done is called exactly once, possibly before this returns; the fetch may take longer.
- * d and flights are borrowed for life.  Ends with flights_cancel(). */
-void unlatch(const struct parts *d, struct flights *flights, const struct issuer *i,
+ * with is borrowed for life.  Ends with flights_cancel(). */
+void unlatch(const struct keeper_parts *with, const struct issuer *i,
     const struct serial *s, void (*done)(void *arg, const struct unlatch_end *end),
     void *arg);
 

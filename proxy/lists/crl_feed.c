@@ -335,8 +335,8 @@ static int64_t pause_ms(struct feed_list *l)
 	struct backoff b = {c->backoff_initial_ms,
 	    c->crl_backoff_max_ms < interval ? c->crl_backoff_max_ms : interval,
 	    (int)c->backoff_doublings};
-	int64_t ms =
-	    backoff_ms(&b, l->failures, schedule_random(l->issuer->feed->parts.schedule));
+	int64_t ms = backoff_ms(
+	    &b, l->failures, schedule_random(l->issuer->feed->context->schedule));
 
 	return ms < b.max_ms ? ms : b.max_ms;
 }
@@ -344,7 +344,7 @@ static int64_t pause_ms(struct feed_list *l)
 /* crl-interval, give or take a tenth; or when the list in force ends. */
 static int64_t interval_ms(struct feed_list *l)
 {
-	struct schedule *s = l->issuer->feed->parts.schedule;
+	struct schedule *s = l->issuer->feed->context->schedule;
 	int64_t ms = l->issuer->interval_ms, width = ms / 10;
 	int64_t jitter = width < NEXT_UPDATE_JITTER ? width : NEXT_UPDATE_JITTER, left;
 	const struct crl_shard *held = feed_in_force(l);
@@ -955,15 +955,15 @@ void feed_open(struct feed_list *l)
 
 /* ---- life ---- */
 
-struct crl_feed *crl_feed_new(const struct parts *parts, struct fetcher *fetcher,
+struct crl_feed *crl_feed_new(const struct context *context, struct fetcher *fetcher,
     struct executor *bulk, struct telling *telling)
 {
 	struct crl_feed *f = calloc(1, sizeof *f);
 
 	if (f == NULL)
 		return NULL;
-	f->parts = *parts;
-	f->conf = shared_conf(parts->shared);
+	f->context = context;
+	f->conf = shared_conf(context->shared);
 	f->fetcher = fetcher;
 	f->bulk = bulk;
 	f->telling = telling;
@@ -980,7 +980,7 @@ struct crl_feed *crl_feed_new(const struct parts *parts, struct fetcher *fetcher
 		free(f);
 		return NULL;
 	}
-	evtimer_assign(&f->timer, parts->base, on_timer, f);
+	evtimer_assign(&f->timer, context->base, on_timer, f);
 	return f;
 }
 

@@ -62,7 +62,7 @@ struct metrics_text;
 
 /* parts is copied.  bulk: the thread for lists.  Nothing is begun before
  * crl_feed_start().  NULL when out of memory. */
-struct crl_feed *crl_feed_new(const struct parts *parts, struct fetcher *fetcher,
+struct crl_feed *crl_feed_new(const struct context *context, struct fetcher *fetcher,
     struct executor *bulk, struct telling *telling);
 /* Read what the state directory has (current lists are in force from then on, verified
  * again), then fetch everything. */

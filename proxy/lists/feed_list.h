@@ -161,7 +161,7 @@ struct feed_batch {
 };
 
 struct crl_feed {
-	struct parts parts;
+	const struct context *context;
 	const struct conf *conf;
 	struct fetcher *fetcher;
 	struct executor *bulk;

@@ -249,9 +249,9 @@ void feed_settle(struct feed_work *w)
 		w->list->unsettled++;
 	}
 	w->want.done = on_passed;
-	barrier_pass(w->feed->parts.barrier, &w->want);
+	barrier_pass(w->feed->context->barrier, &w->want);
 	if (install) /* then w is still there: it settles after both */
-		executor_run(w->feed->parts.disk, install_work, on_installed, w);
+		executor_run(w->feed->context->disk, install_work, on_installed, w);
 }
 
 /* ---- telling ---- */
@@ -313,7 +313,7 @@ static void on_in_log(void *arg, enum err e)
 		w->list->base = false;
 		end_telling(w);
 	} else {
-		executor_run(w->feed->parts.disk, told_work, on_told, w);
+		executor_run(w->feed->context->disk, told_work, on_told, w);
 	}
 }
 
@@ -381,7 +381,7 @@ static void tell(struct feed_work *w)
 	if (w->job.to == CRL_NEXT || w->pointing)
 		tell_log(w);
 	else
-		executor_run(w->feed->parts.disk, link_work, on_linked, w);
+		executor_run(w->feed->context->disk, link_work, on_linked, w);
 }
 
 static void refused(const struct feed_work *w, const char *file, const char *why)
@@ -496,7 +496,7 @@ static void tidy(struct feed_list *l)
 	if (w == NULL)
 		return;
 	memcpy(w->job.facts.sha256, l->told, sizeof l->told);
-	executor_run(w->feed->parts.disk, tidy_work, on_told, w);
+	executor_run(w->feed->context->disk, tidy_work, on_told, w);
 }
 
 static void retry_install(struct feed_list *l)
@@ -504,7 +504,7 @@ static void retry_install(struct feed_list *l)
 	struct feed_work *w = l->stuck;
 
 	l->stuck = NULL;
-	executor_run(l->issuer->feed->parts.disk, install_work, on_installed, w);
+	executor_run(l->issuer->feed->context->disk, install_work, on_installed, w);
 }
 
 void feed_tell(struct feed_list *l)

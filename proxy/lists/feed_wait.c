@@ -35,7 +35,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 static void set_timer(const struct crl_feed *f, struct crl_wait *w, int ms)
 {
-	evtimer_assign(&w->_timer, f->parts.base, on_timer, w);
+	evtimer_assign(&w->_timer, f->context->base, on_timer, w);
 	w->_timed = timer_arm(&w->_timer, ms);
 }
 

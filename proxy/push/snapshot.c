@@ -55,7 +55,7 @@ static void begin(struct snapshots *all);
 
 /* The moment: lists, and the log's place. */
 
-static const struct parts *parts_of(const struct snapshots *all)
+static const struct keeper_parts *parts_of(const struct snapshots *all)
 {
 	return keeper_parts(all->keeper);
 }
@@ -93,15 +93,16 @@ static enum err take_lists(struct snapshot *s, const struct issuers *is)
 	return ERR_OK;
 }
 
-static void take_moment(struct snapshot *s, const struct parts *d)
+static void take_moment(struct snapshot *s, const struct keeper_parts *d)
 {
 	s->at = clock_now();
 	s->of = NULL;
 	s->latches = NULL;
 	s->n = 0;
 	telling_known_from(d->telling, &s->end);
-	s->error = s->end.epoch == 0 ? ERR_STORE
-				     : take_lists(s, shared_conf(d->shared)->issuers);
+	s->error = s->end.epoch == 0
+		       ? ERR_STORE
+		       : take_lists(s, shared_conf(d->context.shared)->issuers);
 }
 
 /* Whose latches. */
@@ -304,16 +305,16 @@ static void sort_elsewhere(struct snapshots *all)
 	for (struct snapshot *s = all->taken; s != NULL; s = s->_next)
 		if (s->error == ERR_OK)
 			s->error = all->error;
-	executor_run(parts_of(all)->disk, sort_work, sorted, all);
+	executor_run(parts_of(all)->context.disk, sort_work, sorted, all);
 }
 
 static void walk_on(struct snapshots *all)
 {
-	const struct parts *d = parts_of(all);
+	const struct keeper_parts *d = parts_of(all);
 	bool more = latches_walk_on(d->latches, &all->walk, SLICE);
 
 	if (more && all->error == ERR_OK) {
-		inbox_post(d->shared->keeper, &all->step);
+		inbox_post(d->context.shared->keeper, &all->step);
 		return;
 	}
 	if (more)
@@ -378,7 +379,7 @@ static void take_waiting(struct snapshots *all)
 
 static void begin(struct snapshots *all)
 {
-	const struct parts *d = parts_of(all);
+	const struct keeper_parts *d = parts_of(all);
 
 	assert(!all->walking && all->taken == NULL);
 	all->walking = true;
@@ -387,7 +388,7 @@ static void begin(struct snapshots *all)
 		all->walking = false;
 		return;
 	}
-	all->error = make_seats(all, shared_conf(d->shared)->issuers);
+	all->error = make_seats(all, shared_conf(d->context.shared)->issuers);
 	if (all->error != ERR_OK) {
 		sort_elsewhere(all);
 		return;

@@ -146,7 +146,7 @@ static bool is_hot_revoked(const struct filter *f, const struct serial *s, int64
 		struct key k;
 
 		issuer_key_at(f->issuer, n, s, &k);
-		a = hot_find(f->core->d.shared->hot, key_der(&k));
+		a = hot_find(f->core->context->shared->hot, key_der(&k));
 		if (a != NULL && a->facts.status == STATUS_REVOKED &&
 		    hot_serves(a, now) && a->obtained_at < before)
 			return true;
@@ -168,7 +168,7 @@ static bool take_latch(struct filter *f, const struct latch *l)
 		x->latches = p;
 	}
 	x->latches[x->latches_n++] = *l;
-	latches_told(f->core->d.latches, l->ca_id, &l->serial);
+	latches_told(f->core->latches, l->ca_id, &l->serial);
 	return true;
 }
 
@@ -184,7 +184,7 @@ static bool has_moved(struct filter *f, const struct change *c)
 	if (f->issuer == NULL || (!f->latches && !f->hot))
 		return true;
 	crl_entry_serial(&c->entry, &s);
-	l = f->latches ? latches_find(f->core->d.latches, f->issuer, &s) : NULL;
+	l = f->latches ? latches_find(f->core->latches, f->issuer, &s) : NULL;
 	if (l != NULL && (!revoked || (!l->untold && !l->listed)))
 		return false;
 	if (l != NULL)
@@ -199,8 +199,9 @@ static void fill(struct job *j, struct flight *x, const struct change *c, uint32
 {
 	struct telling_core *core = j->all->core;
 	struct filter f = {.core = core,
-	    .issuer = issuers_named(shared_conf(core->d.shared)->issuers, j->l.issuer),
-	    .latches = latches_count(core->d.latches) > 0,
+	    .issuer =
+		issuers_named(shared_conf(core->context->shared)->issuers, j->l.issuer),
+	    .latches = latches_count(core->latches) > 0,
 	    .hot = j->l.diff->n <= HOT_LOOKUPS_MAX,
 	    .untold_since = j->l.untold_since_ms / 1000,
 	    .flight = x};
@@ -249,7 +250,7 @@ static void go_on(struct job *j);
 static void leave_latches(struct flight *x)
 {
 	for (size_t i = 0; i < x->latches_n; i++)
-		latches_mark(x->job->all->core->d.latches, &x->latches[i]);
+		latches_mark(x->job->all->core->latches, &x->latches[i]);
 }
 
 static void on_appended(void *arg, enum err e, const struct change_pos *end)
@@ -549,13 +550,13 @@ void lists_add(struct lists *l, const struct list_change *c)
 		j->total = 0;
 	LIST_INIT(&j->flights);
 	LIST_INSERT_HEAD(&l->jobs, j, link);
-	evtimer_assign(&j->timer, l->core->d.base, on_timer, j);
+	evtimer_assign(&j->timer, l->core->context->base, on_timer, j);
 	if (n > 0)
-		metrics_observe_us(l->core->d.counters, H_PUBLISHED_SEEN,
+		metrics_observe_us(l->core->context->counters, H_PUBLISHED_SEEN,
 		    (c->seen_at_ms - c->facts.this_update * 1000) * 1000);
 	j->in_barrier = true;
 	j->want.done = barrier_passed;
-	barrier_pass(l->core->d.barrier, &j->want);
+	barrier_pass(l->core->context->barrier, &j->want);
 }
 
 void lists_cancel(struct lists *l)

@@ -1,6 +1,5 @@
 #include "proxy/tell/log_writer.h"
 
-#include "cache/held/latch_file.h"
 #include "proxy/base/backoff.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
@@ -59,17 +58,17 @@ int64_t core_backoff_ms(struct telling_core *c, const struct core_writer *w)
 	int failures = w->failures < INT_MAX ? (int)w->failures : INT_MAX;
 	int64_t ms = backoff_step_ms(&b, failures);
 
-	return ms / 2 + ms / 2 * (int64_t)schedule_random(c->d.schedule) / 65536;
+	return ms / 2 + ms / 2 * (int64_t)schedule_random(c->context->schedule) / 65536;
 }
 
 void core_logged(struct telling_core *c, struct change_batch *b)
 {
 	if (b->seq == 0 || b->n == 0)
 		return;
-	metrics_add(c->d.counters,
+	metrics_add(c->context->counters,
 	    b->evidence == CHANGE_CRL ? M_CHANGES_CRL : M_CHANGES_OCSP, b->n);
-	metrics_observe_us(
-	    c->d.counters, H_SEEN_DURABLE, (clock_now_ms() - b->seen_at_ms) * 1000);
+	metrics_observe_us(c->context->counters, H_SEEN_DURABLE,
+	    (clock_now_ms() - b->seen_at_ms) * 1000);
 	outlet_appended(c->outlet, b);
 }
 
@@ -111,6 +110,6 @@ void core_latches_told(struct telling_core *c, struct latch *l, size_t n)
 		free(l);
 		return;
 	}
-	*j = (struct told_job){c->d.latch_file, l, n, ERR_OK};
-	executor_run(c->d.disk, told_write, told_written, j);
+	*j = (struct told_job){c->latch_file, l, n, ERR_OK};
+	executor_run(c->context->disk, told_write, told_written, j);
 }

@@ -7,6 +7,7 @@
 #define PROXY_TELL_LOG_WRITER_H
 
 #include "cache/change/change_log.h"
+#include "cache/held/latch_file.h"
 #include "proxy/base/context.h"
 
 struct outlet; /* proxy/tell/outlet.h */
@@ -20,7 +21,9 @@ struct core_writer {
 };
 
 struct telling_core {
-	struct parts d;
+	const struct context *context;
+	struct latches *latches;
+	struct latch_file *latch_file;
 	struct change_log *log;
 	struct outlet *outlet;
 	unsigned failing; /* writers whose last write failed: told at the first one */

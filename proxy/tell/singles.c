@@ -62,7 +62,7 @@ struct singles {
 
 static const struct issuer *issuer_of(const struct singles *s, const char *name)
 {
-	return issuers_named(shared_conf(s->core->d.shared)->issuers, name);
+	return issuers_named(shared_conf(s->core->context->shared)->issuers, name);
 }
 
 /* Queues. */
@@ -144,7 +144,7 @@ static void pass(struct singles *s)
 	TAILQ_CONCAT(&s->passing, &s->fresh, link);
 	s->in_barrier = true;
 	s->want.done = barrier_passed;
-	barrier_pass(s->core->d.barrier, &s->want);
+	barrier_pass(s->core->context->barrier, &s->want);
 }
 
 static void barrier_passed(struct barrier_want *w)
@@ -208,7 +208,7 @@ void singles_add(struct singles *s, const struct single_change *c)
 	x->has_latch = c->latch != NULL;
 	if (x->has_latch)
 		memcpy(x->ca_id, c->latch->ca_id, sizeof x->ca_id);
-	metrics_observe_us(s->core->d.counters, H_PUBLISHED_SEEN,
+	metrics_observe_us(s->core->context->counters, H_PUBLISHED_SEEN,
 	    (x->seen_at_ms - x->published_at * 1000) * 1000);
 	enqueue(s, x);
 	pass(s);
@@ -219,7 +219,7 @@ void singles_add(struct singles *s, const struct single_change *c)
 static void add_latch(void *arg, const struct latch *l)
 {
 	struct singles *s = arg;
-	const struct issuers *all = shared_conf(s->core->d.shared)->issuers;
+	const struct issuers *all = shared_conf(s->core->context->shared)->issuers;
 	const struct issuer *i = l->untold ? issuers_with(all, l->ca_id) : NULL;
 	struct single *x;
 
@@ -236,7 +236,7 @@ static void add_latch(void *arg, const struct latch *l)
 
 void singles_add_latches(struct singles *s)
 {
-	latches_each(s->core->d.latches, add_latch, s);
+	latches_each(s->core->latches, add_latch, s);
 	pass(s);
 }
 
@@ -252,7 +252,7 @@ static bool is_taken(const struct singles *s, const struct single *x)
 	if (!x->has_latch || x->begun || i == NULL)
 		return false;
 	crl_entry_serial(&x->change.entry, &serial);
-	l = latches_find(s->core->d.latches, i, &serial);
+	l = latches_find(s->core->latches, i, &serial);
 	return l != NULL && !l->untold;
 }
 
@@ -296,7 +296,7 @@ static void begin(struct singles *s, struct single *x)
 
 	if (x->has_latch && !x->begun) {
 		crl_entry_serial(&x->change.entry, &serial);
-		latches_told(s->core->d.latches, x->ca_id, &serial);
+		latches_told(s->core->latches, x->ca_id, &serial);
 	}
 	x->begun = true;
 }
@@ -488,7 +488,7 @@ struct singles *singles_new(struct telling_core *core)
 	TAILQ_INIT(&s->ready);
 	TAILQ_INIT(&s->spare);
 	LIST_INIT(&s->flights);
-	evtimer_assign(&s->timer, core->d.base, on_timer, s);
+	evtimer_assign(&s->timer, core->context->base, on_timer, s);
 	return s;
 }
 

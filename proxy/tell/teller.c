@@ -28,7 +28,7 @@ struct telling {
 static void on_trim(evutil_socket_t fd, short what, void *arg)
 {
 	struct telling *t = arg;
-	int64_t keep_ms = shared_conf(t->core.d.shared)->events_keep_ms, before;
+	int64_t keep_ms = shared_conf(t->core.context->shared)->events_keep_ms, before;
 
 	(void)fd, (void)what;
 	before = calm_look(&t->calm, keep_ms / 1000, CALM_MS);
@@ -39,16 +39,19 @@ static void on_trim(evutil_socket_t fd, short what, void *arg)
 	timer_arm(&t->trim, TRIM_MS);
 }
 
-struct telling *telling_new(const struct parts *parts, struct change_log *log)
+struct telling *telling_new(const struct context *context, struct latches *latches,
+    struct latch_file *latch_file, struct change_log *log)
 {
 	struct telling *t = calloc(1, sizeof *t);
 
 	if (t == NULL)
 		return NULL;
-	t->core.d = *parts;
+	t->core.context = context;
+	t->core.latches = latches;
+	t->core.latch_file = latch_file;
 	t->core.log = log;
-	evtimer_assign(&t->trim, parts->base, on_trim, t);
-	t->core.outlet = outlet_new(parts->base, log);
+	evtimer_assign(&t->trim, context->base, on_trim, t);
+	t->core.outlet = outlet_new(context->base, log);
 	t->singles = singles_new(&t->core);
 	t->lists = lists_new(&t->core);
 	if (t->core.outlet == NULL || t->singles == NULL || t->lists == NULL) {

@@ -22,13 +22,15 @@
 
 #include "cache/change/change_log.h"
 #include "cache/change/crl_diff.h"
+#include "cache/held/latch_file.h"
 #include "proxy/base/context.h"
 
 struct telling;
 
 /* log is handed over, and closed by telling_free().  NULL when out of memory: then it is
  * the caller's still. */
-struct telling *telling_new(const struct parts *parts, struct change_log *log);
+struct telling *telling_new(const struct context *context, struct latches *latches,
+    struct latch_file *latch_file, struct change_log *log);
 /* Latches that an earlier life did not tell. */
 void telling_start(struct telling *t);
 /* Lists under way end with ERR_CANCELLED, questions are answered with it, and no news are

@@ -61,7 +61,7 @@ static void front_open(void)
 	    5000, 5000, 30000, 10000, 2000, 1 << 20, 8192, 4096, 10000};
 	int fd[2];
 
-	front.base = world_parts()->base;
+	front.base = world_parts()->context.base;
 	front.counters = metrics_thread();
 	front.serve = serve_new(&world_shared, front.counters);
 	front.inbox = inbox_new(front.base, front.serve);

@@ -5,9 +5,6 @@
 #include "proxy/base/clock.h"
 #include "proxy/base/inbox.h"
 #include "proxy/base/log.h"
-#include "proxy/keeper/answers.h"
-#include "proxy/keeper/memo.h"
-#include "proxy/keeper/revoke.h"
 #include "proxy/source/upstream.h"
 #include "tests/lib/forge.h"
 
@@ -29,7 +26,7 @@ struct schedule *world_schedule;
 
 static struct event_base *base;
 static struct inbox *inbox;
-static struct parts parts;
+static struct keeper_parts parts;
 static char directory[64];
 static EVP_PKEY *ca_key;
 static X509 *ca;
@@ -95,28 +92,22 @@ static void make_flights(const struct conf *c)
 	world_shared = (struct shared){.hot = hot_new((size_t)c->hot_cache, 1)};
 	atomic_store(&world_shared.conf, c);
 	world_schedule = schedule_new(1);
-	parts = (struct parts){.base = base,
-	    .shared = &world_shared,
+	parts = (struct keeper_parts){.context = {.base = base,
+					  .shared = &world_shared,
+					  .counters = metrics_thread(),
+					  .schedule = world_schedule},
 	    .admit = admit_new(),
-	    .schedule = world_schedule,
-	    .counters = metrics_thread(),
 	    .telling = (struct telling *)&fake_told, /* the fakes never look */
 	    .crl_feed = (struct crl_feed *)&fake_told};
-	parts.source = upstream_new(base, NULL, &u, parts.counters);
+	parts.source = upstream_new(base, NULL, &u, parts.context.counters);
 	need(latch_file_open(
 		 &parts.latches, &parts.latch_file, directory, why, sizeof why) == ERR_OK,
 	    why);
 	world_latches = parts.latches;
-	parts.memos = memos_new();
-	parts.revoker = revoker_new(&parts);
-	parts.answers = answers_new(&parts);
-	need(parts.memos != NULL && parts.revoker != NULL && parts.answers != NULL,
-	    "out of memory");
-	world_flights = flights_new(&parts);
-	need(world_flights != NULL, "out of memory");
-	world_forwards = forwards_new(&parts, world_flights);
-	world_refreshes = refreshes_new(&parts, world_flights);
-	need(world_forwards != NULL && world_refreshes != NULL, "out of memory");
+	need(keeper_parts_make(&parts), "out of memory");
+	world_flights = parts.flights;
+	world_forwards = parts.forwards;
+	world_refreshes = parts.refreshes;
 }
 
 void world_begin(const char *global, const char *issuer)
@@ -150,12 +141,7 @@ void world_end(void)
 	flights_cancel(world_flights);
 	event_base_loop(base, EVLOOP_NONBLOCK);
 	upstream_free(parts.source);
-	forwards_free(world_forwards);
-	refreshes_free(world_refreshes);
-	flights_free(world_flights);
-	answers_free(parts.answers);
-	revoker_free(parts.revoker);
-	memos_free(parts.memos);
+	keeper_parts_free(&parts);
 	fake_fetch_reset();
 	fake_store_reset();
 	hot_free(world_shared.hot);
@@ -163,7 +149,7 @@ void world_end(void)
 	conf_free((struct conf *)(uintptr_t)shared_conf(&world_shared));
 	latches_free(parts.latches);
 	latch_file_close(parts.latch_file);
-	schedule_free(parts.schedule);
+	schedule_free(parts.context.schedule);
 	admit_free(parts.admit);
 	inbox_free(inbox);
 	event_base_free(base);
@@ -208,7 +194,7 @@ const struct issuer *world_issuer(void)
 	return issuers_at(shared_conf(&world_shared)->issuers, 0);
 }
 
-const struct parts *world_parts(void)
+const struct keeper_parts *world_parts(void)
 {
 	return &parts;
 }

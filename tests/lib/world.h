@@ -10,9 +10,7 @@
 #ifndef TESTS_LIB_WORLD_H
 #define TESTS_LIB_WORLD_H
 
-#include "proxy/keeper/forward.h"
-#include "proxy/keeper/refresh.h"
-#include "proxy/tell/teller.h"
+#include "proxy/keeper/keeper_parts.h"
 
 #define WORLD_START  INT64_C(1750000000) /* wall clock, s: 2025-06-15 */
 #define WORLD_FIRST  "http://first.example/"
@@ -31,7 +29,7 @@ extern struct refreshes *world_refreshes;
 extern struct latches *world_latches;
 extern struct schedule *world_schedule;
 const struct issuer *world_issuer(void);
-const struct parts *world_parts(void);
+const struct keeper_parts *world_parts(void);
 void world_serial(unsigned number, struct serial *s);
 void world_key(unsigned serial, enum certid_hash h, struct key *k);
 

@@ -60,7 +60,7 @@ static void take_back(void)
 	struct serial s;
 
 	world_serial(1, &s);
-	unlatch(world_parts(), world_flights, world_issuer(), &s, on_end, &ended);
+	unlatch(world_parts(), world_issuer(), &s, on_end, &ended);
 	world_elapse(0); /* fetches begin with the next turn */
 }
 

@@ -32,7 +32,7 @@
 
 static char directory[64], folder[80];
 static struct shared shared;
-static struct parts parts;
+static struct context context;
 static struct event_base *base;
 static struct inbox *own;
 static struct crl_feed *feed;
@@ -184,11 +184,11 @@ static void live(const char *global, const char *issuer)
 	shared.readers[0] = inbox_new(base, NULL);
 	shared.readers_n = 1;
 	atomic_store(&shared.conf, load(global, issuer));
-	parts = (struct parts){.base = base,
+	context = (struct context){.base = base,
 	    .shared = &shared,
 	    .barrier = barrier_new(&shared, own),
 	    .schedule = schedule_new(1)};
-	feed = crl_feed_new(&parts, NULL, NULL, NULL);
+	feed = crl_feed_new(&context, NULL, NULL, NULL);
 	assert_non_null(feed);
 	assert_non_null(crl_feed_slot(feed, "demo"));
 	crl_feed_start(feed);
@@ -205,8 +205,8 @@ static void die(void)
 	inbox_free(shared.readers[0]);
 	shared.readers_n = 0;
 	inbox_free(own);
-	barrier_free(parts.barrier);
-	schedule_free(parts.schedule);
+	barrier_free(context.barrier);
+	schedule_free(context.schedule);
 	crl_feed_free(feed);
 	assert_int_equal(fake_fetches_waiting(), 0);
 	conf_free((struct conf *)(uintptr_t)shared_conf(&shared));
@@ -1343,7 +1343,7 @@ static void lists_that_wait_for_one_reader_are_told_to_the_last(void **state)
 	(void)state;
 	begin_with("01", "A");
 	i = issuers_named(shared_conf(&shared)->issuers, "demo");
-	barrier_pass(parts.barrier, &before);
+	barrier_pass(context.barrier, &before);
 	crl_feed_refresh(feed, i, false);
 	fake_fetch_answer(0, 200, LIST(.number = "02", .serials = "AB"));
 	crl_feed_refresh(feed, i, false);

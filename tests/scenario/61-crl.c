@@ -100,7 +100,7 @@ static struct evidence evidence(void)
 	struct serial s;
 
 	world_serial(1, &s);
-	evidence_of(world_parts(), world_issuer(), &s, NULL, &st);
+	evidence_of(&world_parts()->evidence, world_issuer(), &s, NULL, &st);
 	return st;
 }
 
@@ -598,7 +598,7 @@ static void an_expired_list_and_an_eviction_storm_make_nothing_good(void **state
 	assert_int_equal(
 	    hear(says_from(CERTID_SHA1, STATUS_GOOD, 0, 0))->error, ERR_RESP_CRL);
 	world_serial(2, &s);
-	evidence_of(world_parts(), world_issuer(), &s, NULL, &st);
+	evidence_of(&world_parts()->evidence, world_issuer(), &s, NULL, &st);
 	assert_int_equal(st.status, STATUS_UNKNOWN);
 	assert_int_equal(st.absence, CRL_ABSENT_OVERDUE);
 }
@@ -708,7 +708,7 @@ static void a_proof_in_a_refused_answer_is_told(void **state)
 static void what_is_remembered_is_bounded(void **state)
 {
 	struct answers *h = world_parts()->answers;
-	struct memos *m = world_parts()->memos;
+	struct memos *m = world_parts()->evidence.memos;
 	struct admit_verdict v = {.crl_disagrees = true,
 	    .facts = {.status = STATUS_GOOD,
 		.this_update = WORLD_START,

@@ -265,7 +265,9 @@ struct node {
 	struct shared shared;
 	struct inbox *api;
 	struct barrier *barrier;
-	struct parts parts;
+	struct context context;
+	struct latches *latches;
+	struct latch_file *latch_file;
 	struct telling *telling;
 	struct gate *gate; /* until the telling is freed */
 	char dir[32];
@@ -378,14 +380,14 @@ static void life_begin(struct node *n)
 {
 	char why[256] = "";
 
-	assert_int_equal(latch_file_open(&n->parts.latches, &n->parts.latch_file, n->dir,
-			     why, sizeof why),
+	assert_int_equal(
+	    latch_file_open(&n->latches, &n->latch_file, n->dir, why, sizeof why),
 	    ERR_OK);
 	n->barrier = barrier_new(&n->shared, inbox);
-	n->parts.barrier = n->barrier;
+	n->context.barrier = n->barrier;
 	n->api = inbox_new(base, n);
 	n->gate = gate_new(memory);
-	n->telling = telling_new(&n->parts, &n->gate->log);
+	n->telling = telling_new(&n->context, n->latches, n->latch_file, &n->gate->log);
 	assert_non_null(n->telling);
 	telling_listen(n->telling, n->api, on_news);
 	n->done = 0;
@@ -404,8 +406,8 @@ static void life_end(struct node *n)
 	n->gate = NULL;
 	inbox_free(n->api);
 	barrier_free(n->barrier);
-	latches_free(n->parts.latches);
-	latch_file_close(n->parts.latch_file);
+	latches_free(n->latches);
+	latch_file_close(n->latch_file);
 }
 
 static void again(struct node *n)
@@ -441,10 +443,10 @@ static int begin(void **state)
 		atomic_store(&n->shared.conf, conf);
 		n->shared.hot = hot_new(1 << 20, 1);
 		n->shared.keeper = inbox;
-		n->parts.base = base;
-		n->parts.shared = &n->shared;
-		n->parts.counters = metrics_thread();
-		n->parts.schedule = schedule_new((uint64_t)i + 1);
+		n->context.base = base;
+		n->context.shared = &n->shared;
+		n->context.counters = metrics_thread();
+		n->context.schedule = schedule_new((uint64_t)i + 1);
 		life_begin(n);
 	}
 	return 0;
@@ -469,7 +471,7 @@ static int end(void **state)
 	for (int i = 0; i < NODES; i++) {
 		life_end(&node[i]);
 		hot_free(node[i].shared.hot);
-		schedule_free(node[i].parts.schedule);
+		schedule_free(node[i].context.schedule);
 		remove_dir(node[i].dir);
 	}
 	change_log_close(memory);
@@ -509,9 +511,9 @@ static const struct latch *latch(struct node *n, uint32_t i, bool untold)
 	    .untold = untold};
 
 	memcpy(l.ca_id, demo()->ca[0].id, sizeof l.ca_id);
-	assert_int_equal(latches_add(n->parts.latches, &l, NULL), ERR_OK);
-	assert_int_equal(latch_file_put(n->parts.latch_file, &l, 1), ERR_OK);
-	return latches_find(n->parts.latches, demo(), &l.serial);
+	assert_int_equal(latches_add(n->latches, &l, NULL), ERR_OK);
+	assert_int_equal(latch_file_put(n->latch_file, &l, 1), ERR_OK);
+	return latches_find(n->latches, demo(), &l.serial);
 }
 
 static void tell_revoked(struct node *n, uint32_t i, bool latched)
@@ -911,7 +913,7 @@ static void many_latches_share_batches(void **state)
 		memcpy(l[i].ca_id, demo()->ca[0].id, 32);
 	}
 	l[24999].ca_id[0] ^= 1; /* of a CA that is not configured any more */
-	assert_int_equal(latch_file_put(n->parts.latch_file, l, 25000), ERR_OK);
+	assert_int_equal(latch_file_put(n->latch_file, l, 25000), ERR_OK);
 	again(n);
 	telling_start(n->telling);
 	turn();
@@ -921,8 +923,8 @@ static void many_latches_share_batches(void **state)
 		assert_true(crl_entry_cmp(&held.batch[0]->change[i - 1].entry,
 				&held.batch[0]->change[i].entry) < 0);
 	again(n);
-	assert_true(latches_find(n->parts.latches, demo(), &l[0].serial) != NULL);
-	assert_false(latches_find(n->parts.latches, demo(), &l[0].serial)->untold);
+	assert_true(latches_find(n->latches, demo(), &l[0].serial) != NULL);
+	assert_false(latches_find(n->latches, demo(), &l[0].serial)->untold);
 	telling_start(n->telling);
 	turn();
 	assert_int_equal(look(), 3);
@@ -1449,7 +1451,7 @@ static void it_may_end_inside_a_barrier(void **state)
 	event_base_loop(other, EVLOOP_NONBLOCK);
 	turn();
 	n->gate = gate_new(memory);
-	n->telling = telling_new(&n->parts, &n->gate->log);
+	n->telling = telling_new(&n->context, n->latches, n->latch_file, &n->gate->log);
 	tell_revoked(n, 2, true);
 	tell_list(n, &A, &B);
 	n->shared.readers_n = 0;
@@ -1491,8 +1493,7 @@ static void what_was_told_before_is_not_told_by_the_list(void **state)
 	latch(n, 20, false);           /* told */
 	latch(n, 21, true);            /* not yet */
 	listed = *latch(n, 22, false); /* left to the list */
-	((struct latch *)(uintptr_t)latches_find(
-	     n->parts.latches, demo(), &listed.serial))
+	((struct latch *)(uintptr_t)latches_find(n->latches, demo(), &listed.serial))
 	    ->listed = true;
 	hold_in_memory(n, 30, now_ms / 1000 - 10); /* told when it came */
 	hold_in_memory(n, 31, now_ms / 1000 - 4);  /* came when a list said so */
@@ -1557,8 +1558,7 @@ static void what_a_failed_append_took_is_not_lost(void **state)
 	set_told('0', 'A', 0, 0);
 	latch(n, 21, true);
 	listed = *latch(n, 22, false);
-	((struct latch *)(uintptr_t)latches_find(
-	     n->parts.latches, demo(), &listed.serial))
+	((struct latch *)(uintptr_t)latches_find(n->latches, demo(), &listed.serial))
 	    ->listed = true;
 	n->gate->fail_next = 1;
 	tell_list(n, &A, &B);
@@ -1626,7 +1626,7 @@ static void the_filter_moves_no_boundary(void **state)
 	for (uint32_t i = 0; i < 25000; i++) {
 		l[i] = (struct latch){.serial = serial_of(i), .reason = 1};
 		memcpy(l[i].ca_id, demo()->ca[0].id, 32);
-		assert_int_equal(latches_add(n->parts.latches, &l[i], NULL), ERR_OK);
+		assert_int_equal(latches_add(n->latches, &l[i], NULL), ERR_OK);
 	}
 	free(l);
 	tell_list(n, &old, &new);
@@ -1772,7 +1772,7 @@ static void without_a_listener_nothing_is_read(void **state)
 	(void)state;
 	telling_free(n->telling);
 	n->gate = gate_new(memory);
-	n->telling = telling_new(&n->parts, &n->gate->log);
+	n->telling = telling_new(&n->context, n->latches, n->latch_file, &n->gate->log);
 	tell_revoked(n, 1, true);
 	append_foreign(2);
 	telling_grown(n->telling);
@@ -1795,7 +1795,7 @@ static void news_outlive_the_telling(void **state)
 	assert_int_equal(number_of(&n->kept[0]->batch->change[0]), 1);
 	give_back(n);
 	n->gate = gate_new(memory);
-	n->telling = telling_new(&n->parts, &n->gate->log);
+	n->telling = telling_new(&n->context, n->latches, n->latch_file, &n->gate->log);
 }
 
 /* Questions. */

@@ -28,7 +28,7 @@
 #define NOW INT64_C(1790000000) /* 2026-09-21T14:13:20Z by date(1) */
 
 struct keeper {
-	struct parts d;
+	struct keeper_parts d;
 	struct event_base *base;
 	struct inbox *replies;
 	struct conf conf;
@@ -96,13 +96,9 @@ static struct {
 	struct facts refused; /* a good that is remembered */
 } did;
 
-const struct parts *keeper_parts(struct keeper *x)
+const struct keeper_parts *keeper_parts(struct keeper *x)
 {
 	return &x->d;
-}
-struct flights *keeper_flights(struct keeper *x)
-{
-	return (struct flights *)x;
 }
 const struct conf *keeper_conf(struct keeper *x)
 {
@@ -274,11 +270,6 @@ size_t flights_count(const struct flights *f)
 {
 	(void)f;
 	return 3;
-}
-struct refreshes *keeper_refreshes(struct keeper *of)
-{
-	(void)of;
-	return NULL;
 }
 int64_t refreshes_overdue_s(const struct refreshes *u)
 {
@@ -475,16 +466,18 @@ static int setup(void **state)
 	k.shared.hot = k.hot;
 	k.shared.started_at = NOW;
 	k.shared.conf = &k.conf;
-	k.d.shared = &k.shared;
-	k.d.counters = metrics_thread();
+	k.d.context.shared = &k.shared;
+	k.d.context.counters = metrics_thread();
 	k.d.store = &my_store;
 	k.d.source = &my_source;
-	k.d.schedule = schedule_new(1);
+	k.d.context.schedule = schedule_new(1);
 	strcpy(k.dir, "/tmp/ocspcached-calls-XXXXXX");
 	assert_non_null(mkdtemp(k.dir));
 	assert_int_equal(
 	    latch_file_open(&k.d.latches, &k.d.latch_file, k.dir, why, sizeof why),
 	    ERR_OK);
+	k.d.evidence = (struct evidence_sources){.hot = k.hot, .latches = k.d.latches};
+	k.d.door = (struct door){.context = &k.d.context, .evidence = &k.d.evidence};
 	k.calls = calls_new();
 	assert_int_equal(serial_from_hex(&serial, "1000"), ERR_OK);
 	return 0;
@@ -501,7 +494,7 @@ static int teardown(void **state)
 	event_base_free(k.base);
 	latches_free(k.d.latches);
 	latch_file_close(k.d.latch_file);
-	schedule_free(k.d.schedule);
+	schedule_free(k.d.context.schedule);
 	hot_free(k.hot);
 	issuers_free(k.conf.issuers);
 	for (int i = 0; i < 3; i++) {
@@ -533,7 +526,7 @@ static void hold(const char *issuer, unsigned ca, enum certid_hash h, struct fac
 	a->error = error;
 	a->expiry = expiry;
 	assert_int_equal(hot_put(k.hot, a), ERR_OK);
-	assert_int_equal(schedule_set(k.d.schedule, &key, 5), ERR_OK);
+	assert_int_equal(schedule_set(k.d.context.schedule, &key, 5), ERR_OK);
 }
 
 static void hold_status(enum certid_hash h, enum status status, int reason, int64_t at)
@@ -1195,7 +1188,7 @@ static void a_purge_waits_for_the_store_before_it_drops_memory(void **state)
 	expect(204, NULL);
 	assert_false(held("demo", 1, CERTID_SHA384));
 	assert_true(held("other", 0, CERTID_SHA1));
-	assert_int_equal(schedule_count(k.d.schedule), 1);
+	assert_int_equal(schedule_count(k.d.context.schedule), 1);
 }
 
 static void a_purge_of_an_issuer_leaves_the_others_and_the_latches(void **state)
@@ -1214,7 +1207,7 @@ static void a_purge_of_an_issuer_leaves_the_others_and_the_latches(void **state)
 	assert_false(held("demo", 1, CERTID_SHA384));
 	assert_true(held("other", 0, CERTID_SHA1));
 	assert_int_equal(latches_count(k.d.latches), 1);
-	assert_int_equal(schedule_count(k.d.schedule), 1);
+	assert_int_equal(schedule_count(k.d.context.schedule), 1);
 }
 
 /* P27 */
@@ -1384,7 +1377,7 @@ static void a_latch_is_gone_from_memory_and_disk(void **state)
 	latch_file_close(k.d.latch_file);
 	assert_int_equal(
 	    latch_file_open(&again, &k.d.latch_file, k.dir, why, sizeof why), ERR_OK);
-	k.d.latches = again;
+	k.d.latches = k.d.evidence.latches = again;
 	assert_int_equal(latches_count(again), 0);
 }
 

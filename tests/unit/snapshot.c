@@ -32,7 +32,7 @@ struct world {
 	struct inbox *inbox;
 	struct conf conf;
 	struct shared shared;
-	struct parts parts;
+	struct keeper_parts parts;
 	struct latches *latches;
 	struct latch_file *file;
 	char dir[64];
@@ -47,7 +47,7 @@ struct world {
 };
 static struct world *the;
 
-const struct parts *keeper_parts(struct keeper *k)
+const struct keeper_parts *keeper_parts(struct keeper *k)
 {
 	assert_ptr_equal(k, the);
 	return &the->parts;
@@ -97,9 +97,9 @@ static int setup(void **state)
 	the_issuers_n = 2;
 	w->shared.conf = &w->conf;
 	w->shared.keeper = w->inbox;
-	w->parts.disk = executor_start(w->inbox, "disk", 0);
+	w->parts.context.disk = executor_start(w->inbox, "disk", 0);
 	w->all = snapshots_new();
-	w->parts.shared = &w->shared;
+	w->parts.context.shared = &w->shared;
 	w->parts.latches = w->latches;
 	w->end = (struct change_pos){3, 4, 5};
 	*state = w;
@@ -111,9 +111,9 @@ static int teardown(void **state)
 	struct world *w = *state;
 	char path[128];
 
-	executor_stop(w->parts.disk);
+	executor_stop(w->parts.context.disk);
 	inbox_free(w->inbox);
-	executor_free(w->parts.disk);
+	executor_free(w->parts.context.disk);
 	snapshots_free(w->all);
 	event_base_free(w->base);
 	atomic_store(&demo_slot.set, &crl_set_none);

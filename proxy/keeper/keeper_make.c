@@ -1,0 +1,239 @@
+/* keeper_make.c - hooks, the making, the freeing. */
+#include "proxy/keeper/keeper_make.h"
+
+#include "cache/change/change_log.h"
+#include "proxy/base/clock.h"
+#include "proxy/base/log.h"
+#include "proxy/base/version.h"
+#include "proxy/source/upstream.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+/* What response-max-size may become by a reload, and its record. */
+#define STORED_MAX       ((1 << 20) + RECORD_OVERHEAD)
+#define REDIS_CONNECT_MS 2000 /* one attempt to connect */
+#define BULK_NICE        10   /* lists are read when nobody else wants the core */
+
+/* Store hooks. */
+
+static void on_store_changed(void *arg, const struct key *key)
+{
+	struct keeper_parts *p = arg;
+
+	refreshes_compare(p->refreshes, key);
+}
+
+static void on_store_all_changed(void *arg)
+{
+	struct keeper_parts *p = arg;
+
+	refreshes_compare_all(p->refreshes);
+}
+
+static void on_store_settled(void *arg)
+{
+	struct keeper_parts *p = arg;
+
+	atomic_store(&p->context.shared->store_settled, true);
+}
+
+/* A state is told each time that it changes; what happens often is counted together. */
+static bool is_state(const char *event)
+{
+	return strcmp(event, "store_up") == 0 || strcmp(event, "store_down") == 0 ||
+	       strcmp(event, "store_refuses") == 0 || strcmp(event, "store_well") == 0;
+}
+
+static void on_store_event(void *arg, bool warn, const char *event, const char *text)
+{
+	(void)arg;
+	if (is_state(event))
+		log_each(warn ? LOG_WARN : LOG_INFO, event, "detail=%s", text);
+	else
+		log_event(warn ? LOG_WARN : LOG_INFO, event, "detail=%s", text);
+}
+
+/* Change log hooks. */
+
+static void on_log_grown(void *arg)
+{
+	struct keeper_parts *p = arg;
+
+	if (p->telling != NULL) /* else it is being opened */
+		telling_grown(p->telling);
+}
+
+/* Making it. */
+
+/* The log of changes, and what fills it.  With memory: it ends with us: said, so that
+ * nobody counts on resuming over a restart (DESIGN 1.5). */
+static enum err make_telling(struct keeper_parts *p, const struct conf *c,
+    const struct store_config *sc, char *why, size_t why_n)
+{
+	struct change_log_config lc = {
+	    .store = sc,
+	    .size = (size_t)c->events_size,
+	    .now = clock_now(),
+	    .hooks = {on_log_grown, on_store_event, p},
+	};
+	struct change_log_health health;
+	struct change_log *log;
+	enum err e = change_log_open(&log, &lc, why, why_n);
+
+	if (e != ERR_OK)
+		return e;
+	change_log_health(log, &health);
+	if (!health.durable && !health.shared)
+		log_info("events_in_memory", "note=%s",
+		    "a restart is a gap for subscribers; store = lmdb: or redis: keeps "
+		    "changes");
+	p->telling = telling_new(&p->context, p->latches, p->latch_file, log);
+	p->context.shared->telling = p->telling;
+	if (p->telling == NULL) {
+		change_log_close(log);
+		return ERR_NOMEM;
+	}
+	p->crl_feed = crl_feed_new(&p->context, p->fetcher, p->bulk, p->telling);
+	return p->crl_feed != NULL ? ERR_OK : ERR_NOMEM;
+}
+
+static enum err open_stores(
+    struct keeper_parts *p, const struct conf *c, char *why, size_t why_n)
+{
+	struct store_config sc = {
+	    .url = c->store,
+	    .prefix = c->store_prefix,
+	    .size = (size_t)c->store_size,
+	    .timeout_ms = (int)c->store_timeout_ms,
+	    .connect_timeout_ms = REDIS_CONNECT_MS,
+	    .backoff_max_ms = (int)c->store_backoff_max_ms,
+	    .max_value = STORED_MAX,
+	    .base = p->context.base,
+	    .exec = executor_exec(p->context.disk),
+	    .hooks = {.changed = on_store_changed,
+		.all_changed = on_store_all_changed,
+		.settled = on_store_settled,
+		.event = on_store_event,
+		.arg = p},
+	};
+	enum err e;
+
+	if (c->store_key_file[0] != '\0') {
+		e = mac_keys_load(&p->keys, c->store_key_file, why, why_n);
+		if (e != ERR_OK)
+			return e;
+	}
+	sc.keys = p->keys;
+	e = latch_file_open(&p->latches, &p->latch_file, c->state_directory, why, why_n);
+	if (e != ERR_OK)
+		return e;
+	atomic_store(&p->context.shared->store_settled, false);
+	e = store_open(&p->store, &sc, why, why_n);
+	if (e != ERR_OK)
+		return e;
+	e = make_telling(p, c, &sc, why, why_n);
+	if (e == ERR_NOMEM)
+		snprintf(why, why_n, "%s", err_text(e));
+	return e;
+}
+
+static bool make_context(struct keeper_parts *p, struct shared *shared, void *inbox_arg)
+{
+	struct context *c = &p->context;
+	uint64_t seed;
+
+	c->shared = shared;
+	if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
+		return false;
+	c->base = event_base_new();
+	if (c->base == NULL)
+		return false;
+	p->inbox = inbox_new(c->base, inbox_arg);
+	if (p->inbox != NULL)
+		c->barrier = barrier_new(shared, p->inbox);
+	c->counters = metrics_thread();
+	c->schedule = schedule_new(seed);
+	if (c->barrier == NULL || c->counters == NULL || c->schedule == NULL)
+		return false;
+	c->disk = executor_start(p->inbox, "disk", 0);
+	return c->disk != NULL;
+}
+
+static bool make_source(struct keeper_parts *p, const struct conf *c)
+{
+	struct upstream_config u = {.timeout_ms = (int)c->upstream_timeout_ms};
+
+	p->admit = admit_new();
+	p->bulk = executor_start(p->inbox, "bulk", BULK_NICE);
+	p->fetcher = fetcher_new(p->context.base, "ocspcached/" OCSPCACHED_VERSION);
+	if (p->admit == NULL || p->bulk == NULL || p->fetcher == NULL)
+		return false;
+	p->source = upstream_new(p->context.base, p->fetcher, &u, p->context.counters);
+	return p->source != NULL;
+}
+
+bool keeper_make(struct keeper_parts *p, struct shared *shared, void *inbox_arg,
+    char *why, size_t why_n)
+{
+	const struct conf *c = shared_conf(shared);
+
+	if (!make_context(p, shared, inbox_arg) || !make_source(p, c)) {
+		snprintf(why, why_n, "cannot make the keeper: %s", strerror(errno));
+		return false;
+	}
+	if (open_stores(p, c, why, why_n) != ERR_OK)
+		return false;
+	if (!keeper_parts_make(p)) {
+		snprintf(why, why_n, "%s", err_text(ERR_NOMEM));
+		return false;
+	}
+	return true;
+}
+
+/* Freeing it. */
+
+/* Whoever still waits for another thread, or for a client, is told; then nothing comes
+ * any more. */
+static void let_go(struct keeper_parts *p)
+{
+	if (p->crl_feed != NULL)
+		crl_feed_cancel(p->crl_feed);
+	if (p->telling != NULL)
+		telling_cancel(p->telling);
+	executor_stop(p->bulk);
+	executor_stop(p->context.disk);
+	if (p->forwards != NULL)
+		forwards_cancel(p->forwards);
+	if (p->flights != NULL)
+		flights_cancel(p->flights);
+	/* The readers are gone: a round that begins when the last probe is back must not
+	 * go to them. */
+	p->context.shared->readers_n = 0;
+	if (p->inbox != NULL)
+		inbox_free(p->inbox); /* runs what is left: done callbacks, probes */
+	barrier_free(p->context.barrier);
+}
+
+void keeper_unmake(struct keeper_parts *p)
+{
+	let_go(p);
+	crl_feed_free(p->crl_feed);
+	telling_free(p->telling);
+	store_close(p->store);
+	upstream_free(p->source);
+	fetcher_free(p->fetcher);
+	keeper_parts_free(p);
+	schedule_free(p->context.schedule);
+	admit_free(p->admit);
+	latches_free(p->latches);
+	latch_file_close(p->latch_file);
+	mac_keys_free(p->keys);
+	executor_free(p->bulk);
+	executor_free(p->context.disk);
+	if (p->context.base != NULL)
+		event_base_free(p->context.base);
+}

@@ -1,0 +1,34 @@
+/* keeper_parts.c - from the evidence to the refreshes. */
+#include "proxy/keeper/keeper_parts.h"
+
+bool keeper_parts_make(struct keeper_parts *p)
+{
+	p->evidence = (struct evidence_sources){.hot = p->context.shared->hot,
+	    .memos = memos_new(),
+	    .latches = p->latches,
+	    .crl_feed = p->crl_feed};
+	p->revoker = revoker_new(&p->context, p->latches, p->latch_file, p->store);
+	p->answers = answers_new(&p->context, &p->evidence, p->revoker, p->store);
+	p->door = (struct door){.context = &p->context,
+	    .evidence = &p->evidence,
+	    .admit = p->admit,
+	    .keys = p->keys,
+	    .answers = p->answers,
+	    .revoker = p->revoker,
+	    .telling = p->telling};
+	p->flights = flights_new(&p->door, p->source, p->store, p->crl_feed);
+	p->forwards = forwards_new(&p->door, p->source, p->crl_feed, p->flights);
+	p->refreshes = refreshes_new(&p->context, p->answers, p->flights);
+	return p->evidence.memos != NULL && p->revoker != NULL && p->answers != NULL &&
+	       p->flights != NULL && p->forwards != NULL && p->refreshes != NULL;
+}
+
+void keeper_parts_free(struct keeper_parts *p)
+{
+	refreshes_free(p->refreshes);
+	forwards_free(p->forwards);
+	flights_free(p->flights);
+	answers_free(p->answers);
+	revoker_free(p->revoker);
+	memos_free(p->evidence.memos);
+}
