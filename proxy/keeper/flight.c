@@ -1,6 +1,6 @@
 /* flight.c - a flight's steps.
  *
- *	begin -> read_store -> [lease -> [hold -> read_store ...]] -> fetch -> end
+ *	begin -> read_store -> [lease -> [wait -> read_store ...]] -> fetch -> end
  *
  * It begins when the issuer's lists are opened, and again where a reload has brought a
  * list that is not: what the one door cannot judge (ERR_RESP_LISTS) is asked for anew.
@@ -24,14 +24,14 @@
 #include <xxhash.h>
 
 #define BUCKETS       4096 /* chains stay short up to max-waiting's default of 10,000 */
-#define HOLD_FIRST_MS 20   /* first look whether the other node has its answer */
-#define HOLD_MAX_MS   250
+#define LOOK_FIRST_MS 20   /* first look whether the other node has its answer */
+#define LOOK_MAX_MS   250
 
 enum flight_state {
-	FLIGHT_WAITING, /* for the issuer's lists */
+	FLIGHT_LISTS, /* to be opened */
 	FLIGHT_READING,
 	FLIGHT_LEASING,
-	FLIGHT_HOLDING,
+	FLIGHT_WAITING, /* for another node */
 	FLIGHT_FETCHING,
 	FLIGHT_CANCELLED
 };
@@ -51,9 +51,9 @@ struct flight {
 	struct ask *first, *last;
 	struct want *wants;
 	struct source_ask *source_ask;
-	struct crl_wait lists; /* FLIGHT_WAITING */
-	struct event timer;    /* FLIGHT_HOLDING */
-	int hold_ms;
+	struct crl_wait lists; /* FLIGHT_LISTS */
+	struct event timer;    /* FLIGHT_WAITING */
+	int look_ms;
 	bool has_held;
 	bool leased;
 	bool has_seen;    /* seen is what the store had when it was read last */
@@ -89,7 +89,7 @@ static void read_store(struct flight *f);
 static void fetch(struct flight *f);
 static void end(struct flight *f, const struct answer *a, enum err e, enum tier tier);
 static void on_timeout(evutil_socket_t fd, short what, void *arg);
-static void on_hold_timer(evutil_socket_t fd, short what, void *arg);
+static void on_look_timer(evutil_socket_t fd, short what, void *arg);
 
 /* Small helpers. */
 
@@ -190,14 +190,14 @@ static void ask_remove(struct ask *a)
 
 static enum err timeout_error(const struct flight *f)
 {
-	return f->state == FLIGHT_WAITING ? ERR_RESP_LISTS : ERR_UP_TIMEOUT;
+	return f->state == FLIGHT_LISTS ? ERR_RESP_LISTS : ERR_UP_TIMEOUT;
 }
 
 /* A flight that nobody waits for goes on for those who come later, but not while it has
  * not begun: lists that cannot be opened would gather flights for ever. */
 static void leave(struct flight *f)
 {
-	if (f->state == FLIGHT_WAITING && f->first == NULL && f->wants == NULL &&
+	if (f->state == FLIGHT_LISTS && f->first == NULL && f->wants == NULL &&
 	    f->why <= FLIGHT_CLIENT) {
 		crl_feed_wait_end(&f->lists);
 		end(f, NULL, ERR_RESP_LISTS, TIER_NONE);
@@ -403,18 +403,18 @@ static void fetch(struct flight *f)
 
 /* Lease: on a shared store one node fetches and the others look again. */
 
-static void hold(struct flight *f)
+static void wait_for_node(struct flight *f)
 {
-	f->state = FLIGHT_HOLDING;
+	f->state = FLIGHT_WAITING;
 	f->seen_change = false;
-	f->hold_ms = f->hold_ms == 0 ? HOLD_FIRST_MS : f->hold_ms * 2;
-	if (f->hold_ms > HOLD_MAX_MS)
-		f->hold_ms = HOLD_MAX_MS;
-	if (!timer_arm(&f->timer, f->hold_ms))
+	f->look_ms = f->look_ms == 0 ? LOOK_FIRST_MS : f->look_ms * 2;
+	if (f->look_ms > LOOK_MAX_MS)
+		f->look_ms = LOOK_MAX_MS;
+	if (!timer_arm(&f->timer, f->look_ms))
 		fetch(f); /* rather twice than never */
 }
 
-static void on_hold_timer(evutil_socket_t fd, short what, void *arg)
+static void on_look_timer(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what;
 	read_store(arg);
@@ -443,7 +443,7 @@ static void on_leased(void *arg, enum lease l, int64_t retry_ms)
 	if (l == LEASE_CHANGED)
 		read_store(f);
 	else if (l == LEASE_TAKEN && f->why != FLIGHT_FORCE)
-		hold(f);
+		wait_for_node(f);
 	else if (l == LEASE_FAILED && f->why != FLIGHT_FORCE)
 		end(f, NULL, ERR_UP_BACKOFF, TIER_NONE);
 	else
@@ -556,7 +556,7 @@ static void begin(struct flight *f)
 	const struct issuer *i = issuer_of(f->all, &f->key);
 	struct crl_feed *feed = f->all->crl_feed;
 
-	f->state = FLIGHT_WAITING;
+	f->state = FLIGHT_LISTS;
 	f->unjudged = false;
 	f->lists.done = on_lists;
 	/* a flood is bounded as it is before the responders (T13) */
@@ -581,7 +581,7 @@ static struct flight *flight_new(
 	f->all = fs;
 	f->key = *k;
 	f->why = why;
-	evtimer_assign(&f->timer, fs->context->base, on_hold_timer, f);
+	evtimer_assign(&f->timer, fs->context->base, on_look_timer, f);
 	/* in date or not: what comes is compared with it */
 	if (held != NULL && held->facts.status != STATUS_NONE && hot_is_allowed(held))
 		note_held(f, &held->facts);
@@ -599,7 +599,7 @@ static void strengthen(struct flight *f, enum flight_why why)
 	if (why <= f->why)
 		return;
 	f->why = why;
-	if (why == FLIGHT_FORCE && f->state == FLIGHT_HOLDING) {
+	if (why == FLIGHT_FORCE && f->state == FLIGHT_WAITING) {
 		event_del(&f->timer);
 		fetch(f);
 	}
@@ -713,7 +713,7 @@ bool flights_wake(struct flights *fs, const struct key *k)
 	if (f == NULL)
 		return false;
 	f->news = true;
-	if (f->state == FLIGHT_HOLDING) {
+	if (f->state == FLIGHT_WAITING) {
 		event_del(&f->timer);
 		read_store(f);
 	}
