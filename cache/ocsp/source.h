@@ -33,10 +33,12 @@ struct source_question {
 };
 
 struct source_ops {
-	/* Ask.  done is called exactly once, possibly before this returns (then NULL is
-	 * returned), or never after cancel. */
-	struct source_ask *(*ask)(struct source *s, const struct source_question *q,
-	    source_judge_fn *judge, source_done_fn *done, void *arg);
+	/* Ask.  ERR_OK: *ask is under way, and done is called exactly once, from the loop
+	 * and never before this returns, or never after cancel.  Any other: nobody is
+	 * asked, *ask is NULL, and done is not called. */
+	enum err (*ask)(struct source *s, const struct source_question *q,
+	    source_judge_fn *judge, source_done_fn *done, void *arg,
+	    struct source_ask **ask);
 	void (*cancel)(struct source *s, struct source_ask *a);
 };
 struct source {

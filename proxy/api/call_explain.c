@@ -151,21 +151,21 @@ static void ask_upstream(struct explain *e)
 {
 	const struct issuer *i = issuer_of(e);
 	struct source *s = keeper_parts(e->keeper)->source;
-	struct source_ask *ask;
+	enum err why;
 
 	if (i == NULL) {
 		finish(e);
 		return;
 	}
 	upstream_retry_now(s, i);
-	ask = s->ops->ask(s,
+	why = s->ops->ask(s,
 	    &(struct source_question){.issuer = i,
 		.key = &e->ask_key,
 		.known = answers_know(keeper_parts(e->keeper)->answers, &e->ask_key),
 		.wait_ms = (int)keeper_conf(e->keeper)->answer_timeout_ms},
-	    on_answer, on_asked, e);
-	if (ask != NULL) /* otherwise it has ended, and e with it */
-		e->ask = ask;
+	    on_answer, on_asked, e, &e->ask);
+	if (why != ERR_OK)
+		on_asked(e, why);
 }
 
 static void store_back(struct explain *e)

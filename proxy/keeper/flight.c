@@ -354,6 +354,7 @@ static void on_fetched(void *arg, enum err e)
 {
 	struct flight *f = arg;
 
+	assert(f->state == FLIGHT_FETCHING);
 	f->source_ask = NULL;
 	if (e != ERR_OK && f->unjudged)
 		begin(f);
@@ -388,7 +389,7 @@ static void fetch(struct flight *f)
 	struct flights *fs = f->all;
 	const struct issuer *i = issuer_of(fs, &f->key);
 	struct source_question q = {.issuer = i, .key = &f->key, .known = is_known(f)};
-	struct source_ask *a;
+	enum err e;
 
 	if (i == NULL) {
 		end(f, NULL, ERR_REQ_ISSUER, TIER_NONE);
@@ -396,9 +397,9 @@ static void fetch(struct flight *f)
 	}
 	f->state = FLIGHT_FETCHING;
 	q.wait_ms = fetch_wait_ms(f, i);
-	a = fs->source->ops->ask(fs->source, &q, judge, on_fetched, f);
-	if (a != NULL) /* else on_fetched was called, and f is gone */
-		f->source_ask = a;
+	e = fs->source->ops->ask(fs->source, &q, judge, on_fetched, f, &f->source_ask);
+	if (e != ERR_OK)
+		end(f, NULL, e, TIER_UPSTREAM);
 }
 
 /* Lease: on a shared store one node fetches and the others look again. */

@@ -154,16 +154,16 @@ static void fetch(struct forward *f, const struct issuer *i)
 {
 	struct source *s = f->all->source;
 	struct ask *a = f->ask;
-	struct source_ask *ask = s->ops->ask(s,
+	enum err e = s->ops->ask(s,
 	    &(struct source_question){.issuer = i,
 		.key = &a->key,
 		.known = answers_know(f->all->answers, &a->key),
 		.nonce = bytes_of(a->nonce, a->nonce_n),
 		.wait_ms = wait_ms(f)},
-	    judge, on_fetched, f);
+	    judge, on_fetched, f, &f->source_ask);
 
-	if (ask != NULL) /* else on_fetched was called, and f is gone */
-		f->source_ask = ask;
+	if (e != ERR_OK)
+		on_fetched(f, e);
 }
 
 static void on_lists(struct crl_wait *w, enum err e)

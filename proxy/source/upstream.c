@@ -924,18 +924,17 @@ static enum err ask_ready(struct source_ask *a, const struct issuer *i)
 									   : ERR_UP_BUSY;
 }
 
-static struct source_ask *upstream_ask(struct source *s, const struct source_question *x,
-    source_judge_fn *judge_fn, source_done_fn *done, void *arg)
+static enum err upstream_ask(struct source *s, const struct source_question *x,
+    source_judge_fn *judge_fn, source_done_fn *done, void *arg, struct source_ask **ask)
 {
 	struct upstream *u = (struct upstream *)s;
 	struct source_ask *a = NULL;
 	struct queue *q;
 	enum err e = ERR_NOMEM;
 
-	if (x->issuer->ocsp_n == 0) {
-		done(arg, ERR_UP_NONE);
-		return NULL;
-	}
+	*ask = NULL;
+	if (x->issuer->ocsp_n == 0)
+		return ERR_UP_NONE;
 	q = queue_get(u, x->issuer);
 	if (q != NULL)
 		a = ask_new(q, x, x->issuer->ocsp_n, judge_fn, done, arg);
@@ -943,11 +942,11 @@ static struct source_ask *upstream_ask(struct source *s, const struct source_que
 		e = ask_ready(a, x->issuer);
 	if (e != ERR_OK) {
 		free(a);
-		done(arg, e);
-		return NULL;
+		return e;
 	}
 	ask_wait(a, lane_of(a, FRESH));
-	return a;
+	*ask = a;
+	return ERR_OK;
 }
 
 static void upstream_cancel(struct source *s, struct source_ask *a)

@@ -66,7 +66,7 @@ static struct {
 	void *ask_arg;
 	struct key ask_key;
 	bool ask_known;
-	enum err ask_at_once; /* ERR_COUNT: waits */
+	enum err ask_at_once; /* ERR_OK: it is under way */
 	unsigned cancels, retries, forgets, told_n;
 	enum change_status told;
 	/* the door */
@@ -385,8 +385,8 @@ static const struct store_ops my_store_ops = {
     .get = my_get, .del = my_del, .purge = my_purge, .health = my_health};
 static struct store my_store = {&my_store_ops};
 
-static struct source_ask *my_ask(struct source *s, const struct source_question *q,
-    source_judge_fn *judge, source_done_fn *done, void *arg)
+static enum err my_ask(struct source *s, const struct source_question *q,
+    source_judge_fn *judge, source_done_fn *done, void *arg, struct source_ask **ask)
 {
 	assert_int_equal(q->nonce.n, 0);
 	assert_int_equal(q->wait_ms, 8000);
@@ -395,10 +395,8 @@ static struct source_ask *my_ask(struct source *s, const struct source_question 
 	did.judge = judge;
 	did.asked = done;
 	did.ask_arg = arg;
-	if (did.ask_at_once == ERR_COUNT)
-		return (struct source_ask *)s;
-	done(arg, did.ask_at_once);
-	return NULL;
+	*ask = did.ask_at_once == ERR_OK ? (struct source_ask *)s : NULL;
+	return did.ask_at_once;
 }
 static void my_cancel(struct source *s, struct source_ask *a)
 {
@@ -450,7 +448,7 @@ static int setup(void **state)
 	(void)state;
 	memset(&did, 0, sizeof did);
 	memset(&k, 0, sizeof k);
-	did.ask_at_once = ERR_COUNT;
+	did.ask_at_once = ERR_OK;
 	k.conf.state_directory = state_directory;
 	store_is_up = true;
 	store_refuses = false;

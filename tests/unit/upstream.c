@@ -215,16 +215,18 @@ static void key_of(uint8_t serial, struct key *k)
 /* With room for the caller's verdict: o is zeroed by the caller. */
 static void ask(const struct issuer *i, int wait_ms, struct outcome *o)
 {
-	struct source_ask *a;
 	struct key k;
+	enum err e;
 
 	key_of(o->serial != 0 ? o->serial : 1, &k);
-	a = source->ops->ask(source,
+	e = source->ops->ask(source,
 	    &(struct source_question){
 		.issuer = i, .key = &k, .known = !o->stranger, .wait_ms = wait_ms},
-	    on_judge, on_done, o);
-	assert_true((a == NULL) == (o->done == 1));
-	o->ask = a;
+	    on_judge, on_done, o, &o->ask);
+	assert_int_equal(o->done, 0); /* never before it returns */
+	assert_true((o->ask == NULL) == (e != ERR_OK));
+	if (e != ERR_OK)
+		on_done(o, e);
 }
 
 static enum err ask_and_settle(const struct issuer *i, struct outcome *o)
@@ -580,10 +582,12 @@ static void a_nonce_goes_by_post_too(void **state)
 
 	(void)state;
 	key_of(1, &k);
-	o.ask = source->ops->ask(source,
-	    &(struct source_question){
-		.issuer = &i, .key = &k, .nonce = nonce, .wait_ms = 8000},
-	    on_judge, on_done, &o);
+	assert_int_equal(
+	    source->ops->ask(source,
+		&(struct source_question){
+		    .issuer = &i, .key = &k, .nonce = nonce, .wait_ms = 8000},
+		on_judge, on_done, &o, &o.ask),
+	    ERR_OK);
 	settle();
 	end_as(fetch_at(0), ERR_OK, 404, "");
 	assert_true(bytes_equal(
