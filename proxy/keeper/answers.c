@@ -5,6 +5,7 @@
 #include "proxy/base/log.h"
 #include "proxy/http/ocsp_http.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #define BACKOFF_MIN_MS 1000 /* error answers live whole seconds */
@@ -96,6 +97,7 @@ const struct answer *answers_install(struct answers *all, const struct issuer *i
 	struct answer *a;
 	struct serial s;
 
+	assert(facts->status != STATUS_NONE && der.n > 0);
 	/* a signed unknown is repeated for unknown-ttl only: the certificate may be new
 	 * (R151) */
 	if (facts->status == STATUS_UNKNOWN && expiry > now + i->rules.unknown_ttl_s)
@@ -126,6 +128,7 @@ void answers_install_error(
 	struct facts none = {.status = STATUS_NONE};
 	struct answer *a;
 
+	assert(e != ERR_OK);
 	/* whole seconds, as expiry is; under one second a repeat is not worth it */
 	if (ttl_ms < 1000 ||
 	    (a = answer_new(k, &none, bytes_of("", 0), bytes_of("", 0))) == NULL)

@@ -4,6 +4,8 @@
 #include "proxy/base/clock.h"
 #include "proxy/http/ocsp_http.h"
 
+#include <assert.h>
+
 enum how {
 	HOW_STORED,  /* it came from the store */
 	HOW_FETCHED, /* the store gets it too */
@@ -64,6 +66,7 @@ static void latch(const struct passage *n)
 	struct evidence before;
 	bool news;
 
+	assert(v->revoked_proved);
 	key_serial(n->x->key, &c.serial);
 	if (latches_find(d->evidence->latches, i, &c.serial) != NULL) {
 		revoke_latch(d->revoker, i, n->x->key, v, false);

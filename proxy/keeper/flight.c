@@ -417,8 +417,11 @@ static void wait_for_node(struct flight *f)
 
 static void on_look_timer(evutil_socket_t fd, short what, void *arg)
 {
+	struct flight *f = arg;
+
 	(void)fd, (void)what;
-	read_store(arg);
+	assert(f->state == FLIGHT_WAITING);
+	read_store(f);
 }
 
 /* A flight that will not end gives its lease back, or the other nodes would wait for a
@@ -435,6 +438,7 @@ static void on_leased(void *arg, enum lease l, int64_t retry_ms)
 	struct flight *f = arg;
 
 	(void)retry_ms;
+	assert(f->state == FLIGHT_LEASING || f->state == FLIGHT_CANCELLED);
 	f->leased = l == LEASE_YOURS;
 	if (f->state == FLIGHT_CANCELLED) {
 		lease_back(f);
@@ -516,6 +520,7 @@ static void on_stored(void *arg, enum err e, struct bytes value)
 
 	if (f->state == FLIGHT_CANCELLED)
 		return;
+	assert(f->state == FLIGHT_READING);
 	f->has_seen = e == ERR_OK || e == ERR_NOT_FOUND;
 	f->seen = store_seen_of(value);
 	if (e == ERR_OK)
@@ -546,6 +551,7 @@ static void on_lists(struct crl_wait *w, enum err e)
 {
 	struct flight *f = (struct flight *)((char *)w - offsetof(struct flight, lists));
 
+	assert(f->state == FLIGHT_LISTS);
 	if (e == ERR_OK)
 		read_store(f);
 	else

@@ -5,6 +5,7 @@
 #include "proxy/keeper/door.h"
 #include "proxy/lists/crl_feed.h"
 
+#include <assert.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/queue.h>
@@ -116,6 +117,7 @@ static void on_fetched(void *arg, enum err e)
 	struct forwards *fs = f->all;
 	struct ask *a = f->ask;
 
+	assert(a->nonce_n > 0 && (e != ERR_OK || f->got != NULL));
 	f->source_ask = NULL;
 	if (e == ERR_OK)
 		ask_reply(a, f->got, ERR_OK, TIER_FORWARD);

@@ -7,6 +7,7 @@
 #include "proxy/base/timer.h"
 #include "proxy/keeper/answers.h"
 
+#include <assert.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stdlib.h>
@@ -107,6 +108,7 @@ static void on_refreshed(void *arg, const struct answer *a, enum err e, enum tie
 	const struct answer *held = answers_in_date(u->answers, &r->key);
 
 	(void)a, (void)tier;
+	assert(r->load->n > 0);
 	if (e != ERR_OK && e != ERR_CANCELLED && held != NULL)
 		schedule_retry(u, &r->key, held);
 	r->load->n--;

@@ -40,10 +40,10 @@
 #define TOKEN       1000 /* what a fetch costs; a rate of n a second adds n each ms */
 
 struct lane;
-struct queue;
+struct issuer_queue;
 TAILQ_HEAD(ask_list, source_ask);
 TAILQ_HEAD(lane_list, lane);
-TAILQ_HEAD(queue_list, queue);
+TAILQ_HEAD(queue_list, issuer_queue);
 
 enum class { KNOWN, STRANGER, CLASSES };
 
@@ -74,16 +74,16 @@ struct lane {
 	TAILQ_ENTRY(lane) link; /* in host->line */
 	struct host *blocked_on;
 	struct host *woken_by; /* has a place for us: pass it on if it is not used */
-	struct queue *queue;
+	struct issuer_queue *queue;
 	enum class class;
 	struct ask_list asks;
 };
 
 /* An issuer's queue, by the issuer's name. */
-struct queue {
+struct issuer_queue {
 	char *name;
 	struct upstream *up;
-	TAILQ_ENTRY(queue) link; /* in up->kicked */
+	TAILQ_ENTRY(issuer_queue) link; /* in up->kicked */
 	bool is_kicked;
 	struct issuer_rules rules; /* as of the last ask */
 	struct share in_flight, waiting;
@@ -98,7 +98,7 @@ enum ask_state { ASK_WAITING, ASK_FETCHING, ASK_JUDGING, ASK_CANCELLED };
 struct source_ask {
 	TAILQ_ENTRY(source_ask) link; /* in lane->asks, or up->busy */
 	struct upstream *up;
-	struct queue *queue;
+	struct issuer_queue *queue;
 	struct lane *lane;
 	enum class class;
 	enum ask_state state;
@@ -256,7 +256,7 @@ static bool share_has_room(const struct share *s, enum class c, unsigned bound)
 
 /* ---- turns ---- */
 
-static void queue_kick(struct queue *q)
+static void queue_kick(struct issuer_queue *q)
 {
 	struct upstream *u = q->up;
 
@@ -684,7 +684,7 @@ static void ask_start(struct source_ask *a, struct place *p, int64_t left, int p
 		r->endpoint.probe = a;
 }
 
-static void refill(struct queue *q, int64_t now)
+static void refill(struct issuer_queue *q, int64_t now)
 {
 	int64_t full = (int64_t)q->rules.fetch_rate * TOKEN,
 		passed = now - q->refilled_ms;
@@ -697,7 +697,7 @@ static void refill(struct queue *q, int64_t now)
 		q->tokens = full;
 }
 
-static bool has_token(struct queue *q, int64_t now)
+static bool has_token(struct issuer_queue *q, int64_t now)
 {
 	int64_t ms;
 
@@ -731,7 +731,7 @@ static bool host_has_place(struct lane *l, struct host *h)
 static bool lane_step(struct lane *l)
 {
 	struct source_ask *a = TAILQ_FIRST(&l->asks);
-	struct queue *q = l->queue;
+	struct issuer_queue *q = l->queue;
 	int64_t now = clock_mono_ms();
 	struct place *p;
 	int places;
@@ -758,7 +758,7 @@ static bool lane_step(struct lane *l)
 }
 
 /* One step for the class whose turn it is, or for the other one. */
-static bool class_step(struct queue *q)
+static bool class_step(struct issuer_queue *q)
 {
 	for (int i = 0; i < CLASSES; i++) {
 		struct lane *l = &q->lane[2 * q->turn];
@@ -772,7 +772,7 @@ static bool class_step(struct queue *q)
 
 /* Hand out turns until nothing more can start.  A lane that got a host's free place and
  * did not use it up passes the rest on. */
-static void pump(struct queue *q)
+static void pump(struct issuer_queue *q)
 {
 	int done = 0;
 
@@ -793,7 +793,7 @@ static void on_kick(evutil_socket_t fd, short what, void *arg)
 {
 	struct upstream *u = arg;
 	struct queue_list now;
-	struct queue *q;
+	struct issuer_queue *q;
 
 	(void)fd;
 	(void)what;
@@ -816,10 +816,10 @@ static void on_token(evutil_socket_t fd, short what, void *arg)
 
 /* ---- asking ---- */
 
-static struct queue *queue_get(struct upstream *u, const struct issuer *i)
+static struct issuer_queue *queue_get(struct upstream *u, const struct issuer *i)
 {
 	bool is_new;
-	struct queue *q = named(&u->queues, i->name, sizeof *q, &is_new);
+	struct issuer_queue *q = named(&u->queues, i->name, sizeof *q, &is_new);
 
 	if (q == NULL)
 		return NULL;
@@ -840,7 +840,7 @@ static struct queue *queue_get(struct upstream *u, const struct issuer *i)
 }
 
 /* For url_n places, to be filled in. */
-static struct source_ask *ask_new(struct queue *q, const struct source_question *x,
+static struct source_ask *ask_new(struct issuer_queue *q, const struct source_question *x,
     size_t url_n, source_judge_fn *judge_fn, source_done_fn *done, void *arg)
 {
 	struct upstream *u = q->up;
@@ -910,7 +910,7 @@ static void probe(struct upstream *u, struct responder *r)
 
 static enum err ask_ready(struct source_ask *a, const struct issuer *i)
 {
-	struct queue *q = a->queue;
+	struct issuer_queue *q = a->queue;
 	int places;
 
 	for (unsigned n = 0; n < a->n; n++)
@@ -929,7 +929,7 @@ static enum err upstream_ask(struct source *s, const struct source_question *x,
 {
 	struct upstream *u = (struct upstream *)s;
 	struct source_ask *a = NULL;
-	struct queue *q;
+	struct issuer_queue *q;
 	enum err e = ERR_NOMEM;
 
 	*ask = NULL;
@@ -1019,7 +1019,7 @@ static void named_free(void *thing)
 
 static void queue_free(void *thing)
 {
-	struct queue *q = thing;
+	struct issuer_queue *q = thing;
 
 	for (int i = 0; i < LANES; i++)
 		drop_all(&q->lane[i].asks);
@@ -1071,7 +1071,7 @@ void upstream_health(const struct source *s, const char *url, struct upstream_he
 void upstream_load(const struct source *s, const char *issuer, struct upstream_load *out)
 {
 	const struct upstream *u = (const struct upstream *)s;
-	const struct queue *q = find_named(&u->queues, issuer);
+	const struct issuer_queue *q = find_named(&u->queues, issuer);
 
 	*out = (struct upstream_load){0};
 	if (q == NULL)
