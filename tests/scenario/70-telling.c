@@ -501,7 +501,7 @@ static uint32_t number_of(const struct change *c)
 	return (uint32_t)s.octets[1] << 16 | (uint32_t)s.octets[2] << 8 | s.octets[3];
 }
 
-/* A new latch, as intake makes it. */
+/* A new latch, as the door makes it. */
 static const struct latch *latch(struct node *n, uint32_t i, bool untold)
 {
 	struct latch l = {.serial = serial_of(i),
