@@ -303,6 +303,7 @@ static void call_status(struct keeper *k, const struct issuer *i, struct call *c
 	struct evidence st;
 	struct work *w;
 	struct key key;
+	enum err e;
 
 	evidence_of(&keeper_parts(k)->evidence, i, &c->serial, NULL, &st);
 	/* a signed unknown is repeated for unknown-ttl, as it is to clients */
@@ -314,7 +315,9 @@ static void call_status(struct keeper *k, const struct issuer *i, struct call *c
 	if (w == NULL)
 		return;
 	issuer_key_at(i, 0, &c->serial, &key);
-	flights_go(keeper_parts(k)->flights, &key, FLIGHT_CLIENT, on_flight, w);
+	e = flights_go(keeper_parts(k)->flights, &key, FLIGHT_CLIENT, on_flight, w);
+	if (e != ERR_OK)
+		on_flight(w, NULL, e, TIER_NONE);
 }
 
 /* GET /v1/explain. */
@@ -597,9 +600,13 @@ static void on_unlatched(void *arg, const struct unlatch_end *end)
 static void call_latch_delete(struct keeper *k, const struct issuer *i, struct call *c)
 {
 	struct work *w = work_new(k, c);
+	enum err e;
 
-	if (w != NULL)
-		unlatch(keeper_parts(k), i, &c->serial, on_unlatched, w);
+	if (w == NULL)
+		return;
+	e = unlatch(keeper_parts(k), i, &c->serial, on_unlatched, w);
+	if (e != ERR_OK)
+		on_unlatched(w, &(struct unlatch_end){.e = e, .why = ""});
 }
 
 /* GET /readyz. */

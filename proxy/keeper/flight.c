@@ -1,12 +1,14 @@
 /* flight.c - a flight's steps.
  *
- *	begin -> read_store -> [lease -> [wait -> read_store ...]] -> fetch -> end
+ *	begin -> read_store -> [lease -> [wait -> read_store ...]] -> fetch -> end -> over
  *
  * It begins when the issuer's lists are opened, and again where a reload has brought a
  * list that is not: what the one door cannot judge (ERR_RESP_LISTS) is asked for anew.
  *
- * Each step may call back before it returns and then the flight may be gone: a step is
- * always the last thing that its caller does with the flight.
+ * Each step may end the flight, which may be gone then: a step is always the last thing
+ * that its caller does with the flight.  Who waits on this thread is told after the step,
+ * from the loop, and whatever is to fly again does so then: nobody is called back by what
+ * it has called.
  */
 #include "proxy/keeper/flight.h"
 
@@ -20,6 +22,7 @@
 #include <event2/event_struct.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/queue.h>
 #include <sys/random.h>
 #include <xxhash.h>
 
@@ -33,6 +36,7 @@ enum flight_state {
 	FLIGHT_LEASING,
 	FLIGHT_WAITING, /* for another node */
 	FLIGHT_FETCHING,
+	FLIGHT_OVER, /* its wants are to be told; nobody finds it any more */
 	FLIGHT_CANCELLED
 };
 
@@ -43,7 +47,8 @@ struct want { /* somebody on this thread who waits for the outcome */
 };
 
 struct flight {
-	struct flight *next; /* of the bucket */
+	LIST_ENTRY(flight) link;   /* of the bucket */
+	STAILQ_ENTRY(flight) over; /* FLIGHT_OVER */
 	struct flights *all;
 	struct key key;
 	enum flight_state state;
@@ -66,8 +71,13 @@ struct flight {
 	bool unjudged;     /* a list came meanwhile that is not opened */
 	struct facts
 	    held; /* the newest that was ever verified under this key, in date or not */
-	const struct answer *got; /* set by the judge, until end */
+	const struct answer *got; /* set by the judge; then the outcome, with: */
+	enum err error;
+	enum tier tier;
 };
+
+LIST_HEAD(flight_bucket, flight);
+STAILQ_HEAD(flight_queue, flight);
 
 struct flights {
 	const struct context *context;
@@ -76,12 +86,14 @@ struct flights {
 	struct source *source;
 	struct store *store;
 	struct crl_feed *crl_feed;
-	struct flight *bucket[BUCKETS];
+	struct flight_bucket bucket[BUCKETS];
 	uint64_t seed;
 	size_t n;
 	bool cancelled;
 	struct ask *newest, *oldest; /* of all flights */
 	struct event timeout;        /* of the oldest ask */
+	struct flight_queue over;
+	struct event over_now; /* only ever made active: it comes in this turn */
 };
 
 static void begin(struct flight *f);
@@ -90,6 +102,7 @@ static void fetch(struct flight *f);
 static void end(struct flight *f, const struct answer *a, enum err e, enum tier tier);
 static void on_timeout(evutil_socket_t fd, short what, void *arg);
 static void on_look_timer(evutil_socket_t fd, short what, void *arg);
+static void on_over(evutil_socket_t fd, short what, void *arg);
 
 /* Small helpers. */
 
@@ -103,13 +116,18 @@ static const struct issuer *issuer_of(const struct flights *fs, const struct key
 	return issuers_find(conf_of(fs)->issuers, k, NULL);
 }
 
-static struct flight **slot_of(struct flights *fs, const struct key *k)
+static struct flight_bucket *bucket_of(struct flights *fs, const struct key *k)
 {
-	uint64_t h = XXH3_64bits_withSeed(k->der, k->der_n, fs->seed);
-	struct flight **f = &fs->bucket[h % BUCKETS];
+	return &fs->bucket[XXH3_64bits_withSeed(k->der, k->der_n, fs->seed) % BUCKETS];
+}
 
-	while (*f != NULL && !key_equal(&(*f)->key, k))
-		f = &(*f)->next;
+static struct flight *find(struct flights *fs, const struct key *k)
+{
+	struct flight *f;
+
+	LIST_FOREACH(f, bucket_of(fs, k), link)
+		if (key_equal(&f->key, k))
+			break;
 	return f;
 }
 
@@ -242,10 +260,8 @@ static void flight_free(struct flight *f)
 
 static void unlink_flight(struct flight *f)
 {
-	struct flight **slot = slot_of(f->all, &f->key);
-
-	assert(*slot == f);
-	*slot = f->next;
+	assert(f->all->n > 0);
+	LIST_REMOVE(f, link);
 	f->all->n--;
 }
 
@@ -301,13 +317,9 @@ static int64_t failed(struct flight *f, const struct issuer *i, enum err e)
 static void end(struct flight *f, const struct answer *a, enum err e, enum tier tier)
 {
 	struct flights *fs = f->all;
-	const struct issuer *i = issuer_of(fs, &f->key);
-	struct want *w = f->wants, *next;
-	const struct key k = f->key;
-	bool news = f->news && e != ERR_CANCELLED;
-	bool again = f->again && e != ERR_CANCELLED;
-	int64_t pause_ms = a == NULL ? failed(f, i, e) : 0;
+	int64_t pause_ms = a == NULL ? failed(f, issuer_of(fs, &f->key), e) : 0;
 
+	assert(f->state < FLIGHT_OVER);
 	unlink_flight(f);
 	if (f->leased)
 		store_release(fs->store, &f->key, (int)pause_ms);
@@ -318,16 +330,12 @@ static void end(struct flight *f, const struct answer *a, enum err e, enum tier 
 		hot_mark_used(a);
 	}
 	answer_all(f, a, e, tier);
-	for (; w != NULL; w = next) {
-		next = w->next;
-		w->done(w->arg, a, e, tier);
-		free(w);
-	}
-	flight_free(f);
-	if (news) /* what it has read, or fetched, may not be the last word */
-		flights_go(fs, &k, FLIGHT_COMPARE, NULL, NULL);
-	if (again)
-		flights_go(fs, &k, FLIGHT_FORCE, NULL, NULL);
+	f->state = FLIGHT_OVER;
+	f->got = a;
+	f->error = e;
+	f->tier = tier;
+	STAILQ_INSERT_TAIL(&fs->over, f, over);
+	event_active(&fs->over_now, EV_TIMEOUT, 0);
 }
 
 /* Fetch. */
@@ -581,7 +589,7 @@ static struct flight *flight_new(
     struct flights *fs, const struct key *k, enum flight_why why)
 {
 	const struct answer *held = hot_find(fs->context->shared->hot, key_der(k));
-	struct flight *f = calloc(1, sizeof *f), **slot = slot_of(fs, k);
+	struct flight *f = calloc(1, sizeof *f);
 
 	if (f == NULL)
 		return NULL;
@@ -592,8 +600,7 @@ static struct flight *flight_new(
 	/* in date or not: what comes is compared with it */
 	if (held != NULL && held->facts.status != STATUS_NONE && hot_is_allowed(held))
 		note_held(f, &held->facts);
-	f->next = *slot;
-	*slot = f;
+	LIST_INSERT_HEAD(bucket_of(fs, k), f, link);
 	fs->n++;
 	metrics_count(fs->context->counters, M_FLIGHTS);
 	return f;
@@ -626,28 +633,30 @@ static bool want_add(struct flight *f, flight_done_fn *done, void *arg)
 	return true;
 }
 
-void flights_go(struct flights *fs, const struct key *k, enum flight_why why,
+enum err flights_go(struct flights *fs, const struct key *k, enum flight_why why,
     flight_done_fn *done, void *arg)
 {
-	struct flight *f = *slot_of(fs, k);
+	struct flight *f = find(fs, k);
 	bool fresh = f == NULL;
 
-	if (!fs->cancelled && fresh)
+	if (fs->cancelled)
+		return ERR_CANCELLED;
+	if (fresh)
 		f = flight_new(fs, k, why);
-	if (fs->cancelled || f == NULL || !want_add(f, done, arg)) {
-		if (fresh && f != NULL) {
+	if (f == NULL)
+		return ERR_NOMEM;
+	if (!want_add(f, done, arg)) {
+		if (fresh) {
 			unlink_flight(f);
 			flight_free(f);
 		}
-		if (done != NULL)
-			done(arg, NULL, fs->cancelled ? ERR_CANCELLED : ERR_NOMEM,
-			    TIER_NONE);
-		return;
+		return ERR_NOMEM;
 	}
 	if (fresh)
 		begin(f);
 	else
 		strengthen(f, why);
+	return ERR_OK;
 }
 
 /* May a client's no-cache start a fetch?  At most once per key in revalidate-min (R130).
@@ -680,7 +689,7 @@ void flights_ask(struct flights *fs, struct ask *a)
 		}
 		why = FLIGHT_REFRESH;
 	}
-	f = *slot_of(fs, &a->key);
+	f = find(fs, &a->key);
 	if (f != NULL) {
 		metrics_count(fs->context->counters, M_FLIGHT_JOINED);
 		ask_add(f, a);
@@ -702,7 +711,9 @@ void flights_ask(struct flights *fs, struct ask *a)
 void flights_forget(struct flights *fs, const struct issuer *i, const struct serial *s)
 {
 	for (size_t b = 0; b < BUCKETS; b++) {
-		for (struct flight *f = fs->bucket[b]; f != NULL; f = f->next) {
+		struct flight *f;
+
+		LIST_FOREACH(f, &fs->bucket[b], link) {
 			struct serial mine;
 
 			key_serial(&f->key, &mine);
@@ -715,7 +726,7 @@ void flights_forget(struct flights *fs, const struct issuer *i, const struct ser
 
 bool flights_wake(struct flights *fs, const struct key *k)
 {
-	struct flight *f = *slot_of(fs, k);
+	struct flight *f = find(fs, k);
 
 	if (f == NULL)
 		return false;
@@ -746,31 +757,72 @@ struct flights *flights_new(const struct door *door, struct source *source,
 		fs->seed =
 		    (uint64_t)clock_mono_us(); /* no entropy yet: a weak seed, not none */
 	evtimer_assign(&fs->timeout, fs->context->base, on_timeout, fs);
+	evtimer_assign(&fs->over_now, fs->context->base, on_over, fs);
+	STAILQ_INIT(&fs->over);
 	return fs;
+}
+
+/* Its wants are told, and it flies again where it has to. */
+static void over(struct flights *fs, struct flight *f)
+{
+	struct want *w = f->wants, *next;
+
+	for (; w != NULL; w = next) {
+		next = w->next;
+		w->done(w->arg, f->got, f->error, f->tier);
+		free(w);
+	}
+	if (f->news && f->error != ERR_CANCELLED) /* what it has read, or fetched, may not be the last word */
+		flights_go(fs, &f->key, FLIGHT_COMPARE, NULL, NULL);
+	if (f->again && f->error != ERR_CANCELLED)
+		flights_go(fs, &f->key, FLIGHT_FORCE, NULL, NULL);
+	flight_free(f);
+}
+
+static void on_over(evutil_socket_t fd, short what, void *arg)
+{
+	struct flights *fs = arg;
+	struct flight *f;
+
+	(void)fd, (void)what;
+	while ((f = STAILQ_FIRST(&fs->over)) != NULL) {
+		assert(f->state == FLIGHT_OVER);
+		STAILQ_REMOVE_HEAD(&fs->over, over);
+		over(fs, f);
+	}
+}
+
+/* It stays: store and source may still call back. */
+static void cancel(struct flights *fs, struct flight *f)
+{
+	struct want *w = f->wants, *next;
+
+	event_del(&f->timer);
+	crl_feed_wait_end(&f->lists);
+	if (f->source_ask != NULL)
+		fs->source->ops->cancel(fs->source, f->source_ask);
+	f->source_ask = NULL;
+	lease_back(f);
+	f->wants = NULL;
+	f->state = FLIGHT_CANCELLED;
+	answer_all(f, NULL, ERR_CANCELLED, TIER_NONE);
+	for (; w != NULL; w = next) {
+		next = w->next;
+		w->done(w->arg, NULL, ERR_CANCELLED, TIER_NONE);
+		free(w);
+	}
 }
 
 void flights_cancel(struct flights *fs)
 {
 	fs->cancelled = true;
+	event_del(&fs->over_now);
+	on_over(-1, 0, fs);
 	for (size_t b = 0; b < BUCKETS; b++) {
-		for (struct flight *f = fs->bucket[b]; f != NULL; f = f->next) {
-			struct want *w = f->wants, *next;
+		struct flight *f;
 
-			event_del(&f->timer);
-			crl_feed_wait_end(&f->lists);
-			if (f->source_ask != NULL)
-				fs->source->ops->cancel(fs->source, f->source_ask);
-			f->source_ask = NULL;
-			lease_back(f);
-			f->wants = NULL;
-			f->state = FLIGHT_CANCELLED;
-			answer_all(f, NULL, ERR_CANCELLED, TIER_NONE);
-			for (; w != NULL; w = next) {
-				next = w->next;
-				w->done(w->arg, NULL, ERR_CANCELLED, TIER_NONE);
-				free(w);
-			}
-		}
+		LIST_FOREACH(f, &fs->bucket[b], link)
+			cancel(fs, f);
 	}
 }
 
@@ -778,9 +830,12 @@ void flights_free(struct flights *fs)
 {
 	if (fs == NULL)
 		return;
+	assert(STAILQ_EMPTY(&fs->over));
 	for (size_t b = 0; b < BUCKETS; b++) {
-		for (struct flight *f = fs->bucket[b], *next; f != NULL; f = next) {
-			next = f->next;
+		struct flight *f;
+
+		while ((f = LIST_FIRST(&fs->bucket[b])) != NULL) {
+			LIST_REMOVE(f, link);
 			flight_free(f);
 		}
 	}

@@ -30,7 +30,8 @@ struct flights;
 /* All borrowed for life.  NULL when out of memory. */
 struct flights *flights_new(const struct door *door, struct source *source,
     struct store *store, struct crl_feed *crl_feed);
-/* Everybody who waits, and everybody who asks from now on, gets ERR_CANCELLED at once. */
+/* Everybody who waits gets ERR_CANCELLED before this returns, and so does everybody who
+ * asks from now on, at once.  Also twice. */
 void flights_cancel(struct flights *f);
 /* After flights_cancel(), and after store and source were closed: they call back into
  * flights. */
@@ -47,14 +48,16 @@ enum flight_why {       /* the stronger the later: who joins a flight never weak
 	FLIGHT_FORCE    /* the operator: ask upstream now, whatever back-off says; a fetch
 			   that is under way is followed by one more */
 };
-/* The outcome: the answer in force now (borrowed for the call; NULL for none) and how the
- * attempt ended. */
+/* The outcome: the answer in force at its end (borrowed for the call; NULL for none) and
+ * how the attempt ended. */
 typedef void flight_done_fn(
     void *arg, const struct answer *a, enum err e, enum tier tier);
 
-/* Start or join a flight for k.  done may be NULL; called exactly once, possibly before
- * this returns. */
-void flights_go(struct flights *f, const struct key *k, enum flight_why why,
+/* Start or join a flight for k.  done may be NULL.  ERR_OK: done is called exactly once,
+ * from the loop and never before this returns; at the latest by flights_cancel(), with
+ * ERR_CANCELLED, and never after it.  Any other (ERR_CANCELLED, ERR_NOMEM): nothing
+ * flies, and done is not called. */
+enum err flights_go(struct flights *f, const struct key *k, enum flight_why why,
     flight_done_fn *done, void *arg);
 
 /* What was heard of this certificate (s is NULL: of all of the issuer) counts no longer:

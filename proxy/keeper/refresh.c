@@ -120,6 +120,7 @@ static void refresh(struct refreshes *u, const struct issuer *i, const struct ke
 {
 	struct load *l = load_of(u, i);
 	struct refresh *r = NULL;
+	enum err e;
 
 	/* half of the issuer's fetches are left to clients who wait */
 	if (l == NULL || l->n > i->rules.max_in_flight / 2 ||
@@ -133,7 +134,9 @@ static void refresh(struct refreshes *u, const struct issuer *i, const struct ke
 	TAILQ_INSERT_TAIL(&u->under_way, r, link);
 	l->n++;
 	metrics_count(u->context->counters, M_REFRESHES);
-	flights_go(u->flights, k, FLIGHT_REFRESH, on_refreshed, r);
+	e = flights_go(u->flights, k, FLIGHT_REFRESH, on_refreshed, r);
+	if (e != ERR_OK)
+		on_refreshed(r, NULL, e, TIER_NONE);
 }
 
 static void look_again(struct refreshes *u, const struct answer *a, const struct key *k)

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 struct unlatch {
+	struct msg begin;
 	const struct keeper_parts *with;
 	char issuer[64]; /* its name: a reload may come between */
 	struct serial serial;
@@ -22,6 +23,7 @@ struct unlatch {
 	size_t latch_n;
 	struct key *key; /* to be fetched anew */
 	size_t key_n;
+	bool cancelled; /* a fetch was: nothing is known by now */
 	struct evidence before;
 };
 
@@ -73,9 +75,10 @@ static void on_fetched(void *arg, const struct answer *a, enum err e, enum tier 
 
 	(void)a, (void)tier;
 	assert(u->waiting > 0);
+	u->cancelled = u->cancelled || e == ERR_CANCELLED;
 	if (--u->waiting > 0)
 		return;
-	if (e != ERR_CANCELLED)
+	if (!u->cancelled)
 		tell(u);
 	unlatch_free(u);
 }
@@ -88,8 +91,13 @@ static void fetch(struct unlatch *u)
 	if (i != NULL)
 		upstream_retry_now(u->with->source, i);
 	u->waiting = n + 1; /* one is ours, until all are begun */
-	for (size_t k = 0; k < n; k++)
-		flights_go(u->with->flights, &u->key[k], FLIGHT_FORCE, on_fetched, u);
+	for (size_t k = 0; k < n; k++) {
+		enum err e =
+		    flights_go(u->with->flights, &u->key[k], FLIGHT_FORCE, on_fetched, u);
+
+		if (e != ERR_OK)
+			on_fetched(u, NULL, e, TIER_NONE);
+	}
 	on_fetched(u, NULL, ERR_OK, TIER_NONE);
 }
 
@@ -168,10 +176,17 @@ static void on_dropped(void *arg, enum err e)
 		take_back(u);
 }
 
-static void drop_stored(struct unlatch *u, const struct issuer *i)
+static void drop_stored(void *keeper, struct msg *m)
 {
+	struct unlatch *u = (struct unlatch *)m; /* begin is its first member */
+	const struct issuer *i = issuer_of(u);
 	struct key k;
 
+	(void)keeper;
+	if (i == NULL) {
+		give_up(u, ERR_REQ_ISSUER);
+		return;
+	}
 	u->waiting = issuer_keys_n(i) + 1; /* one is ours */
 	for (size_t n = 0, all = issuer_keys_n(i); n < all; n++) {
 		issuer_key_at(i, n, &u->serial, &k);
@@ -180,20 +195,24 @@ static void drop_stored(struct unlatch *u, const struct issuer *i)
 	on_dropped(u, ERR_OK);
 }
 
-void unlatch(const struct keeper_parts *with, const struct issuer *i,
+enum err unlatch(const struct keeper_parts *with, const struct issuer *i,
     const struct serial *s, void (*done)(void *arg, const struct unlatch_end *end),
     void *arg)
 {
-	enum err none =
-	    latches_find(with->latches, i, s) == NULL ? ERR_NOT_FOUND : ERR_NOMEM;
-	struct unlatch *u = none == ERR_NOMEM ? calloc(1, sizeof *u) : NULL;
+	struct unlatch *u;
 
-	if (u == NULL) {
-		done(arg, &(struct unlatch_end){.e = none, .why = ""});
-		return;
-	}
-	*u = (struct unlatch){
-	    .with = with, .serial = *s, .done = done, .arg = arg, .end.why = ""};
+	if (latches_find(with->latches, i, s) == NULL)
+		return ERR_NOT_FOUND;
+	u = calloc(1, sizeof *u);
+	if (u == NULL)
+		return ERR_NOMEM;
+	*u = (struct unlatch){.begin.run = drop_stored,
+	    .with = with,
+	    .serial = *s,
+	    .done = done,
+	    .arg = arg,
+	    .end.why = ""};
 	memcpy(u->issuer, i->name, strlen(i->name) + 1);
-	drop_stored(u, i);
+	inbox_post(with->inbox, &u->begin);
+	return ERR_OK;
 }

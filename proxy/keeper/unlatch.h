@@ -29,9 +29,10 @@ struct unlatch_end {
 	const char *why; /* borrowed for the call */
 };
 
-/* done is called exactly once, possibly before this returns; the fetch may take longer.
- * with is borrowed for life.  Ends with flights_cancel(). */
-void unlatch(const struct keeper_parts *with, const struct issuer *i,
+/* ERR_OK: done is called exactly once, from the loop and never before this returns; the
+ * fetch may take longer.  Any other (ERR_NOT_FOUND, ERR_NOMEM): nothing has happened, and
+ * done is not called.  with is borrowed for life.  Ends with flights_cancel(). */
+enum err unlatch(const struct keeper_parts *with, const struct issuer *i,
     const struct serial *s, void (*done)(void *arg, const struct unlatch_end *end),
     void *arg);
 

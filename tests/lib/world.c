@@ -99,6 +99,7 @@ static void make_flights(const struct conf *c)
 	    .admit = admit_new(),
 	    .telling = (struct telling *)&fake_told, /* the fakes never look */
 	    .crl_feed = (struct crl_feed *)&fake_told};
+	parts.inbox = inbox;
 	parts.source = upstream_new(base, NULL, &u, parts.context.counters);
 	need(latch_file_open(
 		 &parts.latches, &parts.latch_file, directory, why, sizeof why) == ERR_OK,

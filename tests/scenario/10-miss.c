@@ -395,6 +395,80 @@ static void no_cache_fetches_anew_but_not_each_time(void **state)
 	assert_int_equal(w->status, STATUS_GOOD);
 }
 
+/* Who waits on the keeper's thread. */
+
+static struct {
+	unsigned n;
+	enum err e;
+} told;
+
+static void on_told(void *arg, const struct answer *a, enum err e, enum tier tier)
+{
+	assert_ptr_equal(arg, &told);
+	assert_null(a);
+	assert_true(tier == TIER_MEMORY || tier == TIER_NONE);
+	told.n++;
+	told.e = e;
+}
+
+static void go(enum flight_why why, enum err expected)
+{
+	unsigned before = told.n;
+	struct key k;
+
+	world_key(1, CERTID_SHA1, &k);
+	assert_int_equal(flights_go(world_flights, &k, why, on_told, &told), expected);
+	assert_int_equal(told.n, before); /* never before it returns */
+}
+
+static void who_waits_for_a_flight_is_told_from_the_loop_and_once(void **state)
+{
+	(void)state;
+	told.n = 0;
+	go(FLIGHT_COMPARE, ERR_OK); /* the store has nothing, and that is all */
+	assert_int_equal(flights_count(world_flights), 0);
+	go(FLIGHT_COMPARE, ERR_OK);
+	world_elapse(0);
+	assert_int_equal(told.n, 2);
+	assert_int_equal(told.e, ERR_NOT_FOUND);
+	go(FLIGHT_CLIENT, ERR_OK);
+	go(FLIGHT_CLIENT, ERR_OK); /* joins it */
+	world_elapse(0);
+	assert_int_equal(told.n, 2);
+	fake_fetch_fail(0, ERR_UP_CONNECT);
+	world_elapse(0);
+	assert_int_equal(told.n, 4);
+	world_elapse(0);
+	assert_int_equal(told.n, 4);
+}
+
+static void a_cancel_tells_who_waits_and_nobody_after_it(void **state)
+{
+	(void)state;
+	told.n = 0;
+	go(FLIGHT_COMPARE, ERR_OK);
+	flights_cancel(world_flights);
+	assert_int_equal(told.n, 1);
+	assert_int_equal(told.e, ERR_NOT_FOUND);
+	go(FLIGHT_FORCE, ERR_CANCELLED);
+	world_elapse(1000);
+	assert_int_equal(told.n, 1);
+}
+
+static void a_cancel_ends_a_flight_that_fetches(void **state)
+{
+	(void)state;
+	told.n = 0;
+	go(FLIGHT_FORCE, ERR_OK);
+	world_elapse(0);
+	assert_int_equal(told.n, 0);
+	flights_cancel(world_flights);
+	assert_int_equal(told.n, 1);
+	assert_int_equal(told.e, ERR_CANCELLED);
+	world_elapse(1000);
+	assert_int_equal(told.n, 1);
+}
+
 /* R121: caches in front come back at different moments, and none after max-age-cap. */
 static void max_age_is_spread_below_its_cap(void **state)
 {
@@ -457,6 +531,12 @@ int main(void)
 		who_asks_for_cached_only_causes_no_fetch, begin, end),
 	    cmocka_unit_test_setup_teardown(
 		no_cache_fetches_anew_but_not_each_time, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		who_waits_for_a_flight_is_told_from_the_loop_and_once, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		a_cancel_tells_who_waits_and_nobody_after_it, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		a_cancel_ends_a_flight_that_fetches, begin, end),
 	    cmocka_unit_test_setup_teardown(max_age_is_spread_below_its_cap, begin, end),
 	};
 

@@ -57,10 +57,15 @@ static struct world_asked *ask_and_hear(enum certid_hash h, enum status status)
 
 static void take_back(void)
 {
+	unsigned before = ended.n;
 	struct serial s;
+	enum err e;
 
 	world_serial(1, &s);
-	unlatch(world_parts(), world_issuer(), &s, on_end, &ended);
+	e = unlatch(world_parts(), world_issuer(), &s, on_end, &ended);
+	assert_int_equal(ended.n, before); /* never before it returns */
+	if (e != ERR_OK)
+		on_end(&ended, &(struct unlatch_end){.e = e, .why = ""});
 	world_elapse(0); /* fetches begin with the next turn */
 }
 

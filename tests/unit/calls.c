@@ -109,7 +109,7 @@ const char *keeper_mistake(struct keeper *x)
 	(void)x;
 	return did.mistake;
 }
-void flights_go(struct flights *f, const struct key *key, enum flight_why why,
+enum err flights_go(struct flights *f, const struct key *key, enum flight_why why,
     flight_done_fn *done, void *arg)
 {
 	(void)f;
@@ -117,6 +117,7 @@ void flights_go(struct flights *f, const struct key *key, enum flight_why why,
 	did.flight[did.flight_n].why = why;
 	did.flight[did.flight_n].done = done;
 	did.flight[did.flight_n++].arg = arg;
+	return ERR_OK;
 }
 void answers_question(struct answers *h, const struct issuer *i, const struct key *key,
     struct admit_question *q, struct facts *held)
@@ -460,6 +461,7 @@ static int setup(void **state)
 	k.conf.answer_timeout_ms = 8000;
 	k.base = event_base_new();
 	k.replies = inbox_new(k.base, &k);
+	k.d.inbox = k.replies;
 	k.hot = hot_new(1 << 20, 1);
 	k.shared.hot = k.hot;
 	k.shared.started_at = NOW;
@@ -1385,6 +1387,7 @@ static void a_latch_is_gone_but_the_store_was_away(void **state)
 	latch(NOW - 500);
 	did.store_error = ERR_STORE;
 	run(CALL_LATCH_DELETE, "demo", true);
+	assert_false(replied());
 	did.disk_done(did.disk_arg);
 	expect_error(503, "store");
 	assert_int_equal(latches_count(k.d.latches), 0);
