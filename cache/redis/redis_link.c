@@ -7,11 +7,13 @@
  */
 #include "cache/redis/redis_link.h"
 
+#include "cache/base/backoff.h"
 #include "cache/redis/redis_word.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <limits.h>
 #include <netdb.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
@@ -35,7 +37,7 @@ static const char AWAY[] =
 struct end {
 	struct redis_conn *conn; /* NULL between attempts */
 	struct event *retry;
-	int backoff_ms;
+	int failures; /* since it was well */
 };
 
 struct resolving;
@@ -164,29 +166,19 @@ static void settle(struct redis_link *l)
 
 /* Back-off. */
 
-static void retry_later(struct redis_link *l, struct end *end)
+static void retry_later(const struct redis_link *l, struct end *end)
 {
+	const struct backoff b = {BACKOFF_MIN_MS, l->config.backoff_max_ms, INT_MAX};
 	unsigned char r[2] = {128, 0};
 	struct timeval tv;
 	int64_t ms;
 
 	(void)RAND_bytes(r, sizeof r);
-	/* 0.5 to 1.5 of the step, so that nodes do not come back in one wave. */
-	ms = end->backoff_ms / 2 + (int64_t)end->backoff_ms * (r[0] << 8 | r[1]) / 65536;
+	ms = backoff_ms(&b, ++end->failures, (unsigned)(r[0] << 8 | r[1]));
 	tv.tv_sec = (time_t)(ms / 1000);
 	tv.tv_usec = (suseconds_t)(ms % 1000 * 1000);
 	if (event_add(end->retry, &tv) != 0) /* out of memory, and nobody else would */
 		event_active(end->retry, EV_TIMEOUT, 0);
-	end->backoff_ms = end->backoff_ms > l->config.backoff_max_ms / 2
-			      ? l->config.backoff_max_ms
-			      : 2 * end->backoff_ms;
-}
-
-static void reset_backoff(struct redis_link *l, struct end *end)
-{
-	end->backoff_ms = BACKOFF_MIN_MS < l->config.backoff_max_ms
-			      ? BACKOFF_MIN_MS
-			      : l->config.backoff_max_ms;
 }
 
 /* Commands without an answer that matters. */
@@ -428,7 +420,7 @@ static void on_heartbeat(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	if (!l->up)
 		return;
-	reset_backoff(l, &l->a);
+	l->a.failures = 0;
 	WORDS(l->a.conn, on_role, l, "INFO", "replication");
 	if (l->refuses)
 		try_all(l);
@@ -436,7 +428,7 @@ static void on_heartbeat(evutil_socket_t fd, short what, void *arg)
 		WORDS(l->a.conn, on_ignored, NULL, "PING");
 		return;
 	}
-	reset_backoff(l, &l->b);
+	l->b.failures = 0;
 	WORDS(l->a.conn, on_tracking_info, l, "CLIENT", "TRACKINGINFO");
 	WORDS(l->b.conn, on_ignored, NULL, "PING");
 }
@@ -737,8 +729,6 @@ struct redis_link *redis_link_open(const struct redis_link_config *c,
 		redis_link_free(l);
 		return NULL;
 	}
-	reset_backoff(l, &l->a);
-	reset_backoff(l, &l->b);
 	event_active(l->a.retry, EV_TIMEOUT, 0);
 	return l;
 }

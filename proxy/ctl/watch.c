@@ -9,6 +9,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cache/base/backoff.h"
 #include "proxy/ctl/jobs.h"
 #include "proxy/ctl/place.h"
 #include "proxy/ctl/sse.h"
@@ -48,7 +50,8 @@ struct watcher {
 	bool ending, failed;
 	bool lost; /* something that came was passed over */
 	int code;
-	int64_t backoff_ms, again_at_ms;
+	int failures; /* since a block came */
+	int64_t again_at_ms;
 };
 
 static int64_t mono_ms(void)
@@ -169,7 +172,7 @@ static void on_block(void *arg, const struct sse_block *b)
 
 	if (w->failed || w->ending)
 		return;
-	w->backoff_ms = BACKOFF_FIRST_MS;
+	w->failures = 0;
 	if (b->comment != NULL) {
 		on_comment(w, b->comment);
 		return;
@@ -257,13 +260,12 @@ static void stream_open(struct watcher *w)
  * the server asked for (not negative). */
 static void open_again_later(struct watcher *w, int64_t asked_ms)
 {
-	int64_t ms = w->backoff_ms / 2 + rand() % (w->backoff_ms + 1);
+	static const struct backoff b = {BACKOFF_FIRST_MS, BACKOFF_MAX_MS, INT_MAX};
 
 	if (asked_ms > RETRY_AFTER_MAX_MS)
 		asked_ms = RETRY_AFTER_MAX_MS;
-	w->again_at_ms = mono_ms() + asked_ms + ms;
-	w->backoff_ms =
-	    w->backoff_ms >= BACKOFF_MAX_MS / 2 ? BACKOFF_MAX_MS : 2 * w->backoff_ms;
+	w->again_at_ms =
+	    mono_ms() + asked_ms + backoff_ms(&b, ++w->failures, (unsigned)rand());
 }
 
 /* Does the status say that the same request may be answered later (RFC 9110 sections
@@ -385,7 +387,6 @@ static void run(struct watcher *w)
 {
 	struct curl_waitfd extra = {.fd = w->signals, .events = CURL_WAIT_POLLIN};
 
-	w->backoff_ms = BACKOFF_FIRST_MS;
 	while (!w->ending ||
 	       (w->jobs != NULL && jobs_running(w->jobs) > 0 && w->code < 128)) {
 		if (!w->ending && w->stream == NULL && mono_ms() >= w->again_at_ms)

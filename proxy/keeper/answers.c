@@ -1,6 +1,7 @@
 /* answers.c - from an admitted answer to one that is served. */
 #include "proxy/keeper/answers.h"
 
+#include "cache/base/backoff.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/http/ocsp_http.h"
@@ -153,15 +154,18 @@ int64_t answers_back_off(struct answers *all, const struct key *k)
 {
 	const struct conf *c = conf_of(all);
 	const struct answer *a = hot_find(all->context->shared->hot, key_der(k));
-	int64_t ttl = c->error_ttl_ms > BACKOFF_MIN_MS ? c->error_ttl_ms : BACKOFF_MIN_MS;
-	int64_t max = c->backoff_max_ms > ttl ? c->backoff_max_ms : ttl;
+	struct backoff b = {
+	    .initial_ms =
+		c->error_ttl_ms > BACKOFF_MIN_MS ? c->error_ttl_ms : BACKOFF_MIN_MS,
+	};
+	int64_t ttl, last = 0;
 
+	b.max_ms = c->backoff_max_ms > b.initial_ms ? c->backoff_max_ms : b.initial_ms;
 	if (answers_in_date(all, k) != NULL)
 		return 0;
 	if (a != NULL && a->error == ERR_RESP_CRL)
-		ttl = (a->expiry - a->obtained_at) * 1000 * 2;
-	if (ttl > max)
-		ttl = max;
+		last = (a->expiry - a->obtained_at) * 1000;
+	ttl = backoff_after_ms(&b, last);
 	answers_install_error(all, k, ERR_RESP_CRL, ttl);
 	return ttl;
 }

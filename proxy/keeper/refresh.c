@@ -1,7 +1,7 @@
 /* refresh.c - due times, retries, and comparisons with a shared store. */
 #include "proxy/keeper/refresh.h"
 
-#include "proxy/base/backoff.h"
+#include "cache/base/backoff.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/base/timer.h"

@@ -4,7 +4,7 @@
  * time, so that each begins with the set that the one before left in force; whatever has
  * changed meanwhile (reload, other certificates) is looked at when a job comes back.
  */
-#include "proxy/base/backoff.h"
+#include "cache/base/backoff.h"
 #include "proxy/base/timer.h"
 #include "proxy/lists/feed_list.h"
 

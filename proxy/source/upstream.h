@@ -39,8 +39,8 @@
 #ifndef PROXY_SOURCE_UPSTREAM_H
 #define PROXY_SOURCE_UPSTREAM_H
 
+#include "cache/base/backoff.h"
 #include "cache/ocsp/source.h"
-#include "proxy/base/backoff.h"
 #include "proxy/base/metrics.h"
 #include "proxy/http/fetch.h"
 

@@ -1,6 +1,6 @@
 #include "proxy/tell/log_writer.h"
 
-#include "proxy/base/backoff.h"
+#include "cache/base/backoff.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/tell/outlet.h"

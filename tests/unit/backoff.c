@@ -1,4 +1,5 @@
-#include "proxy/base/backoff.h"
+/* backoff: pauses that double, their cap, and their spread. */
+#include "cache/base/backoff.h"
 
 #include <limits.h>
 #include <setjmp.h>
@@ -46,6 +47,24 @@ static void a_step_is_without_chance(void **state)
 	assert_int_equal(backoff_step_ms(&b, -1), 100);
 }
 
+static void who_knows_the_last_pause_doubles_it_up_to_the_cap(void **state)
+{
+	static const int64_t want[] = {1000, 2000, 4000, 8000, 10000, 10000};
+	struct backoff b = {1000, 10000, 0};
+	int64_t ms = 0;
+
+	(void)state;
+	for (int n = 0; n < 6; n++) {
+		ms = backoff_after_ms(&b, ms);
+		assert_int_equal(ms, want[n]);
+	}
+	/* the cap was lowered meanwhile, below what the first would be */
+	b.max_ms = 500;
+	assert_int_equal(backoff_after_ms(&b, 10000), 500);
+	assert_int_equal(backoff_after_ms(&b, 0), 500);
+	assert_int_equal(backoff_after_ms(&b, INT64_MAX), 500);
+}
+
 static void what_is_spread_is_half_to_one_and_a_half(void **state)
 {
 	(void)state;
@@ -60,6 +79,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(the_pause_grows_to_its_cap_and_stays_there),
 	    cmocka_unit_test(a_step_is_without_chance),
+	    cmocka_unit_test(who_knows_the_last_pause_doubles_it_up_to_the_cap),
 	    cmocka_unit_test(what_is_spread_is_half_to_one_and_a_half),
 	};
 

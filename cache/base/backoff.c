@@ -1,5 +1,5 @@
 /* backoff.c - nothing here overflows, however many the failures (P12). */
-#include "proxy/base/backoff.h"
+#include "cache/base/backoff.h"
 
 #include <assert.h>
 
@@ -13,6 +13,14 @@ int64_t backoff_step_ms(const struct backoff *b, int failures)
 	if (shift > 62 || b->initial_ms > b->max_ms >> shift)
 		return b->max_ms;
 	return b->initial_ms << shift;
+}
+
+int64_t backoff_after_ms(const struct backoff *b, int64_t last_ms)
+{
+	assert(last_ms >= 0);
+	if (last_ms == 0)
+		return backoff_step_ms(b, 1);
+	return last_ms > b->max_ms / 2 ? b->max_ms : last_ms * 2;
 }
 
 int64_t backoff_spread_ms(int64_t ms, unsigned random)
