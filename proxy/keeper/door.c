@@ -14,7 +14,7 @@ enum how {
 
 /* Of one question. */
 struct passage {
-	const struct door *d;
+	const struct door *door;
 	struct door_visit *x;
 	const struct issuer *i;
 	struct admit_question q;
@@ -24,7 +24,7 @@ struct passage {
 
 static bool ask(struct passage *n, const struct door *d, struct door_visit *x)
 {
-	n->d = d;
+	n->door = d;
 	n->x = x;
 	n->i = issuers_find(shared_conf(d->context->shared)->issuers, x->key, NULL);
 	if (n->i == NULL)
@@ -56,7 +56,7 @@ static void tell(
 /* For every verdict that proves a revocation, and before its answer is taken. */
 static void latch(const struct passage *n)
 {
-	const struct door *d = n->d;
+	const struct door *d = n->door;
 	const struct issuer *i = n->i;
 	const struct admit_verdict *v = &n->v;
 	struct single_change c = {.issuer = i,
@@ -105,7 +105,7 @@ static void tell_move(const struct door *d, const struct issuer *i,
 
 static const struct answer *take(const struct passage *n, struct bytes der, enum how how)
 {
-	const struct door *d = n->d;
+	const struct door *d = n->door;
 	const struct issuer *i = n->i;
 	const struct key *k = n->x->key;
 	const struct facts *f = &n->x->facts;
@@ -143,7 +143,7 @@ static void heed(struct passage *n, enum err e)
 static void refuse(
     const struct passage *n, enum err e, enum metric counter, const char *from)
 {
-	answers_refused(n->d->answers, n->i, n->x->key, e, &n->v, counter, from);
+	answers_refused(n->door->answers, n->i, n->x->key, e, &n->v, counter, from);
 }
 
 static enum err enter(
@@ -195,10 +195,10 @@ enum err door_pass(
 
 static const struct answer *take_stored(const struct passage *n, struct bytes der)
 {
-	const struct answer *held = answers_in_date(n->d->answers, n->x->key);
+	const struct answer *held = answers_in_date(n->door->answers, n->x->key);
 
-	metrics_count(n->d->context->counters, M_ADMITTED_STORE);
-	metrics_count(n->d->context->counters, M_STORE_HITS);
+	metrics_count(n->door->context->counters, M_ADMITTED_STORE);
+	metrics_count(n->door->context->counters, M_STORE_HITS);
 	if (!n->x->newer && held != NULL)
 		return held;
 	return take(n, der, HOW_STORED);

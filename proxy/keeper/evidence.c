@@ -127,7 +127,7 @@ static bool lists_are_newer(const struct crl_set *s, int64_t this_update)
 	return true;
 }
 
-/* DESIGN 1.3: revoked by a list and good by a newer answer, or the other way round. */
+/* R71: revoked by a list and good by a newer answer, or the other way round. */
 static bool disagrees(const struct evidence *st)
 {
 	if (st->crl.listed)

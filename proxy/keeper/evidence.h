@@ -3,10 +3,10 @@
  * Revoked if a latch, an in-date OCSP answer or a list in force says so (a
  * certificateHold no longer counts once a good newer than its evidence is admitted); else
  * good if an in-date OCSP answer says good, or every configured list is in date, none has
- * the serial and these are known to be all (crl_set_absence()); else unknown
- * (DESIGN 1.4), and so it is while a list has not been opened: who asks waits for that
- * (crl_feed_wait()).  The one place that knows this rule: the API's status, the changes
- * that are told, and `explain` ask here.
+ * the serial and these are known to be all (crl_set_absence()); else unknown, and so it
+ * is while a list has not been opened: who asks waits for that (crl_feed_wait()).  The
+ * one place that knows this rule (README, Push): the API's status, the changes that are
+ * told, and `explain` ask here.
  *
  * Keeper's thread.
  */
@@ -28,7 +28,7 @@ struct evidence {
 	enum status status; /* STATUS_GOOD, STATUS_REVOKED, STATUS_UNKNOWN */
 	int64_t revoked_at; /* when revoked */
 	int reason;
-	bool disagree;             /* OCSP and list contradict each other (DESIGN 1.3) */
+	bool disagree;             /* OCSP and list contradict each other (R71) */
 	const struct latch *latch; /* borrowed until the table changes; or NULL */
 	struct evidence_answer good, revoked, unknown; /* in-date OCSP answers */
 	struct evidence_answer refused; /* a good that is newer than the list that says

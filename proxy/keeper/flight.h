@@ -10,7 +10,7 @@
  *
  * A flight that fails leaves what is held in place: an answer stays until a better one
  * was admitted and never past its expiry, but for one that the issuer's lists
- * contradict, which is not served again (contract 1.3).  Those who wait then get the held
+ * contradict, which is not served again (R71).  Those who wait then get the held
  * answer, or an error that is repeated for error-ttl, and for longer and longer while
  * what is fetched contradicts the lists.  Each client waits at most answer-timeout;
  * the flight itself goes on for those who come later.

@@ -70,7 +70,7 @@ static void on_log_grown(void *arg)
 /* Making it. */
 
 /* The log of changes, and what fills it.  With memory: it ends with us: said, so that
- * nobody counts on resuming over a restart (DESIGN 1.5). */
+ * nobody counts on resuming over a restart. */
 static enum err make_telling(struct keeper_parts *p, const struct conf *c,
     const struct store_config *sc, char *why, size_t why_n)
 {

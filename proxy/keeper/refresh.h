@@ -23,7 +23,7 @@ void refreshes_free(struct refreshes *u); /* after flights_cancel() */
 void refreshes_due(struct refreshes *u);
 
 /* Another node has written k, or anything may have changed: what is held is compared with
- * the store, and stays until something better was admitted (contract 1.5). */
+ * the store, and stays until something better was admitted. */
 void refreshes_compare(struct refreshes *u, const struct key *k);
 void refreshes_compare_all(struct refreshes *u);
 

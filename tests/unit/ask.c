@@ -1,3 +1,4 @@
+/* ask: what goes back to who asked. */
 #include "proxy/keeper/ask.h"
 
 #include <event2/event.h>

@@ -1,3 +1,4 @@
+/* clock_watch: steps of the wall clock, found against the monotonic one. */
 #include "proxy/base/clock_watch.h"
 
 #include "conf/conf.h"

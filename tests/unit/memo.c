@@ -1,3 +1,4 @@
+/* memo: what is remembered of certificates that no answer shows, and for how long. */
 #include "proxy/keeper/memo.h"
 
 #include "proxy/base/clock.h"
