@@ -13,6 +13,7 @@ struct explain_key { /* one of the certificate */
 };
 
 struct explain {
+	struct msg ended;
 	struct keeper *keeper;
 	struct key ask_key; /* what upstream is asked for */
 	json_t *answers;
@@ -24,8 +25,7 @@ struct explain {
 	bool store_told; /* a store that fails is told once, not for each key */
 	bool judged;     /* upstream brought something */
 	enum err verdict;
-	bool starting; /* explain_start is on the stack: it ends what is over */
-	bool over;
+	bool over; /* `ended` is on its way */
 	size_t each_n;
 	struct explain_key each[];
 };
@@ -80,10 +80,12 @@ static const struct issuer *issuer_of(const struct explain *e)
 	return issuers_find(keeper_conf(e->keeper)->issuers, &e->ask_key, NULL);
 }
 
-static void end(struct explain *e)
+static void end(void *keeper, struct msg *m)
 {
+	struct explain *e = (struct explain *)m; /* ended is its first member */
 	json_t *answers = e->answers;
 
+	(void)keeper;
 	assert(e->over && e->waiting == 0);
 	if (e->stopping) {
 		json_decref(answers);
@@ -97,8 +99,7 @@ static void finish(struct explain *e)
 {
 	assert(!e->over);
 	e->over = true;
-	if (!e->starting)
-		end(e);
+	inbox_post(keeper_parts(e->keeper)->inbox, &e->ended);
 }
 
 static enum err on_answer(void *arg, struct bytes der, const char *from)
@@ -254,13 +255,12 @@ struct explain *explain_start(struct keeper *k, const struct issuer *i,
 
 	if (e == NULL || (e->answers = json_array()) == NULL) {
 		free(e);
-		done(arg, NULL);
 		return NULL;
 	}
+	e->ended.run = end;
 	e->keeper = k;
 	e->done = done;
 	e->arg = arg;
-	e->starting = true;
 	e->each_n = n;
 	for (n = 0; n < e->each_n; n++) {
 		e->each[n].explain = e;
@@ -273,21 +273,16 @@ struct explain *explain_start(struct keeper *k, const struct issuer *i,
 		store_get(
 		    keeper_parts(k)->store, &e->each[n].key, on_stored, &e->each[n]);
 	store_back(e);
-	/* finish() frees nothing while this is true: NOLINTNEXTLINE(*-unix.Malloc) */
-	e->starting = false;
-	if (!e->over)
-		return e;
-	end(e);
-	return NULL;
+	return e;
 }
 
 void explain_stop(struct explain *e)
 {
 	struct source *s = keeper_parts(e->keeper)->source;
 
-	assert(!e->over && !e->stopping);
+	assert(!e->stopping);
 	e->stopping = true;
-	if (e->ask == NULL)
+	if (e->over || e->ask == NULL)
 		return;
 	s->ops->cancel(s, e->ask);
 	finish(e);

@@ -20,8 +20,9 @@ struct explain;
 /* answers: an array, handed over; NULL when it was stopped or memory ran out. */
 typedef void explain_done_fn(void *arg, json_t *answers);
 
-/* Start.  done is called exactly once, possibly before this returns (NULL is returned
- * then).  At most store-timeout and answer-timeout later. */
+/* Start.  done is called exactly once, from the loop and never before this returns; at
+ * most store-timeout and answer-timeout later.  NULL when out of memory: it is not called
+ * then. */
 struct explain *explain_start(struct keeper *k, const struct issuer *i,
     const struct serial *s, explain_done_fn *done, void *arg);
 /* End soon: at once when it waits for upstream; when the store has answered otherwise. */

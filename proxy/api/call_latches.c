@@ -324,7 +324,7 @@ static void walk_on(struct latch_listing *l)
 	const struct keeper_parts *d = keeper_parts(l->keeper);
 
 	if (latches_walk_on(d->latches, &l->walk, SLICE))
-		inbox_post(d->context.shared->keeper, &l->step);
+		inbox_post(d->inbox, &l->step);
 	else
 		executor_run(d->context.disk, write_work, written, l);
 }
@@ -336,24 +336,25 @@ static void on_step(void *keeper, struct msg *m)
 	    (struct latch_listing *)((char *)m - offsetof(struct latch_listing, step)));
 }
 
-void latch_list_make(struct latch_lists *all, struct keeper *k, const char *issuer,
+enum err latch_list_make(struct latch_lists *all, struct keeper *k, const char *issuer,
     void (*done)(void *arg, enum err e, struct shared_file *file), void *arg)
 {
-	struct latch_listing *l = has_room(all) ? calloc(1, sizeof *l) : NULL;
+	struct latch_listing *l;
 
-	if (l == NULL) {
-		done(arg, has_room(all) ? ERR_NOMEM : ERR_UP_BUSY, NULL);
-		return;
-	}
+	if (!has_room(all))
+		return ERR_UP_BUSY;
+	l = calloc(1, sizeof *l);
+	if (l == NULL)
+		return ERR_NOMEM;
 	*l = (struct latch_listing){.all = all, .keeper = k, .done = done, .arg = arg};
 	l->step.run = on_step;
 	if (make_seats(l, keeper_conf(k)->issuers, issuer) != ERR_OK) {
 		list_free(l);
-		done(arg, ERR_NOMEM, NULL);
-		return;
+		return ERR_NOMEM;
 	}
 	all->making++;
 	l->walk = (struct latches_walk){.fn = on_latch, .arg = l};
 	latches_walk_begin(keeper_parts(k)->latches, &l->walk);
-	walk_on(l);
+	inbox_post(keeper_parts(k)->inbox, &l->step);
+	return ERR_OK;
 }

@@ -34,10 +34,11 @@ void latch_lists_free(
 /* Forget those that nobody reads any more: now and then. */
 void latch_lists_sweep(struct latch_lists *all);
 
-/* issuer: a configured name, or "" for all.  done is called exactly once, from the loop
- * or before this returns, with ERR_OK and a reference to the file, which is the asker's
- * then; or with ERR_UP_BUSY or ERR_NOMEM. */
-void latch_list_make(struct latch_lists *all, struct keeper *k, const char *issuer,
+/* issuer: a configured name, or "" for all.  ERR_OK: done is called exactly once, from
+ * the loop and never before this returns, with ERR_OK and a reference to the file, which
+ * is the asker's then, or with another outcome.  ERR_UP_BUSY, ERR_NOMEM: nothing is
+ * begun, and done is not called. */
+enum err latch_list_make(struct latch_lists *all, struct keeper *k, const char *issuer,
     void (*done)(void *arg, enum err e, struct shared_file *file), void *arg);
 
 #endif

@@ -345,13 +345,12 @@ static void on_explained(void *arg, json_t *answers)
 static void call_explain(struct keeper *k, const struct issuer *i, struct call *c)
 {
 	struct work *w = work_new(k, c);
-	struct explain *e;
 
 	if (w == NULL)
 		return;
-	e = explain_start(k, i, &c->serial, on_explained, w);
-	if (e != NULL) /* otherwise w is gone already */
-		w->explain = e;
+	w->explain = explain_start(k, i, &c->serial, on_explained, w);
+	if (w->explain == NULL)
+		on_explained(w, NULL);
 }
 
 /* What waits for the issuer's lists. */
@@ -545,14 +544,18 @@ static void on_latch_list(void *arg, enum err e, struct shared_file *file)
 static void call_latches(struct keeper *k, struct call *c)
 {
 	struct work *w;
+	enum err e;
 
 	if (c->issuer[0] != '\0' && issuer_of(k, c) == NULL) {
 		refuse_issuer(c);
 		return;
 	}
 	w = work_new(k, c);
-	if (w != NULL)
-		latch_list_make(c->calls->latch_lists, k, c->issuer, on_latch_list, w);
+	if (w == NULL)
+		return;
+	e = latch_list_make(c->calls->latch_lists, k, c->issuer, on_latch_list, w);
+	if (e != ERR_OK)
+		on_latch_list(w, e, NULL);
 }
 
 /* DELETE /v1/latches. */

@@ -1335,6 +1335,7 @@ static void four_lists_of_latches_are_read_at_a_time(void **state)
 	(void)state;
 	for (size_t i = 0; i < LATCH_LISTS_MAX; i++) {
 		run(CALL_LATCHES, "", false);
+		assert_false(replied());
 		did.disk_done(did.disk_arg);
 		assert_true(replied());
 		held[i] = call.file;
