@@ -3,6 +3,8 @@
 
 #include "proxy/base/clock.h"
 
+#include <assert.h>
+
 /* What there is. */
 
 /* Of each status the newest; of revocations one that is no hold first. */
@@ -145,6 +147,7 @@ void evidence_of(const struct evidence_sources *from, const struct issuer *i,
 {
 	int64_t now = clock_now();
 
+	assert(i != NULL && s->n > 0);
 	*out = (struct evidence){.latch = latches_find(from->latches, i, s)};
 	gather_answers(from, i, s, now, out);
 	hear_answer(out, extra, now);

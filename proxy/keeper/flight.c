@@ -184,6 +184,7 @@ void flight_fetch(struct flight *f)
 		end(f, NULL, ERR_REQ_ISSUER, TIER_NONE);
 		return;
 	}
+	assert(f->state < FLIGHT_OVER && f->source_ask == NULL);
 	f->state = FLIGHT_FETCHING;
 	q.wait_ms = fetch_wait_ms(f, i);
 	e = fs->source->ops->ask(fs->source, &q, judge, on_fetched, f, &f->source_ask);
@@ -329,6 +330,7 @@ static void on_stored(void *arg, enum err e, struct bytes value)
 
 void flight_read_store(struct flight *f)
 {
+	assert(f->state < FLIGHT_OVER);
 	f->state = FLIGHT_READING;
 	f->news = false;
 	metrics_count(f->all->context->counters, M_STORE_GETS);

@@ -3,6 +3,7 @@
 #include "proxy/base/timer.h"
 #include "proxy/keeper/flight_core.h"
 
+#include <assert.h>
 #include <event2/event.h>
 
 void flight_timeout_arm(struct flights *fs)
@@ -44,6 +45,7 @@ void flight_ask_add(struct flight *f, struct ask *a)
 {
 	struct flights *fs = f->all;
 
+	assert(f->state < FLIGHT_OVER);
 	a->_flight = f;
 	a->_next = NULL;
 	a->_prev = f->last;
@@ -60,6 +62,7 @@ void flight_ask_remove(struct ask *a)
 	struct flight *f = a->_flight;
 	struct flights *fs = f->all;
 
+	assert(f->first != NULL && fs->oldest != NULL);
 	if (a->_next != NULL)
 		a->_next->_prev = a->_prev;
 	else

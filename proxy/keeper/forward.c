@@ -177,6 +177,7 @@ static void on_lists(struct crl_wait *w, enum err e)
 	const struct issuer *i =
 	    issuers_find(shared_conf(fs->context->shared)->issuers, &a->key, NULL);
 
+	assert(f->source_ask == NULL && f->got == NULL);
 	f->waited = true;
 	if (e == ERR_OK && i != NULL) {
 		fetch(f, i);
@@ -241,6 +242,7 @@ void forwards_free(struct forwards *fs)
 {
 	if (fs == NULL)
 		return;
+	assert(LIST_EMPTY(&fs->list));
 	free(fs->buckets);
 	free(fs);
 }

@@ -71,6 +71,7 @@ static void garbage_passed(struct barrier_want *w)
 {
 	struct garbage_round *r = (struct garbage_round *)w;
 
+	assert(r->keeper->garbage_under_way);
 	hot_garbage_free(r->garbage);
 	r->keeper->garbage_under_way = false;
 	free(r);
@@ -82,6 +83,7 @@ static void on_garbage(evutil_socket_t fd, short what, void *arg)
 	struct garbage_round *r = malloc(sizeof *r);
 
 	(void)fd, (void)what;
+	assert(!k->garbage_under_way);
 	if (r == NULL)
 		return; /* the next turn arms the timer again */
 	r->keeper = k;
@@ -193,6 +195,7 @@ static void beat_passed(struct barrier_want *w)
 {
 	struct keeper *k = (struct keeper *)((char *)w - offsetof(struct keeper, beat));
 
+	assert(k->beating);
 	atomic_store(&k->shared->beat_ms, clock_mono_ms());
 	k->beating = false;
 }
@@ -382,6 +385,7 @@ static void on_stop(void *arg)
 {
 	struct keeper *k = arg;
 
+	assert(!k->stopping);
 	k->stopping = true;
 }
 

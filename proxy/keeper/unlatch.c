@@ -115,6 +115,7 @@ static void on_written(void *arg)
 	struct unlatch *u = arg;
 	char why[PATH_MAX + 128];
 
+	assert(u->latch_n > 0 && u->key_n > 0 && u->waiting == 0);
 	latch_file_why(u->with->latch_file, why, sizeof why);
 	u->end.why = why;
 	u->done(u->arg, &u->end);

@@ -60,7 +60,7 @@ struct fetcher;
 struct telling;
 struct metrics_text;
 
-/* parts is copied.  bulk: the thread for lists.  Nothing is begun before
+/* All borrowed for life.  bulk: the thread for lists.  Nothing is begun before
  * crl_feed_start().  NULL when out of memory. */
 struct crl_feed *crl_feed_new(const struct context *context, struct fetcher *fetcher,
     struct executor *bulk, struct telling *telling);
