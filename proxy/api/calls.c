@@ -161,9 +161,7 @@ static json_t *responders_json(struct keeper *k, const struct issuer *i)
 
 static json_t *lists_json(struct keeper *k, const struct issuer *i)
 {
-	struct crl_feed *feed = keeper_parts(k)->crl_feed;
-
-	return feed != NULL ? crl_feed_json(feed, i) : json_array();
+	return crl_feed_json(keeper_parts(k)->crl_feed, i);
 }
 
 static void call_issuers(struct keeper *k, struct call *c)
@@ -376,7 +374,7 @@ static bool wait_for_lists(struct keeper *k, const struct issuer *i, struct call
 	struct crl_feed *feed = keeper_parts(k)->crl_feed;
 	struct work *w;
 
-	if (feed == NULL || !crl_feed_set(feed, i->name)->unopened)
+	if (!crl_feed_set(feed, i->name)->unopened)
 		return false;
 	w = work_new(k, c);
 	if (w == NULL)
@@ -434,8 +432,7 @@ static void call_refresh(struct keeper *k, const struct issuer *i, struct call *
 	struct match m = {k, i};
 
 	upstream_retry_now(keeper_parts(k)->source, i);
-	if (keeper_parts(k)->crl_feed != NULL)
-		crl_feed_refresh(keeper_parts(k)->crl_feed, i, c->accept_number);
+	crl_feed_refresh(keeper_parts(k)->crl_feed, i, c->accept_number);
 	if (c->has_serial)
 		refresh_certificate(k, i, &c->serial);
 	else
@@ -646,9 +643,7 @@ static void ready_disk(struct keeper *k, json_t *degraded)
 	const struct keeper_parts *d = keeper_parts(k);
 	const char *issuer, *cause;
 	char why[1024], text[1200];
-	size_t n = d->crl_feed != NULL
-		       ? crl_feed_refused_by_disk(d->crl_feed, &issuer, &cause)
-		       : 0;
+	size_t n = crl_feed_refused_by_disk(d->crl_feed, &issuer, &cause);
 
 	if (latch_file_failed(d->latch_file, why, sizeof why)) {
 		snprintf(text, sizeof text, "latches cannot be written: %s", why);
@@ -668,8 +663,6 @@ static void ready_telling(struct keeper *k, json_t *degraded)
 	struct telling_health h;
 	char text[600];
 
-	if (keeper_parts(k)->telling == NULL)
-		return;
 	telling_health(keeper_parts(k)->telling, &h);
 	if (!h.log.up)
 		degrade(degraded, "change log", h.log.refuses, h.log.error, h.log.remedy);
@@ -730,9 +723,7 @@ static void ready_overdue(
 static void ready_issuer(
     struct keeper *k, const struct issuer *i, json_t *reasons, json_t *degraded)
 {
-	struct crl_feed *feed = keeper_parts(k)->crl_feed;
-	const struct crl_set *set =
-	    feed != NULL ? crl_feed_set(feed, i->name) : &crl_set_none;
+	const struct crl_set *set = crl_feed_set(keeper_parts(k)->crl_feed, i->name);
 	size_t healthy = 0;
 	char text[128];
 
@@ -760,9 +751,8 @@ static void ready_issuer(
 /* Lists that count and whose changes subscribers do not hear of. */
 static void ready_held_back(struct keeper *k, json_t *degraded)
 {
-	const struct crl_feed *feed = keeper_parts(k)->crl_feed;
 	char line[4096], text[4200];
-	size_t n = feed != NULL ? crl_feed_held_back(feed, line, sizeof line) : 0;
+	size_t n = crl_feed_held_back(keeper_parts(k)->crl_feed, line, sizeof line);
 
 	if (n == 0)
 		return;
@@ -774,9 +764,7 @@ static void ready_held_back(struct keeper *k, json_t *degraded)
  * list is not known until then. */
 static void ready_lists(struct keeper *k, json_t *reasons)
 {
-	const struct crl_feed *feed = keeper_parts(k)->crl_feed;
-
-	if (feed != NULL && !crl_feed_tried_all(feed))
+	if (!crl_feed_tried_all(keeper_parts(k)->crl_feed))
 		json_array_append_new(
 		    reasons, json_string("lists have not been tried yet"));
 }

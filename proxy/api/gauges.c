@@ -205,8 +205,6 @@ void gauges_print(struct keeper *k, struct metrics_text *t)
 	print_load(k, t, true);
 	for (size_t n = 0; n < sizeof rows / sizeof rows[0]; n++)
 		print_row(k, t, &rows[n]);
-	if (keeper_parts(k)->crl_feed != NULL)
-		crl_feed_gauges(keeper_parts(k)->crl_feed, t);
-	if (keeper_parts(k)->telling != NULL)
-		telling_gauges(keeper_parts(k)->telling, t);
+	crl_feed_gauges(keeper_parts(k)->crl_feed, t);
+	telling_gauges(keeper_parts(k)->telling, t);
 }
