@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -24,6 +25,8 @@ static _Atomic uint64_t generations; /* 0 is nobody's */
 
 static void ask(struct feed_list *l);
 static void swap(struct feed_work *w);
+static void arranged(struct feed_work *w, bool skipped);
+static void read_done(struct feed_work *w, bool skipped);
 
 /* ---- small things ---- */
 
@@ -102,8 +105,8 @@ const struct crl_set *feed_put(struct feed_issuer *i, struct crl_set *s, bool un
 
 /* ---- work ---- */
 
-struct feed_work *feed_work_new(
-    struct feed_issuer *i, struct feed_list *l, enum crl_job_kind kind)
+struct feed_work *feed_work_new(struct feed_issuer *i, struct feed_list *l,
+    enum crl_job_kind kind, void (*done)(struct feed_work *w, bool skipped))
 {
 	struct feed_work *w = calloc(1, sizeof *w);
 
@@ -111,6 +114,7 @@ struct feed_work *feed_work_new(
 		return NULL;
 	w->job.kind = kind;
 	w->job.fd = -1;
+	w->done = done;
 	w->feed = i->feed;
 	w->issuer = i;
 	w->list = l;
@@ -152,6 +156,48 @@ void feed_work_free(struct feed_work *w)
 
 	detach(w);
 	executor_run(bulk, clear_work, NULL, w);
+}
+
+struct trash {
+	const struct crl_set *a, *b;
+};
+
+static void trash_work(void *arg)
+{
+	struct trash *t = arg;
+
+	crl_set_unref(t->a);
+	crl_set_unref(t->b);
+	free(t);
+}
+
+void feed_release_old(struct feed_work *w)
+{
+	struct trash *t = malloc(sizeof *t);
+
+	if (t == NULL) {
+		crl_set_unref(w->retired);
+		crl_set_unref(w->job.old);
+	} else {
+		*t = (struct trash){w->retired, w->job.old};
+		executor_run(w->feed->bulk, trash_work, NULL, t);
+	}
+	w->retired = w->job.old = NULL;
+}
+
+static void on_retired(struct barrier_want *want)
+{
+	struct feed_work *w =
+	    (struct feed_work *)((char *)want - offsetof(struct feed_work, want));
+
+	feed_release_old(w);
+	feed_work_free(w);
+}
+
+void feed_retire(struct feed_work *w)
+{
+	w->want.done = on_retired;
+	barrier_pass(w->feed->parts.barrier, &w->want);
 }
 
 /* What the job begins with, as it is now. */
@@ -229,7 +275,7 @@ void feed_work_queue(struct feed_work *w)
 /* No list is configured any more. */
 static bool take_out_of_force(struct feed_issuer *i)
 {
-	struct feed_work *w = feed_work_new(i, NULL, CRL_JOB_ARRANGE);
+	struct feed_work *w = feed_work_new(i, NULL, CRL_JOB_ARRANGE, arranged);
 	struct feed_list *l;
 
 	if (w == NULL)
@@ -239,14 +285,14 @@ static bool take_out_of_force(struct feed_issuer *i)
 	w->retired = feed_put(i, &crl_set_none, false);
 	LIST_FOREACH(l, &i->gone, link)
 		l->place = -1;
-	feed_settle(w);
+	feed_retire(w);
 	return true;
 }
 
 /* The set for the lists that are configured now, and those that are kept behind them. */
 static bool begin_arranging(struct feed_issuer *i)
 {
-	struct feed_work *w = feed_work_new(i, NULL, CRL_JOB_ARRANGE);
+	struct feed_work *w = feed_work_new(i, NULL, CRL_JOB_ARRANGE, arranged);
 	struct feed_list *l;
 	size_t places = i->n;
 	int *map = malloc((i->n + feed_kept(i) + 1) * sizeof *map);
@@ -278,15 +324,6 @@ static bool may_begin(const struct feed_work *w)
 
 	/* current is about to be another: feed_open() asks again */
 	return !l->gone && (w->job.kind != CRL_JOB_OPEN || l->unsettled == 0);
-}
-
-static void skip(struct feed_work *w)
-{
-	if (w->job.kind == CRL_JOB_OPEN)
-		w->list->to_open = true;
-	if (w->job.kind == CRL_JOB_DIFF)
-		w->list->telling = false;
-	feed_work_free(w);
 }
 
 /* False: out of memory, or too early after that. */
@@ -322,7 +359,7 @@ void feed_next(struct feed_issuer *i)
 			begin_job(w);
 			return;
 		}
-		skip(w);
+		w->done(w, true);
 	}
 }
 
@@ -601,7 +638,7 @@ static void ask(struct feed_list *l)
 	assert(l->opened && !l->asking && !l->gone);
 	l->asking = true;
 	l->again = false;
-	w = feed_work_new(l->issuer, l, CRL_JOB_READ);
+	w = feed_work_new(l->issuer, l, CRL_JOB_READ, read_done);
 	if (w == NULL) {
 		ask_failed(l, ERR_NOMEM, "");
 		return;
@@ -726,7 +763,7 @@ bool feed_say(struct feed_issuer *i, bool unopened)
 		crl_set_unref(feed_put(i, s, unopened));
 		return true;
 	}
-	w = feed_work_new(i, NULL, CRL_JOB_ARRANGE);
+	w = feed_work_new(i, NULL, CRL_JOB_ARRANGE, arranged);
 	s = w != NULL ? crl_set_again(feed_set_of(i), feed_generation()) : NULL;
 	if (s == NULL) {
 		if (w != NULL)
@@ -734,7 +771,7 @@ bool feed_say(struct feed_issuer *i, bool unopened)
 		return false;
 	}
 	w->retired = feed_put(i, s, unopened);
-	feed_settle(w);
+	feed_retire(w);
 	return true;
 }
 
@@ -777,11 +814,15 @@ static void learn_marks(struct feed_list *l, const struct crl_job *j)
 		l->hints = j->hints;
 }
 
-static void read_done(struct feed_work *w)
+static void read_done(struct feed_work *w, bool skipped)
 {
 	struct feed_list *l = w->list;
 	const struct crl_job *j = &w->job;
 
+	if (skipped) {
+		feed_work_free(w);
+		return;
+	}
 	if (w->ca != l->issuer->ca) { /* verified by other certificates than today's */
 		feed_work_free(w);
 		l->again = l->anew = true;
@@ -854,11 +895,16 @@ static void open_again(struct feed_list *l)
 	feed_retry_later(l);
 }
 
-static void opened(struct feed_work *w)
+static void opened(struct feed_work *w, bool skipped)
 {
 	struct feed_list *l = w->list;
 	const struct crl_job *j = &w->job;
 
+	if (skipped) {
+		l->to_open = true;
+		feed_work_free(w);
+		return;
+	}
 	if (w->ca != l->issuer->ca || l->unsettled > 0) { /* again, with what is now */
 		l->to_open = true;
 		feed_work_free(w);
@@ -898,11 +944,15 @@ static void opened(struct feed_work *w)
 		ask(l);
 }
 
-static void arranged(struct feed_work *w)
+static void arranged(struct feed_work *w, bool skipped)
 {
 	struct feed_issuer *i = w->issuer;
 	struct feed_list *l;
 
+	if (skipped) {
+		feed_work_free(w);
+		return;
+	}
 	if (w->job.error != ERR_OK) {
 		i->rearrange = true;
 		i->retry_ms = clock_mono_ms() + FEED_RETRY_MS;
@@ -916,7 +966,7 @@ static void arranged(struct feed_work *w)
 		i->list[n]->place = i->list[n]->next_place;
 	for (size_t n = 0; n < i->n; n++)
 		i->list[n]->drop &= feed_in_force(i->list[n]) != NULL;
-	feed_settle(w);
+	feed_retire(w);
 }
 
 void feed_job_done(struct feed_work *w)
@@ -924,16 +974,7 @@ void feed_job_done(struct feed_work *w)
 	struct feed_issuer *i = w->issuer;
 
 	i->running = NULL;
-	if (i->feed->cancelled || (w->list != NULL && w->list->gone))
-		skip(w);
-	else if (w->job.kind == CRL_JOB_OPEN)
-		opened(w);
-	else if (w->job.kind == CRL_JOB_READ)
-		read_done(w);
-	else if (w->job.kind == CRL_JOB_ARRANGE)
-		arranged(w);
-	else
-		feed_compared(w);
+	w->done(w, i->feed->cancelled || (w->list != NULL && w->list->gone));
 	feed_next(i);
 	feed_wake(i);
 }
@@ -944,7 +985,7 @@ void feed_open(struct feed_list *l)
 
 	if (!l->to_open || l->unsettled > 0 || l->gone || l->issuer->feed->cancelled)
 		return;
-	w = feed_work_new(l->issuer, l, CRL_JOB_OPEN);
+	w = feed_work_new(l->issuer, l, CRL_JOB_OPEN, opened);
 	if (w == NULL) {
 		feed_retry_later(l);
 		return;
@@ -990,7 +1031,7 @@ static void drop_queue(struct feed_issuer *i)
 
 	while ((w = TAILQ_FIRST(&i->queue)) != NULL) {
 		TAILQ_REMOVE(&i->queue, w, waiting);
-		skip(w);
+		w->done(w, true);
 	}
 }
 

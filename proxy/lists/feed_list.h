@@ -196,6 +196,9 @@ struct feed_work {
 	struct feed_issuer *issuer;
 	struct feed_list *list; /* NULL for CRL_JOB_ARRANGE */
 	struct feed_ca *ca;
+	/* The job is back, or skipped: not begun, or for nobody any more.  w is whose
+	 * this is now. */
+	void (*done)(struct feed_work *w, bool skipped);
 	bool conditional;
 	int64_t fetch_us;
 	struct barrier_want want;
@@ -208,11 +211,17 @@ struct feed_work {
 	int error_number;
 };
 
-struct feed_work *feed_work_new(
-    struct feed_issuer *i, struct feed_list *l, enum crl_job_kind kind);
+/* NULL: out of memory. */
+struct feed_work *feed_work_new(struct feed_issuer *i, struct feed_list *l,
+    enum crl_job_kind kind, void (*done)(struct feed_work *w, bool skipped));
 void feed_work_free(struct feed_work *w);
 /* The bulk thread's next, after those of its issuer that wait already. */
 void feed_work_queue(struct feed_work *w);
+/* No reader has the sets any more that w took the place of: they go. */
+void feed_release_old(struct feed_work *w);
+/* w has put a set into force that has no new list: it is freed when no reader has the one
+ * before. */
+void feed_retire(struct feed_work *w);
 /* Is everything told of it that is in force? */
 bool feed_all_told(const struct feed_list *l);
 /* Lists that are kept in force though they are gone. */
@@ -305,8 +314,6 @@ void feed_settle(struct feed_work *w);
 void feed_tell(struct feed_list *l);
 /* One whose file could not be made current is given up. */
 void feed_drop_stuck(struct feed_list *l);
-/* The job of a comparison is back. */
-void feed_compared(struct feed_work *w);
 /* Is the list held back?  Then text (room for n) says where and why, for people. */
 bool feed_is_held_back(const struct feed_list *l, char *text, size_t n);
 

@@ -126,35 +126,8 @@ static void settle_if_both(struct feed_work *w)
 		feed_work_free(w);
 		feed_tell(l);
 	}
-	feed_open(l);
-}
-
-struct trash {
-	const struct crl_set *a, *b;
-};
-
-static void trash_work(void *arg)
-{
-	struct trash *t = arg;
-
-	crl_set_unref(t->a);
-	crl_set_unref(t->b);
-	free(t);
-}
-
-/* No reader has the old set any more. */
-static void release_old(struct feed_work *w)
-{
-	struct trash *t = malloc(sizeof *t);
-
-	if (t == NULL) {
-		crl_set_unref(w->retired);
-		crl_set_unref(w->job.old);
-	} else {
-		*t = (struct trash){w->retired, w->job.old};
-		executor_run(w->feed->bulk, trash_work, NULL, t);
-	}
-	w->retired = w->job.old = NULL;
+	if (l->to_open && l->unsettled == 0)
+		feed_retry_in(l, 0);
 }
 
 static void on_passed(struct barrier_want *want)
@@ -163,8 +136,8 @@ static void on_passed(struct barrier_want *want)
 	    (struct feed_work *)((char *)want - offsetof(struct feed_work, want));
 
 	w->passed = true;
-	release_old(w);
-	if (w->list == NULL || w->dropped)
+	feed_release_old(w);
+	if (w->dropped)
 		feed_work_free(w);
 	else
 		settle_if_both(w);
@@ -239,15 +212,13 @@ static void note_first(struct feed_list *l, const struct crl_facts *f)
 
 void feed_settle(struct feed_work *w)
 {
-	bool install = w->list != NULL && !w->durable;
+	struct feed_list *l = w->list;
+	bool install = !w->durable;
 
-	if (w->list != NULL) {
-		w->base = install && w->list->known && !w->list->has_told &&
-			  !w->list->telling && w->list->unsettled == 0 &&
-			  w->job.diff_made == NULL;
-		note_first(w->list, &w->job.facts);
-		w->list->unsettled++;
-	}
+	w->base = install && l->known && !l->has_told && !l->telling &&
+		  l->unsettled == 0 && w->job.diff_made == NULL;
+	note_first(l, &w->job.facts);
+	l->unsettled++;
 	w->want.done = on_passed;
 	barrier_pass(w->feed->context->barrier, &w->want);
 	if (install) /* then w is still there: it settles after both */
@@ -412,12 +383,12 @@ static void take_comparison(struct feed_work *w)
 		let_flow(w->list, FEED_COMPARE);
 }
 
-void feed_compared(struct feed_work *w)
+static void compared(struct feed_work *w, bool skipped)
 {
 	struct feed_list *l = w->list;
 	const struct crl_job *j = &w->job;
 
-	if (l->gone || w->feed->cancelled) {
+	if (skipped) {
 		l->telling = false;
 		feed_work_free(w);
 	} else if (j->error == ERR_NOT_FOUND && j->to == CRL_CURRENT) {
@@ -439,7 +410,7 @@ void feed_compared(struct feed_work *w)
 
 static struct feed_work *begin_telling(struct feed_list *l)
 {
-	struct feed_work *w = feed_work_new(l->issuer, l, CRL_JOB_DIFF);
+	struct feed_work *w = feed_work_new(l->issuer, l, CRL_JOB_DIFF, compared);
 
 	if (w == NULL) {
 		hold_back(l, FEED_MEMORY, err_text(ERR_NOMEM));
