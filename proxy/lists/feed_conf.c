@@ -17,61 +17,6 @@
 #define AGE_WITH_OCSP_MS    (7 * FEED_DAY_MS) /* CA/B BR 4.9.7 (R114) */
 #define AGE_WITHOUT_OCSP_MS (4 * FEED_DAY_MS)
 
-void feed_ca_unref(struct feed_ca *c)
-{
-	if (c == NULL || --c->refs > 0)
-		return;
-	issuers_free(c->set);
-	free(c);
-}
-
-static void list_clear(struct feed_list *l)
-{
-	free(l->url);
-	free(l->scope);
-	free(l->dir);
-	free(l);
-}
-
-static void list_free(struct feed_list *l)
-{
-	dues_remove(&l->issuer->feed->dues, &l->due);
-	list_clear(l);
-}
-
-static bool is_local(const char *url)
-{
-	return strncmp(url, "file:", 5) == 0;
-}
-
-static struct feed_list *list_new(
-    struct feed_issuer *i, const char *url, const char *scope, const uint8_t *id)
-{
-	struct feed_list *l = calloc(1, sizeof *l);
-	char dir[PATH_MAX];
-
-	if (l == NULL ||
-	    crl_state_path(i->feed->state_directory, id, dir, sizeof dir) != 0) {
-		free(l);
-		return NULL;
-	}
-	l->issuer = i;
-	l->place = -1;
-	l->local = is_local(url);
-	l->alarm_ms = l->retry_ms = INT64_MAX;
-	memcpy(l->id, id, sizeof l->id);
-	l->url = strdup(url);
-	l->scope = strdup(scope);
-	l->dir = strdup(dir);
-	if (l->url == NULL || l->scope == NULL || l->dir == NULL ||
-	    !dues_add(&i->feed->dues, &l->due, INT64_MAX)) {
-		list_clear(l);
-		return NULL;
-	}
-	l->to_open = true;
-	return l;
-}
-
 /* The same list from elsewhere. */
 static bool list_move(struct feed_list *l, const char *url)
 {
@@ -85,7 +30,7 @@ static bool list_move(struct feed_list *l, const char *url)
 	feed_stop_fetch(l);
 	free(l->url);
 	l->url = copy;
-	l->local = is_local(url);
+	l->local = feed_url_is_local(url);
 	memset(&l->hints, 0, sizeof l->hints);
 	l->stamp.known = false;
 	l->failures = 0;
@@ -154,7 +99,7 @@ static void forget_gone(struct feed_issuer *i)
 		if (l->works > 0 || l->place >= 0)
 			continue;
 		LIST_REMOVE(l, link);
-		list_free(l);
+		feed_list_free(l);
 	}
 }
 
@@ -169,7 +114,7 @@ static struct feed_list *list_for(
 		l = find_gone(i, id);
 	if (l != NULL)
 		return list_move(l, url) ? l : NULL;
-	l = list_new(i, url, scope, id);
+	l = feed_list_new(i, url, scope, id);
 	if (l == NULL)
 		return NULL;
 	l->gone = true;
@@ -364,19 +309,6 @@ static bool configure(
 	return done;
 }
 
-struct feed_issuer *feed_issuer_find(const struct crl_feed *f, const char *name)
-{
-	struct feed_issuer *i;
-	uint64_t hash = XXH3_64bits(name, strlen(name));
-
-	if (f->buckets == 0)
-		return NULL;
-	for (i = f->bucket[hash & (f->buckets - 1)]; i != NULL; i = i->next)
-		if (i->hash == hash && strcmp(i->name, name) == 0)
-			return i;
-	return NULL;
-}
-
 /* False: out of memory. */
 static bool make_bucket_room(struct crl_feed *f)
 {
@@ -456,21 +388,6 @@ void crl_feed_reload(struct crl_feed *f, const struct conf *c)
 void crl_feed_start(struct crl_feed *f)
 {
 	crl_feed_reload(f, f->conf);
-}
-
-void feed_issuer_free(struct feed_issuer *i)
-{
-	struct feed_list *l;
-
-	for (size_t n = 0; n < i->n; n++)
-		list_free(i->list[n]);
-	free(i->list);
-	while ((l = LIST_FIRST(&i->gone)) != NULL) {
-		LIST_REMOVE(l, link);
-		list_free(l);
-	}
-	feed_ca_unref(i->ca);
-	free(i);
 }
 
 struct crl_slot *crl_feed_slot(struct crl_feed *f, const char *issuer)

@@ -1,12 +1,18 @@
 /* feed_list.h - the feed's inside: its issuers, their lists, and the work under way.
  *
- * feed_conf.c   what the configuration makes of them
- * crl_feed.c        when each list is asked for, and what comes of it
- * feed_tell.c   from in force to told
- * feed_wait.c   who waits for what has not been opened
- * feed_bulk.c   whose job is the bulk thread's next
- * feed_watch.c  what is told of lists that are late, or may not be all
- * feed_print.c  for people: JSON and gauges
+ * Each file calls those above it, and none below:
+ *
+ * feed_list.c     what each list has in force, and when it is next looked after
+ * feed_watch.c    what is told of lists that are late, or may not be all
+ * feed_wait.c     who waits for what has not been opened
+ * feed_work.c     whose job is next: of an issuer, and for the bulk thread
+ * feed_tell.c     from in force to told
+ * feed_publish.c  into force
+ * feed_ask.c      when each list is asked for, and what comes of it
+ * feed_open.c     what the state directory has of it
+ * feed_conf.c     what the configuration makes of them
+ * crl_feed.c      the timer, and what others ask
+ * feed_print.c    for people: JSON and gauges
  *
  * Nobody else includes it.  Keeper's thread.
  *
@@ -211,25 +217,6 @@ struct feed_work {
 	int error_number;
 };
 
-/* NULL: out of memory. */
-struct feed_work *feed_work_new(struct feed_issuer *i, struct feed_list *l,
-    enum crl_job_kind kind, void (*done)(struct feed_work *w, bool skipped));
-void feed_work_free(struct feed_work *w);
-/* The bulk thread's next, after those of its issuer that wait already. */
-void feed_work_queue(struct feed_work *w);
-/* No reader has the sets any more that w took the place of: they go. */
-void feed_release_old(struct feed_work *w);
-/* w has put a set into force that has no new list: it is freed when no reader has the one
- * before. */
-void feed_retire(struct feed_work *w);
-/* Is everything told of it that is in force? */
-bool feed_all_told(const struct feed_list *l);
-/* Lists that are kept in force though they are gone. */
-size_t feed_kept(const struct feed_issuer *i);
-/* They go, if nothing relieves them any more, with a word of the reason. */
-void feed_drop_kept(struct feed_issuer *i, const char *why);
-/* What the set in force has of this list; NULL: nothing. */
-const struct crl_shard *feed_in_force(const struct feed_list *l);
 static inline const struct crl_set *feed_set_of(const struct feed_issuer *i)
 {
 	return atomic_load_explicit(&i->slot->set, memory_order_acquire);
@@ -244,28 +231,43 @@ static inline bool feed_has_places(const struct feed_issuer *i)
 {
 	return feed_set_of(i)->shards_n > 0;
 }
+/* Was it a list, and refused? */
+static inline bool feed_is_refusal(int e)
+{
+	return e >= ERR_CRL_LARGE && e <= ERR_CRL_ROLLBACK;
+}
+
+/* feed_list.c */
+
+void feed_ca_unref(struct feed_ca *c); /* NULL is allowed */
+bool feed_url_is_local(const char *url);
+/* NULL: out of memory. */
+struct feed_list *feed_list_new(
+    struct feed_issuer *i, const char *url, const char *scope, const uint8_t *id);
+void feed_list_free(struct feed_list *l);
+struct feed_issuer *feed_issuer_find(const struct crl_feed *f, const char *name);
+void feed_issuer_free(struct feed_issuer *i);
+/* What the set in force has of this list; NULL: nothing. */
+const struct crl_shard *feed_in_force(const struct feed_list *l);
 /* Is one of the configured lists not opened? */
 bool feed_is_unopened(const struct feed_issuer *i);
+/* A generation that no other set has. */
+uint64_t feed_generation(void);
 /* Put s (a reference) into the slot, unopened or not; the slot's reference to the one
  * before is the caller's now. */
 const struct crl_set *feed_put(struct feed_issuer *i, struct crl_set *s, bool unopened);
-/* A generation that no other set has. */
-uint64_t feed_generation(void);
-/* The set in force shall say that a list is unopened, or that none is.  False: out of
- * memory, and it says what it said. */
-bool feed_say(struct feed_issuer *i, bool unopened);
-/* The issuer's next job, if none is under way. */
-void feed_next(struct feed_issuer *i);
-/* What is current on disk is verified, where that is to be done and nothing of the list
- * is on its way. */
-void feed_open(struct feed_list *l);
-void feed_stop_fetch(struct feed_list *l);
-/* Have the list looked after in FEED_RETRY_MS, or in so many. */
-void feed_retry_later(struct feed_list *l);
-void feed_retry_in(struct feed_list *l, int64_t ms);
+/* Lists that are kept in force though they are gone. */
+size_t feed_kept(const struct feed_issuer *i);
+/* They go, if nothing relieves them any more, with a word of the reason. */
+void feed_drop_kept(struct feed_issuer *i, const char *why);
+/* When it is to be looked after; INT64_MAX: what it waits for moves it. */
+int64_t feed_next_ms(const struct feed_list *l);
 /* One of the list's times has changed: the timer, for the earliest of all lists. */
 void feed_due(struct feed_list *l);
 void feed_arm(struct crl_feed *f);
+/* Have the list looked after in FEED_RETRY_MS, or in so many. */
+void feed_retry_later(struct feed_list *l);
+void feed_retry_in(struct feed_list *l, int64_t ms);
 
 /* feed_watch.c */
 
@@ -279,34 +281,45 @@ bool feed_is_over(const struct feed_list *l);
 /* Is it to be told now?  At first, and then after a minute, two, four, ... a day. */
 bool feed_again(struct feed_again *a);
 
-/* feed_bulk.c */
+/* feed_wait.c */
 
-/* The job of an issuer that has none. */
-void feed_run(struct feed_work *w);
-/* Somebody waits for the issuer's lists: its opening comes first. */
-void feed_hurry(struct feed_issuer *i);
-/* The job is back. */
-void feed_job_done(struct feed_work *w);
-
-/* feed_wait.c: whose lists are opened now, call done.  Last of all that is done in a
- * turn: it may do anything. */
+/* w waits for this issuer, or for all (NULL). */
+void feed_wait_begin(
+    struct crl_feed *f, struct feed_issuer *i, struct crl_wait *w, int ms);
+/* Whose lists are opened now, call done.  Last of all that is done in a turn: it may do
+ * anything. */
 void feed_wake(struct feed_issuer *i);
 void feed_wake_all(struct crl_feed *f);
 void feed_waits_cancel(struct crl_feed *f);
 
-/* feed_conf.c */
+/* feed_work.c */
 
-struct feed_issuer *feed_issuer_find(const struct crl_feed *f, const char *name);
-void feed_issuer_free(struct feed_issuer *i);
-void feed_ca_unref(struct feed_ca *c); /* NULL is allowed */
+/* NULL: out of memory. */
+struct feed_work *feed_work_new(struct feed_issuer *i, struct feed_list *l,
+    enum crl_job_kind kind, void (*done)(struct feed_work *w, bool skipped));
+void feed_work_free(struct feed_work *w);
+/* The bulk thread's next, after those of its issuer that wait already. */
+void feed_work_queue(struct feed_work *w);
+/* All that wait for their turn are skipped; all that there are are freed. */
+void feed_works_drop(struct feed_issuer *i);
+void feed_works_free(struct crl_feed *f);
+/* The issuer's next job, if none is under way. */
+void feed_next(struct feed_issuer *i);
+/* Somebody waits for the issuer's lists: its opening comes first. */
+void feed_hurry(struct feed_issuer *i);
+/* What is in force is what the job began with, or says otherwise what is opened: its set
+ * comes into force. */
+void feed_swap(struct feed_work *w);
+/* No reader has the sets any more that w took the place of: they go. */
+void feed_release_old(struct feed_work *w);
+/* w has put a set into force that has no new list: it is freed when no reader has the one
+ * before. */
+void feed_retire(struct feed_work *w);
+/* The set in force shall say that a list is unopened, or that none is.  False: out of
+ * memory, and it says what it said. */
+bool feed_say(struct feed_issuer *i, bool unopened);
 
-/* Was it a list, and refused? */
-static inline bool feed_is_refusal(int e)
-{
-	return e >= ERR_CRL_LARGE && e <= ERR_CRL_ROLLBACK;
-}
-
-/* feed_tell.c: from in force to told. */
+/* feed_tell.c */
 
 /* w has come into force, with its job's file to be made current (or durable already). */
 void feed_settle(struct feed_work *w);
@@ -314,7 +327,22 @@ void feed_settle(struct feed_work *w);
 void feed_tell(struct feed_list *l);
 /* One whose file could not be made current is given up. */
 void feed_drop_stuck(struct feed_list *l);
+/* Is everything told of it that is in force? */
+bool feed_all_told(const struct feed_list *l);
 /* Is the list held back?  Then text (room for n) says where and why, for people. */
 bool feed_is_held_back(const struct feed_list *l, char *text, size_t n);
+
+/* feed_publish.c: the list that w's job has read comes into force. */
+void feed_publish(struct feed_work *w);
+
+/* feed_ask.c */
+
+/* Of one that is opened, and not asked for now. */
+void feed_ask(struct feed_list *l);
+void feed_stop_fetch(struct feed_list *l);
+
+/* feed_open.c: what is current on disk is verified, where that is to be done and nothing
+ * of the list is on its way. */
+void feed_open(struct feed_list *l);
 
 #endif

@@ -98,6 +98,12 @@ bool feed_is_held_back(const struct feed_list *l, char *text, size_t n)
 
 /* ---- settling ---- */
 
+bool feed_all_told(const struct feed_list *l)
+{
+	return l->unsettled == 0 && !l->telling && l->has_durable && l->has_told &&
+	       memcmp(l->durable, l->told, sizeof l->durable) == 0;
+}
+
 /* The comparison that was made while it was read still fits. */
 static bool diff_fits(const struct feed_list *l, const struct crl_job *j)
 {

@@ -47,28 +47,15 @@ static void put_in(struct crl_wait *w, struct crl_waits *waits, size_t *count)
 	TAILQ_INSERT_TAIL(waits, w, _link);
 }
 
-bool crl_feed_wait(struct crl_feed *f, const char *issuer, struct crl_wait *w, int ms)
+void feed_wait_begin(
+    struct crl_feed *f, struct feed_issuer *i, struct crl_wait *w, int ms)
 {
-	struct feed_issuer *i = issuer != NULL ? feed_issuer_find(f, issuer) : NULL;
-	bool opened =
-	    issuer == NULL ? f->unopened == 0 : i == NULL || !feed_set_of(i)->unopened;
-
-	if (opened)
-		return false;
-	if (f->cancelled) {
-		w->done(w, ERR_CANCELLED);
-		return true;
-	}
-	if (i == NULL) {
+	if (i == NULL)
 		put_in(w, &f->waits, &f->waits_n);
-	} else {
+	else
 		put_in(w, &i->waits, &i->waits_n);
-		if (i->waits_n == 1)
-			feed_hurry(i);
-	}
 	if (ms >= 0)
 		set_timer(f, w, ms);
-	return true;
 }
 
 size_t crl_feed_waiting(const struct crl_feed *f, const char *issuer)

@@ -1,0 +1,303 @@
+/* feed_ask.c - when a list is asked for, and what comes of it. */
+#include "proxy/lists/feed_list.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+
+#include "cache/base/backoff.h"
+#include "proxy/base/clock.h"
+#include "proxy/base/log.h"
+
+#define NEXT_UPDATE_JITTER 10000 /* ms, or a tenth of the interval: many ask then */
+#define FAILURES_MAX       1000  /* counted no further: the pause is at its cap */
+
+/* ---- times ---- */
+
+static int64_t pause_ms(struct feed_list *l)
+{
+	const struct conf *c = feed_conf(l->issuer->feed);
+	int64_t interval = l->issuer->interval_ms;
+	struct backoff b = {c->backoff_initial_ms,
+	    c->crl_backoff_max_ms < interval ? c->crl_backoff_max_ms : interval,
+	    (int)c->backoff_doublings};
+	int64_t ms =
+	    backoff_ms(&b, l->failures, schedule_random(l->issuer->feed->parts.schedule));
+
+	return ms < b.max_ms ? ms : b.max_ms;
+}
+
+/* crl-interval, give or take a tenth; or when the list in force ends. */
+static int64_t interval_ms(struct feed_list *l)
+{
+	struct schedule *s = l->issuer->feed->parts.schedule;
+	int64_t ms = l->issuer->interval_ms, width = ms / 10;
+	int64_t jitter = width < NEXT_UPDATE_JITTER ? width : NEXT_UPDATE_JITTER, left;
+	const struct crl_shard *held = feed_in_force(l);
+
+	ms += width * 2 * schedule_random(s) / 65536 - width;
+	if (held == NULL)
+		return ms;
+	left = held->facts.next_update * 1000 - clock_now_ms() +
+	       jitter * schedule_random(s) / 65536;
+	return left < ms ? left : ms;
+}
+
+static void plan(struct feed_list *l, bool failed)
+{
+	/* A list that is past its end is looked for as one that failed, whatever the
+	 * server says: never a tight loop. */
+	if (!failed && !feed_is_over(l))
+		l->failures = 0;
+	else if (l->failures < FAILURES_MAX)
+		l->failures++;
+	l->due_ms = clock_mono_ms() + (l->failures > 0 ? pause_ms(l) : interval_ms(l));
+	feed_watch_age(l); /* the wall clock may have been stepped since */
+}
+
+/* ---- the end ---- */
+
+static void ask_ends(struct feed_list *l, bool failed)
+{
+	bool again = l->again && !l->gone;
+
+	if (!l->asking)
+		return; /* the list was gone meanwhile, and came back */
+	l->asking = false;
+	l->tried = true;
+	plan(l, failed);
+	if (again && !l->issuer->feed->cancelled)
+		feed_ask(l);
+	else
+		feed_due(l);
+}
+
+static void log_failed(const struct feed_list *l)
+{
+	log_warn(feed_is_refusal(l->error) ? "crl_refused" : "crl_fetch_failed",
+	    "issuer=%s url=%s err=%s detail=%s failures=%d", l->issuer->name, l->url,
+	    err_label(l->error), l->why, l->failures + 1);
+}
+
+/* The file is the one that was refused, and is not read again: told less and less. */
+static void ask_refused_again(struct feed_list *l)
+{
+	if (l->error != ERR_OK && feed_again(&l->refused))
+		log_failed(l);
+	ask_ends(l, true);
+}
+
+static void ask_failed(struct feed_list *l, enum err e, const char *why)
+{
+	l->error = e;
+	snprintf(l->why, sizeof l->why, "%s", why[0] != '\0' ? why : err_text(e));
+	if (e != ERR_CANCELLED) {
+		l->issuer->failed[e]++;
+		l->refused = (struct feed_again){0};
+		feed_again(&l->refused);
+		log_failed(l);
+	}
+	ask_ends(l, true);
+}
+
+static void ask_went_well(struct feed_list *l)
+{
+	if (l->error != ERR_OK)
+		log_each(LOG_INFO, "crl_recovered", "issuer=%s url=%s failures=%d",
+		    l->issuer->name, l->url, l->failures);
+	l->error = ERR_OK;
+	l->fetched_at = clock_now();
+	if (l->relieves) { /* not before: what the disk had may be older than those */
+		l->relieves = false;
+		feed_drop_kept(l->issuer, "replaced");
+		feed_next(l->issuer);
+	}
+	ask_ends(l, false);
+}
+
+/* ---- what was read ---- */
+
+/* R95: a number that is lower than the one in force.  Who has to act is the CA, but where
+ * an old list came once more. */
+static void log_number(
+    const struct feed_work *w, int level, const char *event, const char *effect)
+{
+	const struct crl_shard *s = feed_in_force(w->list);
+	char number[CRL_NUMBER_TEXT_MAX], was[CRL_NUMBER_TEXT_MAX] = "";
+	char hex[CRL_NUMBER_HEX_MAX], was_hex[CRL_NUMBER_HEX_MAX] = "";
+
+	crl_number_text(&w->job.facts, number);
+	crl_number_hex(&w->job.facts, hex);
+	if (s != NULL) {
+		crl_number_text(&s->facts, was);
+		crl_number_hex(&s->facts, was_hex);
+	}
+	log_event(level, event,
+	    "issuer=%s url=%s crl_number=%s crl_number_hex=%s was=%s was_hex=%s "
+	    "effect=%s",
+	    w->issuer->name, w->list->url, number, hex, was, was_hex, effect);
+}
+
+static void number_refused(const struct feed_work *w)
+{
+	const struct crl_shard *s = feed_in_force(w->list);
+	bool old = s != NULL && w->job.facts.this_update < s->facts.this_update;
+
+	log_number(w, old ? LEVEL_WARN : LEVEL_ERROR, "crl_number_back", "refused");
+}
+
+/* Before it takes the place of the other. */
+static void number_taken(struct feed_work *w)
+{
+	if (w->job.facts.warnings & CRL_WARN_BACK)
+		log_number(w, LEVEL_ERROR, "crl_number_back", "taken");
+	if (w->job.facts.warnings & CRL_WARN_ACCEPTED)
+		log_number(w, LEVEL_WARN, "crl_number_accepted", "a new count");
+	w->list->accept_ms = 0;
+}
+
+/* By which the list is known again where it was read from, unless a reload has moved it
+ * meanwhile. */
+static void learn_marks(struct feed_list *l, const struct crl_job *j)
+{
+	if (strcmp(j->url, l->url) != 0)
+		return;
+	if (j->local)
+		l->stamp = j->stamp;
+	else if (j->error == ERR_OK)
+		l->hints = j->hints;
+}
+
+static void read_done(struct feed_work *w, bool skipped)
+{
+	struct feed_list *l = w->list;
+	const struct crl_job *j = &w->job;
+
+	if (skipped) {
+		feed_work_free(w);
+		return;
+	}
+	if (w->ca != l->issuer->ca) { /* verified by other certificates than today's */
+		feed_work_free(w);
+		l->again = l->anew = true;
+		ask_ends(l, false);
+		return;
+	}
+	learn_marks(l, j);
+	if (j->error == ERR_OK && !j->unchanged && !j->still_refused) {
+		number_taken(w);
+		feed_publish(w);
+		ask_went_well(l);
+		return;
+	}
+	if (!j->still_refused)
+		l->number_back = j->number_back;
+	if (j->number_back)
+		number_refused(w);
+	if (j->still_refused)
+		ask_refused_again(l);
+	else if (j->unchanged)
+		ask_went_well(l);
+	else
+		ask_failed(l, j->error, j->why);
+	feed_work_free(w);
+}
+
+/* ---- the fetch ---- */
+
+static void on_fetched(void *arg, const struct fetch_result *r)
+{
+	struct feed_work *w = arg;
+	struct feed_list *l = w->list;
+	char why[sizeof l->why];
+
+	l->fetch = NULL;
+	l->fetching = NULL;
+	w->fetch_us = r->us;
+	if (r->error == ERR_OK && r->status == 200) {
+		crl_hints_take(&w->job.hints, r->etag, r->last_modified, r->date);
+		feed_work_queue(w);
+		return;
+	}
+	if (r->error == ERR_UP_SIZE) { /* an OCSP answer's words would mislead */
+		ask_failed(l, ERR_CRL_LARGE, "the list has more bytes than crl-max-size");
+	} else if (r->error == ERR_STORE) {
+		snprintf(why, sizeof why, "%.400s: %s", w->job.path, r->detail);
+		ask_failed(l, ERR_STORE, why);
+	} else if (r->error == ERR_OK && r->status == 304 && w->conditional) {
+		ask_went_well(l);
+	} else {
+		ask_failed(l, r->error != ERR_OK ? r->error : ERR_UP_HTTP, r->detail);
+	}
+	feed_work_free(w);
+}
+
+/* The file is made here: a name in a folder of ours waits for no fsync. */
+static void begin_fetch(struct feed_work *w)
+{
+	struct feed_list *l = w->list;
+	const struct crl_shard *s = feed_in_force(l);
+	const struct conf *c = feed_conf(w->feed);
+	char why[sizeof l->why];
+	struct fetch_request r = {.url = l->url,
+	    .accept = "application/pkix-crl",
+	    .timeout_ms = (int)c->crl_timeout_ms,
+	    .max_size = (size_t)c->crl_max_size,
+	    .sink = true};
+
+	w->job.fd = crl_state_new(l->dir, w->job.path, sizeof w->job.path);
+	if (w->job.fd < 0) {
+		w->job.path[0] = '\0';
+		snprintf(why, sizeof why, "%.400s: %s", l->dir, strerror(errno));
+		ask_failed(l, ERR_STORE, why);
+		feed_work_free(w);
+		return;
+	}
+	r.sink_fd = w->job.fd;
+	if (s != NULL && memcmp(l->hints.sha256, s->facts.sha256, 32) == 0) {
+		r.if_none_match = l->hints.etag[0] != '\0' ? l->hints.etag : NULL;
+		r.if_modified_since =
+		    l->hints.last_modified[0] != '\0' ? l->hints.last_modified : NULL;
+	}
+	w->conditional = r.if_none_match != NULL || r.if_modified_since != NULL;
+	l->fetching = w;
+	l->fetch = fetch_start(w->feed->fetcher, &r, on_fetched, w);
+	if (l->fetch != NULL)
+		return;
+	l->fetching = NULL;
+	ask_failed(l, ERR_NOMEM, "");
+	feed_work_free(w);
+}
+
+void feed_stop_fetch(struct feed_list *l)
+{
+	struct feed_work *w = l->fetching;
+
+	if (w == NULL)
+		return;
+	fetch_cancel(l->fetch);
+	l->fetch = NULL;
+	l->fetching = NULL;
+	l->asking = false;
+	feed_work_free(w);
+}
+
+void feed_ask(struct feed_list *l)
+{
+	struct feed_work *w;
+
+	assert(l->opened && !l->asking && !l->gone);
+	l->asking = true;
+	l->again = false;
+	w = feed_work_new(l->issuer, l, CRL_JOB_READ, read_done);
+	if (w == NULL) {
+		ask_failed(l, ERR_NOMEM, "");
+		return;
+	}
+	w->job.anew = l->anew;
+	l->anew = false;
+	if (l->local)
+		feed_work_queue(w);
+	else
+		begin_fetch(w);
+}

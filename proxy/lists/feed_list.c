@@ -1,0 +1,209 @@
+/* feed_list.c - an issuer and its lists: what each has in force, and when it is next
+ * looked after. */
+#include "proxy/lists/feed_list.h"
+
+#include <assert.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <xxhash.h>
+
+#include "proxy/base/clock.h"
+#include "proxy/base/log.h"
+#include "proxy/base/timer.h"
+
+static _Atomic uint64_t generations; /* 0 is nobody's */
+
+/* ---- life ---- */
+
+void feed_ca_unref(struct feed_ca *c)
+{
+	if (c == NULL || --c->refs > 0)
+		return;
+	issuers_free(c->set);
+	free(c);
+}
+
+static void list_clear(struct feed_list *l)
+{
+	free(l->url);
+	free(l->scope);
+	free(l->dir);
+	free(l);
+}
+
+bool feed_url_is_local(const char *url)
+{
+	return strncmp(url, "file:", 5) == 0;
+}
+
+struct feed_list *feed_list_new(
+    struct feed_issuer *i, const char *url, const char *scope, const uint8_t *id)
+{
+	struct feed_list *l = calloc(1, sizeof *l);
+	char dir[PATH_MAX];
+
+	if (l == NULL ||
+	    crl_state_path(i->feed->state_directory, id, dir, sizeof dir) != 0) {
+		free(l);
+		return NULL;
+	}
+	l->issuer = i;
+	l->place = -1;
+	l->local = feed_url_is_local(url);
+	l->alarm_ms = l->retry_ms = INT64_MAX;
+	memcpy(l->id, id, sizeof l->id);
+	l->url = strdup(url);
+	l->scope = strdup(scope);
+	l->dir = strdup(dir);
+	if (l->url == NULL || l->scope == NULL || l->dir == NULL ||
+	    !dues_add(&i->feed->dues, &l->due, INT64_MAX)) {
+		list_clear(l);
+		return NULL;
+	}
+	l->to_open = true;
+	return l;
+}
+
+void feed_list_free(struct feed_list *l)
+{
+	dues_remove(&l->issuer->feed->dues, &l->due);
+	list_clear(l);
+}
+
+struct feed_issuer *feed_issuer_find(const struct crl_feed *f, const char *name)
+{
+	struct feed_issuer *i;
+	uint64_t hash = XXH3_64bits(name, strlen(name));
+
+	if (f->buckets == 0)
+		return NULL;
+	for (i = f->bucket[hash & (f->buckets - 1)]; i != NULL; i = i->next)
+		if (i->hash == hash && strcmp(i->name, name) == 0)
+			return i;
+	return NULL;
+}
+
+void feed_issuer_free(struct feed_issuer *i)
+{
+	struct feed_list *l;
+
+	for (size_t n = 0; n < i->n; n++)
+		feed_list_free(i->list[n]);
+	free(i->list);
+	while ((l = LIST_FIRST(&i->gone)) != NULL) {
+		LIST_REMOVE(l, link);
+		feed_list_free(l);
+	}
+	feed_ca_unref(i->ca);
+	free(i);
+}
+
+/* ---- in force ---- */
+
+const struct crl_shard *feed_in_force(const struct feed_list *l)
+{
+	const struct crl_set *s = feed_set_of(l->issuer);
+
+	return l->place >= 0 && (size_t)l->place < s->shards_n &&
+		       s->shard[l->place].in_force
+		   ? &s->shard[l->place]
+		   : NULL;
+}
+
+bool feed_is_unopened(const struct feed_issuer *i)
+{
+	for (size_t n = 0; n < i->n; n++)
+		if (!i->list[n]->looked)
+			return true;
+	return false;
+}
+
+uint64_t feed_generation(void)
+{
+	return atomic_fetch_add(&generations, 1) + 1;
+}
+
+/* From this store on, every cached answer of the issuer is looked up again. */
+const struct crl_set *feed_put(struct feed_issuer *i, struct crl_set *s, bool unopened)
+{
+	const struct crl_set *old = feed_set_of(i);
+
+	if (s->shards_n > 0) /* the two others are everybody's */
+		s->unopened = unopened;
+	assert(s->unopened == unopened);
+	i->feed->unopened += (size_t)s->unopened - (size_t)old->unopened;
+	atomic_store_explicit(&i->slot->set, s, memory_order_release);
+	return old;
+}
+
+size_t feed_kept(const struct feed_issuer *i)
+{
+	const struct feed_list *l;
+	size_t n = 0;
+
+	LIST_FOREACH(l, &i->gone, link)
+		n += l->kept;
+	return n;
+}
+
+void feed_drop_kept(struct feed_issuer *i, const char *why)
+{
+	struct feed_list *l;
+
+	for (size_t n = 0; n < i->n; n++)
+		if (i->list[n]->relieves)
+			return;
+	LIST_FOREACH(l, &i->gone, link) {
+		if (!l->kept)
+			continue;
+		l->kept = false;
+		i->rearrange = true;
+		log_warn("crl_dropped", "issuer=%s url=%s entries=%zu reason=%s", i->name,
+		    l->url, feed_in_force(l) != NULL ? feed_in_force(l)->n : 0, why);
+	}
+}
+
+/* ---- times ---- */
+
+int64_t feed_next_ms(const struct feed_list *l)
+{
+	int64_t next = l->retry_ms < l->alarm_ms ? l->retry_ms : l->alarm_ms;
+
+	return l->opened && !l->asking && l->due_ms < next ? l->due_ms : next;
+}
+
+void feed_arm(struct crl_feed *f)
+{
+	int64_t next = dues_next(&f->dues);
+
+	if (f->reload_ms < next)
+		next = f->reload_ms;
+	if (f->arrange_ms < next)
+		next = f->arrange_ms;
+	if (f->cancelled || next == f->armed_ms)
+		return;
+	f->armed_ms = next;
+	evtimer_del(&f->timer);
+	if (next == INT64_MAX)
+		return;
+	timer_arm(&f->timer, next - clock_mono_ms());
+}
+
+void feed_due(struct feed_list *l)
+{
+	struct crl_feed *f = l->issuer->feed;
+
+	dues_move(&f->dues, &l->due, l->gone ? INT64_MAX : feed_next_ms(l));
+	feed_arm(f);
+}
+
+void feed_retry_in(struct feed_list *l, int64_t ms)
+{
+	l->retry_ms = clock_mono_ms() + ms;
+	feed_due(l);
+}
+
+void feed_retry_later(struct feed_list *l)
+{
+	feed_retry_in(l, FEED_RETRY_MS);
+}

@@ -1,0 +1,116 @@
+/* feed_open.c - what the state directory has of a list is verified, and may be in force.
+ */
+#include "proxy/lists/feed_list.h"
+
+#include "proxy/base/clock.h"
+#include "proxy/base/log.h"
+
+/* What was in force by other certificates no longer is. */
+static void drop_list(struct feed_list *l, const char *why)
+{
+	const struct crl_shard *s = feed_in_force(l);
+
+	if (s == NULL)
+		return;
+	log_warn("crl_dropped", "issuer=%s url=%s entries=%zu reason=%s", l->issuer->name,
+	    l->url, s->n, why);
+	l->drop = true;
+	l->issuer->rearrange = true;
+}
+
+/* Once in a life: what this node told before. */
+static void learn_told(struct feed_list *l, const struct crl_job *j)
+{
+	if (l->known)
+		return;
+	l->known = true;
+	l->has_told = j->has_told;
+	l->next_left = j->next_left;
+	l->hints = j->hints;
+	if (j->told_is_current && j->error == ERR_OK)
+		memcpy(l->told, j->facts.sha256, sizeof l->told);
+}
+
+static bool cannot_be_read(enum err e)
+{
+	return e == ERR_NOMEM || e == ERR_STORE;
+}
+
+/* It is there, and nobody can say what it revokes.  One that is in force is verified
+ * again for other certificates, and theirs is the last word. */
+static bool is_riddle(const struct feed_list *l, enum err e)
+{
+	return cannot_be_read(e) || (feed_is_refusal(e) && !l->looked);
+}
+
+/* Out of memory to say that it is opened. */
+static void open_again(struct feed_list *l)
+{
+	l->looked = false;
+	l->to_open = true;
+	feed_retry_later(l);
+}
+
+static void opened(struct feed_work *w, bool skipped)
+{
+	struct feed_list *l = w->list;
+	const struct crl_job *j = &w->job;
+
+	if (skipped) {
+		l->to_open = true;
+		feed_work_free(w);
+		return;
+	}
+	if (w->ca != l->issuer->ca || l->unsettled > 0) { /* again, with what is now */
+		l->to_open = true;
+		feed_work_free(w);
+		feed_open(l);
+		return;
+	}
+	if (j->error != ERR_OK && j->error != ERR_NOT_FOUND)
+		log_warn("crl_state_refused",
+		    "issuer=%s url=%s file=current err=%s detail=%s", w->issuer->name,
+		    l->url, err_label(j->error), j->why);
+	if (!cannot_be_read(j->error))
+		learn_told(l, j);
+	if (is_riddle(l, j->error)) {
+		l->to_open = true;
+		feed_retry_later(l);
+		if (j->error == ERR_NOMEM || l->opened) {
+			feed_work_free(w);
+			return;
+		}
+	} else {
+		l->looked = true;
+	}
+	l->opened = true; /* a folder that cannot be read keeps no list from being had */
+	if (j->error == ERR_OK) {
+		if (l->fetched_at == 0)
+			l->fetched_at = j->written_at;
+		w->durable = true;
+		feed_publish(w);
+	} else {
+		if (feed_is_refusal(j->error))
+			drop_list(l, "issuer");
+		feed_work_free(w);
+		if (!feed_say(l->issuer, feed_is_unopened(l->issuer)))
+			open_again(l);
+	}
+	if (!l->asking)
+		feed_ask(l);
+}
+
+void feed_open(struct feed_list *l)
+{
+	struct feed_work *w;
+
+	if (!l->to_open || l->unsettled > 0 || l->gone || l->issuer->feed->cancelled)
+		return;
+	w = feed_work_new(l->issuer, l, CRL_JOB_OPEN, opened);
+	if (w == NULL) {
+		feed_retry_later(l);
+		return;
+	}
+	l->to_open = false;
+	feed_work_queue(w);
+}
