@@ -21,7 +21,7 @@ static void look_after(struct feed_list *l, int64_t now)
 	}
 	if (l->alarm_ms <= now)
 		feed_watch_age(l);
-	if (l->opened && !l->asking && l->due_ms <= now)
+	if (l->ask.state == FEED_IDLE && l->ask.due_ms <= now)
 		feed_ask(l);
 }
 
@@ -145,16 +145,16 @@ void crl_feed_refresh(struct crl_feed *f, const struct issuer *issuer, bool acce
 	for (size_t n = 0; n < i->n; n++) {
 		struct feed_list *l = i->list[n];
 
-		l->failures = 0;
-		l->anew = true;
+		l->ask.failures = 0;
+		l->ask.anew = true;
 		if (accept_number)
-			l->accept_ms = clock_mono_ms() + FEED_ACCEPT_MS;
+			l->ask.accept_ms = clock_mono_ms() + FEED_ACCEPT_MS;
 		if (l->held != FEED_FLOWS) /* whoever asks may have mended it */
 			feed_retry_in(l, 0);
-		if (l->asking)
-			l->again = true;
-		else if (l->opened)
+		if (l->ask.state == FEED_IDLE)
 			feed_ask(l);
+		else
+			feed_ask_again(l);
 	}
 }
 
@@ -164,7 +164,7 @@ bool crl_feed_tried_all(const struct crl_feed *f)
 
 	LIST_FOREACH(i, &f->issuers, link)
 		for (size_t n = 0; n < i->n; n++)
-			if (!i->list[n]->tried)
+			if (!i->list[n]->ask.tried)
 				return false;
 	return true;
 }

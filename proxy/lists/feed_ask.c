@@ -21,8 +21,8 @@ static int64_t pause_ms(struct feed_list *l)
 	struct backoff b = {c->backoff_initial_ms,
 	    c->crl_backoff_max_ms < interval ? c->crl_backoff_max_ms : interval,
 	    (int)c->backoff_doublings};
-	int64_t ms =
-	    backoff_ms(&b, l->failures, schedule_random(l->issuer->feed->parts.schedule));
+	int64_t ms = backoff_ms(
+	    &b, l->ask.failures, schedule_random(l->issuer->feed->parts.schedule));
 
 	return ms < b.max_ms ? ms : b.max_ms;
 }
@@ -48,10 +48,11 @@ static void plan(struct feed_list *l, bool failed)
 	/* A list that is past its end is looked for as one that failed, whatever the
 	 * server says: never a tight loop. */
 	if (!failed && !feed_is_over(l))
-		l->failures = 0;
-	else if (l->failures < FAILURES_MAX)
-		l->failures++;
-	l->due_ms = clock_mono_ms() + (l->failures > 0 ? pause_ms(l) : interval_ms(l));
+		l->ask.failures = 0;
+	else if (l->ask.failures < FAILURES_MAX)
+		l->ask.failures++;
+	l->ask.due_ms =
+	    clock_mono_ms() + (l->ask.failures > 0 ? pause_ms(l) : interval_ms(l));
 	feed_watch_age(l); /* the wall clock may have been stepped since */
 }
 
@@ -59,12 +60,12 @@ static void plan(struct feed_list *l, bool failed)
 
 static void ask_ends(struct feed_list *l, bool failed)
 {
-	bool again = l->again && !l->gone;
+	bool again = l->ask.state == FEED_ASKING_AGAIN && !l->gone;
 
-	if (!l->asking)
+	if (l->ask.state < FEED_ASKING)
 		return; /* the list was gone meanwhile, and came back */
-	l->asking = false;
-	l->tried = true;
+	l->ask.state = FEED_IDLE;
+	l->ask.tried = true;
 	plan(l, failed);
 	if (again && !l->issuer->feed->cancelled)
 		feed_ask(l);
@@ -74,27 +75,27 @@ static void ask_ends(struct feed_list *l, bool failed)
 
 static void log_failed(const struct feed_list *l)
 {
-	log_warn(feed_is_refusal(l->error) ? "crl_refused" : "crl_fetch_failed",
+	log_warn(feed_is_refusal(l->ask.error) ? "crl_refused" : "crl_fetch_failed",
 	    "issuer=%s url=%s err=%s detail=%s failures=%d", l->issuer->name, l->url,
-	    err_label(l->error), l->why, l->failures + 1);
+	    err_label(l->ask.error), l->ask.why, l->ask.failures + 1);
 }
 
 /* The file is the one that was refused, and is not read again: told less and less. */
 static void ask_refused_again(struct feed_list *l)
 {
-	if (l->error != ERR_OK && feed_again(&l->refused))
+	if (l->ask.error != ERR_OK && feed_again(&l->ask.refused))
 		log_failed(l);
 	ask_ends(l, true);
 }
 
 static void ask_failed(struct feed_list *l, enum err e, const char *why)
 {
-	l->error = e;
-	snprintf(l->why, sizeof l->why, "%s", why[0] != '\0' ? why : err_text(e));
+	l->ask.error = e;
+	snprintf(l->ask.why, sizeof l->ask.why, "%s", why[0] != '\0' ? why : err_text(e));
 	if (e != ERR_CANCELLED) {
 		l->issuer->failed[e]++;
-		l->refused = (struct feed_again){0};
-		feed_again(&l->refused);
+		l->ask.refused = (struct feed_again){0};
+		feed_again(&l->ask.refused);
 		log_failed(l);
 	}
 	ask_ends(l, true);
@@ -102,11 +103,11 @@ static void ask_failed(struct feed_list *l, enum err e, const char *why)
 
 static void ask_went_well(struct feed_list *l)
 {
-	if (l->error != ERR_OK)
+	if (l->ask.error != ERR_OK)
 		log_each(LOG_INFO, "crl_recovered", "issuer=%s url=%s failures=%d",
-		    l->issuer->name, l->url, l->failures);
-	l->error = ERR_OK;
-	l->fetched_at = clock_now();
+		    l->issuer->name, l->url, l->ask.failures);
+	l->ask.error = ERR_OK;
+	l->ask.fetched_at = clock_now();
 	if (l->relieves) { /* not before: what the disk had may be older than those */
 		l->relieves = false;
 		feed_drop_kept(l->issuer, "replaced");
@@ -153,7 +154,7 @@ static void number_taken(struct feed_work *w)
 		log_number(w, LEVEL_ERROR, "crl_number_back", "taken");
 	if (w->job.facts.warnings & CRL_WARN_ACCEPTED)
 		log_number(w, LEVEL_WARN, "crl_number_accepted", "a new count");
-	w->list->accept_ms = 0;
+	w->list->ask.accept_ms = 0;
 }
 
 /* By which the list is known again where it was read from, unless a reload has moved it
@@ -163,9 +164,9 @@ static void learn_marks(struct feed_list *l, const struct crl_job *j)
 	if (strcmp(j->url, l->url) != 0)
 		return;
 	if (j->local)
-		l->stamp = j->stamp;
+		l->ask.stamp = j->stamp;
 	else if (j->error == ERR_OK)
-		l->hints = j->hints;
+		l->ask.hints = j->hints;
 }
 
 static void read_done(struct feed_work *w, bool skipped)
@@ -179,7 +180,8 @@ static void read_done(struct feed_work *w, bool skipped)
 	}
 	if (w->ca != l->issuer->ca) { /* verified by other certificates than today's */
 		feed_work_free(w);
-		l->again = l->anew = true;
+		feed_ask_again(l);
+		l->ask.anew = true;
 		ask_ends(l, false);
 		return;
 	}
@@ -191,7 +193,7 @@ static void read_done(struct feed_work *w, bool skipped)
 		return;
 	}
 	if (!j->still_refused)
-		l->number_back = j->number_back;
+		l->ask.number_back = j->number_back;
 	if (j->number_back)
 		number_refused(w);
 	if (j->still_refused)
@@ -209,10 +211,10 @@ static void on_fetched(void *arg, const struct fetch_result *r)
 {
 	struct feed_work *w = arg;
 	struct feed_list *l = w->list;
-	char why[sizeof l->why];
+	char why[sizeof l->ask.why];
 
-	l->fetch = NULL;
-	l->fetching = NULL;
+	l->ask.fetch = NULL;
+	l->ask.fetching = NULL;
 	w->fetch_us = r->us;
 	if (r->error == ERR_OK && r->status == 200) {
 		crl_hints_take(&w->job.hints, r->etag, r->last_modified, r->date);
@@ -238,7 +240,7 @@ static void begin_fetch(struct feed_work *w)
 	struct feed_list *l = w->list;
 	const struct crl_shard *s = feed_in_force(l);
 	const struct conf *c = feed_conf(w->feed);
-	char why[sizeof l->why];
+	char why[sizeof l->ask.why];
 	struct fetch_request r = {.url = l->url,
 	    .accept = "application/pkix-crl",
 	    .timeout_ms = (int)c->crl_timeout_ms,
@@ -254,48 +256,54 @@ static void begin_fetch(struct feed_work *w)
 		return;
 	}
 	r.sink_fd = w->job.fd;
-	if (s != NULL && memcmp(l->hints.sha256, s->facts.sha256, 32) == 0) {
-		r.if_none_match = l->hints.etag[0] != '\0' ? l->hints.etag : NULL;
-		r.if_modified_since =
-		    l->hints.last_modified[0] != '\0' ? l->hints.last_modified : NULL;
+	if (s != NULL && memcmp(l->ask.hints.sha256, s->facts.sha256, 32) == 0) {
+		r.if_none_match = l->ask.hints.etag[0] != '\0' ? l->ask.hints.etag : NULL;
+		r.if_modified_since = l->ask.hints.last_modified[0] != '\0'
+					  ? l->ask.hints.last_modified
+					  : NULL;
 	}
 	w->conditional = r.if_none_match != NULL || r.if_modified_since != NULL;
-	l->fetching = w;
-	l->fetch = fetch_start(w->feed->fetcher, &r, on_fetched, w);
-	if (l->fetch != NULL)
+	l->ask.fetching = w;
+	l->ask.fetch = fetch_start(w->feed->fetcher, &r, on_fetched, w);
+	if (l->ask.fetch != NULL)
 		return;
-	l->fetching = NULL;
+	l->ask.fetching = NULL;
 	ask_failed(l, ERR_NOMEM, "");
 	feed_work_free(w);
 }
 
 void feed_stop_fetch(struct feed_list *l)
 {
-	struct feed_work *w = l->fetching;
+	struct feed_work *w = l->ask.fetching;
 
 	if (w == NULL)
 		return;
-	fetch_cancel(l->fetch);
-	l->fetch = NULL;
-	l->fetching = NULL;
-	l->asking = false;
+	fetch_cancel(l->ask.fetch);
+	l->ask.fetch = NULL;
+	l->ask.fetching = NULL;
+	l->ask.state = FEED_IDLE;
 	feed_work_free(w);
+}
+
+void feed_ask_again(struct feed_list *l)
+{
+	if (l->ask.state == FEED_ASKING)
+		l->ask.state = FEED_ASKING_AGAIN;
 }
 
 void feed_ask(struct feed_list *l)
 {
 	struct feed_work *w;
 
-	assert(l->opened && !l->asking && !l->gone);
-	l->asking = true;
-	l->again = false;
+	assert(l->ask.state == FEED_IDLE && l->ask.fetch == NULL && !l->gone);
+	l->ask.state = FEED_ASKING;
 	w = feed_work_new(l->issuer, l, CRL_JOB_READ, read_done);
 	if (w == NULL) {
 		ask_failed(l, ERR_NOMEM, "");
 		return;
 	}
-	w->job.anew = l->anew;
-	l->anew = false;
+	w->job.anew = l->ask.anew;
+	l->ask.anew = false;
 	if (l->local)
 		feed_work_queue(w);
 	else

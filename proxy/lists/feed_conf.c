@@ -6,6 +6,7 @@
  */
 #include "proxy/lists/feed_list.h"
 
+#include <assert.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <xxhash.h>
@@ -31,11 +32,11 @@ static bool list_move(struct feed_list *l, const char *url)
 	free(l->url);
 	l->url = copy;
 	l->local = feed_url_is_local(url);
-	memset(&l->hints, 0, sizeof l->hints);
-	l->stamp.known = false;
-	l->failures = 0;
-	l->again = l->asking;
-	l->due_ms = clock_mono_ms();
+	memset(&l->ask.hints, 0, sizeof l->ask.hints);
+	l->ask.stamp.known = false;
+	l->ask.failures = 0;
+	feed_ask_again(l);
+	l->ask.due_ms = clock_mono_ms();
 	feed_due(l);
 	return true;
 }
@@ -62,8 +63,10 @@ static struct feed_list *find_gone(const struct feed_issuer *i, const uint8_t *i
 static void list_comes(struct feed_list *l)
 {
 	LIST_REMOVE(l, link);
-	l->gone = l->kept = l->opened = l->looked = l->asking = false;
-	l->to_open = true;
+	assert(l->gone);
+	l->gone = l->kept = l->open.looked = false;
+	l->ask.state = FEED_CLOSED;
+	feed_open_again(l);
 }
 
 /* others: lists come that are not in force. */
@@ -266,8 +269,8 @@ static bool set_ca(struct feed_issuer *i, const struct issuer *c)
 	i->ca = ca;
 	feed_ca_unref(old);
 	for (size_t k = 0; k < i->n; k++) {
-		i->list[k]->to_open = true;
-		i->list[k]->stamp.known = false;
+		feed_open_again(i->list[k]);
+		i->list[k]->ask.stamp.known = false;
 	}
 	return true;
 }
@@ -301,7 +304,7 @@ static bool configure(
 	feed_next(i);
 	for (size_t k = 0; k < i->n; k++) {
 		/* what was refused may be taken now: crl-max-size */
-		i->list[k]->stamp.known &= !i->list[k]->stamp.refused;
+		i->list[k]->ask.stamp.known &= !i->list[k]->ask.stamp.refused;
 		feed_watch_age(i->list[k]);
 		feed_open(i->list[k]);
 	}

@@ -60,7 +60,6 @@ struct feed_list *feed_list_new(
 		list_clear(l);
 		return NULL;
 	}
-	l->to_open = true;
 	return l;
 }
 
@@ -113,7 +112,7 @@ const struct crl_shard *feed_in_force(const struct feed_list *l)
 bool feed_is_unopened(const struct feed_issuer *i)
 {
 	for (size_t n = 0; n < i->n; n++)
-		if (!i->list[n]->looked)
+		if (!i->list[n]->open.looked)
 			return true;
 	return false;
 }
@@ -169,7 +168,7 @@ int64_t feed_next_ms(const struct feed_list *l)
 {
 	int64_t next = l->retry_ms < l->alarm_ms ? l->retry_ms : l->alarm_ms;
 
-	return l->opened && !l->asking && l->due_ms < next ? l->due_ms : next;
+	return l->ask.state == FEED_IDLE && l->ask.due_ms < next ? l->ask.due_ms : next;
 }
 
 void feed_arm(struct crl_feed *f)

@@ -84,32 +84,64 @@ struct feed_list {
 	int next_place;
 
 	bool local;
-	bool to_open; /* what is current on disk has to be verified: at start, and with
-			 other certificates of the issuer */
-	bool opened;  /* that was done as far as it can be: it may be asked for */
-	bool looked;  /* what was current has been found, or found absent; or a later one
-			 is in force */
-	bool known;   /* what an earlier life told is known */
-	bool asking;  /* from the fetch, or the job of a local file, to its end */
-	bool again;   /* ask again after that */
-	bool anew;    /* read the file whatever its stamp says */
-	int64_t accept_ms; /* monotonic: the next list may begin a new count until then */
-	bool number_back;  /* error is ERR_CRL_ROLLBACK for its number */
-	bool tried;
-	struct feed_work *fetching;
-	struct fetch *fetch;
-	int64_t due_ms; /* monotonic */
-	int failures;   /* in a row; also of looks that found no successor for a list that
-			   is past its nextUpdate */
-	enum err error; /* of the last ask */
-	char why[512];
-	int64_t fetched_at; /* last time that all was well; 0: never */
-	struct crl_hints hints;
-	struct crl_stamp stamp;
+	/* What is current on disk is verified: at start, and again with other
+	 * certificates of the issuer.
+	 *
+	 *	TO_OPEN --feed_open()--> OPENING --opened()--> OPENED
+	 *	   ^                        |                    |
+	 *	   +-- cannot be read now --+                    |
+	 *	   +------------- other certificates ------------+
+	 *
+	 * One work at most is that of the opening: while OPENING, and only then. */
+	struct {
+		enum {
+			FEED_TO_OPEN, /* waits: for its time, or for what is in force
+					 to settle */
+			FEED_OPENING,
+			FEED_OPENED /* or overtaken by a later list */
+		} state;
+		bool looked; /* what was current has been found, or found absent; or a
+				later one is in force */
+	} open;
+	/* Asked for, from the fetch or the job of a local file to its end.
+	 *
+	 *	CLOSED --opened()--> IDLE --feed_ask()--> ASKING
+	 *	                      ^                    | |  ^
+	 *	                      +---- ask_ends() ----+ |  | ask_ends()
+	 *	                          feed_ask_again()   v  |
+	 *	                                        ASKING_AGAIN
+	 *
+	 * One that is gone is left where it is, and comes back CLOSED: what was under way
+	 * then is of no account. */
+	struct {
+		enum {
+			FEED_CLOSED, /* what is on disk comes first */
+			FEED_IDLE,
+			FEED_ASKING,
+			FEED_ASKING_AGAIN /* and once more after that */
+		} state;
+		bool anew; /* read the file whatever its stamp says */
+		bool tried;
+		struct feed_work *fetching;
+		struct fetch *fetch;
+		int64_t due_ms;    /* monotonic */
+		int64_t accept_ms; /* monotonic: the next list may begin a new count
+				      until then */
+		int failures;     /* in a row; also of looks that found no successor for a
+				     list that is past its nextUpdate */
+		enum err error;   /* of the last one */
+		bool number_back; /* error is ERR_CRL_ROLLBACK for its number */
+		struct feed_again refused; /* the same file, and not read again */
+		char why[512];
+		int64_t fetched_at; /* last time that all was well; 0: never */
+		struct crl_hints hints;
+		struct crl_stamp stamp;
+	} ask;
 	int64_t alarm_ms;   /* when its age and its end are next looked at */
 	int64_t alarmed_ms; /* last alarm; 0: none */
-	struct feed_again overdue, refused;
+	struct feed_again overdue;
 
+	bool known;              /* what an earlier life told is known */
 	unsigned unsettled;      /* lists in force that are not durable yet, or whose
 				    barrier has not passed */
 	struct feed_work *stuck; /* one of them, whose file could not be made current */
@@ -339,10 +371,14 @@ void feed_publish(struct feed_work *w);
 
 /* Of one that is opened, and not asked for now. */
 void feed_ask(struct feed_list *l);
+/* Once more after that, where it is asked for now. */
+void feed_ask_again(struct feed_list *l);
 void feed_stop_fetch(struct feed_list *l);
 
 /* feed_open.c: what is current on disk is verified, where that is to be done and nothing
  * of the list is on its way. */
 void feed_open(struct feed_list *l);
+/* That is to be done again; one under way will see for itself. */
+void feed_open_again(struct feed_list *l);
 
 #endif

@@ -2,6 +2,8 @@
  */
 #include "proxy/lists/feed_list.h"
 
+#include <assert.h>
+
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 
@@ -26,7 +28,7 @@ static void learn_told(struct feed_list *l, const struct crl_job *j)
 	l->known = true;
 	l->has_told = j->has_told;
 	l->next_left = j->next_left;
-	l->hints = j->hints;
+	l->ask.hints = j->hints;
 	if (j->told_is_current && j->error == ERR_OK)
 		memcpy(l->told, j->facts.sha256, sizeof l->told);
 }
@@ -40,14 +42,14 @@ static bool cannot_be_read(enum err e)
  * again for other certificates, and theirs is the last word. */
 static bool is_riddle(const struct feed_list *l, enum err e)
 {
-	return cannot_be_read(e) || (feed_is_refusal(e) && !l->looked);
+	return cannot_be_read(e) || (feed_is_refusal(e) && !l->open.looked);
 }
 
 /* Out of memory to say that it is opened. */
 static void open_again(struct feed_list *l)
 {
-	l->looked = false;
-	l->to_open = true;
+	l->open.looked = false;
+	l->open.state = FEED_TO_OPEN;
 	feed_retry_later(l);
 }
 
@@ -56,13 +58,13 @@ static void opened(struct feed_work *w, bool skipped)
 	struct feed_list *l = w->list;
 	const struct crl_job *j = &w->job;
 
+	assert(l->open.state == FEED_OPENING);
+	l->open.state = FEED_TO_OPEN; /* unless we see otherwise */
 	if (skipped) {
-		l->to_open = true;
 		feed_work_free(w);
 		return;
 	}
 	if (w->ca != l->issuer->ca || l->unsettled > 0) { /* again, with what is now */
-		l->to_open = true;
 		feed_work_free(w);
 		feed_open(l);
 		return;
@@ -74,19 +76,21 @@ static void opened(struct feed_work *w, bool skipped)
 	if (!cannot_be_read(j->error))
 		learn_told(l, j);
 	if (is_riddle(l, j->error)) {
-		l->to_open = true;
 		feed_retry_later(l);
-		if (j->error == ERR_NOMEM || l->opened) {
+		if (j->error == ERR_NOMEM || l->ask.state != FEED_CLOSED) {
 			feed_work_free(w);
 			return;
 		}
 	} else {
-		l->looked = true;
+		l->open.looked = true;
+		l->open.state = FEED_OPENED;
 	}
-	l->opened = true; /* a folder that cannot be read keeps no list from being had */
+	if (l->ask.state == FEED_CLOSED) /* a folder that cannot be read keeps no list
+					    from being had */
+		l->ask.state = FEED_IDLE;
 	if (j->error == ERR_OK) {
-		if (l->fetched_at == 0)
-			l->fetched_at = j->written_at;
+		if (l->ask.fetched_at == 0)
+			l->ask.fetched_at = j->written_at;
 		w->durable = true;
 		feed_publish(w);
 	} else {
@@ -96,21 +100,28 @@ static void opened(struct feed_work *w, bool skipped)
 		if (!feed_say(l->issuer, feed_is_unopened(l->issuer)))
 			open_again(l);
 	}
-	if (!l->asking)
+	if (l->ask.state == FEED_IDLE)
 		feed_ask(l);
+}
+
+void feed_open_again(struct feed_list *l)
+{
+	if (l->open.state == FEED_OPENED)
+		l->open.state = FEED_TO_OPEN;
 }
 
 void feed_open(struct feed_list *l)
 {
 	struct feed_work *w;
 
-	if (!l->to_open || l->unsettled > 0 || l->gone || l->issuer->feed->cancelled)
+	if (l->open.state != FEED_TO_OPEN || l->unsettled > 0 || l->gone ||
+	    l->issuer->feed->cancelled)
 		return;
 	w = feed_work_new(l->issuer, l, CRL_JOB_OPEN, opened);
 	if (w == NULL) {
 		feed_retry_later(l);
 		return;
 	}
-	l->to_open = false;
+	l->open.state = FEED_OPENING;
 	feed_work_queue(w);
 }

@@ -19,10 +19,10 @@ static json_t *time_json(bool known, int64_t at)
 
 static json_t *error_json(const struct feed_list *l)
 {
-	if (l->error == ERR_OK)
+	if (l->ask.error == ERR_OK)
 		return json_null();
 	/* what a server sent may be in it, in any bytes */
-	return json_sprintf("%s: %s", err_label(l->error), l->why);
+	return json_sprintf("%s: %s", err_label(l->ask.error), l->ask.why);
 }
 
 static json_t *list_json(const struct feed_list *l)
@@ -35,14 +35,14 @@ static json_t *list_json(const struct feed_list *l)
 	if (f != NULL)
 		crl_number_text(f, number);
 	if (error == NULL) /* bytes that are no UTF-8 */
-		error = json_string(err_label(l->error));
+		error = json_string(err_label(l->ask.error));
 	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "url", l->url,
 	    "crl_number", number[0] != '\0' ? json_string(number) : json_null(),
 	    "this_update", time_json(f != NULL, f != NULL ? f->this_update : 0),
 	    "next_update", time_json(f != NULL, f != NULL ? f->next_update : 0),
 	    "entries", s != NULL ? json_integer((json_int_t)s->n) : json_null(),
-	    "fetched_at", time_json(l->fetched_at != 0, l->fetched_at), "last_error",
-	    error);
+	    "fetched_at", time_json(l->ask.fetched_at != 0, l->ask.fetched_at),
+	    "last_error", error);
 }
 
 json_t *crl_feed_json(struct crl_feed *f, const struct issuer *issuer)
@@ -51,7 +51,7 @@ json_t *crl_feed_json(struct crl_feed *f, const struct issuer *issuer)
 	json_t *all = json_array();
 
 	for (size_t n = 0; i != NULL && n < i->n; n++)
-		if (feed_in_force(i->list[n]) != NULL || i->list[n]->error != ERR_OK)
+		if (feed_in_force(i->list[n]) != NULL || i->list[n]->ask.error != ERR_OK)
 			json_array_append_new(all, list_json(i->list[n]));
 	return all;
 }
@@ -78,7 +78,7 @@ size_t crl_feed_held_back(const struct crl_feed *f, char *text, size_t n)
  * current, is held back.) */
 static const char *disk_error(const struct feed_list *l)
 {
-	return l->error == ERR_STORE ? l->why : NULL;
+	return l->ask.error == ERR_STORE ? l->ask.why : NULL;
 }
 
 size_t crl_feed_refused_by_disk(
@@ -136,7 +136,7 @@ static double left(const struct feed_list *l, const struct crl_shard *s)
 static double fetched_age(const struct feed_list *l, const struct crl_shard *s)
 {
 	(void)s;
-	return (double)(clock_now() - l->fetched_at);
+	return (double)(clock_now() - l->ask.fetched_at);
 }
 
 static double too_old(const struct feed_list *l, const struct crl_shard *s)
@@ -149,7 +149,7 @@ static double too_old(const struct feed_list *l, const struct crl_shard *s)
 static double number_back(const struct feed_list *l, const struct crl_shard *s)
 {
 	return (s->facts.warnings & CRL_WARN_BACK) != 0 ||
-	       (l->error == ERR_CRL_ROLLBACK && l->number_back);
+	       (l->ask.error == ERR_CRL_ROLLBACK && l->ask.number_back);
 }
 
 static double held_back(const struct feed_list *l, const struct crl_shard *s)

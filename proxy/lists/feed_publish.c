@@ -59,11 +59,12 @@ void feed_publish(struct feed_work *w)
 {
 	struct feed_list *l = w->list;
 
-	if (!l->looked && l->known) { /* what could not be read is current no more */
-		l->to_open = false;
+	if (!l->open.looked && l->known) { /* what could not be read is current no more */
+		if (l->open.state == FEED_TO_OPEN)
+			l->open.state = FEED_OPENED;
 		l->retry_ms = INT64_MAX;
 	}
-	l->looked = true;
+	l->open.looked = true;
 	feed_swap(w);
 	l->drop = false;
 	l->seen_at_ms = clock_now_ms();

@@ -84,7 +84,8 @@ static void let_flow(struct feed_list *l, enum feed_step at)
 bool feed_is_held_back(const struct feed_list *l, char *text, size_t n)
 {
 	/* opened, but what was told is not known */
-	bool folder = l->opened && !l->known && feed_in_force(l) != NULL;
+	bool folder =
+	    l->ask.state != FEED_CLOSED && !l->known && feed_in_force(l) != NULL;
 	enum feed_step at = l->held != FEED_FLOWS ? l->held : FEED_FOLDER;
 
 	if (l->held == FEED_FLOWS && !folder)
@@ -132,7 +133,7 @@ static void settle_if_both(struct feed_work *w)
 		feed_work_free(w);
 		feed_tell(l);
 	}
-	if (l->to_open && l->unsettled == 0)
+	if (l->open.state == FEED_TO_OPEN && l->unsettled == 0)
 		feed_retry_in(l, 0);
 }
 
@@ -488,7 +489,8 @@ void feed_tell(struct feed_list *l)
 {
 	const struct crl_shard *s = feed_in_force(l);
 
-	if (l->gone || l->telling || !l->opened || l->issuer->feed->cancelled)
+	if (l->gone || l->telling || l->ask.state == FEED_CLOSED ||
+	    l->issuer->feed->cancelled)
 		return;
 	if (l->retry_ms != INT64_MAX)
 		return;

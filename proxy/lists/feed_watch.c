@@ -68,8 +68,8 @@ static int64_t end_at(struct feed_list *l, const struct crl_facts *f)
 		    "issuer=%s url=%s next_update=%s overdue_s=%lld looks=%d detail=%s "
 		    "effect=%s",
 		    l->issuer->name, l->url, next_update,
-		    (long long)(clock_now() - f->next_update), l->failures,
-		    l->error != ERR_OK ? l->why : "the server has no newer one",
+		    (long long)(clock_now() - f->next_update), l->ask.failures,
+		    l->ask.error != ERR_OK ? l->ask.why : "the server has no newer one",
 		    "what it does not have is unknown");
 	}
 	return l->overdue.at_ms + l->overdue.pause_ms;

@@ -290,10 +290,10 @@ static void begin_job(struct feed_work *w)
 		take_places(w->issuer);
 		j->shard = j->old != NULL || j->kind != CRL_JOB_DIFF ? l->place : -1;
 		j->first = !l->known && l->works == 1; /* this one */
-		j->stamp = l->stamp;
+		j->stamp = l->ask.stamp;
 		j->diff = told_is_in_force(l);
 		j->accept_number =
-		    j->kind == CRL_JOB_READ && clock_mono_ms() < l->accept_ms;
+		    j->kind == CRL_JOB_READ && clock_mono_ms() < l->ask.accept_ms;
 		j->succeeds = j->kind == CRL_JOB_READ && l->relieves && l->known &&
 			      !l->has_told && feed_kept(l->issuer) > 0;
 		j->others_untold = j->succeeds && is_kept_untold(l->issuer);
