@@ -149,7 +149,7 @@ void crl_feed_refresh(struct crl_feed *f, const struct issuer *issuer, bool acce
 		l->ask.anew = true;
 		if (accept_number)
 			l->ask.accept_ms = clock_mono_ms() + FEED_ACCEPT_MS;
-		if (l->held != FEED_FLOWS) /* whoever asks may have mended it */
+		if (l->held.at != FEED_FLOWS) /* whoever asks may have mended it */
 			feed_retry_in(l, 0);
 		if (l->ask.state == FEED_IDLE)
 			feed_ask(l);

@@ -22,7 +22,7 @@ static int64_t pause_ms(struct feed_list *l)
 	    c->crl_backoff_max_ms < interval ? c->crl_backoff_max_ms : interval,
 	    (int)c->backoff_doublings};
 	int64_t ms = backoff_ms(
-	    &b, l->ask.failures, schedule_random(l->issuer->feed->parts.schedule));
+	    &b, l->ask.failures, schedule_random(l->issuer->feed->context->schedule));
 
 	return ms < b.max_ms ? ms : b.max_ms;
 }
@@ -30,7 +30,7 @@ static int64_t pause_ms(struct feed_list *l)
 /* crl-interval, give or take a tenth; or when the list in force ends. */
 static int64_t interval_ms(struct feed_list *l)
 {
-	struct schedule *s = l->issuer->feed->parts.schedule;
+	struct schedule *s = l->issuer->feed->context->schedule;
 	int64_t ms = l->issuer->interval_ms, width = ms / 10;
 	int64_t jitter = width < NEXT_UPDATE_JITTER ? width : NEXT_UPDATE_JITTER, left;
 	const struct crl_shard *held = feed_in_force(l);

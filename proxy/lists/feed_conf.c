@@ -87,7 +87,7 @@ static void list_gone(struct feed_list *l, bool others)
 	feed_drop_stuck(l);
 	l->gone = true;
 	l->retry_ms = l->alarm_ms = INT64_MAX;
-	l->held = FEED_FLOWS;
+	l->held.at = FEED_FLOWS;
 	feed_due(l);
 	LIST_INSERT_HEAD(&l->issuer->gone, l, link);
 }

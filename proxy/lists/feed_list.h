@@ -20,6 +20,13 @@
  * in what was told stay.  One that is gone from the configuration is kept until a later
  * reload finds no work that names it, and is the same again when it comes back.  It may
  * be in force still (kept), until what came with its going is.
+ *
+ * Each list lives through four things at once, a struct each in struct feed_list: `open`
+ * (what the disk has), `ask` (what the CA has), `settle` and `tell`, with `told` for what
+ * the telling has reached.  A delta list would be asked for beside `ask`, with due time,
+ * marks and failures of its own, be read by a kind of job of its own together with the
+ * list that is in force, and come into force by feed_publish() as the list that the two
+ * make; from there on it is one like any other.
  */
 #ifndef PROXY_LISTS_FEED_LIST_H
 #define PROXY_LISTS_FEED_LIST_H
@@ -141,28 +148,70 @@ struct feed_list {
 	int64_t alarmed_ms; /* last alarm; 0: none */
 	struct feed_again overdue;
 
-	bool known;              /* what an earlier life told is known */
-	unsigned unsettled;      /* lists in force that are not durable yet, or whose
-				    barrier has not passed */
-	struct feed_work *stuck; /* one of them, whose file could not be made current */
-	bool has_durable, has_told;
-	bool has_first; /* a list has come into force while nothing was told */
-	bool base; /* told is the first list of its scope, and the log is yet to hear of
-		      it */
-	struct crl_facts base_facts;
-	uint8_t durable[32], told[32]; /* crl_facts.sha256 of the list that is current on
-					  disk, and of the one that was told */
-	uint8_t first[32];             /* with has_first: of that one */
-	bool next_left;                /* an earlier life was telling another */
-	bool pointed;                  /* the log knows what was told */
-	bool telling;                  /* from the comparison to told */
-	int64_t seen_at_ms;
-	int64_t untold_since_ms; /* when the first one that is not told came into force */
-	int64_t retry_ms;        /* INT64_MAX: nothing to be tried again */
-	enum feed_step held;     /* the step that failed last and has not worked since */
-	unsigned held_n;         /* times in a row */
-	char held_why[512];
-	bool untidy; /* told on disk is not the list that was told */
+	/* In force, and then: made current on disk, and past the barrier.  They get there
+	 * in their order, as barrier and disk thread keep it; a later one may come into
+	 * force before, also while an earlier one is told. */
+	struct {
+		unsigned n;              /* that are not there yet; 0: settled */
+		struct feed_work *stuck; /* one of them, whose file could not be made
+					    current */
+		bool has_durable;
+		uint8_t durable[32]; /* crl_facts.sha256 of the one that is current */
+	} settle;
+	/* What the log and the disk know to be told, of which list.
+	 *
+	 *	UNKNOWN --> NOTHING --------> BASE ---------+
+	 *	   |           |                            v
+	 *	   |           +------- changes told ---> PLACED <--> UNTIDY
+	 *	   |                                        ^ ^
+	 *	   +------> LEFT --- next told -------------+ |
+	 *	   |          |                               |
+	 *	   |          v next cannot be read           |
+	 *	   +------> UNPLACED -- place or changes told +
+	 */
+	struct {
+		enum {
+			FEED_UNKNOWN,  /* what an earlier life told */
+			FEED_NOTHING,  /* nothing ever was */
+			FEED_LEFT,     /* one was, and an earlier life was telling
+					  another */
+			FEED_BASE,     /* the first of its scope is, as it is installed;
+					  the log is yet to hear of it */
+			FEED_UNPLACED, /* one was, of which the log may not know */
+			FEED_PLACED,   /* the log knows what was told */
+			FEED_UNTIDY    /* and told on disk is another */
+		} state;
+		uint8_t sha256[32]; /* from LEFT on: crl_facts.sha256 of the list that
+				       was; zeros: to be read first */
+		struct crl_facts base_facts;
+		bool has_first;    /* a list has come into force up to NOTHING */
+		uint8_t first[32]; /* then: crl_facts.sha256 of the first that did */
+	} told;
+	/* The telling that is under way.  It begins where nothing has to settle; what of
+	 * it has failed makes it QUIET, and it begins anew from `told`.
+	 *
+	 *	QUIET --> COMPARING --> LINKING --> LOGGING --> RENAMING --> QUIET
+	 *
+	 * The first list has nothing to compare, next is linked already, and a place
+	 * alone ends with the log. */
+	struct {
+		enum {
+			FEED_QUIET,
+			FEED_COMPARING, /* told, with next or current */
+			FEED_LINKING,   /* current is to be next */
+			FEED_LOGGING,   /* changes, or the place */
+			FEED_RENAMING   /* next, or current, is to be told */
+		} step;
+		int64_t seen_at_ms;
+		int64_t untold_since_ms; /* when the first one that is not told came
+					    into force */
+	} tell;
+	int64_t retry_ms; /* to open and to tell; INT64_MAX: nothing to be tried again */
+	struct {
+		enum feed_step at; /* that failed last and has not worked since */
+		unsigned n;        /* times in a row */
+		char why[512];
+	} held;
 };
 
 TAILQ_HEAD(crl_waits, crl_wait);

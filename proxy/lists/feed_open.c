@@ -23,14 +23,14 @@ static void drop_list(struct feed_list *l, const char *why)
 /* Once in a life: what this node told before. */
 static void learn_told(struct feed_list *l, const struct crl_job *j)
 {
-	if (l->known)
+	if (l->told.state != FEED_UNKNOWN)
 		return;
-	l->known = true;
-	l->has_told = j->has_told;
-	l->next_left = j->next_left;
+	l->told.state = FEED_NOTHING;
+	if (j->has_told)
+		l->told.state = j->next_left ? FEED_LEFT : FEED_UNPLACED;
 	l->ask.hints = j->hints;
 	if (j->told_is_current && j->error == ERR_OK)
-		memcpy(l->told, j->facts.sha256, sizeof l->told);
+		memcpy(l->told.sha256, j->facts.sha256, sizeof l->told.sha256);
 }
 
 static bool cannot_be_read(enum err e)
@@ -64,7 +64,7 @@ static void opened(struct feed_work *w, bool skipped)
 		feed_work_free(w);
 		return;
 	}
-	if (w->ca != l->issuer->ca || l->unsettled > 0) { /* again, with what is now */
+	if (w->ca != l->issuer->ca || l->settle.n > 0) { /* again, with what is now */
 		feed_work_free(w);
 		feed_open(l);
 		return;
@@ -114,7 +114,7 @@ void feed_open(struct feed_list *l)
 {
 	struct feed_work *w;
 
-	if (l->open.state != FEED_TO_OPEN || l->unsettled > 0 || l->gone ||
+	if (l->open.state != FEED_TO_OPEN || l->settle.n > 0 || l->gone ||
 	    l->issuer->feed->cancelled)
 		return;
 	w = feed_work_new(l->issuer, l, CRL_JOB_OPEN, opened);

@@ -59,7 +59,8 @@ void feed_publish(struct feed_work *w)
 {
 	struct feed_list *l = w->list;
 
-	if (!l->open.looked && l->known) { /* what could not be read is current no more */
+	/* what could not be read is current no more */
+	if (!l->open.looked && l->told.state != FEED_UNKNOWN) {
 		if (l->open.state == FEED_TO_OPEN)
 			l->open.state = FEED_OPENED;
 		l->retry_ms = INT64_MAX;
@@ -67,9 +68,9 @@ void feed_publish(struct feed_work *w)
 	l->open.looked = true;
 	feed_swap(w);
 	l->drop = false;
-	l->seen_at_ms = clock_now_ms();
-	if (l->untold_since_ms == 0 || feed_all_told(l))
-		l->untold_since_ms = l->seen_at_ms;
+	l->tell.seen_at_ms = clock_now_ms();
+	if (l->tell.untold_since_ms == 0 || feed_all_told(l))
+		l->tell.untold_since_ms = l->tell.seen_at_ms;
 	log_in_force(w);
 	log_warnings(w);
 	feed_watch_age(l);

@@ -1,12 +1,13 @@
 /* feed_tell.c - from in force to told: durable and past the barrier first, then the
  * changes.
  *
- * `unsettled` counts the lists that are in force and not there yet; they get there in
- * their order, as barrier and disk thread keep it.  Nothing is told while one is: its end
- * goes on with the newest.  So what is linked as next is always what current is then.
+ * Nothing is told while a list that is in force has to settle: its end goes on with the
+ * newest.  So what is linked as next is always what current is then.  The states are
+ * drawn in feed_list.h.
  */
 #include "proxy/lists/feed_list.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -47,16 +48,16 @@ static void hold_back(struct feed_list *l, enum feed_step at, const char *why)
 {
 	int64_t ms = FEED_RETRY_MS;
 
-	if (l->held != at)
-		l->held_n = 0;
-	l->held = at;
-	snprintf(l->held_why, sizeof l->held_why, "%s", why);
+	if (l->held.at != at)
+		l->held.n = 0;
+	l->held.at = at;
+	snprintf(l->held.why, sizeof l->held.why, "%s", why);
 	log_error("crl_state_failed",
 	    "issuer=%s url=%s step=%s detail=%s effect=%s remedy=%s", l->issuer->name,
 	    l->url, step[at].name, why, step[at].effect, step[at].remedy);
-	for (unsigned n = 0; n < l->held_n && ms < HELD_LAST_MS; n++)
+	for (unsigned n = 0; n < l->held.n && ms < HELD_LAST_MS; n++)
 		ms *= 2;
-	l->held_n++;
+	l->held.n++;
 	feed_retry_in(l, ms < HELD_LAST_MS ? ms : HELD_LAST_MS);
 }
 
@@ -73,27 +74,27 @@ static void hold_back_file(struct feed_work *w, enum feed_step at, const char *f
 /* This step has worked. */
 static void let_flow(struct feed_list *l, enum feed_step at)
 {
-	if (l->held != at)
+	if (l->held.at != at)
 		return;
 	log_each(LOG_INFO, "crl_state_recovered", "issuer=%s url=%s step=%s failures=%u",
-	    l->issuer->name, l->url, step[at].name, l->held_n);
-	l->held = FEED_FLOWS;
-	l->held_n = 0;
+	    l->issuer->name, l->url, step[at].name, l->held.n);
+	l->held.at = FEED_FLOWS;
+	l->held.n = 0;
 }
 
 bool feed_is_held_back(const struct feed_list *l, char *text, size_t n)
 {
 	/* opened, but what was told is not known */
-	bool folder =
-	    l->ask.state != FEED_CLOSED && !l->known && feed_in_force(l) != NULL;
-	enum feed_step at = l->held != FEED_FLOWS ? l->held : FEED_FOLDER;
+	bool folder = l->ask.state != FEED_CLOSED && l->told.state == FEED_UNKNOWN &&
+		      feed_in_force(l) != NULL;
+	enum feed_step at = l->held.at != FEED_FLOWS ? l->held.at : FEED_FOLDER;
 
-	if (l->held == FEED_FLOWS && !folder)
+	if (l->held.at == FEED_FLOWS && !folder)
 		return false;
 	if (text != NULL)
 		snprintf(text, n, "%s: %s%s%s", step[at].effect, step[at].name,
-		    l->held != FEED_FLOWS ? ": " : "",
-		    l->held != FEED_FLOWS ? l->held_why : "");
+		    l->held.at != FEED_FLOWS ? ": " : "",
+		    l->held.at != FEED_FLOWS ? l->held.why : "");
 	return true;
 }
 
@@ -101,18 +102,20 @@ bool feed_is_held_back(const struct feed_list *l, char *text, size_t n)
 
 bool feed_all_told(const struct feed_list *l)
 {
-	return l->unsettled == 0 && !l->telling && l->has_durable && l->has_told &&
-	       memcmp(l->durable, l->told, sizeof l->durable) == 0;
+	return l->settle.n == 0 && l->tell.step == FEED_QUIET && l->settle.has_durable &&
+	       l->told.state >= FEED_LEFT &&
+	       memcmp(l->settle.durable, l->told.sha256, sizeof l->settle.durable) == 0;
 }
 
 /* The comparison that was made while it was read still fits. */
 static bool diff_fits(const struct feed_list *l, const struct crl_job *j)
 {
-	if (j->diff_made == NULL || l->base || l->telling || l->next_left)
+	if (j->diff_made == NULL || l->tell.step != FEED_QUIET)
 		return false;
 	if (j->succeeds)
-		return !l->has_told;
-	return l->has_told && memcmp(l->told, j->from, sizeof j->from) == 0;
+		return l->told.state == FEED_NOTHING;
+	return l->told.state >= FEED_UNPLACED &&
+	       memcmp(l->told.sha256, j->from, sizeof j->from) == 0;
 }
 
 static void settle_if_both(struct feed_work *w)
@@ -121,19 +124,18 @@ static void settle_if_both(struct feed_work *w)
 
 	if (!w->passed || !w->durable)
 		return;
-	l->unsettled--;
-	l->has_durable = true;
-	memcpy(l->durable, w->job.facts.sha256, sizeof l->durable);
-	if (l->unsettled == 0 && !l->gone && !l->issuer->feed->cancelled &&
+	l->settle.n--;
+	l->settle.has_durable = true;
+	memcpy(l->settle.durable, w->job.facts.sha256, sizeof l->settle.durable);
+	if (l->settle.n == 0 && !l->gone && !l->issuer->feed->cancelled &&
 	    diff_fits(l, &w->job)) {
-		l->telling = true;
 		w->job.to = CRL_CURRENT;
 		tell(w);
 	} else {
 		feed_work_free(w);
 		feed_tell(l);
 	}
-	if (l->open.state == FEED_TO_OPEN && l->unsettled == 0)
+	if (l->open.state == FEED_TO_OPEN && l->settle.n == 0)
 		feed_retry_in(l, 0);
 }
 
@@ -169,20 +171,21 @@ static void take_base(const struct feed_work *w)
 {
 	struct feed_list *l = w->list;
 
-	l->has_told = l->base = true;
-	l->base_facts = w->job.facts;
-	memcpy(l->told, w->job.facts.sha256, sizeof l->told);
+	assert(l->told.state == FEED_NOTHING && l->tell.step == FEED_QUIET);
+	l->told.state = FEED_BASE;
+	l->told.base_facts = w->job.facts;
+	memcpy(l->told.sha256, w->job.facts.sha256, sizeof l->told.sha256);
 }
 
 /* Also when a later one is durable. */
 void feed_drop_stuck(struct feed_list *l)
 {
-	struct feed_work *w = l->stuck;
+	struct feed_work *w = l->settle.stuck;
 
-	l->stuck = NULL;
+	l->settle.stuck = NULL;
 	if (w == NULL)
 		return;
-	l->unsettled--;
+	l->settle.n--;
 	w->dropped = true;
 	if (w->passed)
 		feed_work_free(w);
@@ -204,17 +207,17 @@ static void on_installed(void *arg)
 		return;
 	}
 	feed_drop_stuck(l);
-	l->stuck = w;
+	l->settle.stuck = w;
 	hold_back_file(w, FEED_INSTALL, "current");
 }
 
 /* Changes start from the first list that was in force. */
 static void note_first(struct feed_list *l, const struct crl_facts *f)
 {
-	if (l->has_told || l->has_first)
+	if (l->told.state > FEED_NOTHING || l->told.has_first)
 		return;
-	l->has_first = true;
-	memcpy(l->first, f->sha256, sizeof l->first);
+	l->told.has_first = true;
+	memcpy(l->told.first, f->sha256, sizeof l->told.first);
 }
 
 void feed_settle(struct feed_work *w)
@@ -222,10 +225,11 @@ void feed_settle(struct feed_work *w)
 	struct feed_list *l = w->list;
 	bool install = !w->durable;
 
-	w->base = install && l->known && !l->has_told && !l->telling &&
-		  l->unsettled == 0 && w->job.diff_made == NULL;
+	w->base = install && l->told.state == FEED_NOTHING &&
+		  l->tell.step == FEED_QUIET && l->settle.n == 0 &&
+		  w->job.diff_made == NULL;
 	note_first(l, &w->job.facts);
-	l->unsettled++;
+	l->settle.n++;
 	w->want.done = on_passed;
 	barrier_pass(w->feed->context->barrier, &w->want);
 	if (install) /* then w is still there: it settles after both */
@@ -245,14 +249,15 @@ static void end_telling(struct feed_work *w)
 {
 	struct feed_list *l = w->list;
 
-	l->telling = false;
+	assert(l->tell.step != FEED_QUIET);
+	l->tell.step = FEED_QUIET;
 	feed_work_free(w);
 	feed_tell(l);
 }
 
 static void try_later(struct feed_work *w, enum feed_step at, const char *why)
 {
-	w->list->telling = false;
+	w->list->tell.step = FEED_QUIET;
 	hold_back(w->list, at, why);
 	feed_work_free(w);
 }
@@ -265,15 +270,13 @@ static void on_told(void *arg)
 	struct feed_work *w = arg;
 	struct feed_list *l = w->list;
 
-	l->untidy = w->error_number != 0;
-	if (l->untidy)
+	assert(l->tell.step == FEED_RENAMING);
+	if (w->error_number != 0)
 		hold_back_file(w, FEED_RENAME, "told");
 	else
 		let_flow(l, FEED_RENAME);
-	l->has_told = true;
-	memcpy(l->told, w->job.facts.sha256, sizeof l->told);
-	l->pointed = true;
-	l->next_left = false;
+	memcpy(l->told.sha256, w->job.facts.sha256, sizeof l->told.sha256);
+	l->told.state = w->error_number != 0 ? FEED_UNTIDY : FEED_PLACED;
 	end_telling(w);
 }
 
@@ -281,16 +284,17 @@ static void on_in_log(void *arg, enum err e)
 {
 	struct feed_work *w = arg;
 
+	assert(w->list->tell.step == FEED_LOGGING);
 	if (e == ERR_CANCELLED) {
-		w->list->telling = false;
+		w->list->tell.step = FEED_QUIET;
 		feed_work_free(w);
 	} else if (e != ERR_OK) {
 		try_later(w, FEED_MEMORY, err_text(e));
 	} else if (w->pointing) {
-		w->list->pointed = true;
-		w->list->base = false;
+		w->list->told.state = FEED_PLACED;
 		end_telling(w);
 	} else {
+		w->list->tell.step = FEED_RENAMING;
 		executor_run(w->feed->context->disk, told_work, on_told, w);
 	}
 }
@@ -313,12 +317,13 @@ static void tell_log(struct feed_work *w)
 	struct list_change c = {.baseline = w->job.baseline,
 	    .lost = w->lost,
 	    .facts = w->job.facts,
-	    .seen_at_ms = w->list->seen_at_ms,
-	    .untold_since_ms = w->list->untold_since_ms,
+	    .seen_at_ms = w->list->tell.seen_at_ms,
+	    .untold_since_ms = w->list->tell.untold_since_ms,
 	    .diff = w->job.baseline ? NULL : w->job.diff_made,
 	    .done = on_in_log,
 	    .arg = w};
 
+	w->list->tell.step = FEED_LOGGING;
 	if (c.diff != NULL)
 		log_changes(w, c.diff);
 	strcpy(c.issuer, w->issuer->name);
@@ -343,8 +348,9 @@ static void on_linked(void *arg)
 {
 	struct feed_work *w = arg;
 
+	assert(w->list->tell.step == FEED_LINKING);
 	if (w->error_number != 0) {
-		w->list->telling = false;
+		w->list->tell.step = FEED_QUIET;
 		hold_back_file(w, FEED_LINK, "next");
 		feed_work_free(w);
 		return;
@@ -356,10 +362,12 @@ static void on_linked(void *arg)
 /* What current is becomes next, and is told. */
 static void tell(struct feed_work *w)
 {
-	if (w->job.to == CRL_NEXT || w->pointing)
+	if (w->job.to == CRL_NEXT || w->pointing) {
 		tell_log(w);
-	else
-		executor_run(w->feed->context->disk, link_work, on_linked, w);
+		return;
+	}
+	w->list->tell.step = FEED_LINKING;
+	executor_run(w->feed->context->disk, link_work, on_linked, w);
 }
 
 static void refused(const struct feed_work *w, const char *file, const char *why)
@@ -373,8 +381,8 @@ static void begin_anew(struct feed_work *w, const char *why)
 {
 	refused(w, "told", why);
 	w->job.baseline = w->lost = true;
-	w->list->held = FEED_FLOWS;
-	w->list->held_n = 0;
+	w->list->held.at = FEED_FLOWS;
+	w->list->held.n = 0;
 }
 
 static void take_comparison(struct feed_work *w)
@@ -384,7 +392,8 @@ static void take_comparison(struct feed_work *w)
 
 	if (j->baseline)
 		begin_anew(w, j->why);
-	else if (l->untidy && memcmp(l->told, j->from, sizeof j->from) != 0)
+	else if (l->told.state == FEED_UNTIDY &&
+		 memcmp(l->told.sha256, j->from, sizeof j->from) != 0)
 		begin_anew(w, "not the list that was told last");
 	else
 		let_flow(w->list, FEED_COMPARE);
@@ -395,19 +404,21 @@ static void compared(struct feed_work *w, bool skipped)
 	struct feed_list *l = w->list;
 	const struct crl_job *j = &w->job;
 
+	assert(l->tell.step == FEED_COMPARING);
 	if (skipped) {
-		l->telling = false;
+		l->tell.step = FEED_QUIET;
 		feed_work_free(w);
 	} else if (j->error == ERR_NOT_FOUND && j->to == CRL_CURRENT) {
 		end_telling(w); /* out of force meanwhile */
 	} else if (j->error != ERR_OK && j->error != ERR_NOMEM && j->to == CRL_NEXT) {
 		refused(w, "next", j->why);
-		l->next_left = false; /* then from told to current */
+		l->told.state = FEED_UNPLACED; /* then from told to current */
 		end_telling(w);
 	} else if (j->error != ERR_OK) {
 		try_later(w, FEED_COMPARE, j->why);
 	} else if (j->to == CRL_CURRENT &&
-		   (l->unsettled > 0 || memcmp(l->durable, j->facts.sha256, 32) != 0)) {
+		   (l->settle.n > 0 ||
+		       memcmp(l->settle.durable, j->facts.sha256, 32) != 0)) {
 		end_telling(w); /* a newer one is on its way, and will be told */
 	} else {
 		take_comparison(w);
@@ -419,12 +430,12 @@ static struct feed_work *begin_telling(struct feed_list *l)
 {
 	struct feed_work *w = feed_work_new(l->issuer, l, CRL_JOB_DIFF, compared);
 
+	assert(l->tell.step == FEED_QUIET);
 	if (w == NULL) {
 		hold_back(l, FEED_MEMORY, err_text(ERR_NOMEM));
 		return NULL;
 	}
 	let_flow(l, FEED_MEMORY);
-	l->telling = true;
 	return w;
 }
 
@@ -435,8 +446,9 @@ static void tell_difference(struct feed_list *l, enum crl_state_name to)
 	if (w == NULL)
 		return;
 	w->job.to = to;
-	w->job.seen_at = l->seen_at_ms / 1000;
-	w->job.give_up = l->held == FEED_COMPARE && l->held_n + 1 >= TRIES_MAX;
+	w->job.seen_at = l->tell.seen_at_ms / 1000;
+	w->job.give_up = l->held.at == FEED_COMPARE && l->held.n + 1 >= TRIES_MAX;
+	l->tell.step = FEED_COMPARING;
 	feed_work_queue(w);
 }
 
@@ -450,10 +462,10 @@ static void tell_plainly(struct feed_list *l, const struct crl_facts *facts)
 		return;
 	w->job.to = CRL_CURRENT;
 	w->job.facts = *facts;
-	w->job.baseline = !l->has_told || l->base;
-	w->lost = w->job.baseline && l->has_first &&
-		  memcmp(l->first, facts->sha256, sizeof l->first) != 0;
-	w->pointing = l->has_told;
+	w->job.baseline = l->told.state != FEED_UNPLACED;
+	w->lost = w->job.baseline && l->told.has_first &&
+		  memcmp(l->told.first, facts->sha256, sizeof l->told.first) != 0;
+	w->pointing = l->told.state != FEED_NOTHING;
 	memcpy(w->job.from, facts->sha256, sizeof w->job.from);
 	tell(w);
 }
@@ -473,45 +485,50 @@ static void tidy(struct feed_list *l)
 
 	if (w == NULL)
 		return;
-	memcpy(w->job.facts.sha256, l->told, sizeof l->told);
+	memcpy(w->job.facts.sha256, l->told.sha256, sizeof l->told.sha256);
+	l->tell.step = FEED_RENAMING;
 	executor_run(w->feed->context->disk, tidy_work, on_told, w);
 }
 
 static void retry_install(struct feed_list *l)
 {
-	struct feed_work *w = l->stuck;
+	struct feed_work *w = l->settle.stuck;
 
-	l->stuck = NULL;
+	l->settle.stuck = NULL;
 	executor_run(l->issuer->feed->context->disk, install_work, on_installed, w);
+}
+
+/* Of the list that is in force, once it is current on disk. */
+static void tell_current(struct feed_list *l)
+{
+	const struct crl_shard *s = feed_in_force(l);
+
+	if (s == NULL || !l->settle.has_durable ||
+	    memcmp(s->facts.sha256, l->settle.durable, sizeof l->settle.durable) != 0)
+		return;
+	if (l->told.state >= FEED_UNPLACED &&
+	    memcmp(l->told.sha256, l->settle.durable, sizeof l->told.sha256) != 0)
+		tell_difference(l, CRL_CURRENT);
+	else if (l->told.state == FEED_NOTHING || l->told.state == FEED_UNPLACED)
+		tell_plainly(l, &s->facts);
+	else if (l->told.state == FEED_UNTIDY)
+		tidy(l);
 }
 
 void feed_tell(struct feed_list *l)
 {
-	const struct crl_shard *s = feed_in_force(l);
-
-	if (l->gone || l->telling || l->ask.state == FEED_CLOSED ||
-	    l->issuer->feed->cancelled)
-		return;
-	if (l->retry_ms != INT64_MAX)
+	if (l->gone || l->tell.step != FEED_QUIET || l->ask.state == FEED_CLOSED ||
+	    l->issuer->feed->cancelled || l->retry_ms != INT64_MAX)
 		return;
 	/* not beside an install of a later list, or the older one would be current */
-	if (l->stuck != NULL && l->unsettled == 1) {
+	if (l->settle.stuck != NULL && l->settle.n == 1)
 		retry_install(l);
+	else if (l->settle.n > 0 || l->told.state == FEED_UNKNOWN)
 		return;
-	}
-	if (l->unsettled > 0 || !l->known)
-		return;
-	if (l->base)
-		tell_plainly(l, &l->base_facts);
-	else if (l->next_left)
+	else if (l->told.state == FEED_LEFT)
 		tell_difference(l, CRL_NEXT);
-	else if (s == NULL || !l->has_durable ||
-		 memcmp(s->facts.sha256, l->durable, sizeof l->durable) != 0)
-		return;
-	else if (l->has_told && memcmp(l->told, l->durable, sizeof l->told) != 0)
-		tell_difference(l, CRL_CURRENT);
-	else if (!l->pointed)
-		tell_plainly(l, &s->facts);
-	else if (l->untidy)
-		tidy(l);
+	else if (l->told.state == FEED_BASE)
+		tell_plainly(l, &l->told.base_facts);
+	else
+		tell_current(l);
 }

@@ -127,7 +127,7 @@ static void on_retired(struct barrier_want *want)
 void feed_retire(struct feed_work *w)
 {
 	w->want.done = on_retired;
-	barrier_pass(w->feed->parts.barrier, &w->want);
+	barrier_pass(w->feed->context->barrier, &w->want);
 }
 
 void feed_swap(struct feed_work *w)
@@ -266,8 +266,8 @@ static bool told_is_in_force(const struct feed_list *l)
 {
 	const struct crl_shard *s = feed_in_force(l);
 
-	return s != NULL && l->has_told && !l->telling && !l->next_left &&
-	       memcmp(l->told, s->facts.sha256, sizeof l->told) == 0;
+	return s != NULL && l->told.state >= FEED_BASE && l->tell.step == FEED_QUIET &&
+	       memcmp(l->told.sha256, s->facts.sha256, sizeof l->told.sha256) == 0;
 }
 
 static bool is_kept_untold(const struct feed_issuer *i)
@@ -289,13 +289,13 @@ static void begin_job(struct feed_work *w)
 	if (l != NULL) {
 		take_places(w->issuer);
 		j->shard = j->old != NULL || j->kind != CRL_JOB_DIFF ? l->place : -1;
-		j->first = !l->known && l->works == 1; /* this one */
+		j->first = l->told.state == FEED_UNKNOWN && l->works == 1; /* this one */
 		j->stamp = l->ask.stamp;
 		j->diff = told_is_in_force(l);
 		j->accept_number =
 		    j->kind == CRL_JOB_READ && clock_mono_ms() < l->ask.accept_ms;
-		j->succeeds = j->kind == CRL_JOB_READ && l->relieves && l->known &&
-			      !l->has_told && feed_kept(l->issuer) > 0;
+		j->succeeds = j->kind == CRL_JOB_READ && l->relieves &&
+			      l->told.state == FEED_NOTHING && feed_kept(l->issuer) > 0;
 		j->others_untold = j->succeeds && is_kept_untold(l->issuer);
 	}
 	run_job(w);
@@ -306,7 +306,7 @@ static bool may_begin(const struct feed_work *w)
 	const struct feed_list *l = w->list;
 
 	/* current is about to be another: feed_open() asks again */
-	return !l->gone && (w->job.kind != CRL_JOB_OPEN || l->unsettled == 0);
+	return !l->gone && (w->job.kind != CRL_JOB_OPEN || l->settle.n == 0);
 }
 
 void feed_next(struct feed_issuer *i)
