@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <sys/queue.h>
 
-#define FLIGHTS_MAX   8     /* appends under way, 320 KB each; more is no faster */
+#define APPENDS_MAX   8     /* appends under way, 320 KB each; more is no faster */
 #define SLICE         2     /* batches made in one turn: 5 ms, 10 with many latches */
 #define MOVING_MS     2000  /* the pointer stands still for so long: its node is gone */
 #define OTHER_MS      5000  /* the same, where it tells another list */
@@ -32,28 +32,52 @@
  * hold that an answer told already is told twice, which is allowed. */
 #define HOT_LOOKUPS_MAX 1000
 
-struct job;
+struct list_job;
 
 /* An append under way. */
-struct flight {
-	LIST_ENTRY(flight) link;
-	struct job *job;
+struct list_append {
+	LIST_ENTRY(list_append) link;
+	struct list_job *job;
 	struct change_batch *batch;
 	struct latch *latches; /* whose change is in the batch */
 	size_t latches_n;
 	struct change_told expect, next;
 };
 
-struct job {
-	LIST_ENTRY(job) link;
+struct list_job {
+	LIST_ENTRY(list_job) link;
 	struct lists *all;
 	struct list_change l;
 	uint32_t total; /* batches */
 	struct barrier_want want;
 	struct event timer;
 	bool in_barrier, asking; /* the barrier, the log has a pointer to this */
-	bool over;               /* done was called */
-	bool late;               /* there was no memory for the timer */
+	/* One job for each list.
+	 *
+	 *	PASSING --> WAITING <-----------------------+
+	 *	               |                            | look again, failure,
+	 *	               v                            | somebody else has moved it
+	 *	            ASKING -------------------------+
+	 *	             |  |                           |
+	 *	             |  +--> LEAVING_GAP --+--------+
+	 *	             v                     |        |
+	 *	          APPENDING <--------------+        |
+	 *	             v                              |
+	 *	           LINKED --------------------------+
+	 *	             v
+	 *	            OVER   from each of them, by lists_cancel(), and from ASKING
+	 *
+	 * OVER it goes when nobody will call back into it any more. */
+	enum {
+		LIST_PASSING,     /* the barrier */
+		LIST_WAITING,     /* for its time to ask for the pointer */
+		LIST_ASKING,      /* the log was asked for it */
+		LIST_LEAVING_GAP, /* the log was asked for a new epoch */
+		LIST_APPENDING,   /* the chain of appends was begun */
+		LIST_LINKED,      /* its last append was */
+		LIST_OVER         /* done was called */
+	} state;
+	bool late; /* there was no memory for the timer */
 	struct core_writer writer;
 	/* the pointer as it was last seen, and since when: */
 	struct change_told seen;
@@ -65,16 +89,15 @@ struct job {
 	/* the chain of appends: */
 	struct change_told expect; /* of the next one */
 	uint32_t next;             /* batch */
-	bool begun, linked;        /* a chain was begun; its last append was */
 	enum err broke;            /* the first failure of this chain */
 	bool going;                /* go_on() is on the stack */
-	LIST_HEAD(, flight) flights;
-	unsigned flights_n;
+	LIST_HEAD(, list_append) appends;
+	unsigned appends_n;
 };
 
 struct lists {
 	struct telling_core *core;
-	LIST_HEAD(, job) jobs;
+	LIST_HEAD(, list_job) jobs;
 	bool cancelled; /* what comes now ends as soon as it may */
 };
 
@@ -83,16 +106,24 @@ static bool same(const uint8_t a[32], const uint8_t b[32])
 	return memcmp(a, b, 32) == 0;
 }
 
-static void wait_ms(struct job *j, int64_t ms)
+static void arm(struct list_job *j, int64_t ms)
 {
 	j->late = !timer_arm(&j->timer, ms);
 	if (j->late)
 		log_error("changes_late", "err=%s", err_label(ERR_NOMEM));
 }
 
+/* Then it asks for the pointer. */
+static void wait_ms(struct list_job *j, int64_t ms)
+{
+	assert(j->state != LIST_OVER && j->appends_n == 0);
+	j->state = LIST_WAITING;
+	arm(j, ms);
+}
+
 /* The end of a job. */
 
-static void job_free(struct job *j)
+static void job_free(struct list_job *j)
 {
 	LIST_REMOVE(j, link);
 	event_del(&j->timer);
@@ -102,16 +133,17 @@ static void job_free(struct job *j)
 }
 
 /* Free it when nobody will call back into it. */
-static void let_go(struct job *j)
+static void let_go(struct list_job *j)
 {
-	if (j->over && !j->in_barrier && !j->asking && j->flights_n == 0 && !j->going)
+	if (j->state == LIST_OVER && !j->in_barrier && !j->asking && j->appends_n == 0 &&
+	    !j->going)
 		job_free(j);
 }
 
-static void finish(struct job *j, enum err e)
+static void finish(struct list_job *j, enum err e)
 {
-	if (!j->over) {
-		j->over = true;
+	if (j->state != LIST_OVER) {
+		j->state = LIST_OVER;
 		if (e == ERR_OK)
 			core_wrote(j->all->core, &j->writer);
 		event_del(&j->timer);
@@ -120,7 +152,7 @@ static void finish(struct job *j, enum err e)
 	let_go(j);
 }
 
-static void failed(struct job *j, enum err e)
+static void failed(struct list_job *j, enum err e)
 {
 	core_failed(j->all->core, &j->writer, j->l.issuer, e);
 	wait_ms(j, core_backoff_ms(j->all->core, &j->writer));
@@ -133,7 +165,7 @@ struct filter {
 	const struct issuer *issuer; /* NULL: not configured any more */
 	bool latches, hot;
 	int64_t untold_since; /* seconds */
-	struct flight *flight;
+	struct list_append *append;
 };
 
 /* Does an answer in memory, in date and there before `before`, say revoked? */
@@ -157,7 +189,7 @@ static bool is_hot_revoked(const struct filter *f, const struct serial *s, int64
 /* This batch tells the change of the latch.  False when out of memory: then both tell. */
 static bool take_latch(struct filter *f, const struct latch *l)
 {
-	struct flight *x = f->flight;
+	struct list_append *x = f->append;
 	struct latch *p;
 
 	if ((x->latches_n & (x->latches_n - 1)) == 0) { /* grows at powers of two */
@@ -195,7 +227,8 @@ static bool has_moved(struct filter *f, const struct change *c)
 	return !is_hot_revoked(f, &s, revoked ? f->untold_since : INT64_MAX);
 }
 
-static void fill(struct job *j, struct flight *x, const struct change *c, uint32_t n)
+static void fill(
+    struct list_job *j, struct list_append *x, const struct change *c, uint32_t n)
 {
 	struct telling_core *core = j->all->core;
 	struct filter f = {.core = core,
@@ -204,7 +237,7 @@ static void fill(struct job *j, struct flight *x, const struct change *c, uint32
 	    .latches = latches_count(core->latches) > 0,
 	    .hot = j->l.diff->n <= HOT_LOOKUPS_MAX,
 	    .untold_since = j->l.untold_since_ms / 1000,
-	    .flight = x};
+	    .append = x};
 	struct change_batch *b = x->batch;
 
 	memcpy(b->issuer, j->l.issuer, sizeof b->issuer);
@@ -222,7 +255,7 @@ static void fill(struct job *j, struct flight *x, const struct change *c, uint32
 /* The chain of appends. */
 
 /* The pointer when so many batches of ours are in the log. */
-static struct change_told told_after(const struct job *j, uint32_t done)
+static struct change_told told_after(const struct list_job *j, uint32_t done)
 {
 	struct change_told t = {.known = true,
 	    .this_update = j->l.facts.this_update,
@@ -235,19 +268,19 @@ static struct change_told told_after(const struct job *j, uint32_t done)
 	return t;
 }
 
-static void flight_free(struct flight *x)
+static void append_free(struct list_append *x)
 {
 	LIST_REMOVE(x, link);
-	x->job->flights_n--;
+	x->job->appends_n--;
 	change_batch_unref(x->batch);
 	free(x->latches);
 	free(x);
 }
 
-static void go_on(struct job *j);
+static void go_on(struct list_job *j);
 
 /* The next append of this batch tells the changes of its latches, or the next start. */
-static void leave_latches(struct flight *x)
+static void leave_latches(struct list_append *x)
 {
 	for (size_t i = 0; i < x->latches_n; i++)
 		latches_mark(x->job->all->core->latches, &x->latches[i]);
@@ -255,8 +288,8 @@ static void leave_latches(struct flight *x)
 
 static void on_appended(void *arg, enum err e, const struct change_pos *end)
 {
-	struct flight *x = arg;
-	struct job *j = x->job;
+	struct list_append *x = arg;
+	struct list_job *j = x->job;
 
 	(void)end;
 	if (e == ERR_OK) {
@@ -270,13 +303,13 @@ static void on_appended(void *arg, enum err e, const struct change_pos *end)
 		if (j->broke == ERR_OK)
 			j->broke = e;
 	}
-	flight_free(x);
+	append_free(x);
 	go_on(j);
 }
 
-static struct flight *flight_new(struct job *j)
+static struct list_append *append_new(struct list_job *j)
 {
-	struct flight *x = calloc(1, sizeof *x);
+	struct list_append *x = calloc(1, sizeof *x);
 	size_t at = (size_t)j->next * CHANGE_BATCH_MAX, n;
 
 	if (x == NULL)
@@ -294,31 +327,32 @@ static struct flight *flight_new(struct job *j)
 		}
 		fill(j, x, j->l.diff->changes + at, (uint32_t)n);
 	}
-	LIST_INSERT_HEAD(&j->flights, x, link);
-	j->flights_n++;
+	LIST_INSERT_HEAD(&j->appends, x, link);
+	j->appends_n++;
 	return x;
 }
 
-static void launch(struct job *j)
+static void launch(struct list_job *j)
 {
-	struct flight *x = flight_new(j);
+	struct list_append *x = append_new(j);
 
 	if (x == NULL) {
 		j->broke = ERR_NOMEM;
 		return;
 	}
 	j->expect = x->next;
-	j->linked = ++j->next >= j->total;
+	if (++j->next >= j->total)
+		j->state = LIST_LINKED;
 	j->mine = true;
 	change_log_append(j->all->core->log, x->batch, j->l.scope, &x->expect, &x->next,
 	    on_appended, x);
 }
 
-static void chain_ended(struct job *j)
+static void chain_ended(struct list_job *j)
 {
 	enum err e = j->broke;
 
-	j->begun = false;
+	assert(j->state == LIST_APPENDING || j->state == LIST_LINKED);
 	if (e == ERR_OK) {
 		finish(j, ERR_OK);
 	} else if (e == ERR_CONFLICT) {
@@ -329,36 +363,36 @@ static void chain_ended(struct job *j)
 	}
 }
 
-static void go_on(struct job *j)
+static void go_on(struct list_job *j)
 {
 	unsigned n = 0;
 	bool may;
 
-	if (j->going || !j->begun)
+	if (j->going || j->state < LIST_APPENDING)
 		return;
 	j->going = true;
 	for (;;) {
-		may = !j->over && !j->linked && j->broke == ERR_OK;
-		if (!may || j->flights_n >= FLIGHTS_MAX || n == SLICE)
+		may = j->state == LIST_APPENDING && j->broke == ERR_OK;
+		if (!may || j->appends_n >= APPENDS_MAX || n == SLICE)
 			break;
 		launch(j);
 		n++;
 	}
 	j->going = false;
-	if (j->over)
+	if (j->state == LIST_OVER)
 		let_go(j);
-	else if (!may && j->flights_n == 0)
+	else if (!may && j->appends_n == 0)
 		chain_ended(j);
-	else if (may && n == SLICE && j->flights_n < FLIGHTS_MAX)
-		wait_ms(j, 0);
+	else if (may && n == SLICE && j->appends_n < APPENDS_MAX)
+		arm(j, 0);
 }
 
 /* From batch `at` on, where the pointer is p. */
-static void begin(struct job *j, const struct change_told *p, uint32_t at)
+static void begin(struct list_job *j, const struct change_told *p, uint32_t at)
 {
-	assert(j->flights_n == 0 && (at < j->total || j->total == 0));
-	j->begun = true;
-	j->linked = false;
+	assert(j->state == LIST_ASKING || j->state == LIST_LEAVING_GAP);
+	assert(j->appends_n == 0 && (at < j->total || j->total == 0));
+	j->state = LIST_APPENDING;
 	j->broke = ERR_OK;
 	j->expect = *p;
 	j->next = at;
@@ -367,7 +401,7 @@ static void begin(struct job *j, const struct change_told *p, uint32_t at)
 
 /* Decisions. */
 
-static bool is_shared(const struct job *j)
+static bool is_shared(const struct list_job *j)
 {
 	struct change_log_health h;
 
@@ -376,12 +410,12 @@ static bool is_shared(const struct job *j)
 }
 
 /* Is another node to be given more time, as the pointer has moved less than ms ago? */
-static bool is_moving(const struct job *j, int64_t ms)
+static bool is_moving(const struct list_job *j, int64_t ms)
 {
 	return is_shared(j) && clock_mono_ms() - j->seen_at_ms < ms;
 }
 
-static void see(struct job *j, const struct change_told *p)
+static void see(struct list_job *j, const struct change_told *p)
 {
 	if (j->seen_any && change_told_equal(&j->seen, p))
 		return;
@@ -392,14 +426,17 @@ static void see(struct job *j, const struct change_told *p)
 
 static void on_epoch(void *arg, enum err e, const struct change_pos *end)
 {
-	struct job *j = arg;
+	struct list_job *j = arg;
 
 	j->asking = false;
 	if (e == ERR_OK)
 		outlet_epoch(j->all->core->outlet, end);
-	if (j->over) {
+	if (j->state == LIST_OVER) {
 		let_go(j);
-	} else if (e == ERR_OK) {
+		return;
+	}
+	assert(j->state == LIST_LEAVING_GAP);
+	if (e == ERR_OK) {
 		core_wrote(j->all->core, &j->writer);
 		begin(j, &j->seen, 0);
 	} else {
@@ -408,11 +445,12 @@ static void on_epoch(void *arg, enum err e, const struct change_pos *end)
 }
 
 /* Nobody can say what happened between the list that was told and ours. */
-static void leave_gap(struct job *j)
+static void leave_gap(struct list_job *j)
 {
 	log_warn("events_gap", "issuer=%s cause=%s effect=%s", j->l.issuer,
 	    "the list that was told last is not here",
 	    "subscribers have to take a snapshot");
+	j->state = LIST_LEAVING_GAP;
 	j->asking = true;
 	change_log_new_epoch(j->all->core->log, on_epoch, j);
 }
@@ -420,7 +458,7 @@ static void leave_gap(struct job *j)
 /* Nothing to tell, and no base to tell it from.  A newer list that is being told holds
  * all that follows a list which this node has told; what leads to one that it has not
  * told may end on the way. */
-static void decide_without_base(struct job *j, const struct change_told *p)
+static void decide_without_base(struct list_job *j, const struct change_told *p)
 {
 	if (!p->known && !j->l.lost) {
 		begin(j, p, 0);
@@ -442,7 +480,7 @@ static void decide_without_base(struct job *j, const struct change_told *p)
 }
 
 /* The pointer leads to our list, and is not there yet. */
-static void decide_ours_begun(struct job *j, const struct change_told *p)
+static void decide_ours_begun(struct list_job *j, const struct change_told *p)
 {
 	bool ours = same(p->from, j->l.from) && p->total == j->total;
 
@@ -454,13 +492,13 @@ static void decide_ours_begun(struct job *j, const struct change_told *p)
 
 /* Has another node told what holds all that follows ours?  A list that begins a new count
  * is dated before lists of the old one, which hold nothing of it. */
-static bool is_newer(const struct job *j, const struct change_told *p)
+static bool is_newer(const struct list_job *j, const struct change_told *p)
 {
 	return p->known && p->this_update > j->l.facts.this_update &&
 	       !same(p->to, j->l.from) && (j->l.facts.warnings & CRL_WARN_ACCEPTED) == 0;
 }
 
-static void decide_other(struct job *j, const struct change_told *p)
+static void decide_other(struct list_job *j, const struct change_told *p)
 {
 	bool complete = !p->known || p->done == p->total;
 
@@ -472,10 +510,11 @@ static void decide_other(struct job *j, const struct change_told *p)
 		begin(j, p, 0);
 }
 
-static void decide(struct job *j, const struct change_told *p)
+static void decide(struct list_job *j, const struct change_told *p)
 {
 	bool is_to = p->known && same(p->to, j->l.to);
 
+	assert(j->state == LIST_ASKING);
 	see(j, p);
 	if (is_to && p->done == p->total)
 		finish(j, ERR_OK);
@@ -489,10 +528,10 @@ static void decide(struct job *j, const struct change_told *p)
 
 static void on_told(void *arg, enum err e, const struct change_told *p)
 {
-	struct job *j = arg;
+	struct list_job *j = arg;
 
 	j->asking = false;
-	if (j->over)
+	if (j->state == LIST_OVER)
 		let_go(j);
 	else if (e == ERR_OK)
 		decide(j, p);
@@ -502,14 +541,16 @@ static void on_told(void *arg, enum err e, const struct change_told *p)
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
-	struct job *j = arg;
+	struct list_job *j = arg;
 
 	(void)fd, (void)what;
 	if (j->all->cancelled) {
 		finish(j, ERR_CANCELLED);
-	} else if (j->begun) {
+	} else if (j->state >= LIST_APPENDING) {
 		go_on(j);
 	} else {
+		assert(j->state == LIST_WAITING && !j->asking);
+		j->state = LIST_ASKING;
 		j->asking = true;
 		change_log_told(j->all->core->log, j->l.scope, on_told, j);
 	}
@@ -520,22 +561,24 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 /* Not from here: done is called from the loop only, and a barrier may pass at once. */
 static void barrier_passed(struct barrier_want *w)
 {
-	struct job *j = (struct job *)((char *)w - offsetof(struct job, want));
+	struct list_job *j =
+	    (struct list_job *)((char *)w - offsetof(struct list_job, want));
 
 	j->in_barrier = false;
 	if (j->all == NULL) {
 		crl_diff_free(j->l.diff);
 		free(j);
-	} else if (j->over) {
+	} else if (j->state == LIST_OVER) {
 		let_go(j);
 	} else {
+		assert(j->state == LIST_PASSING);
 		wait_ms(j, 0);
 	}
 }
 
 void lists_add(struct lists *l, const struct list_change *c)
 {
-	struct job *j = calloc(1, sizeof *j);
+	struct list_job *j = calloc(1, sizeof *j);
 	size_t n = c->diff != NULL ? c->diff->n : 0;
 
 	if (j == NULL) {
@@ -548,7 +591,7 @@ void lists_add(struct lists *l, const struct list_change *c)
 	j->total = (uint32_t)((n + CHANGE_BATCH_MAX - 1) / CHANGE_BATCH_MAX);
 	if (c->baseline || same(c->from, c->to))
 		j->total = 0;
-	LIST_INIT(&j->flights);
+	LIST_INIT(&j->appends);
 	LIST_INSERT_HEAD(&l->jobs, j, link);
 	evtimer_assign(&j->timer, l->core->context->base, on_timer, j);
 	if (n > 0)
@@ -561,10 +604,10 @@ void lists_add(struct lists *l, const struct list_change *c)
 
 void lists_cancel(struct lists *l)
 {
-	struct job *next;
+	struct list_job *next;
 
 	l->cancelled = true;
-	for (struct job *j = LIST_FIRST(&l->jobs); j != NULL; j = next) {
+	for (struct list_job *j = LIST_FIRST(&l->jobs); j != NULL; j = next) {
 		next = LIST_NEXT(j, link);
 		finish(j, ERR_CANCELLED);
 	}
@@ -572,27 +615,27 @@ void lists_cancel(struct lists *l)
 
 void lists_look_again(struct lists *l)
 {
-	struct job *j;
+	struct list_job *j;
 
 	LIST_FOREACH(j, &l->jobs, link)
-		if (j->late && !j->over)
-			wait_ms(j, 0);
+		if (j->late && j->state != LIST_OVER)
+			arm(j, 0);
 }
 
 uint64_t lists_waiting(const struct lists *l)
 {
-	const struct job *j;
+	const struct list_job *j;
 	uint64_t n = 0;
 
 	LIST_FOREACH(j, &l->jobs, link) {
-		if (!j->over && j->total == 0)
-			n += j->waits; /* a gap */
-		if (j->over || j->total == 0)
+		if (j->state == LIST_OVER)
 			continue;
-		n += j->l.diff->n;
-		if (j->begun)
-			n -=
-			    j->linked ? j->l.diff->n : (size_t)j->next * CHANGE_BATCH_MAX;
+		if (j->total == 0)
+			n += j->waits; /* a gap */
+		else if (j->state != LIST_LINKED)
+			n += j->l.diff->n;
+		if (j->state == LIST_APPENDING)
+			n -= (size_t)j->next * CHANGE_BATCH_MAX;
 	}
 	return n;
 }
@@ -610,14 +653,14 @@ struct lists *lists_new(struct telling_core *core)
 
 void lists_free(struct lists *l)
 {
-	struct job *j;
-	struct flight *x;
+	struct list_job *j;
+	struct list_append *x;
 
 	if (l == NULL)
 		return;
 	while ((j = LIST_FIRST(&l->jobs)) != NULL) {
-		while ((x = LIST_FIRST(&j->flights)) != NULL)
-			flight_free(x);
+		while ((x = LIST_FIRST(&j->appends)) != NULL)
+			append_free(x);
 		if (!j->in_barrier) {
 			job_free(j);
 			continue;

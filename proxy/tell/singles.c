@@ -1,5 +1,5 @@
 /* singles.c - four queues: fresh (the next barrier), passing (in the barrier that
- * is under way), ready, and what is in flight.
+ * is under way), ready, and what is in appends under way.
  *
  * Each change has a number, by which what failed finds its place again.
  */
@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <sys/queue.h>
 
-#define FLIGHTS_MAX 64  /* appends under way: one fsync or round trip for all of them */
+#define APPENDS_MAX 64  /* appends under way: one fsync or round trip for all of them */
 #define SLICE       256 /* appends begun in one turn, so that the loop is not held */
 /* Some 150 MB.  Over it, changes that their latch's mark keeps on disk leave memory. */
 #define WAITING_MAX 1000000
@@ -35,8 +35,8 @@ struct single {
 TAILQ_HEAD(single_list, single);
 
 /* An append under way. */
-struct flight {
-	LIST_ENTRY(flight) link;
+struct single_append {
+	LIST_ENTRY(single_append) link;
 	struct singles *all;
 	struct change_batch *batch;
 	struct single_list list;
@@ -45,10 +45,10 @@ struct flight {
 struct singles {
 	struct telling_core *core;
 	struct single_list fresh, passing, ready;
-	struct single_list spare; /* oldest first: those with a latch, not in flight */
-	LIST_HEAD(, flight) flights;
-	unsigned flights_n;
-	size_t waiting; /* in the queues and in flight */
+	struct single_list spare; /* oldest first: those with a latch, in no append */
+	LIST_HEAD(, single_append) appends;
+	unsigned appends_n;
+	size_t waiting; /* in the queues and in appends */
 	uint64_t last_number;
 	struct barrier_want want;
 	bool in_barrier;
@@ -83,7 +83,7 @@ static void drop_list(struct singles *s, struct single_list *list)
 	}
 }
 
-/* Out of `ready`, for good or for a flight. */
+/* Out of `ready`, for good or for an append. */
 static void take_out(struct singles *s, struct single *x)
 {
 	TAILQ_REMOVE(&s->ready, x, link);
@@ -262,9 +262,9 @@ static bool same_certificate(const struct single *x, const struct single *y)
 	       strcmp(x->issuer, y->issuer) == 0;
 }
 
-static bool in_flight(const struct singles *s, const struct single *x)
+static bool is_under_way(const struct singles *s, const struct single *x)
 {
-	for (const struct flight *f = LIST_FIRST(&s->flights); f != NULL;
+	for (const struct single_append *f = LIST_FIRST(&s->appends); f != NULL;
 	     f = LIST_NEXT(f, link))
 		for (const struct single *y = TAILQ_FIRST(&f->list); y != NULL;
 		     y = TAILQ_NEXT(y, link))
@@ -316,7 +316,7 @@ static uint32_t collect(struct singles *s, struct single_list *list)
 			continue;
 		}
 		if ((n > 0 && (alone || !goes_with(TAILQ_FIRST(list), x, n))) ||
-		    (!x->restored && in_flight(s, x)))
+		    (!x->restored && is_under_way(s, x)))
 			break;
 		take_out(s, x);
 		begin(s, x);
@@ -355,7 +355,7 @@ static struct change_batch *batch_of(const struct single_list *list, uint32_t n)
 	return b;
 }
 
-static void tell_latches(struct singles *s, const struct flight *f)
+static void tell_latches(struct singles *s, const struct single_append *f)
 {
 	struct latch *l = calloc(f->batch->n, sizeof *l);
 	const struct single *x;
@@ -390,17 +390,17 @@ static void return_list(struct singles *s, struct single_list *list)
 	}
 }
 
-static void flight_free(struct flight *f)
+static void append_free(struct single_append *f)
 {
 	LIST_REMOVE(f, link);
-	f->all->flights_n--;
+	f->all->appends_n--;
 	change_batch_unref(f->batch);
 	free(f);
 }
 
 static void on_appended(void *arg, enum err e, const struct change_pos *end)
 {
-	struct flight *f = arg;
+	struct single_append *f = arg;
 	struct singles *s = f->all;
 
 	(void)end;
@@ -414,7 +414,7 @@ static void on_appended(void *arg, enum err e, const struct change_pos *end)
 		return_list(s, &f->list);
 		back_off(s, e);
 	}
-	flight_free(f);
+	append_free(f);
 	go(s);
 }
 
@@ -423,7 +423,7 @@ static bool launch(struct singles *s)
 {
 	struct single_list list = TAILQ_HEAD_INITIALIZER(list);
 	uint32_t n = collect(s, &list);
-	struct flight *f;
+	struct single_append *f;
 
 	if (n == 0)
 		return false;
@@ -437,8 +437,8 @@ static bool launch(struct singles *s)
 	f->all = s;
 	TAILQ_INIT(&f->list);
 	TAILQ_CONCAT(&f->list, &list, link);
-	LIST_INSERT_HEAD(&s->flights, f, link);
-	s->flights_n++;
+	LIST_INSERT_HEAD(&s->appends, f, link);
+	s->appends_n++;
 	change_log_append(s->core->log, f->batch, NULL, NULL, NULL, on_appended, f);
 	return true;
 }
@@ -450,7 +450,7 @@ static void go(struct singles *s)
 	if (s->going)
 		return;
 	s->going = true;
-	while (!s->pausing && s->flights_n < FLIGHTS_MAX && n < SLICE && launch(s))
+	while (!s->pausing && s->appends_n < APPENDS_MAX && n < SLICE && launch(s))
 		n++;
 	s->going = false;
 	if (n == SLICE && !s->pausing)
@@ -487,20 +487,20 @@ struct singles *singles_new(struct telling_core *core)
 	TAILQ_INIT(&s->passing);
 	TAILQ_INIT(&s->ready);
 	TAILQ_INIT(&s->spare);
-	LIST_INIT(&s->flights);
+	LIST_INIT(&s->appends);
 	evtimer_assign(&s->timer, core->context->base, on_timer, s);
 	return s;
 }
 
 void singles_free(struct singles *s)
 {
-	struct flight *f;
+	struct single_append *f;
 
 	if (s == NULL)
 		return;
-	while ((f = LIST_FIRST(&s->flights)) != NULL) {
+	while ((f = LIST_FIRST(&s->appends)) != NULL) {
 		drop_list(s, &f->list);
-		flight_free(f);
+		append_free(f);
 	}
 	drop_list(s, &s->fresh);
 	drop_list(s, &s->passing);
