@@ -67,7 +67,8 @@ static struct crl_diff_rules rules_of(const struct crl_job *j)
 					     NULL) == CRL_ABSENT_GOOD,
 	    .others = several ? j->old : NULL,
 	    .shard = several ? (unsigned)j->shard : 0,
-	    .others_wait = j->kind == CRL_JOB_DIFF || j->others_untold};
+	    .others_wait = j->kind == CRL_JOB_DIFF ||
+			   (j->kind == CRL_JOB_READ && j->read.others_untold)};
 }
 
 /* The entries of the list in force, borrowed, or a copy where *mapped is not 0. */
@@ -111,15 +112,13 @@ static enum err merge(struct crl_job *j, struct crl_list *l, int fd)
 	struct crl_file *file;
 	enum err e = ERR_OK;
 
-	if (fd < 0)
-		return failed(j, ERR_STORE, j->path);
 	file = crl_file_new(fd, &l->facts, j->scope);
 	if (file == NULL)
 		return ERR_NOMEM;
 	file->before = j->hints.before;
-	if (j->diff && held(j) != NULL)
+	if (j->compare && held(j) != NULL)
 		e = compare_with_held(j, l);
-	else if (j->succeeds)
+	else if (j->kind == CRL_JOB_READ && j->read.succeeds)
 		e = compare_with_none(j, l);
 	if (e == ERR_OK)
 		e = crl_set_replace(&j->set, j->old, j->shards_n, (size_t)j->shard, l,
@@ -198,13 +197,13 @@ static enum err look_at(struct crl_job *j, int fd)
 		return ERR_STORE;
 	}
 	stamp = stamp_of(&s);
-	if (!j->anew && same_file(&stamp, &j->stamp) &&
-	    (j->stamp.refused ? j->now < j->stamp.until : held(j) != NULL)) {
-		j->still_refused = j->stamp.refused;
-		j->unchanged = !j->stamp.refused;
+	if (!j->read.anew && same_file(&stamp, &j->read.stamp) &&
+	    (j->read.stamp.refused ? j->now < j->read.stamp.until : held(j) != NULL)) {
+		j->read.still_refused = j->read.stamp.refused;
+		j->read.unchanged = !j->read.stamp.refused;
 		return ERR_OK;
 	}
-	j->stamp = stamp;
+	j->read.stamp = stamp;
 	return ERR_OK;
 }
 
@@ -212,7 +211,7 @@ static enum err read_from_start(
     struct crl_job *j, int fd, struct crl_want *w, struct crl_list **out)
 {
 	if (lseek(fd, 0, SEEK_SET) != 0)
-		return failed(j, ERR_STORE, j->path);
+		return failed(j, ERR_STORE, j->read.path);
 	return crl_read(out, fd, w, j->why, sizeof j->why);
 }
 
@@ -269,7 +268,7 @@ static void note_outcome(
 static int file_for_next(struct crl_job *j, struct bundle *b)
 {
 	char path[PATH_MAX];
-	int fd = j->fd;
+	int fd = j->read.fd;
 
 	if (b->list != NULL) {
 		if (b->scratch < 0) {
@@ -290,7 +289,7 @@ static enum err read_next(
 	enum err e = fd >= 0 ? crl_pem_next(pem, fd) : ERR_STORE;
 
 	if (e == ERR_STORE)
-		return failed(j, e, j->path);
+		return failed(j, e, j->read.path);
 	if (e == ERR_CRL_DER)
 		snprintf(j->why, sizeof j->why,
 		    "an \"X509 CRL\" block without end, or that is no base64");
@@ -352,19 +351,19 @@ static enum err read_copy(
 {
 	enum err e;
 
-	j->fd = crl_state_new(j->dir, j->path, sizeof j->path);
-	if (j->fd < 0) {
-		j->path[0] = '\0';
+	j->read.fd = crl_state_new(j->dir, j->read.path, sizeof j->read.path);
+	if (j->read.fd < 0) {
+		j->read.path[0] = '\0';
 		return failed(j, ERR_STORE, j->dir);
 	}
 	if (!crl_pem_is(from)) {
-		w->copy_fd = j->fd;
+		w->copy_fd = j->read.fd;
 		return crl_read(out, from, w, j->why, sizeof j->why);
 	}
 	e = read_bundle(j, from, w, out);
 	if (e != ERR_NOT_FOUND)
 		return e;
-	w->copy_fd = j->fd; /* a file that changes meanwhile may be one now */
+	w->copy_fd = j->read.fd; /* a file that changes meanwhile may be one now */
 	return read_from_start(j, from, w, out); /* for the words for what it is */
 }
 
@@ -372,12 +371,12 @@ static enum err read_copy(
 static enum err read_fetched(struct crl_job *j, struct crl_want *w, struct crl_list **out)
 {
 	char path[PATH_MAX];
-	int from = j->fd;
+	int from = j->read.fd;
 	enum err e;
 
 	if (!crl_pem_is(from))
 		return read_from_start(j, from, w, out);
-	memcpy(path, j->path, sizeof path);
+	memcpy(path, j->read.path, sizeof path);
 	e = read_copy(j, from, w, out);
 	close(from);
 	unlink(path);
@@ -394,7 +393,7 @@ static bool is_held(struct crl_job *j, int fd)
 	ssize_t n = 1;
 
 	if (h == NULL || h->file == NULL ||
-	    (uint64_t)j->stamp.size != h->file->shared->size)
+	    (uint64_t)j->read.stamp.size != h->file->shared->size)
 		return false;
 	for (; at < h->file->shared->size && !atomic_load(j->stop); at += (uint64_t)n) {
 		n = pread(fd, piece, sizeof piece, (off_t)at);
@@ -420,9 +419,9 @@ static enum err read_local(struct crl_job *j, struct crl_want *w, struct crl_lis
 	if (fd < 0)
 		return failed(j, errno == ENOENT ? ERR_NOT_FOUND : ERR_STORE, j->url);
 	e = look_at(j, fd);
-	if (e == ERR_OK && !j->unchanged && !j->still_refused)
-		j->unchanged = is_held(j, fd);
-	if (e == ERR_OK && !j->unchanged && !j->still_refused)
+	if (e == ERR_OK && !j->read.unchanged && !j->read.still_refused)
+		j->read.unchanged = is_held(j, fd);
+	if (e == ERR_OK && !j->read.unchanged && !j->read.still_refused)
 		e = read_copy(j, fd, w, out);
 	close(fd);
 	return e;
@@ -440,7 +439,7 @@ static int64_t before_of(const struct crl_job *j)
 	const struct crl_shard *h = held(j);
 	int fd;
 
-	if (j->unchanged)
+	if (j->read.unchanged)
 		return h->file != NULL ? h->file->before : CRL_BEFORE_UNKNOWN;
 	if (h != NULL)
 		return h->file != NULL && h->file->before > h->facts.this_update
@@ -456,13 +455,17 @@ static int64_t before_of(const struct crl_job *j)
 static void take_list(struct crl_job *j, struct crl_list *l)
 {
 	const struct crl_shard *h = held(j);
+	int fd;
 
 	j->facts = l->facts;
 	memcpy(j->hints.sha256, j->facts.sha256, sizeof j->hints.sha256);
-	j->unchanged = h != NULL && memcmp(h->facts.sha256, l->facts.sha256, 32) == 0;
+	j->read.unchanged =
+	    h != NULL && memcmp(h->facts.sha256, l->facts.sha256, 32) == 0;
 	j->hints.before = before_of(j);
-	if (!j->unchanged)
-		j->error = merge(j, l, open(j->path, O_RDONLY | O_CLOEXEC));
+	if (j->read.unchanged)
+		return;
+	fd = open(j->read.path, O_RDONLY | O_CLOEXEC);
+	j->error = fd >= 0 ? merge(j, l, fd) : failed(j, ERR_STORE, j->read.path);
 }
 
 /* A list that is refused for the one in force may be taken when that has ended. */
@@ -479,19 +482,19 @@ static void work_read(struct crl_job *j)
 	struct crl_list *l = NULL;
 
 	w.held = held(j) != NULL ? &held(j)->facts : NULL;
-	w.accept_number = j->accept_number;
+	w.accept_number = j->read.accept_number;
 	w.older = &j->facts;
-	j->error = j->local ? read_local(j, &w, &l) : read_fetched(j, &w, &l);
+	j->error = j->read.local ? read_local(j, &w, &l) : read_fetched(j, &w, &l);
 	if (j->error == ERR_OK && l != NULL)
 		take_list(j, l);
 	crl_list_free(l);
-	if (j->unchanged || j->still_refused)
+	if (j->read.unchanged || j->read.still_refused)
 		return;
-	j->number_back = j->error == ERR_CRL_ROLLBACK &&
-			 crl_number_is_back(&j->facts, &held(j)->facts);
-	j->stamp.refused = is_final(j->error);
-	j->stamp.until = refused_until(j);
-	j->stamp.known &= j->error == ERR_OK || j->stamp.refused;
+	j->read.number_back = j->error == ERR_CRL_ROLLBACK &&
+			      crl_number_is_back(&j->facts, &held(j)->facts);
+	j->read.stamp.refused = is_final(j->error);
+	j->read.stamp.until = refused_until(j);
+	j->read.stamp.known &= j->error == ERR_OK || j->read.stamp.refused;
 }
 
 /* ---- OPEN ---- */
@@ -517,19 +520,20 @@ static void find_told(struct crl_job *j, const struct crl_state_seen *seen)
 	struct stat current, next, told;
 	bool has_current = identify(j, seen, CRL_CURRENT, &current);
 
-	j->has_told = identify(j, seen, CRL_TOLD, &told);
-	j->told_is_current = has_current && j->has_told && same_inode(&told, &current);
-	j->next_left = j->has_told && identify(j, seen, CRL_NEXT, &next) &&
-		       !same_inode(&next, &told);
+	j->open.has_told = identify(j, seen, CRL_TOLD, &told);
+	j->open.told_is_current =
+	    has_current && j->open.has_told && same_inode(&told, &current);
+	j->open.next_left = j->open.has_told && identify(j, seen, CRL_NEXT, &next) &&
+			    !same_inode(&next, &told);
 	if (has_current)
-		j->written_at = current.st_mtime;
+		j->open.written_at = current.st_mtime;
 }
 
 static void work_open(struct crl_job *j)
 {
 	struct crl_state_seen seen;
 	struct crl_list *l = NULL;
-	int e = crl_state_look(j->dir, j->first, &seen), fd;
+	int e = crl_state_look(j->dir, j->open.first, &seen), fd;
 
 	if (e != 0) {
 		errno = e;
@@ -564,7 +568,8 @@ static void work_open(struct crl_job *j)
 
 static void work_arrange(struct crl_job *j)
 {
-	j->error = crl_set_rearrange(&j->set, j->old, j->map, j->shards_n, j->generation);
+	j->error = crl_set_rearrange(
+	    &j->set, j->old, j->arrange.map, j->shards_n, j->generation);
 }
 
 /* ---- DIFF ---- */
@@ -591,7 +596,7 @@ static struct crl_diff_rules rules_since(
 	struct crl_diff_rules rules = rules_of(j);
 	struct crl_facts then = *told;
 
-	then.next_update = told->next_update > j->seen_at ? INT64_MAX : 0;
+	then.next_update = told->next_update > j->diff.seen_at ? INT64_MAX : 0;
 	rules.covered = j->old != NULL && j->shard >= 0 &&
 			crl_set_absence_with(j->old, (size_t)j->shard, &then, j->absent,
 			    j->now) == CRL_ABSENT_GOOD;
@@ -662,7 +667,7 @@ static enum err compare_told(struct crl_job *j)
 static void compare(struct crl_job *j)
 {
 	j->error = compare_told(j);
-	j->baseline |= j->error != ERR_OK && j->error != ERR_CANCELLED && j->give_up;
+	j->baseline |= j->error != ERR_OK && j->error != ERR_CANCELLED && j->diff.give_up;
 	if (!j->baseline)
 		return;
 	if (j->why[0] == '\0')
@@ -697,10 +702,13 @@ void crl_job_clear(struct crl_job *j)
 	crl_set_unref(j->old);
 	crl_set_unref(j->set);
 	crl_diff_free(j->diff_made);
-	if (j->fd >= 0)
-		close(j->fd);
-	if (j->path[0] != '\0')
-		unlink(j->path);
 	free(j->url);
-	free(j->map);
+	if (j->kind == CRL_JOB_ARRANGE)
+		free(j->arrange.map);
+	if (j->kind != CRL_JOB_READ)
+		return;
+	if (j->read.fd >= 0)
+		close(j->read.fd);
+	if (j->read.path[0] != '\0')
+		unlink(j->read.path);
 }

@@ -38,7 +38,7 @@ struct crl_stamp {
 #define STAMP_SETTLED_MS 2000 /* the coarsest grain, FAT's */
 
 struct crl_job {
-	enum crl_job_kind kind;
+	enum crl_job_kind kind; /* says which of the structs below counts */
 	/* Given: */
 	const struct issuer *issuer;
 	const char *scope, *dir;
@@ -51,44 +51,59 @@ struct crl_job {
 	enum absent absent; /* the issuer's option */
 	uint64_t max_size;
 	const _Atomic bool *stop;
-	bool first;         /* OPEN: nothing of this life is in the folder */
-	bool local, anew;   /* READ: a local file; to be read whatever it is */
-	bool diff;          /* READ: the list in force is the one that was told */
-	bool accept_number; /* READ: as in struct crl_want */
-	bool others_untold; /* READ, succeeds: they were not all told */
-	/* READ: the first list of a scope that came in the place of others, which old has
-	 * still: compared with none, and what they say is moot */
-	bool succeeds;
-	int *map;               /* ARRANGE: crl_set_rearrange()'s, owned */
-	enum crl_state_name to; /* DIFF: CRL_NEXT, CRL_CURRENT (the list in force) */
-	int64_t seen_at;        /* DIFF: when the list in force came, seconds */
-	bool give_up;           /* DIFF: when told cannot be read now, or not be compared,
-				   it is as if it never could */
-	struct crl_stamp stamp; /* READ, local: of the file read last; then of this one */
+	bool compare; /* OPEN, READ: the list in force is the one that was told */
+	enum crl_state_name
+	    to; /* what is told: CRL_NEXT, or CRL_CURRENT, the list in force */
 	struct crl_hints hints; /* OPEN: as they were; READ: to be kept with the list */
 
-	/* READ: the list's file in the state directory, new.*; path "" when it is not
-	 * ours (any more).  fd -1: none. */
-	int fd;
-	char path[PATH_MAX];
+	union {
+		struct {
+			bool first; /* nothing of this life is in the folder */
+			/* Outcome: */
+			int64_t written_at; /* when current was */
+			bool has_told;      /* a list was told, be it readable or not */
+			bool told_is_current;
+			bool next_left; /* there is another that was being told */
+		} open;
+		struct {
+			bool local, anew;   /* a local file; to be read whatever it is */
+			bool accept_number; /* as in struct crl_want */
+			/* the first list of a scope that came in the place of others,
+			 * which old has still: compared with none, and what they say is
+			 * moot */
+			bool succeeds;
+			bool others_untold;     /* succeeds: they were not all told */
+			struct crl_stamp stamp; /* local: of the file read last; then of
+						   this one */
+			/* The list's file in the state directory, new.*; path "" when it
+			 * is not ours (any more).  fd -1: none. */
+			int fd;
+			char path[PATH_MAX];
+			/* Outcome: */
+			bool unchanged;     /* it is the list in force */
+			bool still_refused; /* it is the file that was refused before */
+			bool number_back;   /* ERR_CRL_ROLLBACK: its number is lower */
+		} read;
+		struct {
+			int *map; /* crl_set_rearrange()'s, owned */
+		} arrange;
+		struct {
+			int64_t seen_at; /* when the list in force came, seconds */
+			bool give_up;    /* when told cannot be read now, or not be
+					    compared, it is as if it never could */
+		} diff;
+	};
 
 	/* Outcome: */
 	enum err error;
 	char why[512];
-	bool unchanged;             /* READ: it is the list in force */
-	bool still_refused;         /* READ: it is the file that was refused before */
-	struct crl_facts facts;     /* of the list that was read, also where it is refused
-				       with ERR_CRL_ROLLBACK; DIFF: of `to`, with
-				       CRL_WARN_ACCEPTED where it is dated before `from` */
-	bool number_back;           /* READ, ERR_CRL_ROLLBACK: its number is lower */
-	struct crl_set *set;        /* OPEN, READ, ARRANGE: a reference */
-	int64_t written_at;         /* OPEN: when current was */
-	bool has_told;              /* OPEN: a list was told, be it readable or not */
-	bool told_is_current;       /* OPEN */
-	bool next_left;             /* OPEN: there is another that was being told */
-	bool baseline;              /* DIFF: what was told cannot be compared any more */
-	uint8_t from[32];           /* READ, DIFF: the list that diff begins at */
-	struct crl_diff *diff_made; /* READ: NULL where none was asked for */
+	struct crl_facts facts; /* of the list that was read, also where it is refused
+				   with ERR_CRL_ROLLBACK; DIFF: of `to`, with
+				   CRL_WARN_ACCEPTED where it is dated before `from` */
+	struct crl_set *set;    /* OPEN, READ, ARRANGE: a reference */
+	bool baseline;    /* what was told cannot be compared any more, or never was */
+	uint8_t from[32]; /* OPEN, READ, DIFF: the list that diff_made begins at */
+	struct crl_diff *diff_made; /* NULL where none was asked for */
 	int64_t us, diff_us;        /* of all of it; of the comparison alone */
 };
 

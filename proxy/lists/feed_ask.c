@@ -163,8 +163,8 @@ static void learn_marks(struct feed_list *l, const struct crl_job *j)
 {
 	if (strcmp(j->url, l->url) != 0)
 		return;
-	if (j->local)
-		l->ask.stamp = j->stamp;
+	if (j->read.local)
+		l->ask.stamp = j->read.stamp;
 	else if (j->error == ERR_OK)
 		l->ask.hints = j->hints;
 }
@@ -186,19 +186,19 @@ static void read_done(struct feed_work *w, bool skipped)
 		return;
 	}
 	learn_marks(l, j);
-	if (j->error == ERR_OK && !j->unchanged && !j->still_refused) {
+	if (j->error == ERR_OK && !j->read.unchanged && !j->read.still_refused) {
 		number_taken(w);
 		feed_publish(w);
 		ask_went_well(l);
 		return;
 	}
-	if (!j->still_refused)
-		l->ask.number_back = j->number_back;
-	if (j->number_back)
+	if (!j->read.still_refused)
+		l->ask.number_back = j->read.number_back;
+	if (j->read.number_back)
 		number_refused(w);
-	if (j->still_refused)
+	if (j->read.still_refused)
 		ask_refused_again(l);
-	else if (j->unchanged)
+	else if (j->read.unchanged)
 		ask_went_well(l);
 	else
 		ask_failed(l, j->error, j->why);
@@ -224,7 +224,7 @@ static void on_fetched(void *arg, const struct fetch_result *r)
 	if (r->error == ERR_UP_SIZE) { /* an OCSP answer's words would mislead */
 		ask_failed(l, ERR_CRL_LARGE, "the list has more bytes than crl-max-size");
 	} else if (r->error == ERR_STORE) {
-		snprintf(why, sizeof why, "%.400s: %s", w->job.path, r->detail);
+		snprintf(why, sizeof why, "%.400s: %s", w->job.read.path, r->detail);
 		ask_failed(l, ERR_STORE, why);
 	} else if (r->error == ERR_OK && r->status == 304 && w->conditional) {
 		ask_went_well(l);
@@ -247,15 +247,15 @@ static void begin_fetch(struct feed_work *w)
 	    .max_size = (size_t)c->crl_max_size,
 	    .sink = true};
 
-	w->job.fd = crl_state_new(l->dir, w->job.path, sizeof w->job.path);
-	if (w->job.fd < 0) {
-		w->job.path[0] = '\0';
+	w->job.read.fd = crl_state_new(l->dir, w->job.read.path, sizeof w->job.read.path);
+	if (w->job.read.fd < 0) {
+		w->job.read.path[0] = '\0';
 		snprintf(why, sizeof why, "%.400s: %s", l->dir, strerror(errno));
 		ask_failed(l, ERR_STORE, why);
 		feed_work_free(w);
 		return;
 	}
-	r.sink_fd = w->job.fd;
+	r.sink_fd = w->job.read.fd;
 	if (s != NULL && memcmp(l->ask.hints.sha256, s->facts.sha256, 32) == 0) {
 		r.if_none_match = l->ask.hints.etag[0] != '\0' ? l->ask.hints.etag : NULL;
 		r.if_modified_since = l->ask.hints.last_modified[0] != '\0'
@@ -302,7 +302,7 @@ void feed_ask(struct feed_list *l)
 		ask_failed(l, ERR_NOMEM, "");
 		return;
 	}
-	w->job.anew = l->ask.anew;
+	w->job.read.anew = l->ask.anew;
 	l->ask.anew = false;
 	if (l->local)
 		feed_work_queue(w);

@@ -26,10 +26,10 @@ static void learn_told(struct feed_list *l, const struct crl_job *j)
 	if (l->told.state != FEED_UNKNOWN)
 		return;
 	l->told.state = FEED_NOTHING;
-	if (j->has_told)
-		l->told.state = j->next_left ? FEED_LEFT : FEED_UNPLACED;
+	if (j->open.has_told)
+		l->told.state = j->open.next_left ? FEED_LEFT : FEED_UNPLACED;
 	l->ask.hints = j->hints;
-	if (j->told_is_current && j->error == ERR_OK)
+	if (j->open.told_is_current && j->error == ERR_OK)
 		memcpy(l->told.sha256, j->facts.sha256, sizeof l->told.sha256);
 }
 
@@ -90,7 +90,7 @@ static void opened(struct feed_work *w, bool skipped)
 		l->ask.state = FEED_IDLE;
 	if (j->error == ERR_OK) {
 		if (l->ask.fetched_at == 0)
-			l->ask.fetched_at = j->written_at;
+			l->ask.fetched_at = j->open.written_at;
 		w->durable = true;
 		feed_publish(w);
 	} else {

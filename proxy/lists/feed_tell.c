@@ -112,7 +112,7 @@ static bool diff_fits(const struct feed_list *l, const struct crl_job *j)
 {
 	if (j->diff_made == NULL || l->tell.step != FEED_QUIET)
 		return false;
-	if (j->succeeds)
+	if (j->kind == CRL_JOB_READ && j->read.succeeds)
 		return l->told.state == FEED_NOTHING;
 	return l->told.state >= FEED_UNPLACED &&
 	       memcmp(l->told.sha256, j->from, sizeof j->from) == 0;
@@ -157,7 +157,7 @@ static void install_work(void *arg)
 	struct feed_work *w = arg;
 
 	w->error_number = 0;
-	if (crl_state_install(w->job.dir, w->job.path, w->job.fd) != 0)
+	if (crl_state_install(w->job.dir, w->job.read.path, w->job.read.fd) != 0)
 		w->error_number = errno;
 	else
 		crl_hints_write(w->job.dir, w->job.url, &w->job.hints);
@@ -199,7 +199,7 @@ static void on_installed(void *arg)
 	if (w->error_number == 0) {
 		let_flow(l, FEED_INSTALL);
 		feed_drop_stuck(l);
-		w->job.path[0] = '\0'; /* it is current now */
+		w->job.read.path[0] = '\0'; /* it is current now */
 		if (w->base)
 			take_base(w);
 		w->durable = true;
@@ -225,6 +225,8 @@ void feed_settle(struct feed_work *w)
 	struct feed_list *l = w->list;
 	bool install = !w->durable;
 
+	/* only what was read has a file to be installed */
+	assert(install == (w->job.kind == CRL_JOB_READ));
 	w->base = install && l->told.state == FEED_NOTHING &&
 		  l->tell.step == FEED_QUIET && l->settle.n == 0 &&
 		  w->job.diff_made == NULL;
@@ -446,8 +448,8 @@ static void tell_difference(struct feed_list *l, enum crl_state_name to)
 	if (w == NULL)
 		return;
 	w->job.to = to;
-	w->job.seen_at = l->tell.seen_at_ms / 1000;
-	w->job.give_up = l->held.at == FEED_COMPARE && l->held.n + 1 >= TRIES_MAX;
+	w->job.diff.seen_at = l->tell.seen_at_ms / 1000;
+	w->job.diff.give_up = l->held.at == FEED_COMPARE && l->held.n + 1 >= TRIES_MAX;
 	l->tell.step = FEED_COMPARING;
 	feed_work_queue(w);
 }

@@ -31,7 +31,8 @@ struct feed_work *feed_work_new(struct feed_issuer *i, struct feed_list *l,
 	if (w == NULL)
 		return NULL;
 	w->job.kind = kind;
-	w->job.fd = -1;
+	if (kind == CRL_JOB_READ)
+		w->job.read.fd = -1;
 	w->done = done;
 	w->feed = i->feed;
 	w->issuer = i;
@@ -39,7 +40,8 @@ struct feed_work *feed_work_new(struct feed_issuer *i, struct feed_list *l,
 	if (l != NULL) {
 		w->job.scope = l->scope;
 		w->job.dir = l->dir;
-		w->job.local = l->local;
+		if (kind == CRL_JOB_READ)
+			w->job.read.local = l->local;
 		w->job.url = strdup(l->url);
 		if (w->job.url == NULL) {
 			free(w);
@@ -280,6 +282,18 @@ static bool is_kept_untold(const struct feed_issuer *i)
 	return false;
 }
 
+static void fill_in_read(struct feed_work *w)
+{
+	struct feed_list *l = w->list;
+	struct crl_job *j = &w->job;
+
+	j->read.stamp = l->ask.stamp;
+	j->read.accept_number = clock_mono_ms() < l->ask.accept_ms;
+	j->read.succeeds =
+	    l->relieves && l->told.state == FEED_NOTHING && feed_kept(l->issuer) > 0;
+	j->read.others_untold = j->read.succeeds && is_kept_untold(l->issuer);
+}
+
 static void begin_job(struct feed_work *w)
 {
 	struct feed_list *l = w->list;
@@ -289,15 +303,12 @@ static void begin_job(struct feed_work *w)
 	if (l != NULL) {
 		take_places(w->issuer);
 		j->shard = j->old != NULL || j->kind != CRL_JOB_DIFF ? l->place : -1;
-		j->first = l->told.state == FEED_UNKNOWN && l->works == 1; /* this one */
-		j->stamp = l->ask.stamp;
-		j->diff = told_is_in_force(l);
-		j->accept_number =
-		    j->kind == CRL_JOB_READ && clock_mono_ms() < l->ask.accept_ms;
-		j->succeeds = j->kind == CRL_JOB_READ && l->relieves &&
-			      l->told.state == FEED_NOTHING && feed_kept(l->issuer) > 0;
-		j->others_untold = j->succeeds && is_kept_untold(l->issuer);
+		j->compare = told_is_in_force(l);
 	}
+	if (j->kind == CRL_JOB_OPEN) /* this is the one work */
+		j->open.first = l->told.state == FEED_UNKNOWN && l->works == 1;
+	if (j->kind == CRL_JOB_READ)
+		fill_in_read(w);
 	run_job(w);
 }
 
@@ -424,7 +435,7 @@ static bool begin_arranging(struct feed_issuer *i)
 		if (l->kept)
 			map[places++] = l->place;
 	}
-	w->job.map = map;
+	w->job.arrange.map = map;
 	begin_job(w);
 	return true;
 }
