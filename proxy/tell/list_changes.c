@@ -46,7 +46,7 @@ struct list_append {
 
 struct list_job {
 	LIST_ENTRY(list_job) link;
-	struct lists *all;
+	struct list_changes *all;
 	struct list_change l;
 	uint32_t total; /* batches */
 	struct barrier_want want;
@@ -65,7 +65,8 @@ struct list_job {
 	 *	             v                              |
 	 *	           LINKED --------------------------+
 	 *	             v
-	 *	            OVER   from each of them, by lists_cancel(), and from ASKING
+	 *	            OVER   also from ASKING, and from each of them when it is
+	 *	                   cancelled
 	 *
 	 * OVER it goes when nobody will call back into it any more. */
 	enum {
@@ -78,7 +79,7 @@ struct list_job {
 		LIST_OVER         /* done was called */
 	} state;
 	bool late; /* there was no memory for the timer */
-	struct core_writer writer;
+	struct log_user user;
 	/* the pointer as it was last seen, and since when: */
 	struct change_told seen;
 	int64_t seen_at_ms;
@@ -95,8 +96,8 @@ struct list_job {
 	unsigned appends_n;
 };
 
-struct lists {
-	struct telling_core *core;
+struct list_changes {
+	struct log_writer *writer;
 	LIST_HEAD(, list_job) jobs;
 	bool cancelled; /* what comes now ends as soon as it may */
 };
@@ -127,7 +128,7 @@ static void job_free(struct list_job *j)
 {
 	LIST_REMOVE(j, link);
 	event_del(&j->timer);
-	core_ended(j->all->core, &j->writer);
+	log_writer_ended(j->all->writer, &j->user);
 	crl_diff_free(j->l.diff);
 	free(j);
 }
@@ -145,7 +146,7 @@ static void finish(struct list_job *j, enum err e)
 	if (j->state != LIST_OVER) {
 		j->state = LIST_OVER;
 		if (e == ERR_OK)
-			core_wrote(j->all->core, &j->writer);
+			log_writer_wrote(j->all->writer, &j->user);
 		event_del(&j->timer);
 		j->l.done(j->l.arg, e);
 	}
@@ -154,14 +155,14 @@ static void finish(struct list_job *j, enum err e)
 
 static void failed(struct list_job *j, enum err e)
 {
-	core_failed(j->all->core, &j->writer, j->l.issuer, e);
-	wait_ms(j, core_backoff_ms(j->all->core, &j->writer));
+	log_writer_failed(j->all->writer, &j->user, j->l.issuer, e);
+	wait_ms(j, log_writer_backoff_ms(j->all->writer, &j->user));
 }
 
 /* The filter. */
 
 struct filter {
-	struct telling_core *core;
+	struct log_writer *writer;
 	const struct issuer *issuer; /* NULL: not configured any more */
 	bool latches, hot;
 	int64_t untold_since; /* seconds */
@@ -178,7 +179,7 @@ static bool is_hot_revoked(const struct filter *f, const struct serial *s, int64
 		struct key k;
 
 		issuer_key_at(f->issuer, n, s, &k);
-		a = hot_find(f->core->context->shared->hot, key_der(&k));
+		a = hot_find(f->writer->context->shared->hot, key_der(&k));
 		if (a != NULL && a->facts.status == STATUS_REVOKED &&
 		    hot_serves(a, now) && a->obtained_at < before)
 			return true;
@@ -200,7 +201,7 @@ static bool take_latch(struct filter *f, const struct latch *l)
 		x->latches = p;
 	}
 	x->latches[x->latches_n++] = *l;
-	latches_told(f->core->latches, l->ca_id, &l->serial);
+	latches_told(f->writer->latches, l->ca_id, &l->serial);
 	return true;
 }
 
@@ -216,7 +217,7 @@ static bool has_moved(struct filter *f, const struct change *c)
 	if (f->issuer == NULL || (!f->latches && !f->hot))
 		return true;
 	crl_entry_serial(&c->entry, &s);
-	l = f->latches ? latches_find(f->core->latches, f->issuer, &s) : NULL;
+	l = f->latches ? latches_find(f->writer->latches, f->issuer, &s) : NULL;
 	if (l != NULL && (!revoked || (!l->untold && !l->listed)))
 		return false;
 	if (l != NULL)
@@ -230,11 +231,10 @@ static bool has_moved(struct filter *f, const struct change *c)
 static void fill(
     struct list_job *j, struct list_append *x, const struct change *c, uint32_t n)
 {
-	struct telling_core *core = j->all->core;
-	struct filter f = {.core = core,
-	    .issuer =
-		issuers_named(shared_conf(core->context->shared)->issuers, j->l.issuer),
-	    .latches = latches_count(core->latches) > 0,
+	struct log_writer *writer = j->all->writer;
+	struct filter f = {.writer = writer,
+	    .issuer = issuers_named(shared_conf(writer->context->shared)->issuers, j->l.issuer),
+	    .latches = latches_count(writer->latches) > 0,
 	    .hot = j->l.diff->n <= HOT_LOOKUPS_MAX,
 	    .untold_since = j->l.untold_since_ms / 1000,
 	    .append = x};
@@ -283,7 +283,7 @@ static void go_on(struct list_job *j);
 static void leave_latches(struct list_append *x)
 {
 	for (size_t i = 0; i < x->latches_n; i++)
-		latches_mark(x->job->all->core->latches, &x->latches[i]);
+		latches_mark(x->job->all->writer->latches, &x->latches[i]);
 }
 
 static void on_appended(void *arg, enum err e, const struct change_pos *end)
@@ -293,10 +293,10 @@ static void on_appended(void *arg, enum err e, const struct change_pos *end)
 
 	(void)end;
 	if (e == ERR_OK) {
-		core_wrote(j->all->core, &j->writer);
+		log_writer_wrote(j->all->writer, &j->user);
 		if (x->batch != NULL)
-			core_logged(j->all->core, x->batch);
-		core_latches_told(j->all->core, x->latches, x->latches_n);
+			log_writer_durable(j->all->writer, x->batch);
+		log_writer_latches_told(j->all->writer, x->latches, x->latches_n);
 		x->latches = NULL;
 	} else {
 		leave_latches(x);
@@ -344,7 +344,7 @@ static void launch(struct list_job *j)
 	if (++j->next >= j->total)
 		j->state = LIST_LINKED;
 	j->mine = true;
-	change_log_append(j->all->core->log, x->batch, j->l.scope, &x->expect, &x->next,
+	change_log_append(j->all->writer->log, x->batch, j->l.scope, &x->expect, &x->next,
 	    on_appended, x);
 }
 
@@ -405,7 +405,7 @@ static bool is_shared(const struct list_job *j)
 {
 	struct change_log_health h;
 
-	change_log_health(j->all->core->log, &h);
+	change_log_health(j->all->writer->log, &h);
 	return h.shared;
 }
 
@@ -430,14 +430,14 @@ static void on_epoch(void *arg, enum err e, const struct change_pos *end)
 
 	j->asking = false;
 	if (e == ERR_OK)
-		outlet_epoch(j->all->core->outlet, end);
+		outlet_epoch(j->all->writer->outlet, end);
 	if (j->state == LIST_OVER) {
 		let_go(j);
 		return;
 	}
 	assert(j->state == LIST_LEAVING_GAP);
 	if (e == ERR_OK) {
-		core_wrote(j->all->core, &j->writer);
+		log_writer_wrote(j->all->writer, &j->user);
 		begin(j, &j->seen, 0);
 	} else {
 		failed(j, e);
@@ -452,7 +452,7 @@ static void leave_gap(struct list_job *j)
 	    "subscribers have to take a snapshot");
 	j->state = LIST_LEAVING_GAP;
 	j->asking = true;
-	change_log_new_epoch(j->all->core->log, on_epoch, j);
+	change_log_new_epoch(j->all->writer->log, on_epoch, j);
 }
 
 /* Nothing to tell, and no base to tell it from.  A newer list that is being told holds
@@ -552,7 +552,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		assert(j->state == LIST_WAITING && !j->asking);
 		j->state = LIST_ASKING;
 		j->asking = true;
-		change_log_told(j->all->core->log, j->l.scope, on_told, j);
+		change_log_told(j->all->writer->log, j->l.scope, on_told, j);
 	}
 }
 
@@ -576,7 +576,7 @@ static void barrier_passed(struct barrier_want *w)
 	}
 }
 
-void lists_add(struct lists *l, const struct list_change *c)
+void list_changes_add(struct list_changes *l, const struct list_change *c)
 {
 	struct list_job *j = calloc(1, sizeof *j);
 	size_t n = c->diff != NULL ? c->diff->n : 0;
@@ -593,16 +593,16 @@ void lists_add(struct lists *l, const struct list_change *c)
 		j->total = 0;
 	LIST_INIT(&j->appends);
 	LIST_INSERT_HEAD(&l->jobs, j, link);
-	evtimer_assign(&j->timer, l->core->context->base, on_timer, j);
+	evtimer_assign(&j->timer, l->writer->context->base, on_timer, j);
 	if (n > 0)
-		metrics_observe_us(l->core->context->counters, H_PUBLISHED_SEEN,
+		metrics_observe_us(l->writer->context->counters, H_PUBLISHED_SEEN,
 		    (c->seen_at_ms - c->facts.this_update * 1000) * 1000);
 	j->in_barrier = true;
 	j->want.done = barrier_passed;
-	barrier_pass(l->core->context->barrier, &j->want);
+	barrier_pass(l->writer->context->barrier, &j->want);
 }
 
-void lists_cancel(struct lists *l)
+void list_changes_cancel(struct list_changes *l)
 {
 	struct list_job *next;
 
@@ -613,7 +613,7 @@ void lists_cancel(struct lists *l)
 	}
 }
 
-void lists_look_again(struct lists *l)
+void list_changes_look_again(struct list_changes *l)
 {
 	struct list_job *j;
 
@@ -622,7 +622,7 @@ void lists_look_again(struct lists *l)
 			arm(j, 0);
 }
 
-uint64_t lists_waiting(const struct lists *l)
+uint64_t list_changes_waiting(const struct list_changes *l)
 {
 	const struct list_job *j;
 	uint64_t n = 0;
@@ -640,18 +640,18 @@ uint64_t lists_waiting(const struct lists *l)
 	return n;
 }
 
-struct lists *lists_new(struct telling_core *core)
+struct list_changes *list_changes_new(struct log_writer *writer)
 {
-	struct lists *l = calloc(1, sizeof *l);
+	struct list_changes *l = calloc(1, sizeof *l);
 
 	if (l == NULL)
 		return NULL;
-	l->core = core;
+	l->writer = writer;
 	LIST_INIT(&l->jobs);
 	return l;
 }
 
-void lists_free(struct lists *l)
+void list_changes_free(struct list_changes *l)
 {
 	struct list_job *j;
 	struct list_append *x;

@@ -28,16 +28,16 @@
 #include "proxy/tell/log_writer.h"
 #include "proxy/tell/teller.h"
 
-struct lists;
+struct list_changes;
 
-struct lists *lists_new(struct telling_core *core);
-void lists_add(struct lists *l, const struct list_change *c);
-void lists_cancel(struct lists *l);
+struct list_changes *list_changes_new(struct log_writer *writer);
+void list_changes_add(struct list_changes *l, const struct list_change *c);
+void list_changes_cancel(struct list_changes *l);
 /* Now and then: those that had no memory for a timer. */
-void lists_look_again(struct lists *l);
+void list_changes_look_again(struct list_changes *l);
 /* Changes that are not in the log yet; a gap that is not counts as one. */
-uint64_t lists_waiting(const struct lists *l);
-/* After lists_cancel() and after the log was closed. */
-void lists_free(struct lists *l);
+uint64_t list_changes_waiting(const struct list_changes *l);
+/* After list_changes_cancel() and after the log was closed. */
+void list_changes_free(struct list_changes *l);
 
 #endif

@@ -1,3 +1,5 @@
+/* log_writer.c - failures are told once for all who write, and again for who cannot for
+ * long. */
 #include "proxy/tell/log_writer.h"
 
 #include "cache/base/backoff.h"
@@ -15,61 +17,61 @@ static bool is_to_be_told(unsigned failures)
 	return failures == 12 || failures % 80 == 0;
 }
 
-static void tell_held_back(const struct telling_core *c, enum err e)
+static void tell_held_back(const struct log_writer *w, enum err e)
 {
 	struct change_log_health h;
 
-	change_log_health(c->log, &h);
+	change_log_health(w->log, &h);
 	log_each(LOG_WARN, "changes_held_back", "err=%s error=%s remedy=%s effect=%s",
 	    err_label(e), h.error, h.remedy, "told when the log can be written again");
 }
 
-void core_failed(
-    struct telling_core *c, struct core_writer *w, const char *who, enum err e)
+void log_writer_failed(
+    struct log_writer *w, struct log_user *u, const char *who, enum err e)
 {
-	c->why = e;
-	if (w->failures++ == 0 && c->failing++ == 0)
-		tell_held_back(c, e);
-	if (is_to_be_told(w->failures))
+	w->why = e;
+	if (u->failures++ == 0 && w->failing++ == 0)
+		tell_held_back(w, e);
+	if (is_to_be_told(u->failures))
 		log_each(LOG_ERROR, "changes_not_told",
-		    "of=%s err=%s failures=%u remedy=%s", who, err_label(e), w->failures,
+		    "of=%s err=%s failures=%u remedy=%s", who, err_label(e), u->failures,
 		    "see what the store says; its events are in the log before this");
 }
 
-void core_wrote(struct telling_core *c, struct core_writer *w)
+void log_writer_wrote(struct log_writer *w, struct log_user *u)
 {
-	c->why = ERR_OK;
-	c->written++;
-	if (w->failures > 0 && c->failing == 1)
+	w->why = ERR_OK;
+	w->written++;
+	if (u->failures > 0 && w->failing == 1)
 		log_each(LOG_INFO, "changes_flow_again", "log=up");
-	core_ended(c, w);
+	log_writer_ended(w, u);
 }
 
-void core_ended(struct telling_core *c, struct core_writer *w)
+void log_writer_ended(struct log_writer *w, struct log_user *u)
 {
-	c->failing -= w->failures > 0;
-	w->failures = 0;
+	w->failing -= u->failures > 0;
+	u->failures = 0;
 }
 
-int64_t core_backoff_ms(struct telling_core *c, const struct core_writer *w)
+int64_t log_writer_backoff_ms(struct log_writer *w, const struct log_user *u)
 {
 	static const struct backoff b = {
 	    TELLING_BACKOFF_FIRST_MS, TELLING_BACKOFF_LAST_MS, INT_MAX};
-	int failures = w->failures < INT_MAX ? (int)w->failures : INT_MAX;
+	int failures = u->failures < INT_MAX ? (int)u->failures : INT_MAX;
 	int64_t ms = backoff_step_ms(&b, failures);
 
-	return ms / 2 + ms / 2 * (int64_t)schedule_random(c->context->schedule) / 65536;
+	return ms / 2 + ms / 2 * (int64_t)schedule_random(w->context->schedule) / 65536;
 }
 
-void core_logged(struct telling_core *c, struct change_batch *b)
+void log_writer_durable(struct log_writer *w, struct change_batch *b)
 {
 	if (b->seq == 0 || b->n == 0)
 		return;
-	metrics_add(c->context->counters,
+	metrics_add(w->context->counters,
 	    b->evidence == CHANGE_CRL ? M_CHANGES_CRL : M_CHANGES_OCSP, b->n);
-	metrics_observe_us(c->context->counters, H_SEEN_DURABLE,
-	    (clock_now_ms() - b->seen_at_ms) * 1000);
-	outlet_appended(c->outlet, b);
+	metrics_observe_us(
+	    w->context->counters, H_SEEN_DURABLE, (clock_now_ms() - b->seen_at_ms) * 1000);
+	outlet_appended(w->outlet, b);
 }
 
 /* On the disk thread; needs nothing that telling_free() frees. */
@@ -102,7 +104,7 @@ static void told_written(void *arg)
 	free(j);
 }
 
-void core_latches_told(struct telling_core *c, struct latch *l, size_t n)
+void log_writer_latches_told(struct log_writer *w, struct latch *l, size_t n)
 {
 	struct told_job *j = n > 0 ? malloc(sizeof *j) : NULL;
 
@@ -110,6 +112,6 @@ void core_latches_told(struct telling_core *c, struct latch *l, size_t n)
 		free(l);
 		return;
 	}
-	*j = (struct told_job){c->latch_file, l, n, ERR_OK};
-	executor_run(c->context->disk, told_write, told_written, j);
+	*j = (struct told_job){w->latch_file, l, n, ERR_OK};
+	executor_run(w->context->disk, told_write, told_written, j);
 }

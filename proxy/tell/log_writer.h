@@ -1,7 +1,7 @@
 /* log_writer.h - what the parts of telling share: the log, and whether it can be
  * written.
  *
- * Keeper's thread.  Inside proxy/telling*.c only.
+ * Keeper's thread.  Inside proxy/tell only.
  */
 #ifndef PROXY_TELL_LOG_WRITER_H
 #define PROXY_TELL_LOG_WRITER_H
@@ -16,38 +16,39 @@ struct outlet; /* proxy/tell/outlet.h */
 #define TELLING_BACKOFF_FIRST_MS 100
 #define TELLING_BACKOFF_LAST_MS  5000
 
-struct core_writer {
+/* Who writes: a list, or the single changes. */
+struct log_user {
 	unsigned failures; /* in a row */
 };
 
-struct telling_core {
+struct log_writer {
 	const struct context *context;
 	struct latches *latches;
 	struct latch_file *latch_file;
 	struct change_log *log;
 	struct outlet *outlet;
-	unsigned failing; /* writers whose last write failed: told at the first one */
+	unsigned failing; /* users whose last write failed: told at the first one */
 	enum err why;     /* why not; ERR_OK: it could */
 	uint64_t written; /* counts what got there */
 };
 
-/* A write of this writer (a list, or the single changes) has failed, or has worked: what
+/* A write of this user (a list, or the single changes) has failed, or has worked: what
  * people are told of it.  The log may refuse the one and take the other, and says so once
  * for as long as one is refused. */
-void core_failed(
-    struct telling_core *c, struct core_writer *w, const char *who, enum err e);
-void core_wrote(struct telling_core *c, struct core_writer *w);
+void log_writer_failed(
+    struct log_writer *w, struct log_user *u, const char *who, enum err e);
+void log_writer_wrote(struct log_writer *w, struct log_user *u);
 /* It writes no more. */
-void core_ended(struct telling_core *c, struct core_writer *w);
+void log_writer_ended(struct log_writer *w, struct log_user *u);
 /* How long to wait after its failures (1..): half of it by chance. */
-int64_t core_backoff_ms(struct telling_core *c, const struct core_writer *w);
+int64_t log_writer_backoff_ms(struct log_writer *w, const struct log_user *u);
 
 /* b is durable: counted, measured from seen to durable, handed to the outlet.  Where the
  * log has left it out (seq 0), nothing happens. */
-void core_logged(struct telling_core *c, struct change_batch *b);
+void log_writer_durable(struct log_writer *w, struct change_batch *b);
 
 /* The changes of these n latches are durable: their mark goes on disk.  l is handed over
  * (malloc); n may be 0. */
-void core_latches_told(struct telling_core *c, struct latch *l, size_t n);
+void log_writer_latches_told(struct log_writer *w, struct latch *l, size_t n);
 
 #endif

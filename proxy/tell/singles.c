@@ -43,7 +43,7 @@ struct single_append {
 };
 
 struct singles {
-	struct telling_core *core;
+	struct log_writer *writer;
 	struct single_list fresh, passing, ready;
 	struct single_list spare; /* oldest first: those with a latch, in no append */
 	LIST_HEAD(, single_append) appends;
@@ -55,14 +55,14 @@ struct singles {
 	bool freed; /* the barrier still has want */
 	bool over;  /* WAITING_MAX was told */
 	struct event timer;
-	struct core_writer writer;
+	struct log_user user;
 	bool pausing; /* for the back-off */
 	bool going;   /* go() is on the stack */
 };
 
 static const struct issuer *issuer_of(const struct singles *s, const char *name)
 {
-	return issuers_named(shared_conf(s->core->context->shared)->issuers, name);
+	return issuers_named(shared_conf(s->writer->context->shared)->issuers, name);
 }
 
 /* Queues. */
@@ -144,7 +144,7 @@ static void pass(struct singles *s)
 	TAILQ_CONCAT(&s->passing, &s->fresh, link);
 	s->in_barrier = true;
 	s->want.done = barrier_passed;
-	barrier_pass(s->core->context->barrier, &s->want);
+	barrier_pass(s->writer->context->barrier, &s->want);
 }
 
 static void barrier_passed(struct barrier_want *w)
@@ -208,7 +208,7 @@ void singles_add(struct singles *s, const struct single_change *c)
 	x->has_latch = c->latch != NULL;
 	if (x->has_latch)
 		memcpy(x->ca_id, c->latch->ca_id, sizeof x->ca_id);
-	metrics_observe_us(s->core->context->counters, H_PUBLISHED_SEEN,
+	metrics_observe_us(s->writer->context->counters, H_PUBLISHED_SEEN,
 	    (x->seen_at_ms - x->published_at * 1000) * 1000);
 	enqueue(s, x);
 	pass(s);
@@ -219,7 +219,7 @@ void singles_add(struct singles *s, const struct single_change *c)
 static void add_latch(void *arg, const struct latch *l)
 {
 	struct singles *s = arg;
-	const struct issuers *all = shared_conf(s->core->context->shared)->issuers;
+	const struct issuers *all = shared_conf(s->writer->context->shared)->issuers;
 	const struct issuer *i = l->untold ? issuers_with(all, l->ca_id) : NULL;
 	struct single *x;
 
@@ -236,7 +236,7 @@ static void add_latch(void *arg, const struct latch *l)
 
 void singles_add_latches(struct singles *s)
 {
-	latches_each(s->core->latches, add_latch, s);
+	latches_each(s->writer->latches, add_latch, s);
 	pass(s);
 }
 
@@ -252,7 +252,7 @@ static bool is_taken(const struct singles *s, const struct single *x)
 	if (!x->has_latch || x->begun || i == NULL)
 		return false;
 	crl_entry_serial(&x->change.entry, &serial);
-	l = latches_find(s->core->latches, i, &serial);
+	l = latches_find(s->writer->latches, i, &serial);
 	return l != NULL && !l->untold;
 }
 
@@ -286,7 +286,7 @@ static bool is_shared(const struct singles *s)
 {
 	struct change_log_health h;
 
-	change_log_health(s->core->log, &h);
+	change_log_health(s->writer->log, &h);
 	return h.shared;
 }
 
@@ -296,7 +296,7 @@ static void begin(struct singles *s, struct single *x)
 
 	if (x->has_latch && !x->begun) {
 		crl_entry_serial(&x->change.entry, &serial);
-		latches_told(s->core->latches, x->ca_id, &serial);
+		latches_told(s->writer->latches, x->ca_id, &serial);
 	}
 	x->begun = true;
 }
@@ -369,15 +369,15 @@ static void tell_latches(struct singles *s, const struct single_append *f)
 		memcpy(l[n].ca_id, x->ca_id, sizeof x->ca_id);
 		crl_entry_serial(&x->change.entry, &l[n++].serial);
 	}
-	core_latches_told(s->core, l, n);
+	log_writer_latches_told(s->writer, l, n);
 }
 
 static void back_off(struct singles *s, enum err e)
 {
 	if (s->pausing) /* one of several that were under way */
 		return;
-	core_failed(s->core, &s->writer, "answers", e);
-	s->pausing = timer_arm(&s->timer, core_backoff_ms(s->core, &s->writer));
+	log_writer_failed(s->writer, &s->user, "answers", e);
+	s->pausing = timer_arm(&s->timer, log_writer_backoff_ms(s->writer, &s->user));
 }
 
 static void return_list(struct singles *s, struct single_list *list)
@@ -405,8 +405,8 @@ static void on_appended(void *arg, enum err e, const struct change_pos *end)
 
 	(void)end;
 	if (e == ERR_OK) {
-		core_wrote(s->core, &s->writer);
-		core_logged(s->core, f->batch);
+		log_writer_wrote(s->writer, &s->user);
+		log_writer_durable(s->writer, f->batch);
 		tell_latches(s, f);
 		drop_list(s, &f->list);
 		s->over = s->over && s->waiting > 0;
@@ -439,7 +439,7 @@ static bool launch(struct singles *s)
 	TAILQ_CONCAT(&f->list, &list, link);
 	LIST_INSERT_HEAD(&s->appends, f, link);
 	s->appends_n++;
-	change_log_append(s->core->log, f->batch, NULL, NULL, NULL, on_appended, f);
+	change_log_append(s->writer->log, f->batch, NULL, NULL, NULL, on_appended, f);
 	return true;
 }
 
@@ -476,19 +476,19 @@ size_t singles_count(const struct singles *s)
 	return s->waiting;
 }
 
-struct singles *singles_new(struct telling_core *core)
+struct singles *singles_new(struct log_writer *writer)
 {
 	struct singles *s = calloc(1, sizeof *s);
 
 	if (s == NULL)
 		return NULL;
-	s->core = core;
+	s->writer = writer;
 	TAILQ_INIT(&s->fresh);
 	TAILQ_INIT(&s->passing);
 	TAILQ_INIT(&s->ready);
 	TAILQ_INIT(&s->spare);
 	LIST_INIT(&s->appends);
-	evtimer_assign(&s->timer, core->context->base, on_timer, s);
+	evtimer_assign(&s->timer, writer->context->base, on_timer, s);
 	return s;
 }
 

@@ -21,7 +21,7 @@
 
 struct singles;
 
-struct singles *singles_new(struct telling_core *core);
+struct singles *singles_new(struct log_writer *writer);
 void singles_add(struct singles *s, const struct single_change *c);
 /* All latches in the table that are untold and whose issuer is configured. */
 void singles_add_latches(struct singles *s);

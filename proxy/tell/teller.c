@@ -16,26 +16,26 @@
 #define TRIM_MS 60000 /* events-keep is days; and who waits for memory is looked at */
 
 struct telling {
-	struct telling_core core;
+	struct log_writer writer;
 	struct singles *singles;
-	struct lists *lists;
+	struct list_changes *list_changes;
 	struct event trim;
 	struct calm calm; /* trimming is for good: not by a clock that may be wrong */
-	uint64_t seen_written; /* core.written at the last tick that saw it move */
+	uint64_t seen_written; /* writer.written at the last tick that saw it move */
 	int64_t still_since_ms;
 };
 
 static void on_trim(evutil_socket_t fd, short what, void *arg)
 {
 	struct telling *t = arg;
-	int64_t keep_ms = shared_conf(t->core.context->shared)->events_keep_ms, before;
+	int64_t keep_ms = shared_conf(t->writer.context->shared)->events_keep_ms, before;
 
 	(void)fd, (void)what;
 	before = calm_look(&t->calm, keep_ms / 1000, CALM_MS);
 	if (before != INT64_MIN)
-		change_log_trim(t->core.log, before);
+		change_log_trim(t->writer.log, before);
 	singles_look_again(t->singles);
-	lists_look_again(t->lists);
+	list_changes_look_again(t->list_changes);
 	timer_arm(&t->trim, TRIM_MS);
 }
 
@@ -46,16 +46,16 @@ struct telling *telling_new(const struct context *context, struct latches *latch
 
 	if (t == NULL)
 		return NULL;
-	t->core.context = context;
-	t->core.latches = latches;
-	t->core.latch_file = latch_file;
-	t->core.log = log;
+	t->writer.context = context;
+	t->writer.latches = latches;
+	t->writer.latch_file = latch_file;
+	t->writer.log = log;
 	evtimer_assign(&t->trim, context->base, on_trim, t);
-	t->core.outlet = outlet_new(context->base, log);
-	t->singles = singles_new(&t->core);
-	t->lists = lists_new(&t->core);
-	if (t->core.outlet == NULL || t->singles == NULL || t->lists == NULL) {
-		t->core.log = NULL;
+	t->writer.outlet = outlet_new(context->base, log);
+	t->singles = singles_new(&t->writer);
+	t->list_changes = list_changes_new(&t->writer);
+	if (t->writer.outlet == NULL || t->singles == NULL || t->list_changes == NULL) {
+		t->writer.log = NULL;
 		telling_free(t);
 		return NULL;
 	}
@@ -71,18 +71,18 @@ void telling_start(struct telling *t)
 
 void telling_cancel(struct telling *t)
 {
-	lists_cancel(t->lists);
-	outlet_cancel(t->core.outlet);
+	list_changes_cancel(t->list_changes);
+	outlet_cancel(t->writer.outlet);
 }
 
 void telling_free(struct telling *t)
 {
 	if (t == NULL)
 		return;
-	change_log_close(t->core.log);
+	change_log_close(t->writer.log);
 	singles_free(t->singles);
-	lists_free(t->lists);
-	outlet_free(t->core.outlet);
+	list_changes_free(t->list_changes);
+	outlet_free(t->writer.outlet);
 	event_del(&t->trim);
 	free(t);
 }
@@ -94,12 +94,12 @@ void telling_single(struct telling *t, const struct single_change *c)
 
 void telling_list(struct telling *t, const struct list_change *l)
 {
-	lists_add(t->lists, l);
+	list_changes_add(t->list_changes, l);
 }
 
 void telling_grown(struct telling *t)
 {
-	outlet_grown(t->core.outlet);
+	outlet_grown(t->writer.outlet);
 }
 
 void telling_read(void *inbox_arg, struct msg *m)
@@ -107,18 +107,18 @@ void telling_read(void *inbox_arg, struct msg *m)
 	struct telling_ask *a = (struct telling_ask *)m;
 
 	(void)inbox_arg;
-	outlet_read(a->telling->core.outlet, a);
+	outlet_read(a->telling->writer.outlet, a);
 }
 
 void telling_listen(
     struct telling *t, struct inbox *inbox, void (*run)(void *inbox_arg, struct msg *m))
 {
-	outlet_listen(t->core.outlet, inbox, run);
+	outlet_listen(t->writer.outlet, inbox, run);
 }
 
 void telling_end(const struct telling *t, struct change_pos *end)
 {
-	outlet_end(t->core.outlet, end);
+	outlet_end(t->writer.outlet, end);
 }
 
 void telling_known_from(const struct telling *t, struct change_pos *from)
@@ -126,30 +126,30 @@ void telling_known_from(const struct telling *t, struct change_pos *from)
 	struct change_log_health h;
 
 	telling_end(t, from);
-	change_log_health(t->core.log, &h);
+	change_log_health(t->writer.log, &h);
 	if (h.shared && from->epoch != 0 && h.oldest.epoch == from->epoch)
 		*from = h.oldest;
 }
 
 static uint64_t waiting(const struct telling *t)
 {
-	return singles_count(t->singles) + lists_waiting(t->lists);
+	return singles_count(t->singles) + list_changes_waiting(t->list_changes);
 }
 
 void telling_tick(struct telling *t)
 {
-	if (waiting(t) > 0 && t->seen_written == t->core.written)
+	if (waiting(t) > 0 && t->seen_written == t->writer.written)
 		return;
-	t->seen_written = t->core.written;
+	t->seen_written = t->writer.written;
 	t->still_since_ms = clock_mono_ms();
 }
 
 void telling_health(const struct telling *t, struct telling_health *out)
 {
-	change_log_health(t->core.log, &out->log);
+	change_log_health(t->writer.log, &out->log);
 	out->waiting = waiting(t);
 	out->waiting_ms = out->waiting > 0 ? clock_mono_ms() - t->still_since_ms : 0;
-	out->why = t->core.why;
+	out->why = t->writer.why;
 }
 
 static void gauge(
@@ -162,7 +162,7 @@ void telling_gauges(struct telling *t, struct metrics_text *text)
 {
 	struct change_log_health h;
 
-	change_log_health(t->core.log, &h);
+	change_log_health(t->writer.log, &h);
 	gauge(text, "changes_waiting",
 	    "Changes that are not in the change log yet; a gap counts as one.",
 	    (double)waiting(t));
