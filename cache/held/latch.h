@@ -21,12 +21,21 @@ struct latch {
 	int reason;
 	int64_t revoked_at; /* as the answer said */
 	int64_t set_at;     /* when we saw it */
-	/* Its change is not in the change log yet (proxy/tell/teller.h); durable with the
-	 * latch, so that a kill between the two loses no change (T23). */
-	bool untold;
-	/* Nor is it to be told by itself: a list in force said revoked before.  Its
-	 * change is that of the list, which may not be in the log either. */
-	bool listed;
+	/* Whose change is not in the change log yet: one of the two, or none.
+	 *
+	 *	                 untold                    listed
+	 *	means            to be told by itself      part of a list's, which said
+	 *	                                           revoked before
+	 *	set              as the latch is new, in memory and with it on disk
+	 *	gone in memory   an append of it begins,   an append of the list that has
+	 *	                 by itself or in a list    it begins
+	 *	back in memory   an append of a list has failed (latches_mark)
+	 *	gone on disk     the append is durable (latch_file_told)
+	 *
+	 * The mark in memory says that nobody is telling the change yet: who takes it
+	 * tells it, and the other leaves it.  What was begun by itself stays with who
+	 * began.  The mark on disk brings it back after a kill (T23). */
+	bool untold, listed;
 };
 
 /* What names a latch: the CA's id, then the serial's octets.  Returns how many. */

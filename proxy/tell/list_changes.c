@@ -292,6 +292,7 @@ static void on_appended(void *arg, enum err e, const struct change_pos *end)
 	struct list_job *j = x->job;
 
 	(void)end;
+	assert(j->state >= LIST_APPENDING && j->appends_n > 0);
 	if (e == ERR_OK) {
 		log_writer_wrote(j->all->writer, &j->user);
 		if (x->batch != NULL)
@@ -428,6 +429,7 @@ static void on_epoch(void *arg, enum err e, const struct change_pos *end)
 {
 	struct list_job *j = arg;
 
+	assert(j->asking);
 	j->asking = false;
 	if (e == ERR_OK)
 		outlet_epoch(j->all->writer->outlet, end);
@@ -530,6 +532,7 @@ static void on_told(void *arg, enum err e, const struct change_told *p)
 {
 	struct list_job *j = arg;
 
+	assert(j->asking);
 	j->asking = false;
 	if (j->state == LIST_OVER)
 		let_go(j);

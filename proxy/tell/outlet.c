@@ -12,6 +12,7 @@
 #include "proxy/base/timer.h"
 #include "proxy/tell/log_writer.h"
 
+#include <assert.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stdlib.h>
@@ -78,6 +79,8 @@ static bool post(
 {
 	struct telling_news *n = calloc(1, sizeof *n);
 
+	/* never back, within an epoch */
+	assert(o->end.epoch != end->epoch || change_pos_cmp(end, &o->end) >= 0);
 	if (n == NULL)
 		return false;
 	n->msg.run = o->run;
@@ -149,6 +152,7 @@ static void on_page(void *arg, enum err e, const struct change_log_page *page)
 {
 	struct outlet *o = arg;
 
+	assert(o->reading);
 	o->reading = false;
 	if (o->inbox == NULL) /* cancelled meanwhile */
 		return;
@@ -228,7 +232,9 @@ void outlet_appended(struct outlet *o, struct change_batch *b)
 
 void outlet_epoch(struct outlet *o, const struct change_pos *end)
 {
-	if (o->inbox != NULL)
+	bool known = end->epoch == o->end.epoch && change_pos_cmp(end, &o->end) < 0;
+
+	if (o->inbox != NULL && !known) /* a page of it may have come before this */
 		post_gap(o, end);
 }
 

@@ -10,6 +10,7 @@
 #include "proxy/base/timer.h"
 #include "proxy/tell/outlet.h"
 
+#include <assert.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stdlib.h>
@@ -152,6 +153,7 @@ static void barrier_passed(struct barrier_want *w)
 	struct singles *s =
 	    (struct singles *)((char *)w - offsetof(struct singles, want));
 
+	assert(s->in_barrier);
 	s->in_barrier = false;
 	if (s->freed) {
 		free(s);
@@ -404,6 +406,7 @@ static void on_appended(void *arg, enum err e, const struct change_pos *end)
 	struct singles *s = f->all;
 
 	(void)end;
+	assert(s->appends_n > 0 && !TAILQ_EMPTY(&f->list));
 	if (e == ERR_OK) {
 		log_writer_wrote(s->writer, &s->user);
 		log_writer_durable(s->writer, f->batch);

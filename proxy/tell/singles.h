@@ -6,10 +6,7 @@
  * a certificate in their order; those of two certificates change places only where the
  * log refused the one and took the other.
  *
- * A latch's mark in memory says that nobody is telling its change yet: it is taken away
- * when an append begins, here or by a list (list_changes.h), and the other then leaves
- * the change to who took it.  A list whose append failed gives the mark back; a single
- * change stays with who began.  The mark on disk goes when the append is durable.
+ * Which of a single change and a list tells the change of a latch: the table in latch.h.
  *
  * Keeper's thread.
  */
