@@ -60,7 +60,7 @@ static void plan(struct feed_list *l, bool failed)
 
 static void ask_ends(struct feed_list *l, bool failed)
 {
-	bool again = l->ask.state == FEED_ASKING_AGAIN && !l->gone;
+	bool again = l->ask.state == FEED_ASKING_AGAIN && !feed_is_gone(l);
 
 	if (l->ask.state < FEED_ASKING)
 		return; /* the list was gone meanwhile, and came back */
@@ -108,8 +108,9 @@ static void ask_went_well(struct feed_list *l)
 		    l->issuer->name, l->url, l->ask.failures);
 	l->ask.error = ERR_OK;
 	l->ask.fetched_at = clock_now();
-	if (l->relieves) { /* not before: what the disk had may be older than those */
-		l->relieves = false;
+	if (l->conf ==
+	    FEED_RELIEVING) { /* not before: what the disk had may be older than those */
+		l->conf = FEED_LISTED;
 		feed_drop_kept(l->issuer, "replaced");
 		feed_next(l->issuer);
 	}
@@ -295,7 +296,7 @@ void feed_ask(struct feed_list *l)
 {
 	struct feed_work *w;
 
-	assert(l->ask.state == FEED_IDLE && l->ask.fetch == NULL && !l->gone);
+	assert(l->ask.state == FEED_IDLE && l->ask.fetch == NULL && !feed_is_gone(l));
 	l->ask.state = FEED_ASKING;
 	w = feed_work_new(l->issuer, l, CRL_JOB_READ, read_done);
 	if (w == NULL) {

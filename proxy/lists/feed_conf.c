@@ -63,8 +63,9 @@ static struct feed_list *find_gone(const struct feed_issuer *i, const uint8_t *i
 static void list_comes(struct feed_list *l)
 {
 	LIST_REMOVE(l, link);
-	assert(l->gone);
-	l->gone = l->kept = l->open.looked = false;
+	assert(feed_is_gone(l));
+	l->conf = FEED_LISTED;
+	l->open.looked = false;
 	l->ask.state = FEED_CLOSED;
 	feed_open_again(l);
 }
@@ -74,10 +75,11 @@ static void list_gone(struct feed_list *l, bool others)
 {
 	const struct crl_shard *s = feed_in_force(l);
 
-	l->kept = s != NULL && others;
-	l->untold = !feed_all_told(l);
-	l->relieves = false;
-	if (l->kept)
+	assert(!feed_is_gone(l));
+	l->conf = FEED_GONE;
+	if (s != NULL && others)
+		l->conf = feed_all_told(l) ? FEED_KEPT : FEED_KEPT_UNTOLD;
+	if (feed_is_kept(l))
 		log_info("crl_kept", "issuer=%s url=%s entries=%zu until=%s",
 		    l->issuer->name, l->url, s->n, "the lists that came are in force");
 	else if (s != NULL)
@@ -85,7 +87,6 @@ static void list_gone(struct feed_list *l, bool others)
 		    l->issuer->name, l->url, s->n, "configuration");
 	feed_stop_fetch(l);
 	feed_drop_stuck(l);
-	l->gone = true;
 	l->retry_ms = l->alarm_ms = INT64_MAX;
 	l->held.at = FEED_FLOWS;
 	feed_due(l);
@@ -120,7 +121,6 @@ static struct feed_list *list_for(
 	l = feed_list_new(i, url, scope, id);
 	if (l == NULL)
 		return NULL;
-	l->gone = true;
 	LIST_INSERT_HEAD(&i->gone, l, link);
 	return l;
 }
@@ -161,7 +161,7 @@ static struct feed_list **find_lists(
 static bool one_comes(struct feed_list *const *list, size_t n)
 {
 	for (size_t k = 0; k < n; k++)
-		if (list[k]->gone)
+		if (feed_is_gone(list[k]))
 			return true;
 	return false;
 }
@@ -180,11 +180,13 @@ static bool bring(struct feed_list *const *list, size_t n, bool relieve)
 	bool some = false;
 
 	for (size_t k = 0; k < n; k++) {
-		if (!list[k]->gone)
+		if (!feed_is_gone(list[k]))
 			continue;
 		list_comes(list[k]);
-		list[k]->relieves = relieve && feed_in_force(list[k]) == NULL;
-		some |= list[k]->relieves;
+		if (!relieve || feed_in_force(list[k]) != NULL)
+			continue;
+		list[k]->conf = FEED_RELIEVING;
+		some = true;
 	}
 	return some;
 }

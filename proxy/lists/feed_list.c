@@ -141,7 +141,7 @@ size_t feed_kept(const struct feed_issuer *i)
 	size_t n = 0;
 
 	LIST_FOREACH(l, &i->gone, link)
-		n += l->kept;
+		n += feed_is_kept(l);
 	return n;
 }
 
@@ -150,12 +150,12 @@ void feed_drop_kept(struct feed_issuer *i, const char *why)
 	struct feed_list *l;
 
 	for (size_t n = 0; n < i->n; n++)
-		if (i->list[n]->relieves)
+		if (i->list[n]->conf == FEED_RELIEVING)
 			return;
 	LIST_FOREACH(l, &i->gone, link) {
-		if (!l->kept)
+		if (!feed_is_kept(l))
 			continue;
-		l->kept = false;
+		l->conf = FEED_GONE;
 		i->rearrange = true;
 		log_warn("crl_dropped", "issuer=%s url=%s entries=%zu reason=%s", i->name,
 		    l->url, feed_in_force(l) != NULL ? feed_in_force(l)->n : 0, why);
@@ -192,7 +192,7 @@ void feed_due(struct feed_list *l)
 {
 	struct crl_feed *f = l->issuer->feed;
 
-	dues_move(&f->dues, &l->due, l->gone ? INT64_MAX : feed_next_ms(l));
+	dues_move(&f->dues, &l->due, feed_is_gone(l) ? INT64_MAX : feed_next_ms(l));
 	feed_arm(f);
 }
 

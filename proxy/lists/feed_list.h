@@ -82,12 +82,25 @@ struct feed_list {
 	unsigned works; /* under way that name it */
 	char *url, *scope, *dir;
 	uint8_t id[CHANGE_SCOPE_N];
-	bool gone;     /* from the configuration */
-	bool kept;     /* gone, and in force until no list relieves it */
-	bool untold;   /* kept, and not all told */
-	bool relieves; /* came as others went, and was not fetched since */
-	bool drop;     /* out of the set when it is next arranged */
-	int place;     /* in the set in force; -1: none */
+	/* In the configuration, and out of it again.
+	 *
+	 *	GONE ---------------+-- list_comes() --+--> LISTED
+	 *	KEPT, KEPT_UNTOLD --+                  +--> RELIEVING, where others go
+	 *	RELIEVING ------------- fetched ----------> LISTED
+	 *	RELIEVING, LISTED ----- list_gone() --+---> GONE
+	 *	                                      +---> KEPT, KEPT_UNTOLD, where it is
+	 *	                                            in force and others come
+	 *	KEPT, KEPT_UNTOLD ----- feed_drop_kept() --> GONE, when none is RELIEVING
+	 */
+	enum {
+		FEED_GONE,        /* or new, and not in the configuration yet */
+		FEED_RELIEVING,   /* came as others went, and was not fetched since */
+		FEED_LISTED,      /* in the configuration */
+		FEED_KEPT,        /* gone, and in force until no list relieves it */
+		FEED_KEPT_UNTOLD, /* and not all was told as it went */
+	} conf;
+	bool drop; /* out of the set when it is next arranged */
+	int place; /* in the set in force; -1: none */
 	int next_place;
 
 	bool local;
@@ -311,6 +324,14 @@ static inline const struct conf *feed_conf(const struct crl_feed *f)
 static inline bool feed_has_places(const struct feed_issuer *i)
 {
 	return feed_set_of(i)->shards_n > 0;
+}
+static inline bool feed_is_gone(const struct feed_list *l)
+{
+	return l->conf != FEED_RELIEVING && l->conf != FEED_LISTED;
+}
+static inline bool feed_is_kept(const struct feed_list *l)
+{
+	return l->conf >= FEED_KEPT;
 }
 /* Was it a list, and refused? */
 static inline bool feed_is_refusal(int e)

@@ -85,8 +85,8 @@ static void opened(struct feed_work *w, bool skipped)
 		l->open.looked = true;
 		l->open.state = FEED_OPENED;
 	}
-	if (l->ask.state == FEED_CLOSED) /* a folder that cannot be read keeps no list
-					    from being had */
+	/* a folder that cannot be read keeps no list from being had */
+	if (l->ask.state == FEED_CLOSED)
 		l->ask.state = FEED_IDLE;
 	if (j->error == ERR_OK) {
 		if (l->ask.fetched_at == 0)
@@ -114,7 +114,7 @@ void feed_open(struct feed_list *l)
 {
 	struct feed_work *w;
 
-	if (l->open.state != FEED_TO_OPEN || l->settle.n > 0 || l->gone ||
+	if (l->open.state != FEED_TO_OPEN || l->settle.n > 0 || feed_is_gone(l) ||
 	    l->issuer->feed->cancelled)
 		return;
 	w = feed_work_new(l->issuer, l, CRL_JOB_OPEN, opened);

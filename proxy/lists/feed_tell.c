@@ -127,7 +127,7 @@ static void settle_if_both(struct feed_work *w)
 	l->settle.n--;
 	l->settle.has_durable = true;
 	memcpy(l->settle.durable, w->job.facts.sha256, sizeof l->settle.durable);
-	if (l->settle.n == 0 && !l->gone && !l->issuer->feed->cancelled &&
+	if (l->settle.n == 0 && !feed_is_gone(l) && !l->issuer->feed->cancelled &&
 	    diff_fits(l, &w->job)) {
 		w->job.to = CRL_CURRENT;
 		tell(w);
@@ -519,8 +519,9 @@ static void tell_current(struct feed_list *l)
 
 void feed_tell(struct feed_list *l)
 {
-	if (l->gone || l->tell.step != FEED_QUIET || l->ask.state == FEED_CLOSED ||
-	    l->issuer->feed->cancelled || l->retry_ms != INT64_MAX)
+	if (feed_is_gone(l) || l->tell.step != FEED_QUIET ||
+	    l->ask.state == FEED_CLOSED || l->issuer->feed->cancelled ||
+	    l->retry_ms != INT64_MAX)
 		return;
 	/* not beside an install of a later list, or the older one would be current */
 	if (l->settle.stuck != NULL && l->settle.n == 1)

@@ -77,7 +77,7 @@ static int64_t end_at(struct feed_list *l, const struct crl_facts *f)
 
 void feed_watch_age(struct feed_list *l)
 {
-	const struct crl_shard *s = l->gone ? NULL : feed_in_force(l);
+	const struct crl_shard *s = feed_is_gone(l) ? NULL : feed_in_force(l);
 	int64_t age = s != NULL ? age_at(l, &s->facts) : INT64_MAX;
 	int64_t end = s != NULL ? end_at(l, &s->facts) : INT64_MAX;
 

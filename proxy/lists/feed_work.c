@@ -277,7 +277,7 @@ static bool is_kept_untold(const struct feed_issuer *i)
 	const struct feed_list *l;
 
 	LIST_FOREACH(l, &i->gone, link)
-		if (l->kept && l->untold)
+		if (l->conf == FEED_KEPT_UNTOLD)
 			return true;
 	return false;
 }
@@ -289,8 +289,8 @@ static void fill_in_read(struct feed_work *w)
 
 	j->read.stamp = l->ask.stamp;
 	j->read.accept_number = clock_mono_ms() < l->ask.accept_ms;
-	j->read.succeeds =
-	    l->relieves && l->told.state == FEED_NOTHING && feed_kept(l->issuer) > 0;
+	j->read.succeeds = l->conf == FEED_RELIEVING && l->told.state == FEED_NOTHING &&
+			   feed_kept(l->issuer) > 0;
 	j->read.others_untold = j->read.succeeds && is_kept_untold(l->issuer);
 }
 
@@ -317,7 +317,7 @@ static bool may_begin(const struct feed_work *w)
 	const struct feed_list *l = w->list;
 
 	/* current is about to be another: feed_open() asks again */
-	return !l->gone && (w->job.kind != CRL_JOB_OPEN || l->settle.n == 0);
+	return !feed_is_gone(l) && (w->job.kind != CRL_JOB_OPEN || l->settle.n == 0);
 }
 
 void feed_next(struct feed_issuer *i)
@@ -346,7 +346,7 @@ static void job_done(struct feed_work *w)
 	struct feed_issuer *i = w->issuer;
 
 	i->running = NULL;
-	w->done(w, i->feed->cancelled || (w->list != NULL && w->list->gone));
+	w->done(w, i->feed->cancelled || (w->list != NULL && feed_is_gone(w->list)));
 	feed_next(i);
 	feed_wake(i);
 }
@@ -431,8 +431,8 @@ static bool begin_arranging(struct feed_issuer *i)
 		i->list[n]->next_place = (int)n;
 	}
 	LIST_FOREACH(l, &i->gone, link) {
-		l->next_place = l->kept ? (int)places : -1;
-		if (l->kept)
+		l->next_place = feed_is_kept(l) ? (int)places : -1;
+		if (feed_is_kept(l))
 			map[places++] = l->place;
 	}
 	w->job.arrange.map = map;
