@@ -303,9 +303,19 @@ struct feed_work {
 	int64_t fetch_us;
 	struct barrier_want want;
 	const struct crl_set *retired; /* what it took the place of */
-	bool passed, durable;
+	/* In force it settles when both are done: the barrier, and its file.
+	 *
+	 *	TO_INSTALL ---- on_installed() ----> CURRENT, as what was opened is
+	 *	  |  ^   |
+	 *	  |  +---+ stuck, and tried again
+	 *	  +--> GIVEN_UP, goes when the barrier has passed */
+	bool passed;
+	enum {
+		FEED_TO_INSTALL,
+		FEED_CURRENT, /* durable */
+		FEED_GIVEN_UP /* a later list is durable, or the list is gone */
+	} file;
 	bool base;     /* the first list of its scope: told as it is installed */
-	bool dropped;  /* a later list is durable: goes when it has passed */
 	bool pointing; /* nothing to tell but the place */
 	bool lost;     /* a list was told before, and nobody can say any more which */
 	int error_number;

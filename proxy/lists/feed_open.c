@@ -91,7 +91,7 @@ static void opened(struct feed_work *w, bool skipped)
 	if (j->error == ERR_OK) {
 		if (l->ask.fetched_at == 0)
 			l->ask.fetched_at = j->open.written_at;
-		w->durable = true;
+		w->file = FEED_CURRENT;
 		feed_publish(w);
 	} else {
 		if (feed_is_refusal(j->error))

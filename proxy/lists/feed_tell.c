@@ -122,8 +122,9 @@ static void settle_if_both(struct feed_work *w)
 {
 	struct feed_list *l = w->list;
 
-	if (!w->passed || !w->durable)
+	if (!w->passed || w->file != FEED_CURRENT)
 		return;
+	assert(l->settle.n > 0);
 	l->settle.n--;
 	l->settle.has_durable = true;
 	memcpy(l->settle.durable, w->job.facts.sha256, sizeof l->settle.durable);
@@ -144,9 +145,10 @@ static void on_passed(struct barrier_want *want)
 	struct feed_work *w =
 	    (struct feed_work *)((char *)want - offsetof(struct feed_work, want));
 
+	assert(!w->passed);
 	w->passed = true;
 	feed_release_old(w);
-	if (w->dropped)
+	if (w->file == FEED_GIVEN_UP)
 		feed_work_free(w);
 	else
 		settle_if_both(w);
@@ -185,8 +187,9 @@ void feed_drop_stuck(struct feed_list *l)
 	l->settle.stuck = NULL;
 	if (w == NULL)
 		return;
+	assert(w->file == FEED_TO_INSTALL && l->settle.n > 0);
 	l->settle.n--;
-	w->dropped = true;
+	w->file = FEED_GIVEN_UP;
 	if (w->passed)
 		feed_work_free(w);
 }
@@ -196,13 +199,14 @@ static void on_installed(void *arg)
 	struct feed_work *w = arg;
 	struct feed_list *l = w->list;
 
+	assert(w->file == FEED_TO_INSTALL && l->settle.stuck != w);
 	if (w->error_number == 0) {
 		let_flow(l, FEED_INSTALL);
 		feed_drop_stuck(l);
 		w->job.read.path[0] = '\0'; /* it is current now */
 		if (w->base)
 			take_base(w);
-		w->durable = true;
+		w->file = FEED_CURRENT;
 		settle_if_both(w);
 		return;
 	}
@@ -223,10 +227,10 @@ static void note_first(struct feed_list *l, const struct crl_facts *f)
 void feed_settle(struct feed_work *w)
 {
 	struct feed_list *l = w->list;
-	bool install = !w->durable;
+	bool install = w->file == FEED_TO_INSTALL;
 
 	/* only what was read has a file to be installed */
-	assert(install == (w->job.kind == CRL_JOB_READ));
+	assert(!w->passed && install == (w->job.kind == CRL_JOB_READ));
 	w->base = install && l->told.state == FEED_NOTHING &&
 		  l->tell.step == FEED_QUIET && l->settle.n == 0 &&
 		  w->job.diff_made == NULL;
@@ -259,6 +263,7 @@ static void end_telling(struct feed_work *w)
 
 static void try_later(struct feed_work *w, enum feed_step at, const char *why)
 {
+	assert(w->list->tell.step != FEED_QUIET);
 	w->list->tell.step = FEED_QUIET;
 	hold_back(w->list, at, why);
 	feed_work_free(w);
@@ -325,6 +330,7 @@ static void tell_log(struct feed_work *w)
 	    .done = on_in_log,
 	    .arg = w};
 
+	assert(w->list->tell.step < FEED_LOGGING);
 	w->list->tell.step = FEED_LOGGING;
 	if (c.diff != NULL)
 		log_changes(w, c.diff);
@@ -364,6 +370,8 @@ static void on_linked(void *arg)
 /* What current is becomes next, and is told. */
 static void tell(struct feed_work *w)
 {
+	assert(w->list->tell.step <= FEED_COMPARING);
+	assert(w->job.to == CRL_NEXT || w->list->settle.n == 0);
 	if (w->job.to == CRL_NEXT || w->pointing) {
 		tell_log(w);
 		return;
@@ -496,6 +504,7 @@ static void retry_install(struct feed_list *l)
 {
 	struct feed_work *w = l->settle.stuck;
 
+	assert(w->file == FEED_TO_INSTALL);
 	l->settle.stuck = NULL;
 	executor_run(l->issuer->feed->context->disk, install_work, on_installed, w);
 }
