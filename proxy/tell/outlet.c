@@ -40,9 +40,18 @@ struct outlet {
 	struct telling_flow *flow;
 	struct change_pos end; /* news were posted up to here; epoch 0: not known yet */
 	struct event timer;    /* to read on */
-	bool reading;          /* a page is under way */
-	bool pumping;          /* pump() is on the stack */
-	bool more;             /* read on after this page */
+	/* Whether what follows `end` in the log is being read.
+	 *
+	 *	        on_timer()           pump()             on_timer()
+	 *	QUIET ------------> TO_READ -------> READING ------------> READING_ON
+	 *	  ^                  |   ^             |  |                   |
+	 *	  +-- API is full ---+   +--- more ----+--|-------------------+
+	 *	  +-- the log's end, or it failed --------+-------------------+ on_page()
+	 *
+	 * READING_ON: the log has grown since the page was asked for.  TO_READ lasts no
+	 * longer than a call: pump() goes on. */
+	enum { OUTLET_QUIET, OUTLET_TO_READ, OUTLET_READING, OUTLET_READING_ON } state;
+	bool pumping; /* pump() is on the stack: the log may call back at once */
 	bool cancelled;
 	LIST_HEAD(, reader) readers;
 };
@@ -130,20 +139,20 @@ static bool take(struct outlet *o, const struct change_batch *b)
 	return false;
 }
 
-static void take_page(struct outlet *o, const struct change_log_page *page)
+/* Is there more to be read at once? */
+static bool take_page(struct outlet *o, const struct change_log_page *page)
 {
 	bool behind = change_pos_cmp(&page->newest, &o->end) > 0;
 
 	if (page->gap) {
 		if (behind || page->newest.epoch != o->end.epoch)
 			post_gap(o, &page->newest);
-		return;
+		return false;
 	}
 	for (size_t i = 0; i < page->n; i++)
 		if (!take(o, page->batches[i]))
-			return;
-	if (page->n > 0)
-		o->more = true;
+			return false;
+	return page->n > 0;
 }
 
 static void pump(struct outlet *o);
@@ -151,17 +160,21 @@ static void pump(struct outlet *o);
 static void on_page(void *arg, enum err e, const struct change_log_page *page)
 {
 	struct outlet *o = arg;
+	bool more = o->state == OUTLET_READING_ON;
 
-	assert(o->reading);
-	o->reading = false;
+	assert(o->state >= OUTLET_READING);
+	o->state = OUTLET_QUIET;
 	if (o->inbox == NULL) /* cancelled meanwhile */
 		return;
 	if (e != ERR_OK) {
 		read_on_in(o, FAILED_MS);
 		return;
 	}
-	take_page(o, page);
-	if (!o->pumping && o->more)
+	more |= take_page(o, page);
+	if (!more)
+		return;
+	o->state = OUTLET_TO_READ;
+	if (!o->pumping)
 		pump(o);
 }
 
@@ -170,15 +183,15 @@ static void pump(struct outlet *o)
 {
 	struct change_pos from;
 
+	assert(o->state == OUTLET_TO_READ && !o->pumping && o->end.epoch != 0);
 	o->pumping = true;
-	o->more = true;
-	while (o->more && !o->reading) {
-		o->more = false;
+	while (o->state == OUTLET_TO_READ) {
 		if (is_full(o)) {
+			o->state = OUTLET_QUIET;
 			read_on_in(o, FULL_MS);
 			break;
 		}
-		o->reading = true;
+		o->state = OUTLET_READING;
 		from = o->end;
 		change_log_read(o->log, &from, PAGE_BYTES, on_page, o);
 	}
@@ -204,10 +217,13 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	struct outlet *o = arg;
 
 	(void)fd, (void)what;
-	if (o->reading)
-		o->more = true;
-	else if (find_end(o))
+	assert(o->inbox != NULL && o->state != OUTLET_TO_READ);
+	if (o->state != OUTLET_QUIET) {
+		o->state = OUTLET_READING_ON;
+	} else if (find_end(o)) {
+		o->state = OUTLET_TO_READ;
 		pump(o);
+	}
 }
 
 /* From the loop: the log may call this from inside a call of ours. */
