@@ -292,11 +292,10 @@ static void on_in_log(void *arg, enum err e)
 	struct feed_work *w = arg;
 
 	assert(w->list->tell.step == FEED_LOGGING);
+	assert(e == ERR_OK || e == ERR_CANCELLED);
 	if (e == ERR_CANCELLED) {
 		w->list->tell.step = FEED_QUIET;
 		feed_work_free(w);
-	} else if (e != ERR_OK) {
-		try_later(w, FEED_MEMORY, err_text(e));
 	} else if (w->pointing) {
 		w->list->told.state = FEED_PLACED;
 		end_telling(w);
@@ -339,9 +338,10 @@ static void tell_log(struct feed_work *w)
 	if (!c.baseline)
 		memcpy(c.from, w->job.from, sizeof c.from);
 	memcpy(c.to, w->job.facts.sha256, sizeof c.to);
-	if (c.diff != NULL)
+	if (!telling_list(w->feed->telling, &c))
+		try_later(w, FEED_MEMORY, err_text(ERR_NOMEM));
+	else if (c.diff != NULL)
 		w->job.diff_made = NULL; /* what is not told, the bulk thread frees */
-	telling_list(w->feed->telling, &c);
 }
 
 static void link_work(void *arg)

@@ -579,16 +579,13 @@ static void barrier_passed(struct barrier_want *w)
 	}
 }
 
-void list_changes_add(struct list_changes *l, const struct list_change *c)
+bool list_changes_add(struct list_changes *l, const struct list_change *c)
 {
 	struct list_job *j = calloc(1, sizeof *j);
 	size_t n = c->diff != NULL ? c->diff->n : 0;
 
-	if (j == NULL) {
-		crl_diff_free(c->diff);
-		c->done(c->arg, ERR_NOMEM);
-		return;
-	}
+	if (j == NULL)
+		return false;
 	j->all = l;
 	j->l = *c;
 	j->total = (uint32_t)((n + CHANGE_BATCH_MAX - 1) / CHANGE_BATCH_MAX);
@@ -603,6 +600,7 @@ void list_changes_add(struct list_changes *l, const struct list_change *c)
 	j->in_barrier = true;
 	j->want.done = barrier_passed;
 	barrier_pass(l->writer->context->barrier, &j->want);
+	return true;
 }
 
 void list_changes_cancel(struct list_changes *l)

@@ -92,9 +92,9 @@ void telling_single(struct telling *t, const struct single_change *c)
 	singles_add(t->singles, c);
 }
 
-void telling_list(struct telling *t, const struct list_change *l)
+bool telling_list(struct telling *t, const struct list_change *l)
 {
-	list_changes_add(t->list_changes, l);
+	return list_changes_add(t->list_changes, l);
 }
 
 void telling_grown(struct telling *t)

@@ -75,15 +75,16 @@ struct list_change {
 	 * answer has said since then was not told by itself. */
 	int64_t untold_since_ms;
 	struct crl_diff *diff; /* handed over; NULL: no changes */
-	/* Called once, from the loop: everything is in the log, by whichever node (or
-	 * belongs to a newer list that another node has told), and `to` is now what this
-	 * node has told last.  ERR_CANCELLED: stopped before. */
+	/* Called once, from the loop, never before telling_list() returns.  ERR_OK:
+	 * everything is in the log, by whichever node (or belongs to a newer list that
+	 * another node has told), and `to` is now what this node has told last.
+	 * ERR_CANCELLED: stopped before. */
 	void (*done)(void *arg, enum err e);
 	void *arg;
 };
-/* Out of memory is the one case where l->done is called (ERR_NOMEM) before this returns:
- * then nothing was begun.  One at a time for a scope.  l is copied. */
-void telling_list(struct telling *t, const struct list_change *l);
+/* One at a time for a scope.  l is copied.  False: out of memory; nothing was begun, and
+ * l->diff is the caller's still. */
+bool telling_list(struct telling *t, const struct list_change *l);
 
 /* The log has grown, perhaps by others: what follows goes to the API. */
 void telling_grown(struct telling *t);
