@@ -71,7 +71,7 @@ static struct crl_diff_rules rules_of(const struct crl_job *j)
 			   (j->kind == CRL_JOB_READ && j->read.others_untold)};
 }
 
-/* The entries of the list in force, borrowed, or a copy where *mapped is not 0. */
+/* The entries of the list in force: borrowed, or a copy where mapped is not 0. */
 static void entries_free(const struct crl_entry *e, size_t mapped)
 {
 	if (mapped > 0)
@@ -199,8 +199,8 @@ static enum err look_at(struct crl_job *j, int fd)
 	stamp = stamp_of(&s);
 	if (!j->read.anew && same_file(&stamp, &j->read.stamp) &&
 	    (j->read.stamp.refused ? j->now < j->read.stamp.until : held(j) != NULL)) {
-		j->read.still_refused = j->read.stamp.refused;
-		j->read.unchanged = !j->read.stamp.refused;
+		j->read.found =
+		    j->read.stamp.refused ? CRL_READ_REFUSED : CRL_READ_UNCHANGED;
 		return ERR_OK;
 	}
 	j->read.stamp = stamp;
@@ -419,9 +419,9 @@ static enum err read_local(struct crl_job *j, struct crl_want *w, struct crl_lis
 	if (fd < 0)
 		return failed(j, errno == ENOENT ? ERR_NOT_FOUND : ERR_STORE, j->url);
 	e = look_at(j, fd);
-	if (e == ERR_OK && !j->read.unchanged && !j->read.still_refused)
-		j->read.unchanged = is_held(j, fd);
-	if (e == ERR_OK && !j->read.unchanged && !j->read.still_refused)
+	if (e == ERR_OK && j->read.found == CRL_READ_NEW && is_held(j, fd))
+		j->read.found = CRL_READ_UNCHANGED;
+	if (e == ERR_OK && j->read.found == CRL_READ_NEW)
 		e = read_copy(j, fd, w, out);
 	close(fd);
 	return e;
@@ -439,7 +439,7 @@ static int64_t before_of(const struct crl_job *j)
 	const struct crl_shard *h = held(j);
 	int fd;
 
-	if (j->read.unchanged)
+	if (j->read.found == CRL_READ_UNCHANGED)
 		return h->file != NULL ? h->file->before : CRL_BEFORE_UNKNOWN;
 	if (h != NULL)
 		return h->file != NULL && h->file->before > h->facts.this_update
@@ -459,10 +459,10 @@ static void take_list(struct crl_job *j, struct crl_list *l)
 
 	j->facts = l->facts;
 	memcpy(j->hints.sha256, j->facts.sha256, sizeof j->hints.sha256);
-	j->read.unchanged =
-	    h != NULL && memcmp(h->facts.sha256, l->facts.sha256, 32) == 0;
+	if (h != NULL && memcmp(h->facts.sha256, l->facts.sha256, 32) == 0)
+		j->read.found = CRL_READ_UNCHANGED;
 	j->hints.before = before_of(j);
-	if (j->read.unchanged)
+	if (j->read.found == CRL_READ_UNCHANGED)
 		return;
 	fd = open(j->read.path, O_RDONLY | O_CLOEXEC);
 	j->error = fd >= 0 ? merge(j, l, fd) : failed(j, ERR_STORE, j->read.path);
@@ -488,7 +488,7 @@ static void work_read(struct crl_job *j)
 	if (j->error == ERR_OK && l != NULL)
 		take_list(j, l);
 	crl_list_free(l);
-	if (j->read.unchanged || j->read.still_refused)
+	if (j->read.found != CRL_READ_NEW)
 		return;
 	j->read.number_back = j->error == ERR_CRL_ROLLBACK &&
 			      crl_number_is_back(&j->facts, &held(j)->facts);

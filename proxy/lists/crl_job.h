@@ -27,9 +27,10 @@ enum crl_job_kind {
  * set mtime back (cp -p, rsync --inplace). */
 struct crl_stamp {
 	bool known;
-	bool refused; /* what was in it; read again from */
-	int64_t
-	    until; /* (seconds) on, when it may be taken: what was in force has ended */
+	/* What was in it was refused, and is read again from `until` (seconds) on: then
+	 * what was in force has ended, and it may be taken. */
+	bool refused;
+	int64_t until;
 	dev_t device;
 	ino_t inode;
 	off_t size;
@@ -52,8 +53,8 @@ struct crl_job {
 	uint64_t max_size;
 	const _Atomic bool *stop;
 	bool compare; /* OPEN, READ: the list in force is the one that was told */
-	enum crl_state_name
-	    to; /* what is told: CRL_NEXT, or CRL_CURRENT, the list in force */
+	/* What is told: CRL_NEXT, or CRL_CURRENT, the list in force. */
+	enum crl_state_name to;
 	struct crl_hints hints; /* OPEN: as they were; READ: to be kept with the list */
 
 	union {
@@ -80,9 +81,12 @@ struct crl_job {
 			int fd;
 			char path[PATH_MAX];
 			/* Outcome: */
-			bool unchanged;     /* it is the list in force */
-			bool still_refused; /* it is the file that was refused before */
-			bool number_back;   /* ERR_CRL_ROLLBACK: its number is lower */
+			enum {
+				CRL_READ_NEW,       /* `error` says what came of it */
+				CRL_READ_UNCHANGED, /* it is the list in force */
+				CRL_READ_REFUSED    /* the file that was refused before */
+			} found;
+			bool number_back; /* ERR_CRL_ROLLBACK: its number is lower */
 		} read;
 		struct {
 			int *map; /* crl_set_rearrange()'s, owned */

@@ -187,19 +187,19 @@ static void read_done(struct feed_work *w, bool skipped)
 		return;
 	}
 	learn_marks(l, j);
-	if (j->error == ERR_OK && !j->read.unchanged && !j->read.still_refused) {
+	if (j->error == ERR_OK && j->read.found == CRL_READ_NEW) {
 		number_taken(w);
 		feed_publish(w);
 		ask_went_well(l);
 		return;
 	}
-	if (!j->read.still_refused)
+	if (j->read.found != CRL_READ_REFUSED)
 		l->ask.number_back = j->read.number_back;
 	if (j->read.number_back)
 		number_refused(w);
-	if (j->read.still_refused)
+	if (j->read.found == CRL_READ_REFUSED)
 		ask_refused_again(l);
-	else if (j->read.unchanged)
+	else if (j->read.found == CRL_READ_UNCHANGED)
 		ask_went_well(l);
 	else
 		ask_failed(l, j->error, j->why);
