@@ -4,6 +4,7 @@
  */
 #include "proxy/lists/feed_list.h"
 
+#include <assert.h>
 #include <event2/event.h>
 #include <stdlib.h>
 
@@ -14,6 +15,7 @@
 
 static void look_after(struct feed_list *l, int64_t now)
 {
+	assert(!feed_is_gone(l));
 	if (l->retry_ms <= now) {
 		l->retry_ms = INT64_MAX;
 		feed_open(l);
@@ -41,6 +43,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	int64_t now = clock_mono_ms();
 
 	(void)fd, (void)what;
+	assert(!f->cancelled);
 	f->armed_ms = INT64_MAX;
 	if (f->reload_ms <= now)
 		crl_feed_reload(f, f->conf);

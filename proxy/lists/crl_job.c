@@ -1,6 +1,7 @@
 /* crl_job.c - everything here may take as long as a list is large, and blocks. */
 #include "proxy/lists/crl_job.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -112,6 +113,7 @@ static enum err merge(struct crl_job *j, struct crl_list *l, int fd)
 	struct crl_file *file;
 	enum err e = ERR_OK;
 
+	assert(j->set == NULL && j->shard >= 0 && (size_t)j->shard < j->shards_n);
 	file = crl_file_new(fd, &l->facts, j->scope);
 	if (file == NULL)
 		return ERR_NOMEM;
@@ -481,6 +483,7 @@ static void work_read(struct crl_job *j)
 	struct crl_want w = want_of(j);
 	struct crl_list *l = NULL;
 
+	assert(j->read.found == CRL_READ_NEW && j->read.local == (j->read.fd < 0));
 	w.held = held(j) != NULL ? &held(j)->facts : NULL;
 	w.accept_number = j->read.accept_number;
 	w.older = &j->facts;
@@ -568,6 +571,7 @@ static void work_open(struct crl_job *j)
 
 static void work_arrange(struct crl_job *j)
 {
+	assert(j->old != NULL && j->arrange.map != NULL);
 	j->error = crl_set_rearrange(
 	    &j->set, j->old, j->arrange.map, j->shards_n, j->generation);
 }
@@ -666,6 +670,7 @@ static enum err compare_told(struct crl_job *j)
 /* What cannot be read cannot be compared: as if it had never been. */
 static void compare(struct crl_job *j)
 {
+	assert(j->to != CRL_TOLD && j->diff_made == NULL);
 	j->error = compare_told(j);
 	j->baseline |= j->error != ERR_OK && j->error != ERR_CANCELLED && j->diff.give_up;
 	if (!j->baseline)
@@ -691,6 +696,7 @@ void crl_job_work(struct crl_job *j)
 	    work_open, work_read, work_arrange, work_diff};
 	int64_t before = clock_mono_us();
 
+	assert(j->kind <= CRL_JOB_DIFF && j->error == ERR_OK && j->stop != NULL);
 	work[j->kind](j);
 	if (j->error != ERR_OK && j->why[0] == '\0')
 		snprintf(j->why, sizeof j->why, "%s", err_text(j->error));

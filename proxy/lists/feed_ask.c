@@ -175,6 +175,7 @@ static void read_done(struct feed_work *w, bool skipped)
 	struct feed_list *l = w->list;
 	const struct crl_job *j = &w->job;
 
+	assert(j->kind == CRL_JOB_READ && l->ask.fetching != w);
 	if (skipped) {
 		feed_work_free(w);
 		return;
@@ -210,10 +211,11 @@ static void read_done(struct feed_work *w, bool skipped)
 
 static void on_fetched(void *arg, const struct fetch_result *r)
 {
-	struct feed_work *w = arg;
+	struct feed_work *w = feed_work_of(arg);
 	struct feed_list *l = w->list;
 	char why[sizeof l->ask.why];
 
+	assert(l->ask.fetching == w && l->ask.state >= FEED_ASKING);
 	l->ask.fetch = NULL;
 	l->ask.fetching = NULL;
 	w->fetch_us = r->us;
@@ -279,6 +281,7 @@ void feed_stop_fetch(struct feed_list *l)
 
 	if (w == NULL)
 		return;
+	assert(l->ask.state >= FEED_ASKING);
 	fetch_cancel(l->ask.fetch);
 	l->ask.fetch = NULL;
 	l->ask.fetching = NULL;

@@ -65,6 +65,7 @@ struct feed_list *feed_list_new(
 
 void feed_list_free(struct feed_list *l)
 {
+	assert(l->works == 0 && l->ask.fetch == NULL);
 	dues_remove(&l->issuer->feed->dues, &l->due);
 	list_clear(l);
 }

@@ -37,7 +37,9 @@
 #include "proxy/lists/crl_feed.h"
 #include "proxy/lists/crl_job.h"
 
+#include <assert.h>
 #include <event2/event_struct.h>
+#include <stddef.h>
 #include <sys/queue.h>
 
 #define FEED_RETRY_MS 5000 /* after the disk or memory failed us */
@@ -286,8 +288,12 @@ struct crl_feed {
 	size_t waits_n;
 };
 
+#define FEED_WORK_MAGIC 0x6c697374u
+
 /* A list on its way: fetched, read, in force, durable, told. */
 struct feed_work {
+	unsigned
+	    magic; /* FEED_WORK_MAGIC: disk, log and fetches hand us a void pointer */
 	struct crl_job job;
 	TAILQ_ENTRY(feed_work) link;    /* in works */
 	TAILQ_ENTRY(feed_work) waiting; /* in its issuer's queue, or in opens or others */
@@ -321,6 +327,17 @@ struct feed_work {
 	int error_number;
 };
 
+static inline struct feed_work *feed_work_of(void *arg)
+{
+	struct feed_work *w = arg;
+
+	assert(w->magic == FEED_WORK_MAGIC);
+	return w;
+}
+static inline struct feed_work *feed_work_passing(struct barrier_want *want)
+{
+	return feed_work_of((char *)want - offsetof(struct feed_work, want));
+}
 static inline const struct crl_set *feed_set_of(const struct feed_issuer *i)
 {
 	return atomic_load_explicit(&i->slot->set, memory_order_acquire);

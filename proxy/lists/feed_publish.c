@@ -1,6 +1,8 @@
 /* feed_publish.c - a list comes into force, with a word on what is odd about it. */
 #include "proxy/lists/feed_list.h"
 
+#include <assert.h>
+
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 
@@ -59,6 +61,7 @@ void feed_publish(struct feed_work *w)
 {
 	struct feed_list *l = w->list;
 
+	assert(w->job.error == ERR_OK && l->place >= 0 && !feed_is_gone(l));
 	/* what could not be read is current no more */
 	if (!l->open.looked && l->told.state != FEED_UNKNOWN) {
 		if (l->open.state == FEED_TO_OPEN)

@@ -9,7 +9,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -142,8 +141,7 @@ static void settle_if_both(struct feed_work *w)
 
 static void on_passed(struct barrier_want *want)
 {
-	struct feed_work *w =
-	    (struct feed_work *)((char *)want - offsetof(struct feed_work, want));
+	struct feed_work *w = feed_work_passing(want);
 
 	assert(!w->passed);
 	w->passed = true;
@@ -156,7 +154,7 @@ static void on_passed(struct barrier_want *want)
 
 static void install_work(void *arg)
 {
-	struct feed_work *w = arg;
+	struct feed_work *w = feed_work_of(arg);
 
 	w->error_number = 0;
 	if (crl_state_install(w->job.dir, w->job.read.path, w->job.read.fd) != 0)
@@ -196,7 +194,7 @@ void feed_drop_stuck(struct feed_list *l)
 
 static void on_installed(void *arg)
 {
-	struct feed_work *w = arg;
+	struct feed_work *w = feed_work_of(arg);
 	struct feed_list *l = w->list;
 
 	assert(w->file == FEED_TO_INSTALL && l->settle.stuck != w);
@@ -246,7 +244,7 @@ void feed_settle(struct feed_work *w)
 
 static void told_work(void *arg)
 {
-	struct feed_work *w = arg;
+	struct feed_work *w = feed_work_of(arg);
 
 	w->error_number = crl_state_told(w->job.dir) != 0 ? errno : 0;
 }
@@ -274,7 +272,7 @@ static void try_later(struct feed_work *w, enum feed_step at, const char *why)
  * with it. */
 static void on_told(void *arg)
 {
-	struct feed_work *w = arg;
+	struct feed_work *w = feed_work_of(arg);
 	struct feed_list *l = w->list;
 
 	assert(l->tell.step == FEED_RENAMING);
@@ -289,7 +287,7 @@ static void on_told(void *arg)
 
 static void on_in_log(void *arg, enum err e)
 {
-	struct feed_work *w = arg;
+	struct feed_work *w = feed_work_of(arg);
 
 	assert(w->list->tell.step == FEED_LOGGING);
 	assert(e == ERR_OK || e == ERR_CANCELLED);
@@ -346,7 +344,7 @@ static void tell_log(struct feed_work *w)
 
 static void link_work(void *arg)
 {
-	struct feed_work *w = arg;
+	struct feed_work *w = feed_work_of(arg);
 
 	w->error_number =
 	    crl_state_link(w->job.dir, CRL_CURRENT, CRL_NEXT) != 0 ? errno : 0;
@@ -354,7 +352,7 @@ static void link_work(void *arg)
 
 static void on_linked(void *arg)
 {
-	struct feed_work *w = arg;
+	struct feed_work *w = feed_work_of(arg);
 
 	assert(w->list->tell.step == FEED_LINKING);
 	if (w->error_number != 0) {
@@ -482,7 +480,7 @@ static void tell_plainly(struct feed_list *l, const struct crl_facts *facts)
 
 static void tidy_work(void *arg)
 {
-	struct feed_work *w = arg;
+	struct feed_work *w = feed_work_of(arg);
 
 	w->error_number =
 	    crl_state_link(w->job.dir, CRL_CURRENT, CRL_TOLD) != 0 ? errno : 0;

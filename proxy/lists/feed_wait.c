@@ -3,10 +3,12 @@
 #include "proxy/base/timer.h"
 #include "proxy/lists/feed_list.h"
 
+#include <assert.h>
 #include <event2/event.h>
 
 static void take_out(struct crl_wait *w)
 {
+	assert(w->_list != NULL && *w->_count > 0);
 	TAILQ_REMOVE(w->_list, w, _link);
 	w->_list = NULL;
 	--*w->_count;
@@ -41,6 +43,7 @@ static void set_timer(const struct crl_feed *f, struct crl_wait *w, int ms)
 
 static void put_in(struct crl_wait *w, struct crl_waits *waits, size_t *count)
 {
+	assert(w->_list == NULL && w->done != NULL);
 	w->_list = waits;
 	w->_count = count;
 	++*count;

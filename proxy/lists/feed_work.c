@@ -12,7 +12,7 @@
  */
 #include "proxy/lists/feed_list.h"
 
-#include <stddef.h>
+#include <assert.h>
 #include <stdlib.h>
 
 #include "proxy/base/clock.h"
@@ -30,6 +30,7 @@ struct feed_work *feed_work_new(struct feed_issuer *i, struct feed_list *l,
 
 	if (w == NULL)
 		return NULL;
+	w->magic = FEED_WORK_MAGIC;
 	w->job.kind = kind;
 	if (kind == CRL_JOB_READ)
 		w->job.read.fd = -1;
@@ -55,7 +56,7 @@ struct feed_work *feed_work_new(struct feed_issuer *i, struct feed_list *l,
 
 static void clear_work(void *arg)
 {
-	struct feed_work *w = arg;
+	struct feed_work *w = feed_work_of(arg);
 
 	crl_job_clear(&w->job);
 	crl_set_unref(w->retired);
@@ -64,6 +65,7 @@ static void clear_work(void *arg)
 
 static void detach(struct feed_work *w)
 {
+	assert(w->list == NULL || w->list->works > 0);
 	TAILQ_REMOVE(&w->feed->works, w, link);
 	if (w->list != NULL)
 		w->list->works--;
@@ -74,6 +76,7 @@ void feed_work_free(struct feed_work *w)
 {
 	struct executor *bulk = w->feed->bulk;
 
+	assert(!w->begun && w->issuer->running != w);
 	detach(w);
 	executor_run(bulk, clear_work, NULL, w);
 }
@@ -119,8 +122,7 @@ void feed_release_old(struct feed_work *w)
 
 static void on_retired(struct barrier_want *want)
 {
-	struct feed_work *w =
-	    (struct feed_work *)((char *)want - offsetof(struct feed_work, want));
+	struct feed_work *w = feed_work_passing(want);
 
 	feed_release_old(w);
 	feed_work_free(w);
@@ -128,12 +130,14 @@ static void on_retired(struct barrier_want *want)
 
 void feed_retire(struct feed_work *w)
 {
+	assert(w->list == NULL && w->retired != NULL);
 	w->want.done = on_retired;
 	barrier_pass(w->feed->context->barrier, &w->want);
 }
 
 void feed_swap(struct feed_work *w)
 {
+	assert(w->retired == NULL && w->job.set != NULL);
 	w->retired = feed_put(w->issuer, w->job.set, feed_is_unopened(w->issuer));
 	w->job.set = NULL;
 }
@@ -149,6 +153,7 @@ static void batch_work(void *arg)
 	struct feed_batch *b = arg;
 	int64_t end = clock_mono_us() + BATCH_US;
 
+	assert(b->busy && b->done == 0 && b->n > 0 && b->n <= FEED_BATCH);
 	do
 		crl_job_work(&b->work[b->done]->job);
 	while (++b->done < b->n && clock_mono_us() < end && !atomic_load(&b->feed->stop));
@@ -159,6 +164,7 @@ static void batch_done(void *arg)
 	struct feed_batch *b = arg;
 	struct crl_feed *f = b->feed;
 
+	assert(b->busy && b->done > 0 && b->done <= b->n);
 	for (; b->n > b->done; b->n--) {
 		b->work[b->n - 1]->begun = true;
 		TAILQ_INSERT_HEAD(&f->opens, b->work[b->n - 1], waiting);
@@ -204,6 +210,7 @@ static void run_job(struct feed_work *w)
 {
 	struct crl_feed *f = w->feed;
 
+	assert(w->issuer->running == NULL && !w->begun);
 	w->issuer->running = w;
 	w->begun = true;
 	if (w->job.kind != CRL_JOB_OPEN)
@@ -234,6 +241,7 @@ static void fill_in(struct feed_work *w)
 	const struct conf *c = feed_conf(w->feed);
 	struct crl_job *j = &w->job;
 
+	assert(w->ca == NULL && i->ca != NULL);
 	w->ca = i->ca;
 	w->ca->refs++;
 	j->issuer = w->ca->issuer;
@@ -345,6 +353,7 @@ static void job_done(struct feed_work *w)
 {
 	struct feed_issuer *i = w->issuer;
 
+	assert(i->running == w && !w->begun);
 	i->running = NULL;
 	w->done(w, i->feed->cancelled || (w->list != NULL && feed_is_gone(w->list)));
 	feed_next(i);

@@ -44,7 +44,10 @@ struct list_append {
 	struct change_told expect, next;
 };
 
+#define LIST_JOB_MAGIC 0x6a6f6273u
+
 struct list_job {
+	unsigned magic; /* LIST_JOB_MAGIC: log and timer hand us a void pointer */
 	LIST_ENTRY(list_job) link;
 	struct list_changes *all;
 	struct list_change l;
@@ -292,6 +295,7 @@ static void on_appended(void *arg, enum err e, const struct change_pos *end)
 	struct list_job *j = x->job;
 
 	(void)end;
+	assert(j->magic == LIST_JOB_MAGIC);
 	assert(j->state >= LIST_APPENDING && j->appends_n > 0);
 	if (e == ERR_OK) {
 		log_writer_wrote(j->all->writer, &j->user);
@@ -337,6 +341,7 @@ static void launch(struct list_job *j)
 {
 	struct list_append *x = append_new(j);
 
+	assert(j->state == LIST_APPENDING && j->going);
 	if (x == NULL) {
 		j->broke = ERR_NOMEM;
 		return;
@@ -354,6 +359,7 @@ static void chain_ended(struct list_job *j)
 	enum err e = j->broke;
 
 	assert(j->state == LIST_APPENDING || j->state == LIST_LINKED);
+	assert(e != ERR_OK || j->state == LIST_LINKED);
 	if (e == ERR_OK) {
 		finish(j, ERR_OK);
 	} else if (e == ERR_CONFLICT) {
@@ -429,7 +435,7 @@ static void on_epoch(void *arg, enum err e, const struct change_pos *end)
 {
 	struct list_job *j = arg;
 
-	assert(j->asking);
+	assert(j->magic == LIST_JOB_MAGIC && j->asking);
 	j->asking = false;
 	if (e == ERR_OK)
 		outlet_epoch(j->all->writer->outlet, end);
@@ -532,7 +538,7 @@ static void on_told(void *arg, enum err e, const struct change_told *p)
 {
 	struct list_job *j = arg;
 
-	assert(j->asking);
+	assert(j->magic == LIST_JOB_MAGIC && j->asking);
 	j->asking = false;
 	if (j->state == LIST_OVER)
 		let_go(j);
@@ -547,6 +553,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	struct list_job *j = arg;
 
 	(void)fd, (void)what;
+	assert(j->magic == LIST_JOB_MAGIC && j->state != LIST_OVER);
 	if (j->all->cancelled) {
 		finish(j, ERR_CANCELLED);
 	} else if (j->state >= LIST_APPENDING) {
@@ -567,6 +574,7 @@ static void barrier_passed(struct barrier_want *w)
 	struct list_job *j =
 	    (struct list_job *)((char *)w - offsetof(struct list_job, want));
 
+	assert(j->magic == LIST_JOB_MAGIC && j->in_barrier);
 	j->in_barrier = false;
 	if (j->all == NULL) {
 		crl_diff_free(j->l.diff);
@@ -586,6 +594,8 @@ bool list_changes_add(struct list_changes *l, const struct list_change *c)
 
 	if (j == NULL)
 		return false;
+	assert(c->done != NULL && (c->diff == NULL || !c->baseline));
+	j->magic = LIST_JOB_MAGIC;
 	j->all = l;
 	j->l = *c;
 	j->total = (uint32_t)((n + CHANGE_BATCH_MAX - 1) / CHANGE_BATCH_MAX);

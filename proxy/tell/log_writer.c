@@ -7,6 +7,7 @@
 #include "proxy/base/log.h"
 #include "proxy/tell/outlet.h"
 
+#include <assert.h>
 #include <limits.h>
 #include <stdlib.h>
 
@@ -49,6 +50,7 @@ void log_writer_wrote(struct log_writer *w, struct log_user *u)
 
 void log_writer_ended(struct log_writer *w, struct log_user *u)
 {
+	assert(u->failures == 0 || w->failing > 0);
 	w->failing -= u->failures > 0;
 	u->failures = 0;
 }
@@ -60,6 +62,7 @@ int64_t log_writer_backoff_ms(struct log_writer *w, const struct log_user *u)
 	int failures = u->failures < INT_MAX ? (int)u->failures : INT_MAX;
 	int64_t ms = backoff_step_ms(&b, failures);
 
+	assert(failures > 0);
 	return ms / 2 + ms / 2 * (int64_t)schedule_random(w->context->schedule) / 65536;
 }
 

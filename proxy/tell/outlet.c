@@ -33,7 +33,10 @@ struct reader {
 	struct telling_ask *ask; /* NULL: answered already */
 };
 
+#define OUTLET_MAGIC 0x6c616e65u
+
 struct outlet {
+	unsigned magic; /* OUTLET_MAGIC: log and timer hand us a void pointer */
 	struct change_log *log;
 	struct inbox *inbox; /* NULL: nobody listens */
 	void (*run)(void *inbox_arg, struct msg *m);
@@ -71,7 +74,11 @@ static void flow_unref(struct telling_flow *f)
 
 void telling_news_done(struct telling_news *n)
 {
-	atomic_fetch_sub(&n->_flow->out, batch_bytes(n->batch));
+	size_t bytes = batch_bytes(n->batch);
+	size_t out = atomic_fetch_sub(&n->_flow->out, bytes);
+
+	assert(out >= bytes);
+	(void)out;
 	flow_unref(n->_flow);
 	change_batch_unref(n->batch);
 	free(n);
@@ -162,7 +169,7 @@ static void on_page(void *arg, enum err e, const struct change_log_page *page)
 	struct outlet *o = arg;
 	bool more = o->state == OUTLET_READING_ON;
 
-	assert(o->state >= OUTLET_READING);
+	assert(o->magic == OUTLET_MAGIC && o->state >= OUTLET_READING);
 	o->state = OUTLET_QUIET;
 	if (o->inbox == NULL) /* cancelled meanwhile */
 		return;
@@ -217,7 +224,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	struct outlet *o = arg;
 
 	(void)fd, (void)what;
-	assert(o->inbox != NULL && o->state != OUTLET_TO_READ);
+	assert(o->magic == OUTLET_MAGIC && o->inbox != NULL);
+	assert(o->state != OUTLET_TO_READ);
 	if (o->state != OUTLET_QUIET) {
 		o->state = OUTLET_READING_ON;
 	} else if (find_end(o)) {
@@ -355,6 +363,7 @@ struct outlet *outlet_new(struct event_base *base, struct change_log *log)
 		return NULL;
 	}
 	atomic_init(&o->flow->refs, 1);
+	o->magic = OUTLET_MAGIC;
 	o->log = log;
 	LIST_INIT(&o->readers);
 	evtimer_assign(&o->timer, base, on_timer, o);

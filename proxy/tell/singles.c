@@ -43,7 +43,10 @@ struct single_append {
 	struct single_list list;
 };
 
+#define SINGLES_MAGIC 0x6f6e6573u
+
 struct singles {
+	unsigned magic; /* SINGLES_MAGIC: barrier and timer hand us a pointer to a part */
 	struct log_writer *writer;
 	struct single_list fresh, passing, ready;
 	struct single_list spare; /* oldest first: those with a latch, in no append */
@@ -70,6 +73,7 @@ static const struct issuer *issuer_of(const struct singles *s, const char *name)
 
 static void drop(struct singles *s, struct single *x)
 {
+	assert(s->waiting > 0);
 	s->waiting--;
 	free(x);
 }
@@ -142,6 +146,7 @@ static void pass(struct singles *s)
 {
 	if (s->in_barrier || TAILQ_EMPTY(&s->fresh))
 		return;
+	assert(TAILQ_EMPTY(&s->passing));
 	TAILQ_CONCAT(&s->passing, &s->fresh, link);
 	s->in_barrier = true;
 	s->want.done = barrier_passed;
@@ -153,7 +158,7 @@ static void barrier_passed(struct barrier_want *w)
 	struct singles *s =
 	    (struct singles *)((char *)w - offsetof(struct singles, want));
 
-	assert(s->in_barrier);
+	assert(s->magic == SINGLES_MAGIC && s->in_barrier);
 	s->in_barrier = false;
 	if (s->freed) {
 		free(s);
@@ -406,7 +411,8 @@ static void on_appended(void *arg, enum err e, const struct change_pos *end)
 	struct singles *s = f->all;
 
 	(void)end;
-	assert(s->appends_n > 0 && !TAILQ_EMPTY(&f->list));
+	assert(s->magic == SINGLES_MAGIC && s->appends_n > 0);
+	assert(!TAILQ_EMPTY(&f->list));
 	if (e == ERR_OK) {
 		log_writer_wrote(s->writer, &s->user);
 		log_writer_durable(s->writer, f->batch);
@@ -465,6 +471,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	struct singles *s = arg;
 
 	(void)fd, (void)what;
+	assert(s->magic == SINGLES_MAGIC && !s->freed);
 	s->pausing = false;
 	go(s);
 }
@@ -485,6 +492,7 @@ struct singles *singles_new(struct log_writer *writer)
 
 	if (s == NULL)
 		return NULL;
+	s->magic = SINGLES_MAGIC;
 	s->writer = writer;
 	TAILQ_INIT(&s->fresh);
 	TAILQ_INIT(&s->passing);

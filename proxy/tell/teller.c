@@ -9,6 +9,7 @@
 #include "proxy/tell/outlet.h"
 #include "proxy/tell/singles.h"
 
+#include <assert.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stdlib.h>
@@ -113,6 +114,7 @@ void telling_read(void *inbox_arg, struct msg *m)
 void telling_listen(
     struct telling *t, struct inbox *inbox, void (*run)(void *inbox_arg, struct msg *m))
 {
+	assert(inbox != NULL && run != NULL);
 	outlet_listen(t->writer.outlet, inbox, run);
 }
 
