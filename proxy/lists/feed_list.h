@@ -292,12 +292,24 @@ struct crl_feed {
 
 /* A list on its way: fetched, read, in force, durable, told. */
 struct feed_work {
-	unsigned
-	    magic; /* FEED_WORK_MAGIC: disk, log and fetches hand us a void pointer */
+	unsigned magic; /* FEED_WORK_MAGIC: others hand it back as a void pointer */
 	struct crl_job job;
-	TAILQ_ENTRY(feed_work) link;    /* in works */
-	TAILQ_ENTRY(feed_work) waiting; /* in its issuer's queue, or in opens or others */
-	bool begun;                     /* in opens or others */
+	TAILQ_ENTRY(feed_work) link; /* in works */
+	/* Where its job is.
+	 *
+	 *	           feed_work_queue()          run_job()       take()
+	 *	OUTSIDE ---------------------> QUEUED ---------> DUE -------> RUNNING
+	 *	  ^  ^                           |                ^             | |
+	 *	  |  +--------- skipped ---------+                +- no turn ---+ |
+	 *	  +------------------------- job_done() --------------------------+
+	 */
+	enum {
+		FEED_OUTSIDE, /* with who makes, fetches, settles or tells it */
+		FEED_QUEUED,  /* in its issuer's queue */
+		FEED_DUE,     /* its issuer's one job, in opens or others */
+		FEED_RUNNING  /* in a batch, at the bulk thread */
+	} at;
+	TAILQ_ENTRY(feed_work) waiting; /* QUEUED, DUE */
 	struct crl_feed *feed;
 	struct feed_issuer *issuer;
 	struct feed_list *list; /* NULL for CRL_JOB_ARRANGE */

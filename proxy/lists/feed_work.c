@@ -76,7 +76,7 @@ void feed_work_free(struct feed_work *w)
 {
 	struct executor *bulk = w->feed->bulk;
 
-	assert(!w->begun && w->issuer->running != w);
+	assert(w->at == FEED_OUTSIDE && w->issuer->running != w);
 	detach(w);
 	executor_run(bulk, clear_work, NULL, w);
 }
@@ -166,7 +166,8 @@ static void batch_done(void *arg)
 
 	assert(b->busy && b->done > 0 && b->done <= b->n);
 	for (; b->n > b->done; b->n--) {
-		b->work[b->n - 1]->begun = true;
+		assert(b->work[b->n - 1]->at == FEED_RUNNING);
+		b->work[b->n - 1]->at = FEED_DUE;
 		TAILQ_INSERT_HEAD(&f->opens, b->work[b->n - 1], waiting);
 	}
 	for (size_t n = 0; n < b->n; n++)
@@ -182,7 +183,8 @@ static void take(struct feed_batch *b, struct feed_queue *q, size_t most)
 	b->n = b->done = 0;
 	while (b->n < most && (w = TAILQ_FIRST(q)) != NULL) {
 		TAILQ_REMOVE(q, w, waiting);
-		w->begun = false;
+		assert(w->at == FEED_DUE);
+		w->at = FEED_RUNNING;
 		b->work[b->n++] = w;
 	}
 }
@@ -210,9 +212,9 @@ static void run_job(struct feed_work *w)
 {
 	struct crl_feed *f = w->feed;
 
-	assert(w->issuer->running == NULL && !w->begun);
+	assert(w->issuer->running == NULL && w->at == FEED_OUTSIDE);
 	w->issuer->running = w;
-	w->begun = true;
+	w->at = FEED_DUE;
 	if (w->job.kind != CRL_JOB_OPEN)
 		TAILQ_INSERT_TAIL(&f->others, w, waiting);
 	else if (TAILQ_EMPTY(&w->issuer->waits))
@@ -226,7 +228,7 @@ void feed_hurry(struct feed_issuer *i)
 {
 	struct feed_work *w = i->running;
 
-	if (w == NULL || !w->begun || w->job.kind != CRL_JOB_OPEN)
+	if (w == NULL || w->at != FEED_DUE || w->job.kind != CRL_JOB_OPEN)
 		return;
 	TAILQ_REMOVE(&i->feed->opens, w, waiting);
 	TAILQ_INSERT_HEAD(&i->feed->opens, w, waiting);
@@ -320,6 +322,13 @@ static void begin_job(struct feed_work *w)
 	run_job(w);
 }
 
+static void unqueue(struct feed_work *w)
+{
+	assert(w->at == FEED_QUEUED);
+	w->at = FEED_OUTSIDE;
+	TAILQ_REMOVE(&w->issuer->queue, w, waiting);
+}
+
 static bool may_begin(const struct feed_work *w)
 {
 	const struct feed_list *l = w->list;
@@ -340,7 +349,7 @@ void feed_next(struct feed_issuer *i)
 	}
 	i->rearrange = false;
 	while ((w = TAILQ_FIRST(&i->queue)) != NULL) {
-		TAILQ_REMOVE(&i->queue, w, waiting);
+		unqueue(w);
 		if (may_begin(w)) {
 			begin_job(w);
 			return;
@@ -353,8 +362,9 @@ static void job_done(struct feed_work *w)
 {
 	struct feed_issuer *i = w->issuer;
 
-	assert(i->running == w && !w->begun);
+	assert(i->running == w && w->at == FEED_RUNNING);
 	i->running = NULL;
+	w->at = FEED_OUTSIDE;
 	w->done(w, i->feed->cancelled || (w->list != NULL && feed_is_gone(w->list)));
 	feed_next(i);
 	feed_wake(i);
@@ -362,6 +372,8 @@ static void job_done(struct feed_work *w)
 
 void feed_work_queue(struct feed_work *w)
 {
+	assert(w->at == FEED_OUTSIDE && w->list != NULL);
+	w->at = FEED_QUEUED;
 	TAILQ_INSERT_TAIL(&w->issuer->queue, w, waiting);
 	feed_next(w->issuer);
 }
@@ -371,7 +383,7 @@ void feed_works_drop(struct feed_issuer *i)
 	struct feed_work *w;
 
 	while ((w = TAILQ_FIRST(&i->queue)) != NULL) {
-		TAILQ_REMOVE(&i->queue, w, waiting);
+		unqueue(w);
 		w->done(w, true);
 	}
 }
