@@ -53,6 +53,10 @@ struct gate {
 	bool deaf;        /* what is done is reported as ERR_STORE_TIMEOUT */
 	int fail_next;    /* so many appends fail before they work */
 	bool fail_scoped; /* every append of a list fails */
+	bool epoch_late;  /* the word of a new epoch waits for gate_word() */
+	struct change_pos epoch_end;
+	change_log_done_fn *epoch_done;
+	void *epoch_arg;
 	int told, appends, reads, epochs, trims; /* calls that came */
 	int64_t trimmed_before;
 	int64_t append_at[64]; /* when, monotonic */
@@ -99,6 +103,21 @@ static void page_back(void *arg, enum err e, const struct change_log_page *p)
 	done(a->call->arg, e, p);
 }
 
+static void word_waits(void *arg, enum err e, const struct change_pos *end)
+{
+	struct answer_to *a = arg;
+
+	assert_int_equal(e, ERR_OK);
+	a->gate->epoch_end = *end;
+	a->gate->epoch_done = (change_log_done_fn *)a->call->done;
+	a->gate->epoch_arg = a->call->arg;
+}
+
+static void gate_word(struct gate *g)
+{
+	g->epoch_done(g->epoch_arg, ERR_OK, &g->epoch_end);
+}
+
 static void refuse(struct call *c, enum err e)
 {
 	static const struct change_told nothing;
@@ -130,7 +149,8 @@ static void call_run(struct gate *g, struct call *c)
 	} else if (c->what == CALL_READ) {
 		change_log_read(g->behind, &c->from, c->max_bytes, page_back, &a);
 	} else {
-		change_log_new_epoch(g->behind, done_back, &a);
+		change_log_new_epoch(
+		    g->behind, g->epoch_late ? word_waits : done_back, &a);
 	}
 	call_free(c);
 }
@@ -1733,6 +1753,36 @@ static void a_new_epoch_is_a_gap(void **state)
 	expect_news_whole(n);
 }
 
+/* P37: what another node appended behind it comes before the word that our epoch has
+ * begun: nobody is sent back. */
+static void a_page_of_our_epoch_may_come_before_its_word(void **state)
+{
+	struct node *n = &node[0];
+
+	(void)state;
+	tell_revoked(n, 1, true);
+	turn();
+	set_told('0', 'A', 0, 0);
+	n->gate->epoch_late = true;
+	tell_list(n, NULL, &B);
+	turn();
+	assert_int_equal(n->gate->epochs, 1);
+	append_foreign(2);
+	telling_grown(n->telling);
+	turn();
+	append_foreign(3);
+	telling_grown(n->telling);
+	turn();
+	assert_int_equal(n->news_n, 3);
+	assert_true(n->news[1].gap);
+	gate_word(n->gate);
+	turn();
+	assert_int_equal(n->done, 1);
+	expect_told('B', 0, 0);
+	assert_int_equal(n->news_n, 3);
+	expect_news_whole(n);
+}
+
 /* A million changes never pile up with an API that is slow. */
 static void news_have_a_bound(void **state)
 {
@@ -2119,6 +2169,7 @@ int main(void)
 	    CASE(news_are_the_log_whoever_wrote_it),
 	    CASE(a_page_that_comes_late_repeats_nothing),
 	    CASE(a_new_epoch_is_a_gap),
+	    CASE(a_page_of_our_epoch_may_come_before_its_word),
 	    CASE(news_have_a_bound),
 	    CASE(without_a_listener_nothing_is_read),
 	    CASE(news_outlive_the_telling),
