@@ -1360,7 +1360,7 @@ static void lists_that_wait_for_one_reader_are_told_to_the_last(void **state)
 	assert_true(same_files("current", "told"));
 }
 
-/* DESIGN 1.4: a certificate that goes from one list of its issuer to another has not
+/* R72: a certificate that goes from one list of its issuer to another has not
  * moved, nor has one that a second list brings. */
 static void what_another_list_says_is_no_change(void **state)
 {
