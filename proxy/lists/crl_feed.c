@@ -115,6 +115,7 @@ void crl_feed_free(struct crl_feed *f)
 	if (f == NULL)
 		return;
 	crl_feed_cancel(f);
+	feed_waits_cancel(f); /* who came since */
 	feed_works_free(f);
 	while ((i = LIST_FIRST(&f->issuers)) != NULL) {
 		LIST_REMOVE(i, link);
@@ -180,10 +181,6 @@ bool crl_feed_wait(struct crl_feed *f, const char *issuer, struct crl_wait *w, i
 
 	if (opened)
 		return false;
-	if (f->cancelled) {
-		w->done(w, ERR_CANCELLED);
-		return true;
-	}
 	feed_wait_begin(f, i, w, ms);
 	if (i != NULL && i->waits_n == 1)
 		feed_hurry(i);

@@ -99,8 +99,8 @@ struct crl_wait {
 };
 /* Wait until the lists of the issuer (NULL: of all) are opened, at most ms (-1: for as
  * long as it takes); the issuer's turn comes before those that nobody waits for.  False:
- * they are, or no issuer has this name; nothing happens.  True: w->done is called, once;
- * before this returns only where the feed was cancelled. */
+ * they are, or no issuer has this name; nothing happens.  True: w->done is called, once,
+ * from the loop or by crl_feed_cancel(), never before this returns. */
 bool crl_feed_wait(struct crl_feed *f, const char *issuer, struct crl_wait *w, int ms);
 /* How many wait for the issuer's. */
 size_t crl_feed_waiting(const struct crl_feed *f, const char *issuer);

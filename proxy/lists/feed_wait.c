@@ -41,6 +41,20 @@ static void set_timer(const struct crl_feed *f, struct crl_wait *w, int ms)
 	w->_timed = timer_arm(&w->_timer, ms);
 }
 
+static void on_cancelled(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	end(arg, ERR_CANCELLED);
+}
+
+/* In the next turn, which needs no memory. */
+static void cancel_soon(const struct crl_feed *f, struct crl_wait *w)
+{
+	evtimer_assign(&w->_timer, f->context->base, on_cancelled, w);
+	w->_timed = true;
+	event_active(&w->_timer, EV_TIMEOUT, 1);
+}
+
 static void put_in(struct crl_wait *w, struct crl_waits *waits, size_t *count)
 {
 	assert(w->_list == NULL && w->done != NULL);
@@ -57,7 +71,9 @@ void feed_wait_begin(
 		put_in(w, &f->waits, &f->waits_n);
 	else
 		put_in(w, &i->waits, &i->waits_n);
-	if (ms >= 0)
+	if (f->cancelled)
+		cancel_soon(f, w);
+	else if (ms >= 0)
 		set_timer(f, w, ms);
 }
 

@@ -428,6 +428,8 @@ static void who_waits_when_we_stop_is_told(void **state)
 	assert_int_equal(waiting[0].error, ERR_CANCELLED);
 	assert_int_equal(waiting[1].error, ERR_CANCELLED);
 	assert_true(waits(2, "demo", -1));
+	assert_int_equal(waiting[2].calls, 0); /* from the loop, as everybody is */
+	feed_turn();
 	assert_int_equal(waiting[2].calls, 1);
 	assert_int_equal(waiting[2].error, ERR_CANCELLED);
 	feed_elapse(1000);
