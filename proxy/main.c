@@ -257,7 +257,7 @@ static int make_parts(struct daemon *d, struct conf *c)
 	if (d->keeper == NULL)
 		return fail("keeper", why);
 	if (d->api != NULL)
-		telling_listen(d->shared.telling, api_inbox(d->api), api_news);
+		teller_listen(d->shared.teller, api_inbox(d->api), api_news);
 	return EXIT_CLEAN;
 }
 

@@ -334,7 +334,7 @@ void api_news(void *inbox_arg, struct msg *m)
 {
 	struct api *a = inbox_arg;
 
-	events_news(a->events, (struct telling_news *)m);
+	events_news(a->events, (struct teller_news *)m);
 }
 
 static void *run(void *arg)

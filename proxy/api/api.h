@@ -17,7 +17,7 @@ struct api;
 /* fd: bound and listening, handed over also on failure.  NULL with a line in why. */
 struct api *api_new(struct shared *shared, int fd, char *why, size_t why_n);
 struct inbox *api_inbox(struct api *a); /* one of shared->readers */
-/* The run of news for api_inbox(): telling_listen(telling, api_inbox(a), api_news). */
+/* The run of news for api_inbox(): teller_listen(telling, api_inbox(a), api_news). */
 void api_news(void *inbox_arg, struct msg *m);
 int api_start(struct api *a); /* 0 or errno */
 

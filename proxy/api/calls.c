@@ -660,10 +660,10 @@ static void ready_disk(struct keeper *k, json_t *degraded)
 /* Changes that wait are told late, and whoever relies on the push should know. */
 static void ready_telling(struct keeper *k, json_t *degraded)
 {
-	struct telling_health h;
+	struct teller_health h;
 	char text[600];
 
-	telling_health(keeper_parts(k)->telling, &h);
+	teller_health(keeper_parts(k)->teller, &h);
 	if (!h.log.up)
 		degrade(degraded, "change log", h.log.refuses, h.log.error, h.log.remedy);
 	if (h.log.damage[0] != '\0') {

@@ -206,5 +206,5 @@ void gauges_print(struct keeper *k, struct metrics_text *t)
 	for (size_t n = 0; n < sizeof rows / sizeof rows[0]; n++)
 		print_row(k, t, &rows[n]);
 	crl_feed_gauges(keeper_parts(k)->crl_feed, t);
-	telling_gauges(keeper_parts(k)->telling, t);
+	teller_gauges(keeper_parts(k)->teller, t);
 }

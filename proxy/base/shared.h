@@ -13,7 +13,7 @@
 #include "conf/conf.h"
 #include "proxy/base/inbox.h"
 
-struct telling; /* proxy/tell/teller.h */
+struct teller; /* proxy/tell/teller.h */
 
 #define SHARED_READERS_MAX 260 /* workers and API */
 
@@ -34,7 +34,7 @@ struct shared {
 	_Atomic bool store_settled; /* it is up, or known to be down; set by the keeper */
 	int64_t started_at;         /* wall clock */
 	struct inbox *keeper;
-	struct telling *telling; /* for telling_ask messages; set before threads start */
+	struct teller *teller; /* for teller_ask messages; set before threads start */
 	/* Threads that a barrier goes through; fixed before the keeper starts. */
 	struct inbox *readers[SHARED_READERS_MAX];
 	unsigned readers_n;

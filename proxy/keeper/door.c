@@ -50,7 +50,7 @@ static void tell(
 {
 	c->before = change_status_of(before);
 	c->now = change_status_of(now);
-	telling_single(d->telling, c);
+	teller_single(d->teller, c);
 }
 
 /* For every verdict that proves a revocation, and before its answer is taken. */

@@ -27,7 +27,7 @@ struct door {
 	const struct mac_keys *keys; /* the store's; NULL without store-key-file */
 	struct answers *answers;
 	struct revoker *revoker;
-	struct telling *telling;
+	struct teller *teller;
 };
 
 struct door_visit {

@@ -220,7 +220,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	if (k->shared->watched)
 		beat(k);
 	revoke_tick(k->parts.revoker);
-	telling_tick(k->parts.telling);
+	teller_tick(k->parts.teller);
 	if (k->ticks % SWEEP_S == 0)
 		sweep_store(k);
 	if (k->ticks % LATCH_SWEEP_S == 0)
@@ -231,7 +231,7 @@ static void *run(void *arg)
 {
 	struct keeper *k = arg;
 
-	telling_start(k->parts.telling);
+	teller_start(k->parts.teller);
 	crl_feed_start(k->parts.crl_feed);
 	arm_due(k);
 	while (!k->stopping) {
@@ -376,7 +376,7 @@ static void on_cancel(void *arg)
 	struct keeper *k = arg;
 
 	crl_feed_cancel(k->parts.crl_feed);
-	telling_cancel(k->parts.telling);
+	teller_cancel(k->parts.teller);
 	forwards_cancel(k->parts.forwards);
 	flights_cancel(k->parts.flights);
 }

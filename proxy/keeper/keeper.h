@@ -14,7 +14,7 @@
 struct keeper; /* opaque: the accessors below are for the modules of its thread (ops) */
 
 /* Make it: opens latches, store and change log, creates directories; of threads it starts
- * those of the disks alone.  Sets shared->keeper and shared->telling.  NULL with a line
+ * those of the disks alone.  Sets shared->keeper and shared->teller.  NULL with a line
  * in why. */
 struct keeper *keeper_new(struct shared *shared, char *why, size_t why_n);
 int keeper_start(struct keeper *k); /* after shared->readers is complete; 0 or errno */

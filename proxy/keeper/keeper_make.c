@@ -63,8 +63,8 @@ static void on_log_grown(void *arg)
 {
 	struct keeper_parts *p = arg;
 
-	if (p->telling != NULL) /* else it is being opened */
-		telling_grown(p->telling);
+	if (p->teller != NULL) /* else it is being opened */
+		teller_grown(p->teller);
 }
 
 /* Making it. */
@@ -91,13 +91,13 @@ static enum err make_telling(struct keeper_parts *p, const struct conf *c,
 		log_info("events_in_memory", "note=%s",
 		    "a restart is a gap for subscribers; store = lmdb: or redis: keeps "
 		    "changes");
-	p->telling = telling_new(&p->context, p->latches, p->latch_file, log);
-	p->context.shared->telling = p->telling;
-	if (p->telling == NULL) {
+	p->teller = teller_new(&p->context, p->latches, p->latch_file, log);
+	p->context.shared->teller = p->teller;
+	if (p->teller == NULL) {
 		change_log_close(log);
 		return ERR_NOMEM;
 	}
-	p->crl_feed = crl_feed_new(&p->context, p->fetcher, p->bulk, p->telling);
+	p->crl_feed = crl_feed_new(&p->context, p->fetcher, p->bulk, p->teller);
 	return p->crl_feed != NULL ? ERR_OK : ERR_NOMEM;
 }
 
@@ -202,8 +202,8 @@ static void let_go(struct keeper_parts *p)
 {
 	if (p->crl_feed != NULL)
 		crl_feed_cancel(p->crl_feed);
-	if (p->telling != NULL)
-		telling_cancel(p->telling);
+	if (p->teller != NULL)
+		teller_cancel(p->teller);
 	executor_stop(p->bulk);
 	executor_stop(p->context.disk);
 	if (p->forwards != NULL)
@@ -222,7 +222,7 @@ void keeper_unmake(struct keeper_parts *p)
 {
 	let_go(p);
 	crl_feed_free(p->crl_feed);
-	telling_free(p->telling);
+	teller_free(p->teller);
 	store_close(p->store);
 	upstream_free(p->source);
 	fetcher_free(p->fetcher);

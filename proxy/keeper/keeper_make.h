@@ -10,7 +10,7 @@
 
 /* Make all of it, in p of zeroes; inbox_arg is what the inbox's messages are run with.
  * Opens latches, store and change log, creates directories; of threads it starts those of
- * the disks alone.  Sets shared->telling.  False with a line in why: keeper_unmake(). */
+ * the disks alone.  Sets shared->teller.  False with a line in why: keeper_unmake(). */
 bool keeper_make(struct keeper_parts *p, struct shared *shared, void *inbox_arg,
     char *why, size_t why_n);
 /* Also what was made in part.  After every other thread was joined. */

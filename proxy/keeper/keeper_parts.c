@@ -15,7 +15,7 @@ bool keeper_parts_make(struct keeper_parts *p)
 	    .keys = p->keys,
 	    .answers = p->answers,
 	    .revoker = p->revoker,
-	    .telling = p->telling};
+	    .teller = p->teller};
 	p->flights = flights_new(&p->door, p->source, p->store, p->crl_feed);
 	p->forwards = forwards_new(&p->door, p->source, p->crl_feed, p->flights);
 	p->refreshes = refreshes_new(&p->context, p->answers, p->flights);

@@ -17,7 +17,7 @@ struct keeper_parts {
 	struct latches *latches;
 	struct latch_file *latch_file;
 	struct store *store;
-	struct telling *telling;
+	struct teller *teller;
 	struct crl_feed *crl_feed;
 	/* keeper_parts_make(): */
 	struct evidence_sources evidence;

@@ -66,7 +66,7 @@ static void tell(const struct unlatch *u)
 	if (after.status == STATUS_REVOKED)
 		return;
 	c.now = after.status == STATUS_GOOD ? CHANGE_GOOD : CHANGE_UNKNOWN;
-	telling_single(u->with->telling, &c);
+	teller_single(u->with->teller, &c);
 }
 
 static void on_fetched(void *arg, const struct answer *a, enum err e, enum tier tier)

@@ -63,7 +63,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 /* ---- life ---- */
 
 struct crl_feed *crl_feed_new(const struct context *context, struct fetcher *fetcher,
-    struct executor *bulk, struct telling *telling)
+    struct executor *bulk, struct teller *teller)
 {
 	struct crl_feed *f = calloc(1, sizeof *f);
 
@@ -73,7 +73,7 @@ struct crl_feed *crl_feed_new(const struct context *context, struct fetcher *fet
 	f->conf = shared_conf(context->shared);
 	f->fetcher = fetcher;
 	f->bulk = bulk;
-	f->telling = telling;
+	f->teller = teller;
 	f->reload_ms = f->arrange_ms = f->armed_ms = INT64_MAX;
 	TAILQ_INIT(&f->works);
 	TAILQ_INIT(&f->opens);

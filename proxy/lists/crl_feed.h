@@ -57,13 +57,13 @@
 
 struct crl_feed;
 struct fetcher;
-struct telling;
+struct teller;
 struct metrics_text;
 
 /* All borrowed for life.  bulk: the thread for lists.  Nothing is begun before
  * crl_feed_start().  NULL when out of memory. */
 struct crl_feed *crl_feed_new(const struct context *context, struct fetcher *fetcher,
-    struct executor *bulk, struct telling *telling);
+    struct executor *bulk, struct teller *teller);
 /* Read what the state directory has (current lists are in force from then on, verified
  * again), then fetch everything. */
 void crl_feed_start(struct crl_feed *f);
@@ -76,7 +76,7 @@ void crl_feed_reload(struct crl_feed *f, const struct conf *conf);
  * thread is stopped. */
 void crl_feed_cancel(struct crl_feed *f);
 /* After bulk and disk were stopped, the inbox has run, barrier_free() and
- * telling_cancel(): nothing that was begun comes back any more.  Frees the slots. */
+ * teller_cancel(): nothing that was begun comes back any more.  Frees the slots. */
 void crl_feed_free(struct crl_feed *f);
 
 /* The slot of an issuer; made when it is asked for the first time, and then unopened.

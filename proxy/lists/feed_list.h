@@ -267,7 +267,7 @@ struct crl_feed {
 	const struct conf *conf;
 	struct fetcher *fetcher;
 	struct executor *bulk;
-	struct telling *telling;
+	struct teller *teller;
 	struct crl_slots *slots;
 	char *state_directory; /* jobs outlive a configuration */
 	LIST_HEAD(, feed_issuer) issuers;

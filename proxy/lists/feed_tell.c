@@ -336,7 +336,7 @@ static void tell_log(struct feed_work *w)
 	if (!c.baseline)
 		memcpy(c.from, w->job.from, sizeof c.from);
 	memcpy(c.to, w->job.facts.sha256, sizeof c.to);
-	if (!telling_list(w->feed->telling, &c))
+	if (!teller_list(w->feed->teller, &c))
 		try_later(w, FEED_MEMORY, err_text(ERR_NOMEM));
 	else if (c.diff != NULL)
 		w->job.diff_made = NULL; /* what is not told, the bulk thread frees */

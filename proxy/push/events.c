@@ -72,16 +72,16 @@ static void news_init(struct news_list *l)
 	l->last = &l->first;
 }
 
-static void news_put(struct news_list *l, struct telling_news *n)
+static void news_put(struct news_list *l, struct teller_news *n)
 {
 	n->msg._next = NULL;
 	*l->last = &n->msg;
 	l->last = &n->msg._next;
 }
 
-static struct telling_news *news_take(struct news_list *l)
+static struct teller_news *news_take(struct news_list *l)
 {
-	struct telling_news *n = (struct telling_news *)l->first;
+	struct teller_news *n = (struct teller_news *)l->first;
 
 	if (n == NULL)
 		return NULL;
@@ -115,7 +115,7 @@ static void window_add(struct events *e, struct change_batch *b)
 /* Take the next news into the window; returns how much text it will be, about. */
 static size_t take_news(struct events *e)
 {
-	struct telling_news *n = news_take(&e->news);
+	struct teller_news *n = news_take(&e->news);
 	struct change_batch *b = n->batch;
 
 	news_put(&e->walked, n);
@@ -131,7 +131,7 @@ static size_t take_news(struct events *e)
 	return 0;
 }
 
-void events_news(struct events *e, struct telling_news *n)
+void events_news(struct events *e, struct teller_news *n)
 {
 	assert(e->magic == EVENTS_MAGIC);
 	news_put(&e->news, n);
@@ -156,13 +156,13 @@ static void walk_begin(struct events *e)
 
 static void walk_end(struct events *e)
 {
-	struct telling_news *n;
+	struct teller_news *n;
 
 	while ((n = news_take(&e->walked)) != NULL) {
 		if (n->batch != NULL && e->count > 0)
 			metrics_observe_us(e->counters, H_DURABLE_TOLD,
 			    clock_mono_us() - n->durable_at_us);
-		telling_news_done(n);
+		teller_news_done(n);
 	}
 }
 
@@ -370,7 +370,7 @@ bool events_serve(
 	int fd = -1;
 
 	*status = 503;
-	if (e->draining || e->shared->telling == NULL)
+	if (e->draining || e->shared->teller == NULL)
 		return false;
 	if (q->issuer[0] != '\0' &&
 	    issuers_named(shared_conf(e->shared)->issuers, q->issuer) == NULL) {
@@ -493,7 +493,7 @@ struct events *events_new(struct shared *shared, struct event_base *base,
 
 void events_free(struct events *e)
 {
-	struct telling_news *n;
+	struct teller_news *n;
 
 	if (e == NULL)
 		return;
@@ -503,7 +503,7 @@ void events_free(struct events *e)
 	event_del(&e->tick);
 	walk_end(e);
 	while ((n = news_take(&e->news)) != NULL)
-		telling_news_done(n);
+		teller_news_done(n);
 	roll_clear(&e->window);
 	snapshots_free(e->snapshots);
 	e->magic = 0;

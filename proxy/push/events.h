@@ -48,9 +48,9 @@ bool events_serve(
     struct events *e, struct conn *c, const struct events_query *q, int *status);
 /* The client of a parked request has gone.  false: that is none of ours. */
 bool events_gone(struct events *e, const void *parked);
-/* The run of a struct telling_news's msg (proxy/tell/teller.h), with arg the API's; api.c
+/* The run of a struct teller_news's msg (proxy/tell/teller.h), with arg the API's; api.c
  * finds its events.  n is handed over. */
-void events_news(struct events *e, struct telling_news *n);
+void events_news(struct events *e, struct teller_news *n);
 void events_drain(struct events *e); /* close all streams, for good */
 size_t events_count(const struct events *e);
 /* Questions at the keeper; the API does not end before it is 0. */

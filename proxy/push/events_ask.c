@@ -17,16 +17,16 @@
 
 /* Questions. */
 
-void events_ask(struct events *e, struct telling_ask *a, const struct change_pos *from,
+void events_ask(struct events *e, struct teller_ask *a, const struct change_pos *from,
     size_t max_bytes, void (*done)(void *inbox_arg, struct question *q))
 {
 	a->question.reply_to = e->own;
 	a->question.done = done;
-	a->telling = e->shared->telling;
+	a->teller = e->shared->teller;
 	a->from = *from;
 	a->max_bytes = max_bytes;
 	e->asking++;
-	question_ask(&a->question, e->shared->keeper, telling_read);
+	question_ask(&a->question, e->shared->keeper, teller_read);
 }
 
 void events_answered(struct events *e)
@@ -56,7 +56,7 @@ void events_begin(struct events *e, const struct change_pos *end)
 
 /* The batches, which are taken, as a page with one reference; NULL: none, or out of
  * memory. */
-static struct lag_page *lag_page_new(struct events *e, struct telling_ask *a, bool wanted)
+static struct lag_page *lag_page_new(struct events *e, struct teller_ask *a, bool wanted)
 {
 	struct lag_page *p = wanted && a->n > 0 ? calloc(1, sizeof *p) : NULL;
 	bool whole = p != NULL;
@@ -101,7 +101,7 @@ static void begin_gap(struct sub *s, const struct change_pos *oldest)
 
 /* What the answer says of the place of s.  false: s was closed, as its client has half an
  * event that will not be read again: it comes back to that event's beginning. */
-static bool place(struct sub *s, const struct telling_ask *a, const struct lag_page *p)
+static bool place(struct sub *s, const struct teller_ask *a, const struct lag_page *p)
 {
 	bool gap = a->gap || s->bad_since;
 	bool behind = p == NULL && change_pos_cmp(&s->pos, &a->newest) < 0;
@@ -124,7 +124,7 @@ static bool place(struct sub *s, const struct telling_ask *a, const struct lag_p
 
 /* s is in r's list when this is called, and in one of the events' own, or closed, when it
  * returns. */
-static void take_page(struct sub *s, const struct telling_ask *a, struct lag_page *p)
+static void take_page(struct sub *s, const struct teller_ask *a, struct lag_page *p)
 {
 	struct events *e = s->events;
 
@@ -163,7 +163,7 @@ static void start_queued(struct events *e)
 static void on_page(void *arg, struct question *q)
 {
 	struct lag_read *r = (struct lag_read *)q;
-	struct telling_ask *a = &r->ask;
+	struct teller_ask *a = &r->ask;
 	struct events *e = r->events;
 	struct lag_page *p;
 	struct sub *s;

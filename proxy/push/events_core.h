@@ -45,8 +45,8 @@ struct lag_page { /* of the log, for those who are behind the window */
 	struct roll roll;
 };
 
-struct lag_read {               /* a page that was asked for, and who waits for it */
-	struct telling_ask ask; /* first: it comes back as this */
+struct lag_read {              /* a page that was asked for, and who waits for it */
+	struct teller_ask ask; /* first: it comes back as this */
 	struct events *events;
 	struct subs subs;
 	TAILQ_ENTRY(lag_read) link;
@@ -68,7 +68,7 @@ struct snapshot_share {           /* a snapshot, and who waits for it */
 };
 
 struct json_page {
-	struct telling_ask ask; /* first: it comes back as this */
+	struct teller_ask ask; /* first: it comes back as this */
 	struct events *events;
 	struct conn *conn; /* NULL: its client has gone */
 	struct events_query query;
@@ -130,7 +130,7 @@ static inline bool events_has(const struct events *e, const struct change_pos *p
 void events_begin(struct events *e, const struct change_pos *end); /* it is known */
 void events_read(struct sub *s); /* its list becomes one of those that wait */
 /* Ask for what follows from; done is called on this thread. */
-void events_ask(struct events *e, struct telling_ask *a, const struct change_pos *from,
+void events_ask(struct events *e, struct teller_ask *a, const struct change_pos *from,
     size_t max_bytes, void (*done)(void *inbox_arg, struct question *q));
 void events_answered(struct events *e); /* last in each done */
 void events_learn(struct events *e, const struct change_pos *newest);

@@ -145,7 +145,7 @@ static void reply_page(struct conn *c, const struct json_page *j)
 static void on_answer(void *arg, struct question *q)
 {
 	struct json_page *j = (struct json_page *)q;
-	struct telling_ask *a = &j->ask;
+	struct teller_ask *a = &j->ask;
 	struct events *e = j->events;
 
 	(void)arg;

@@ -99,7 +99,7 @@ static void take_moment(struct snapshot *s, const struct keeper_parts *d)
 	s->of = NULL;
 	s->latches = NULL;
 	s->n = 0;
-	telling_known_from(d->telling, &s->end);
+	teller_known_from(d->teller, &s->end);
 	s->error = s->end.epoch == 0
 		       ? ERR_STORE
 		       : take_lists(s, shared_conf(d->context.shared)->issuers);

@@ -31,7 +31,7 @@
 struct list_changes;
 
 struct list_changes *list_changes_new(struct log_writer *writer);
-/* As telling_list(). */
+/* As teller_list(). */
 bool list_changes_add(struct list_changes *l, const struct list_change *c);
 void list_changes_cancel(struct list_changes *l);
 /* Now and then: those that had no memory for a timer. */

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 /* Half a minute of failures is no failover any more, and then one in five minutes: as
- * TELLING_BACKOFF_LAST_MS has it. */
+ * TELLER_BACKOFF_LAST_MS has it. */
 static bool is_to_be_told(unsigned failures)
 {
 	return failures == 12 || failures % 80 == 0;
@@ -58,7 +58,7 @@ void log_writer_ended(struct log_writer *w, struct log_user *u)
 int64_t log_writer_backoff_ms(struct log_writer *w, const struct log_user *u)
 {
 	static const struct backoff b = {
-	    TELLING_BACKOFF_FIRST_MS, TELLING_BACKOFF_LAST_MS, INT_MAX};
+	    TELLER_BACKOFF_FIRST_MS, TELLER_BACKOFF_LAST_MS, INT_MAX};
 	int failures = u->failures < INT_MAX ? (int)u->failures : INT_MAX;
 	int64_t ms = backoff_step_ms(&b, failures);
 
@@ -72,12 +72,12 @@ void log_writer_durable(struct log_writer *w, struct change_batch *b)
 		return;
 	metrics_add(w->context->counters,
 	    b->evidence == CHANGE_CRL ? M_CHANGES_CRL : M_CHANGES_OCSP, b->n);
-	metrics_observe_us(
-	    w->context->counters, H_SEEN_DURABLE, (clock_now_ms() - b->seen_at_ms) * 1000);
+	metrics_observe_us(w->context->counters, H_SEEN_DURABLE,
+	    (clock_now_ms() - b->seen_at_ms) * 1000);
 	outlet_appended(w->outlet, b);
 }
 
-/* On the disk thread; needs nothing that telling_free() frees. */
+/* On the disk thread; needs nothing that teller_free() frees. */
 struct told_job {
 	struct latch_file *file;
 	struct latch *latch;

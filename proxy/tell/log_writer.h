@@ -13,8 +13,8 @@
 struct outlet; /* proxy/tell/outlet.h */
 
 /* A log that is away is asked again after so long, doubled up to the last. */
-#define TELLING_BACKOFF_FIRST_MS 100
-#define TELLING_BACKOFF_LAST_MS  5000
+#define TELLER_BACKOFF_FIRST_MS 100
+#define TELLER_BACKOFF_LAST_MS  5000
 
 /* Who writes: a list, or the single changes. */
 struct log_user {

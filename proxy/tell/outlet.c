@@ -22,7 +22,7 @@
 #define FULL_MS    10                /* between looks whether the API has caught up */
 #define FAILED_MS  1000              /* a log that cannot be read is tried again */
 
-struct telling_flow {
+struct teller_flow {
 	_Atomic unsigned refs;
 	_Atomic size_t out; /* bytes of news that were not given back yet */
 };
@@ -30,7 +30,7 @@ struct telling_flow {
 /* A question of the API's that is at the log. */
 struct reader {
 	LIST_ENTRY(reader) link;
-	struct telling_ask *ask; /* NULL: answered already */
+	struct teller_ask *ask; /* NULL: answered already */
 };
 
 #define OUTLET_MAGIC 0x6c616e65u
@@ -40,7 +40,7 @@ struct outlet {
 	struct change_log *log;
 	struct inbox *inbox; /* NULL: nobody listens */
 	void (*run)(void *inbox_arg, struct msg *m);
-	struct telling_flow *flow;
+	struct teller_flow *flow;
 	struct change_pos end; /* news were posted up to here; epoch 0: not known yet */
 	struct event timer;    /* to read on */
 	/* Whether what follows `end` in the log is being read.
@@ -66,13 +66,13 @@ static size_t batch_bytes(const struct change_batch *b)
 	return b != NULL ? sizeof *b + b->n * sizeof b->change[0] : 0;
 }
 
-static void flow_unref(struct telling_flow *f)
+static void flow_unref(struct teller_flow *f)
 {
 	if (atomic_fetch_sub(&f->refs, 1) == 1)
 		free(f);
 }
 
-void telling_news_done(struct telling_news *n)
+void teller_news_done(struct teller_news *n)
 {
 	size_t bytes = batch_bytes(n->batch);
 	size_t out = atomic_fetch_sub(&n->_flow->out, bytes);
@@ -86,14 +86,14 @@ void telling_news_done(struct telling_news *n)
 
 static bool is_full(const struct outlet *o)
 {
-	return atomic_load(&o->flow->out) >= TELLING_NEWS_MAX;
+	return atomic_load(&o->flow->out) >= TELLER_NEWS_MAX;
 }
 
 /* False when out of memory: nothing was posted. */
 static bool post(
     struct outlet *o, const struct change_batch *b, const struct change_pos *end)
 {
-	struct telling_news *n = calloc(1, sizeof *n);
+	struct teller_news *n = calloc(1, sizeof *n);
 
 	/* never back, within an epoch */
 	assert(o->end.epoch != end->epoch || change_pos_cmp(end, &o->end) >= 0);
@@ -286,13 +286,13 @@ void outlet_end(const struct outlet *o, struct change_pos *end)
 
 /* Pages. */
 
-static void answer(struct telling_ask *a, enum err e)
+static void answer(struct teller_ask *a, enum err e)
 {
 	a->error = e;
 	question_answer(&a->question);
 }
 
-static enum err copy_page(struct telling_ask *a, const struct change_log_page *page)
+static enum err copy_page(struct teller_ask *a, const struct change_log_page *page)
 {
 	a->oldest = page->oldest;
 	a->newest = page->newest;
@@ -311,7 +311,7 @@ static enum err copy_page(struct telling_ask *a, const struct change_log_page *p
 static void on_read(void *arg, enum err e, const struct change_log_page *page)
 {
 	struct reader *r = arg;
-	struct telling_ask *a = r->ask;
+	struct teller_ask *a = r->ask;
 
 	LIST_REMOVE(r, link);
 	free(r);
@@ -320,7 +320,7 @@ static void on_read(void *arg, enum err e, const struct change_log_page *page)
 	answer(a, e == ERR_OK ? copy_page(a, page) : e);
 }
 
-void outlet_read(struct outlet *o, struct telling_ask *a)
+void outlet_read(struct outlet *o, struct teller_ask *a)
 {
 	struct reader *r = NULL;
 	struct change_pos from = a->from;
@@ -346,7 +346,7 @@ void outlet_cancel(struct outlet *o)
 	o->inbox = NULL;
 	event_del(&o->timer);
 	LIST_FOREACH(r, &o->readers, link) {
-		struct telling_ask *a = r->ask;
+		struct teller_ask *a = r->ask;
 
 		r->ask = NULL;
 		if (a != NULL)

@@ -6,7 +6,7 @@
  * (somebody else has appended in between, the connection was lost, the API was slow) the
  * log is read from there, so that order and completeness are the log's.
  *
- * Keeper's thread, but for telling_news_done().
+ * Keeper's thread, but for teller_news_done().
  */
 #ifndef PROXY_TELL_OUTLET_H
 #define PROXY_TELL_OUTLET_H
@@ -23,7 +23,7 @@ void outlet_epoch(struct outlet *o, const struct change_pos *end); /* begun by u
 void outlet_grown(struct outlet *o);
 void outlet_end(const struct outlet *o, struct change_pos *end);
 
-void outlet_read(struct outlet *o, struct telling_ask *a);
+void outlet_read(struct outlet *o, struct teller_ask *a);
 /* No more news, and questions are answered with ERR_CANCELLED. */
 void outlet_cancel(struct outlet *o);
 /* After the log was closed. */

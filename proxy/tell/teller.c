@@ -16,7 +16,7 @@
 
 #define TRIM_MS 60000 /* events-keep is days; and who waits for memory is looked at */
 
-struct telling {
+struct teller {
 	struct log_writer writer;
 	struct singles *singles;
 	struct list_changes *list_changes;
@@ -28,7 +28,7 @@ struct telling {
 
 static void on_trim(evutil_socket_t fd, short what, void *arg)
 {
-	struct telling *t = arg;
+	struct teller *t = arg;
 	int64_t keep_ms = shared_conf(t->writer.context->shared)->events_keep_ms, before;
 
 	(void)fd, (void)what;
@@ -40,10 +40,10 @@ static void on_trim(evutil_socket_t fd, short what, void *arg)
 	timer_arm(&t->trim, TRIM_MS);
 }
 
-struct telling *telling_new(const struct context *context, struct latches *latches,
+struct teller *teller_new(const struct context *context, struct latches *latches,
     struct latch_file *latch_file, struct change_log *log)
 {
-	struct telling *t = calloc(1, sizeof *t);
+	struct teller *t = calloc(1, sizeof *t);
 
 	if (t == NULL)
 		return NULL;
@@ -57,26 +57,26 @@ struct telling *telling_new(const struct context *context, struct latches *latch
 	t->list_changes = list_changes_new(&t->writer);
 	if (t->writer.outlet == NULL || t->singles == NULL || t->list_changes == NULL) {
 		t->writer.log = NULL;
-		telling_free(t);
+		teller_free(t);
 		return NULL;
 	}
 	return t;
 }
 
-void telling_start(struct telling *t)
+void teller_start(struct teller *t)
 {
 	t->still_since_ms = clock_mono_ms();
 	singles_add_latches(t->singles);
 	on_trim(-1, 0, t); /* the first look, which trims nothing */
 }
 
-void telling_cancel(struct telling *t)
+void teller_cancel(struct teller *t)
 {
 	list_changes_cancel(t->list_changes);
 	outlet_cancel(t->writer.outlet);
 }
 
-void telling_free(struct telling *t)
+void teller_free(struct teller *t)
 {
 	if (t == NULL)
 		return;
@@ -88,57 +88,57 @@ void telling_free(struct telling *t)
 	free(t);
 }
 
-void telling_single(struct telling *t, const struct single_change *c)
+void teller_single(struct teller *t, const struct single_change *c)
 {
 	singles_add(t->singles, c);
 }
 
-bool telling_list(struct telling *t, const struct list_change *l)
+bool teller_list(struct teller *t, const struct list_change *l)
 {
 	return list_changes_add(t->list_changes, l);
 }
 
-void telling_grown(struct telling *t)
+void teller_grown(struct teller *t)
 {
 	outlet_grown(t->writer.outlet);
 }
 
-void telling_read(void *inbox_arg, struct msg *m)
+void teller_read(void *inbox_arg, struct msg *m)
 {
-	struct telling_ask *a = (struct telling_ask *)m;
+	struct teller_ask *a = (struct teller_ask *)m;
 
 	(void)inbox_arg;
-	outlet_read(a->telling->writer.outlet, a);
+	outlet_read(a->teller->writer.outlet, a);
 }
 
-void telling_listen(
-    struct telling *t, struct inbox *inbox, void (*run)(void *inbox_arg, struct msg *m))
+void teller_listen(
+    struct teller *t, struct inbox *inbox, void (*run)(void *inbox_arg, struct msg *m))
 {
 	assert(inbox != NULL && run != NULL);
 	outlet_listen(t->writer.outlet, inbox, run);
 }
 
-void telling_end(const struct telling *t, struct change_pos *end)
+void teller_end(const struct teller *t, struct change_pos *end)
 {
 	outlet_end(t->writer.outlet, end);
 }
 
-void telling_known_from(const struct telling *t, struct change_pos *from)
+void teller_known_from(const struct teller *t, struct change_pos *from)
 {
 	struct change_log_health h;
 
-	telling_end(t, from);
+	teller_end(t, from);
 	change_log_health(t->writer.log, &h);
 	if (h.shared && from->epoch != 0 && h.oldest.epoch == from->epoch)
 		*from = h.oldest;
 }
 
-static uint64_t waiting(const struct telling *t)
+static uint64_t waiting(const struct teller *t)
 {
 	return singles_count(t->singles) + list_changes_waiting(t->list_changes);
 }
 
-void telling_tick(struct telling *t)
+void teller_tick(struct teller *t)
 {
 	if (waiting(t) > 0 && t->seen_written == t->writer.written)
 		return;
@@ -146,7 +146,7 @@ void telling_tick(struct telling *t)
 	t->still_since_ms = clock_mono_ms();
 }
 
-void telling_health(const struct telling *t, struct telling_health *out)
+void teller_health(const struct teller *t, struct teller_health *out)
 {
 	change_log_health(t->writer.log, &out->log);
 	out->waiting = waiting(t);
@@ -160,7 +160,7 @@ static void gauge(
 	metrics_line(t, family, "gauge", help, "", value);
 }
 
-void telling_gauges(struct telling *t, struct metrics_text *text)
+void teller_gauges(struct teller *t, struct metrics_text *text)
 {
 	struct change_log_health h;
 

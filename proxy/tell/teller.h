@@ -25,21 +25,21 @@
 #include "cache/held/latch_file.h"
 #include "proxy/base/context.h"
 
-struct telling;
+struct teller;
 
-/* log is handed over, and closed by telling_free().  NULL when out of memory: then it is
+/* log is handed over, and closed by teller_free().  NULL when out of memory: then it is
  * the caller's still. */
-struct telling *telling_new(const struct context *context, struct latches *latches,
+struct teller *teller_new(const struct context *context, struct latches *latches,
     struct latch_file *latch_file, struct change_log *log);
 /* Latches that an earlier life did not tell. */
-void telling_start(struct telling *t);
+void teller_start(struct teller *t);
 /* Lists under way end with ERR_CANCELLED, questions are answered with it, and no news are
  * posted any more: the API's inbox may go.  Single changes that wait still go into the
  * log as long as the loop turns: without a latch nobody would tell them again.  May be
  * called twice. */
-void telling_cancel(struct telling *t);
+void teller_cancel(struct teller *t);
 /* Closes the log.  Before or after barrier_free(). */
-void telling_free(struct telling *t);
+void teller_free(struct teller *t);
 
 /* A certificate's effective status has moved, by an answer.  When: what has just been
  * taken in is in force on the keeper's side (hot table, latches).  revoked_at and reason:
@@ -54,7 +54,7 @@ struct single_change {
 	int64_t this_update; /* of the answer */
 	const struct latch *latch;
 };
-void telling_single(struct telling *t, const struct single_change *c);
+void teller_single(struct teller *t, const struct single_change *c);
 
 /* A list has come into force. */
 struct list_change {
@@ -75,7 +75,7 @@ struct list_change {
 	 * answer has said since then was not told by itself. */
 	int64_t untold_since_ms;
 	struct crl_diff *diff; /* handed over; NULL: no changes */
-	/* Called once, from the loop, never before telling_list() returns.  ERR_OK:
+	/* Called once, from the loop, never before teller_list() returns.  ERR_OK:
 	 * everything is in the log, by whichever node (or belongs to a newer list that
 	 * another node has told), and `to` is now what this node has told last.
 	 * ERR_CANCELLED: stopped before. */
@@ -84,18 +84,18 @@ struct list_change {
 };
 /* One at a time for a scope.  l is copied.  False: out of memory; nothing was begun, and
  * l->diff is the caller's still. */
-bool telling_list(struct telling *t, const struct list_change *l);
+bool teller_list(struct teller *t, const struct list_change *l);
 
 /* The log has grown, perhaps by others: what follows goes to the API. */
-void telling_grown(struct telling *t);
+void teller_grown(struct teller *t);
 
 /* How the API's thread hears of it and asks for what was before.  Posted to the API's
- * inbox from telling_listen() on, in order, without gaps or repeats within an epoch.  At
- * most TELLING_NEWS_MAX bytes of batches are out at a time; what follows is read from the
+ * inbox from teller_listen() on, in order, without gaps or repeats within an epoch.  At
+ * most TELLER_NEWS_MAX bytes of batches are out at a time; what follows is read from the
  * log when they have been given back, so that a list of millions never piles up here. */
-#define TELLING_NEWS_MAX ((size_t)16 << 20)
-struct telling_flow;
-struct telling_news {
+#define TELLER_NEWS_MAX ((size_t)16 << 20)
+struct teller_flow;
+struct teller_news {
 	struct msg msg; /* run: set by the listener */
 	/* The log holds it from here on; NULL: only `end` has moved, and what lies before
 	 * it is not told (a new epoch, or more than the log keeps): a gap.  A listener
@@ -105,14 +105,14 @@ struct telling_news {
 	/* Monotonic: when this node knew it to be durable.  Whoever has told it observes
 	 * H_DURABLE_TOLD with its own counters. */
 	int64_t durable_at_us;
-	struct telling_flow *_flow;
+	struct teller_flow *_flow;
 };
 /* Each of them, once, when it is done with: drops the batch and frees n.  Any thread. */
-void telling_news_done(struct telling_news *n);
+void teller_news_done(struct teller_news *n);
 
-struct telling_ask {
-	struct question question; /* to shared->keeper, with telling_read */
-	struct telling *telling;  /* shared->telling */
+struct teller_ask {
+	struct question question; /* to shared->keeper, with teller_read */
+	struct teller *teller;    /* shared->teller */
 	struct change_pos from;
 	size_t max_bytes;
 	/* outcome: */
@@ -122,32 +122,32 @@ struct telling_ask {
 	struct change_pos oldest, newest;
 	bool gap;
 };
-/* The run of a telling_ask. */
-void telling_read(void *inbox_arg, struct msg *m);
-/* Any time before the threads start, and before telling_start(): news go to inbox as
+/* The run of a teller_ask. */
+void teller_read(void *inbox_arg, struct msg *m);
+/* Any time before the threads start, and before teller_start(): news go to inbox as
  * messages with this run. */
-void telling_listen(
-    struct telling *t, struct inbox *inbox, void (*run)(void *inbox_arg, struct msg *m));
+void teller_listen(
+    struct teller *t, struct inbox *inbox, void (*run)(void *inbox_arg, struct msg *m));
 /* The place up to which news were posted; without a listener the end of the log as it is
  * known now.  epoch 0: not known yet (a log that could not be reached so far); the first
  * news then has no batch.  Keeper's thread, or before the threads start. */
-void telling_end(const struct telling *t, struct change_pos *end);
+void teller_end(const struct teller *t, struct change_pos *end);
 /* From where on changes have to be told to who has been told all that this node knows:
- * telling_end(), but on a shared log the oldest place that is kept, since another node
+ * teller_end(), but on a shared log the oldest place that is kept, since another node
  * may have told what this one has no evidence of yet.  At least once is the promise. */
-void telling_known_from(const struct telling *t, struct change_pos *from);
+void teller_known_from(const struct teller *t, struct change_pos *from);
 
 /* Once a second, from the keeper's tick: sees whether what waits moves. */
-void telling_tick(struct telling *t);
-struct telling_health {
+void teller_tick(struct teller *t);
+struct teller_health {
 	struct change_log_health log;
 	uint64_t waiting;   /* changes that are not in the log yet */
 	int64_t waiting_ms; /* for so long some wait and none got there */
 	enum err why;       /* of the last write that failed; ERR_OK: none since */
 };
-void telling_health(const struct telling *t, struct telling_health *out);
+void teller_health(const struct teller *t, struct teller_health *out);
 
 struct metrics_text;
-void telling_gauges(struct telling *t, struct metrics_text *text);
+void teller_gauges(struct teller *t, struct metrics_text *text);
 
 #endif

@@ -62,8 +62,7 @@ __attribute__((weak)) void crl_feed_wait_end(struct crl_wait *w)
 	w->_list = NULL;
 }
 
-__attribute__((weak)) void telling_single(
-    struct telling *t, const struct single_change *c)
+__attribute__((weak)) void teller_single(struct teller *t, const struct single_change *c)
 {
 	(void)t;
 	need(fake_told.n < sizeof fake_told.change / sizeof fake_told.change[0]);

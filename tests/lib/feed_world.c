@@ -35,7 +35,7 @@ size_t told_n;
 bool tell_at_once;
 bool tell_nothing;
 
-bool feed_told(struct telling *t, const struct list_change *l)
+bool feed_told(struct teller *t, const struct list_change *l)
 {
 	struct telling_told *n = &told[told_n++];
 

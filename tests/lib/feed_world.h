@@ -34,7 +34,7 @@ extern size_t told_n;
 extern bool tell_at_once; /* done follows with the next turn */
 extern bool tell_nothing; /* for want of memory */
 
-bool feed_told(struct telling *t, const struct list_change *l);
+bool feed_told(struct teller *t, const struct list_change *l);
 void tell_done(size_t i, enum err e);
 void write_file(const char *name, struct bytes b);
 void make_ca(const char *file, X509 *x);

@@ -318,11 +318,11 @@ const struct issuer *demo(void)
 static void on_news(void *arg, struct msg *m)
 {
 	struct node *n = arg;
-	struct telling_news *news = (struct telling_news *)m;
+	struct teller_news *news = (struct teller_news *)m;
 
 	assert_true(news->durable_at_us > 0);
 	if (n->news_n == NEWS) { /* no case looks at so many */
-		telling_news_done(news);
+		teller_news_done(news);
 		return;
 	}
 	n->news[n->news_n].end = news->end;
@@ -331,13 +331,13 @@ static void on_news(void *arg, struct msg *m)
 	if (n->keep)
 		n->kept[n->kept_n++] = news;
 	else
-		telling_news_done(news);
+		teller_news_done(news);
 }
 
 void give_back(struct node *n)
 {
 	for (size_t i = 0; i < n->kept_n; i++)
-		telling_news_done(n->kept[i]);
+		teller_news_done(n->kept[i]);
 	n->kept_n = 0;
 }
 
@@ -352,9 +352,9 @@ static void life_begin(struct node *n)
 	n->context.barrier = n->barrier;
 	n->api = inbox_new(base, n);
 	n->gate = gate_new(memory);
-	n->telling = telling_new(&n->context, n->latches, n->latch_file, &n->gate->log);
-	assert_non_null(n->telling);
-	telling_listen(n->telling, n->api, on_news);
+	n->teller = teller_new(&n->context, n->latches, n->latch_file, &n->gate->log);
+	assert_non_null(n->teller);
+	teller_listen(n->teller, n->api, on_news);
 	n->done = 0;
 	n->news_n = 0;
 	n->keep = false;
@@ -363,11 +363,11 @@ static void life_begin(struct node *n)
 /* As kill -9 does, for the log and the disk: nothing more is written. */
 static void life_end(struct node *n)
 {
-	if (n->telling == NULL)
+	if (n->teller == NULL)
 		return;
 	give_back(n);
-	telling_free(n->telling);
-	n->telling = NULL;
+	teller_free(n->teller);
+	n->teller = NULL;
 	n->gate = NULL;
 	inbox_free(n->api);
 	barrier_free(n->barrier);
@@ -489,7 +489,7 @@ void tell_revoked(struct node *n, uint32_t i, bool latched)
 	    .this_update = tell_now_ms / 1000 - 5,
 	    .latch = latched ? latch(n, i, true) : NULL};
 
-	telling_single(n->telling, &c);
+	teller_single(n->teller, &c);
 }
 
 void tell_released(struct node *n, uint32_t i)
@@ -501,7 +501,7 @@ void tell_released(struct node *n, uint32_t i)
 	    .reason = REASON_CERTIFICATE_HOLD,
 	    .this_update = tell_now_ms / 1000};
 
-	telling_single(n->telling, &c);
+	teller_single(n->teller, &c);
 }
 
 static struct crl_entry *entries_of(const struct crl *l, size_t *n, size_t *mapped)
@@ -569,7 +569,7 @@ void tell_list(struct node *n, const struct crl *old, const struct crl *new)
 	c.facts.has_number = true;
 	c.facts.number[CRL_NUMBER_MAX - 1] = (uint8_t) new->name;
 	n->inside = true;
-	assert_true(telling_list(n->telling, &c));
+	assert_true(teller_list(n->teller, &c));
 	n->inside = false;
 }
 

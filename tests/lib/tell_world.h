@@ -48,11 +48,11 @@ struct node {
 	struct context context;
 	struct latches *latches;
 	struct latch_file *latch_file;
-	struct telling *telling;
+	struct teller *teller;
 	struct gate *gate; /* until the telling is freed */
 	char dir[32];
 	/* what the API's thread was told: */
-	struct telling_news *kept[NEWS];
+	struct teller_news *kept[NEWS];
 	struct {
 		struct change_pos end;
 		bool gap;
@@ -63,7 +63,7 @@ struct node {
 	/* of lists: */
 	int done;
 	enum err outcome;
-	bool inside; /* telling_list() is on the stack */
+	bool inside; /* teller_list() is on the stack */
 };
 
 extern struct inbox *inbox; /* the keeper's, of both nodes */

@@ -97,7 +97,7 @@ static void make_flights(const struct conf *c)
 					  .counters = metrics_thread(),
 					  .schedule = world_schedule},
 	    .admit = admit_new(),
-	    .telling = (struct telling *)&fake_told, /* the fakes never look */
+	    .teller = (struct teller *)&fake_told, /* the fakes never look */
 	    .crl_feed = (struct crl_feed *)&fake_told};
 	parts.inbox = inbox;
 	parts.source = upstream_new(base, NULL, &u, parts.context.counters);

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 /* The teller is the test. */
-bool telling_list(struct telling *t, const struct list_change *l)
+bool teller_list(struct teller *t, const struct list_change *l)
 {
 	return feed_told(t, l);
 }

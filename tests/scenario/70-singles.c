@@ -131,12 +131,12 @@ static void latches_that_were_not_told_are_told_at_the_start(void **state)
 	latch(n, 6, false); /* was told long ago */
 	again(n);
 	assert_int_equal(look(), 0);
-	telling_start(n->telling);
+	teller_start(n->teller);
 	tell_turn();
 	assert_int_equal(look(), 1);
 	assert_int_equal(count[5], 1);
 	again(n);
-	telling_start(n->telling);
+	teller_start(n->teller);
 	tell_turn();
 	assert_int_equal(look(), 1);
 	forget();
@@ -153,7 +153,7 @@ static void on_a_shared_log_each_latch_is_told_alone(void **state)
 		tell_revoked(n, i, true);
 	again(n);
 	n->gate->shared = true;
-	telling_start(n->telling);
+	teller_start(n->teller);
 	tell_elapse(100);
 	assert_int_equal(look(), 1000);
 	expect_count(0, 1000, 1);
@@ -176,7 +176,7 @@ static void many_latches_share_batches(void **state)
 	l[24999].ca_id[0] ^= 1; /* of a CA that is not configured any more */
 	assert_int_equal(latch_file_put(n->latch_file, l, 25000), ERR_OK);
 	again(n);
-	telling_start(n->telling);
+	teller_start(n->teller);
 	tell_turn();
 	assert_int_equal(look(), 3);
 	expect_count(0, 24999, 1);
@@ -186,7 +186,7 @@ static void many_latches_share_batches(void **state)
 	again(n);
 	assert_true(latches_find(n->latches, demo(), &l[0].serial) != NULL);
 	assert_false(latches_find(n->latches, demo(), &l[0].serial)->untold);
-	telling_start(n->telling);
+	teller_start(n->teller);
 	tell_turn();
 	assert_int_equal(look(), 3);
 	forget();
@@ -220,7 +220,7 @@ static void what_is_older_than_events_keep_goes(void **state)
 	struct node *n = &node[0];
 
 	(void)state;
-	telling_start(n->telling);
+	teller_start(n->teller);
 	minutes(DAY_MS - 60000);
 	assert_int_equal(n->gate->trims, 0);
 	minutes(60000);
@@ -238,7 +238,7 @@ static void a_clock_that_is_ahead_for_a_while_trims_nothing(void **state)
 
 	(void)state;
 	step(500 * (int64_t)DAY_MS);
-	telling_start(n->telling);
+	teller_start(n->teller);
 	tell_elapse(1000);
 	step(-500 * (int64_t)DAY_MS);
 	minutes(DAY_MS);
@@ -267,14 +267,14 @@ static void the_gauges_say_what_waits(void **state)
 	tell_revoked(n, 1, true);
 	tell_list(n, &A, &B);
 	tell_elapse(1000);
-	telling_gauges(n->telling, &t);
+	teller_gauges(n->teller, &t);
 	assert_non_null(strstr(t.p, "\nocspcached_changes_waiting 30001\n"));
 	assert_non_null(strstr(t.p, "\nocspcached_events_log_up 0\n"));
 	free(t.p);
 	t = (struct metrics_text){0};
 	n->gate->down = ERR_OK;
 	tell_elapse(10000);
-	telling_gauges(n->telling, &t);
+	teller_gauges(n->teller, &t);
 	assert_non_null(strstr(t.p, "\nocspcached_changes_waiting 0\n"));
 	assert_non_null(strstr(t.p, "\nocspcached_events_log_up 1\n"));
 	free(t.p);
@@ -285,37 +285,37 @@ static void tick(struct node *n, int seconds)
 {
 	for (int i = 0; i < seconds; i++) {
 		tell_elapse(1000);
-		telling_tick(n->telling);
+		teller_tick(n->teller);
 	}
 }
 
 static void the_health_says_for_how_long_nothing_moved_and_why(void **state)
 {
 	struct node *n = &node[0];
-	struct telling_health h;
+	struct teller_health h;
 
 	(void)state;
 	tick(n, 3);
-	telling_health(n->telling, &h);
+	teller_health(n->teller, &h);
 	assert_true(h.log.up && h.waiting == 0 && h.waiting_ms == 0);
 	n->gate->down = ERR_STORE_FULL;
 	tell_revoked(n, 1, true);
 	tick(n, 10);
-	telling_health(n->telling, &h);
+	teller_health(n->teller, &h);
 	assert_false(h.log.up);
 	assert_int_equal(h.waiting, 1);
 	assert_in_range(h.waiting_ms, 10000, 11000);
 	assert_int_equal(h.why, ERR_STORE_FULL);
 	n->gate->down = ERR_OK;
 	tick(n, 10);
-	telling_health(n->telling, &h);
+	teller_health(n->teller, &h);
 	assert_true(h.log.up && h.waiting == 0 && h.waiting_ms == 0 && h.why == ERR_OK);
 	/* there is always one that waits, but not the same: they get there */
 	for (uint32_t i = 2; i < 12; i++) {
 		n->gate->down = ERR_STORE;
 		tell_revoked(n, i, true);
 		tick(n, 1);
-		telling_health(n->telling, &h);
+		teller_health(n->teller, &h);
 		assert_int_equal(h.waiting, 1);
 		assert_in_range(h.waiting_ms, 0, 2000);
 		n->gate->down = ERR_OK;
@@ -333,7 +333,7 @@ static void tell_latched(struct node *n, uint32_t to)
 	memcpy(l.ca_id, demo()->ca[0].id, sizeof l.ca_id);
 	for (uint32_t i = 1; i <= to; i++) {
 		c.serial = serial_of(i);
-		telling_single(n->telling, &c);
+		teller_single(n->teller, &c);
 	}
 }
 
@@ -373,7 +373,7 @@ static void a_million_waiting_changes_leave_the_oldest_to_the_disk(void **state)
 	assert_int_equal(occurrences(text, "event=changes_over_limit"), 1);
 	free(text);
 	again(n);
-	telling_start(n->telling);
+	teller_start(n->teller);
 	tell_turn();
 	look();
 	assert_int_equal(count[1], 1);

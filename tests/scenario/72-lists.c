@@ -114,7 +114,7 @@ static void an_append_that_timed_out_is_not_repeated(void **state)
 	assert_int_equal(look(), 3);
 	expect_count(10, 30010, 1);
 	/* the API has them all the same */
-	telling_grown(n->telling);
+	teller_grown(n->teller);
 	tell_turn();
 	assert_int_equal(n->news_n, 3);
 	expect_news_whole(n);
@@ -165,7 +165,7 @@ static void what_was_told_and_is_lost_is_a_gap(void **state)
 	n->gate->down = ERR_OK;
 	n->gate->shared = true;
 	tell_elapse(6000);
-	telling_gauges(n->telling, &t);
+	teller_gauges(n->teller, &t);
 	assert_non_null(strstr(t.p, "\nocspcached_changes_waiting 1\n")); /* the gap */
 	free(t.p);
 	tell_elapse(6000);
@@ -236,7 +236,7 @@ static void a_cancelled_list_ends_once(void **state)
 	gate_pass(n->gate);
 	tell_turn();
 	gate_pass(n->gate);
-	telling_cancel(n->telling);
+	teller_cancel(n->teller);
 	assert_int_equal(n->done, 1);
 	assert_int_equal(n->outcome, ERR_CANCELLED);
 	while (gate_pass(n->gate))
@@ -267,13 +267,13 @@ static void it_may_end_inside_a_barrier(void **state)
 	tell_revoked(n, 1, true);
 	tell_list(n, &A, &B);
 	tell_turn();
-	telling_cancel(n->telling);
+	teller_cancel(n->teller);
 	assert_int_equal(n->outcome, ERR_CANCELLED);
-	telling_free(n->telling);
+	teller_free(n->teller);
 	event_base_loop(other, EVLOOP_NONBLOCK);
 	tell_turn();
 	n->gate = gate_new(memory);
-	n->telling = telling_new(&n->context, n->latches, n->latch_file, &n->gate->log);
+	n->teller = teller_new(&n->context, n->latches, n->latch_file, &n->gate->log);
 	tell_revoked(n, 2, true);
 	tell_list(n, &A, &B);
 	n->shared.readers_n = 0;
@@ -330,7 +330,7 @@ static void what_was_told_before_is_not_told_by_the_list(void **state)
 	assert_int_equal(count[31], 1);
 	expect_count(32, 100, 1);
 	again(n); /* and the mark is gone from the disk */
-	telling_start(n->telling);
+	teller_start(n->teller);
 	tell_turn();
 	look();
 	assert_int_equal(count[21], 1);

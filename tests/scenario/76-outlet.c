@@ -31,18 +31,18 @@ static void news_are_the_log_whoever_wrote_it(void **state)
 	while (gate_pass(n->gate))
 		tell_turn();
 	append_foreign(2000);
-	telling_grown(n->telling);
-	telling_grown(n->telling);
+	teller_grown(n->teller);
+	teller_grown(n->teller);
 	tell_turn();
 	assert_int_equal(n->news_n, look());
 	expect_news_whole(n);
-	telling_end(n->telling, &at);
+	teller_end(n->teller, &at);
 	assert_int_equal(change_pos_cmp(&at, &held.newest), 0);
 	/* after a snapshot: what others told may be news to this node, on a shared log */
-	telling_known_from(n->telling, &at);
+	teller_known_from(n->teller, &at);
 	assert_int_equal(change_pos_cmp(&at, &held.newest), 0);
 	n->gate->shared = true;
-	telling_known_from(n->telling, &at);
+	teller_known_from(n->teller, &at);
 	assert_int_equal(change_pos_cmp(&at, &held.oldest), 0);
 	n->gate->shared = false;
 	/* its own need no reading when nobody is in between */
@@ -63,7 +63,7 @@ static void a_page_that_comes_late_repeats_nothing(void **state)
 	n->gate->slow = true;
 	tell_revoked(n, 1, true);
 	append_foreign(2);
-	telling_grown(n->telling);
+	teller_grown(n->teller);
 	tell_turn();
 	gate_pass(n->gate); /* the append, not the next of what the API knows */
 	tell_revoked(n, 3, true);
@@ -73,7 +73,7 @@ static void a_page_that_comes_late_repeats_nothing(void **state)
 	assert_int_equal(look(), 3);
 	assert_int_equal(n->news_n, 3);
 	tell_revoked(n, 4, true);
-	telling_grown(n->telling);
+	teller_grown(n->teller);
 	tell_turn();
 	while (gate_pass(n->gate))
 		tell_turn();
@@ -92,7 +92,7 @@ static void a_new_epoch_is_a_gap(void **state)
 	tell_turn();
 	change_log_new_epoch(memory, ignore_end, &e); /* another node */
 	append_foreign(2);
-	telling_grown(n->telling);
+	teller_grown(n->teller);
 	tell_turn();
 	tell_revoked(n, 3, true);
 	tell_turn();
@@ -118,10 +118,10 @@ static void a_page_of_our_epoch_may_come_before_its_word(void **state)
 	tell_turn();
 	assert_int_equal(n->gate->epochs, 1);
 	append_foreign(2);
-	telling_grown(n->telling);
+	teller_grown(n->teller);
 	tell_turn();
 	append_foreign(3);
-	telling_grown(n->telling);
+	teller_grown(n->teller);
 	tell_turn();
 	assert_int_equal(n->news_n, 3);
 	assert_true(n->news[1].gap);
@@ -138,7 +138,7 @@ static void news_have_a_bound(void **state)
 {
 	struct node *n = &node[0];
 	struct crl all = {'B', 0, SERIALS, 1};
-	size_t bytes = 0, most = TELLING_NEWS_MAX + CHANGE_BATCH_MAX * 32 + 4096;
+	size_t bytes = 0, most = TELLER_NEWS_MAX + CHANGE_BATCH_MAX * 32 + 4096;
 	uint64_t changes = 0;
 
 	(void)state;
@@ -152,7 +152,7 @@ static void news_have_a_bound(void **state)
 		for (size_t k = 0; k < n->kept_n; k++)
 			bytes += n->kept[k]->batch->n * 32u;
 		if (changes == 0)
-			assert_true(bytes > TELLING_NEWS_MAX - 400000);
+			assert_true(bytes > TELLER_NEWS_MAX - 400000);
 		assert_true(bytes < most);
 		changes += bytes / 32;
 		give_back(n);
@@ -170,12 +170,12 @@ static void without_a_listener_nothing_is_read(void **state)
 	struct node *n = &node[0];
 
 	(void)state;
-	telling_free(n->telling);
+	teller_free(n->teller);
 	n->gate = gate_new(memory);
-	n->telling = telling_new(&n->context, n->latches, n->latch_file, &n->gate->log);
+	n->teller = teller_new(&n->context, n->latches, n->latch_file, &n->gate->log);
 	tell_revoked(n, 1, true);
 	append_foreign(2);
-	telling_grown(n->telling);
+	teller_grown(n->teller);
 	tell_turn();
 	assert_int_equal(n->gate->reads, 0);
 	assert_int_equal(n->news_n, 0);
@@ -190,12 +190,12 @@ static void news_outlive_the_telling(void **state)
 	n->keep = true;
 	tell_revoked(n, 1, true);
 	tell_turn();
-	telling_free(n->telling);
+	teller_free(n->teller);
 	assert_int_equal(n->kept_n, 1);
 	assert_int_equal(number_of(&n->kept[0]->batch->change[0]), 1);
 	give_back(n);
 	n->gate = gate_new(memory);
-	n->telling = telling_new(&n->context, n->latches, n->latch_file, &n->gate->log);
+	n->teller = teller_new(&n->context, n->latches, n->latch_file, &n->gate->log);
 }
 
 /* Questions. */
@@ -208,19 +208,19 @@ static void on_answer(void *inbox_arg, struct question *q)
 	answers++;
 }
 
-static void ask(struct node *n, struct telling_ask *a, size_t max_bytes)
+static void ask(struct node *n, struct teller_ask *a, size_t max_bytes)
 {
 	struct change_pos from = a->from;
 
-	*a = (struct telling_ask){
+	*a = (struct teller_ask){
 	    .question = {.reply_to = n->api, .done = on_answer, .owner = n},
-	    .telling = n->telling,
+	    .teller = n->teller,
 	    .from = from,
 	    .max_bytes = max_bytes};
-	question_ask(&a->question, inbox, telling_read);
+	question_ask(&a->question, inbox, teller_read);
 }
 
-static void drop_pages(struct telling_ask *a)
+static void drop_pages(struct teller_ask *a)
 {
 	for (size_t i = 0; i < a->n; i++)
 		change_batch_unref(a->batches[i]);
@@ -230,7 +230,7 @@ static void drop_pages(struct telling_ask *a)
 static void what_was_before_can_be_asked_for(void **state)
 {
 	struct node *n = &node[0];
-	struct telling_ask a = {0};
+	struct teller_ask a = {0};
 
 	(void)state;
 	answers = 0;
@@ -260,7 +260,7 @@ static void what_was_before_can_be_asked_for(void **state)
 static void a_stop_answers_every_question(void **state)
 {
 	struct node *n = &node[0];
-	struct telling_ask a = {0}, b = {0};
+	struct teller_ask a = {0}, b = {0};
 
 	(void)state;
 	answers = 0;
@@ -268,9 +268,9 @@ static void a_stop_answers_every_question(void **state)
 	n->gate->slow = true;
 	ask(n, &a, SIZE_MAX);
 	append_foreign(3);
-	telling_grown(n->telling); /* a page of news is under way too */
+	teller_grown(n->teller); /* a page of news is under way too */
 	tell_turn();
-	telling_cancel(n->telling);
+	teller_cancel(n->teller);
 	tell_turn();
 	assert_int_equal(answers, 1);
 	assert_int_equal(a.error, ERR_CANCELLED);
@@ -279,9 +279,9 @@ static void a_stop_answers_every_question(void **state)
 	assert_int_equal(answers, 2);
 	assert_int_equal(b.error, ERR_CANCELLED);
 	assert_int_equal(n->news_n, 1);
-	telling_cancel(n->telling); /* again, as it is freed */
-	tell_revoked(n, 2, true);   /* the log gets it, the API nothing more */
-	telling_grown(n->telling);
+	teller_cancel(n->teller); /* again, as it is freed */
+	tell_revoked(n, 2, true); /* the log gets it, the API nothing more */
+	teller_grown(n->teller);
 	tell_turn();
 	while (gate_pass(n->gate)) /* the log answers when nobody asks any more */
 		tell_turn();

@@ -614,15 +614,15 @@ static unsigned calls_seen;
 /* The log's side: nothing but an end. */
 static const struct change_pos log_end = {7, 3, 1};
 
-void telling_read(void *keeper, struct msg *m)
+void teller_read(void *keeper, struct msg *m)
 {
-	struct telling_ask *a = (struct telling_ask *)m;
+	struct teller_ask *a = (struct teller_ask *)m;
 
 	assert_ptr_equal(keeper, &the_calls);
 	a->oldest = a->newest = log_end;
 	question_answer(&a->question);
 }
-void telling_news_done(struct telling_news *n)
+void teller_news_done(struct teller_news *n)
 {
 	change_batch_unref(n->batch);
 	free(n);
@@ -759,7 +759,7 @@ static int setup(void **state)
 	w->conf.subscriber_timeout_ms = 5000;
 	w->conf.position_interval_ms = 5000;
 	w->shared.keeper = w->keeper;
-	w->shared.telling = (struct telling *)w; /* any address */
+	w->shared.teller = (struct teller *)w; /* any address */
 	fd = listener_open(api_listen, 16, false, false, why, sizeof why);
 	assert_true(fd >= 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &n), 0);
@@ -1023,7 +1023,7 @@ static int listen_in(const struct world *w)
 static void publish(struct world *w, uint64_t seq)
 {
 	struct change_batch *b = change_batch_new(1);
-	struct telling_news *n = calloc(1, sizeof *n);
+	struct teller_news *n = calloc(1, sizeof *n);
 
 	strcpy(b->issuer, "demo");
 	b->epoch = 7;

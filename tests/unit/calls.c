@@ -237,25 +237,25 @@ bool crl_feed_tried_all(const struct crl_feed *f)
 	(void)f;
 	return !did.untried;
 }
-static struct telling_health telling_is;
+static struct teller_health telling_is;
 
 void crl_feed_gauges(struct crl_feed *f, struct metrics_text *t)
 {
 	(void)f;
 	metrics_line(t, "crl_entries", "gauge", "Of the feed.", "", 1);
 }
-void telling_single(struct telling *t, const struct single_change *c)
+void teller_single(struct teller *t, const struct single_change *c)
 {
 	(void)t;
 	did.told = c->now;
 	did.told_n++;
 }
-void telling_gauges(struct telling *f, struct metrics_text *t)
+void teller_gauges(struct teller *f, struct metrics_text *t)
 {
 	(void)f;
 	metrics_line(t, "changes_waiting", "gauge", "Of telling.", "", 2);
 }
-void telling_health(const struct telling *t, struct telling_health *out)
+void teller_health(const struct teller *t, struct teller_health *out)
 {
 	(void)t;
 	*out = telling_is;
@@ -464,8 +464,8 @@ static int setup(void **state)
 	k.replies = inbox_new(k.base, &k);
 	k.d.inbox = k.replies;
 	k.d.crl_feed = (struct crl_feed *)&did; /* the stubs never look */
-	k.d.telling = (struct telling *)&did;
-	telling_is = (struct telling_health){
+	k.d.teller = (struct teller *)&did;
+	telling_is = (struct teller_health){
 	    .log = {.up = true, .error = "", .remedy = "", .damage = ""}};
 	k.hot = hot_new(1 << 20, 1);
 	k.shared.hot = k.hot;
@@ -1440,7 +1440,7 @@ static void ready_tells_of_the_change_log_and_of_changes_that_wait(void **state)
 
 	(void)state;
 	lists(1, -100, 100);
-	telling_is = (struct telling_health){
+	telling_is = (struct teller_health){
 	    .log = {.up = true, .error = "", .remedy = "", .damage = ""},
 	    .waiting = 3,
 	    .waiting_ms = 1999};

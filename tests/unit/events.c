@@ -77,7 +77,7 @@ static bool follows(const struct change_batch *b, const struct change_pos *from)
 	       (b->seq == from->seq && from->index < b->n);
 }
 
-static void fill(struct world *w, struct telling_ask *a)
+static void fill(struct world *w, struct teller_ask *a)
 {
 	size_t bytes = 0;
 
@@ -104,16 +104,16 @@ static void fill(struct world *w, struct telling_ask *a)
 
 static void ask_answer(struct msg *m)
 {
-	struct telling_ask *a = (struct telling_ask *)m;
+	struct teller_ask *a = (struct teller_ask *)m;
 
 	fill(the, a);
 	question_answer(&a->question);
 }
 
-void telling_read(void *inbox_arg, struct msg *m)
+void teller_read(void *inbox_arg, struct msg *m)
 {
 	assert_ptr_equal(inbox_arg, the);
-	assert_ptr_equal(((struct telling_ask *)m)->telling, the->shared.telling);
+	assert_ptr_equal(((struct teller_ask *)m)->teller, the->shared.teller);
 	the->reads++;
 	if (the->hold)
 		the->held[the->held_n++] = m;
@@ -129,7 +129,7 @@ static void let_go(struct world *w)
 	w->held_n = 0;
 }
 
-void telling_news_done(struct telling_news *n)
+void teller_news_done(struct teller_news *n)
 {
 	assert_true(the->news_out > 0);
 	the->news_out--;
@@ -214,7 +214,7 @@ static void on_news(void *arg, struct msg *m)
 {
 	struct world *w = arg;
 
-	events_news(w->events, (struct telling_news *)m);
+	events_news(w->events, (struct teller_news *)m);
 }
 
 static int setup(void **state)
@@ -238,7 +238,7 @@ static int setup(void **state)
 	    .position_interval_ms = 15000};
 	w->shared.conf = &w->conf;
 	w->shared.keeper = w->keeper;
-	w->shared.telling = (struct telling *)w; /* any address */
+	w->shared.teller = (struct teller *)w; /* any address */
 	w->counters = calloc(1, sizeof *w->counters);
 	w->loop = conn_loop_new(w->base, &limits, &handler, w, w->counters);
 	w->events = events_new(&w->shared, w->base, w->own, w->counters);
@@ -337,7 +337,7 @@ static struct change_batch *append(
 
 static void tell(struct world *w, struct change_batch *b)
 {
-	struct telling_news *n = calloc(1, sizeof *n);
+	struct teller_news *n = calloc(1, sizeof *n);
 
 	n->msg.run = on_news;
 	n->batch = b != NULL ? change_batch_ref(b) : NULL;

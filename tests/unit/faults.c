@@ -362,7 +362,7 @@ static bool house_make(struct house *h)
 	h->keeper = keeper_new(&h->shared, why, sizeof why);
 	if (h->keeper == NULL)
 		return false;
-	telling_listen(h->shared.telling, api_inbox(h->api), api_news);
+	teller_listen(h->shared.teller, api_inbox(h->api), api_news);
 	return true;
 }
 

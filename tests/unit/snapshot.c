@@ -63,7 +63,7 @@ bool crl_feed_wait(struct crl_feed *f, const char *issuer, struct crl_wait *w, i
 	the->waits_for = issuer;
 	return true;
 }
-void telling_known_from(const struct telling *t, struct change_pos *end)
+void teller_known_from(const struct teller *t, struct change_pos *end)
 {
 	(void)t;
 	*end = the->end;
