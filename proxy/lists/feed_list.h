@@ -163,9 +163,11 @@ struct feed_list {
 	int64_t alarmed_ms; /* last alarm; 0: none */
 	struct feed_again overdue;
 
-	/* In force, and then: made current on disk, and past the barrier.  They get there
-	 * in their order, as barrier and disk thread keep it; a later one may come into
-	 * force before, also while an earlier one is told. */
+	/* In force, and then: made current on disk, and past a barrier, behind which the
+	 * sets before it go.  They get there in their order, as barrier and disk thread
+	 * keep it; a later one may come into force before, also while an earlier one is
+	 * told.  The second law is the teller's, who passes a barrier of its own with
+	 * each list. */
 	struct {
 		unsigned n;              /* that are not there yet; 0: settled */
 		struct feed_work *stuck; /* one of them, whose file could not be made
