@@ -51,6 +51,17 @@ def test_make_install_into_a_folder_with_spaces(box):
     assert open(conf).read() == "# mine\n"
 
 
+def test_make_deb_installs_what_the_package_is_built_with():
+    """And build-essential, which every package wants without naming it (Debian Policy 4.2)."""
+    with open(os.path.join(daemon.TOP, "conf", "deb", "control")) as f:
+        wanted = re.search(r"Build-Depends: (.*(?:\n .*)*)", f.read()).group(1)
+    wanted = {re.match(r"\s*([\w.+-]+)", w).group(1).replace("debhelper-compat", "debhelper") for w in wanted.split(",")}
+    # Where there is no dpkg it says what corresponds.
+    said = subprocess.run(["/bin/sh", ".ci/packages", "build", "deb"], cwd=daemon.TOP, env={"PATH": ""},
+                          capture_output=True, text=True).stderr
+    assert wanted | {"build-essential", "dpkg-dev"} <= set(re.split(r"[\s|]+", said)), said
+
+
 @pytest.fixture(scope="module")
 def package(tmp_path_factory):
     """The .deb and its .changes, of a build folder of this test's."""
