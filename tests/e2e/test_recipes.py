@@ -98,8 +98,8 @@ def test_nginx_staples(d, site, started):
 def test_the_lines_of_the_readme_make_nginx_staple(box, world, started):
     """Both its files; the CA signs its answers itself or by a delegate, and has no intermediate."""
     with open(os.path.join(daemon.TOP, "README.md"), encoding="utf-8") as f:
-        own, its = re.search(r"```\n# /etc/ocspcached/ocspcached\.conf\n(.*?)\n# nginx\n(.*?)```", f.read(),
-                             re.S).groups()
+        own, its = re.search(r"```\n# /etc/ocspcached/ocspcached\.conf\n(.*?)```\n\n```\n# nginx, in its server\n(.*?)```",
+                             f.read(), re.S).groups()
     os.rename(world.pem, os.path.join(box, "example-ca.pem"))
     d = daemon.Daemon(box, [])
     d.write(moved(own, {"127.0.0.1:8080": "127.0.0.1:%d" % d.port, "http://ocsp.example.com/": world.responder.url}) +
@@ -108,7 +108,7 @@ def test_the_lines_of_the_readme_make_nginx_staple(box, world, started):
     world.good.write(os.path.join(box, "site.pem"), True)
     world.box = box  # where a program of clients.py makes its own
     n = started(clients.Nginx(world, moved(its, {
-        "127.0.0.1:8080": "127.0.0.1:%d" % d.port, "example-ca.pem": os.path.join(box, "example-ca.pem")}) +
+        "127.0.0.1:8080": "127.0.0.1:%d" % d.port, "/etc/ocspcached": box}) +
         "ssl_certificate %s/site.pem; ssl_certificate_key %s/site.pem.key; location / { return 204; }" % (box, box)))
     got = lab.wait(lambda: clients.staple(n.port), 15, "the staple")
     assert got == d.ask(world.ca, world.good.serial).body and lab.outcome(got) == "good"
