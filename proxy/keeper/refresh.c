@@ -72,20 +72,23 @@ static struct load *load_of(struct refreshes *u, const struct issuer *i)
 /* A refresh that fails while less than a third of the answer's life is left is an alarm:
  * the next attempt is at most 3/16 of that later, so it comes before the last quarter
  * (R143).  A signed unknown's life is our own unknown-ttl and none to worry about. */
-static void tell_late(struct refreshes *u, const struct answer *held, int64_t left_s)
+static void tell_late(
+    struct refreshes *u, const char *issuer, const struct answer *held, int64_t left_s)
 {
 	int64_t life = held->expiry - held->facts.this_update;
 
 	if (left_s >= life / 3 || held->facts.status == STATUS_UNKNOWN)
 		return;
 	metrics_count(u->context->counters, M_REFRESHES_LATE);
-	log_warn("refresh_late", "left_s=%lld", (long long)left_s);
+	log_warn("refresh_late", "issuer=%s left_s=%lld effect=%s remedy=%s", issuer,
+	    (long long)left_s, "after that its clients get tryLater",
+	    "reach its responders: upstream_failed or answer_refused says why not");
 }
 
 /* A refresh that failed is tried again while its answer lives, sooner as the end comes
  * nearer. */
-static void schedule_retry(
-    struct refreshes *u, const struct key *k, const struct answer *held)
+static void schedule_retry(struct refreshes *u, const char *issuer, const struct key *k,
+    const struct answer *held)
 {
 	int64_t left = held->expiry * 1000 - clock_now_ms();
 	int64_t wait = left / 8;
@@ -95,7 +98,7 @@ static void schedule_retry(
 	if (wait < conf_of(u)->refresh_min_ms)
 		wait = conf_of(u)->refresh_min_ms;
 	wait = backoff_spread_ms(wait, schedule_random(u->context->schedule));
-	tell_late(u, held, left / 1000);
+	tell_late(u, issuer, held, left / 1000);
 	hot_mark_used(held);
 	schedule_set(
 	    u->context->schedule, k, clock_mono_ms() + (wait < left ? wait : left));
@@ -110,7 +113,7 @@ static void on_refreshed(void *arg, const struct answer *a, enum err e, enum tie
 	(void)a, (void)tier;
 	assert(r->load->n > 0);
 	if (e != ERR_OK && e != ERR_CANCELLED && held != NULL)
-		schedule_retry(u, &r->key, held);
+		schedule_retry(u, r->load->name, &r->key, held);
 	r->load->n--;
 	TAILQ_REMOVE(&u->under_way, r, link);
 	free(r);

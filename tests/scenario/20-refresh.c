@@ -1,9 +1,14 @@
 /* 20-refresh: answers that are used stay fresh, and none outlives its nextUpdate. */
 #include "tests/lib/world.h"
 
+#include "proxy/base/log.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -41,6 +46,33 @@ static void hold_an_answer(int64_t to)
 	world_ask(1, CERTID_SHA1);
 	fake_fetch_answer(0, 200, says(to));
 	world_elapse(0);
+}
+
+/* What the log says from overhear() to heard(). */
+static FILE *said;
+static int true_stderr;
+
+static void overhear(void)
+{
+	said = tmpfile();
+	fflush(stderr);
+	true_stderr = dup(STDERR_FILENO);
+	assert_true(said != NULL && true_stderr >= 0);
+	assert_int_equal(dup2(fileno(said), STDERR_FILENO), STDERR_FILENO);
+	log_setup(LEVEL_WARN, LOG_FORMAT_LOGFMT, 0);
+}
+
+static void heard(char *text, size_t room)
+{
+	ssize_t n;
+
+	log_setup(LEVEL_ERROR, LOG_FORMAT_LOGFMT, 0);
+	dup2(true_stderr, STDERR_FILENO);
+	close(true_stderr);
+	n = pread(fileno(said), text, room - 1, 0);
+	assert_true(n >= 0);
+	text[n] = '\0';
+	fclose(said);
 }
 
 /* R143: refresh at half of its life; no client asks or waits for it. */
@@ -221,9 +253,11 @@ static void a_refresh_that_hangs_holds_up_no_other_and_is_told(void **state)
 static void a_refresh_that_keeps_failing_is_told_before_the_last_quarter(void **state)
 {
 	uint64_t told = 0;
+	char text[65536];
 
 	(void)state;
 	hold_an_answer(8640);
+	overhear();
 	for (int s = 0; s < 8640 * 3 / 4; s += 5) {
 		world_elapse(5000);
 		while (fake_fetches_waiting() > 0)
@@ -233,6 +267,10 @@ static void a_refresh_that_keeps_failing_is_told_before_the_last_quarter(void **
 			assert_int_equal(told, 0);
 	}
 	assert_true(told > 0);
+	heard(text, sizeof text);
+	/* with whom it concerns */
+	assert_non_null(strstr(text, "event=refresh_late issuer=world left_s="));
+	assert_non_null(strstr(text, " remedy="));
 }
 
 /* P31, P32: proftpd#519: the good answer was dropped before a better
