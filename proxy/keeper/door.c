@@ -204,6 +204,14 @@ static const struct answer *take_stored(const struct passage *n, struct bytes de
 	return take(n, der, HOW_STORED);
 }
 
+/* It was right when it was written: it has ended since, or what is newer has come, here
+ * or in a list.  No fault of who keeps it. */
+static bool is_outlived(enum err e, const struct admit_verdict *v)
+{
+	return e == ERR_RESP_EXPIRED || e == ERR_RESP_OLDER ||
+	       (e == ERR_RESP_CRL && !v->crl_disagrees);
+}
+
 enum err door_take_stored(const struct door *d, struct door_visit *x, struct bytes value,
     const struct answer **answer)
 {
@@ -217,7 +225,7 @@ enum err door_take_stored(const struct door *d, struct door_visit *x, struct byt
 		return ERR_REQ_ISSUER;
 	e = admit_record(d->admit, &n.q, value, d->keys, &der, &n.v, x->trace);
 	heed(&n, e);
-	if (e != ERR_OK && e != ERR_RESP_EXPIRED && e != ERR_RESP_OLDER)
+	if (e != ERR_OK && !is_outlived(e, &n.v))
 		refuse(&n, e, M_REFUSED_STORE, "store");
 	if (e != ERR_OK || answer == NULL)
 		return e;

@@ -214,6 +214,22 @@ static void what_comes_before_a_new_list_is_opened_is_asked_for_again(void **sta
 	assert_int_equal(fake_fetches_waiting(), 0);
 }
 
+/* What the store has is told where it is newer than the list that has it revoked: the CA
+ * said so after it had revoked it. */
+static void what_is_stored_against_an_older_list_is_told(void **state)
+{
+	struct key k;
+
+	(void)state;
+	world_key(1, CERTID_SHA1, &k);
+	fake_store_put(&k, says_from(CERTID_SHA1, STATUS_GOOD, 0, 0));
+	listed(-100, 1);
+	world_ask(1, CERTID_SHA1);
+	world_elapse(0);
+	assert_int_equal(count(M_REFUSED_STORE), 1);
+	assert_int_equal(count(M_DISAGREED), 1);
+}
+
 /* The same while the store reads. */
 static void what_is_read_before_a_new_list_is_opened_is_read_again(void **state)
 {
@@ -236,6 +252,8 @@ static void what_is_read_before_a_new_list_is_opened_is_read_again(void **state)
 	world_elapse(0);
 	assert_int_equal(w->answers, 0); /* the store's is contradicted: a fetch */
 	assert_int_equal(fake_fetches_waiting(), 1);
+	/* which is no fault of the store's, nor of the responder's */
+	assert_int_equal(count(M_REFUSED_STORE) + count(M_CONTRADICTED_CRL), 0);
 	fake_fetch_answer(0, 200, says(STATUS_REVOKED, 1));
 	world_elapse(0);
 	assert_int_equal(w->status, STATUS_REVOKED);
@@ -747,6 +765,7 @@ int main(void)
 	    CASE(nothing_is_good_before_the_lists_are_opened),
 	    CASE(a_hold_that_ends_before_the_lists_are_opened_is_told),
 	    CASE(what_comes_before_a_new_list_is_opened_is_asked_for_again),
+	    CASE(what_is_stored_against_an_older_list_is_told),
 	    CASE(what_is_read_before_a_new_list_is_opened_is_read_again),
 	    CASE(revoked_is_served_whatever_is_not_opened),
 	    cmocka_unit_test_setup_teardown(
