@@ -176,6 +176,24 @@ static const char *cause_of(const struct fetch *x)
 	return curl_easy_strerror(x->code == CURLE_OK ? CURLE_PARTIAL_FILE : x->code);
 }
 
+/* For who reads the log and has to reach a server that is not his. */
+static const char *remedy_of(const struct fetch *x)
+{
+	if (x->sink_failed || x->head.refusal[0] != '\0')
+		return ""; /* the cause is another one */
+	switch (x->code) {
+	case CURLE_COULDNT_RESOLVE_HOST:
+		return "mend the name in the URL, or the resolver of this machine";
+	case CURLE_COULDNT_CONNECT:
+		return "see that it runs, and that no firewall is between";
+	case CURLE_OPERATION_TIMEDOUT:
+		return "see that it can be reached from here; where it is slow, raise "
+		       "upstream-timeout (of a list crl-timeout)";
+	default:
+		return "";
+	}
+}
+
 /* Did its certificate fail for want of a CA, and not for its dates or names? */
 static bool is_untrusted(const struct fetch *x)
 {
@@ -196,6 +214,7 @@ static const char *words_of(struct fetch *x, enum err e, int status)
 	const struct fetch_end end = {.status = e == ERR_OK ? status : 0,
 	    .location = header(x, "Location"),
 	    .cause = cause_of(x),
+	    .remedy = remedy_of(x),
 	    .untrusted = is_untrusted(x),
 	    .proxy = e == ERR_STORE || e == ERR_NOMEM ? "" : x->proxy};
 

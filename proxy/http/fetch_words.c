@@ -51,11 +51,29 @@ __attribute__((format(printf, 2, 3))) static void say(char *out, const char *for
 	va_end(ap);
 }
 
+/* What to do about a status that is no redirect; "" where nobody knows. */
+static const char *status_remedy(int status)
+{
+	switch (status) {
+	case 401:
+	case 403:
+		return "; whoever runs it has to let this machine in";
+	case 404:
+	case 410:
+		return "; compare the URL with the one in the CA's certificates";
+	case 429:
+		return "; ask less often: fetch-rate, crl-interval";
+	default:
+		return status / 100 == 5 ? "; the fault is there: tell whoever runs it"
+					 : "";
+	}
+}
+
 static void say_status(char *out, const struct fetch_end *e)
 {
 	char place[FETCH_QUOTE_MAX];
 
-	say(out, "HTTP status %d", e->status);
+	say(out, "HTTP status %d%s", e->status, status_remedy(e->status));
 	if (e->status / 100 != 3 || e->location[0] == '\0')
 		return;
 	fetch_quote_url(place, e->location);
@@ -72,7 +90,7 @@ void fetch_words(char out[FETCH_WORDS_MAX], const struct fetch_end *e)
 	if (e->status != 0)
 		say_status(out, e);
 	else
-		say(out, "%s", e->cause);
+		say(out, "%s%s%s", e->cause, e->remedy[0] != '\0' ? "; " : "", e->remedy);
 	if (e->untrusted)
 		say(out, "; if its CA is a private one, name that with upstream-tls-ca");
 	if (e->proxy[0] != '\0')

@@ -23,6 +23,7 @@ struct fetch_end {
 	int status;           /* of a whole answer; 0: none came */
 	const char *location; /* as it came; "" for none */
 	const char *cause;    /* why no answer came */
+	const char *remedy;   /* of that; "" where there is none to name */
 	bool untrusted;       /* the server's certificate is by no CA that we know */
 	const char *proxy;    /* that it went through; "" for none */
 };

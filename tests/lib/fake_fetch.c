@@ -101,8 +101,11 @@ void fake_fetch_answer(size_t i, int http_status, struct bytes body)
 void fake_fetch_reply(size_t i, const struct fake_reply *reply)
 {
 	const struct fetch *n = *nth(i);
-	const struct fetch_end end = {
-	    .status = reply->status, .location = "", .cause = "", .proxy = ""};
+	const struct fetch_end end = {.status = reply->status,
+	    .location = "",
+	    .cause = "",
+	    .remedy = "",
+	    .proxy = ""};
 	char words[FETCH_WORDS_MAX] = "";
 	struct fetch_result r = {.reached = true,
 	    .status = reply->status,

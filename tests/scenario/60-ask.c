@@ -86,7 +86,9 @@ static void a_fetch_that_fails_leaves_the_old_list_in_force(void **state)
 	refresh();
 	fake_fetch_answer(0, 404, LIST(.number = "11", .serials = "B"));
 	feed_turn();
-	assert_string_equal(field(0, "last_error"), "upstream_http: HTTP status 404");
+	assert_string_equal(
+	    field(0, "last_error"), "upstream_http: HTTP status 404; compare the URL "
+				    "with the one in the CA's certificates");
 	refresh();
 	fake_fetch_answer(0, 304, bytes_of("", 0)); /* that we did not ask for */
 	feed_turn();

@@ -589,7 +589,8 @@ static void other_statuses_are_told_and_redirects_not_followed(void **state)
 	assert_true(o.reached);
 	assert_int_equal(o.status, 500);
 	assert_string_equal(o.body, "<html>");
-	assert_string_equal(o.detail, "HTTP status 500");
+	assert_string_equal(
+	    o.detail, "HTTP status 500; the fault is there: tell whoever runs it");
 	fetch("/redirect", &o);
 	assert_int_equal(o.error, ERR_OK);
 	assert_int_equal(o.status, 302);
@@ -599,6 +600,38 @@ static void other_statuses_are_told_and_redirects_not_followed(void **state)
 	    "not followed: if that is right, write that URL");
 	fetch("/304", &o); /* without having been asked whether */
 	assert_string_equal(o.detail, "HTTP status 304");
+}
+
+/* Whoever has the line has what to try, whatever came. */
+static void a_failure_has_its_remedy(void **state)
+{
+	static const struct {
+		int status;
+		const char *remedy;
+	} rows[] = {{401, "let this machine in"}, {403, "let this machine in"},
+	    {404, "compare the URL"}, {410, "compare the URL"}, {429, "crl-interval"},
+	    {500, "tell whoever runs it"}, {503, "tell whoever runs it"}, {204, NULL}};
+	char words[FETCH_WORDS_MAX];
+	struct outcome o = {0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct fetch_end e = {.status = rows[i].status,
+		    .location = "",
+		    .cause = "",
+		    .remedy = "",
+		    .proxy = ""};
+
+		fetch_words(words, &e);
+		if (rows[i].remedy == NULL)
+			assert_string_equal(words, "HTTP status 204");
+		else
+			assert_non_null(strstr(words, rows[i].remedy));
+	}
+	start("http://127.0.0.1:1/", bytes_of("", 0), 5000, &o); /* tcpmux: nobody */
+	wait_for(&o);
+	assert_int_equal(o.error, ERR_UP_CONNECT);
+	assert_non_null(strstr(o.detail, "; see that it runs, and that no firewall"));
 }
 
 /* RFC 9110 section 12.5.3: without Accept-Encoding any coding may come; with identity
@@ -1087,6 +1120,7 @@ int main(void)
 	    cmocka_unit_test(a_whole_answer_comes_with_status_type_and_duration),
 	    cmocka_unit_test(a_get_and_a_post_say_what_they_should_and_no_more),
 	    cmocka_unit_test(other_statuses_are_told_and_redirects_not_followed),
+	    cmocka_unit_test(a_failure_has_its_remedy),
 	    cmocka_unit_test(a_coded_body_is_decoded_once_and_its_size_counts),
 	    cmocka_unit_test(what_is_quoted_is_printable_and_bounded),
 	    cmocka_unit_test(what_ends_early_is_truncated),
