@@ -652,22 +652,67 @@ static bool take_count(unsigned i, bool all, int64_t now, struct seen *out)
 	return owes;
 }
 
+static void write_count(const struct seen *s)
+{
+	struct line l;
+
+	line_begin(&l, s->level, s->event);
+	if (s->json == l.json) /* else a reload has changed how lines are written */
+		put(&l, s->subject.p, s->subject.n);
+	line_write(&l, s->repeated);
+}
+
 static void flush(bool all)
 {
 	int64_t now = clock_mono_ms();
 	struct seen s;
-	struct line l;
 
 	tell_dropped();
-	for (unsigned i = 0; i < SEEN_MAX; i++) {
-		if (!take_count(i, all, now, &s))
-			continue;
-		line_begin(&l, s.level, s.event);
-		if (s.json ==
-		    l.json) /* else a reload has changed how lines are written */
-			put(&l, s.subject.p, s.subject.n);
-		line_write(&l, s.repeated);
+	for (unsigned i = 0; i < SEEN_MAX; i++)
+		if (take_count(i, all, now, &s))
+			write_count(&s);
+}
+
+/* Is s about whom `of` is about, or about a part of that? */
+static bool is_about(const struct subject *s, const struct subject *of)
+{
+	return of->n > 0 && s->n >= of->n && memcmp(s->p, of->p, of->n) == 0 &&
+	       (s->n == of->n || s->p[of->n] == ' ' || s->p[of->n] == ',');
+}
+
+/* The count that entry i owes of this subject, which begins anew; false: none. */
+static bool settle_count(unsigned i, const struct subject *of, struct seen *out)
+{
+	bool owes = false;
+
+	pthread_mutex_lock(&seen_lock);
+	if (i < seen_n && is_about(&seen[i].subject, of)) {
+		owes = seen[i].repeated > 0;
+		*out = seen[i];
+		seen[i].repeated = 0;
+		seen[i].line_at_ms = INT64_MIN;
 	}
+	pthread_mutex_unlock(&seen_lock);
+	return owes;
+}
+
+void log_settled(int level, const char *event, const char *fmt, ...)
+{
+	struct cursor c = {.p = fmt};
+	struct seen s;
+	struct line l;
+	int e = errno;
+
+	line_begin(&l, level, event);
+	va_start(c.ap, fmt);
+	take_pairs(&c, &l);
+	va_end(c.ap);
+	for (unsigned i = 0; i < SEEN_MAX; i++)
+		if (settle_count(i, &l.subject, &s))
+			write_count(&s);
+	if (log_enabled(level))
+		line_write(&l, 0);
+	errno = e;
 }
 
 void log_flush_due(void)

@@ -10,7 +10,9 @@
  * with those of its pairs that say whom it concerns (SUBJECT_KEYS in log.c): a second
  * issuer's failure has a line of its own.  What goes through log_each() is never
  * collapsed: mistakes in a configuration, requests, and states that change, of which a
- * line that is missing or late would tell the contrary of what is.
+ * line that is missing or late would tell the contrary of what is.  For the same reason
+ * log_settled(), of what has ended well, is preceded by the counts that are owed of its
+ * subject, and what fails of it afterwards has its whole line at once.
  *
  * Levels: error: a person must act; warn: degraded but answering; info: state changed;
  * debug: each fetch.  cache/ never logs: it returns errors.
@@ -39,6 +41,10 @@ void log_event(int level, const char *event, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* The same, and never collapsed. */
 void log_each(int level, const char *event, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The same, of the end of what others told of its subject: that of each begins with the
+ * pairs of this one. */
+void log_settled(int level, const char *event, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 bool log_enabled(int level);
 

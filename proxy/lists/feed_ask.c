@@ -104,7 +104,7 @@ static void ask_failed(struct feed_list *l, enum err e, const char *why)
 static void ask_went_well(struct feed_list *l)
 {
 	if (l->ask.error != ERR_OK)
-		log_each(LOG_INFO, "crl_recovered", "issuer=%s url=%s failures=%d",
+		log_settled(LOG_INFO, "crl_recovered", "issuer=%s url=%s failures=%d",
 		    l->issuer->name, l->url, l->ask.failures);
 	l->ask.error = ERR_OK;
 	l->ask.fetched_at = clock_now();

@@ -75,8 +75,9 @@ static void let_flow(struct feed_list *l, enum feed_step at)
 {
 	if (l->held.at != at)
 		return;
-	log_each(LOG_INFO, "crl_state_recovered", "issuer=%s url=%s step=%s failures=%u",
-	    l->issuer->name, l->url, step[at].name, l->held.n);
+	log_settled(LOG_INFO, "crl_state_recovered",
+	    "issuer=%s url=%s step=%s failures=%u", l->issuer->name, l->url,
+	    step[at].name, l->held.n);
 	l->held.at = FEED_FLOWS;
 	l->held.n = 0;
 }

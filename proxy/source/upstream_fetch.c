@@ -43,7 +43,7 @@ static void tell_recovered(const struct source_ask *a, int64_t now)
 {
 	const struct endpoint *p = &a->at->endpoint;
 
-	log_each(LOG_INFO, "upstream_recovered",
+	log_settled(LOG_INFO, "upstream_recovered",
 	    "issuer=%s url=%s failures=%d down_ms=%lld", a->queue->name, a->at->url,
 	    p->failures, (long long)(now - p->failed_at_ms));
 }

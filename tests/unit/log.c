@@ -311,6 +311,38 @@ static void what_is_logged_each_time_is_never_a_repeat(void **state)
 	log_setup(2, 0, 0);
 }
 
+/* Else the last line of a list that is well again would be that it has failed. */
+static void what_has_ended_is_not_told_after_its_end(void **state)
+{
+	(void)state;
+	log_setup(2, 0, 10000);
+	clock_set(AT, 5000000);
+	for (int i = 0; i < 3; i++) {
+		log_warn("list_failed", "issuer=%s url=%s err=%s", "a", "u", "http");
+		log_warn("list_failed", "issuer=%s url=%s err=%s", "a", "u2", "http");
+		log_warn("list_failed", "issuer=%s url=%s err=%s", "b", "u", "http");
+	}
+	logged();
+	log_settled(2, "list_well", "issuer=%s url=%s n=%d", "a", "u", 3);
+	assert_string_equal(logged(), STAMP
+	    "level=warn event=list_failed issuer=a url=u err=http repeated=2\n" STAMP
+	    "level=info event=list_well issuer=a url=u n=3\n");
+	/* what is new of it has its line, what is not owes nothing */
+	log_warn("list_failed", "issuer=%s url=%s err=%s", "a", "u", "http");
+	assert_string_equal(
+	    logged(), STAMP "level=warn event=list_failed issuer=a url=u err=http\n");
+	log_settled(2, "list_well", "issuer=%s url=%s n=%d", "a", "u", 1);
+	assert_string_equal(
+	    logged(), STAMP "level=info event=list_well issuer=a url=u n=1\n");
+	/* of nobody: of nobody else */
+	log_settled(2, "all_well", "n=%d", 1);
+	assert_string_equal(logged(), STAMP "level=info event=all_well n=1\n");
+	log_flush();
+	assert_string_equal(logged(), STAMP
+	    "level=warn event=list_failed issuer=a url=u2 err=http repeated=2\n" STAMP
+	    "level=warn event=list_failed issuer=b url=u err=http repeated=2\n");
+}
+
 /* Many subjects of one event become one number again: log.h's weak point. */
 static void subjects_of_one_event_are_bounded(void **state)
 {
@@ -410,6 +442,7 @@ int main(void)
 	    cmocka_unit_test(repeats_become_one_line_with_their_count),
 	    cmocka_unit_test(each_subject_has_its_line_and_its_count),
 	    cmocka_unit_test(what_is_logged_each_time_is_never_a_repeat),
+	    cmocka_unit_test(what_has_ended_is_not_told_after_its_end),
 	    cmocka_unit_test(subjects_of_one_event_are_bounded),
 	    cmocka_unit_test(lines_of_several_threads_do_not_mix),
 	    cmocka_unit_test(more_events_than_the_table_holds_are_still_logged),
