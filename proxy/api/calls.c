@@ -724,12 +724,11 @@ static void ready_issuer(
     struct keeper *k, const struct issuer *i, json_t *reasons, json_t *degraded)
 {
 	const struct crl_set *set = crl_feed_set(keeper_parts(k)->crl_feed, i->name);
+	struct upstream_health h = {.last_error = ""};
 	size_t healthy = 0;
-	char text[128];
+	char text[2048];
 
-	for (size_t n = 0; n < i->ocsp_n; n++) {
-		struct upstream_health h;
-
+	for (size_t n = i->ocsp_n; n-- > 0;) { /* h is of the first one at the end */
 		upstream_health(keeper_parts(k)->source, i->ocsp[n], &h);
 		healthy += h.healthy || !h.asked; /* nobody knows better yet */
 	}
@@ -742,22 +741,36 @@ static void ready_issuer(
 	ready_overdue(i, set, degraded);
 	if (healthy > 0 || (i->ocsp_n == 0 && i->crl_n > 0))
 		return;
-	snprintf(text, sizeof text, "issuer %s: %s", i->name,
-	    i->ocsp_n == 0 ? "no way to answer: it has no responder"
-			   : "no responder is healthy");
+	if (i->ocsp_n == 0)
+		snprintf(text, sizeof text,
+		    "issuer %s: no way to answer: it has no responder", i->name);
+	else
+		snprintf(text, sizeof text,
+		    "issuer %s: no responder is healthy: %.1000s: %s", i->name,
+		    i->ocsp[0], h.last_error);
 	json_array_append_new(i->ocsp_n == 0 ? reasons : degraded, json_text(text));
 }
 
-/* Lists that count and whose changes subscribers do not hear of. */
-static void ready_held_back(struct keeper *k, json_t *degraded)
+/* A line on one of n lists. */
+static void degrade_lists(json_t *degraded, const char *line, size_t n)
 {
-	char line[4096], text[4200];
-	size_t n = crl_feed_held_back(keeper_parts(k)->crl_feed, line, sizeof line);
+	char text[4200];
 
 	if (n == 0)
 		return;
 	snprintf(text, sizeof text, n > 1 ? "%s (and %zu more)" : "%s", line, n - 1);
 	json_array_append_new(degraded, json_text(text));
+}
+
+/* Lists that say nothing new, and those that count and whose changes subscribers do not
+ * hear of. */
+static void ready_feed(struct keeper *k, json_t *degraded)
+{
+	const struct crl_feed *feed = keeper_parts(k)->crl_feed;
+	char line[4096];
+
+	degrade_lists(degraded, line, crl_feed_failing(feed, line, sizeof line));
+	degrade_lists(degraded, line, crl_feed_held_back(feed, line, sizeof line));
 }
 
 /* Each list is asked for once before we say that we are ready: the status of what they
@@ -781,7 +794,7 @@ static void call_ready(struct keeper *k, struct call *c)
 		json_array_append_new(reasons, json_string("draining"));
 	ready_lists(k, reasons);
 	ready_store(k, degraded);
-	ready_held_back(k, degraded);
+	ready_feed(k, degraded);
 	ready_telling(k, degraded);
 	ready_disk(k, degraded);
 	ready_reload(k, degraded);

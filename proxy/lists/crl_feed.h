@@ -121,6 +121,10 @@ bool crl_feed_tried_all(const struct crl_feed *f);
  * place of what was told from being kept.  They are tried again; the log has each with
  * its remedy.  text (room for n) gets a line on one of them; "" where there is none. */
 size_t crl_feed_held_back(const struct crl_feed *f, char *text, size_t n);
+/* Of how many lists the last try brought none that can be used: that could not be
+ * fetched, or were refused; what a disk refuses is told below.  text as above, with URL
+ * and why. */
+size_t crl_feed_failing(const struct crl_feed *f, char *text, size_t n);
 /* Lists that a disk refuses: that cannot be written to the state directory, or read.
  * Returns how many; *issuer and *why: of one of them, borrowed until control returns to
  * the loop; NULL for none. */

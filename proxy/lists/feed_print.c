@@ -74,6 +74,30 @@ size_t crl_feed_held_back(const struct crl_feed *f, char *text, size_t n)
 	return count;
 }
 
+static bool is_failing(const struct feed_list *l)
+{
+	return l->ask.error != ERR_OK && l->ask.error != ERR_STORE &&
+	       l->ask.error != ERR_CANCELLED;
+}
+
+size_t crl_feed_failing(const struct crl_feed *f, char *text, size_t n)
+{
+	const struct feed_issuer *i;
+	size_t count = 0;
+
+	text[0] = '\0';
+	LIST_FOREACH(i, &f->issuers, link)
+		for (size_t k = 0; k < i->n; k++) {
+			const struct feed_list *l = i->list[k];
+
+			if (!is_failing(l) || count++ > 0)
+				continue;
+			snprintf(text, n, "issuer %s: list %s: %s: %s", i->name, l->url,
+			    err_label(l->ask.error), l->ask.why);
+		}
+	return count;
+}
+
 /* NULL: the disk has nothing against what is fetched.  (What was, and cannot be made
  * current, is held back.) */
 static const char *disk_error(const struct feed_list *l)

@@ -715,6 +715,7 @@ def test_ready_when_each_list_was_tried_once(box, publisher, world, daemons):
     publisher["a.crl"].free.set()
     status, body = lab.wait(lambda: (lambda r: r if r[0] == 200 else None)(d.api("GET", "/readyz")), 10, "200")
     assert body["reasons"] == [] and any("demo" in x for x in body["degraded"])
+    assert any(url in x and "HTTP status 404" in x for x in body["degraded"]), body
 
 
 def test_a_refresh_during_a_fetch_is_followed_by_another(box, publisher, daemons):

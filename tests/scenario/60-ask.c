@@ -73,6 +73,7 @@ static void a_fetch_that_fails_leaves_the_old_list_in_force(void **state)
 	static const enum err errors[] = {ERR_UP_TRUNCATED, ERR_UP_TIMEOUT, ERR_UP_SIZE};
 	static const char *const labels[] = {
 	    "upstream_truncated", "upstream_timeout", "crl_large"};
+	char text[1024];
 
 	(void)state;
 	begin_with("10", "A");
@@ -86,14 +87,22 @@ static void a_fetch_that_fails_leaves_the_old_list_in_force(void **state)
 	refresh();
 	fake_fetch_answer(0, 404, LIST(.number = "11", .serials = "B"));
 	feed_turn();
-	assert_string_equal(
-	    field(0, "last_error"), "upstream_http: HTTP status 404; compare the URL "
-				    "with the one in the CA's certificates");
+	assert_string_equal(field(0, "last_error"),
+	    "upstream_http: HTTP status 404; compare the URL "
+	    "with the one in the CA's certificates");
+	assert_int_equal(crl_feed_failing(feed, text, sizeof text), 1);
+	assert_string_equal(text,
+	    "issuer demo: list " A ": upstream_http: HTTP status 404; compare the URL "
+	    "with the one in the CA's certificates");
 	refresh();
 	fake_fetch_answer(0, 304, bytes_of("", 0)); /* that we did not ask for */
 	feed_turn();
 	assert_true(refused_with("upstream_http"));
 	assert_true(listed('A') && !listed('B'));
+	refresh();
+	fake_fetch_answer(0, 200, LIST(.number = "12", .serials = "A"));
+	feed_turn();
+	assert_int_equal(crl_feed_failing(feed, text, sizeof text), 0);
 	assert_string_equal(field(0, "entries"), "1");
 }
 

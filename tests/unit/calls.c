@@ -87,6 +87,7 @@ static struct {
 	const struct crl_set *lists; /* of "demo" */
 	bool untried;
 	size_t held_back;
+	size_t failing;
 	size_t disk_refuses;
 	struct crl_wait *wait; /* for them to be opened */
 	int wait_ms;
@@ -231,6 +232,12 @@ size_t crl_feed_held_back(const struct crl_feed *f, char *text, size_t n)
 	(void)f;
 	snprintf(text, n, "%s", did.held_back > 0 ? "issuer demo: list x: why" : "");
 	return did.held_back;
+}
+size_t crl_feed_failing(const struct crl_feed *f, char *text, size_t n)
+{
+	(void)f;
+	snprintf(text, n, "%s", did.failing > 0 ? "issuer demo: list x: err: why" : "");
+	return did.failing;
 }
 bool crl_feed_tried_all(const struct crl_feed *f)
 {
@@ -1573,6 +1580,11 @@ static void ready_waits_until_the_lists_were_tried(void **state)
 	lists(1, -100, 100);
 	run(CALL_READY, "", false);
 	expect(200, "{'ready':true,'reasons':[],'degraded':[]}");
+	did.failing = 2; /* the one in force counts on, and says nothing new */
+	run(CALL_READY, "", false);
+	expect(200, "{'ready':true,'reasons':[],'degraded':['issuer demo: list x: err: "
+		    "why (and 1 more)']}");
+	did.failing = 0;
 	did.held_back = 1;
 	run(CALL_READY, "", false);
 	expect(200, "{'ready':true,'reasons':[],'degraded':['issuer demo: list "
@@ -1589,6 +1601,28 @@ static void ready_waits_until_the_lists_were_tried(void **state)
 		    "/state, or read (2; one of issuer demo): No space left on "
 		    "device']}");
 	did.disk_refuses = 0;
+}
+
+/* Which responder, and why: a monitor may read no more than this line. */
+static void ready_names_a_responder_that_is_away(void **state)
+{
+	char bad[] = "http://bad.example/", worse[] = "http://bad.example/2";
+	char *urls[] = {bad, worse};
+	X509 *only = ca_new("one responder");
+	struct issuer_spec spec = {.name = "demo",
+	    .certificates = &only,
+	    .certificates_n = 1,
+	    .ocsp = urls,
+	    .ocsp_n = 2};
+	size_t clash[2];
+
+	(void)state;
+	issuers_free(k.conf.issuers);
+	assert_int_equal(issuers_new(&k.conf.issuers, &spec, 1, clash), ERR_OK);
+	X509_free(only);
+	run(CALL_READY, "", false);
+	expect(200, "{'ready':true,'reasons':[],'degraded':['issuer demo: no responder "
+		    "is healthy: http://bad.example/: upstream_http']}");
 }
 
 /* GET /metrics: promtool is the judge where it is installed. */
@@ -1670,6 +1704,7 @@ int main(void)
 	    test(ready_names_a_list_past_its_next_update),
 	    test(a_responder_that_was_never_asked_is_not_called_healthy),
 	    test(ready_waits_until_the_lists_were_tried),
+	    test(ready_names_a_responder_that_is_away),
 	    test(metrics_pass_promtool),
 	};
 
