@@ -430,7 +430,8 @@ static void tell_mistakes(const struct daemon *d, const struct conf_errors *erro
 	char text[1024], more[64] = "";
 
 	if (errors->n > 1)
-		snprintf(more, sizeof more, " (and %zu more)", errors->n - 1);
+		snprintf(more, sizeof more, " (and %zu more: ocspcached -t names all)",
+		    errors->n - 1);
 	snprintf(text, sizeof text, "%.900s%s",
 	    errors->n > 0 ? errors->line[0] : d->conf_path, more);
 	keeper_reload_failed(d->keeper, text);

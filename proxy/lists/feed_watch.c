@@ -66,11 +66,14 @@ static int64_t end_at(struct feed_list *l, const struct crl_facts *f)
 			next_update[0] = '\0';
 		log_warn("crl_overdue",
 		    "issuer=%s url=%s next_update=%s overdue_s=%lld looks=%d detail=%s "
-		    "effect=%s",
+		    "effect=%s remedy=%s",
 		    l->issuer->name, l->url, next_update,
 		    (long long)(clock_now() - f->next_update), l->ask.failures,
-		    l->ask.error != ERR_OK ? l->ask.why : "the server has no newer one",
-		    "what it does not have is unknown");
+		    l->ask.error != ERR_OK ? l->ask.why
+		    : l->ask.tried         ? "the server has no newer one"
+					   : "not asked for a newer one yet",
+		    "what it does not have is unknown",
+		    "where it stays so, tell the CA that its next list is late");
 	}
 	return l->overdue.at_ms + l->overdue.pause_ms;
 }

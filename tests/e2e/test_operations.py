@@ -211,7 +211,7 @@ def test_what_is_degraded_has_words_and_an_exit_code(world, daemons):
     status, ready = d.api("GET", "/readyz")
     assert status == 200 and len(ready["degraded"]) == 1, ready
     said = ready["degraded"][0]
-    assert d.conf + ": no issuer is configured" in said and said.endswith("(and 2 more)")
+    assert d.conf + ": no issuer is configured" in said and said.endswith("(and 2 more: ocspcached -t names all)")
     assert d.ctl("status").returncode == 0 and said in d.ctl("status").stdout
     assert d.ctl("status", "--strict").returncode == 2 == d.ctl("status", "--strict", "--json").returncode
     d.write()

@@ -590,6 +590,7 @@ static void a_list_past_its_end_is_told_as_it_lasts(void **state)
 	assert_non_null(strstr(text, " level=warn "));
 	assert_non_null(strstr(text, " url=" A " next_update="));
 	assert_non_null(strstr(text, "detail=\"the server has no newer one\""));
+	assert_non_null(strstr(text, " remedy=\""));
 	assert_true(gauge_is("ocspcached_crl_overdue{issuer=\"demo\",list=\"0\"} 1\n"));
 	overhear();
 	for (int i = 0; i < 24; i++) { /* a day */
@@ -611,6 +612,13 @@ static void a_list_past_its_end_is_told_as_it_lasts(void **state)
 	assert_true(gauge_is("ocspcached_crl_overdue{issuer=\"demo\",list=\"0\"} 0\n"));
 	feed_elapse(61000);
 	assert_int_equal(times(heard(), "event=crl_overdue"), 1);
+	/* after a restart nobody has been asked yet */
+	die();
+	overhear();
+	live("", DEMO "crl-interval = \"1h\"");
+	text = heard();
+	assert_int_equal(times(text, "event=crl_overdue"), 1);
+	assert_non_null(strstr(text, "detail=\"not asked for a newer one yet\""));
 }
 
 /* The alarm's gauge while a list of that age is in force. */
