@@ -204,9 +204,8 @@ void answers_refused(struct answers *all, const struct issuer *i, const struct k
 		return;
 	key_serial(k, &s);
 	serial_to_hex(&s, serial);
-	metrics_count(all->context->counters, refused);
-	if (e == ERR_RESP_CRL)
-		metrics_count(all->context->counters, M_CONTRADICTED_CRL);
+	metrics_count(
+	    all->context->counters, e == ERR_RESP_CRL ? M_CONTRADICTED_CRL : refused);
 	if (e == ERR_RESP_LATCH) {
 		metrics_count(all->context->counters, M_CONTRADICTED);
 		log_error("revoked_became_good", "issuer=%s serial=%s from=%s", i->name,

@@ -87,6 +87,7 @@ def test_a_fetched_good_that_is_not_newer_is_refused(site):
     assert (status["status"], status["reason"], status["disagree"]) == ("revoked", "keyCompromise", False)
     assert status["revoked_at"] == "2026-01-02T03:04:05Z"
     assert site.d.metric("contradicted_by_crl_total") == 1 and not site.d.events("ocsp_and_crl_disagree")
+    assert site.d.metric("refused_total", **{"from": "upstream"}) == 0  # an alert that does not wait for it
     # A newer list, a newer good that is older than it.
     site.list_it(this=LIST + 60)
     site.say("good", LIST + 30)
