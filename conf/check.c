@@ -216,6 +216,18 @@ static bool check_store(const struct draft *d)
 	return true;
 }
 
+static void check_prefix(const struct draft *d)
+{
+	const struct group *g = &d->settings->global;
+	const char *prefix = d->conf->store_prefix;
+
+	if (!is_refused(g, OPTION_store_prefix) && strpbrk(prefix, "{}") != NULL)
+		fault(d, g, OPTION_store_prefix, 0,
+		    "\"%s\" has a brace, and what stands in braces says in which slot of "
+		    "a Redis Cluster a key is; leave { and } out",
+		    prefix);
+}
+
 static void check_key_file(const struct draft *d)
 {
 	const struct group *g = &d->settings->global;
@@ -726,6 +738,7 @@ bool draft_check(struct draft *d)
 	    !check_store(d) || !check_server_cas(d))
 		return false;
 	check_proxy(d);
+	check_prefix(d);
 	check_key_file(d);
 	check_state_directory(d);
 	draft_check_folders(d);

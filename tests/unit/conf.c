@@ -308,17 +308,33 @@ static void strings_have_escapes_and_variables(void **state)
 {
 	(void)state;
 	setenv("OCSPCACHED_TEST", "it\"s }", 1);
-	taken("store-prefix = \"a\\\"b\\\\c${OCSPCACHED_TEST}\\${x}${OCSPCACHED_NONE:-d "
+	taken("store = \"lmdb:/a\\\"b\\\\c${OCSPCACHED_TEST}\\${x}${OCSPCACHED_NONE:-d "
 	      "e}\"");
-	assert_string_equal(conf->store_prefix, "a\"b\\cit\"s }${x}d e");
-	taken("store-prefix = 'a\\'b\\\\c${x}\"'");
-	assert_string_equal(conf->store_prefix, "a'b\\c${x}\"");
+	assert_string_equal(conf->store, "lmdb:/a\"b\\cit\"s }${x}d e");
+	taken("store = 'lmdb:/a\\'b\\\\c${x}\"'");
+	assert_string_equal(conf->store, "lmdb:/a'b\\c${x}\"");
 	unsetenv("OCSPCACHED_TEST");
 	refused("store-prefix = \"${OCSPCACHED_TEST}\"", "store-prefix",
 	    "environment variable OCSPCACHED_TEST is not set; set it");
 	refused("store-prefix = \"${a b\"", "store-prefix", "write \\${");
 	refused(
 	    "store-prefix = \"a\\n\"", "store-prefix", "\\n is no escape; write \\\\");
+}
+
+/* Redis Cluster takes what stands between the first { and the first } behind it for all
+ * of a name. */
+static void a_prefix_of_keys_has_no_braces(void **state)
+{
+	(void)state;
+	refused("store-prefix = \"a{b}:\"", "store-prefix",
+	    "\"a{b}:\" has a brace, and what stands in braces says in which slot of a "
+	    "Redis "
+	    "Cluster a key is; leave { and } out");
+	refused("store-prefix = \"{\"", "store-prefix", "leave { and } out");
+	refused("store = \"redis://h\" store-prefix = 'a}'", "store-prefix",
+	    "leave { and } out");
+	taken("store-prefix = \"a[b](c)<d>*?:\"");
+	taken("store-prefix = \"\"");
 }
 
 static void paths_are_seen_from_the_file_that_names_them(void **state)
@@ -1132,7 +1148,7 @@ static void what_is_printed_loads_to_the_same(void **state)
 
 	(void)state;
 	taken("listen = { '0.0.0.0:1', \"unix:s\" } workers = 7 hot-cache = 1025 "
-	      "store = 'lmdb:a\"b' store-prefix = '\\'\"\\\\${x}$' ocsp-path = {} "
+	      "store = 'lmdb:a\"b${x}' store-prefix = '\\'\"\\\\$' ocsp-path = {} "
 	      "clock-skew = 90s refresh-min = 1500ms log-format = json " SECOND
 	      "without-next-update = 36h allow-sha1-signatures = true }");
 	first = printed();
@@ -1142,7 +1158,8 @@ static void what_is_printed_loads_to_the_same(void **state)
 	}
 	second = printed();
 	assert_string_equal(first, second);
-	assert_string_equal(conf->store_prefix, "'\"\\${x}$");
+	assert_string_equal(conf->store_prefix, "'\"\\$");
+	assert_non_null(strstr(conf->store, "/a\"b${x}"));
 	assert_int_equal(conf->ocsp_path_n, 0);
 	assert_int_equal(conf->hot_cache, 1025);
 	assert_int_equal(conf->issuer_n, 2);
@@ -1611,6 +1628,7 @@ int main(void)
 	    cmocka_unit_test_teardown(
 		comments_stand_anywhere_and_a_list_may_end_with_a_comma, forget),
 	    cmocka_unit_test_teardown(strings_have_escapes_and_variables, forget),
+	    cmocka_unit_test_teardown(a_prefix_of_keys_has_no_braces, forget),
 	    cmocka_unit_test_teardown(
 		paths_are_seen_from_the_file_that_names_them, forget),
 	    cmocka_unit_test_teardown(paths_and_authorities_come_from_the_urls, forget),
