@@ -1,21 +1,25 @@
 /* change_log_redis.c - one log for all nodes, in a Redis Stream.
  *
- * The layout, which other programs may read (PREFIX is store-prefix):
- *   PREFIXe:state        hash    epoch, and the log's ends: seq and n of the newest batch
- *                                and its number of changes, cut and cut_n of the last
- *                                one that was dropped for its age; run, durable: run_id
- *                                of the Redis that wrote last, and whether what that
- *                                acknowledged cannot be lost
- *   PREFIXe:log          stream  entry SEQ-0, SEQ = 1, 2, 3... in each epoch: b = a batch
- *                                (change.c), t = when it was found, seconds since 1970,
- *                                n = its number of changes
- *   PREFIXe:told:SCOPE   string  told pointer (change_log.c) of a list; SCOPE = 64 hex
- *   PREFIXe:one:CERT     string  "STATUS REVOKED_AT EPOCH SEQ": the last single change of
- *                                a certificate; CERT = first 32 hex of SHA-256 over
- *                                issuer's name, NUL, serial's octets; EX
- *   PREFIXe:left:ISSUER  string  "EPOCH SEQ": the last batch of a list by which one of
- *                                its certificates was no longer revoked; ISSUER = first
- *                                32 hex of SHA-256 over the name; EX
+ * The layout, which other programs may read (PREFIX is store-prefix; {e} as it stands is
+ * the hash tag by which all of it is in one slot of a cluster):
+ *   PREFIX{e}:state        hash    epoch, and the log's ends: seq and n of the newest
+ *                                  batch and its number of changes, cut and cut_n of the
+ *                                  last one that was dropped for its age; run, durable:
+ *                                  run_id of the Redis that wrote last, and whether what
+ *                                  that acknowledged cannot be lost; from: while it is
+ *                                  taken over (log_takeover.h), the epoch of that
+ *   PREFIX{e}:log          stream  entry SEQ-0, SEQ = 1, 2, 3... in each epoch: b = a
+ *                                  batch (change.c), t = when it was found, seconds since
+ *                                  1970, n = its number of changes
+ *   PREFIX{e}:told:SCOPE   string  told pointer (change_told.c) of a list; SCOPE = 64 hex
+ *   PREFIX{e}:one:CERT     string  "STATUS REVOKED_AT EPOCH SEQ": the last single change
+ *                                  of a certificate; CERT = first 32 hex of SHA-256 over
+ *                                  issuer's name, NUL, serial's octets; EX
+ *   PREFIX{e}:left:ISSUER  string  "EPOCH SEQ": the last batch of a list by which one of
+ *                                  its certificates was no longer revoked; ISSUER = first
+ *                                  32 hex of SHA-256 over the name; EX
+ * The version before wrote them without the tag (PREFIXe:state): what is there is taken
+ * over before each check.
  *
  * Single changes: nodes find the same one each for itself, so one that `one` names
  * already is left out; unless `left` is newer, since the certificate may have been
@@ -44,13 +48,14 @@
 #include <stdlib.h>
 
 #include "cache/change/log_scripts.h"
+#include "cache/change/log_takeover.h"
 #include "cache/change/redis_page.h"
 #include "cache/change/redis_server.h"
 #include "cache/redis/redis_call.h"
 #include "cache/redis/redis_word.h"
 #include "cache/store/store_redis.h"
 
-#define TRACK "e:"
+#define TRACK "{e}:"
 /* Of one read, whatever the caller asks for: what is on its way at once. */
 #define PAGE_MAX ((size_t)4 << 20)
 /* Of one batch: CHANGE_BATCH_MAX changes and their head. */
@@ -344,12 +349,29 @@ static bool begin(struct redis_log *l, change_log_done_fn *done, void *arg)
 	return true;
 }
 
+static void on_taken_over(void *arg, enum err e, bool taken, const redisReply *said)
+{
+	struct redis_log *l = arg;
+
+	if (e == ERR_OK && said != NULL) {
+		redis_link_heard(l->link, said);
+		finish_check(l, e, said);
+		return;
+	}
+	if (e == ERR_OK && taken && l->config.hooks.event != NULL)
+		l->config.hooks.event(l->config.hooks.arg, false, "events_taken_over",
+		    "log=redis from=\"the version before\"");
+	if (e != ERR_OK || !begin(l, NULL, NULL))
+		l->checking = false; /* the next connection or tick asks again */
+}
+
 static void on_asked(void *arg, enum err e)
 {
 	struct redis_log *l = arg;
 
-	if (e != ERR_OK || !begin(l, NULL, NULL))
-		l->checking = false; /* the next connection or tick asks again */
+	if (e != ERR_OK || !log_takeover_start(l->link, &l->script[LOG_TAKE_OVER],
+			       l->prefix, TRACK, on_taken_over, l))
+		l->checking = false; /* as above */
 }
 
 static void start_check(struct redis_log *l)

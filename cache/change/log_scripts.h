@@ -1,8 +1,13 @@
 /* log_scripts.h - what the change log has Redis do in one step each.
  *
- * Each script but LOG_CHECK begins with the log's ends and answers {0} where these, or
- * the stream, are not there or not what they were: the log has to be checked again.
- * Else the answer is {status, epoch, seq, n, cut, cut_n}, and what its comment adds.
+ * APPEND, READ and TRIM begin with the log's ends and answer {0} where these, or the
+ * stream, are not there or not what they were: the log has to be checked again.  Else
+ * their answer, and that of CHECK, is {status, epoch, seq, n, cut, cut_n}, and what the
+ * script's comment adds.
+ *
+ * The keys that one of them touches are declared and have one hash tag, so that they are
+ * of one slot in a cluster; LOG_TAKE_OVER alone is about names that a cluster cannot
+ * have.
  *
  * They are replicated by their effects (the default since Redis 5), need Redis 6.2
  * (XTRIM MINID) and write nothing before the last thing that can fail.
@@ -31,6 +36,12 @@ enum log_script {
 	/* KEYS: state, log.  ARGV: seconds: what is older goes.  Adds: how many went; as
 	 * long as some did there may be more. */
 	LOG_TRIM,
+	/* KEYS: state, log; of the version before: state, log.  ARGV: cursor of SCAN,
+	 * what the old names begin with, what ours do.  One slice of log_takeover.h. With
+	 * a cursor: small keys are moved, the answer is the next cursor, "0" at the end.
+	 * With
+	 * "": batches are, the answer is 1, or 0 when nothing is left that can be. */
+	LOG_TAKE_OVER,
 	LOG_SCRIPTS
 };
 

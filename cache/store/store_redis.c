@@ -2,13 +2,20 @@
  *
  * The layout, which other programs may read (PREFIX is store-prefix, NAME is key_name()
  * of cache/base/key.h, as in "sha1:<issuerNameHash>:<issuerKeyHash>:<serial>"):
- *   PREFIXa:NAME  string   an answer: the record of cache/ocsp/record.h, or a bare DER
- *                          OCSPResponse; EXAT = its nextUpdate, or its signer's notAfter
- *                          when that is sooner
- *   PREFIXl:NAME  string   the lease of the node that fetches: its token; PX
- *   PREFIXf:NAME  string   "1": a node has just failed to fetch; PX
- * and PREFIXe:... is the change log's: change_log_redis.c.  PREFIXa:try and PREFIXe:try
- * are there within a script only (the trial of redis_link.h).
+ *   PREFIXa:{NAME}  string  an answer: the record of cache/ocsp/record.h, or a bare DER
+ *                           OCSPResponse; EXAT = its nextUpdate, or its signer's notAfter
+ *                           when that is sooner
+ *   PREFIXl:{NAME}  string  the lease of the node that fetches: its token; PX
+ *   PREFIXf:{NAME}  string  "1": a node has just failed to fetch; PX
+ * and PREFIX{e}:... is the change log's: change_log_redis.c.  PREFIXa:try and
+ * PREFIX{e}:try are there within a script only (the trial of redis_link.h).
+ *
+ * The braces are hash tags: what one script touches is in one slot of a cluster, so that
+ * these names serve one.  No command names more than one key.  A prefix has no braces of
+ * its own, since the first pair counts.
+ *
+ * A version before wrote the names without braces.  They are not read: they end by their
+ * times, and what is asked for is fetched once more.
  *
  * The two connections are store_redis_link's.  NOLOOP covers plain commands only: Redis 7
  * reports what our own scripts write to us too, so each store_put() that wrote comes back
@@ -120,15 +127,18 @@ static struct redis_conn *conn_of(const struct redis_store *s)
 	return redis_link_commands(s->link);
 }
 
-/* The names of keys: room for the prefix, one letter, ':' and a key's name. */
-#define NAME_ROOM (REDIS_PREFIX_MAX + 2 + KEY_NAME_MAX)
+/* The names of keys: room for the prefix, one letter, ":{}" and a key's name. */
+#define NAME_ROOM (REDIS_PREFIX_MAX + 4 + KEY_NAME_MAX)
 
 static size_t write_name(
     const struct redis_store *s, char kind, const struct key *k, char out[NAME_ROOM])
 {
-	size_t n = (size_t)sprintf(out, "%s%c:", s->prefix, kind);
+	size_t n = (size_t)sprintf(out, "%s%c:{", s->prefix, kind);
 
-	return n + key_name(k, out + n);
+	n += key_name(k, out + n);
+	out[n++] = '}';
+	out[n] = '\0';
+	return n;
 }
 
 /* Reading. */
@@ -379,7 +389,7 @@ static void redis_del(
 /* Purging: SCAN for one (CA, hash algorithm) after the other, one command under way at a
  * time.  SCAN may show a key twice and need not show one that is written meanwhile. */
 
-#define PATTERN_MAX (2 * REDIS_PREFIX_MAX + 2 + KEY_NAME_MAX + 2)
+#define PATTERN_MAX (2 * REDIS_PREFIX_MAX + 3 + KEY_NAME_MAX + 2)
 
 struct purge {
 	struct redis_store *s;
@@ -387,6 +397,8 @@ struct purge {
 	void *arg;
 	size_t n, at; /* patterns, and the one that is being scanned */
 	unsigned steps;
+	size_t under_way; /* UNLINKs without an answer, and one while they are sent */
+	enum err failed;  /* the first failure of one of them */
 	char cursor[24];
 	char pattern[][PATTERN_MAX];
 };
@@ -410,41 +422,49 @@ static void purge_step(struct purge *p)
 		purge_end(p, ERR_STORE);
 }
 
+/* One UNLINK is through, or the sending of all of a page. */
+static void end_unlink(struct purge *p, enum err e)
+{
+	if (p->failed == ERR_OK || e == ERR_CANCELLED)
+		p->failed = e;
+	if (--p->under_way > 0)
+		return;
+	if (p->failed == ERR_OK)
+		purge_step(p);
+	else
+		purge_end(p, p->failed);
+}
+
 static void on_unlinked(void *arg, enum err e, const redisReply *r)
 {
-	const struct purge *p = arg;
+	struct purge *p = arg;
 
 	if (e == ERR_OK)
 		redis_link_heard(p->s->link, r);
-	if (e == ERR_OK && r->type == REDIS_REPLY_INTEGER)
-		purge_step(arg);
-	else
-		purge_end(arg, e == ERR_OK ? ERR_STORE : e);
+	if (e == ERR_OK && r->type != REDIS_REPLY_INTEGER)
+		e = ERR_STORE;
+	end_unlink(p, e);
 }
 
-/* False when it could not be sent. */
-static bool unlink_keys(struct purge *p, const redisReply *keys)
+/* A command for each, since their slots differ. */
+static void unlink_keys(struct purge *p, const redisReply *keys)
 {
-	const char **argv = calloc(keys->elements + 1, sizeof *argv);
-	size_t *argv_n = calloc(keys->elements + 1, sizeof *argv_n);
-	int argc = 1;
-	bool sent = false;
+	enum err e = ERR_OK;
 
-	if (argv != NULL && argv_n != NULL) {
-		argv[0] = "UNLINK";
-		argv_n[0] = 6;
-		for (size_t i = 0; i < keys->elements; i++) {
-			if (!redis_reply_is_text(keys->element[i]))
-				continue;
-			argv[argc] = keys->element[i]->str;
-			argv_n[argc++] = keys->element[i]->len;
+	p->under_way = 1;
+	for (size_t i = 0; i < keys->elements && e == ERR_OK; i++) {
+		const char *argv[] = {"UNLINK", keys->element[i]->str};
+		size_t argv_n[] = {6, keys->element[i]->len};
+
+		if (!redis_reply_is_text(keys->element[i]))
+			continue;
+		p->under_way++;
+		if (!redis_conn_send(conn_of(p->s), 2, argv, argv_n, on_unlinked, p)) {
+			p->under_way--;
+			e = ERR_STORE;
 		}
-		sent = argc > 1 &&
-		       redis_conn_send(conn_of(p->s), argc, argv, argv_n, on_unlinked, p);
 	}
-	free(argv);
-	free(argv_n);
-	return sent;
+	end_unlink(p, e);
 }
 
 static void on_scanned(void *arg, enum err e, const redisReply *r)
@@ -465,13 +485,10 @@ static void on_scanned(void *arg, enum err e, const redisReply *r)
 	memcpy(p->cursor, r->element[0]->str, r->element[0]->len + 1);
 	if (strcmp(p->cursor, "0") == 0)
 		p->at++;
-	if (r->element[1]->elements == 0)
-		purge_step(p);
-	else if (!unlink_keys(p, r->element[1]))
-		purge_end(p, ERR_STORE);
+	unlink_keys(p, r->element[1]);
 }
 
-/* PREFIXa:<hash>:<name hash>:<key hash>:* with the prefix's glob characters escaped. */
+/* PREFIXa:{<hash>:<name hash>:<key hash>:* with the prefix's glob characters escaped. */
 static void write_pattern(
     const struct redis_store *s, const struct key *k, char out[PATTERN_MAX])
 {
@@ -485,7 +502,7 @@ static void write_pattern(
 	}
 	key_name(k, name);
 	*(strrchr(name, ':') + 1) = '\0'; /* all serials */
-	sprintf(out + n, "a:%s*", name);
+	sprintf(out + n, "a:{%s*", name);
 }
 
 static void redis_purge(
@@ -550,7 +567,8 @@ static void on_changed(void *arg, const char *name, size_t n)
 	struct redis_store *s = arg;
 	struct key k;
 
-	if (s->config.hooks.changed != NULL && key_from_name(&k, name, n) == ERR_OK)
+	if (s->config.hooks.changed != NULL && n > 2 && name[0] == '{' &&
+	    name[n - 1] == '}' && key_from_name(&k, name + 1, n - 2) == ERR_OK)
 		s->config.hooks.changed(s->config.hooks.arg, &k);
 }
 

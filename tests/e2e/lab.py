@@ -531,6 +531,24 @@ class Redis:
         return self.keys("ocspcached:a:")
 
 
+class Monitor:
+    """What a server is sent, by MONITOR, and what scripts do there."""
+
+    def __init__(self, box, server):
+        self.path = os.path.join(box, "monitor")
+        with open(self.path, "wb") as out:
+            self.process = subprocess.Popen(["redis-cli", "-s", server.path, "monitor"], stdin=subprocess.DEVNULL, stdout=out)
+        wait(lambda: os.path.getsize(self.path), 10, "redis-cli")
+
+    def lines(self):
+        with open(self.path, encoding="utf-8", errors="replace") as f:
+            return f.read().splitlines()
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
 def connects(port, host="127.0.0.1"):
     try:
         socket.create_connection((host, port), 1).close()

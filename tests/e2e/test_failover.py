@@ -100,7 +100,7 @@ def test_a_redis_that_refuses_writes_is_told_with_its_words(redis, feed, daemons
     d = daemons([feed.issuer()], store=redis.url, **FAST).start()
     s = streams(d)
     s.ready()
-    lab.wait(lambda: redis.keys("ocspcached:e:told:"), 10, "the first list to be where changes begin")
+    lab.wait(lambda: redis.keys("ocspcached:{e}:told:"), 10, "the first list to be where changes begin")
     redis.client.config_set("maxmemory", 1)
     feed.bring(d, [entry(n) for n in range(1, 3)])
     lab.wait(lambda: "changes wait to be told" in d.degraded(), 15, "the words")

@@ -1,7 +1,6 @@
 """What Redis lets us do: the recipe's rights, which every daemon of these tests has, are those that are used."""
 import os
 import re
-import subprocess
 
 import pytest
 
@@ -33,7 +32,7 @@ def test_the_manual_lists_what_the_recipe_has():
 
 @pytest.mark.parametrize("names,plain", [
     (["store/store_redis.c"], {"GETRANGE", "UNLINK", "SCAN"}),
-    (["change/log_scripts.c", "change/change_log_redis.c"], {"GETRANGE"})])
+    (["change/log_scripts.c", "change/log_takeover.c", "change/change_log_redis.c"], {"GETRANGE", "EXISTS"})])
 def test_a_trial_does_what_the_scripts_do(names, plain):
     """So that whatever is refused is known on connecting; and with what is sent by itself."""
     text = source(*names)
@@ -43,38 +42,24 @@ def test_a_trial_does_what_the_scripts_do(names, plain):
     assert sent == plain and tried == used | sent, (used, sent, tried)
 
 
-class Monitor:
-    """What a server is sent, by MONITOR; by who connects by TCP, and within scripts."""
-
-    def __init__(self, box, server):
-        self.path = os.path.join(box, "monitor")
-        with open(self.path, "wb") as out:
-            self.process = subprocess.Popen(["redis-cli", "-s", server.path, "monitor"], stdin=subprocess.DEVNULL, stdout=out)
-        lab.wait(lambda: os.path.getsize(self.path), 10, "redis-cli")
-
-    def commands(self):
-        """But for trials."""
-        found = set()
-        with open(self.path, encoding="utf-8", errors="replace") as f:
-            for line in f:
-                m = re.match(r'\S+ \[\d+ (\S+)\] "(\w+)"(?: "(\w*))?', line)
-                scan_of_trial = m and m.group(1) == "lua" and m.group(2) == "SCAN"
-                if not m or m.group(1).startswith("unix:") or ':try"' in line and m.group(2) != "EVAL" or scan_of_trial:
-                    continue
-                name = m.group(2).lower()
-                found.add(name + "|" + m.group(3).lower() if name in ("client", "script", "xinfo", "config") else name)
-        return found
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait()
+def commands(monitor):
+    """But for trials."""
+    found = set()
+    for line in monitor.lines():
+        m = re.match(r'\S+ \[\d+ (\S+)\] "(\w+)"(?: "(\w*))?', line)
+        scan_of_trial = m and m.group(1) == "lua" and m.group(2) == "SCAN"
+        if not m or m.group(1).startswith("unix:") or ':try"' in line and m.group(2) != "EVAL" or scan_of_trial:
+            continue
+        name = m.group(2).lower()
+        found.add(name + "|" + m.group(3).lower() if name in ("client", "script", "xinfo", "config") else name)
+    return found
 
 
 @pytest.fixture
 def server(box):
     s = lab.Redis(box, durable=True, port=lab.free_port())
     s.url = "redis://%s127.0.0.1:%d/1" % (s.login, s.port)
-    s.monitor = Monitor(box, s)
+    s.monitor = lab.Monitor(box, s)
     yield s
     s.monitor.stop()
     s.stop()
@@ -83,7 +68,7 @@ def server(box):
 def used(server):
     """MONITOR leaves out commands of administrators: they are counted.  AUTH needs no right."""
     counted = server.client.info("commandstats")
-    return server.monitor.commands() - {"auth"} | {"config|get" for n in counted if n == "cmdstat_config|get"}
+    return commands(server.monitor) - {"auth"} | {"config|get" for n in counted if n == "cmdstat_config|get"}
 
 
 def test_what_redis_is_sent_is_what_the_recipe_allows(feed, daemons, responders, streams, server):  # noqa: F811

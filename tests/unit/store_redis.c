@@ -305,9 +305,9 @@ static enum lease lease(struct store *s, struct key k, int ms)
 static const char *name_of(char kind, struct key k)
 {
 	static char name[64 + KEY_NAME_MAX];
-	int n = snprintf(name, sizeof name, "%s%c:", config.prefix, kind);
+	int n = snprintf(name, sizeof name, "%s%c:{", config.prefix, kind);
 
-	key_name(&k, name + n);
+	strcpy(name + n + key_name(&k, name + n), "}");
 	return name;
 }
 
@@ -373,6 +373,7 @@ static void a_key_lives_until_its_next_update(void **state)
 static void a_node_hears_what_another_wrote_and_what_vanished(void **state)
 {
 	struct key k = kit_key(3, CERTID_SHA384, 99);
+	char bare[KEY_NAME_MAX];
 
 	(void)state;
 	start();
@@ -387,6 +388,12 @@ static void a_node_hears_what_another_wrote_and_what_vanished(void **state)
 	command("SET elsewhere x");
 	command("SET %sa:nonsense x", config.prefix);
 	command("SET %sa: x", config.prefix);
+	command("SET %sa:{} x", config.prefix);
+	command("SET %sa:{nonsense} x", config.prefix);
+	key_name(&k, bare); /* as a version before had it, and as nobody does */
+	command("SET %sa:%s x", config.prefix, bare);
+	command("SET %sa:{%s x", config.prefix, bare);
+	command("SET %sa:{%s}} x", config.prefix, bare);
 	turn(50);
 	assert_int_equal(changes, 2);
 	all_changes = 0;
@@ -399,6 +406,7 @@ static void deleting_and_purging_take_exactly_what_was_named(void **state)
 	struct issuer_ca ca[2];
 	struct issuer i = {.ca = ca, .ca_n = 2};
 	struct key k = one(0);
+	char bare[KEY_NAME_MAX];
 	int calls;
 
 	(void)state;
@@ -409,8 +417,10 @@ static void deleting_and_purging_take_exactly_what_was_named(void **state)
 		put(store, kit_key(1, (enum certid_hash)(n % 4), n), THIS, "x", false);
 	put(store, kit_key(3, CERTID_SHA512, 1), THIS, "x", false);
 	put(store, kit_key(2, CERTID_SHA1, 0), THIS, "other", false);
-	command("SET test*:a:sha1:x y"); /* what an unescaped prefix would match */
+	command("SET test*:a:{sha1:x y"); /* what an unescaped prefix would match */
 	command("SET teste:a:%s y", name_of('a', one(0)) + strlen(config.prefix) + 2);
+	key_name(&k, bare); /* of a version before, which may still run */
+	command("SET %sa:%s y", config.prefix, bare);
 	calls = done_calls;
 	store_delete(store, &k, on_done, NULL);
 	assert_true(wait_for(&done_calls, calls + 1, 3000));
@@ -420,7 +430,7 @@ static void deleting_and_purging_take_exactly_what_was_named(void **state)
 	assert_true(wait_for(&done_calls, calls + 2, 5000));
 	assert_int_equal(done_e, ERR_OK);
 	expect(store, kit_key(2, CERTID_SHA1, 0), "other");
-	assert_int_equal(command("DBSIZE"), 3);
+	assert_int_equal(command("DBSIZE"), 4);
 }
 
 /* T15 */
