@@ -1,17 +1,25 @@
 /* change.c - the layout of an encoded batch, all integers big endian, times as two's
- * complement:
+ * complement.  Each record of the log, whatever it holds, begins with the same 16 octets:
  *
  *   offset  bytes
- *        0      1  version, 0x01
- *        1      1  evidence: 0 an OCSP answer, 1 a revocation list
- *        2      1  c, length of the issuer's name, 1..63
- *        3      1  m, length of the list's CRLNumber, 0..20; 0: it has none
- *        4      8  when a node found it, milliseconds since 1970
- *       12      8  thisUpdate of the list or the answer, seconds since 1970
- *       20      4  n, the number of changes, 1..10,000
- *       24      c  the issuer's name: a-z, 0-9, '.', '_', '-'
- *     24+c      m  the CRLNumber, unsigned, without leading zeros
- *   24+c+m   32*n  the changes, 32 bytes each:
+ *        0      1  version, 0x02
+ *        1      1  kind: 1 changes; 2 watched states, 3 notices and 4 alarms are those of
+ *                  programs that know them
+ *        2      2  0
+ *        4      4  n, the number of what it holds, 1..10,000: a place in the log counts
+ *                  them
+ *        8      8  when a node found it, milliseconds since 1970
+ *
+ * and goes on, where it holds changes:
+ *
+ *       16      1  evidence: 0 an OCSP answer, 1 a revocation list
+ *       17      1  c, length of the issuer's name, 1..63
+ *       18      1  m, length of the list's CRLNumber, 0..20; 0: it has none
+ *       19      1  0
+ *       20      8  thisUpdate of the list or the answer, seconds since 1970
+ *       28      c  the issuer's name: a-z, 0-9, '.', '_', '-'
+ *     28+c      m  the CRLNumber, unsigned, without leading zeros
+ *   28+c+m   32*n  the changes, 32 bytes each:
  *
  *        0     21  the serial number, right-aligned, zeros before it
  *       21      1  how many octets of them are the serial's, 1..21: the content of its
@@ -25,6 +33,15 @@
  *
  * Nothing follows.  So a batch has one encoding.  Writers sort the changes of a list as
  * crl_entry_cmp() does; readers do not rely on it, and decoding does not check it.
+ *
+ * Version 1, which is read and not written any more, had changes only, and before them:
+ *
+ *        0      1  version, 0x01
+ *        1      3  evidence, c, m
+ *        4      8  when a node found it
+ *       12      8  thisUpdate
+ *       20      4  n
+ *       24         name, number and changes, as above
  */
 #include "cache/change/change.h"
 
@@ -32,12 +49,22 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#define VERSION      0x01
-#define SEEN_OFFSET  4
-#define TIME_OFFSET  12
-#define COUNT_OFFSET 20
-#define FIXED        24
-#define ISSUER_MAX   63
+#define VERSION    0x02
+#define CHANGES    1 /* the kind */
+#define KIND_AT    1
+#define HEAD_N     16 /* of any kind */
+#define ISSUER_MAX 63
+
+/* Where the head of a version has what; its three lengths and times. */
+struct layout {
+	uint8_t version;
+	size_t evidence, name, number, seen, time, count, fixed;
+};
+static const struct layout layouts[] = {
+    {0x01, 1, 2, 3, 4, 12, 20, 24},
+    {VERSION, 16, 17, 18, 8, 20, 4, 28},
+};
+static const struct layout *const ours = &layouts[1];
 
 _Static_assert(sizeof(struct change) == 32, "a change is 32 bytes (requirement)");
 _Static_assert(offsetof(struct crl_entry, n) == 21 &&
@@ -65,7 +92,7 @@ struct change_batch *change_batch_new(size_t n)
 	struct change_batch *b;
 
 	assert(n <= CHANGE_BATCH_MAX);
-	b = calloc(1, sizeof(*b) + n * sizeof(b->change[0]));
+	b = calloc(1, sizeof *b + n * sizeof b->change[0]);
 	if (b != NULL)
 		atomic_init(&b->refs, 1);
 	return b;
@@ -102,25 +129,27 @@ static size_t number_n(const struct change_batch *b)
 
 size_t change_batch_size(const struct change_batch *b)
 {
-	return FIXED + strlen(b->issuer) + number_n(b) + b->n * sizeof(b->change[0]);
+	return ours->fixed + strlen(b->issuer) + number_n(b) + b->n * sizeof b->change[0];
 }
 
 size_t change_batch_encode(const struct change_batch *b, uint8_t *out)
 {
 	size_t name = strlen(b->issuer), number = number_n(b);
-	uint8_t *p = out + FIXED;
+	uint8_t *p = out + ours->fixed;
 
 	assert(name >= 1 && name <= ISSUER_MAX && b->n >= 1 && b->n <= CHANGE_BATCH_MAX);
+	memset(out, 0, ours->fixed);
 	out[0] = VERSION;
-	out[1] = (uint8_t)b->evidence;
-	out[2] = (uint8_t)name;
-	out[3] = (uint8_t)number;
-	put_be(out + SEEN_OFFSET, (uint64_t)b->seen_at_ms, 8);
-	put_be(out + TIME_OFFSET, (uint64_t)b->published_at, 8);
-	put_be(out + COUNT_OFFSET, b->n, 4);
+	out[KIND_AT] = CHANGES;
+	out[ours->evidence] = (uint8_t)b->evidence;
+	out[ours->name] = (uint8_t)name;
+	out[ours->number] = (uint8_t)number;
+	put_be(out + ours->seen, (uint64_t)b->seen_at_ms, 8);
+	put_be(out + ours->time, (uint64_t)b->published_at, 8);
+	put_be(out + ours->count, b->n, 4);
 	memcpy(p, b->issuer, name);
 	memcpy(p + name, b->number + CRL_NUMBER_MAX - number, number);
-	memcpy(p + name + number, b->change, b->n * sizeof(b->change[0]));
+	memcpy(p + name + number, b->change, b->n * sizeof b->change[0]);
 	return change_batch_size(b);
 }
 
@@ -158,44 +187,73 @@ static bool change_is_good(const struct change *c)
 	       e->spare[1] <= CHANGE_REMOVED;
 }
 
+/* The layout of changes in this version, or NULL. */
+static const struct layout *layout_of(struct bytes in)
+{
+	for (size_t i = 0; i < sizeof layouts / sizeof layouts[0]; i++)
+		if (in.n >= layouts[i].fixed && in.p[0] == layouts[i].version)
+			return &layouts[i];
+	return NULL;
+}
+
+/* What only our version has before the changes. */
+static bool kind_is_good(const uint8_t *p)
+{
+	return p[0] != VERSION ||
+	       (p[KIND_AT] == CHANGES && p[2] == 0 && p[3] == 0 && p[19] == 0);
+}
+
 /* Lengths and the fields before the changes; *n: how many these are. */
-static bool head_is_good(struct bytes in, size_t *n)
+static bool head_is_good(struct bytes in, const struct layout *l, size_t *n)
 {
 	const uint8_t *p = in.p;
+	size_t name = p[l->name], number = p[l->number];
 
-	if (in.n < FIXED || p[0] != VERSION || p[1] > CHANGE_CRL)
+	if (!kind_is_good(p) || p[l->evidence] > CHANGE_CRL)
 		return false;
-	if (p[2] < 1 || p[2] > ISSUER_MAX || p[3] > CRL_NUMBER_MAX)
+	if (name < 1 || name > ISSUER_MAX || number > CRL_NUMBER_MAX)
 		return false;
-	*n = get_be(p + COUNT_OFFSET, 4);
+	*n = get_be(p + l->count, 4);
 	if (*n < 1 || *n > CHANGE_BATCH_MAX ||
-	    in.n != FIXED + (size_t)p[2] + p[3] + *n * sizeof(struct change))
+	    in.n != l->fixed + name + number + *n * sizeof(struct change))
 		return false;
-	if (p[3] > 1 && p[FIXED + p[2]] == 0)
+	if (number > 1 && p[l->fixed + name] == 0)
 		return false;
-	return name_is_good(p + FIXED, p[2]);
+	return name_is_good(p + l->fixed, name);
+}
+
+bool change_batch_is_newer(struct bytes in)
+{
+	const uint8_t *p = in.p;
+	uint64_t n = in.n >= HEAD_N ? get_be(p + ours->count, 4) : 0;
+
+	return n >= 1 && n <= CHANGE_BATCH_MAX && p[2] == 0 && p[3] == 0 &&
+	       (p[0] > VERSION || (p[0] == VERSION && p[KIND_AT] > CHANGES));
 }
 
 enum err change_batch_decode(struct change_batch **out, struct bytes in)
 {
+	const struct layout *l = layout_of(in);
 	struct change_batch *b;
 	const uint8_t *p = in.p;
-	size_t n;
+	size_t n, name, number;
 
 	*out = NULL;
-	if (!head_is_good(in, &n))
+	if (l == NULL || !head_is_good(in, l, &n))
 		return ERR_RECORD;
 	b = change_batch_new(n);
 	if (b == NULL)
 		return ERR_NOMEM;
+	name = p[l->name];
+	number = p[l->number];
 	b->n = (uint32_t)n;
-	b->evidence = (enum change_evidence)p[1];
-	b->has_number = p[3] > 0;
-	b->seen_at_ms = (int64_t)get_be(p + SEEN_OFFSET, 8);
-	b->published_at = (int64_t)get_be(p + TIME_OFFSET, 8);
-	memcpy(b->issuer, p + FIXED, p[2]);
-	memcpy(b->number + CRL_NUMBER_MAX - p[3], p + FIXED + p[2], p[3]);
-	memcpy(b->change, p + FIXED + p[2] + p[3], n * sizeof(b->change[0]));
+	b->evidence = (enum change_evidence)p[l->evidence];
+	b->has_number = number > 0;
+	b->seen_at_ms = (int64_t)get_be(p + l->seen, 8);
+	b->published_at = (int64_t)get_be(p + l->time, 8);
+	memcpy(b->issuer, p + l->fixed, name);
+	memcpy(b->number + CRL_NUMBER_MAX - number, p + l->fixed + name, number);
+	memcpy(b->change, p + l->fixed + name + number, n * sizeof b->change[0]);
 	for (size_t i = 0; i < n; i++) {
 		if (!change_is_good(&b->change[i])) {
 			change_batch_unref(b);

@@ -11,6 +11,14 @@
  * before may be lost.
  *
  * Encoded batches come from stores that others may write to: every field is checked.
+ *
+ * The log is shared by nodes of different versions, and will hold more than changes
+ * (watched states, notices, alarms): the head of a record says its version and kind.
+ * Older versions are read.  A newer version, or a kind that this program does not know,
+ * is a gap for who reads it here, as a record that cannot be read is, but no damage.  It
+ * is not passed over in silence: a subscriber who goes on at a node that knows the kind
+ * would not miss it, but never have it.  So nodes of different versions can be on one
+ * log: the older one sees a gap.
  */
 #ifndef CACHE_CHANGE_CHANGE_H
 #define CACHE_CHANGE_CHANGE_H
@@ -70,9 +78,13 @@ void change_batch_unref(struct change_batch *b); /* NULL is allowed */
  * an issuer and changes. */
 size_t change_batch_size(const struct change_batch *b);
 size_t change_batch_encode(const struct change_batch *b, uint8_t *out);
-/* ERR_RECORD: not in our encoding.  ERR_NOMEM.  That changes are sorted is not checked:
- * nobody relies on it.  What is read encodes to the same bytes. */
+/* ERR_RECORD: neither in our encoding nor in that of version 1.  ERR_NOMEM.  That changes
+ * are sorted is not checked: nobody relies on it.  What is read of our version encodes to
+ * the same bytes. */
 enum err change_batch_decode(struct change_batch **out, struct bytes in);
+/* Of what was ERR_RECORD: does it begin as a record of a newer version, or of a kind that
+ * this one does not know? */
+bool change_batch_is_newer(struct bytes in);
 
 struct change_pos {
 	uint32_t epoch;

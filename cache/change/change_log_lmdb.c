@@ -7,10 +7,12 @@
  *           "dropped" -> of the last batch that is no longer kept: seq (8), changes (4)
  *   "log"   seq (8)   -> when (8, seconds), changes (4), batch as change_batch_encode()
  *   "told"  scope (32) -> as change_told_encode()
- * A batch and its told pointer change in one transaction, with full sync: an append that
- * was told of is on the disk.  `when` is the batch's seen_at: cache/ reads no clock.
- * "dropped" keeps the numbers going when everything was dropped, and tells exactly who
- * has missed something.
+ * Each batch says its own version, and those of before are read: so "format" is still 1,
+ * a file of before is gone on with, and a program of before finds gaps in ours. A batch
+ * and its told pointer change in one transaction, with full sync: an append that was told
+ * of is on the disk.  `when` is the batch's seen_at: cache/ reads no clock. "dropped"
+ * keeps the numbers going when everything was dropped, and tells exactly who has missed
+ * something.
  *
  * What is to be written waits in a queue, in order.  One job at a time takes the whole
  * queue to the executor, which writes as many as fit in one transaction (group commit:
@@ -95,8 +97,9 @@ struct lmdb_log {
 	bool unread;           /* the last read failed */
 	bool bad_told;         /* the pointer of bad_scope is unreadable */
 	uint8_t bad_scope[CHANGE_SCOPE_N];
-	char damage[512]; /* of the last that could not be read */
-	bool full;        /* events_full was told; until a trim makes room */
+	struct change_pos newer; /* as bad: of a newer version */
+	char damage[512];        /* of the last that could not be read */
+	bool full;               /* events_full was told; until a trim makes room */
 };
 
 static const struct change_log_ops lmdb_ops;
@@ -732,13 +735,16 @@ static enum err add_batch(struct lmdb_page *r, struct change_batch *b)
 }
 
 /* Told once, although every reader comes by. */
-static void tell_bad(struct lmdb_log *l, const struct change_pos *p)
+static void tell_bad(struct lmdb_log *l, const struct change_pos *p, bool newer)
 {
-	if (p->epoch == l->bad.epoch && p->seq <= l->bad.seq)
+	struct change_pos *told = newer ? &l->newer : &l->bad;
+
+	if (p->epoch == told->epoch && p->seq <= told->seq)
 		return;
-	l->bad = *p;
-	note_damage(l, "a batch cannot be read: a gap for who reads it");
-	lmdb_writer_tell(&l->writer, "events_damaged",
+	*told = *p;
+	if (!newer)
+		note_damage(l, "a batch cannot be read: a gap for who reads it");
+	lmdb_writer_tell(&l->writer, newer ? "events_newer" : "events_damaged",
 	    "store=lmdb epoch=%u seq=%llu effect=\"a gap\"", p->epoch,
 	    (unsigned long long)p->seq);
 }
@@ -770,7 +776,10 @@ static enum err take_batch(struct lmdb_log *l, struct lmdb_page *r, const MDB_va
 		    &b, bytes_of((uint8_t *)v->mv_data + HEAD_N, v->mv_size - HEAD_N));
 	if (e == ERR_RECORD || (e == ERR_OK && b->n != p.index)) {
 		change_batch_unref(b);
-		tell_bad(l, &p);
+		tell_bad(l, &p,
+		    e == ERR_RECORD && v->mv_size > HEAD_N &&
+			change_batch_is_newer(bytes_of(
+			    (uint8_t *)v->mv_data + HEAD_N, v->mv_size - HEAD_N)));
 		*page_full = true;
 		if (r->n == 0)
 			pass_bad(r, p.seq);

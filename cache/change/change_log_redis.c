@@ -84,8 +84,9 @@ struct redis_log {
 	bool trimming;
 	int64_t trim_before;
 	struct change_pos oldest, newest;
-	struct change_pos bad; /* the last unreadable batch that was told */
-	bool bad_told;         /* the pointer of bad_scope is unreadable */
+	struct change_pos bad;   /* the last unreadable batch that was told */
+	struct change_pos newer; /* the last one of a newer version, the same */
+	bool bad_told;           /* the pointer of bad_scope is unreadable */
 	uint8_t bad_scope[CHANGE_SCOPE_N];
 	/* What was told last, so that it is not told again. */
 	char said_durable[REDIS_SERVER_TEXT], said_policy[REDIS_SERVER_TEXT];
@@ -663,18 +664,19 @@ struct page_call {
 	void *arg;
 };
 
-static void on_bad(void *arg, uint64_t seq)
+static void on_bad(void *arg, uint64_t seq, bool newer)
 {
 	struct redis_log *l = arg;
 	struct change_pos at = {l->newest.epoch, seq, 0};
+	struct change_pos *told = newer ? &l->newer : &l->bad;
 	char text[80];
 
-	if (change_pos_cmp(&at, &l->bad) <= 0)
+	if (change_pos_cmp(&at, told) <= 0)
 		return;
-	l->bad = at;
+	*told = at;
 	snprintf(text, sizeof text, "log=redis what=batch epoch=%u seq=%llu", at.epoch,
 	    (unsigned long long)seq);
-	tell(l, "event_record_bad", text);
+	tell(l, newer ? "events_newer" : "event_record_bad", text);
 }
 
 static void end_read(struct page_call *r, enum err e)

@@ -61,7 +61,8 @@ static enum err take_entry(
 	e = change_batch_decode(&b, bytes_of(value->str, value->len));
 	p->at = (struct change_pos){p->page.newest.epoch, seq, REDIS_PAGE_ALL};
 	if (e == ERR_RECORD)
-		p->bad(p->arg, seq);
+		p->bad(
+		    p->arg, seq, change_batch_is_newer(bytes_of(value->str, value->len)));
 	if (e == ERR_RECORD && p->page.n == 0)
 		leave_gap(p, seq);
 	else if (e == ERR_OK)

@@ -14,8 +14,9 @@
 #define REDIS_PAGE_ALL CHANGE_BATCH_MAX
 
 struct redis_page {
-	struct change_pos from;               /* set by the caller, as the next two */
-	void (*bad)(void *arg, uint64_t seq); /* this batch cannot be read */
+	struct change_pos from; /* set by the caller, as the next two */
+	/* This batch cannot be read; newer: change_batch_is_newer(). */
+	void (*bad)(void *arg, uint64_t seq, bool newer);
 	void *arg;
 	struct change_log_page page; /* the outcome */
 	/* Inside: */

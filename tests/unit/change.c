@@ -8,17 +8,25 @@
 
 #include <cmocka.h>
 
+#include "tests/lib/log_of_before.h"
 #include "tests/lib/unhex.h"
 
+#define TWO_CHANGES                                                                      \
+	"000000000000000000000000000000000000000080 02"                                  \
+	"006553f100 01 0000 01 00" /* 0080: 128; revoked */                              \
+	"00ffffffffffffffffffffffffffffffffffffffff 15"                                  \
+	"ff00000000 ff 0000 03 01" /* long; removed */
+
 /* Written by hand from the layout at the top of change.c. */
-static const char golden_hex[] = "01 01 04 02"            /* version, list, lengths */
-				 "0000018bcfe56800"       /* 1700000000000 ms */
-				 "000000006553f0ff"       /* 1699999999 s */
-				 "00000002 64656d6f 0102" /* two changes; demo; 258 */
-				 "000000000000000000000000000000000000000080 02"
-				 "006553f100 01 0000 01 00" /* 0080: 128; revoked */
-				 "00ffffffffffffffffffffffffffffffffffffffff 15"
-				 "ff00000000 ff 0000 03 01"; /* long; removed */
+static const char golden_hex[] = "02 01 0000 00000002" /* version, kind, two changes */
+				 "0000018bcfe56800"    /* 1700000000000 ms */
+				 "01 04 02 00"         /* list, lengths */
+				 "000000006553f0ff"    /* 1699999999 s */
+				 "64656d6f 0102"       /* demo; 258 */
+    TWO_CHANGES;
+/* The same in version 1. */
+static const char first_hex[] = "01 01 04 02 0000018bcfe56800 000000006553f0ff 00000002"
+				"64656d6f 0102" TWO_CHANGES;
 
 static struct change_batch *golden(uint8_t *bytes, size_t *n)
 {
@@ -90,7 +98,7 @@ static void a_batch_is_written_in_the_layout_that_is_documented(void **state)
 
 	(void)state;
 	b = golden(want, &n);
-	assert_int_equal(n, 24 + 4 + 2 + 64);
+	assert_int_equal(n, 28 + 4 + 2 + 64);
 	assert_int_equal(change_batch_size(b), n);
 	assert_int_equal(change_batch_encode(b, got), n);
 	assert_memory_equal(got, want, n);
@@ -130,7 +138,7 @@ static void a_batch_of_any_size_is_read_as_it_was_written(void **state)
 		bytes = malloc(change_batch_size(b));
 		assert_int_equal(change_batch_encode(b, bytes), change_batch_size(b));
 		assert_int_equal(change_batch_size(b),
-		    24 + strlen(b->issuer) + numbers[i] + 32 * (size_t)b->n);
+		    28 + strlen(b->issuer) + numbers[i] + 32 * (size_t)b->n);
 		assert_int_equal(decode(&read, bytes, change_batch_size(b)), ERR_OK);
 		assert_batch_equal(read, b);
 		free(bytes);
@@ -150,13 +158,13 @@ static void the_number_zero_is_a_number(void **state)
 	b = golden(bytes, &n);
 	memset(b->number, 0, sizeof(b->number));
 	n = change_batch_encode(b, bytes);
-	assert_int_equal(bytes[3], 1);
+	assert_int_equal(bytes[18], 1);
 	assert_int_equal(decode(&read, bytes, n), ERR_OK);
 	assert_true(read->has_number);
 	change_batch_unref(read);
 	b->has_number = false;
 	n = change_batch_encode(b, bytes);
-	assert_int_equal(bytes[3], 0);
+	assert_int_equal(bytes[18], 0);
 	assert_int_equal(decode(&read, bytes, n), ERR_OK);
 	assert_false(read->has_number);
 	change_batch_unref(read);
@@ -176,10 +184,10 @@ static void a_batch_that_is_cut_or_longer_is_refused(void **state)
 }
 
 /* Offsets in the golden batch. */
-#define NAME_AT   24
-#define NUMBER_AT 28
-#define FIRST_AT  30
-#define SECOND_AT 62
+#define NAME_AT   28
+#define NUMBER_AT 32
+#define FIRST_AT  34
+#define SECOND_AT 66
 
 static void a_field_with_a_value_that_nobody_writes_is_refused(void **state)
 {
@@ -188,18 +196,25 @@ static void a_field_with_a_value_that_nobody_writes_is_refused(void **state)
 		uint8_t value;
 	} row[] = {
 	    {0, 0x00},              /* version */
-	    {0, 0x02},              /* ... of the future */
+	    {0, 0x01},              /* ... of before, which has another head */
+	    {0, 0x03},              /* ... of the future */
 	    {0, 0x30},              /* DER */
-	    {1, 2},                 /* evidence */
-	    {2, 0},                 /* no name */
-	    {2, 5},                 /* a longer one: the total does not fit */
-	    {2, 0xff},              /* longer than any */
-	    {3, 3},                 /* number, the same */
-	    {3, 21},                /* */
-	    {20, 0xff},             /* 4 billion changes */
-	    {23, 0},                /* none */
-	    {23, 1},                /* one too few */
-	    {23, 3},                /* one too many */
+	    {1, 0},                 /* kind */
+	    {1, 2},                 /* ... that is not ours */
+	    {1, 0xff},              /* */
+	    {2, 1},                 /* zero */
+	    {3, 1},                 /* */
+	    {19, 1},                /* */
+	    {16, 2},                /* evidence */
+	    {17, 0},                /* no name */
+	    {17, 5},                /* a longer one: the total does not fit */
+	    {17, 0xff},             /* longer than any */
+	    {18, 3},                /* number, the same */
+	    {18, 21},               /* */
+	    {4, 0xff},              /* 4 billion changes */
+	    {7, 0},                 /* none */
+	    {7, 1},                 /* one too few */
+	    {7, 3},                 /* one too many */
 	    {NAME_AT, 'D'},         /* the configuration has no such name */
 	    {NAME_AT + 1, 0},       /* a NUL inside */
 	    {NAME_AT + 1, ' '},     /* */
@@ -265,21 +280,102 @@ static void a_serial_has_1_to_21_octets(void **state)
 
 static void more_changes_than_a_batch_has_are_refused(void **state)
 {
-	size_t n = 24 + 1 + 32 * (size_t)(CHANGE_BATCH_MAX + 1);
+	size_t n = 28 + 1 + 32 * (size_t)(CHANGE_BATCH_MAX + 1);
 	uint8_t *bytes = calloc(1, n);
 
 	(void)state;
-	bytes[0] = bytes[2] = 1;
-	bytes[24] = 'a';
-	for (size_t i = 25; i < n; i += 32)
+	bytes[0] = 2;
+	bytes[1] = bytes[17] = 1;
+	bytes[28] = 'a';
+	for (size_t i = 29; i < n; i += 32)
 		bytes[i + 21] = 1;
-	bytes[22] = CHANGE_BATCH_MAX >> 8;
-	bytes[23] = CHANGE_BATCH_MAX & 255;
+	bytes[6] = CHANGE_BATCH_MAX >> 8;
+	bytes[7] = CHANGE_BATCH_MAX & 255;
 	assert_false(is_refused(bytes, n - 32));
-	bytes[22] = (CHANGE_BATCH_MAX + 1) >> 8;
-	bytes[23] = (CHANGE_BATCH_MAX + 1) & 255;
+	bytes[6] = (CHANGE_BATCH_MAX + 1) >> 8;
+	bytes[7] = (CHANGE_BATCH_MAX + 1) & 255;
 	assert_true(is_refused(bytes, n));
 	free(bytes);
+}
+
+/* What is in the logs of before: by hand, and as that program wrote it. */
+static void batches_of_version_1_are_read(void **state)
+{
+	uint8_t bytes[256], ignored[256];
+	struct change_batch *b, *read;
+	size_t n, m;
+
+	(void)state;
+	b = golden(ignored, &m);
+	n = unhex(first_hex, bytes, sizeof(bytes));
+	assert_int_equal(decode(&read, bytes, n), ERR_OK);
+	assert_batch_equal(read, b);
+	assert_int_equal(change_batch_size(read), n + 4); /* as it would be written now */
+	change_batch_unref(read);
+	for (size_t i = 0; i < n; i++)
+		assert_true(is_refused(bytes, i));
+	bytes[1] = 2; /* evidence: it had no kinds */
+	assert_true(is_refused(bytes, n));
+	change_batch_unref(b);
+	for (int i = 0; i < BEFORE_BATCHES; i++) {
+		n = unhex(before_batch[i].hex, bytes, sizeof(bytes));
+		assert_int_equal(decode(&read, bytes, n), ERR_OK);
+		assert_string_equal(read->issuer, "demo");
+		assert_int_equal(read->n, before_batch[i].n);
+		assert_int_equal(read->seen_at_ms / 1000, BEFORE_SEEN);
+		assert_int_equal(read->evidence, i == 1 ? CHANGE_OCSP : CHANGE_CRL);
+		assert_int_equal(read->has_number, i != 1);
+		assert_int_equal(read->number[19], i == 0 ? 2 : i == 1 ? 0 : 3);
+		change_batch_unref(read);
+	}
+}
+
+static bool is_newer(const uint8_t *p, size_t n)
+{
+	return is_refused(p, n) && change_batch_is_newer(bytes_of(p, n));
+}
+
+/* By its first 16 octets, whatever follows; and what is only damaged is not. */
+static void a_record_of_another_kind_or_a_newer_version_is_known_as_that(void **state)
+{
+	static const struct {
+		size_t at;
+		uint8_t value;
+		bool newer;
+	} row[] = {
+	    {1, 2, true},
+	    {1, 3, true},
+	    {1, 4, true},
+	    {1, 0xff, true},
+	    {0, 3, true},
+	    {0, 0xff, true},
+	    {0, 0, false},
+	    {0, 1, false},
+	    {1, 0, false},
+	    {2, 1, false},
+	    {7, 0, false},
+	    {NAME_AT, 'D', false},
+	    {FIRST_AT + 30, 4, false},
+	};
+	uint8_t bytes[256];
+	size_t n;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		change_batch_unref(golden(bytes, &n));
+		bytes[row[i].at] = row[i].value;
+		assert_true(is_refused(bytes, n));
+		assert_int_equal(is_newer(bytes, n), row[i].newer);
+		assert_int_equal(is_newer(bytes, 16), row[i].newer);
+		assert_false(is_newer(bytes, 15));
+		bytes[2] = 1; /* not the head that all have */
+		assert_false(is_newer(bytes, n));
+		bytes[2] = 0;
+		bytes[6] = 0x27; /* more than a place can count: 10,001 */
+		bytes[7] = 0x11;
+		assert_false(is_newer(bytes, n));
+	}
+	assert_false(change_batch_is_newer(bytes_of("", 0)));
 }
 
 /* Any octet changed: refused, or another batch that encodes to just these bytes. */
@@ -439,6 +535,9 @@ int main(void)
 	    cmocka_unit_test(a_field_with_a_value_that_nobody_writes_is_refused),
 	    cmocka_unit_test(a_serial_has_1_to_21_octets),
 	    cmocka_unit_test(more_changes_than_a_batch_has_are_refused),
+	    cmocka_unit_test(batches_of_version_1_are_read),
+	    cmocka_unit_test(
+		a_record_of_another_kind_or_a_newer_version_is_known_as_that),
 	    cmocka_unit_test(what_is_read_is_written_as_the_same_bytes),
 	    cmocka_unit_test(a_place_is_written_in_a_fixed_form),
 	    cmocka_unit_test(a_place_in_any_other_form_is_refused),

@@ -21,7 +21,9 @@
 #include "proxy/base/inbox.h"
 #include "tests/lib/child.h"
 #include "tests/lib/lmdb_pages.h"
+#include "tests/lib/log_of_before.h"
 #include "tests/lib/store_kit.h"
+#include "tests/lib/unhex.h"
 
 #define NOW INT64_C(1700000000)
 #define ALL ((size_t)1 << 40)
@@ -1200,6 +1202,114 @@ static void a_damaged_batch_is_a_gap_and_told_once(void **state)
 	assert_string_equal(h.damage, ""); /* it is gone */
 }
 
+/* T23: of a newer version, which this one may share a log with. */
+static void a_record_of_another_kind_is_a_gap_and_no_damage(void **state)
+{
+	/* when, n; version 2, kind 3, one of them, when, what follows */
+	static const char notice[12 + 16 + 5] =
+	    "\0\0\0\0\0\0\0\1\0\0\0\1\2\3\0\0\0\0\0\1";
+	struct change_log_health h;
+	struct change_pos from;
+
+	(void)state;
+	for (uint32_t i = 1; i <= 3; i++)
+		assert_int_equal(add(i, 3), ERR_OK);
+	scribble("log", octets("\0\0\0\0\0\0\0\2", 8), octets(notice, sizeof notice));
+	assert_int_equal(open_log(), ERR_OK);
+	from = at(1, 3);
+	for (int i = 0; i < 2; i++) {
+		read_from(&from, ALL);
+		assert_true(page.gap);
+		assert_int_equal(page.oldest.seq, 2);
+	}
+	from = page.oldest;
+	read_from(&from, ALL);
+	assert_int_equal(page.n, 1);
+	assert_int_equal(page.first_seq, 3);
+	assert_int_equal(events, 1);
+	assert_string_equal(last_event, "events_newer");
+	change_log_health(logs, &h);
+	assert_true(h.up);
+	assert_string_equal(h.damage, "");
+}
+
+static void put_row(MDB_env *env, const char *database, const void *k, size_t k_n,
+    const void *v, size_t n)
+{
+	MDB_val key = octets(k, k_n), value = octets(v, n);
+	MDB_txn *txn;
+	MDB_dbi dbi;
+
+	assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+	assert_int_equal(mdb_dbi_open(txn, database, MDB_CREATE, &dbi), 0);
+	assert_int_equal(mdb_put(txn, dbi, &key, &value, 0), 0);
+	assert_int_equal(mdb_txn_commit(txn), 0);
+}
+
+/* A file as the version before left it, with its batches. */
+static void make_file_of_before(void)
+{
+	char path[4300];
+	MDB_env *env;
+	uint8_t key[8], value[300], scope[CHANGE_SCOPE_N];
+	size_t n;
+
+	change_log_close(logs);
+	logs = NULL;
+	snprintf(path, sizeof path, "%s/events.mdb", dir);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mdb_env_create(&env), 0);
+	mdb_env_set_maxdbs(env, 3);
+	assert_int_equal(mdb_env_open(env, path, MDB_NOSUBDIR, 0600), 0);
+	put_row(env, "meta", "format", 6, "ocspcached events 1", 19);
+	put_be(value, BEFORE_EPOCH, 4);
+	put_row(env, "meta", "epoch", 5, value, 4);
+	memset(value, 0, 12);
+	put_row(env, "meta", "dropped", 7, value, 12);
+	for (unsigned i = 0; i < BEFORE_BATCHES; i++) {
+		put_be(key, i + 1, 8);
+		put_be(value, BEFORE_SEEN, 8);
+		put_be(value + 8, before_batch[i].n, 4);
+		n = unhex(before_batch[i].hex, value + 12, sizeof value - 12);
+		put_row(env, "log", key, 8, value, 12 + n);
+	}
+	unhex(BEFORE_SCOPE, scope, sizeof scope);
+	n = unhex(BEFORE_TOLD, value, sizeof value);
+	put_row(env, "told", scope, sizeof scope, value, n);
+	mdb_env_close(env);
+}
+
+/* T23: batches of version 1 are read, and what comes stands behind them. */
+static void a_file_of_the_version_before_is_gone_on_with(void **state)
+{
+	const struct change_pos second = {BEFORE_EPOCH, 2, 1};
+	struct change_told was;
+	uint8_t scope[CHANGE_SCOPE_N];
+
+	(void)state;
+	make_file_of_before();
+	assert_int_equal(open_log(), ERR_OK);
+	read_from(&from_oldest, ALL);
+	assert_false(page.gap);
+	assert_int_equal(page.n, 3);
+	assert_int_equal(page.newest.epoch, BEFORE_EPOCH);
+	assert_int_equal(page.newest.seq, 3);
+	unhex(BEFORE_SCOPE, scope, sizeof scope);
+	change_log_told(logs, scope, on_told, NULL);
+	assert_int_equal(told_e, ERR_OK);
+	was = told;
+	assert_true(was.known && was.done == 1 && was.total == 1);
+	assert_int_equal(append(batch(7, 2), scope, &was, &was), ERR_OK);
+	assert_int_equal(done_end.epoch, BEFORE_EPOCH);
+	assert_int_equal(done_end.seq, 4);
+	reopen();
+	read_from(&second, ALL); /* an id that was given before */
+	assert_false(page.gap);
+	assert_int_equal(page.n, 2);
+	assert_int_equal(page.last_seq, 4);
+	assert_int_equal(events, 0);
+}
+
 /* A list whose pointer cannot be read is held back: as a baseline it would lose what was
  * not told. */
 static void a_damaged_told_pointer_is_an_error_and_no_baseline(void **state)
@@ -1628,6 +1738,8 @@ int main(void)
 	    CASE(what_is_no_log_at_all_is_refused_with_the_reason, lmdb),
 	    CASE(the_file_is_its_owners_alone_and_directories_are_made, lmdb),
 	    CASE(a_damaged_batch_is_a_gap_and_told_once, lmdb),
+	    CASE(a_record_of_another_kind_is_a_gap_and_no_damage, lmdb),
+	    CASE(a_file_of_the_version_before_is_gone_on_with, lmdb),
 	    CASE(a_damaged_told_pointer_is_an_error_and_no_baseline, lmdb),
 	    CASE(a_file_that_was_cut_short_ends_nothing, lmdb),
 	    CASE(no_kill_parts_the_log_from_told, lmdb),

@@ -1207,6 +1207,31 @@ static void batches_that_cannot_be_read_are_told_and_a_gap(void **state)
 	assert_string_equal(health(&one).damage, ""); /* it is gone */
 }
 
+/* T23: of a newer version on the same log. */
+static void a_record_of_another_kind_is_a_gap_and_no_damage(void **state)
+{
+	static const char alarm[20] = "\2\4\0\0\0\0\0\1";
+	struct change_pos end;
+
+	(void)state;
+	start_with(NULL);
+	append_list(&one, 2, 10, 1);
+	append_foreign(alarm, sizeof alarm);
+	append_list(&one, 2, 20, 2);
+	end = one.end;
+	for (int i = 0; i < 2; i++) {
+		read_log(&one, (struct change_pos){end.epoch, 1, 2}, 1 << 20);
+		assert_true(one.page.gap);
+		assert_pos(one.page.oldest, end.epoch, 2, CHANGE_BATCH_MAX);
+	}
+	read_log(&one, one.page.oldest, 1 << 20);
+	assert_int_equal(one.page.n, 1);
+	assert_int_equal(first_of(one.batch[0]), 20);
+	assert_int_equal(count("events_newer log=redis what=batch"), 1);
+	assert_int_equal(count("event_record_bad"), 0);
+	assert_string_equal(health(&one).damage, "");
+}
+
 static void entries_that_somebody_deleted_are_a_gap(void **state)
 {
 	struct change_pos end;
@@ -1564,6 +1589,7 @@ int main(void)
 	    CASE(a_user_with_few_rights_still_shares_changes),
 	    CASE(keys_of_another_type_are_errors_and_stay),
 	    CASE(batches_that_cannot_be_read_are_told_and_a_gap),
+	    CASE(a_record_of_another_kind_is_a_gap_and_no_damage),
 	    CASE(entries_that_somebody_deleted_are_a_gap),
 	    CASE(a_stream_that_others_write_to_is_begun_anew),
 	    CASE(replies_that_make_no_sense_are_errors),
