@@ -490,13 +490,14 @@ static void on_request(
 }
 
 /* A body is announced: is it worth reading? */
-static int on_head(void *arg, struct conn *c, const struct http1_request *r)
+static int on_head(
+    void *arg, struct conn *c, const struct http1_request *r, struct bytes body)
 {
 	struct serve *s = arg;
 	struct bytes rest;
 	enum route route;
 
-	(void)c;
+	(void)c, (void)body;
 	if (!is_served(r->method))
 		return 0; /* 405 once it is read: Allow has to go with it */
 	route = ocsp_http_route(shared_conf(s->shared), r, &rest);

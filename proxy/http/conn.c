@@ -586,6 +586,37 @@ int conn_detach(struct conn *c)
 	return fd;
 }
 
+bool conn_take(struct conn *c, const struct http1_request *r, struct bytes body,
+    struct conn_taken *t)
+{
+	void *copy = body.n > 0 ? malloc(body.n) : NULL;
+
+	assert(c->state == CONN_ANSWERING);
+	assert(r->chunked || body.n <= (r->has_length ? r->length : 0));
+	if (body.n > 0 && copy == NULL)
+		return false;
+	*t = (struct conn_taken){
+	    .minor = (uint8_t)r->minor,
+	    .chunked = r->chunked,
+	    .go_on = r->expect_continue && body.n == 0,
+	    .left = r->has_length ? r->length - body.n : 0,
+	    .chunk = c->chunk, /* of a body that came whole: at its end */
+	    .body = bytes_of(copy, body.n),
+	};
+	if (body.n > 0)
+		memcpy(copy, body.p, body.n);
+	t->fd = conn_detach(c);
+	if (t->fd < 0)
+		free(copy);
+	return t->fd >= 0;
+}
+
+void conn_taken_drop(struct conn_taken *t)
+{
+	close(t->fd);
+	free((void *)(uintptr_t)t->body.p);
+}
+
 /* Requests. */
 
 struct view { /* of the input: the loop's buffer, or c->in */
@@ -608,32 +639,58 @@ static void deliver(struct conn *c, const struct http1_request *r, struct bytes 
 	assert(c->state != CONN_ANSWERING);
 }
 
-/* The head is whole and its body is not: may it come? */
-static void body_await(struct conn *c, const struct http1_request *r)
+/* The handler has a head whose body is not whole, or too large for us: 0, the status to
+ * refuse it with, or CONN_ANSWERED. */
+static int head_offer(struct conn *c, const struct http1_request *r, struct bytes body)
+{
+	struct conn_loop *l = c->loop;
+	int status;
+
+	if (l->handler->head == NULL)
+		return 0;
+	c->state = CONN_ANSWERING;
+	status = l->handler->head(l->arg, c, r, body);
+	assert((status == CONN_ANSWERED) == (c->state != CONN_ANSWERING));
+	assert(c->state != CONN_PARKED);
+	if (status == CONN_ANSWERED)
+		c->closing = c->linger = true;
+	else
+		c->state = CONN_READING;
+	return status;
+}
+
+/* The body is larger than we hold: somebody else's, or refused. */
+static void body_too_large(
+    struct conn *c, const struct http1_request *r, struct bytes body)
+{
+	if (c->head_done || head_offer(c, r, body) != CONN_ANSWERED)
+		refuse(c, 413);
+}
+
+/* The head is whole and its body is not: may it come?  body: what has come of it. */
+static void body_await(struct conn *c, const struct http1_request *r, struct bytes body)
 {
 	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
-	struct conn_loop *l = c->loop;
 	int status = 0;
 
 	if (c->head_done)
 		return;
-	if (l->handler->head != NULL)
-		status = l->handler->head(l->arg, c, r);
-	if (status != 0) {
+	status = head_offer(c, r, body);
+	if (status > 0)
 		refuse(c, status);
+	if (status != 0)
 		return;
-	}
 	c->head_done = true;
 	if (r->expect_continue && r->minor >= 1)
 		gather_borrowed(c, go_on, sizeof go_on - 1);
 }
 
 /* Decode what has come of a chunked body, in place behind the head.  0: more is needed.
- * 1: it is whole.  Else the status to refuse it with. */
+ * 1: it is whole.  413: it is too large; all that has come is decoded.  Else the status
+ * to refuse it with. */
 static int chunks_decode(struct conn *c, struct view *v)
 {
 	const size_t limit = c->loop->limits.body;
-	size_t taken;
 	int end = 0;
 
 	while (end == 0 && c->raw < v->n) {
@@ -642,10 +699,6 @@ static int chunks_decode(struct conn *c, struct view *v)
 
 		end = http1_chunked_feed(
 		    &c->chunk, v->p + c->raw, v->n - c->raw, &used, &data);
-		/* A size that is too large is told at once, not when that much came. */
-		taken = c->body_n + data.n;
-		if (taken > limit || (end == 0 && c->chunk.left > limit - taken))
-			return 413;
 		if (data.n > 0)
 			memmove(v->p + c->head_n + c->body_n, data.p, data.n);
 		c->body_n += (uint32_t)data.n;
@@ -653,6 +706,9 @@ static int chunks_decode(struct conn *c, struct view *v)
 		if (end == 0 && used == 0)
 			break;
 	}
+	/* A size that is too large is told at once, not when that much came. */
+	if (end <= 1 && (c->body_n > limit || c->chunk.left > limit - c->body_n))
+		return 413;
 	return end;
 }
 
@@ -671,7 +727,11 @@ static bool chunked_step(struct conn *c, struct http1_request *r, struct view *v
 	if (end == 0) {
 		/* Everything was taken: what is kept is the head and the body so far. */
 		v->n = c->raw = c->head_n + c->body_n;
-		body_await(c, r);
+		body_await(c, r, bytes_of(v->p + c->head_n, c->body_n));
+		return false;
+	}
+	if (end == 413) {
+		body_too_large(c, r, bytes_of(v->p + c->head_n, c->body_n));
 		return false;
 	}
 	if (end != 1) {
@@ -687,15 +747,16 @@ static bool chunked_step(struct conn *c, struct http1_request *r, struct view *v
 
 static bool sized_step(struct conn *c, struct http1_request *r, struct view *v)
 {
-	size_t length = r->has_length ? (size_t)r->length : 0;
+	size_t length = r->has_length ? (size_t)r->length : 0, came = v->n - r->head_n;
 
 	if (r->has_length && r->length > c->loop->limits.body) {
-		refuse(c, 413);
+		body_too_large(
+		    c, r, bytes_of(v->p + r->head_n, came < length ? came : length));
 		return false;
 	}
-	if (v->n - r->head_n < length) {
+	if (came < length) {
 		c->need = r->head_n + length;
-		body_await(c, r);
+		body_await(c, r, bytes_of(v->p + r->head_n, came));
 		return false;
 	}
 	deliver(c, r, bytes_of(v->p + r->head_n, length));

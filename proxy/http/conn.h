@@ -49,17 +49,24 @@ struct conn_handler {
 	 * conn_park() and answers later. */
 	void (*request)(
 	    void *arg, struct conn *c, const struct http1_request *r, struct bytes body);
-	/* A head has come whose body is still to come; return 0 to read it, else the
-	 * HTTP status to refuse it with (403, 404, 413, ...; the answer closes; not 405,
-	 * which needs an Allow that only request() can give).  Not called when the body
-	 * came with the head: request() makes the same decision.  May be NULL. */
-	int (*head)(void *arg, struct conn *c, const struct http1_request *r);
+	/* A head has come whose body is still to come, or is larger than the limit; body:
+	 * what of it is here, decoded.  Both are borrowed.  Return 0 to read it (one over
+	 * the limit is refused with 413), CONN_ANSWERED, or else the HTTP status to
+	 * refuse it with (403, 404, ...; the answer closes; not 405, which needs an Allow
+	 * that request() or an answer of its own gives).  Not called when the body came
+	 * with the head: request() makes the same decision.  May be NULL. */
+	int (*head)(
+	    void *arg, struct conn *c, const struct http1_request *r, struct bytes body);
 	/* The client of a parked request has gone; parked is what conn_park was given. */
 	void (*gone)(void *arg, void *parked);
 	/* An HTTP error was answered by the connection itself (for counting). May be
 	 * NULL. */
 	void (*refused)(void *arg, int status);
 };
+
+/* Of head(): it has taken the socket with conn_take(), or answered with conn_reply() and
+ * close; never parked.  The connection ends, lingering, since a body is on its way. */
+#define CONN_ANSWERED (-1)
 
 /* limits are copied; counters borrowed for life.  NULL when out of memory. */
 struct conn_loop *conn_loop_new(struct event_base *base, const struct conn_limits *limits,
@@ -114,6 +121,26 @@ void conn_send_file(struct conn *c, struct bytes head, struct shared_file *f,
  * client sent behind its request is dropped.  Only from within request() or for a parked
  * request. -1 when earlier answers still wait to be written: then answer as usual. */
 int conn_detach(struct conn *c);
+
+/* A request whose body nobody holds in memory: its socket and how it is framed. */
+struct conn_taken {
+	int fd;
+	uint8_t minor;
+	bool chunked;
+	bool go_on;    /* the client waits for a 100 (Continue) */
+	uint64_t left; /* bytes of the body behind `body`; not when chunked */
+	struct http1_chunked chunk; /* ... then this is where its decoder stands */
+	struct bytes body; /* what has come of it, decoded; malloc'd, NULL where n == 0 */
+};
+/* Take the socket as conn_detach() does, in the middle of a body: from within head() or
+ * request(), of a request that was not parked; r and body are what they were given.  Its
+ * bytes so far are copied.  *t is the caller's, to be handed to stream_open() or
+ * conn_taken_drop().  false: out of memory, or earlier answers still wait to be written;
+ * then answer as usual. */
+bool conn_take(struct conn *c, const struct http1_request *r, struct bytes body,
+    struct conn_taken *t);
+/* Close and free; counting its end is still the caller's. */
+void conn_taken_drop(struct conn_taken *t);
 
 /* An HTTP error: one-line plain text body, no-store.  allow: value of Allow,
  * or NULL. close: the connection ends after it, lingering. */

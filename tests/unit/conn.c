@@ -41,6 +41,9 @@ struct stage {
 	int socket_room; /* of the kernel's buffers; 0: as it likes */
 	bool slow;       /* ... much of it on our side, little on the client's */
 	int detached;    /* what conn_detach() said */
+	int heads;       /* how often head() was asked */
+	bool taken;
+	struct conn_taken take; /* of "/take" */
 };
 
 static void answer(struct conn *c, const char *body, size_t n)
@@ -90,6 +93,10 @@ static void on_request(
 		s->detached = conn_detach(c);
 		if (s->detached < 0)
 			conn_error(c, 503, NULL, true);
+	} else if (is(r->path, "/take")) {
+		s->taken = conn_take(c, r, body, &s->take);
+		if (!s->taken)
+			conn_error(c, 503, NULL, true);
 	} else if (is(r->path, "/error")) {
 		conn_error(c, 404, NULL, false);
 	} else {
@@ -101,10 +108,23 @@ static void on_request(
 	}
 }
 
-static int on_head(void *arg, struct conn *c, const struct http1_request *r)
+static int on_head(
+    void *arg, struct conn *c, const struct http1_request *r, struct bytes body)
 {
-	(void)c, (void)r;
-	return ((struct stage *)arg)->head_status;
+	struct stage *s = arg;
+	char no[] = "HTTP/1.1 415 No\r\nConnection: close\r\n\r\n";
+
+	s->heads++;
+	if (is(r->path, "/no")) {
+		conn_reply(c, &(struct iovec){no, sizeof no - 1}, 1, true);
+		return CONN_ANSWERED;
+	}
+	if (!is(r->path, "/take"))
+		return s->head_status;
+	s->taken = conn_take(c, r, body, &s->take);
+	if (!s->taken)
+		conn_error(c, 503, NULL, true);
+	return CONN_ANSWERED;
 }
 
 static void on_gone(void *arg, void *parked)
@@ -1063,6 +1083,144 @@ static void who_takes_answers_in_drops_is_cut_off(void **state)
 	assert_int_equal(s->counters->value[M_CONN_TIMEOUT], 1);
 }
 
+/* The body of what was taken, whatever of it had been read before; and drop it. */
+static const char *taken_body(struct stage *s)
+{
+	static char text[256];
+	struct conn_taken *t = &s->take;
+	char rest[256];
+	ssize_t got = read(t->fd, rest, sizeof rest);
+	size_t came = got > 0 ? (size_t)got : 0, n = t->body.n, at = 0, used;
+	struct bytes data;
+	int end = 0;
+
+	assert_true(n + came < sizeof text);
+	if (n > 0)
+		memcpy(text, t->body.p, n);
+	if (!t->chunked) {
+		assert_int_equal(t->left, came);
+		memcpy(text + n, rest, came);
+		n += came;
+	}
+	while (t->chunked && end == 0) {
+		end = http1_chunked_feed(&t->chunk, rest + at, came - at, &used, &data);
+		assert_true(end == 1 || used > 0);
+		at += used;
+		if (data.n > 0)
+			memcpy(text + n, data.p, data.n);
+		n += data.n;
+	}
+	text[n] = '\0';
+	conn_taken_drop(t);
+	return text;
+}
+
+/* R137 */
+static void a_body_is_taken_wherever_it_is_cut(void **state)
+{
+	static const char *const texts[] = {
+	    "PUT /take HTTP/1.1\r\nHost: a\r\nContent-Length: 16\r\n\r\nhello, wide "
+	    "worl",
+	    "PUT /take HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+	    "5;x=y\r\nhello\r\n1\r\n,\r\nA\r\n wide worl\r\n0\r\nT: 1\r\n\r\n",
+	};
+	struct stage *s = *state;
+
+	for (size_t i = 0; i < 2; i++) {
+		for (size_t cut = 1; cut <= strlen(texts[i]); cut++) {
+			s->taken = false;
+			s->closed = s->requests = s->heads = 0;
+			join_unix(s);
+			assert_int_equal(write(s->client, texts[i], cut), (ssize_t)cut);
+			run(s);
+			say(s, texts[i] + cut);
+			assert_true(s->taken);
+			assert_int_equal(s->heads + s->requests, 1);
+			assert_int_equal(s->closed, 1);
+			assert_int_equal(conn_loop_count(s->loop), 0);
+			assert_string_equal(taken_body(s), "hello, wide worl");
+			close(s->client);
+		}
+	}
+	/* its end is the taker's to count */
+	assert_int_equal(s->counters->value[M_CONN_CLOSED], 0);
+	s->client = -1;
+}
+
+static void a_body_over_the_limit_can_be_taken(void **state)
+{
+	static const char *const heads[] = {
+	    "PUT /take HTTP/1.1\r\nHost: a\r\nContent-Length: 4294967296\r\n\r\nab",
+	    "PUT /take HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+	    "100000000\r\nab"};
+	struct stage *s = *state;
+
+	for (size_t i = 0; i < 2; i++) {
+		s->taken = false;
+		join_unix(s);
+		say(s, heads[i]);
+		assert_true(s->taken);
+		assert_memory_equal(s->take.body.p, "ab", 2);
+		assert_int_equal(
+		    s->take.chunked ? s->take.chunk.left : s->take.left, 4294967294);
+		conn_taken_drop(&s->take);
+		close(s->client);
+	}
+	join_unix(s);
+	s->head_status = 404; /* it is too large whatever else it is */
+	say(s, "PUT /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4294967296\r\n\r\n");
+	starts(hear(s), "HTTP/1.1 413 ");
+}
+
+/* R36 */
+static void who_waits_for_a_100_is_taken_waiting(void **state)
+{
+	struct stage *s = *state;
+
+	join_unix(s);
+	say(s, "PUT /take HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n"
+	       "Expect: 100-continue\r\n\r\n");
+	assert_true(s->taken && s->take.go_on);
+	assert_int_equal(read(s->client, (char[1]){0}, 1), -1);
+	conn_taken_drop(&s->take);
+}
+
+static void a_body_is_not_taken_before_earlier_answers_are(void **state)
+{
+	static char text[BIG + 4096];
+	struct stage *s = *state;
+	size_t n = 0;
+	ssize_t got;
+
+	join_unix(s);
+	say(s, GET("/big") "PUT /take HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n");
+	assert_int_equal(s->heads, 1);
+	assert_false(s->taken);
+	while ((got = read(s->client, text + n, sizeof text - 1 - n)) > 0) {
+		n += (size_t)got;
+		run(s);
+	}
+	assert_int_equal(got, 0);
+	ends(text, "\r\n\r\n503 Service Unavailable\n");
+}
+
+static void a_head_may_be_answered_before_its_body(void **state)
+{
+	struct stage *s = *state;
+
+	join_unix(s);
+	say(s, "PUT /no HTTP/1.1\r\nHost: a\r\nContent-Length: 9000\r\n\r\nab");
+	for (int i = 0; i < 3; i++) /* it lingers */
+		say(s, "more of the body");
+	assert_string_equal(hear(s), "HTTP/1.1 415 No\r\nConnection: close\r\n\r\nEOF");
+	assert_int_equal(conn_loop_count(s->loop), 1);
+	assert_int_equal(s->refused, 0);
+	close(s->client);
+	s->client = -1;
+	run(s);
+	assert_int_equal(conn_loop_count(s->loop), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1098,6 +1256,11 @@ int main(void)
 	    CASE(a_file_closes_behind_itself_when_asked),
 	    CASE(a_client_that_leaves_lets_its_file_go),
 	    CASE(a_detached_socket_is_the_callers),
+	    CASE(a_body_is_taken_wherever_it_is_cut),
+	    CASE(a_body_over_the_limit_can_be_taken),
+	    CASE(who_waits_for_a_100_is_taken_waiting),
+	    CASE(a_body_is_not_taken_before_earlier_answers_are),
+	    CASE(a_head_may_be_answered_before_its_body),
 	    CASE(a_parked_request_is_detached_at_once),
 	    CASE(who_has_not_taken_his_answers_is_not_detached),
 	    /* last: the clocks stay where they are set */
