@@ -62,7 +62,7 @@ static void answer_json(struct conn *c, int status, const char *more, const json
 static void answer_error(
     struct conn *c, int status, const char *code, const char *more, const char *message)
 {
-	json_t *body = call_error(code, message);
+	json_t *body = api_error_json(code, message);
 
 	answer_json(c, status, more, body);
 	json_decref(body);

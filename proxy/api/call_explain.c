@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "proxy/http/api_reply.h"
 #include "proxy/keeper/door.h"
 
 struct explain_key { /* one of the certificate */
@@ -29,24 +30,6 @@ struct explain {
 	size_t each_n;
 	struct explain_key each[];
 };
-
-json_t *json_text(const char *s)
-{
-	json_t *text = json_string(s);
-	char *copy;
-
-	if (text != NULL)
-		return text;
-	copy = strdup(s);
-	if (copy == NULL)
-		return NULL;
-	for (char *p = copy; *p != '\0'; p++)
-		if ((unsigned char)*p >= 0x80)
-			*p = '?';
-	text = json_string(copy);
-	free(copy);
-	return text;
-}
 
 static void note(void *arg, const char *check, enum err e, const char *detail)
 {

@@ -28,7 +28,4 @@ struct explain *explain_start(struct keeper *k, const struct issuer *i,
 /* End soon: at once when it waits for upstream; when the store has answered otherwise. */
 void explain_stop(struct explain *e);
 
-/* A JSON string of text for people; bytes that are not UTF-8 become '?'. */
-json_t *json_text(const char *s);
-
 #endif

@@ -16,6 +16,7 @@
 #include "proxy/api/call_latches.h"
 #include "proxy/api/gauges.h"
 #include "proxy/base/clock.h"
+#include "proxy/http/api_reply.h"
 #include "proxy/keeper/answers.h"
 #include "proxy/keeper/evidence.h"
 #include "proxy/keeper/memo.h"
@@ -72,15 +73,9 @@ static void reply(struct call *c, int status, json_t *body)
 	question_answer(&c->question);
 }
 
-json_t *call_error(const char *code, const char *message)
-{
-	return json_pack(
-	    "{s:{s:s, s:o}}", "error", "code", code, "message", json_text(message));
-}
-
 static void refuse(struct call *c, int status, const char *code, const char *message)
 {
-	reply(c, status, call_error(code, message));
+	reply(c, status, api_error_json(code, message));
 }
 
 static void refuse_stopping(struct call *c)

@@ -61,7 +61,4 @@ void calls_free(struct calls *all);
  * after a fetch, and answers it exactly once. */
 void call_take(void *keeper, struct msg *m);
 
-/* The body of an error: {"error":{"code","message"}}.  NULL when out of memory. */
-json_t *call_error(const char *code, const char *message);
-
 #endif

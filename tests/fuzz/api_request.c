@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "proxy/http/api_reply.h"
+
 #define MUST(x)                                                                          \
 	do {                                                                             \
 		if (!(x))                                                                \
@@ -25,7 +27,7 @@ static void check_error(const struct api_error *e)
 	MUST(e->status >= 400 && e->status < 600 && e->code != NULL);
 	MUST(memchr(e->message, '\0', sizeof e->message) != NULL);
 	MUST((e->allow != NULL) == (e->status == 405));
-	body = call_error(e->code, e->message);
+	body = api_error_json(e->code, e->message);
 	MUST(body != NULL); /* the message is UTF-8 whatever was asked */
 	json_decref(body);
 }

@@ -6,6 +6,7 @@
 #include "cache/crl/crl_set.h"
 
 #include "proxy/api/api_request.h"
+#include "proxy/http/api_reply.h"
 #include "proxy/http/listener.h"
 #include "proxy/push/snapshot.h"
 
@@ -651,11 +652,6 @@ void calls_free(struct calls *o)
 	if (o != NULL)
 		assert_int_equal(o->held_n, 0);
 }
-json_t *call_error(const char *code, const char *message)
-{
-	return json_pack("{s:{s:s,s:s}}", "error", "code", code, "message", message);
-}
-
 static void give_back(struct call *c, int status, json_t *body)
 {
 	c->http_status = status;
@@ -682,8 +678,8 @@ void call_take(void *keeper, struct msg *m)
 	assert_ptr_equal(keeper, &the_calls); /* the arg of the keeper's inbox */
 	if (c->what == CALL_STOP) {
 		for (size_t i = 0; i < the_calls.held_n; i++)
-			give_back(
-			    the_calls.held[i], 503, call_error("unavailable", "stop"));
+			give_back(the_calls.held[i], 503,
+			    api_error_json("unavailable", "stop"));
 		the_calls.held_n = 0;
 		give_back(c, 204, NULL);
 		return;
