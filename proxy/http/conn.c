@@ -586,6 +586,20 @@ int conn_detach(struct conn *c)
 	return fd;
 }
 
+/* What the body may have in it (a bundle has keys) does not stay in our buffers.  Raw
+ * chunks reach behind what was decoded of them. */
+static void body_wipe(struct conn *c, struct bytes body)
+{
+	char *p = c->in.p != NULL ? c->in.p : c->loop->input;
+	char *end = c->in.p != NULL ? p + c->in.n : p + sizeof c->loop->input;
+
+	assert((const char *)body.p >= p && (const char *)body.p + body.n <= end);
+	p += (const char *)body.p - p;
+	explicit_bzero(p, (size_t)(end - p));
+	if (c->in.p != NULL)
+		explicit_bzero(c->loop->input, sizeof c->loop->input);
+}
+
 bool conn_take(struct conn *c, const struct http1_request *r, struct bytes body,
     struct conn_taken *t)
 {
@@ -606,15 +620,27 @@ bool conn_take(struct conn *c, const struct http1_request *r, struct bytes body,
 	if (body.n > 0)
 		memcpy(copy, body.p, body.n);
 	t->fd = conn_detach(c);
+	if (body.n > 0)
+		body_wipe(c, body);
 	if (t->fd < 0)
-		free(copy);
+		conn_taken_wipe(t);
 	return t->fd >= 0;
+}
+
+void conn_taken_wipe(struct conn_taken *t)
+{
+	void *p = (void *)(uintptr_t)t->body.p;
+
+	if (p != NULL)
+		explicit_bzero(p, t->body.n);
+	free(p);
+	t->body = bytes_of(NULL, 0);
 }
 
 void conn_taken_drop(struct conn_taken *t)
 {
 	close(t->fd);
-	free((void *)(uintptr_t)t->body.p);
+	conn_taken_wipe(t);
 }
 
 /* Requests. */

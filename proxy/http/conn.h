@@ -134,13 +134,14 @@ struct conn_taken {
 };
 /* Take the socket as conn_detach() does, in the middle of a body: from within head() or
  * request(), of a request that was not parked; r and body are what they were given.  Its
- * bytes so far are copied.  *t is the caller's, to be handed to stream_open() or
- * conn_taken_drop().  false: out of memory, or earlier answers still wait to be written;
- * then answer as usual. */
+ * bytes so far are copied, and wiped where they were: it may have a private key in it.
+ * *t is the caller's, to be handed to stream_open() or conn_taken_drop().  false: out of
+ * memory, or earlier answers still wait to be written; then answer as usual. */
 bool conn_take(struct conn *c, const struct http1_request *r, struct bytes body,
     struct conn_taken *t);
-/* Close and free; counting its end is still the caller's. */
+/* Close, wipe and free; counting its end is still the caller's. */
 void conn_taken_drop(struct conn_taken *t);
+void conn_taken_wipe(struct conn_taken *t); /* the body alone */
 
 /* An HTTP error: one-line plain text body, no-store.  allow: value of Allow,
  * or NULL. close: the connection ends after it, lingering. */

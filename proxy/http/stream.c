@@ -325,6 +325,18 @@ static void receive(struct stream *s)
 	feed(s);
 }
 
+/* Nothing that was read stays longer than the sink needs it: it may have a private key in
+ * it. */
+static void wipe(struct stream *s)
+{
+	if (s->answered || s->gone)
+		s->piece.n = 0, s->in_at = s->in_n;
+	if (s->piece.n > 0 || has_undecoded(s) || s->in_n == 0)
+		return;
+	explicit_bzero(s->in, s->in_n);
+	s->in_at = s->in_n = 0;
+}
+
 static void drop(struct stream *s)
 {
 	ssize_t n = read(event_get_fd(&s->ev), s->in, IN_SIZE);
@@ -332,8 +344,10 @@ static void drop(struct stream *s)
 	assert(s->shut);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n > 0)
+	if (n > 0) {
+		explicit_bzero(s->in, (size_t)n);
 		s->dropped += (uint64_t)n;
+	}
 	s->gone = n <= 0 || s->dropped >= s->all->limits.linger_bytes;
 }
 
@@ -367,7 +381,9 @@ static void stream_destroy(struct stream *s)
 
 	assert(s->magic == STREAM_MAGIC && all->count > 0);
 	s->busy = true;
+	s->gone = true;
 	sink_close(s);
+	wipe(s);
 	event_del(&s->ev);
 	event_del(&s->turn);
 	close(event_get_fd(&s->ev));
@@ -456,6 +472,7 @@ static void settle(struct stream *s)
 {
 	enum stream_wait w;
 
+	wipe(s);
 	if (!outgoing_chunk_close(&s->out))
 		break_off(s);
 	if (out_has(s) && !s->gone)
@@ -631,10 +648,10 @@ struct stream *stream_open(
 	s->chunk = t->chunk;
 	if (!start(s, t))
 		goto fail;
-	free((void *)(uintptr_t)t->body.p);
 	LIST_INSERT_HEAD(&all->list, s, link);
 	all->count++;
 	greet(s, t);
+	conn_taken_wipe(t);
 	return s;
 
 fail:

@@ -13,6 +13,9 @@
  * waits for us as we for him, and is cut off.  Clients have to read while they write, as
  * curl does, or ask in parts.
  *
+ * What was read is wiped as soon as the sink has taken it, since a bundle of certificates
+ * may have a private key in it; pieces that the sink copies are its own to wipe.
+ *
  * Nothing has a time but progress: each byte of the body puts off body-timeout (408),
  * which does not run while we do not read; an answer that is taken slower than write-
  * timeout allows (proxy/http/pace.h) is cut off when the body waits for it.  A client

@@ -124,6 +124,8 @@ static int on_head(
 	s->taken = conn_take(c, r, body, &s->take);
 	if (!s->taken)
 		conn_error(c, 503, NULL, true);
+	for (size_t i = 0; s->taken && i < body.n; i++)
+		assert_int_equal(body.p[i], 0); /* wiped */
 	return CONN_ANSWERED;
 }
 

@@ -54,6 +54,7 @@ struct stage {
 	uint64_t sum; /* of all octets, each times its place */
 	int calls, ended, closed;
 	bool pauses;     /* after each piece */
+	bool blind;      /* does not look at it */
 	size_t heap_max; /* bytes of heap in use at any call */
 };
 
@@ -86,7 +87,7 @@ static size_t on_body(void *arg, struct stream *stream, struct bytes piece)
 	assert_true(piece.n > 0);
 	s->calls++;
 	note_heap(s);
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n && !s->blind; i++) {
 		if (s->got_n + i < sizeof s->got - 1)
 			s->got[s->got_n + i] = (char)piece.p[i];
 		s->sum += piece.p[i] * (s->got_n + i + 1);
@@ -921,6 +922,61 @@ static void a_client_may_be_busy_reading(void **state)
 	assert_int_equal(s->counters.value[M_CONN_TIMEOUT], 1);
 }
 
+/* How often do these octets, each more by one, stand in our memory? */
+static int copies_of(const char *shifted, size_t n)
+{
+	FILE *maps = fopen("/proc/self/maps", "r");
+	char line[512], rights[8];
+	unsigned long from, to;
+	int found = 0;
+
+	while (fgets(line, sizeof line, maps) != NULL) {
+		if (sscanf(line, "%lx-%lx %7s", &from, &to, rights) != 3 ||
+		    strcmp(rights, "rw-p") != 0 || to - from > 64 * MIB)
+			continue;
+		for (const char *p = (const char *)from; p + n <= (const char *)to; p++) {
+			size_t i = 0;
+
+			while (i < n && p[i] == (char)(shifted[i] + 1))
+				i++;
+			found += i == n;
+		}
+	}
+	fclose(maps);
+	return found;
+}
+
+/* A key that somebody uploads with its certificate: "-----BEGIN PRIVATE". */
+static void what_was_read_is_wiped(void **state)
+{
+	static const char shifted[] = ",,,,,ADFHM\x1fOQHU@SD";
+	const size_t n = sizeof shifted - 1;
+	struct stage *s = *state;
+	char *key;
+	int fd[2];
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	skip(); /* their memory is not to be walked through */
+#endif
+	s->blind = true;
+	key = malloc(n);
+	pair_of_unix(fd);
+	s->client = fd[1];
+	for (size_t i = 0; i < n; i++)
+		key[i] = (char)(shifted[i] + 1);
+	assert_int_equal(copies_of(shifted, n), 1);
+	open_taken(s, a_body(fd[0], 3 * (int64_t)n, key, n));
+	say_n(s, key, n);
+	assert_int_equal(copies_of(shifted, n), 1);
+	s->pauses = true;
+	say_n(s, key, n);
+	explicit_bzero(key, n);
+	turns(s);
+	assert_int_equal(copies_of(shifted, n), 0);
+	assert_int_equal(s->got_n, 3 * n);
+	free(key);
+}
+
 /* Places, and the end of all. */
 
 static void places_are_counted_to_the_end_of_the_socket(void **state)
@@ -1179,6 +1235,7 @@ int main(void)
 	    CASE(who_takes_nothing_is_cut_off),
 	    CASE(who_takes_it_slowly_is_kept),
 	    CASE(a_client_may_be_busy_reading),
+	    CASE(what_was_read_is_wiped),
 	    CASE(places_are_counted_to_the_end_of_the_socket),
 	    CASE(a_drain_ends_bodies_and_answers_the_others),
 	    CASE(who_comes_into_a_drain_gets_503),
