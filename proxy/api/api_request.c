@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <strings.h>
 
@@ -28,22 +27,8 @@ static const struct route {
 };
 
 /* Part of the API, but of a later version: said so, to spare a search for the typo. */
-static const char *const later[] = {"/v1/watchlists", "/v1/webhooks", "/v1/certificates"};
-
-static enum api_route fail(struct api_error *e, int status, const char *code,
-    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-static enum api_route fail(
-    struct api_error *e, int status, const char *code, const char *fmt, ...)
-{
-	va_list ap;
-
-	e->status = status;
-	e->code = code;
-	va_start(ap, fmt);
-	vsnprintf(e->message, sizeof e->message, fmt, ap);
-	va_end(ap);
-	return API_ERROR;
-}
+static const char *const later[] = {"/v1/watchlists", "/v1/certificates", "/v1/summary",
+    "/v1/incidents", "/v1/webhooks", "/v1/alarms"};
 
 /* Does path begin with name, up to the end of a segment?  *rest: what follows. */
 static bool path_begins(struct bytes path, const char *name, struct bytes *rest)
@@ -73,38 +58,13 @@ static bool next_segment(struct bytes *rest, struct bytes *segment)
 	return n > 0;
 }
 
-/* Percent-decode; 0, 400 for a bad escape or an escaped NUL, 414 when it is too long. */
-static int segment_decode(struct bytes in, char out[SEGMENT_MAX])
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < in.n; i++) {
-		int c = in.p[i];
-
-		if (c == '%') {
-			int high = i + 2 < in.n ? hex_value(in.p[i + 1]) : -1;
-			int low = i + 2 < in.n ? hex_value(in.p[i + 2]) : -1;
-
-			if (high < 0 || low < 0 || high + low == 0)
-				return 400;
-			c = high << 4 | low;
-			i += 2;
-		}
-		if (n == SEGMENT_MAX - 1)
-			return 414;
-		out[n++] = (char)c;
-	}
-	out[n] = '\0';
-	return 0;
-}
-
 /* A name that no issuer can have is one that we do not know: no other kind of error. */
 static bool issuer_set(struct call *c, const char *name, struct api_error *e)
 {
 	size_t n = strlen(name);
 
 	if (n == 0 || n >= sizeof c->issuer) {
-		fail(e, 404, "not_found", "no issuer has this name");
+		api_fail(e, 404, "not_found", "no issuer has this name");
 		return false;
 	}
 	memcpy(c->issuer, name, n + 1);
@@ -114,7 +74,7 @@ static bool issuer_set(struct call *c, const char *name, struct api_error *e)
 static bool serial_set(struct call *c, const char *hex, struct api_error *e)
 {
 	if (serial_from_hex(&c->serial, hex) != ERR_OK) {
-		fail(e, 400, "bad_request",
+		api_fail(e, 400, "bad_request",
 		    "serial: not a hexadecimal number of at most %d octets", SERIAL_MAX);
 		return false;
 	}
@@ -126,16 +86,16 @@ static bool read_parameters(
     struct bytes issuer, struct bytes serial, struct call *c, struct api_error *e)
 {
 	char text[SEGMENT_MAX];
-	int status = segment_decode(issuer, text);
+	int status = api_decode(issuer, text, sizeof text);
 
 	if (status == 414)
 		text[0] = '\0';
 	if (status != 400 && !issuer_set(c, text, e))
 		return false;
 	if (status != 400)
-		status = segment_decode(serial, text);
+		status = api_decode(serial, text, sizeof text);
 	if (status == 400) {
-		fail(e, 400, "bad_request", "path: bad percent-escape");
+		api_fail(e, 400, "bad_request", "path: bad percent-escape");
 		return false;
 	}
 	if (status == 414)
@@ -147,7 +107,7 @@ static bool flag_set(
     bool *flag, const char *field, const json_t *value, struct api_error *e)
 {
 	if (!json_is_boolean(value)) {
-		fail(e, 400, "bad_request", "%s: neither true nor false", field);
+		api_fail(e, 400, "bad_request", "%s: neither true nor false", field);
 		return false;
 	}
 	*flag = json_is_true(value);
@@ -163,11 +123,11 @@ static bool read_member(
 	if (c->what == CALL_REFRESH && strcmp(field, "accept_number") == 0)
 		return flag_set(&c->accept_number, field, value, e);
 	if (!issuer && strcmp(field, "serial") != 0) {
-		fail(e, 400, "bad_request", "unknown field \"%.60s\"", field);
+		api_fail(e, 400, "bad_request", "unknown field \"%.60s\"", field);
 		return false;
 	}
 	if (!json_is_string(value)) {
-		fail(e, 400, "bad_request", "%s: not a string", field);
+		api_fail(e, 400, "bad_request", "%s: not a string", field);
 		return false;
 	}
 	return issuer ? issuer_set(c, json_string_value(value), e)
@@ -186,12 +146,12 @@ static bool read_body(struct bytes body, struct call *c, struct api_error *e)
 	bool ok = false;
 
 	if (root == NULL) {
-		fail(e, 400, "bad_request", "body: not JSON: line %d: %.150s", why.line,
-		    why.text);
+		api_fail(e, 400, "bad_request", "body: not JSON: line %d: %.150s",
+		    why.line, why.text);
 		return false;
 	}
 	if (!json_is_object(root)) {
-		fail(e, 400, "bad_request", "body: not a JSON object");
+		api_fail(e, 400, "bad_request", "body: not a JSON object");
 		goto out;
 	}
 	json_object_foreach(root, field, value)
@@ -199,7 +159,7 @@ static bool read_body(struct bytes body, struct call *c, struct api_error *e)
 			goto out;
 	ok = c->issuer[0] != '\0';
 	if (!ok)
-		fail(e, 400, "bad_request", "issuer: missing");
+		api_fail(e, 400, "bad_request", "issuer: missing");
 out:
 	json_decref(root);
 	return ok;
@@ -321,10 +281,9 @@ static bool host_is_ours(struct bytes authority)
 	       inet_pton(AF_INET, host, address) == 1;
 }
 
-/* The next field of this name in the head from *line on, which is moved behind it.  The
- * parser keeps neither Origin nor Sec-Fetch-Site, but all that it keeps points into the
- * head, which it found to be whole and well-formed. */
-static bool next_field(const struct http1_request *r, const char *name, const char **line,
+/* The parser keeps neither Origin nor Sec-Fetch-Site, but all that it keeps points into
+ * the head, which it found to be whole and well-formed. */
+bool api_request_field(const struct http1_request *r, const char *name, const char **line,
     struct bytes *value)
 {
 	const char *head_end = (const char *)r->method_text.p + r->head_n, *end;
@@ -353,26 +312,27 @@ static bool is_of_a_page(const struct http1_request *r)
 	const char *line = (const char *)r->method_text.p;
 	struct bytes value;
 
-	if (next_field(r, "Origin", &line, &value))
+	if (api_request_field(r, "Origin", &line, &value))
 		return true;
 	line = (const char *)r->method_text.p;
-	while (next_field(r, "Sec-Fetch-Site", &line, &value))
+	while (api_request_field(r, "Sec-Fetch-Site", &line, &value))
 		if (!bytes_are(value, "same-origin") && !bytes_are(value, "none"))
 			return true;
 	return false;
 }
 
-static bool may_ask(const struct http1_request *r, bool any_host, struct api_error *e)
+bool api_request_may_ask(
+    const struct http1_request *r, bool any_host, struct api_error *e)
 {
 	struct bytes host = r->authority.n > 0 ? r->authority : r->host;
 
 	if (is_of_a_page(r)) {
-		fail(e, 403, "forbidden",
+		api_fail(e, 403, "forbidden",
 		    "requests of web pages (Origin, Sec-Fetch-Site) are refused");
 		return false;
 	}
 	if (!any_host && host.n > 0 && !host_is_ours(host)) {
-		fail(e, 403, "forbidden",
+		api_fail(e, 403, "forbidden",
 		    "Host: use an address or localhost; other names are refused, so "
 		    "that no web page reaches this API by a DNS name of its own");
 		return false;
@@ -388,7 +348,7 @@ static bool method_fits(
 	e->allow = wanted == HTTP1_GET    ? "GET, HEAD"
 		   : wanted == HTTP1_POST ? "POST"
 					  : "DELETE";
-	fail(e, 405, "method_not_allowed", "this path takes %s", e->allow);
+	api_fail(e, 405, "method_not_allowed", "this path takes %s", e->allow);
 	return false;
 }
 
@@ -398,7 +358,7 @@ static bool events_method_fits(const struct http1_request *r, struct api_error *
 	if (r->method == HTTP1_GET)
 		return true;
 	e->allow = "GET";
-	fail(e, 405, "method_not_allowed", "this path takes %s", e->allow);
+	api_fail(e, 405, "method_not_allowed", "this path takes %s", e->allow);
 	return false;
 }
 
@@ -410,7 +370,7 @@ static bool is_json(const struct http1_request *r, struct bytes body, struct api
 
 	if (body.n == 0 || bytes_are(cut(&parameters, ';'), "application/json"))
 		return true;
-	fail(e, 415, "unsupported_media_type",
+	api_fail(e, 415, "unsupported_media_type",
 	    "body: send it with Content-Type: application/json");
 	return false;
 }
@@ -418,26 +378,15 @@ static bool is_json(const struct http1_request *r, struct bytes body, struct api
 /* The query of GET /v1/latches: issuer, or nothing. */
 static bool read_issuer_query(struct bytes query, struct call *c, struct api_error *e)
 {
-	static const char name[] = "issuer=";
+	static const char *const names[] = {"issuer"};
+	struct api_query q = {.rest = query};
 	char text[SEGMENT_MAX];
-	int status;
+	size_t which;
 
-	if (query.n == 0)
-		return true;
-	if (query.n < sizeof name - 1 || memcmp(query.p, name, sizeof name - 1) != 0 ||
-	    memchr(query.p, '&', query.n) != NULL) {
-		fail(e, 400, "bad_request", "query: there is issuer, and no more");
-		return false;
-	}
-	status = segment_decode(
-	    bytes_of(query.p + sizeof name - 1, query.n - sizeof name + 1), text);
-	if (status == 400) {
-		fail(e, 400, "bad_request", "query: bad percent-escape");
-		return false;
-	}
-	if (status == 414)
-		text[0] = '\0'; /* no issuer has such a name */
-	return issuer_set(c, text, e);
+	while (api_query_next(&q, names, 1, &which, text, sizeof text, e))
+		if (!issuer_set(c, text, e))
+			return false;
+	return e->status == 0;
 }
 
 static enum api_route read_call(const struct route *route, struct bytes segment[2],
@@ -467,12 +416,14 @@ static enum api_route no_route(const struct http1_request *r, struct api_error *
 	for (size_t i = 0; i < sizeof later / sizeof later[0]; i++)
 		known = known || path_begins(r->path, later[i], &rest);
 	if (known)
-		return fail(e, 404, "not_in_this_version",
+		api_fail(e, 404, "not_in_this_version",
 		    "this version of ocspcached does not have this call");
-	return fail(e, 404, "not_found",
-	    "no such path; there are /v1/issuers, /v1/status/{issuer}/{serial}, "
-	    "/v1/explain/{issuer}/{serial}, /v1/latches[/{issuer}/{serial}], /v1/events, "
-	    "/v1/refresh, /v1/purge, /metrics, /healthz and /readyz");
+	else
+		api_fail(e, 404, "not_found",
+		    "no such path; there are /v1/issuers, /v1/status/{issuer}/{serial}, "
+		    "/v1/explain/{issuer}/{serial}, /v1/latches[/{issuer}/{serial}], "
+		    "/v1/events, /v1/refresh, /v1/purge, /metrics, /healthz and /readyz");
+	return API_ERROR;
 }
 
 enum api_route api_request_read(const struct http1_request *r, struct bytes body,
@@ -481,7 +432,7 @@ enum api_route api_request_read(const struct http1_request *r, struct bytes body
 	struct bytes rest, segment[2] = {{NULL, 0}, {NULL, 0}};
 
 	memset(e, 0, sizeof *e);
-	if (!may_ask(r, any_host, e))
+	if (!api_request_may_ask(r, any_host, e))
 		return API_ERROR;
 	if (path_begins(r->path, "/healthz", &rest) && rest.n == 0)
 		return method_fits(HTTP1_GET, r, e) ? API_HEALTHZ : API_ERROR;
@@ -532,7 +483,7 @@ static bool set_parameter(struct events_query *q, enum events_parameter which,
 		return true;
 	case ISSUER:
 		if (n == 0 || n >= sizeof q->issuer) {
-			fail(e, 404, "not_found", "no issuer has this name");
+			api_fail(e, 404, "not_found", "no issuer has this name");
 			return false;
 		}
 		memcpy(q->issuer, value, n + 1);
@@ -540,45 +491,12 @@ static bool set_parameter(struct events_query *q, enum events_parameter which,
 	case SNAPSHOT:
 		q->snapshot = strcmp(value, "1") == 0;
 		if (!q->snapshot && strcmp(value, "0") != 0)
-			fail(e, 400, "bad_request", "snapshot: neither 0 nor 1");
+			api_fail(e, 400, "bad_request", "snapshot: neither 0 nor 1");
 		return q->snapshot || strcmp(value, "0") == 0;
 	default:
-		fail(e, 400, "bad_request", "watchlist: watchlists come later");
+		api_fail(e, 400, "bad_request", "watchlist: watchlists come later");
 		return false;
 	}
-}
-
-static bool read_parameter(
-    struct events_query *q, struct bytes text, unsigned *seen, struct api_error *e)
-{
-	struct bytes name, value = text;
-	char decoded[SEGMENT_MAX];
-	unsigned which = 0;
-	int status;
-
-	name = cut(&value, '=');
-	while (which < PARAMETERS &&
-	       !bytes_equal(
-		   name, bytes_of(parameter_name[which], strlen(parameter_name[which]))))
-		which++;
-	if (which == PARAMETERS) {
-		fail(e, 400, "bad_request",
-		    "query: unknown parameter; there are since, issuer and snapshot");
-		return false;
-	}
-	if ((*seen & 1u << which) != 0) {
-		fail(e, 400, "bad_request", "%s: more than once", parameter_name[which]);
-		return false;
-	}
-	*seen |= 1u << which;
-	status = segment_decode(value, decoded);
-	if (status == 400) {
-		fail(e, 400, "bad_request", "query: bad percent-escape");
-		return false;
-	}
-	if (status == 414)
-		decoded[SEGMENT_MAX - 1] = '\0'; /* too long for whatever it is */
-	return set_parameter(q, (enum events_parameter)which, decoded, e);
 }
 
 static void set_last_event_id(struct events_query *q, struct bytes id)
@@ -601,22 +519,23 @@ static void set_last_event_id(struct events_query *q, struct bytes id)
 bool api_request_events(
     const struct http1_request *r, struct events_query *q, struct api_error *e)
 {
-	struct bytes query = r->query;
+	struct api_query query = {.rest = r->query};
+	char value[SEGMENT_MAX];
+	size_t which;
 	int json = weight_of(r->accept, "application/json");
-	unsigned seen = 0;
 
 	memset(q, 0, sizeof *q);
 	memset(e, 0, sizeof *e);
-	while (query.n > 0) {
-		struct bytes text = cut(&query, '&');
-
-		if (text.n > 0 && !read_parameter(q, text, &seen, e))
+	while (api_query_next(
+	    &query, parameter_name, PARAMETERS, &which, value, sizeof value, e))
+		if (!set_parameter(q, (enum events_parameter)which, value, e))
 			return false;
-	}
+	if (e->status != 0)
+		return false;
 	set_last_event_id(q, r->last_event_id);
 	q->json = json > 0 && json >= weight_of(r->accept, "text/event-stream");
 	if (q->json && q->snapshot) {
-		fail(e, 400, "bad_request",
+		api_fail(e, 400, "bad_request",
 		    "snapshot: only in a stream (Accept: text/event-stream)");
 		return false;
 	}

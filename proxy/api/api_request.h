@@ -12,16 +12,10 @@
 #ifndef PROXY_API_API_REQUEST_H
 #define PROXY_API_API_REQUEST_H
 
+#include "proxy/api/api_query.h"
 #include "proxy/api/calls.h"
 #include "proxy/http/http1.h"
 #include "proxy/push/events.h"
-
-struct api_error {
-	int status;
-	const char *code;  /* static: "not_found", "bad_request", ... */
-	const char *allow; /* with 405; else NULL */
-	char message[256]; /* for people; UTF-8 */
-};
 
 enum api_route {
 	API_CALL,    /* what is asked and its arguments are in the call */
@@ -29,6 +23,14 @@ enum api_route {
 	API_EVENTS,  /* GET /v1/events: api_request_events() reads the rest */
 	API_ERROR
 };
+
+/* May whoever sent this ask at all?  false: *e. */
+bool api_request_may_ask(
+    const struct http1_request *r, bool any_host, struct api_error *e);
+/* The next field of this name in the head from *line on, which is moved behind it; begin
+ * with r->method_text.p.  For fields that the parser does not keep. */
+bool api_request_field(const struct http1_request *r, const char *name, const char **line,
+    struct bytes *value);
 
 /* any_host: a unix socket, where no browser gets.  Fills in c->what, issuer, has_serial,
  * serial, openmetrics, accept_number; or *e.  Whether the issuer exists is the keeper's

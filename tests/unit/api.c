@@ -182,6 +182,9 @@ static void calls_of_later_versions_say_so(void **state)
 {
 	(void)state;
 	expect_error("PUT /v1/watchlists/mine", 404, "not_in_this_version");
+	expect_error("GET /v1/summary", 404, "not_in_this_version");
+	expect_error("PUT /v1/incidents/x", 404, "not_in_this_version");
+	expect_error("GET /v1/alarms", 404, "not_in_this_version");
 	expect_error("GET /v1/webhooks/x", 404, "not_in_this_version");
 	expect_error("GET /v1/certificates?name=a", 404, "not_in_this_version");
 	expect_error("POST /v1/status", 404, "not_in_this_version");
