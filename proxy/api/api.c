@@ -10,6 +10,7 @@
 
 #include "cache/base/shared_file.h"
 #include "proxy/api/api_request.h"
+#include "proxy/api/api_upload.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/thread.h"
 #include "proxy/http/api_reply.h"
@@ -184,6 +185,24 @@ static void on_request(
 	free(call);
 }
 
+/* A streamed call is answered before its body comes; others are read whole first. */
+static int on_head(
+    void *arg, struct conn *c, const struct http1_request *r, struct bytes body)
+{
+	struct api *a = arg;
+	struct call none;
+	struct upload upload;
+	struct api_error e;
+
+	if (api_upload_read(r, a->any_host, &upload, &e) == UPLOAD_NONE)
+		return 0;
+	memset(&none, 0, sizeof none);
+	if (api_request_read(r, body, a->any_host, &none, &e) != API_ERROR)
+		return 0;
+	answer_api_error(c, &e);
+	return CONN_ANSWERED;
+}
+
 static void on_gone(void *arg, void *parked)
 {
 	struct api *a = arg;
@@ -195,7 +214,8 @@ static void on_gone(void *arg, void *parked)
 	call->question.owner = NULL;
 }
 
-static const struct conn_handler handler = {.request = on_request, .gone = on_gone};
+static const struct conn_handler handler = {
+    .request = on_request, .head = on_head, .gone = on_gone};
 
 /* Orders of other threads. */
 

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <strings.h>
 
 void api_fail(struct api_error *e, int status, const char *code, const char *fmt, ...)
 {
@@ -14,6 +15,34 @@ void api_fail(struct api_error *e, int status, const char *code, const char *fmt
 	va_start(ap, fmt);
 	vsnprintf(e->message, sizeof e->message, fmt, ap);
 	va_end(ap);
+}
+
+bool api_is(struct bytes b, const char *text)
+{
+	return b.n == strlen(text) && strncasecmp((const char *)b.p, text, b.n) == 0;
+}
+
+struct bytes api_trim(struct bytes b)
+{
+	while (b.n > 0 && (b.p[0] == ' ' || b.p[0] == '\t'))
+		b = bytes_of(b.p + 1, b.n - 1);
+	while (b.n > 0 && (b.p[b.n - 1] == ' ' || b.p[b.n - 1] == '\t'))
+		b.n--;
+	return b;
+}
+
+struct bytes api_cut(struct bytes *rest, char sep)
+{
+	const uint8_t *end = rest->n > 0 ? memchr(rest->p, sep, rest->n) : NULL;
+	struct bytes part = *rest;
+
+	if (end == NULL) {
+		*rest = bytes_of(NULL, 0);
+		return api_trim(part);
+	}
+	part.n = (size_t)(end - rest->p);
+	*rest = bytes_of(end + 1, rest->n - part.n - 1);
+	return api_trim(part);
 }
 
 int api_decode(struct bytes in, char *out, size_t room)
@@ -41,21 +70,6 @@ int api_decode(struct bytes in, char *out, size_t room)
 	}
 	out[n] = '\0';
 	return 0;
-}
-
-/* Cut the part before the next sep off *rest. */
-static struct bytes cut(struct bytes *rest, char sep)
-{
-	const uint8_t *end = rest->n > 0 ? memchr(rest->p, sep, rest->n) : NULL;
-	struct bytes part = *rest;
-
-	if (end == NULL) {
-		*rest = bytes_of(NULL, 0);
-		return part;
-	}
-	part.n = (size_t)(end - rest->p);
-	*rest = bytes_of(end + 1, rest->n - part.n - 1);
-	return part;
 }
 
 static bool fail_unknown(struct api_error *e, const char *const names[], size_t n)
@@ -86,10 +100,10 @@ bool api_query_next(struct api_query *q, const char *const names[], size_t n,
 	assert(n <= 32);
 	e->status = 0;
 	while (text.n == 0 && q->rest.n > 0)
-		text = cut(&q->rest, '&');
+		text = api_cut(&q->rest, '&');
 	if (text.n == 0)
 		return false;
-	name = cut(&text, '=');
+	name = api_cut(&text, '=');
 	while (i < n && !bytes_equal(name, bytes_of(names[i], strlen(names[i]))))
 		i++;
 	if (i == n)

@@ -20,6 +20,13 @@ struct api_error {
 void api_fail(struct api_error *e, int status, const char *code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* Without case. */
+bool api_is(struct bytes b, const char *text);
+/* The part of *rest before the next sep, without blanks around it; *rest is moved behind.
+ */
+struct bytes api_cut(struct bytes *rest, char sep);
+struct bytes api_trim(struct bytes b);
+
 /* in, decoded and with a NUL, to out of room bytes.  0; 400 for a bad escape or an
  * escaped NUL; 414 when it does not fit. */
 int api_decode(struct bytes in, char *out, size_t room);

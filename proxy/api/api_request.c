@@ -165,41 +165,12 @@ out:
 	return ok;
 }
 
-static struct bytes trim(struct bytes b)
-{
-	while (b.n > 0 && (b.p[0] == ' ' || b.p[0] == '\t'))
-		b = bytes_of(b.p + 1, b.n - 1);
-	while (b.n > 0 && (b.p[b.n - 1] == ' ' || b.p[b.n - 1] == '\t'))
-		b.n--;
-	return b;
-}
-
-static bool bytes_are(struct bytes b, const char *text)
-{
-	return b.n == strlen(text) && strncasecmp((const char *)b.p, text, b.n) == 0;
-}
-
-/* Cut the part before the next sep off *rest. */
-static struct bytes cut(struct bytes *rest, char sep)
-{
-	const uint8_t *end = rest->n > 0 ? memchr(rest->p, sep, rest->n) : NULL;
-	struct bytes part = *rest;
-
-	if (end == NULL) {
-		*rest = bytes_of(NULL, 0);
-		return trim(part);
-	}
-	part.n = (size_t)(end - rest->p);
-	*rest = bytes_of(end + 1, rest->n - part.n - 1);
-	return trim(part);
-}
-
 /* The weight of a media range in thousandths (RFC 9110 section 12.4.2); what cannot be
  * read counts as 1, as if it were not there. */
 static int weight(struct bytes parameters)
 {
 	while (parameters.n > 0) {
-		struct bytes p = cut(&parameters, ';');
+		struct bytes p = api_cut(&parameters, ';');
 		int q, unit = 1000;
 
 		if (p.n < 3 || (p.p[0] | 32) != 'q' || p.p[1] != '=')
@@ -224,11 +195,11 @@ static int weight_of(struct bytes accept, const char *name)
 	int best = 0;
 
 	while (accept.n > 0) {
-		struct bytes range = cut(&accept, ',');
-		struct bytes type = cut(&range, ';');
+		struct bytes range = api_cut(&accept, ',');
+		struct bytes type = api_cut(&range, ';');
 		int q = weight(range);
 
-		if (bytes_are(type, name) && q > best)
+		if (api_is(type, name) && q > best)
 			best = q;
 	}
 	return best;
@@ -241,15 +212,15 @@ static bool wants_openmetrics(struct bytes accept)
 	int openmetrics = 0, text = 0;
 
 	while (accept.n > 0) {
-		struct bytes range = cut(&accept, ',');
-		struct bytes type = cut(&range, ';');
+		struct bytes range = api_cut(&accept, ',');
+		struct bytes type = api_cut(&range, ';');
 		int q = weight(range);
 
-		if (bytes_are(type, "application/openmetrics-text")) {
+		if (api_is(type, "application/openmetrics-text")) {
 			if (q > openmetrics)
 				openmetrics = q;
-		} else if (bytes_are(type, "text/plain") || bytes_are(type, "text/*") ||
-			   bytes_are(type, "*/*")) {
+		} else if (api_is(type, "text/plain") || api_is(type, "text/*") ||
+			   api_is(type, "*/*")) {
 			if (q > text)
 				text = q;
 		}
@@ -296,7 +267,8 @@ bool api_request_field(const struct http1_request *r, const char *name, const ch
 		*line = end + 1;
 		if ((size_t)(end - at) > n && at[n] == ':' &&
 		    strncasecmp(at, name, n) == 0) {
-			*value = trim(bytes_of(at + n + 1, (size_t)(end - at) - n - 2));
+			*value =
+			    api_trim(bytes_of(at + n + 1, (size_t)(end - at) - n - 2));
 			return true;
 		}
 	}
@@ -316,7 +288,7 @@ static bool is_of_a_page(const struct http1_request *r)
 		return true;
 	line = (const char *)r->method_text.p;
 	while (api_request_field(r, "Sec-Fetch-Site", &line, &value))
-		if (!bytes_are(value, "same-origin") && !bytes_are(value, "none"))
+		if (!api_is(value, "same-origin") && !api_is(value, "none"))
 			return true;
 	return false;
 }
@@ -368,7 +340,7 @@ static bool is_json(const struct http1_request *r, struct bytes body, struct api
 {
 	struct bytes parameters = r->content_type;
 
-	if (body.n == 0 || bytes_are(cut(&parameters, ';'), "application/json"))
+	if (body.n == 0 || api_is(api_cut(&parameters, ';'), "application/json"))
 		return true;
 	api_fail(e, 415, "unsupported_media_type",
 	    "body: send it with Content-Type: application/json");

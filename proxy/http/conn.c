@@ -670,18 +670,22 @@ static void deliver(struct conn *c, const struct http1_request *r, struct bytes 
 static int head_offer(struct conn *c, const struct http1_request *r, struct bytes body)
 {
 	struct conn_loop *l = c->loop;
+	bool keep_alive = c->keep_alive;
 	int status;
 
 	if (l->handler->head == NULL)
 		return 0;
 	c->state = CONN_ANSWERING;
+	c->keep_alive = false; /* an answer now is the last */
 	status = l->handler->head(l->arg, c, r, body);
 	assert((status == CONN_ANSWERED) == (c->state != CONN_ANSWERING));
 	assert(c->state != CONN_PARKED);
-	if (status == CONN_ANSWERED)
+	if (status == CONN_ANSWERED) {
 		c->closing = c->linger = true;
-	else
+	} else {
 		c->state = CONN_READING;
+		c->keep_alive = keep_alive;
+	}
 	return status;
 }
 

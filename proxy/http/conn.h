@@ -64,8 +64,9 @@ struct conn_handler {
 	void (*refused)(void *arg, int status);
 };
 
-/* Of head(): it has taken the socket with conn_take(), or answered with conn_reply() and
- * close; never parked.  The connection ends, lingering, since a body is on its way. */
+/* Of head(): it has taken the socket with conn_take(), or answered as request() does, but
+ * not parked.  conn_will_close() is true there: the connection ends, lingering, since a
+ * body is on its way. */
 #define CONN_ANSWERED (-1)
 
 /* limits are copied; counters borrowed for life.  NULL when out of memory. */

@@ -916,6 +916,24 @@ static void a_body_over_the_limit_is_413(void **state)
 	assert_int_equal(calls_seen, 0);
 }
 
+/* Whatever its size, and who waits for a 100 sends none of it. */
+static void a_streamed_call_is_answered_before_its_body(void **state)
+{
+	const char *a =
+	    ask(*state, "PUT /v1/watchlists/web HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+			"Content-Type: text/csv\r\nContent-Length: 5000000000\r\n"
+			"Expect: 100-continue\r\n\r\n");
+
+	assert_ptr_equal(strstr(a, "HTTP/1.1 404 Not Found\r\n"), a);
+	expect(a, "\r\nConnection: close\r\n");
+	expect(a, "{\"error\":{\"code\":\"not_in_this_version\",");
+	a = ask(*state, "POST /v1/status HTTP/1.1\r\nHost: evil.example\r\n"
+			"Transfer-Encoding: chunked\r\n\r\nffffffff\r\n");
+	assert_ptr_equal(strstr(a, "HTTP/1.1 403 Forbidden\r\n"), a);
+	expect(a, "{\"error\":{\"code\":\"forbidden\",");
+	assert_int_equal(calls_seen, 0);
+}
+
 static void metrics_are_text_of_the_kind_that_was_asked_for(void **state)
 {
 	expect(ask(*state, GET("/metrics")),
@@ -1140,6 +1158,7 @@ int main(void)
 	    thread_test(a_file_is_a_body_of_its_size),
 	    thread_test(orders_are_answered_without_a_body),
 	    thread_test(a_body_over_the_limit_is_413),
+	    thread_test(a_streamed_call_is_answered_before_its_body),
 	    thread_test(metrics_are_text_of_the_kind_that_was_asked_for),
 	    thread_test(pipelined_requests_are_answered_in_order),
 	    thread_test(a_client_that_leaves_a_parked_call_does_no_harm),

@@ -116,7 +116,8 @@ static int on_head(
 
 	s->heads++;
 	if (is(r->path, "/no")) {
-		conn_reply(c, &(struct iovec){no, sizeof no - 1}, 1, true);
+		assert_true(conn_will_close(c));
+		conn_reply(c, &(struct iovec){no, sizeof no - 1}, 1, false);
 		return CONN_ANSWERED;
 	}
 	if (!is(r->path, "/take"))

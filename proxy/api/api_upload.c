@@ -1,0 +1,170 @@
+/* api_upload.c - the table of streamed calls, and of what their bodies may be. */
+#include "proxy/api/api_upload.h"
+
+#include "proxy/api/api_request.h"
+
+#define WATCHLISTS "/v1/watchlists/"
+
+static const struct call_row {
+	enum http1_method method;
+	const char *path;
+	bool named; /* a name follows */
+	unsigned forms;
+	const char *types; /* in words */
+} rows[] = {
+    [UPLOAD_REPLACE] = {HTTP1_PUT, WATCHLISTS, true,
+	UPLOAD_PEM | UPLOAD_NDJSON | UPLOAD_CSV,
+	"application/x-pem-file, application/x-ndjson or text/csv"},
+    [UPLOAD_ADD] = {HTTP1_POST, WATCHLISTS, true, UPLOAD_PEM | UPLOAD_NDJSON | UPLOAD_CSV,
+	"application/x-pem-file, application/x-ndjson or text/csv"},
+    [UPLOAD_STATUS] = {HTTP1_POST, "/v1/status", false, UPLOAD_PEM | UPLOAD_NDJSON,
+	"application/x-pem-file or application/x-ndjson"},
+};
+
+static const struct form_row {
+	const char *type;
+	enum upload_form form;
+} forms[] = {
+    {"application/x-pem-file", UPLOAD_PEM},
+    {"application/x-ndjson", UPLOAD_NDJSON},
+    {"text/csv", UPLOAD_CSV},
+};
+
+bool upload_name_is_valid(struct bytes name)
+{
+	for (size_t i = 0; i < name.n; i++) {
+		uint8_t c = name.p[i];
+
+		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '.' &&
+		    c != '_' && c != '-')
+			return false;
+	}
+	return name.n > 0 && name.n < UPLOAD_NAME_MAX;
+}
+
+/* Is it this call?  *name: what stands behind its path, one segment. */
+static bool row_fits(
+    const struct call_row *row, const struct http1_request *r, struct bytes *name)
+{
+	size_t n = strlen(row->path);
+
+	if (r->method != row->method || r->path.n < n ||
+	    memcmp(r->path.p, row->path, n) != 0)
+		return false;
+	*name = bytes_of(r->path.p + n, r->path.n - n);
+	if (!row->named)
+		return name->n == 0;
+	return name->n > 0 && memchr(name->p, '/', name->n) == NULL;
+}
+
+static bool read_name(struct upload *u, struct bytes name, struct api_error *e)
+{
+	int status = api_decode(name, u->name, sizeof u->name);
+
+	if (status == 400)
+		api_fail(e, 400, "bad_request", "path: bad percent-escape");
+	else if (status == 0 && upload_name_is_valid(bytes_of(u->name, strlen(u->name))))
+		return true;
+	else if (u->call == UPLOAD_ADD) /* nothing has such a name */
+		api_fail(e, 404, "not_found", "no watchlist has this name");
+	else
+		api_fail(e, 400, "bad_request",
+		    "name: not 1 to %d of a-z, 0-9, '.', '_' and '-'",
+		    UPLOAD_NAME_MAX - 1);
+	return false;
+}
+
+/* A coding is another thing than what the type says: nobody here undoes it. */
+static bool is_plain(const struct http1_request *r)
+{
+	const char *line = (const char *)r->method_text.p;
+	struct bytes value;
+
+	while (api_request_field(r, "Content-Encoding", &line, &value))
+		if (value.n > 0 && !api_is(value, "identity"))
+			return false;
+	return true;
+}
+
+static bool read_form(
+    struct upload *u, const struct http1_request *r, struct api_error *e)
+{
+	struct bytes parameters = r->content_type, type = api_cut(&parameters, ';');
+
+	if (!is_plain(r)) {
+		api_fail(e, 415, "unsupported_media_type",
+		    "body: Content-Encoding is not undone; send it as it is");
+		return false;
+	}
+	for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+		u->form = forms[i].form;
+		if ((rows[u->call].forms & u->form) != 0 && api_is(type, forms[i].type))
+			return true;
+	}
+	api_fail(e, 415, "unsupported_media_type", "body: send it with Content-Type: %s",
+	    rows[u->call].types);
+	return false;
+}
+
+enum upload_parameter { SERIAL, MAP, UPLOAD_PARAMETERS };
+static const char *const upload_names[UPLOAD_PARAMETERS] = {"serial", "map"};
+
+static bool set_base(struct upload *u, const char *value, struct api_error *e)
+{
+	bool dec = strcmp(value, "dec") == 0;
+
+	if (u->form == UPLOAD_PEM)
+		api_fail(e, 400, "bad_request", "serial: not of certificates in PEM");
+	else if (!dec && strcmp(value, "hex") != 0)
+		api_fail(e, 400, "bad_request", "serial: neither hex nor dec");
+	u->base = dec ? UPLOAD_BASE_DEC : UPLOAD_BASE_HEX;
+	return e->status == 0;
+}
+
+static bool set_map(struct upload *u, const char *value, struct api_error *e)
+{
+	size_t n = strlen(value);
+
+	if (u->form != UPLOAD_CSV)
+		api_fail(e, 400, "bad_request", "map: only of text/csv");
+	else if (n == UPLOAD_MAP_MAX - 1)
+		api_fail(e, 400, "bad_request", "map: too long");
+	else
+		memcpy(u->map, value, n + 1);
+	return e->status == 0;
+}
+
+static bool read_query(
+    struct upload *u, const struct http1_request *r, struct api_error *e)
+{
+	struct api_query q = {.rest = r->query};
+	char value[UPLOAD_MAP_MAX];
+	size_t which;
+
+	while (api_query_next(
+	    &q, upload_names, UPLOAD_PARAMETERS, &which, value, sizeof value, e)) {
+		if (!(which == SERIAL ? set_base(u, value, e) : set_map(u, value, e)))
+			return false;
+	}
+	return e->status == 0;
+}
+
+enum upload_route api_upload_read(
+    const struct http1_request *r, bool any_host, struct upload *u, struct api_error *e)
+{
+	struct bytes name;
+	size_t i = 0;
+
+	while (i < sizeof rows / sizeof rows[0] && !row_fits(&rows[i], r, &name))
+		i++;
+	if (i == sizeof rows / sizeof rows[0])
+		return UPLOAD_NONE;
+	memset(u, 0, sizeof *u);
+	memset(e, 0, sizeof *e);
+	u->call = (enum upload_call)i;
+	if (!api_request_may_ask(r, any_host, e))
+		return UPLOAD_ERROR;
+	if (rows[i].named && !read_name(u, name, e))
+		return UPLOAD_ERROR;
+	return read_form(u, r, e) && read_query(u, r, e) ? UPLOAD_READ : UPLOAD_ERROR;
+}
