@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "conf/conf.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/inbox.h"
 #include "proxy/base/thread.h"
@@ -1062,6 +1063,22 @@ static void what_is_said_after_the_end_is_lost(void **state)
 	hang_up(s);
 }
 
+static void limits_are_those_of_the_configuration(void **state)
+{
+	struct conf c = {.body_timeout_ms = 1,
+	    .write_timeout_ms = 2,
+	    .linger_timeout_ms = 3,
+	    .linger_size = 4,
+	    .upload_max_size = INT64_C(5) << 32,
+	    .max_uploads = 6};
+	struct stream_limits m = stream_limits_of(&c);
+
+	(void)state;
+	assert_true(m.body_ms == 1 && m.write_ms == 2 && m.linger_ms == 3);
+	assert_true(m.linger_bytes == 4 && m.places == 6);
+	assert_true(m.body == UINT64_C(5) << 32);
+}
+
 static void a_stop_waits_for_nobody(void **state)
 {
 	struct stage *s = *state;
@@ -1240,6 +1257,7 @@ int main(void)
 	    CASE(a_drain_ends_bodies_and_answers_the_others),
 	    CASE(who_comes_into_a_drain_gets_503),
 	    CASE(what_is_said_after_the_end_is_lost),
+	    CASE(limits_are_those_of_the_configuration),
 	    CASE(a_stop_waits_for_nobody),
 	    CASE(a_body_goes_to_another_thread),
 	};
