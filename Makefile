@@ -136,6 +136,7 @@ TIDY    := -*,clang-analyzer-core*,clang-analyzer-deadcode*,bugprone-*,-bugprone
 lint:
 	@.ci/packages lint
 	clang-format --dry-run --Werror $(SOURCES)
+	tests/dialect $(SOURCES)
 	clang-tidy --quiet --warnings-as-errors='bugprone-*' --checks='$(TIDY)' \
 	    $(wildcard cache/*/*.c conf/*.c proxy/*.c proxy/*/*.c) -- -std=c11 $(CPPFLAGS)
 	mandoc -T lint -W warning $(MANS)

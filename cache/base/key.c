@@ -3,7 +3,6 @@
 #include "cache/base/key.h"
 
 #include <assert.h>
-
 #include <openssl/objects.h>
 
 #define DER_INTEGER      0x02
@@ -98,15 +97,15 @@ static enum err serial_set(struct serial *s, bool negative, const uint8_t *m, si
 	if (n > SERIAL_MAX)
 		return ERR_REQ_SERIAL;
 	if (n > 0)
-		memcpy(wide + sizeof(wide) - n, m, n);
+		memcpy(wide + sizeof wide - n, m, n);
 	if (negative)
-		negate(wide, wide, sizeof(wide));
+		negate(wide, wide, sizeof wide);
 	/* Drop octets that only repeat the sign of the next one. */
-	while (i + 1 < sizeof(wide) && wide[i] == (wide[i + 1] & 0x80 ? 0xff : 0))
+	while (i + 1 < sizeof wide && wide[i] == ((wide[i + 1] & 0x80) != 0 ? 0xff : 0))
 		i++;
-	if (sizeof(wide) - i > SERIAL_MAX)
+	if (sizeof wide - i > SERIAL_MAX)
 		return ERR_REQ_SERIAL;
-	s->n = (uint8_t)(sizeof(wide) - i);
+	s->n = (uint8_t)(sizeof wide - i);
 	memcpy(s->octets, wide + i, s->n);
 	return ERR_OK;
 }
@@ -149,10 +148,10 @@ static enum err hex_to_serial(struct serial *s, const char *hex, size_t n)
 	}
 	if (!read_digits(hex, n, m))
 		return ERR_REQ_SERIAL;
-	for (size_t i = 0; i < sizeof(m); i++)
+	for (size_t i = 0; i < sizeof m; i++)
 		any |= m[i];
 	return negative && any == 0 ? ERR_REQ_SERIAL
-				    : serial_set(s, negative, m, sizeof(m));
+				    : serial_set(s, negative, m, sizeof m);
 }
 
 enum err serial_from_hex(struct serial *s, const char *hex)
@@ -273,7 +272,7 @@ static bool find_algorithm(struct bytes der, size_t at, enum certid_hash *h)
 
 static bool serial_is_shortest(const struct serial *s)
 {
-	return s->n == 1 || s->octets[0] != (s->octets[1] & 0x80 ? 0xff : 0);
+	return s->n == 1 || s->octets[0] != ((s->octets[1] & 0x80) != 0 ? 0xff : 0);
 }
 
 /* What the bytes would say if they were canonical is taken from the places where it would

@@ -15,10 +15,10 @@
 #ifndef CACHE_BASE_KEY_H
 #define CACHE_BASE_KEY_H
 
+#include <openssl/asn1.h>
+
 #include "cache/base/bytes.h"
 #include "cache/base/err.h"
-
-#include <openssl/asn1.h>
 
 /* CertID hash algorithms that we serve (R12). */
 enum certid_hash {

@@ -104,7 +104,7 @@ static enum err reserve(struct memory_log *l)
 		l->room = room;
 	}
 	if (l->n > 0)
-		memmove(l->batch, l->batch + l->first, l->n * sizeof(l->batch[0]));
+		memmove(l->batch, l->batch + l->first, l->n * sizeof l->batch[0]);
 	l->first = 0;
 	return ERR_OK;
 }

@@ -34,7 +34,7 @@ static bool diff_grow(struct crl_diff *d)
 static void diff_trim(struct crl_diff *d)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	size_t used = (d->n * sizeof(d->changes[0]) + page - 1) / page * page;
+	size_t used = (d->n * sizeof d->changes[0] + page - 1) / page * page;
 
 	if (used == d->mapped)
 		return;
@@ -50,11 +50,11 @@ static bool diff_add(struct crl_diff *d, const struct crl_entry *e,
 {
 	struct change *c;
 
-	if ((d->n + 1) * sizeof(*c) > d->mapped && !diff_grow(d))
+	if ((d->n + 1) * sizeof *c > d->mapped && !diff_grow(d))
 		return false;
 	c = &d->changes[d->n++];
 	c->entry = *e;
-	memset(c->entry.shard, 0, sizeof(c->entry.shard)); /* a set's, not the list's */
+	memset(c->entry.shard, 0, sizeof c->entry.shard); /* a set's, not the list's */
 	c->entry.spare[0] = (uint8_t)now;
 	c->entry.spare[1] = (uint8_t)before;
 	return true;
@@ -179,7 +179,7 @@ enum err crl_diff_make(struct crl_diff **out, const struct crl_entry *old, size_
     const struct crl_entry *new, size_t new_n, const struct crl_diff_rules *rules)
 {
 	enum change_status absent = rules->covered ? CHANGE_GOOD : CHANGE_UNKNOWN;
-	struct crl_diff *d = calloc(1, sizeof(*d));
+	struct crl_diff *d = calloc(1, sizeof *d);
 
 	*out = NULL;
 	if (d == NULL)
@@ -226,7 +226,7 @@ enum err crl_set_shard_entries(const struct crl_set *s, unsigned shard,
 		if (crl_entry_shard(&s->entries[i]) != shard)
 			continue;
 		e[kept] = s->entries[i];
-		memset(e[kept].shard, 0, sizeof(e[kept].shard));
+		memset(e[kept].shard, 0, sizeof e[kept].shard);
 		kept++;
 	}
 	*entries = e;

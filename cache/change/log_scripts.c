@@ -2,9 +2,9 @@
  * one is in floating point. */
 #include "cache/change/log_scripts.h"
 
-#include "cache/redis/redis_call.h"
-
 #include <stddef.h>
+
+#include "cache/redis/redis_call.h"
 
 #define ID "string.format('%.0f-0', "
 

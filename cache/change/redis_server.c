@@ -2,10 +2,10 @@
  * so that a right which is missing costs what it hides and nothing else. */
 #include "cache/change/redis_server.h"
 
-#include "cache/redis/redis_word.h"
-
 #include <stdio.h>
 #include <string.h>
+
+#include "cache/redis/redis_word.h"
 
 /* The value of "name:value\r\n" in a reply of INFO; "" where there is none or it is not
  * made of plain characters. */

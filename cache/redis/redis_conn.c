@@ -15,8 +15,6 @@
  */
 #include "cache/redis/redis_conn.h"
 
-#include "cache/redis/redis_word.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <event2/buffer.h>
@@ -28,6 +26,8 @@
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include "cache/redis/redis_word.h"
 
 #define CONN_MAGIC   0x72656469u
 #define READ_SLICE   16384

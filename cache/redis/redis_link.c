@@ -7,9 +7,6 @@
  */
 #include "cache/redis/redis_link.h"
 
-#include "cache/base/backoff.h"
-#include "cache/redis/redis_word.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
@@ -21,6 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
+
+#include "cache/base/backoff.h"
+#include "cache/redis/redis_word.h"
 
 #define BACKOFF_MIN_MS 100
 #define HEARTBEATS     4 /* timeouts between two heartbeats: 2 s by default */

@@ -503,9 +503,9 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	assert(s->magic == STREAM_MAGIC);
 	s->busy = true;
-	if ((what & EV_READ) && s->shut)
+	if ((what & EV_READ) != 0 && s->shut)
 		drop(s);
-	else if ((what & EV_READ) && wants_more(s))
+	else if ((what & EV_READ) != 0 && wants_more(s))
 		receive(s);
 	settle(s);
 }

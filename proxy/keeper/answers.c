@@ -1,13 +1,13 @@
 /* answers.c - from an admitted answer to one that is served. */
 #include "proxy/keeper/answers.h"
 
+#include <assert.h>
+#include <stdlib.h>
+
 #include "cache/base/backoff.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/http/ocsp_http.h"
-
-#include <assert.h>
-#include <stdlib.h>
 
 #define BACKOFF_MIN_MS 1000 /* error answers live whole seconds */
 

@@ -1,10 +1,10 @@
 /* door.c - question, admit, latch, refuse, take, tell. */
 #include "proxy/keeper/door.h"
 
+#include <assert.h>
+
 #include "proxy/base/clock.h"
 #include "proxy/http/ocsp_http.h"
-
-#include <assert.h>
 
 enum how {
 	HOW_STORED,  /* it came from the store */

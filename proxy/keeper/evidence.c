@@ -1,9 +1,9 @@
 /* evidence.c - first what there is, then what it means. */
 #include "proxy/keeper/evidence.h"
 
-#include "proxy/base/clock.h"
-
 #include <assert.h>
+
+#include "proxy/base/clock.h"
 
 /* What there is. */
 

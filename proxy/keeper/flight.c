@@ -12,16 +12,16 @@
  */
 #include "proxy/keeper/flight.h"
 
+#include <assert.h>
+#include <event2/event.h>
+#include <stddef.h>
+#include <stdlib.h>
+
 #include "cache/crl/crl_set.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/base/timer.h"
 #include "proxy/keeper/flight_core.h"
-
-#include <assert.h>
-#include <event2/event.h>
-#include <stddef.h>
-#include <stdlib.h>
 
 #define LOOK_FIRST_MS 20 /* first look whether the other node has its answer */
 #define LOOK_MAX_MS   250

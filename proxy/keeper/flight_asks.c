@@ -1,10 +1,11 @@
 /* flight_asks.c - clients who wait: two lists through the asks themselves. */
 #include "proxy/base/clock.h"
-#include "proxy/base/timer.h"
-#include "proxy/keeper/flight_core.h"
 
 #include <assert.h>
 #include <event2/event.h>
+
+#include "proxy/base/timer.h"
+#include "proxy/keeper/flight_core.h"
 
 void flight_timeout_arm(struct flights *fs)
 {

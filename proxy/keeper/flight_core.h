@@ -10,11 +10,11 @@
 #ifndef PROXY_KEEPER_FLIGHT_CORE_H
 #define PROXY_KEEPER_FLIGHT_CORE_H
 
-#include "proxy/keeper/flight.h"
-#include "proxy/lists/crl_feed.h"
-
 #include <event2/event_struct.h>
 #include <sys/queue.h>
+
+#include "proxy/keeper/flight.h"
+#include "proxy/lists/crl_feed.h"
 
 /* Chains stay short up to max-waiting's default of 10,000. */
 #define FLIGHT_BUCKETS 4096

@@ -1,14 +1,15 @@
 /* flights.c - the set of flights: who starts one or joins it, and who is told of its end.
  */
 #include "cache/crl/crl_set.h"
-#include "proxy/base/clock.h"
-#include "proxy/keeper/flight_core.h"
 
 #include <assert.h>
 #include <event2/event.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <xxhash.h>
+
+#include "proxy/base/clock.h"
+#include "proxy/keeper/flight_core.h"
 
 static struct flight_bucket *bucket_of(struct flights *fs, const struct key *k)
 {

@@ -1,14 +1,14 @@
 /* forward.c - a forward is an ask, its fetch and a token of its issuer. */
 #include "proxy/keeper/forward.h"
 
-#include "proxy/base/clock.h"
-#include "proxy/keeper/door.h"
-#include "proxy/lists/crl_feed.h"
-
 #include <assert.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/queue.h>
+
+#include "proxy/base/clock.h"
+#include "proxy/keeper/door.h"
+#include "proxy/lists/crl_feed.h"
 
 /* A client's whole wait is answer-timeout; a quarter of it is left for the cached answer.
  */

@@ -5,14 +5,6 @@
  */
 #include "proxy/keeper/keeper.h"
 
-#include "proxy/base/calm.h"
-#include "proxy/base/clock.h"
-#include "proxy/base/clock_watch.h"
-#include "proxy/base/log.h"
-#include "proxy/base/thread.h"
-#include "proxy/base/timer.h"
-#include "proxy/keeper/keeper_make.h"
-
 #include <assert.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
@@ -21,6 +13,14 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "proxy/base/calm.h"
+#include "proxy/base/clock.h"
+#include "proxy/base/clock_watch.h"
+#include "proxy/base/log.h"
+#include "proxy/base/thread.h"
+#include "proxy/base/timer.h"
+#include "proxy/keeper/keeper_make.h"
 
 #define GARBAGE_MS    20   /* garbage of so long goes into one barrier */
 #define SWEEP_S       60   /* store_sweep(): expired answers in the store */

@@ -1,17 +1,17 @@
 /* keeper_make.c - hooks, the making, the freeing. */
 #include "proxy/keeper/keeper_make.h"
 
-#include "cache/change/change_log.h"
-#include "proxy/base/clock.h"
-#include "proxy/base/log.h"
-#include "proxy/base/version.h"
-#include "proxy/source/upstream.h"
-
 #include <errno.h>
 #include <event2/event.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+
+#include "cache/change/change_log.h"
+#include "proxy/base/clock.h"
+#include "proxy/base/log.h"
+#include "proxy/base/version.h"
+#include "proxy/source/upstream.h"
 
 /* What response-max-size may become by a reload, and its record. */
 #define STORED_MAX       ((1 << 20) + RECORD_OVERHEAD)

@@ -1,12 +1,12 @@
 /* memo.c - a ring of memos, searched by their hashes. */
 #include "proxy/keeper/memo.h"
 
-#include "proxy/base/clock.h"
-
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
+
+#include "proxy/base/clock.h"
 
 struct memo {
 	char issuer[64]; /* its name: a reload changes nothing */

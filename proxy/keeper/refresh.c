@@ -1,17 +1,17 @@
 /* refresh.c - due times, retries, and comparisons with a shared store. */
 #include "proxy/keeper/refresh.h"
 
-#include "cache/base/backoff.h"
-#include "proxy/base/clock.h"
-#include "proxy/base/log.h"
-#include "proxy/base/timer.h"
-#include "proxy/keeper/answers.h"
-
 #include <assert.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stdlib.h>
 #include <sys/queue.h>
+
+#include "cache/base/backoff.h"
+#include "proxy/base/clock.h"
+#include "proxy/base/log.h"
+#include "proxy/base/timer.h"
+#include "proxy/keeper/answers.h"
 
 #define DUE_SLICE        256    /* keys looked at in one turn: the loop is not held */
 #define RETRY_MAX_MS     300000 /* a failed refresh is tried again within five minutes */

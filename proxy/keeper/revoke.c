@@ -3,12 +3,12 @@
  */
 #include "proxy/keeper/revoke.h"
 
-#include "proxy/base/clock.h"
-#include "proxy/base/log.h"
-
 #include <assert.h>
 #include <limits.h>
 #include <stdlib.h>
+
+#include "proxy/base/clock.h"
+#include "proxy/base/log.h"
 
 struct latch_job {
 	struct latch_job *next;

@@ -1,14 +1,14 @@
 /* unlatch.c - the steps, each begun by the end of the one before. */
 #include "proxy/keeper/unlatch.h"
 
+#include <assert.h>
+#include <stdlib.h>
+
 #include "proxy/base/clock.h"
 #include "proxy/keeper/evidence.h"
 #include "proxy/keeper/revoke.h"
 #include "proxy/source/upstream.h"
 #include "proxy/tell/teller.h"
-
-#include <assert.h>
-#include <stdlib.h>
 
 struct unlatch {
 	struct msg begin;

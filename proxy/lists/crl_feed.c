@@ -11,7 +11,7 @@
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 
-/* ---- times ---- */
+/* Times. */
 
 static void look_after(struct feed_list *l, int64_t now)
 {
@@ -60,7 +60,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	feed_arm(f);
 }
 
-/* ---- life ---- */
+/* Life. */
 
 struct crl_feed *crl_feed_new(const struct context *context, struct fetcher *fetcher,
     struct executor *bulk, struct teller *teller)
@@ -128,7 +128,7 @@ void crl_feed_free(struct crl_feed *f)
 	free(f);
 }
 
-/* ---- questions ---- */
+/* Questions. */
 
 const struct crl_set *crl_feed_set(struct crl_feed *f, const char *issuer)
 {

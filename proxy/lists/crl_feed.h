@@ -48,12 +48,12 @@
 #ifndef PROXY_LISTS_CRL_FEED_H
 #define PROXY_LISTS_CRL_FEED_H
 
-#include "cache/crl/crl_set.h"
-#include "proxy/base/context.h"
-
 #include <event2/event_struct.h>
 #include <jansson.h>
 #include <sys/queue.h>
+
+#include "cache/crl/crl_set.h"
+#include "proxy/base/context.h"
 
 struct crl_feed;
 struct fetcher;

@@ -79,7 +79,7 @@ static void entries_free(const struct crl_entry *e, size_t mapped)
 		crl_entries_free((struct crl_entry *)(uintptr_t)e, mapped);
 }
 
-/* ---- a list that comes into force ---- */
+/* A list that comes into force. */
 
 static enum err compare_with_held(struct crl_job *j, const struct crl_list *l)
 {
@@ -130,7 +130,7 @@ static enum err merge(struct crl_job *j, struct crl_list *l, int fd)
 	return e;
 }
 
-/* ---- READ ---- */
+/* READ. */
 
 /* The path of file:///path, with its escapes decoded.  NULL: it is none. */
 static const char *local_path(const char *url, char path[LOCAL_MAX])
@@ -500,7 +500,7 @@ static void work_read(struct crl_job *j)
 	j->read.stamp.known &= j->error == ERR_OK || j->read.stamp.refused;
 }
 
-/* ---- OPEN ---- */
+/* OPEN. */
 
 static bool same_inode(const struct stat *a, const struct stat *b)
 {
@@ -567,7 +567,7 @@ static void work_open(struct crl_job *j)
 	crl_list_free(l);
 }
 
-/* ---- ARRANGE ---- */
+/* ARRANGE. */
 
 static void work_arrange(struct crl_job *j)
 {
@@ -576,7 +576,7 @@ static void work_arrange(struct crl_job *j)
 	    &j->set, j->old, j->arrange.map, j->shards_n, j->generation);
 }
 
-/* ---- DIFF ---- */
+/* DIFF. */
 
 static enum err read_named(
     struct crl_job *j, enum crl_state_name name, struct crl_list **out)

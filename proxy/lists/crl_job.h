@@ -8,11 +8,11 @@
 #ifndef PROXY_LISTS_CRL_JOB_H
 #define PROXY_LISTS_CRL_JOB_H
 
-#include "cache/change/crl_diff.h"
-#include "proxy/lists/crl_state.h"
-
 #include <limits.h>
 #include <sys/stat.h>
+
+#include "cache/change/crl_diff.h"
+#include "proxy/lists/crl_state.h"
 
 enum crl_job_kind {
 	CRL_JOB_OPEN,    /* what an earlier life left: current into a set, told, next */

@@ -10,10 +10,10 @@
 #ifndef PROXY_LISTS_CRL_PEM_H
 #define PROXY_LISTS_CRL_PEM_H
 
-#include "cache/base/err.h"
-
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "cache/base/err.h"
 
 /* Is what fd (a regular file) begins with no DER?  Then it can only be PEM. */
 bool crl_pem_is(int fd);

@@ -17,10 +17,10 @@
 #ifndef PROXY_LISTS_CRL_STATE_H
 #define PROXY_LISTS_CRL_STATE_H
 
+#include <sys/stat.h>
+
 #include "cache/change/change_log.h"
 #include "cache/crl/crl_set.h"
-
-#include <sys/stat.h>
 
 enum crl_state_name { CRL_CURRENT, CRL_NEXT, CRL_TOLD };
 

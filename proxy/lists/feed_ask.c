@@ -12,7 +12,7 @@
 #define NEXT_UPDATE_JITTER 10000 /* ms, or a tenth of the interval: many ask then */
 #define FAILURES_MAX       1000  /* counted no further: the pause is at its cap */
 
-/* ---- times ---- */
+/* Times. */
 
 static int64_t pause_ms(struct feed_list *l)
 {
@@ -56,7 +56,7 @@ static void plan(struct feed_list *l, bool failed)
 	feed_watch_age(l); /* the wall clock may have been stepped since */
 }
 
-/* ---- the end ---- */
+/* The end. */
 
 static void ask_ends(struct feed_list *l, bool failed)
 {
@@ -117,7 +117,7 @@ static void ask_went_well(struct feed_list *l)
 	ask_ends(l, false);
 }
 
-/* ---- what was read ---- */
+/* What was read. */
 
 /* R95: a number that is lower than the one in force.  Who has to act is the CA, but where
  * an old list came once more. */
@@ -207,7 +207,7 @@ static void read_done(struct feed_work *w, bool skipped)
 	feed_work_free(w);
 }
 
-/* ---- the fetch ---- */
+/* The fetch. */
 
 static void on_fetched(void *arg, const struct fetch_result *r)
 {

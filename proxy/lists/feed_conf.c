@@ -146,7 +146,7 @@ static struct feed_list **find_lists(
     struct feed_issuer *i, const struct issuer *c, size_t *n)
 {
 	size_t want = c != NULL ? c->crl_n : 0;
-	struct feed_list **list = calloc(want + 1, sizeof(*list));
+	struct feed_list **list = calloc(want + 1, sizeof *list);
 	bool found = list != NULL;
 
 	*n = 0;
@@ -227,7 +227,7 @@ static bool set_lists(struct feed_issuer *i, const struct issuer *c)
 static struct feed_ca *ca_new(const struct issuer *c)
 {
 	struct feed_ca *ca = calloc(1, sizeof *ca);
-	X509 **certificates = calloc(c->ca_n, sizeof(*certificates));
+	X509 **certificates = calloc(c->ca_n, sizeof *certificates);
 	struct issuer_spec spec = {.name = c->name,
 	    .certificates = certificates,
 	    .certificates_n = c->ca_n,

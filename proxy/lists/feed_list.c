@@ -13,7 +13,7 @@
 
 static _Atomic uint64_t generations; /* 0 is nobody's */
 
-/* ---- life ---- */
+/* Life. */
 
 void feed_ca_unref(struct feed_ca *c)
 {
@@ -98,7 +98,7 @@ void feed_issuer_free(struct feed_issuer *i)
 	free(i);
 }
 
-/* ---- in force ---- */
+/* In force. */
 
 const struct crl_shard *feed_in_force(const struct feed_list *l)
 {
@@ -163,7 +163,7 @@ void feed_drop_kept(struct feed_issuer *i, const char *why)
 	}
 }
 
-/* ---- times ---- */
+/* Times. */
 
 int64_t feed_next_ms(const struct feed_list *l)
 {

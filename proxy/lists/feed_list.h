@@ -31,16 +31,16 @@
 #ifndef PROXY_LISTS_FEED_LIST_H
 #define PROXY_LISTS_FEED_LIST_H
 
+#include <assert.h>
+#include <event2/event_struct.h>
+#include <stddef.h>
+#include <sys/queue.h>
+
 #include "cache/crl/crl_slots.h"
 #include "proxy/base/due.h"
 #include "proxy/http/fetch.h"
 #include "proxy/lists/crl_feed.h"
 #include "proxy/lists/crl_job.h"
-
-#include <assert.h>
-#include <event2/event_struct.h>
-#include <stddef.h>
-#include <sys/queue.h>
 
 #define FEED_RETRY_MS 5000 /* after the disk or memory failed us */
 #define FEED_DAY_MS   INT64_C(86400000)
@@ -380,7 +380,7 @@ static inline bool feed_is_refusal(int e)
 	return e >= ERR_CRL_LARGE && e <= ERR_CRL_ROLLBACK;
 }
 
-/* feed_list.c */
+/* feed_list.c. */
 
 void feed_ca_unref(struct feed_ca *c); /* NULL is allowed */
 bool feed_url_is_local(const char *url);
@@ -412,7 +412,7 @@ void feed_arm(struct crl_feed *f);
 void feed_retry_later(struct feed_list *l);
 void feed_retry_in(struct feed_list *l, int64_t ms);
 
-/* feed_watch.c */
+/* feed_watch.c. */
 
 /* An alarm a day for a list that its CA does not renew (R114), and a warning from its
  * nextUpdate on. */
@@ -424,7 +424,7 @@ bool feed_is_over(const struct feed_list *l);
 /* Is it to be told now?  At first, and then after a minute, two, four, ... a day. */
 bool feed_again(struct feed_again *a);
 
-/* feed_wait.c */
+/* feed_wait.c. */
 
 /* w waits for this issuer, or for all (NULL). */
 void feed_wait_begin(
@@ -435,7 +435,7 @@ void feed_wake(struct feed_issuer *i);
 void feed_wake_all(struct crl_feed *f);
 void feed_waits_cancel(struct crl_feed *f);
 
-/* feed_work.c */
+/* feed_work.c. */
 
 /* NULL: out of memory. */
 struct feed_work *feed_work_new(struct feed_issuer *i, struct feed_list *l,
@@ -462,7 +462,7 @@ void feed_retire(struct feed_work *w);
  * memory, and it says what it said. */
 bool feed_say(struct feed_issuer *i, bool unopened);
 
-/* feed_tell.c */
+/* feed_tell.c. */
 
 /* w has come into force, with its job's file to be made current (or durable already). */
 void feed_settle(struct feed_work *w);
@@ -478,7 +478,7 @@ bool feed_is_held_back(const struct feed_list *l, char *text, size_t n);
 /* feed_publish.c: the list that w's job has read comes into force. */
 void feed_publish(struct feed_work *w);
 
-/* feed_ask.c */
+/* feed_ask.c. */
 
 /* Of one that is opened, and not asked for now. */
 void feed_ask(struct feed_list *l);

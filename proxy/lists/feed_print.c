@@ -125,7 +125,7 @@ size_t crl_feed_refused_by_disk(
 	return count;
 }
 
-/* ---- gauges ---- */
+/* Gauges. */
 
 static double entries(const struct feed_list *l, const struct crl_shard *s)
 {

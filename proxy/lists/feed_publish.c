@@ -29,7 +29,7 @@ static void log_warnings(const struct feed_work *w)
 	unsigned warnings = w->job.facts.warnings;
 
 	for (size_t n = 0; n < sizeof names / sizeof names[0]; n++)
-		if (warnings & names[n].bit)
+		if ((warnings & names[n].bit) != 0)
 			log_warn("crl_warning", "issuer=%s url=%s warning=%s",
 			    w->issuer->name, w->list->url, names[n].name);
 	log_entries(w, "odd_entries", w->job.facts.odd);

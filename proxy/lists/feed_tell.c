@@ -23,7 +23,7 @@
 
 static void tell(struct feed_work *w);
 
-/* ---- held back ---- */
+/* Held back. */
 
 static const struct {
 	const char *name, *effect, *remedy;
@@ -98,7 +98,7 @@ bool feed_is_held_back(const struct feed_list *l, char *text, size_t n)
 	return true;
 }
 
-/* ---- settling ---- */
+/* Settling. */
 
 bool feed_all_told(const struct feed_list *l)
 {
@@ -241,7 +241,7 @@ void feed_settle(struct feed_work *w)
 		executor_run(w->feed->context->disk, install_work, on_installed, w);
 }
 
-/* ---- telling ---- */
+/* Telling. */
 
 static void told_work(void *arg)
 {

@@ -1,10 +1,11 @@
 /* feed_wait.c - two kinds of lists of who waits: of one issuer, and for all of them.
  */
 #include "proxy/base/timer.h"
-#include "proxy/lists/feed_list.h"
 
 #include <assert.h>
 #include <event2/event.h>
+
+#include "proxy/lists/feed_list.h"
 
 static void take_out(struct crl_wait *w)
 {

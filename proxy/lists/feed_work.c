@@ -21,7 +21,7 @@
 
 static bool arrange(struct feed_issuer *i);
 
-/* ---- life ---- */
+/* Life. */
 
 struct feed_work *feed_work_new(struct feed_issuer *i, struct feed_list *l,
     enum crl_job_kind kind, void (*done)(struct feed_work *w, bool skipped))
@@ -91,7 +91,7 @@ void feed_works_free(struct crl_feed *f)
 	}
 }
 
-/* ---- the set that was in force before ---- */
+/* The set that was in force before. */
 
 struct trash {
 	const struct crl_set *a, *b;
@@ -142,7 +142,7 @@ void feed_swap(struct feed_work *w)
 	w->job.set = NULL;
 }
 
-/* ---- the bulk thread ---- */
+/* The bulk thread. */
 
 static void dispatch(struct crl_feed *f);
 
@@ -234,7 +234,7 @@ void feed_hurry(struct feed_issuer *i)
 	TAILQ_INSERT_HEAD(&i->feed->opens, w, waiting);
 }
 
-/* ---- an issuer ---- */
+/* An issuer. */
 
 /* What the job begins with, as it is now. */
 static void fill_in(struct feed_work *w)
@@ -388,7 +388,7 @@ void feed_works_drop(struct feed_issuer *i)
 	}
 }
 
-/* ---- a set of the same lists, in other places ---- */
+/* A set of the same lists, in other places. */
 
 static void arranged(struct feed_work *w, bool skipped)
 {

@@ -15,7 +15,7 @@
 #include "proxy/base/clock.h"
 #include "proxy/source/upstream_core.h"
 
-/* ---- what is known by name ---- */
+/* What is known by name. */
 
 static int by_name(const void *a, const void *b)
 {
@@ -105,7 +105,7 @@ static struct responder *responder_get(struct upstream *u, const char *url)
 	return r;
 }
 
-/* ---- asking ---- */
+/* Asking. */
 
 static struct issuer_queue *queue_get(struct upstream *u, const struct issuer *i)
 {

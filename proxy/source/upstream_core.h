@@ -21,13 +21,13 @@
 #ifndef PROXY_SOURCE_UPSTREAM_CORE_H
 #define PROXY_SOURCE_UPSTREAM_CORE_H
 
+#include <event2/event_struct.h>
+#include <sys/queue.h>
+
 #include "cache/ocsp/ocsp_request.h"
 #include "proxy/http/fetch_words.h"
 #include "proxy/source/endpoint.h"
 #include "proxy/source/upstream.h"
-
-#include <event2/event_struct.h>
-#include <sys/queue.h>
 
 #define UPSTREAM_LANES 4 /* of each class: going on, fresh */
 /* What a fetch costs; a rate of n a second adds n each ms. */

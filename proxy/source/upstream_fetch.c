@@ -1,7 +1,5 @@
 /* upstream_fetch.c - one fetch of an ask, and what its ending says of the responder. */
 #include "proxy/base/clock.h"
-#include "proxy/base/log.h"
-#include "proxy/source/upstream_core.h"
 
 #include <assert.h>
 #include <event2/event.h>
@@ -10,9 +8,12 @@
 #include <string.h>
 #include <strings.h>
 
+#include "proxy/base/log.h"
+#include "proxy/source/upstream_core.h"
+
 #define GET_URL_MAX 255 /* RFC 9919 section 5 */
 
-/* ---- health ---- */
+/* Health. */
 
 /* xorshift64: jitter needs no secrecy. */
 static unsigned random16(struct upstream *u)
@@ -125,7 +126,7 @@ static void note_health(struct source_ask *a, const struct fetch_result *f, enum
 	}
 }
 
-/* ---- one fetch ---- */
+/* One fetch. */
 
 static bool type_is_ocsp(const char *type)
 {

@@ -1,10 +1,11 @@
 /* upstream_pump.c - turns: of lanes, of classes, and of issuers with a common host. */
 #include "proxy/base/clock.h"
-#include "proxy/base/timer.h"
-#include "proxy/source/upstream_core.h"
 
 #include <assert.h>
 #include <event2/event.h>
+
+#include "proxy/base/timer.h"
+#include "proxy/source/upstream_core.h"
 
 #define PUMP_MAX 64 /* asks handled in one go, so that no flood holds the loop */
 

@@ -1,12 +1,13 @@
 /* upstream_queue.c - who waits, in which lane, for which host. */
 #include "proxy/base/clock.h"
-#include "proxy/base/timer.h"
-#include "proxy/source/upstream_core.h"
 
 #include <assert.h>
 #include <event2/event.h>
 
-/* ---- shares ---- */
+#include "proxy/base/timer.h"
+#include "proxy/source/upstream_core.h"
+
+/* Shares. */
 
 unsigned upstream_sum(const struct share *s)
 {
@@ -26,7 +27,7 @@ bool upstream_has_room(const struct share *s, enum class c, unsigned bound)
 	       (c == KNOWN || s->n[STRANGER] < for_strangers(bound));
 }
 
-/* ---- turns ---- */
+/* Turns. */
 
 void upstream_kick(struct issuer_queue *q)
 {

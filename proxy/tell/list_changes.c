@@ -9,16 +9,16 @@
  */
 #include "proxy/tell/list_changes.h"
 
-#include "proxy/base/clock.h"
-#include "proxy/base/log.h"
-#include "proxy/base/timer.h"
-#include "proxy/tell/outlet.h"
-
 #include <assert.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stdlib.h>
 #include <sys/queue.h>
+
+#include "proxy/base/clock.h"
+#include "proxy/base/log.h"
+#include "proxy/base/timer.h"
+#include "proxy/tell/outlet.h"
 
 #define APPENDS_MAX   8     /* appends under way, 320 KB each; more is no faster */
 #define SLICE         2     /* batches made in one turn: 5 ms, 10 with many latches */
@@ -236,7 +236,8 @@ static void fill(
 {
 	struct log_writer *writer = j->all->writer;
 	struct filter f = {.writer = writer,
-	    .issuer = issuers_named(shared_conf(writer->context->shared)->issuers, j->l.issuer),
+	    .issuer =
+		issuers_named(shared_conf(writer->context->shared)->issuers, j->l.issuer),
 	    .latches = latches_count(writer->latches) > 0,
 	    .hot = j->l.diff->n <= HOT_LOOKUPS_MAX,
 	    .untold_since = j->l.untold_since_ms / 1000,

@@ -2,14 +2,14 @@
  * long. */
 #include "proxy/tell/log_writer.h"
 
+#include <assert.h>
+#include <limits.h>
+#include <stdlib.h>
+
 #include "cache/base/backoff.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/tell/outlet.h"
-
-#include <assert.h>
-#include <limits.h>
-#include <stdlib.h>
 
 /* Half a minute of failures is no failover any more, and then one in five minutes: as
  * TELLER_BACKOFF_LAST_MS has it. */

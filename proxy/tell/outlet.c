@@ -7,16 +7,16 @@
  */
 #include "proxy/tell/outlet.h"
 
-#include "proxy/base/clock.h"
-#include "proxy/base/log.h"
-#include "proxy/base/timer.h"
-#include "proxy/tell/log_writer.h"
-
 #include <assert.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stdlib.h>
 #include <sys/queue.h>
+
+#include "proxy/base/clock.h"
+#include "proxy/base/log.h"
+#include "proxy/base/timer.h"
+#include "proxy/tell/log_writer.h"
 
 #define PAGE_BYTES ((size_t)1 << 20) /* 1 MiB: some 3 batches of 10,000 */
 #define FULL_MS    10                /* between looks whether the API has caught up */

@@ -5,16 +5,16 @@
  */
 #include "proxy/tell/singles.h"
 
-#include "proxy/base/clock.h"
-#include "proxy/base/log.h"
-#include "proxy/base/timer.h"
-#include "proxy/tell/outlet.h"
-
 #include <assert.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
 #include <stdlib.h>
 #include <sys/queue.h>
+
+#include "proxy/base/clock.h"
+#include "proxy/base/log.h"
+#include "proxy/base/timer.h"
+#include "proxy/tell/outlet.h"
 
 #define APPENDS_MAX 64  /* appends under way: one fsync or round trip for all of them */
 #define SLICE       256 /* appends begun in one turn, so that the loop is not held */

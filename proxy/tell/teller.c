@@ -1,6 +1,11 @@
 /* teller.c - the log's owner: what holds the parts together, its upkeep, its gauges. */
 #include "proxy/tell/teller.h"
 
+#include <assert.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdlib.h>
+
 #include "proxy/base/calm.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/timer.h"
@@ -8,11 +13,6 @@
 #include "proxy/tell/log_writer.h"
 #include "proxy/tell/outlet.h"
 #include "proxy/tell/singles.h"
-
-#include <assert.h>
-#include <event2/event.h>
-#include <event2/event_struct.h>
-#include <stdlib.h>
 
 #define TRIM_MS 60000 /* events-keep is days; and who waits for memory is looked at */
 

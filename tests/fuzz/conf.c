@@ -63,7 +63,7 @@ static struct conf *load(const char *text)
 
 	MUST((c == NULL) == (errors.n > 0));
 	for (size_t i = 0; i < errors.n; i++)
-		MUST(!strncmp(errors.line[i], file, strlen(file)));
+		MUST(strncmp(errors.line[i], file, strlen(file)) == 0);
 	conf_errors_free(&errors);
 	return c;
 }
@@ -75,23 +75,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	char *text, *first, *second;
 	struct conf *c;
 
-	if (!*file)
+	if (*file == '\0')
 		make_files();
 	/* inputs stay in their directory: a glob over the machine is no test */
-	if (memmem(data, n, "include", 7) &&
-	    (memchr(data, '/', n) || memchr(data, '.', n)))
+	if (memmem(data, n, "include", 7) != NULL &&
+	    (memchr(data, '/', n) != NULL || memchr(data, '.', n) != NULL))
 		return 0;
 	text = strndup((const char *)data, n);
 	MUST(text);
 	c = load(text);
 	free(text);
-	if (c) {
+	if (c != NULL) {
 		first = print(c);
 		conf_free(c);
 		c = load(first);
 		MUST(c);
 		second = print(c);
-		MUST(!strcmp(first, second));
+		MUST(strcmp(first, second) == 0);
 		free(first);
 		free(second);
 	}

@@ -40,16 +40,16 @@ static struct crl_want want;
 
 static void make_issuer(void)
 {
-	uint8_t der[sizeof(ca_hex) / 2];
+	uint8_t der[sizeof ca_hex / 2];
 	const unsigned char *p = der;
 	struct issuer_spec spec = {.name = "fuzz", .certificates_n = 1};
 	size_t clash[2];
 	X509 *ca;
 
-	for (size_t i = 0; i < sizeof(der); i++)
+	for (size_t i = 0; i < sizeof der; i++)
 		der[i] = (uint8_t)(hex_value(ca_hex[2 * i]) << 4 |
 				   hex_value(ca_hex[2 * i + 1]));
-	ca = d2i_X509(NULL, &p, sizeof(der));
+	ca = d2i_X509(NULL, &p, sizeof der);
 	spec.certificates = &ca;
 	MUST(ca != NULL && issuers_new(&issuers, &spec, 1, clash) == ERR_OK);
 	X509_free(ca);
@@ -145,13 +145,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	MUST(fd >= 0 && write(fd, data, size) == (ssize_t)size);
 	MUST(lseek(fd, 0, SEEK_SET) == 0);
 	/* Pieces of all sizes, the same for the same input. */
-	e = crl_walk(&w, fd, 1 + size % 97, &want, why, sizeof(why));
+	e = crl_walk(&w, fd, 1 + size % 97, &want, why, sizeof why);
 	MUST(e < ERR_COUNT && (e == ERR_OK) == (why[0] == '\0'));
 	if (e == ERR_OK)
 		check_list(w.list, data, size);
 	crl_walk_end(&w);
 	MUST(lseek(fd, 0, SEEK_SET) == 0);
-	MUST(crl_read(&l, fd, &want, why, sizeof(why)) != ERR_OK && l == NULL);
+	MUST(crl_read(&l, fd, &want, why, sizeof why) != ERR_OK && l == NULL);
 	MUST(why[0] != '\0' && ERR_peek_error() == 0);
 	close(fd);
 	return 0;

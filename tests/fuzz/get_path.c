@@ -2,9 +2,8 @@
  * decoded is found again from its base64. */
 #include "proxy/http/ocsp_http.h"
 
-#include <stdlib.h>
-
 #include <openssl/evp.h>
+#include <stdlib.h>
 
 #define MUST(x)                                                                          \
 	do {                                                                             \

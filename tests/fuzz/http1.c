@@ -27,7 +27,7 @@ static void check_fields(const struct http1_request *r, const char *buf, size_t 
 
 	MUST(r->head_n <= n && r->target.n > 0 && (r->minor == 0 || r->minor == 1));
 	MUST(!(r->chunked && (r->has_length || r->minor == 0)));
-	for (size_t i = 0; i < sizeof(field) / sizeof(field[0]); i++) {
+	for (size_t i = 0; i < sizeof field / sizeof field[0]; i++) {
 		MUST(within(field[i], buf, r->head_n));
 		MUST(field[i].n == 0 || memchr(field[i].p, '\n', field[i].n) == NULL);
 	}

@@ -5,10 +5,11 @@
  * The CA is fixed and its key was thrown away: only the seeds in corpus/ocsp_response are
  * signed by it.  So whatever is admitted must say what a seed says. */
 #include "cache/ocsp/ocsp_response.h"
-#include "cache/ocsp/admit.h"
 
 #include <openssl/err.h>
 #include <stdlib.h>
+
+#include "cache/ocsp/admit.h"
 
 #define NOW INT64_C(1750000000) /* the seeds: from an hour before to a day after */
 
@@ -346,7 +347,7 @@ static void make_issuer(void)
 {
 	static const struct serial serial = {4, {0x01, 0xaa, 0xf0, 0x0d}};
 	const unsigned char *p = ca_der;
-	X509 *ca = d2i_X509(NULL, &p, sizeof(ca_der));
+	X509 *ca = d2i_X509(NULL, &p, sizeof ca_der);
 	struct issuer_spec spec = {
 	    .name = "fuzz", .certificates = &ca, .certificates_n = 1};
 	size_t clash[2];
@@ -401,7 +402,7 @@ static void parse(struct bytes in)
 
 	if (ocsp_response_parse(&r, in, 16384) == ERR_OK) {
 		must(r.tbs.p > in.p && r.tbs.p + r.tbs.n <= in.p + in.n);
-		(void)ocsp_response_extensions(&r, what, sizeof(what));
+		(void)ocsp_response_extensions(&r, what, sizeof what);
 		(void)ocsp_response_produced_at(&r);
 		for (size_t i = 0; i < r.singles_n; i++) {
 			ocsp_response_single(&r, i, &s);

@@ -21,13 +21,13 @@ static void replay_file(const char *path, size_t size)
 	FILE *f = fopen(path, "rb");
 	uint8_t *data = malloc(size ? size : 1);
 
-	if (!f || !data || fread(data, 1, size, f) != size) {
+	if (f == NULL || data == NULL || fread(data, 1, size, f) != size) {
 		perror(path);
 		exit(1);
 	}
 	fclose(f);
 	/* The last line before a crash names the input. */
-	if (getenv("REPLAY_VERBOSE"))
+	if (getenv("REPLAY_VERBOSE") != NULL)
 		fprintf(stderr, "%s\n", path);
 	LLVMFuzzerTestOneInput(data, size);
 	free(data);
@@ -49,13 +49,13 @@ static void replay(const char *path, int depth)
 		struct dirent *e;
 		char name[4096];
 
-		while (d && (e = readdir(d))) {
+		while (d != NULL && (e = readdir(d)) != NULL) {
 			if (e->d_name[0] == '.')
 				continue;
 			snprintf(name, sizeof name, "%s/%s", path, e->d_name);
 			replay(name, depth + 1);
 		}
-		if (d)
+		if (d != NULL)
 			closedir(d);
 	}
 }

@@ -9,8 +9,6 @@
 #ifndef TESTS_LIB_CRL_KIT_H
 #define TESTS_LIB_CRL_KIT_H
 
-#include "cache/crl/crl_set.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -18,6 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "cache/crl/crl_set.h"
 #include "tests/lib/unhex.h"
 
 /* Called before the sanitizers are ready. */
@@ -111,13 +110,13 @@ static const char *const kit_serial_hex[] = {"00", "01", "7f", "80", "ff", "0080
     "7fffffffffffffffffffffffffffffffffffffff",
     "00ffffffffffffffffffffffffffffffffffffffff",
     "00feffffffffffffffffffffffffffffffffffffff"};
-#define KIT_SERIALS (sizeof(kit_serial_hex) / sizeof(kit_serial_hex[0]))
+#define KIT_SERIALS (sizeof kit_serial_hex / sizeof kit_serial_hex[0])
 
 static struct serial kit_serial_at(size_t i)
 {
 	struct serial s = {0};
 
-	s.n = (uint8_t)unhex(kit_serial_hex[i], s.octets, sizeof(s.octets));
+	s.n = (uint8_t)unhex(kit_serial_hex[i], s.octets, sizeof s.octets);
 	return s;
 }
 
@@ -142,7 +141,7 @@ static void kit_mark_randomly(struct kit_mark *m, unsigned percent)
 	if (kit_random(100) >= percent)
 		return;
 	m->listed = true;
-	m->reason = reason[kit_random(sizeof(reason) / sizeof(reason[0]))];
+	m->reason = reason[kit_random(sizeof reason / sizeof reason[0])];
 	m->at = 1700000000 + (int64_t)kit_random(3);
 }
 

@@ -2,9 +2,9 @@
  * test holds them back, when the test says so, in order. */
 #include "proxy/base/executor.h"
 
-#include "tests/lib/world.h"
-
 #include <stdlib.h>
+
+#include "tests/lib/world.h"
 
 struct job {
 	struct job *next;

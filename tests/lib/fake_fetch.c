@@ -1,12 +1,12 @@
 /* fake_fetch.c - fetch.h without a network: each fetch waits until the test answers it.
  */
 #include "proxy/http/fetch.h"
-#include "proxy/http/fetch_words.h"
-
-#include "tests/lib/world.h"
 
 #include <stdlib.h>
 #include <unistd.h>
+
+#include "proxy/http/fetch_words.h"
+#include "tests/lib/world.h"
 
 struct fetch {
 	struct fetch *next;

@@ -2,9 +2,9 @@
  * fail. */
 #include "cache/store/store.h"
 
-#include "tests/lib/world.h"
-
 #include <stdlib.h>
+
+#include "tests/lib/world.h"
 
 #define VALUES_MAX 64
 

@@ -2,11 +2,6 @@
  * of it all can be seen from outside. */
 #include "tests/lib/feed_world.h"
 
-#include "proxy/base/clock.h"
-#include "proxy/base/log.h"
-#include "proxy/lists/crl_state.h"
-#include "tests/lib/forge.h"
-
 #include <dirent.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -20,6 +15,11 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "proxy/base/clock.h"
+#include "proxy/base/log.h"
+#include "proxy/lists/crl_state.h"
+#include "tests/lib/forge.h"
 
 char directory[64], folder[80];
 struct shared shared;
@@ -240,7 +240,8 @@ int feed_begin(void **state)
 	feed_now_ms = WORLD_START * 1000;
 	feed_mono_ms = 1000000;
 	fake_time_set(feed_now_ms, feed_mono_ms);
-	log_setup(getenv("DEBUG_LOG") ? LEVEL_INFO : LEVEL_ERROR, LOG_FORMAT_LOGFMT, 0);
+	log_setup(
+	    getenv("DEBUG_LOG") != NULL ? LEVEL_INFO : LEVEL_ERROR, LOG_FORMAT_LOGFMT, 0);
 	strcpy(directory, "/tmp/crl_feed.XXXXXX");
 	assert_non_null(mkdtemp(directory));
 	snprintf(folder, sizeof folder, "%s/state", directory);

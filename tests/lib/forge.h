@@ -7,10 +7,10 @@
 #ifndef TESTS_FORGE_H
 #define TESTS_FORGE_H
 
-#include "cache/base/key.h"
-
 #include <openssl/evp.h>
 #include <openssl/x509.h>
+
+#include "cache/base/key.h"
 
 void forge_reset(void);
 

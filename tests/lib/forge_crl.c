@@ -26,7 +26,7 @@ static struct block *blocks;
 
 static uint8_t *room(size_t n)
 {
-	struct block *b = malloc(sizeof(*b) + n + 1);
+	struct block *b = malloc(sizeof *b + n + 1);
 
 	MUST(b != NULL);
 	b->next = blocks;
@@ -144,7 +144,7 @@ static size_t put(uint8_t *out, uint8_t tag, const void *p, size_t n)
 static size_t put_entry(uint8_t *out, const struct forge_crl_entry *e)
 {
 	uint8_t reason[] = {0x30, 10, 0x06, 3, 0x55, 0x1d, 21, 0x04, 3, 0x0a, 1, 0};
-	size_t x = (e->reason >= 0 ? sizeof(reason) : 0) + e->extensions.n;
+	size_t x = (e->reason >= 0 ? sizeof reason : 0) + e->extensions.n;
 	size_t at_n = strlen(e->at), n, h;
 	uint8_t head[6], *p = out;
 
@@ -158,9 +158,9 @@ static size_t put_entry(uint8_t *out, const struct forge_crl_entry *e)
 		p += h;
 	}
 	if (e->reason >= 0) {
-		reason[sizeof(reason) - 1] = (uint8_t)e->reason;
-		memcpy(p, reason, sizeof(reason));
-		p += sizeof(reason);
+		reason[sizeof reason - 1] = (uint8_t)e->reason;
+		memcpy(p, reason, sizeof reason);
+		p += sizeof reason;
 	}
 	if (e->extensions.n > 0) {
 		memcpy(p, e->extensions.p, e->extensions.n);

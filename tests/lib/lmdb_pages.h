@@ -2,13 +2,13 @@
 #ifndef TESTS_LIB_LMDB_PAGES_H
 #define TESTS_LIB_LMDB_PAGES_H
 
+#include <lmdb.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 
 #include <cmocka.h>
-#include <lmdb.h>
 
 /* Bytes of all pages of dir/name but the two with its roots, those on its list of free
  * ones, and that list's.  Nobody has the file open. */

@@ -1,8 +1,6 @@
 /* real_redis.c - started, waited for, killed with its test. */
 #include "tests/lib/real_redis.h"
 
-#include "tests/lib/child.h"
-
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -11,6 +9,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+
+#include "tests/lib/child.h"
 
 #define START_MS 5000
 #define MORE_MAX 30

@@ -1,9 +1,9 @@
 /* small_set.c - entries sorted, and a set around them. */
 #include "tests/lib/small_set.h"
 
-#include "cache/crl/crl_set.h"
-
 #include <stdlib.h>
+
+#include "cache/crl/crl_set.h"
 
 const struct crl_set *small_set(const struct small_entry *e, size_t n,
     int64_t this_update, int64_t next_update, uint64_t generation)

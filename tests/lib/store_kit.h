@@ -5,12 +5,12 @@
 #ifndef TESTS_STORE_KIT_H
 #define TESTS_STORE_KIT_H
 
-#include "cache/base/issuer.h"
-#include "cache/ocsp/record.h"
-
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "cache/base/issuer.h"
+#include "cache/ocsp/record.h"
 
 /* The two hashes of CA number ca, any octets. */
 static inline void kit_ca(struct issuer_ca *out, int ca)

@@ -2,11 +2,6 @@
  * tell, and what the log has of it. */
 #include "tests/lib/tell_world.h"
 
-#include "cache/held/latch_file.h"
-#include "proxy/base/clock.h"
-#include "proxy/base/log.h"
-#include "tests/lib/forge.h"
-
 #include <event2/event.h>
 #include <fcntl.h>
 #include <openssl/pem.h>
@@ -18,6 +13,11 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "cache/held/latch_file.h"
+#include "proxy/base/clock.h"
+#include "proxy/base/log.h"
+#include "tests/lib/forge.h"
 
 /* The gate. */
 enum call_what { CALL_TOLD, CALL_APPEND, CALL_READ, CALL_EPOCH };

@@ -6,10 +6,10 @@
 #ifndef TESTS_LIB_TELL_WORLD_H
 #define TESTS_LIB_TELL_WORLD_H
 
+#include <sys/queue.h>
+
 #include "proxy/tell/teller.h"
 #include "tests/lib/world.h"
-
-#include <sys/queue.h>
 
 #define SERIALS 1200000
 #define NODES   2

@@ -2,9 +2,9 @@
 #ifndef TESTS_LIB_UNHEX_H
 #define TESTS_LIB_UNHEX_H
 
-#include "cache/base/bytes.h"
-
 #include <assert.h>
+
+#include "cache/base/bytes.h"
 
 static inline size_t unhex(const char *hex, uint8_t *out, size_t room)
 {

@@ -1,18 +1,18 @@
 /* world.c - made, run until nothing is due, taken down. */
 #include "tests/lib/world.h"
 
+#include <event2/event.h>
+#include <openssl/pem.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "cache/held/latch_file.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/inbox.h"
 #include "proxy/base/log.h"
 #include "proxy/source/upstream.h"
 #include "tests/lib/forge.h"
-
-#include <event2/event.h>
-#include <openssl/pem.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #define ASKED_MAX  2048
 #define SIGNED_MAX 256

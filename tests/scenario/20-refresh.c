@@ -1,8 +1,6 @@
 /* 20-refresh: answers that are used stay fresh, and none outlives its nextUpdate. */
 #include "tests/lib/world.h"
 
-#include "proxy/base/log.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,6 +9,8 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "proxy/base/log.h"
 
 static int begin(void **state)
 {

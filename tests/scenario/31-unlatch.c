@@ -1,13 +1,14 @@
 /* 31-unlatch: the operator takes a latch back, and the CA is asked anew. */
 #include "proxy/keeper/answers.h"
-#include "proxy/keeper/unlatch.h"
-#include "tests/lib/world.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
+
+#include "proxy/keeper/unlatch.h"
+#include "tests/lib/world.h"
 
 static struct {
 	unsigned n;

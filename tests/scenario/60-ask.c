@@ -1,7 +1,5 @@
 /* 60-ask: a list is asked for, and what comes of it. */
 #include "proxy/base/log.h"
-#include "proxy/lists/crl_state.h"
-#include "tests/lib/feed_world.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -10,6 +8,9 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "proxy/lists/crl_state.h"
+#include "tests/lib/feed_world.h"
 
 /* The teller is the test. */
 bool teller_list(struct teller *t, const struct list_change *l)

@@ -1,14 +1,15 @@
 /* 61-crl: when OCSP and the lists disagree, and what is told of it. */
 #include "proxy/keeper/answers.h"
-#include "proxy/keeper/evidence.h"
-#include "proxy/keeper/memo.h"
-#include "tests/lib/world.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
+
+#include "proxy/keeper/evidence.h"
+#include "proxy/keeper/memo.h"
+#include "tests/lib/world.h"
 
 #define LISTS "crl = \"http://ca.example/list.crl\"\n"
 
@@ -126,7 +127,7 @@ static uint64_t count(enum metric m)
 	return metrics_sum(m);
 }
 
-/* ---- before the lists are opened ---- */
+/* Before the lists are opened. */
 
 /* T19: "not opened yet" is not "no list": nothing is good, no responder is asked, and who
  * asks gets tryLater when his time is over; the flight goes on. */

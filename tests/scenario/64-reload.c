@@ -1,13 +1,13 @@
 /* 64-reload: lists and certificates that come and go while it runs. */
 #include "tests/lib/faults.h"
 
-#include "proxy/lists/crl_state.h"
-#include "tests/lib/feed_world.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
+
+#include "proxy/lists/crl_state.h"
+#include "tests/lib/feed_world.h"
 
 /* The teller is the test. */
 bool teller_list(struct teller *t, const struct list_change *l)

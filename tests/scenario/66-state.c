@@ -1,9 +1,6 @@
 /* 66-state: what the state directory has, and who waits until it was looked at. */
 #include "tests/lib/faults.h"
 
-#include "proxy/base/log.h"
-#include "tests/lib/feed_world.h"
-
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +9,9 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "proxy/base/log.h"
+#include "tests/lib/feed_world.h"
 
 /* The teller is the test. */
 bool teller_list(struct teller *t, const struct list_change *l)

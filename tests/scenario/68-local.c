@@ -1,6 +1,5 @@
 /* 68-local: lists that are files, as DER, PEM, and bundles. */
 #include "proxy/base/log.h"
-#include "tests/lib/feed_world.h"
 
 #include <fcntl.h>
 #include <openssl/pem.h>
@@ -12,6 +11,8 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "tests/lib/feed_world.h"
 
 /* The teller is the test. */
 bool teller_list(struct teller *t, const struct list_change *l)

@@ -1,6 +1,5 @@
 /* 70-singles: changes that came with answers, and the teller's upkeep. */
 #include "cache/held/latch_file.h"
-#include "tests/lib/tell_world.h"
 
 #include <event2/event.h>
 #include <setjmp.h>
@@ -8,6 +7,8 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+
+#include "tests/lib/tell_world.h"
 
 /* Single changes. */
 

@@ -3,15 +3,14 @@
  * admit_corpora.c. */
 #include "cache/ocsp/admit.h"
 
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
-
-#include <openssl/err.h>
-#include <openssl/x509v3.h>
 
 #include "cache/ocsp/record.h"
 #include "cache/ocsp/responder.h"
@@ -125,11 +124,11 @@ static int world_free(void **state)
 	struct issuers *sets[] = {w.issuers, w.rsa_issuers, w.weak_issuers, w.ed_issuers};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
 		EVP_PKEY_free(keys[i]);
-	for (size_t i = 0; i < sizeof(certs) / sizeof(*certs); i++)
+	for (size_t i = 0; i < sizeof certs / sizeof *certs; i++)
 		X509_free(certs[i]);
-	for (size_t i = 0; i < sizeof(sets) / sizeof(*sets); i++)
+	for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
 		issuers_free(sets[i]);
 	return 0;
 }
@@ -150,7 +149,7 @@ static int begin(void **state)
 	forge_reset();
 	ad = admit_new();
 	assert_non_null(ad);
-	ask_for(w.issuers, CERTID_SHA256, serial, sizeof(serial));
+	ask_for(w.issuers, CERTID_SHA256, serial, sizeof serial);
 	question = (struct admit_question){
 	    .issuer = &issuer, .key = &key, .now = NOW, .skew_s = 300, .max_size = 16384};
 	return 0;
@@ -174,7 +173,7 @@ static struct forge_response plan(void)
 
 	f.single[0] = (struct forge_single){.hash = CERTID_SHA256,
 	    .issuer = w.ca,
-	    .serial = bytes_of(serial, sizeof(serial)),
+	    .serial = bytes_of(serial, sizeof serial),
 	    .status = FORGE_GOOD,
 	    .reason = REASON_NONE,
 	    .this_update = forge_time(NOW - HOUR),
@@ -208,9 +207,9 @@ static void note(void *arg, const char *check, enum err e, const char *detail)
 
 	(void)arg;
 	assert_non_null(detail);
-	snprintf(checks + n, sizeof(checks) - n, "%s%s%s%s", n > 0 ? " " : "", check,
+	snprintf(checks + n, sizeof checks - n, "%s%s%s%s", n > 0 ? " " : "", check,
 	    e != ERR_OK ? "=" : "", e != ERR_OK ? err_label(e) : "");
-	snprintf(details + m, sizeof(details) - m, "%s\n", detail);
+	snprintf(details + m, sizeof details - m, "%s\n", detail);
 }
 
 static const struct admit_trace trace = {note, NULL};
@@ -234,7 +233,7 @@ static const char *judge(struct bytes der)
 	assert_int_equal(ERR_peek_error(), 0);
 	f = admit_der(ad, &question, der, &second, NULL);
 	assert_int_equal(e, f);
-	assert_memory_equal(&verdict.facts, &second.facts, sizeof(second.facts));
+	assert_memory_equal(&verdict.facts, &second.facts, sizeof second.facts);
 	if (e == ERR_OK)
 		assert_null(strchr(checks, '='));
 	else
@@ -249,7 +248,7 @@ static const char *judge_forged(const struct forge_response *f)
 
 #define ADMITTED "ok"
 
-/* --- what is right --- */
+/* What is right. */
 
 static void a_right_answer_is_admitted_with_all_its_facts(void **state)
 {
@@ -325,7 +324,7 @@ static void every_hash_algorithm_with_and_without_parameters_is_the_same_certid(
 		for (int absent = 0; absent < 2; absent++) {
 			struct forge_response f = plan();
 
-			ask_for(w.issuers, (enum certid_hash)h, serial, sizeof(serial));
+			ask_for(w.issuers, (enum certid_hash)h, serial, sizeof serial);
 			f.single[0].hash = (enum certid_hash)h;
 			f.single[0].no_parameters = absent;
 			assert_string_equal(judge_forged(&f), ADMITTED);
@@ -343,7 +342,7 @@ static void every_allowed_signature_algorithm_is_verified(void **state)
 		f.key = w.rsa;
 		f.signature = rsa[i];
 		f.break_signature = false;
-		ask_for(w.rsa_issuers, CERTID_SHA256, serial, sizeof(serial));
+		ask_for(w.rsa_issuers, CERTID_SHA256, serial, sizeof serial);
 		assert_string_equal(judge_forged(&f), ADMITTED);
 		f.break_signature = true;
 		assert_string_equal(judge_forged(&f), "signature");
@@ -352,7 +351,7 @@ static void every_allowed_signature_algorithm_is_verified(void **state)
 	f.key = w.ed;
 	f.signature = FORGE_ED25519;
 	f.break_signature = false;
-	ask_for(w.ed_issuers, CERTID_SHA256, serial, sizeof(serial));
+	ask_for(w.ed_issuers, CERTID_SHA256, serial, sizeof serial);
 	assert_string_equal(judge_forged(&f), ADMITTED);
 	f.break_signature = true;
 	assert_string_equal(judge_forged(&f), "signature");
@@ -373,7 +372,7 @@ static void the_renewed_ca_may_sign_for_the_old_one(void **state)
 	assert_memory_equal(verdict.facts.issuer_sha256, issuer.ca[1].sha256, 32);
 }
 
-/* --- the wrapper --- */
+/* The wrapper. */
 
 static void bytes_that_are_no_response_are_refused(void **state)
 {
@@ -381,7 +380,7 @@ static void bytes_that_are_no_response_are_refused(void **state)
 	    "\x30\x03\x0a\x01", "\x30\x84\xff\xff\xff\xff\x0a", "\x02\x01\x05"};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(junk) / sizeof(*junk); i++)
+	for (size_t i = 0; i < sizeof junk / sizeof *junk; i++)
 		assert_string_equal(
 		    judge(bytes_of(junk[i], strlen(junk[i]))), "response_der");
 }
@@ -474,7 +473,7 @@ static void a_long_response_status_is_not_cut_down_to_successful(void **state)
 	    0x30, 0x07, 0x0a, 0x05, 0x01, 0x00, 0x00, 0x00, 0x00};
 
 	(void)state;
-	assert_string_equal(judge(bytes_of(der, sizeof(der))), "response_status");
+	assert_string_equal(judge(bytes_of(der, sizeof der)), "response_status");
 }
 
 /* R41 */
@@ -519,7 +518,7 @@ static void long_lengths_are_verified_over_the_bytes_as_they_came(void **state)
 	assert_string_equal(judge_forged(&f), "response_der");
 }
 
-/* --- the signature --- */
+/* The signature. */
 
 /* R43 */
 static void a_forged_signature_is_refused(void **state)
@@ -542,7 +541,7 @@ static void md5_is_never_allowed(void **state)
 	struct forge_response f = plan();
 
 	(void)state;
-	ask_for(w.rsa_issuers, CERTID_SHA256, serial, sizeof(serial));
+	ask_for(w.rsa_issuers, CERTID_SHA256, serial, sizeof serial);
 	f.id = f.single[0].issuer = w.rsa_ca;
 	f.key = w.rsa;
 	f.signature = FORGE_RSA_MD5;
@@ -567,7 +566,7 @@ static void sha1_signatures_need_the_issuers_option(void **state)
 	f.key = w.rsa;
 	for (size_t i = 0; i < 2; i++) {
 		f.signature = rsa[i];
-		ask_for(w.rsa_issuers, CERTID_SHA256, serial, sizeof(serial));
+		ask_for(w.rsa_issuers, CERTID_SHA256, serial, sizeof serial);
 		assert_string_equal(judge_forged(&f), "signature_algorithm");
 		issuer.rules.allow_sha1 = true;
 		assert_string_equal(judge_forged(&f), ADMITTED);
@@ -580,7 +579,7 @@ static void a_short_rsa_key_goes_only_with_sha1(void **state)
 	struct forge_response f = plan();
 
 	(void)state;
-	ask_for(w.weak_issuers, CERTID_SHA256, serial, sizeof(serial));
+	ask_for(w.weak_issuers, CERTID_SHA256, serial, sizeof serial);
 	f.id = f.single[0].issuer = w.weak_ca;
 	f.key = w.weak;
 	f.signature = FORGE_RSA_SHA256;
@@ -600,7 +599,7 @@ static void an_algorithm_for_another_kind_of_key_is_no_signature(void **state)
 	assert_string_equal(judge_forged(&f), "signature");
 }
 
-/* --- who signed --- */
+/* Who signed. */
 
 /* R51 */
 static void a_responder_id_that_nobody_fits_is_refused(void **state)
@@ -839,7 +838,7 @@ static void a_delegate_must_name_ocsp_signing(void **state)
 	struct forge_cert c = delegate_plan();
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(usages) / sizeof(*usages); i++) {
+	for (size_t i = 0; i < sizeof usages / sizeof *usages; i++) {
 		c.ext_usage = usages[i];
 		assert_string_equal(judge_delegate(c), "delegate_eku");
 		assert_string_equal(last_check(), "delegate=delegate_eku");
@@ -1138,7 +1137,7 @@ static void only_so_many_candidates_are_tried(void **state)
 	X509_free(impostor);
 }
 
-/* --- extensions --- */
+/* Extensions. */
 
 /* R64: where a nonce was sent, the answer has that one or none. */
 static void another_nonce_than_we_sent_is_refused(void **state)
@@ -1152,7 +1151,7 @@ static void another_nonce_than_we_sent_is_refused(void **state)
 	f.extension = (struct forge_extension){"1.3.6.1.5.5.7.48.1.2", false, false};
 	assert_string_equal(judge_forged(&f), "nonce");
 	assert_string_equal(last_check(), "nonce=nonce");
-	question.nonce = bytes_of(in_forgery, sizeof(in_forgery));
+	question.nonce = bytes_of(in_forgery, sizeof in_forgery);
 	assert_string_equal(judge_forged(&f), ADMITTED);
 	question.nonce =
 	    bytes_of(NULL, 0); /* R87: where none was sent, none is looked at */
@@ -1185,7 +1184,7 @@ static void the_known_extensions_may_be_critical(void **state)
 	struct forge_response f = plan();
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
 		f.extension = (struct forge_extension){known[i], true, false};
 		f.single[0].extension = f.extension;
 		assert_string_equal(judge_forged(&f), ADMITTED);
@@ -1206,7 +1205,7 @@ static void an_extension_that_appears_twice_is_refused(void **state)
 	assert_string_equal(judge_forged(&f), "response_extension");
 }
 
-/* --- which certificate --- */
+/* Which certificate. */
 
 /* R52, R54, T1 */
 static void an_answer_for_another_certificate_is_refused(void **state)
@@ -1215,7 +1214,7 @@ static void an_answer_for_another_certificate_is_refused(void **state)
 	struct forge_response f = plan();
 
 	(void)state;
-	f.single[0].serial = bytes_of(other, sizeof(other));
+	f.single[0].serial = bytes_of(other, sizeof other);
 	assert_string_equal(judge_forged(&f), "certid");
 	assert_non_null(strstr(details, "1aaf00d"));
 	f = plan();
@@ -1235,7 +1234,7 @@ static void a_serial_that_begins_like_ours_is_another(void **state)
 	(void)state;
 	f.single[0].serial = bytes_of(serial, 3);
 	assert_string_equal(judge_forged(&f), "certid");
-	f.single[0].serial = bytes_of(longer, sizeof(longer));
+	f.single[0].serial = bytes_of(longer, sizeof longer);
 	assert_string_equal(judge_forged(&f), "certid");
 }
 
@@ -1247,7 +1246,7 @@ static void a_negative_serial_never_aliases_a_positive_one(void **state)
 		size_t n;
 	} serials[] = {
 	    {{0xff}, 1}, {{0x00, 0xff}, 2}, {{0x01}, 1}, {{0x00}, 1}, {{0xff, 0x01}, 2}};
-	size_t n = sizeof(serials) / sizeof(*serials);
+	size_t n = sizeof serials / sizeof *serials;
 
 	(void)state;
 	for (size_t asked = 0; asked < n; asked++)
@@ -1274,7 +1273,7 @@ static void no_answer_is_taken_for_another_question(void **state)
 	    {{0x7f, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19},
 		20}};
 	X509 *issuers[] = {w.ca, w.renewed, w.sibling};
-	const size_t n = sizeof(serials) / sizeof(*serials), all = 2 * 3 * n;
+	const size_t n = sizeof serials / sizeof *serials, all = 2 * 3 * n;
 
 	(void)state;
 	for (size_t q = 0; q < 2 * n; q++)
@@ -1302,7 +1301,7 @@ static void a_serial_of_forty_octets_matches_nothing(void **state)
 	struct forge_response f = plan();
 
 	(void)state;
-	f.single[0].serial = bytes_of(octets, sizeof(octets));
+	f.single[0].serial = bytes_of(octets, sizeof octets);
 	assert_string_equal(judge_forged(&f), "certid");
 }
 
@@ -1438,7 +1437,7 @@ static void more_than_one_single_response_is_refused(void **state)
 	assert_false(verdict.revoked_proved);
 }
 
-/* --- what it says --- */
+/* What it says. */
 
 /* R65 */
 static void reasons_that_no_answer_can_have_are_refused(void **state)
@@ -1598,7 +1597,7 @@ static void times_of_another_form_are_read_for_private_cas_only(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(forms) / sizeof(*forms); i++) {
+	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
 		struct forge_response f = plan();
 
 		f.single[0].this_update = forms[i].content;
@@ -1696,14 +1695,14 @@ static void an_expired_issuer_certificate_is_still_the_issuer(void **state)
 	struct forge_response f = plan();
 
 	(void)state;
-	ask_for(is, CERTID_SHA256, serial, sizeof(serial));
+	ask_for(is, CERTID_SHA256, serial, sizeof serial);
 	f.id = f.single[0].issuer = old;
 	assert_string_equal(judge_forged(&f), ADMITTED);
 	issuers_free(is);
 	X509_free(old);
 }
 
-/* --- what we know already --- */
+/* What we know already. */
 
 static struct facts held(enum status s, int64_t this_update, int64_t produced_at)
 {
@@ -1791,7 +1790,7 @@ static void what_is_latched_is_never_good_nor_unknown_again(void **state)
 	assert_string_equal(judge_forged(&f), ADMITTED);
 }
 
-/* --- lists in force --- */
+/* Lists in force. */
 
 /* Ours with this reason, published at this time; another where reason is negative. */
 static void list(int64_t this_update, int reason)
@@ -1880,7 +1879,7 @@ static void latch_and_list_are_told_as_the_latch(void **state)
 	no_list();
 }
 
-/* --- stored values --- */
+/* Stored values. */
 
 static const uint8_t mac_key[1][32] = {{1, 2, 3}};
 

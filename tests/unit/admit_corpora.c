@@ -2,17 +2,16 @@
  * The expected verdicts are those of the corpora's authors, not ours. */
 #include "cache/ocsp/admit.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
 #include <openssl/err.h>
 #include <openssl/ocsp.h>
 #include <openssl/pem.h>
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
+
+#include <cmocka.h>
 
 #include "tests/lib/corpus.h"
 
@@ -27,8 +26,8 @@ static void load(struct blob *b, const char *folder, const char *file)
 {
 	char name[512];
 
-	snprintf(name, sizeof(name), "%s%s", folder, file);
-	b->n = corpus_read(name, b->p, sizeof(b->p));
+	snprintf(name, sizeof name, "%s%s", folder, file);
+	b->n = corpus_read(name, b->p, sizeof b->p);
 }
 
 /* PEM or DER, as the corpora have both. */
@@ -135,7 +134,7 @@ static X509 *subject_of(const char *response)
 
 	base = base != NULL ? base + 1 : response;
 	n = strlen(base);
-	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
 		if (strncmp(files[i], base, n) == 0 && files[i][n] == '_')
 			return certificate(OPENSSL_SET, files[i]);
 	fail_msg("no certificate for %s", response);
@@ -154,7 +153,7 @@ static const char *judge_row(const char *response, const char *issuer_file)
 	struct desk d;
 	const char *said;
 
-	snprintf(file, sizeof(file), "%s.der", response);
+	snprintf(file, sizeof file, "%s.der", response);
 	load(&b, OPENSSL_SET, file);
 	desk_open(&d, ca, X509_get0_serialNumber(subject));
 	d.issuer.rules.allow_sha1 = true;
@@ -184,7 +183,7 @@ static bool reason_fits(const char *class, const char *said)
 	    {"ISDOSC", "delegate_issuer"},
 	};
 
-	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
 		if (strcmp(table[i].class, class) == 0)
 			return strstr(table[i].reasons, said) != NULL;
 	return false;
@@ -306,7 +305,7 @@ static void the_answers_of_rustcrypto_end_as_they_should(void **state)
 	(void)state;
 	desk_open(&d, ca, X509_get0_serialNumber(x));
 	d.q.now = 1577836801; /* 2020-01-01T00:00:01Z */
-	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
 		struct blob b;
 
 		load(&b, folder, table[i].file);

@@ -3,26 +3,25 @@
  * calls. */
 #include "proxy/api/api.h"
 
-#include "cache/crl/crl_set.h"
+#include <arpa/inet.h>
+#include <event2/event.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include <cmocka.h>
+
+#include "cache/crl/crl_set.h"
 #include "proxy/api/api_request.h"
 #include "proxy/http/api_reply.h"
 #include "proxy/http/listener.h"
 #include "proxy/push/snapshot.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-
-#include <arpa/inet.h>
-#include <cmocka.h>
-#include <event2/event.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdio.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 /* What a request means. */
 

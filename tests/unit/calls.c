@@ -3,6 +3,16 @@
  * so that each case says what they answer and when. */
 #include "proxy/api/calls.h"
 
+#include <event2/event.h>
+#include <openssl/evp.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
 #include "cache/held/latch_file.h"
 #include "proxy/api/call_latches.h"
 #include "proxy/base/clock.h"
@@ -14,16 +24,6 @@
 #include "proxy/lists/crl_feed.h"
 #include "proxy/tell/teller.h"
 #include "tests/lib/small_set.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-#include <event2/event.h>
-#include <openssl/evp.h>
-#include <stdio.h>
-#include <unistd.h>
 
 #define NOW INT64_C(1790000000) /* 2026-09-21T14:13:20Z by date(1) */
 
@@ -694,7 +694,7 @@ static void lists_are_told_by_the_feed(void **state)
 	json_decref(call.body);
 }
 
-/* GET /v1/status */
+/* GET /v1/status. */
 
 static void a_held_answer_is_told_without_a_fetch(void **state)
 {
@@ -1004,7 +1004,7 @@ static void a_stop_ends_an_explain_wherever_it_is(void **state)
 	expect_error(503, "unavailable");
 }
 
-/* GET /v1/explain */
+/* GET /v1/explain. */
 
 #define CHECKS(times, code)                                                              \
 	"{'check':'signature','ok':true,'code':'ok','detail':'delegate CN=?'},"          \
@@ -1119,7 +1119,7 @@ static void what_an_explanation_refuses_is_told_as_elsewhere(void **state)
 	}
 }
 
-/* POST /v1/refresh */
+/* POST /v1/refresh. */
 
 static void a_refresh_asks_for_every_key_that_is_held(void **state)
 {
@@ -1172,7 +1172,7 @@ static void a_refresh_asks_for_the_lists_too(void **state)
 	assert_false(did.accepts_number);
 }
 
-/* POST /v1/purge */
+/* POST /v1/purge. */
 
 static bool held(const char *issuer, unsigned ca, enum certid_hash h)
 {
@@ -1233,7 +1233,7 @@ static void a_purge_that_the_store_did_not_take_says_so(void **state)
 	assert_false(held("demo", 0, CERTID_SHA1));
 }
 
-/* GET /v1/latches */
+/* GET /v1/latches. */
 
 /* The text of a list that was made; the asker's reference stays. */
 static char *text_of_file(struct shared_file *f)
@@ -1362,7 +1362,7 @@ static void four_lists_of_latches_are_read_at_a_time(void **state)
 			shared_file_unref(held[i]);
 }
 
-/* DELETE /v1/latches */
+/* DELETE /v1/latches. */
 
 /* R69: the operator may. */
 static void a_latch_is_gone_from_memory_and_disk(void **state)
@@ -1407,7 +1407,7 @@ static void a_latch_is_gone_but_the_store_was_away(void **state)
 	did.flight[0].done(did.flight[0].arg, NULL, ERR_CANCELLED, TIER_NONE);
 }
 
-/* GET /readyz */
+/* GET /readyz. */
 
 static void ready_names_what_is_degraded_and_why_not(void **state)
 {

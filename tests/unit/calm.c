@@ -1,12 +1,12 @@
 #include "proxy/base/calm.h"
 
-#include "proxy/base/clock.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
+
+#include "proxy/base/clock.h"
 
 #define START INT64_C(1750000000)
 #define DAY   INT64_C(86400)

@@ -83,11 +83,11 @@ static void assert_batch_equal(const struct change_batch *a, const struct change
 	assert_string_equal(a->issuer, b->issuer);
 	assert_int_equal(a->evidence, b->evidence);
 	assert_int_equal(a->has_number, b->has_number);
-	assert_memory_equal(a->number, b->number, sizeof(a->number));
+	assert_memory_equal(a->number, b->number, sizeof a->number);
 	assert_int_equal(a->seen_at_ms, b->seen_at_ms);
 	assert_int_equal(a->published_at, b->published_at);
 	assert_int_equal(a->n, b->n);
-	assert_memory_equal(a->change, b->change, a->n * sizeof(a->change[0]));
+	assert_memory_equal(a->change, b->change, a->n * sizeof a->change[0]);
 }
 
 static void a_batch_is_written_in_the_layout_that_is_documented(void **state)
@@ -156,7 +156,7 @@ static void the_number_zero_is_a_number(void **state)
 
 	(void)state;
 	b = golden(bytes, &n);
-	memset(b->number, 0, sizeof(b->number));
+	memset(b->number, 0, sizeof b->number);
 	n = change_batch_encode(b, bytes);
 	assert_int_equal(bytes[18], 1);
 	assert_int_equal(decode(&read, bytes, n), ERR_OK);
@@ -179,7 +179,7 @@ static void a_batch_that_is_cut_or_longer_is_refused(void **state)
 	(void)state;
 	change_batch_unref(golden(bytes, &n));
 	assert_false(is_refused(bytes, n));
-	for (size_t i = 0; i < sizeof(bytes); i++)
+	for (size_t i = 0; i < sizeof bytes; i++)
 		assert_int_equal(is_refused(bytes, i), i != n);
 }
 
@@ -244,7 +244,7 @@ static void a_field_with_a_value_that_nobody_writes_is_refused(void **state)
 
 	(void)state;
 	change_batch_unref(golden(bytes, &n));
-	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+	for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
 		uint8_t before = bytes[row[i].at];
 
 		assert_int_not_equal(before, row[i].value);
@@ -264,7 +264,7 @@ static void a_serial_has_1_to_21_octets(void **state)
 	size_t n;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(first); i++) {
+	for (size_t i = 0; i < sizeof first; i++) {
 		change_batch_unref(golden(bytes, &n));
 		entry[0] = first[i];
 		entry[21] = 22;
@@ -307,7 +307,7 @@ static void batches_of_version_1_are_read(void **state)
 
 	(void)state;
 	b = golden(ignored, &m);
-	n = unhex(first_hex, bytes, sizeof(bytes));
+	n = unhex(first_hex, bytes, sizeof bytes);
 	assert_int_equal(decode(&read, bytes, n), ERR_OK);
 	assert_batch_equal(read, b);
 	assert_int_equal(change_batch_size(read), n + 4); /* as it would be written now */
@@ -318,7 +318,7 @@ static void batches_of_version_1_are_read(void **state)
 	assert_true(is_refused(bytes, n));
 	change_batch_unref(b);
 	for (int i = 0; i < BEFORE_BATCHES; i++) {
-		n = unhex(before_batch[i].hex, bytes, sizeof(bytes));
+		n = unhex(before_batch[i].hex, bytes, sizeof bytes);
 		assert_int_equal(decode(&read, bytes, n), ERR_OK);
 		assert_string_equal(read->issuer, "demo");
 		assert_int_equal(read->n, before_batch[i].n);
@@ -361,7 +361,7 @@ static void a_record_of_another_kind_or_a_newer_version_is_known_as_that(void **
 	size_t n;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+	for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
 		change_batch_unref(golden(bytes, &n));
 		bytes[row[i].at] = row[i].value;
 		assert_true(is_refused(bytes, n));
@@ -442,14 +442,14 @@ static void a_place_in_any_other_form_is_refused(void **state)
 	struct change_pos p = {1, 2, 3};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
 		assert_false(change_pos_parse(&p, bad[i], strlen(bad[i])));
 	for (size_t n = 0; n < strlen(good); n++)
 		assert_false(change_pos_parse(&p, good, n));
 	for (size_t i = 0; i < strlen(good); i++) {
-		char text[sizeof(good)];
+		char text[sizeof good];
 
-		memcpy(text, good, sizeof(good));
+		memcpy(text, good, sizeof good);
 		for (int c = 0; c < 256; c++) {
 			char again[CHANGE_POS_TEXT_MAX];
 			struct change_pos read;

@@ -4,10 +4,9 @@
  */
 #include "tests/lib/faults.h"
 
-#include "cache/change/change_log.h"
-
 #include <event2/event.h>
 #include <event2/thread.h>
+#include <lmdb.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,8 +14,8 @@
 #include <sys/wait.h>
 
 #include <cmocka.h>
-#include <lmdb.h>
 
+#include "cache/change/change_log.h"
 #include "proxy/base/executor.h"
 #include "proxy/base/inbox.h"
 #include "tests/lib/child.h"

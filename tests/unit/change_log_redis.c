@@ -1,6 +1,7 @@
 #include "cache/change/change_log.h"
 
 #include <event2/event.h>
+#include <hiredis/hiredis.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -10,7 +11,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <hiredis/hiredis.h>
 
 #include "tests/lib/child.h"
 #include "tests/lib/real_redis.h"
@@ -1409,7 +1409,7 @@ static enum err fake_call(enum call call, const char *bytes, size_t n)
 	return e;
 }
 
-#define FAKE(call, text) fake_call(call, text, sizeof(text) - 1)
+#define FAKE(call, text) fake_call(call, text, sizeof text - 1)
 #define BAD_BATCH        "$1\r\nx\r\n"
 
 /* T16 */

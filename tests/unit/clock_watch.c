@@ -1,16 +1,16 @@
 /* clock_watch: steps of the wall clock, found against the monotonic one. */
 #include "proxy/base/clock_watch.h"
 
-#include "conf/conf.h"
-#include "proxy/base/clock.h"
-#include "proxy/base/log.h"
-#include "proxy/base/metrics.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
+
+#include "conf/conf.h"
+#include "proxy/base/clock.h"
+#include "proxy/base/log.h"
+#include "proxy/base/metrics.h"
 
 #define NOW   INT64_C(1900000000)
 #define ALARM 5000

@@ -1,5 +1,7 @@
 #include "conf/conf.h"
 
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -7,8 +9,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
 
 #include "conf/address.h"
 #include "conf/option.h"
@@ -20,7 +20,7 @@ static char dir[] = "/tmp/ocspcached-conf-XXXXXX";
 static struct conf_errors errors;
 static struct conf *conf;
 
-/* ---- files ---- */
+/* Files. */
 
 static char *in_dir(const char *name)
 {
@@ -63,7 +63,7 @@ static X509 *make_certificate(
 	X509_set_issuer_name(x, X509_get_subject_name(x));
 	X509_set_pubkey(x, key);
 	for (size_t i = 0; i < 2; i++)
-		if (ext[i].value) {
+		if (ext[i].value != NULL) {
 			X509_EXTENSION *e =
 			    X509V3_EXT_conf_nid(NULL, NULL, ext[i].nid, ext[i].value);
 
@@ -98,7 +98,7 @@ static void write_ca(const char *name, const char *bc, const char *ku, long from
 static int make_files(void **state)
 {
 	(void)state;
-	if (!mkdtemp(dir))
+	if (mkdtemp(dir) == NULL)
 		return -1;
 	write_ca("ca.pem", "critical,CA:TRUE", "critical,keyCertSign,cRLSign", -DAY, DAY);
 	write_ca("other.pem", "CA:TRUE", NULL, -DAY, DAY);
@@ -114,7 +114,7 @@ static int remove_files(void **state)
 	return system(command);
 }
 
-/* ---- loading ---- */
+/* Loading. */
 
 static int forget(void **state)
 {
@@ -157,7 +157,7 @@ static void print_errors(void)
 static bool contains(char **line, size_t n, const char *part)
 {
 	for (size_t i = 0; i < n; i++)
-		if (strstr(line[i], part))
+		if (strstr(line[i], part) != NULL)
 			return true;
 	return false;
 }
@@ -186,9 +186,9 @@ static void refused_line(const char *text, int line, const char *option, const c
 
 	assert_false(load(text));
 	snprintf(start, sizeof start, "%s:%d: %s%s", in_dir("test.conf"), line, option,
-	    *option ? ": " : "");
-	if (errors.n != 1 || strncmp(errors.line[0], start, strlen(start)) ||
-	    !strstr(errors.line[0], part)) {
+	    *option != '\0' ? ": " : "");
+	if (errors.n != 1 || strncmp(errors.line[0], start, strlen(start)) != 0 ||
+	    strstr(errors.line[0], part) == NULL) {
 		print_errors();
 		fail_msg("expected %s...%s", start, part);
 	}
@@ -234,7 +234,7 @@ static char *printed(void)
 	return text;
 }
 
-/* ---- what is taken ---- */
+/* What is taken. */
 
 static void an_issuer_is_enough_and_the_rest_has_defaults(void **state)
 {
@@ -413,7 +413,7 @@ static void the_rules_of_an_issuer_come_from_its_options(void **state)
 	assert_false(i->rules.allow_sha1);
 }
 
-/* ---- form ---- */
+/* Form. */
 
 static void an_unknown_option_is_named_with_the_one_that_was_meant(void **state)
 {
@@ -549,7 +549,7 @@ static void all_mistakes_are_said_in_one_load_and_in_order(void **state)
 		print_errors();
 	assert_int_equal(errors.n, 8);
 	for (size_t i = 0; i < 8; i++)
-		if (!strstr(errors.line[i], expected[i]))
+		if (strstr(errors.line[i], expected[i]) == NULL)
 			fail_msg("%s is not %s", errors.line[i], expected[i]);
 }
 
@@ -558,7 +558,7 @@ static void a_line_of_the_report_has_no_control_characters(void **state)
 	(void)state;
 	assert_false(load("a\033[2Jb = \"x\"\n\001" ISSUER));
 	for (size_t i = 0; i < errors.n; i++)
-		for (const char *c = errors.line[i]; *c; c++)
+		for (const char *c = errors.line[i]; *c != '\0'; c++)
 			assert_true((unsigned char)*c >= ' ');
 }
 
@@ -574,7 +574,7 @@ static void mistakes_without_end_are_cut_off(void **state)
 	free(text);
 }
 
-/* ---- values ---- */
+/* Values. */
 
 static void numbers_have_units_and_ranges(void **state)
 {
@@ -837,7 +837,7 @@ static void options_are_checked_against_each_other(void **state)
 	must_warn(":1: lease-time: lease-time is not longer than upstream-timeout");
 }
 
-/* ---- files ---- */
+/* Files. */
 
 static void certificates_are_checked(void **state)
 {
@@ -1140,7 +1140,7 @@ static void a_mistake_leaves_nothing_behind_for_the_next_load(void **state)
 	}
 }
 
-/* ---- printing and comparing ---- */
+/* Printing and comparing. */
 
 static void what_is_printed_loads_to_the_same(void **state)
 {
@@ -1214,7 +1214,7 @@ static void a_password_in_what_is_refused_is_never_repeated(void **state)
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
 		assert_false(load(bad[i]));
 		for (size_t k = 0; k < errors.n; k++)
-			if (strstr(errors.line[k], "geheim"))
+			if (strstr(errors.line[k], "geheim") != NULL)
 				fail_msg("%s: %s", bad[i], errors.line[k]);
 	}
 	refused_line(bad[0], 1, "ocsp", "\"http://***@h/\" has a user name");
@@ -1451,7 +1451,7 @@ static void directories_are_made_with_their_parents(void **state)
 	assert_int_equal(conf_make_directory(""), -1);
 }
 
-/* ---- the documents ---- */
+/* The documents. */
 
 static char *slurp(const char *path)
 {
@@ -1459,7 +1459,7 @@ static char *slurp(const char *path)
 	size_t n = 0;
 	FILE *f = fopen(path, "r");
 
-	if (!f) {
+	if (f == NULL) {
 		print_message(
 		    "%s: not there, run this in the root of the repository\n", path);
 		skip();
@@ -1475,7 +1475,7 @@ static void default_text(const struct option *o, char *out, size_t n)
 	char words[200];
 	size_t used;
 
-	if (!o->dflt) {
+	if (o->dflt == NULL) {
 		*out = '\0';
 	} else if (o->type <= TYPE_BOOL) {
 		snprintf(out, n, "%s", o->dflt);
@@ -1484,7 +1484,7 @@ static void default_text(const struct option *o, char *out, size_t n)
 	} else {
 		snprintf(words, sizeof words, "%s", o->dflt);
 		used = (size_t)snprintf(out, n, "{");
-		for (char *save, *w = strtok_r(words, " ", &save); w;
+		for (char *save, *w = strtok_r(words, " ", &save); w != NULL;
 		     w = strtok_r(NULL, " ", &save))
 			used += (size_t)snprintf(
 			    out + used, n - used, "%s \"%s\"", used > 1 ? "," : "", w);
@@ -1533,7 +1533,7 @@ static void the_example_names_every_option_with_its_default(void **state)
 		else
 			snprintf(
 			    line, sizeof line, "\n%s#%s = %s\n", indent, o->name, dflt);
-		if (!strstr(text, line))
+		if (strstr(text, line) == NULL)
 			fail_msg("conf/ocspcached.conf has no line: %s", line + 1);
 	}
 	assert_int_equal(strangers(text, "\n#", " = "), 0);
@@ -1553,7 +1553,7 @@ static void the_example_loads_also_with_every_option_taken_in(void **state)
 	assert_int_equal(errors.warning_n, 0);
 	first = printed();
 	/* comments have a space after '#', options have none */
-	for (char *c = text; (c = strchr(c, '#')); c++)
+	for (char *c = text; (c = strchr(c, '#')) != NULL; c++)
 		if (c[1] != ' ' && c[1] != '\n')
 			*c = ' ';
 	if (!load(text)) {
@@ -1595,21 +1595,21 @@ static void the_man_page_has_every_option_with_its_default(void **state)
 
 		snprintf(line, sizeof line, "\n.It Cm %s = ", o->name);
 		item = strstr(text, line);
-		if (!item) {
+		if (item == NULL) {
 			fail_msg("ocspcached.conf.5 has no item: %s", line + 1);
 			return; /* gcc does not know that this is the end */
 		}
 		end = strstr(item + 1, "\n.It");
-		end = end ? end : strstr(item, "\n.El");
+		end = end != NULL ? end : strstr(item, "\n.El");
 		assert_non_null(end);
 		*end = '\0';
 		default_text(o, dflt, sizeof dflt);
 		snprintf(line, sizeof line,
-		    *dflt ? "\nDefault: %s." : "\nIt has to be given.", dflt);
-		if (!strstr(item, line))
+		    *dflt != '\0' ? "\nDefault: %s." : "\nIt has to be given.", dflt);
+		if (strstr(item, line) == NULL)
 			fail_msg(
 			    "ocspcached.conf.5: %s does not say: %s", o->name, line + 1);
-		if (!strstr(item, "\nNeeds a restart.") == o->restart)
+		if ((strstr(item, "\nNeeds a restart.") == NULL) == o->restart)
 			fail_msg("ocspcached.conf.5: %s: restart is wrong", o->name);
 		*end = '\n';
 	}

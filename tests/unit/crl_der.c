@@ -1,12 +1,11 @@
 /* Times: where each day is, and what is none. */
 #include "cache/crl/crl_der.h"
 
+#include <openssl/asn1.h>
 #include <setjmp.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
-
-#include <openssl/asn1.h>
 
 /* Each day of the years that UTCTime has, and days until 9999: against OpenSSL. */
 static void every_day_is_where_openssl_has_it(void **state)

@@ -88,7 +88,7 @@ static void each_move_of_an_entry_has_its_change(void **state)
 	    {{true, 6, NOW}, {true, 6, NOW - 5}, -1, 0, 0, 0},
 	    {{true, 1, NOW}, {true, 1, NOW}, -1, 0, 0, 0},
 	};
-	enum { N = sizeof(row) / sizeof(row[0]) };
+	enum { N = sizeof row / sizeof row[0] };
 	struct kit_mark old[KIT_SERIALS] = {0}, new[KIT_SERIALS] = {0};
 	struct crl_list a, b;
 	struct crl_diff *d;
@@ -206,7 +206,7 @@ static void of_several_lists_the_whole_decides_what_moved(void **state)
 
 		for (size_t i = 0; i < KIT_SERIALS; i++)
 			was[i] = model_of(m, i);
-		memcpy(old, m[shard], sizeof(old));
+		memcpy(old, m[shard], sizeof old);
 		for (size_t i = 0; i < KIT_SERIALS; i++)
 			if (kit_random(3) == 0)
 				kit_mark_randomly(&m[shard][i], 40);
@@ -267,7 +267,7 @@ static void other_lists_move_no_boundary(void **state)
 			assert_int_equal(
 			    crl_entry_cmp(&d->changes[i].entry, &c->entry), 0);
 			if (change_now(c) == CHANGE_REVOKED)
-				assert_memory_equal(&wait->changes[i], c, sizeof(*c));
+				assert_memory_equal(&wait->changes[i], c, sizeof *c);
 		}
 		crl_diff_free(alone);
 		crl_diff_free(d);
@@ -368,7 +368,7 @@ static void the_entries_of_one_list_of_a_set_are_a_list(void **state)
 			    crl_set_shard_entries(s, i, &e, &n, &mapped), ERR_OK);
 			assert_int_equal(n, l.n);
 			if (n > 0)
-				assert_memory_equal(e, l.entries, n * sizeof(*e));
+				assert_memory_equal(e, l.entries, n * sizeof *e);
 			if (shards_n == 1) {
 				assert_ptr_equal(e, s->entries);
 				assert_int_equal(mapped, 0);

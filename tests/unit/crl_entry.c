@@ -25,12 +25,12 @@ static void sorting_does_not_depend_on_the_serials(void **state)
 	assert_non_null(e);
 	assert_non_null(copy);
 	for (int shape = 0; shape < 7; shape++) {
-		memset(e, 0, COUNT * sizeof(*e));
+		memset(e, 0, COUNT * sizeof *e);
 		for (size_t i = 0; i < COUNT; i++) {
 			uint64_t x = (i + 1) * UINT64_C(0x9e3779b97f4a7c15);
 			struct serial s = {.n = SERIAL_MAX};
 
-			memset(s.octets, 0x11, sizeof(s.octets));
+			memset(s.octets, 0x11, sizeof s.octets);
 			/* where the three octets that differ are; 6: nowhere but n */
 			if (shape < 6)
 				for (int k = 0; k < 3; k++)
@@ -39,11 +39,11 @@ static void sorting_does_not_depend_on_the_serials(void **state)
 			else
 				s.n = (uint8_t)(1 + x % SERIAL_MAX);
 			if (shape == 6)
-				memset(s.octets, 0, sizeof(s.octets));
+				memset(s.octets, 0, sizeof s.octets);
 			crl_entry_set_serial(&e[i], &s);
 		}
-		memcpy(copy, e, COUNT * sizeof(*e));
-		qsort(copy, COUNT, sizeof(*copy), by_serial);
+		memcpy(copy, e, COUNT * sizeof *e);
+		qsort(copy, COUNT, sizeof *copy, by_serial);
 		{
 			size_t n = crl_entries_sort(e, COUNT), kept = 1;
 
@@ -51,7 +51,7 @@ static void sorting_does_not_depend_on_the_serials(void **state)
 				if (crl_entry_cmp(&copy[kept - 1], &copy[i]) != 0)
 					copy[kept++] = copy[i];
 			assert_int_equal(n, kept);
-			assert_memory_equal(e, copy, n * sizeof(*e));
+			assert_memory_equal(e, copy, n * sizeof *e);
 		}
 	}
 	assert_int_equal(crl_entries_sort(e, 0), 0);
@@ -92,7 +92,7 @@ static void an_entry_keeps_dates_before_1970(void **state)
 	struct crl_entry e = {0};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
 		crl_entry_set_at(&e, table[i]);
 		assert_int_equal(crl_entry_at(&e), table[i]);
 		assert_int_equal(e.reason, 0);
@@ -108,7 +108,7 @@ static void a_mapping_grows_and_shrinks(void **state)
 	assert_non_null(e);
 	e[9].n = 9;
 	assert_true(crl_entries_resize(&e, 200000, &mapped));
-	assert_true(mapped >= 200000 * sizeof(*e));
+	assert_true(mapped >= 200000 * sizeof *e);
 	assert_int_equal(e[9].n, 9);
 	assert_int_equal(e[199999].n, 0);
 	assert_true(crl_entries_resize(&e, 10, &mapped));

@@ -1,14 +1,6 @@
 /* One list: read, refused, searched. */
 #include "cache/crl/crl_read.h"
 
-#include "cache/crl/crl_der.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,12 +8,18 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <cmocka.h>
+
 #include "cache/base/facts.h"
+#include "cache/crl/crl_der.h"
 #include "cache/crl/crl_walk.h"
 #include "tests/lib/corpus.h"
 #include "tests/lib/forge_crl.h"
@@ -114,7 +112,7 @@ static const char *read_pieces(struct desk *d, struct bytes der, size_t piece)
 	enum err e;
 
 	crl_list_free(d->list);
-	e = crl_read_pieces(&d->list, fd, piece, &d->want, d->why, sizeof(d->why));
+	e = crl_read_pieces(&d->list, fd, piece, &d->want, d->why, sizeof d->why);
 	close(fd);
 	assert_int_equal(ERR_peek_error(), 0);
 	assert_true((e == ERR_OK) == (d->list != NULL));
@@ -327,7 +325,7 @@ static void a_name_is_the_same_in_another_spelling(void **state)
 
 	(void)state;
 	desk_open(&d);
-	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+	for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
 		d.f.name = common_name_of(row[i].tag, bytes_of(row[i].text, row[i].n));
 		d.issuer.rules.profile = i % 2 ? PROFILE_PUBLIC : PROFILE_PRIVATE;
 		assert_string_equal(judge(&d), "ok");
@@ -431,7 +429,7 @@ static void every_allowed_algorithm_verifies(void **state)
 	    {"ED25519", FORGE_ED25519}, {"P-384", FORGE_ECDSA_SHA256}};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
 		bool eddsa = table[i].signature == FORGE_ED25519;
 		struct bytes der;
 		struct desk d;
@@ -699,7 +697,7 @@ static void an_extension_twice_refuses_the_list(void **state)
 	for (int i = 0; i < 40; i++) {
 		char oid[16];
 
-		snprintf(oid, sizeof(oid), "1.2.3.%d", i);
+		snprintf(oid, sizeof oid, "1.2.3.%d", i);
 		x = forge_join(x, forge_extension_of(oid, false, forge_hex("0500")));
 	}
 	assert_string_equal(judge_extension(&d, x), "crl_extension");
@@ -1080,7 +1078,7 @@ static void an_odd_entry_counts_without_what_is_odd(void **state)
 
 	(void)state;
 	desk_open(&d);
-	for (size_t i = 0; i < sizeof(reason) / sizeof(*reason); i++) {
+	for (size_t i = 0; i < sizeof reason / sizeof *reason; i++) {
 		e.extensions =
 		    forge_extension_of("2.5.29.21", false, forge_hex(reason[i]));
 		assert_string_equal(judge_entry(&d, e), "ok");
@@ -1111,7 +1109,7 @@ static void an_odd_entry_counts_without_what_is_odd(void **state)
 	for (int i = 0; i < 40; i++) {
 		char oid[16];
 
-		snprintf(oid, sizeof(oid), "1.2.3.%d", i);
+		snprintf(oid, sizeof oid, "1.2.3.%d", i);
 		many =
 		    forge_join(many, forge_extension_of(oid, false, forge_hex("0500")));
 	}
@@ -1198,7 +1196,7 @@ static void the_scope_of_a_list_is_understood(void **state)
 
 	(void)state;
 	desk_open(&d);
-	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
 		assert_string_equal(
 		    judge_extension(&d, forge_idp(table[i].words)), table[i].said);
 		if (d.list != NULL) {
@@ -1342,7 +1340,7 @@ static void a_scope_with_control_characters_is_neither_equal_nor_printed(void **
 
 	(void)state;
 	desk_open(&d);
-	names = forge_der(0x86, bytes_of(evil, sizeof(evil) - 1));
+	names = forge_der(0x86, bytes_of(evil, sizeof evil - 1));
 	names = forge_der(0x30, forge_der(0xa0, forge_der(0xa0, names)));
 	assert_string_equal(
 	    judge_extension(&d, forge_extension_of("2.5.29.28", true, names)),
@@ -1400,7 +1398,7 @@ static void of_a_serial_twice_the_stronger_entry_stays(void **state)
 
 	(void)state;
 	desk_open(&d);
-	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
 		e[3] = entry_of(bytes_of(once, 1));
 		for (size_t k = 0; k < 3; k++) {
 			e[k] = *table[i].e[k];
@@ -1460,7 +1458,7 @@ static void times_have_rfc_5280s_form(void **state)
 
 	(void)state;
 	desk_open(&d);
-	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
 		struct forge_crl_entry e = entry_of(SERIAL(1));
 		const char *said = table[i].good ? "ok" : "crl_time_format";
 
@@ -1539,7 +1537,7 @@ static void a_malformed_entry_is_refused_with_its_place(void **state)
 
 	(void)state;
 	desk_open(&d);
-	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
 		d.f.entries =
 		    forge_join(forge_hex("3012020102170d3235313233313030303030305a"),
 			forge_hex(table[i].hex));
@@ -1733,7 +1731,7 @@ static void the_file_is_read_from_its_place(void **state)
 	der = forge_crl(&d.f);
 	fd = forge_file(forge_join(bytes_of("xyz", 3), der));
 	assert_int_equal(lseek(fd, 3, SEEK_SET), 3);
-	assert_int_equal(crl_read(&d.list, fd, &d.want, d.why, sizeof(d.why)), ERR_OK);
+	assert_int_equal(crl_read(&d.list, fd, &d.want, d.why, sizeof d.why), ERR_OK);
 	close(fd);
 	desk_close(&d);
 }
@@ -1771,7 +1769,7 @@ static void what_cannot_be_read_is_the_stores_fault(void **state)
 
 	(void)state;
 	desk_open(&d);
-	assert_int_equal(crl_read(&d.list, fd, &d.want, d.why, sizeof(d.why)), ERR_STORE);
+	assert_int_equal(crl_read(&d.list, fd, &d.want, d.why, sizeof d.why), ERR_STORE);
 	assert_says(&d, strerror(EBADF));
 	assert_null(d.list);
 	/* nobody has to want to know why */
@@ -1799,7 +1797,7 @@ static struct forge_crl_entry *many_entries(size_t n, uint8_t (*serial)[SERIAL_M
 {
 	static const char *const at[] = {"251231000000Z", "240229235959Z",
 	    "500101000000Z", "991231235959Z", "250102030405Z"};
-	struct forge_crl_entry *e = calloc(n, sizeof(*e));
+	struct forge_crl_entry *e = calloc(n, sizeof *e);
 
 	assert_non_null(e);
 	for (size_t i = 0; i < n; i++) {
@@ -1892,7 +1890,7 @@ static void assert_sorted(const struct crl_entry *e, size_t n)
 static void a_million_entries_are_searchable(void **state)
 {
 	const size_t n = 1000000;
-	uint8_t(*serial)[SERIAL_MAX] = malloc(n * sizeof(*serial));
+	uint8_t(*serial)[SERIAL_MAX] = malloc(n * sizeof *serial);
 	struct forge_crl_entry *e;
 	struct desk d;
 
@@ -1923,7 +1921,7 @@ static void run(const char *dir, const char *command)
 {
 	char line[2048];
 
-	snprintf(line, sizeof(line), "cd %s && { %s; } >log 2>&1 || { cat log; exit 1; }",
+	snprintf(line, sizeof line, "cd %s && { %s; } >log 2>&1 || { cat log; exit 1; }",
 	    dir, command);
 	assert_int_equal(system(line), 0);
 }
@@ -1959,7 +1957,7 @@ static void the_lists_of_the_openssl_command_are_accepted(void **state)
 	run(dir, "openssl ca -config conf -revoke a.pem -crl_reason keyCompromise && "
 		 "openssl ca -config conf -name n -gencrl -out v2.pem && "
 		 "openssl crl -in v2.pem -outform DER -out v2.crl");
-	snprintf(path, sizeof(path), "%s/ca.pem", dir);
+	snprintf(path, sizeof path, "%s/ca.pem", dir);
 	f = fopen(path, "re");
 	assert_non_null(f);
 	ca = PEM_read_X509(f, NULL, NULL, NULL);
@@ -1968,21 +1966,21 @@ static void the_lists_of_the_openssl_command_are_accepted(void **state)
 	desk_issuer(&d, ca, NULL);
 	d.want.now = (int64_t)time(NULL);
 
-	snprintf(path, sizeof(path), "%s/v1.crl", dir);
+	snprintf(path, sizeof path, "%s/v1.crl", dir);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	assert_int_equal(crl_read(&d.list, fd, &d.want, d.why, sizeof(d.why)), ERR_OK);
+	assert_int_equal(crl_read(&d.list, fd, &d.want, d.why, sizeof d.why), ERR_OK);
 	assert_int_equal(d.list->n, 0);
 	assert_int_equal(d.list->facts.warnings, CRL_WARN_NONUMBER);
 	close(fd);
 	crl_list_free(d.list);
 
-	snprintf(path, sizeof(path), "%s/v2.crl", dir);
+	snprintf(path, sizeof path, "%s/v2.crl", dir);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	assert_int_equal(crl_read(&d.list, fd, &d.want, d.why, sizeof(d.why)), ERR_OK);
+	assert_int_equal(crl_read(&d.list, fd, &d.want, d.why, sizeof d.why), ERR_OK);
 	close(fd);
 	assert_int_equal(d.list->facts.number[CRL_NUMBER_MAX - 1], 0x0a);
 	assert_int_equal(crl_entry_reason(find(&d, SERIAL(0x10, 0x00))), 1);
-	snprintf(path, sizeof(path), "rm -r %s", dir);
+	snprintf(path, sizeof path, "rm -r %s", dir);
 	assert_int_equal(system(path), 0);
 	desk_close(&d);
 }
@@ -2009,8 +2007,8 @@ static void no_input_of_openssls_fuzzer_is_accepted(void **state)
 
 		if (e->d_name[0] == '.')
 			continue;
-		snprintf(name, sizeof(name), "openssl-fuzz-crl/seeds/%s", e->d_name);
-		n = corpus_read(name, in, sizeof(in));
+		snprintf(name, sizeof name, "openssl-fuzz-crl/seeds/%s", e->d_name);
+		n = corpus_read(name, in, sizeof in);
 		assert_string_not_equal(read_der(&d, bytes_of(in, n)), "ok");
 		assert_string_not_equal(read_pieces(&d, bytes_of(in, n), 13), "ok");
 		seen++;

@@ -19,7 +19,7 @@ static const struct kit_mark *only(size_t serial, int reason, int64_t at)
 {
 	static struct kit_mark m[KIT_SERIALS];
 
-	memset(m, 0, sizeof(m));
+	memset(m, 0, sizeof m);
 	m[serial] = (struct kit_mark){true, reason, at};
 	return m;
 }
@@ -127,7 +127,7 @@ static const struct crl_set *rearrange_randomly(const struct crl_set *s, struct 
 			continue;
 		next.in_force[i] = m->in_force[map[i]];
 		next.this_update[i] = m->this_update[map[i]];
-		memcpy(next.mark[i], m->mark[map[i]], sizeof(next.mark[i]));
+		memcpy(next.mark[i], m->mark[map[i]], sizeof next.mark[i]);
 	}
 	assert_int_equal(crl_set_rearrange(&out, s, map, next.shards_n, 7), ERR_OK);
 	assert_int_equal(out->generation, 7);
@@ -362,7 +362,7 @@ static void a_statement_is_judged_by_the_table(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+	for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
 		const struct crl_set *s = kit_put(NULL, 1, 0,
 		    row[i].listed ? only(7, row[i].reason, NOW - 9) : nothing, NOW,
 		    LATER);
@@ -404,7 +404,7 @@ static void an_unopened_list_lets_nobody_be_good(void **state)
 	struct serial serial = kit_serial_at(7);
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+	for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
 		struct crl_set *s = (struct crl_set *)(uintptr_t)kit_put(NULL, 2, 0,
 		    row[i].reason >= 0 ? only(7, row[i].reason, NOW - 9) : nothing, NOW,
 		    LATER);

@@ -2,8 +2,6 @@
  * means.  Exit codes are those of ocspctl(1).  The client is no part of the library, so
  * its files are compiled in here. */
 #include "proxy/ctl/args.c"
-#include "proxy/ctl/elements.c"
-#include "proxy/ctl/show.c"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +10,9 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+
+#include "proxy/ctl/elements.c"
+#include "proxy/ctl/show.c"
 
 /* The command line. */
 

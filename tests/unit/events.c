@@ -1,22 +1,22 @@
 /* Event streams: a made-up log stands in for telling and snapshot, sockets are real. */
 #include "proxy/push/events.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-
 #include <arpa/inet.h>
-#include <cmocka.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
 #include <malloc.h>
 #include <netinet/tcp.h>
+#include <setjmp.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 #include "proxy/api/api_request.h"
 #include "proxy/base/clock.h"

@@ -27,7 +27,7 @@
 #include "proxy/http/fetch_words.h"
 #include "tests/lib/unhex.h"
 
-/* ---- a name server that hangs: libcurl's resolver threads come here ---- */
+/* A name server that hangs: libcurl's resolver threads come here. */
 
 /* The octets that fetches have read so far. */
 static _Thread_local bool is_server;
@@ -71,7 +71,7 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 	return real(node, service, hints, res);
 }
 
-/* ---- a server whose manners depend on the path ---- */
+/* A server whose manners depend on the path. */
 
 #define CLIENTS_MAX 64
 
@@ -374,7 +374,7 @@ static void server_stop(struct server *s)
 		pthread_join(s->client[i].thread, NULL);
 }
 
-/* ---- the client's side ---- */
+/* The client's side. */
 
 static struct event_base *base;
 static struct fetcher *fetcher;

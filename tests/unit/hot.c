@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-
-#include <cmocka.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
+
+#include <cmocka.h>
 
 #include "tests/lib/small_set.h"
 

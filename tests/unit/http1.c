@@ -91,11 +91,11 @@ static void a_head_ends_at_its_empty_line(void **state)
 	char two[200];
 
 	(void)state;
-	snprintf(two, sizeof(two), "%s%s", one, one);
+	snprintf(two, sizeof two, "%s%s", one, one);
 	assert_int_equal(parse_n(&r, two, strlen(two)), 0);
 	assert_int_equal(r.head_n, strlen(one));
 	/* RFC 9112 section 2.2: one empty line before it, and no more */
-	snprintf(two, sizeof(two), "\r\n%s", one);
+	snprintf(two, sizeof two, "\r\n%s", one);
 	assert_int_equal(parse(&r, two), 0);
 	assert_int_equal(r.head_n, strlen(two));
 	expect("\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", 400);
@@ -115,9 +115,9 @@ static void methods_are_told_apart(void **state)
 	char text[100];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+	for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
 		snprintf(
-		    text, sizeof(text), "%s / HTTP/1.1\r\nHost: a\r\n\r\n", row[i].text);
+		    text, sizeof text, "%s / HTTP/1.1\r\nHost: a\r\n\r\n", row[i].text);
 		assert_int_equal(parse(&r, text), 0);
 		assert_int_equal(r.method, row[i].method);
 		assert_bytes(r.method_text, row[i].text);
@@ -169,9 +169,8 @@ static void bad_targets_are_refused(void **state)
 	char text[200];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		snprintf(
-		    text, sizeof(text), "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", bad[i]);
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", bad[i]);
 		expect(text, 400);
 	}
 	expect("CONNECT / HTTP/1.1\r\nHost: a\r\n\r\n", 400);
@@ -194,7 +193,7 @@ static void octets_of_a_target_are_judged_one_by_one(void **state)
 
 			text[5 + at] = (char)c;
 			assert_int_equal(
-			    parse_n(&r, text, sizeof(text) - 1), good ? 0 : 400);
+			    parse_n(&r, text, sizeof text - 1), good ? 0 : 400);
 		}
 	}
 }
@@ -212,7 +211,7 @@ static void octets_of_a_value_are_judged_one_by_one(void **state)
 
 			text[27 + at] = (char)c;
 			assert_int_equal(
-			    parse_n(&r, text, sizeof(text) - 1), good ? 0 : 400);
+			    parse_n(&r, text, sizeof text - 1), good ? 0 : 400);
 		}
 	}
 }
@@ -231,7 +230,7 @@ static void octets_of_a_name_are_tokens(void **state)
 			    c == ':';
 
 		text[26] = (char)c;
-		assert_int_equal(parse_n(&r, text, sizeof(text) - 1), good ? 0 : 400);
+		assert_int_equal(parse_n(&r, text, sizeof text - 1), good ? 0 : 400);
 	}
 }
 
@@ -275,18 +274,15 @@ static void host_comes_once_and_has_its_form(void **state)
 	char text[100];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-		snprintf(
-		    text, sizeof(text), "GET / HTTP/1.1\r\nhOST:%s\r\n\r\n", good[i]);
+	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+		snprintf(text, sizeof text, "GET / HTTP/1.1\r\nhOST:%s\r\n\r\n", good[i]);
 		assert_int_equal(parse(&r, text), 0);
 		assert_bytes(r.host, good[i]);
 	}
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		snprintf(
-		    text, sizeof(text), "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", bad[i]);
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		snprintf(text, sizeof text, "GET / HTTP/1.1\r\nHost: %s\r\n\r\n", bad[i]);
 		expect(text, 400);
-		snprintf(
-		    text, sizeof(text), "GET / HTTP/1.0\r\nHost: %s\r\n\r\n", bad[i]);
+		snprintf(text, sizeof text, "GET / HTTP/1.0\r\nHost: %s\r\n\r\n", bad[i]);
 		expect(text, 400);
 	}
 	expect("GET / HTTP/1.1\r\n\r\n", 400);
@@ -319,15 +315,15 @@ static void framing_is_never_guessed(void **state)
 	char text[200];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		snprintf(text, sizeof(text), "POST / HTTP/1.1\r\nHost: a\r\n%s\r\n\r\n",
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		snprintf(text, sizeof text, "POST / HTTP/1.1\r\nHost: a\r\n%s\r\n\r\n",
 		    bad[i]);
 		expect(text, 400);
 	}
-	for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++) {
+	for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++) {
 		bool control = strchr(unknown[i], 0x0c) != NULL;
 
-		snprintf(text, sizeof(text),
+		snprintf(text, sizeof text,
 		    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: %s\r\n\r\n",
 		    unknown[i]);
 		expect(text, control ? 400 : 501);
@@ -402,8 +398,8 @@ static void connections_are_kept_as_asked(void **state)
 	char text[200];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
-		snprintf(text, sizeof(text), "GET / HTTP/%s\r\nHost: a\r\n%s\r\n",
+	for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+		snprintf(text, sizeof text, "GET / HTTP/%s\r\nHost: a\r\n%s\r\n",
 		    row[i].version, row[i].connection);
 		assert_int_equal(parse(&r, text), 0);
 		assert_int_equal(r.keep_alive, row[i].keep);
@@ -426,8 +422,8 @@ static void cache_directives_are_read(void **state)
 	char text[200];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
-		snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: a\r\n%s\r\n\r\n",
+	for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+		snprintf(text, sizeof text, "GET / HTTP/1.1\r\nHost: a\r\n%s\r\n\r\n",
 		    row[i].header);
 		assert_int_equal(parse(&r, text), 0);
 		assert_int_equal(r.no_cache, row[i].no_cache);
@@ -462,8 +458,8 @@ static void heads_and_targets_have_their_limits(void **state)
 
 	(void)state;
 	for (int n = 48; n < 54; n++) {
-		int at = snprintf(text, sizeof(text),
-		    "GET /%0*d HTTP/1.1\r\nHost: a\r\n\r\n", n - 1, 0);
+		int at = snprintf(
+		    text, sizeof text, "GET /%0*d HTTP/1.1\r\nHost: a\r\n\r\n", n - 1, 0);
 
 		assert_int_equal(
 		    http1_parse(&r, text, (size_t)at, &small), n <= 50 ? 0 : 414);
@@ -472,7 +468,7 @@ static void heads_and_targets_have_their_limits(void **state)
 		    http1_parse(&r, text, (size_t)(4 + n), &small), n <= 50 ? -1 : 414);
 	}
 	for (int n = 195; n < 205; n++) {
-		int at = snprintf(text, sizeof(text),
+		int at = snprintf(text, sizeof text,
 		    "GET / HTTP/1.1\r\nHost: a\r\nX: %0*d\r\n\r\n", n - 32, 0);
 
 		assert_int_equal(at, n);
@@ -482,7 +478,7 @@ static void heads_and_targets_have_their_limits(void **state)
 		assert_int_equal(
 		    http1_parse(&r, text, (size_t)at, &small), at <= 200 ? 0 : 431);
 	}
-	memset(text, 'A', sizeof(text));
+	memset(text, 'A', sizeof text);
 	assert_int_equal(http1_parse(&r, text, 200, &small), -1);
 	assert_int_equal(http1_parse(&r, text, 201, &small), 431);
 }
@@ -520,12 +516,12 @@ static void chunks_are_joined(void **state)
 	size_t n, consumed;
 
 	(void)state;
-	for (size_t piece = 1; piece < sizeof(in); piece++) {
+	for (size_t piece = 1; piece < sizeof in; piece++) {
 		assert_int_equal(
-		    dechunk(in, sizeof(in) - 1, piece, out, &n, &consumed), 1);
+		    dechunk(in, sizeof in - 1, piece, out, &n, &consumed), 1);
 		assert_int_equal(n, 19);
 		assert_memory_equal(out, "Wikipedia0123456789", 19);
-		assert_int_equal(consumed, sizeof(in) - 1 - 3);
+		assert_int_equal(consumed, sizeof in - 1 - 3);
 	}
 }
 
@@ -542,7 +538,7 @@ static void bad_chunks_are_refused(void **state)
 	size_t n, consumed;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		assert_int_equal(
 		    dechunk(bad[i], strlen(bad[i]), 1000, out, &n, &consumed), 400);
 		assert_int_equal(
@@ -556,13 +552,13 @@ static void chunk_lines_and_trailers_have_their_limits(void **state)
 	size_t n, consumed;
 
 	(void)state;
-	memset(in, '0', sizeof(in));
-	assert_int_equal(dechunk(in, sizeof(in), 100, out, &n, &consumed), 400);
+	memset(in, '0', sizeof in);
+	assert_int_equal(dechunk(in, sizeof in, 100, out, &n, &consumed), 400);
 	assert_true(consumed < 300);
 	memcpy(in, "0;", 2);
-	assert_int_equal(dechunk(in, sizeof(in), 100, out, &n, &consumed), 400);
+	assert_int_equal(dechunk(in, sizeof in, 100, out, &n, &consumed), 400);
 	memcpy(in, "0\r\nX:", 5);
-	assert_int_equal(dechunk(in, sizeof(in), 100, out, &n, &consumed), 431);
+	assert_int_equal(dechunk(in, sizeof in, 100, out, &n, &consumed), 431);
 	/* a size of 2^64 - 1 is taken, and never comes */
 	assert_int_equal(
 	    dechunk("ffffffffffffffff\r\nabc", 21, 5, out, &n, &consumed), 0);
@@ -598,13 +594,13 @@ static void dates_have_three_forms(void **state)
 	int64_t at;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+	for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
 		at = -5;
 		assert_true(
 		    http1_date_parse(bytes_of(row[i].text, strlen(row[i].text)), &at));
 		assert_int_equal(at, row[i].at);
 	}
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		size_t n = strlen(bad[i]);
 		char *copy = malloc(n ? n : 1);
 
@@ -628,7 +624,7 @@ static void a_date_is_written_as_imf_fixdate(void **state)
 		struct tm tm;
 
 		gmtime_r(&t, &tm);
-		strftime(expected, sizeof(expected), "%a, %d %b %Y %H:%M:%S GMT", &tm);
+		strftime(expected, sizeof expected, "%a, %d %b %Y %H:%M:%S GMT", &tm);
 		http1_date(at, out);
 		assert_string_equal(out, expected);
 		assert_true(http1_date_parse(bytes_of(out, 29), &back));
@@ -650,10 +646,10 @@ static void entity_tags_are_compared_weakly(void **state)
 	    "\"", ","};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(match) / sizeof(match[0]); i++)
+	for (size_t i = 0; i < sizeof match / sizeof match[0]; i++)
 		assert_true(http1_etag_match(
 		    bytes_of(match[i], strlen(match[i])), bytes_of("\"a,b\"", 5)));
-	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+	for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
 		assert_false(http1_etag_match(
 		    bytes_of(none[i], strlen(none[i])), bytes_of("\"a,b\"", 5)));
 }
@@ -664,7 +660,7 @@ static void statuses_have_reasons(void **state)
 	    408, 413, 414, 417, 431, 500, 501, 503, 504, 505};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(used) / sizeof(used[0]); i++)
+	for (size_t i = 0; i < sizeof used / sizeof used[0]; i++)
 		assert_string_not_equal(http1_reason(used[i]), "Unknown");
 	assert_string_equal(http1_reason(400), "Bad Request");
 }

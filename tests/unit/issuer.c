@@ -1,12 +1,12 @@
 #include "cache/base/issuer.h"
 
+#include <openssl/ocsp.h>
+#include <openssl/pem.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 #include <cmocka.h>
-#include <openssl/ocsp.h>
-#include <openssl/pem.h>
 
 #include "tests/lib/key_vectors.h"
 #include "tests/lib/unhex.h"
@@ -56,9 +56,9 @@ static void certids_are_those_of_openssl_ocsp(void **state)
 
 	(void)state;
 	assert_int_equal(issuers_new(&is, &spec, 1, clash), ERR_OK);
-	for (size_t i = 0; i < sizeof(key_vectors) / sizeof(key_vectors[0]); i++) {
+	for (size_t i = 0; i < sizeof key_vectors / sizeof key_vectors[0]; i++) {
 		uint8_t der[KEY_DER_MAX];
-		size_t n = unhex(key_vectors[i].der, der, sizeof(der));
+		size_t n = unhex(key_vectors[i].der, der, sizeof der);
 		struct key asked, made;
 		struct serial s;
 		unsigned ca = 99;
@@ -316,7 +316,7 @@ static void hundred_issuers_are_all_found(void **state)
 
 	(void)state;
 	for (int i = 0; i < N; i++) {
-		snprintf(name[i], sizeof(name[i]), "ca-%d", i);
+		snprintf(name[i], sizeof name[i], "ca-%d", i);
 		x[i] = make_ca(name[i], 1, NULL);
 		spec[i] = spec_of(name[i], &x[i], 1);
 	}

@@ -1,22 +1,22 @@
 #include "cache/base/key.h"
 
+#include <openssl/ocsp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
-#include <openssl/ocsp.h>
 
 #include "tests/lib/corpus.h"
 #include "tests/lib/key_vectors.h"
 #include "tests/lib/unhex.h"
 
-#define VECTORS (sizeof(key_vectors) / sizeof(key_vectors[0]))
+#define VECTORS (sizeof key_vectors / sizeof key_vectors[0])
 
 static void take_vector(const struct key_vector *v, struct key *k)
 {
 	uint8_t der[KEY_DER_MAX];
-	size_t n = unhex(v->der, der, sizeof(der));
+	size_t n = unhex(v->der, der, sizeof der);
 
 	assert_int_equal(key_from_der(k, bytes_of(der, n)), ERR_OK);
 	assert_int_equal(k->hash, v->hash);
@@ -161,8 +161,8 @@ static void absent_algorithm_parameters_are_not_canonical(void **state)
 	struct key k;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(spelling) / sizeof(spelling[0]); i++) {
-		size_t n = unhex(spelling[i], der, sizeof(der));
+	for (size_t i = 0; i < sizeof spelling / sizeof spelling[0]; i++) {
+		size_t n = unhex(spelling[i], der, sizeof der);
 
 		assert_int_equal(key_from_der(&k, bytes_of(der, n)), ERR_REQ_DER);
 	}
@@ -173,7 +173,7 @@ static void a_negative_serial_never_aliases_a_positive_one(void **state)
 {
 	static const char *const hex[] = {"0", "1", "-1", "7f", "80", "-80", "-81", "ff",
 	    "100", "-ff", "-100", "8000", "-8000", "7fff", "ffff", "-ffff", "10000"};
-	const size_t n = sizeof(hex) / sizeof(hex[0]);
+	const size_t n = sizeof hex / sizeof hex[0];
 	struct serial a, b;
 	char back[SERIAL_HEX_MAX];
 
@@ -201,8 +201,8 @@ static void serials_are_the_shortest_twos_complement(void **state)
 	struct serial s;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
-		size_t n = unhex(row[i].octets, octets, sizeof(octets));
+	for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+		size_t n = unhex(row[i].octets, octets, sizeof octets);
 
 		assert_int_equal(serial_from_hex(&s, row[i].hex), ERR_OK);
 		assert_int_equal(s.n, n);
@@ -226,11 +226,11 @@ static void a_serial_is_read_in_any_case_and_with_leading_zeros(void **state)
 
 	(void)state;
 	assert_int_equal(serial_from_hex(&a, "abc"), ERR_OK);
-	for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
+	for (size_t i = 0; i < sizeof same / sizeof same[0]; i++) {
 		assert_int_equal(serial_from_hex(&b, same[i]), ERR_OK);
 		assert_true(serial_equal(&a, &b));
 	}
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
 		assert_int_equal(serial_from_hex(&b, bad[i]), ERR_REQ_SERIAL);
 	assert_int_equal(
 	    serial_from_hex(&b, "7fffffffffffffffffffffffffffffffffffffffff"), ERR_OK);
@@ -250,7 +250,7 @@ static void a_serial_of_openssl_is_read_with_its_sign(void **state)
 	    "ffeeddccbbaa99887766554433221100ffeeddcc"};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(hex) / sizeof(hex[0]); i++) {
+	for (size_t i = 0; i < sizeof hex / sizeof hex[0]; i++) {
 		BIGNUM *bn = NULL;
 		ASN1_INTEGER *a;
 		struct serial s;
@@ -323,10 +323,10 @@ static void only_one_name_leads_to_a_key(void **state)
 
 	(void)state;
 	take_vector(&key_vectors[0], &vector);
-	assert_int_equal(key_from_name(&k, good, sizeof(good) - 1), ERR_OK);
+	assert_int_equal(key_from_name(&k, good, sizeof good - 1), ERR_OK);
 	assert_true(key_equal(&k, &vector));
-	assert_int_equal(key_from_name(&k, good, sizeof(good)), ERR_REQ_DER);
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+	assert_int_equal(key_from_name(&k, good, sizeof good), ERR_REQ_DER);
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
 		assert_int_equal(key_from_name(&k, bad[i], strlen(bad[i])), ERR_REQ_DER);
 }
 
@@ -360,10 +360,10 @@ static void requests_of_others_are_keys(void **state)
 	    {"boulder-responder/ocsp.req", "9cf1912ea8d50908", CERTID_SHA1}};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+	for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
 		uint8_t der[1024];
 		char hex[SERIAL_HEX_MAX];
-		size_t n = corpus_read(row[i].file, der, sizeof(der));
+		size_t n = corpus_read(row[i].file, der, sizeof der);
 		struct serial s;
 		struct key k;
 

@@ -1,7 +1,6 @@
 #include "tests/lib/faults.h"
 
-#include "cache/held/latch_file.h"
-
+#include <lmdb.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -11,9 +10,9 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <lmdb.h>
 
 #include "cache/base/facts.h"
+#include "cache/held/latch_file.h"
 #include "tests/lib/child.h"
 #include "tests/lib/store_kit.h"
 

@@ -1,6 +1,7 @@
 /* An owner that writes numbers, and an executor that keeps its jobs until it is told. */
 #include "cache/store/lmdb_writer.h"
 
+#include <event2/event.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -8,8 +9,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-
-#include <event2/event.h>
 
 #include "tests/lib/store_kit.h"
 

@@ -2,12 +2,12 @@
 #include "cache/change/log_takeover.h"
 
 #include <event2/event.h>
+#include <hiredis/hiredis.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <hiredis/hiredis.h>
 
 #include "cache/change/change_log.h"
 #include "tests/lib/log_of_before.h"

@@ -1,14 +1,14 @@
 /* memo: what is remembered of certificates that no answer shows, and for how long. */
 #include "proxy/keeper/memo.h"
 
-#include "proxy/base/clock.h"
-#include "tests/lib/small_set.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <cmocka.h>
+
+#include "proxy/base/clock.h"
+#include "tests/lib/small_set.h"
 
 #define NOW INT64_C(1750000000)
 

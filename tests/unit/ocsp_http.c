@@ -1,12 +1,12 @@
 #include "proxy/http/ocsp_http.h"
 
+#include <openssl/evp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
-#include <openssl/evp.h>
 
 #include "tests/lib/corpus.h"
 #include "tests/lib/key_vectors.h"
@@ -30,8 +30,7 @@ static enum route route(
 	struct bytes found = {0};
 	char text[5000];
 	enum route way;
-	int n =
-	    snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", target);
+	int n = snprintf(text, sizeof text, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", target);
 
 	assert_int_equal(http1_parse(&r, text, (size_t)n, &limits), 0);
 	way = ocsp_http_route(c, &r, &found);
@@ -44,7 +43,7 @@ static void expect_rest(const struct conf *c, const char *target, const char *re
 {
 	char got[5000];
 
-	assert_int_equal(route(c, target, got, sizeof(got)), ROUTE_OCSP);
+	assert_int_equal(route(c, target, got, sizeof got), ROUTE_OCSP);
 	assert_string_equal(got, rest);
 }
 
@@ -52,7 +51,7 @@ static void expect_route(const struct conf *c, const char *target, enum route wa
 {
 	char got[5000];
 
-	assert_int_equal(route(c, target, got, sizeof(got)), way);
+	assert_int_equal(route(c, target, got, sizeof got), way);
 }
 
 /* R23, R24, R25, R30 */
@@ -88,7 +87,7 @@ static void bad_escapes_are_bad_wherever_they_are(void **state)
 	    "/%", "/M%", "/M%2", "/%ZZ", "/%%", "/ocsp/M%2", "/x%g0/y", "/M%41%4", "/%0"};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		expect_route(&all, bad[i], ROUTE_BAD);
 		expect_route(&some, bad[i], ROUTE_BAD);
 	}
@@ -111,9 +110,9 @@ static void an_absolute_target_names_a_configured_host(void **state)
 	    "http://[::ffff:127.0.0.1]/MEM"};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+	for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
 		expect_rest(&all, ours[i], "MEM");
-	for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++)
+	for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++)
 		expect_route(&all, foreign[i], ROUTE_FORBIDDEN);
 	expect_rest(&all, "http://ocsp.ca.example", "");
 	expect_rest(&all, "http://ocsp.ca.example?x", "");
@@ -162,7 +161,7 @@ static enum err decode(const char *text, uint8_t *out, size_t *n)
 static void expect_octets(const char *text, const uint8_t *octets, size_t octets_n)
 {
 	uint8_t out[512];
-	size_t n = sizeof(out);
+	size_t n = sizeof out;
 
 	if (decode(text, out, &n) != ERR_OK)
 		fail_msg("%s", text);
@@ -193,8 +192,8 @@ static void every_spelling_is_the_same_request(void **state)
 	char base64[300], text[900];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(key_vectors) / sizeof(key_vectors[0]); i++) {
-		size_t n = unhex(key_vectors[i].der, der, sizeof(der));
+	for (size_t i = 0; i < sizeof key_vectors / sizeof key_vectors[0]; i++) {
+		size_t n = unhex(key_vectors[i].der, der, sizeof der);
 		size_t base64_n =
 		    (size_t)EVP_EncodeBlock((unsigned char *)base64, der, (int)n);
 
@@ -216,7 +215,7 @@ static void all_octets_and_lengths_are_decoded(void **state)
 	char base64[400];
 
 	(void)state;
-	for (size_t n = 3; n < sizeof(in); n++) {
+	for (size_t n = 3; n < sizeof in; n++) {
 		for (size_t i = 0; i < n; i++)
 			in[i] = (uint8_t)(i * 167 + n);
 		in[0] = 0x30;
@@ -236,8 +235,8 @@ static void what_is_not_base64_is_malformed(void **state)
 	uint8_t out[64];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		size_t n = sizeof(out);
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		size_t n = sizeof out;
 
 		if (decode(bad[i], out, &n) != ERR_REQ_BASE64)
 			fail_msg("%s", bad[i]);
@@ -252,8 +251,8 @@ static void what_cannot_be_a_request_is_not_found(void **state)
 	uint8_t out[64];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-		size_t n = sizeof(out);
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		size_t n = sizeof out;
 
 		assert_int_equal(decode(bad[i], out, &n), ERR_NOT_FOUND);
 	}
@@ -287,7 +286,7 @@ static struct answer *make_answer(const struct facts *f, struct bytes body)
 	struct key k;
 	size_t n = ocsp_http_head(head, f, body);
 
-	assert_true(n < sizeof(head));
+	assert_true(n < sizeof head);
 	key_make(&k, CERTID_SHA1, hash, hash, &s);
 	a = answer_new(&k, f, bytes_of(head, n), body);
 	assert_non_null(a);
@@ -398,7 +397,7 @@ static void a_client_with_a_current_copy_gets_304(void **state)
 	struct answer *a = make_answer(&good, bytes_of("abc", 3));
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+	for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
 		struct http1_request r = {.method = i % 2 ? HTTP1_GET : HTTP1_HEAD};
 
 		if (row[i].none_match != NULL)
@@ -443,17 +442,17 @@ static void by_the_date_alone_nobody_is_told_too_much(void **state)
 static void paths_of_boulder_and_cfssl(void **state)
 {
 	char text[8192], *line, *save;
-	size_t n = corpus_read("get-paths/cases.tsv", (uint8_t *)text, sizeof(text) - 1);
+	size_t n = corpus_read("get-paths/cases.tsv", (uint8_t *)text, sizeof text - 1);
 	int cases = 0;
 
 	(void)state;
 	text[n] = '\0';
-	for (line = strtok_r(text, "\n", &save); line;
+	for (line = strtok_r(text, "\n", &save); line != NULL;
 	     line = strtok_r(NULL, "\n", &save)) {
 		char source[40], method[10], path[1000], code[100], target[1010],
 		    rest[1010];
 		uint8_t out[1000];
-		size_t out_n = sizeof(out);
+		size_t out_n = sizeof out;
 		enum route way;
 		enum err e = ERR_OK;
 
@@ -461,12 +460,12 @@ static void paths_of_boulder_and_cfssl(void **state)
 			path, code) != 4 ||
 		    strcmp(method, "GET") != 0)
 			continue;
-		snprintf(target, sizeof(target), "/%s",
-		    path[0] == '/' && !path[1] ? "" : path);
-		way = route(&all, target, rest, sizeof(rest));
+		snprintf(target, sizeof target, "/%s",
+		    path[0] == '/' && path[1] == '\0' ? "" : path);
+		way = route(&all, target, rest, sizeof rest);
 		if (way == ROUTE_OCSP)
 			e = decode(rest, out, &out_n);
-		if (strstr(code, "percent"))
+		if (strstr(code, "percent") != NULL)
 			assert_int_equal(way, ROUTE_BAD);
 		else if (strncmp(code, "400", 3) == 0)
 			assert_true(way == ROUTE_OCSP && e == ERR_NOT_FOUND);
@@ -487,13 +486,13 @@ static const char *list_of(const struct conf *c, const char *target, const char 
 	char text[500];
 	size_t list;
 	int n = snprintf(
-	    text, sizeof(text), "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", target, host);
+	    text, sizeof text, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", target, host);
 
 	assert_int_equal(http1_parse(&r, text, (size_t)n, &limits), 0);
 	i = ocsp_http_list(c, &r, &list);
 	found[0] = '\0';
 	if (i != NULL)
-		snprintf(found, sizeof(found), "%s %zu", i->name, list);
+		snprintf(found, sizeof found, "%s %zu", i->name, list);
 	return found;
 }
 

@@ -1,12 +1,12 @@
 #include "cache/ocsp/ocsp_request.h"
 
+#include <openssl/err.h>
+#include <openssl/ocsp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
-#include <openssl/err.h>
-#include <openssl/ocsp.h>
 
 #include "tests/lib/corpus.h"
 #include "tests/lib/key_vectors.h"
@@ -39,7 +39,7 @@ static struct der hex(const char *text)
 {
 	struct der out;
 
-	out.n = unhex(text, out.p, sizeof(out.p));
+	out.n = unhex(text, out.p, sizeof out.p);
 	return out;
 }
 
@@ -103,7 +103,7 @@ static void expect_key(struct der d)
 	struct ocsp_request r;
 	struct key k;
 	uint8_t der[KEY_DER_MAX];
-	size_t n = unhex(key_vectors[0].der, der, sizeof(der));
+	size_t n = unhex(key_vectors[0].der, der, sizeof der);
 
 	assert_int_equal(parse(&r, d), ERR_OK);
 	assert_int_equal(key_from_der(&k, bytes_of(der, n)), ERR_OK);
@@ -132,7 +132,7 @@ static struct der with_extension(struct der x)
 static void a_canonical_request_is_its_own_key(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(key_vectors) / sizeof(key_vectors[0]); i++) {
+	for (size_t i = 0; i < sizeof key_vectors / sizeof key_vectors[0]; i++) {
 		struct ocsp_request r;
 
 		assert_int_equal(parse(&r, hex(key_vectors[i].der)), ERR_OK);
@@ -317,7 +317,7 @@ static void hashes_of_another_length_are_malformed(void **state)
 	    "300d06096086480165030402010500" NAME KEY SERIAL};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(id) / sizeof(id[0]); i++)
+	for (size_t i = 0; i < sizeof id / sizeof id[0]; i++)
 		expect_error(request(NONE, one(certid(id[i]), NONE), NONE), ERR_REQ_DER);
 }
 
@@ -329,7 +329,7 @@ static void other_parameters_of_the_hash_are_malformed(void **state)
 	    "300a06052b0e03021a050100"};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(alg) / sizeof(alg[0]); i++) {
+	for (size_t i = 0; i < sizeof alg / sizeof alg[0]; i++) {
 		struct der d = hex(alg[i]);
 
 		d = wrap(0x30, join(d, hex(NAME KEY SERIAL)));
@@ -357,7 +357,7 @@ static void serials_keep_their_sign_and_length(void **state)
 	    {"0200", NULL, ERR_REQ_DER}};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+	for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
 		struct der id = wrap(0x30, join(hex(SHA1 NAME KEY), hex(row[i].der)));
 		struct ocsp_request r;
 		struct serial s;
@@ -409,11 +409,11 @@ static void requests_of_others_are_read(void **state)
 	    {"boulder-responder/ocsp.req", ERR_OK, CERTID_SHA1, 0}};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+	for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
 		struct der d;
 		struct ocsp_request r;
 
-		d.n = corpus_read(row[i].file, d.p, sizeof(d.p));
+		d.n = corpus_read(row[i].file, d.p, sizeof d.p);
 		assert_int_equal(parse(&r, d), row[i].e);
 		if (row[i].e != ERR_OK)
 			continue;
@@ -433,8 +433,8 @@ static void what_we_send_with_a_nonce_is_read_back_as_it_was(void **state)
 	size_t n;
 
 	(void)state;
-	memset(nonce, 0x5a, sizeof(nonce));
-	for (size_t v = 0; v < sizeof(key_vectors) / sizeof(key_vectors[0]); v++) {
+	memset(nonce, 0x5a, sizeof nonce);
+	for (size_t v = 0; v < sizeof key_vectors / sizeof key_vectors[0]; v++) {
 		struct key k;
 		struct der d = hex(key_vectors[v].der);
 

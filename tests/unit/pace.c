@@ -1,16 +1,16 @@
 /* Times are made up, sockets are real: what the kernel owes is what it says. */
 #include "proxy/http/pace.h"
 
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
-
-#include <arpa/inet.h>
-#include <cmocka.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 #define TIMEOUT 1000
 #define PIECE   4096

@@ -1,5 +1,7 @@
 #include "cache/ocsp/record.h"
 
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,8 +9,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 
 #include "tests/lib/key_vectors.h"
 #include "tests/lib/unhex.h"
@@ -23,13 +23,13 @@ static const struct facts revoked = {.status = STATUS_REVOKED,
     .signer_not_after = INT64_MAX,
     .issuer_sha256 = {0xaa, 0xbb}};
 static const uint8_t response[] = {0x30, 0x03, 0x0a, 0x01, 0x06, 'x', 'y', 'z'};
-#define RESPONSE bytes_of(response, sizeof(response))
+#define RESPONSE bytes_of(response, sizeof response)
 
 static struct key vector_key(size_t i)
 {
 	uint8_t der[KEY_DER_MAX];
 	struct key k;
-	size_t n = unhex(key_vectors[i].der, der, sizeof(der));
+	size_t n = unhex(key_vectors[i].der, der, sizeof der);
 
 	assert_int_equal(key_from_der(&k, bytes_of(der, n)), ERR_OK);
 	return k;
@@ -68,11 +68,11 @@ static enum err decode(struct record *r, const uint8_t *value, size_t n,
 static void a_record_is_read_as_it_was_written(void **state)
 {
 	struct mac_keys *keys = mac_keys_new(keys_two, 2);
-	uint8_t value[sizeof(response) + RECORD_OVERHEAD];
+	uint8_t value[sizeof response + RECORD_OVERHEAD];
 	struct facts f = revoked;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(key_vectors) / sizeof(key_vectors[0]); i++) {
+	for (size_t i = 0; i < sizeof key_vectors / sizeof key_vectors[0]; i++) {
 		struct key k = vector_key(i);
 
 		for (int mac = 0; mac < 2; mac++) {
@@ -83,7 +83,7 @@ static void a_record_is_read_as_it_was_written(void **state)
 			f.reason = i % 3 ? REASON_NONE : 10;
 			f.this_update = i % 4 ? INT64_MIN : 5;
 			n = record_encode(value, &k, &f, RESPONSE, mac ? keys : NULL);
-			assert_true(n <= sizeof(value));
+			assert_true(n <= sizeof value);
 			assert_int_equal(decode(&r, value, n, &k, keys), ERR_OK);
 			assert_int_equal(r.mac_ok, mac);
 			assert_facts_equal(&r.facts, &f);
@@ -102,7 +102,7 @@ static void the_layout_is_the_documented_one(void **state)
 {
 	struct mac_keys *keys = mac_keys_new(keys_two, 1);
 	struct key k = vector_key(0);
-	uint8_t value[sizeof(response) + RECORD_OVERHEAD], expected[512], input[1024],
+	uint8_t value[sizeof response + RECORD_OVERHEAD], expected[512], input[1024],
 	    mac[32];
 	char name[KEY_NAME_MAX];
 	size_t n = record_encode(value, &k, &revoked, RESPONSE, keys), at, name_n;
@@ -114,13 +114,13 @@ static void the_layout_is_the_documented_one(void **state)
 		  "000000006553f100 02 01 01"
 		  "aabb000000000000000000000000000000000000000000000000000000000000"
 		  "44 00000008",
-		expected, sizeof(expected));
+		expected, sizeof expected);
 	assert_int_equal(at, 81);
 	assert_int_equal(k.der_n, 0x44);
 	memcpy(expected + at, k.der, k.der_n);
 	at += k.der_n;
-	memcpy(expected + at, response, sizeof(response));
-	at += sizeof(response);
+	memcpy(expected + at, response, sizeof response);
+	at += sizeof response;
 	assert_int_equal(n, at + 32);
 	assert_memory_equal(value, expected, at);
 
@@ -142,7 +142,7 @@ static void one_changed_bit_loses_the_mac(void **state)
 {
 	struct mac_keys *keys = mac_keys_new(keys_two, 1);
 	struct key k = vector_key(0);
-	uint8_t value[sizeof(response) + RECORD_OVERHEAD];
+	uint8_t value[sizeof response + RECORD_OVERHEAD];
 	size_t n = record_encode(value, &k, &revoked, RESPONSE, keys);
 	struct record r;
 
@@ -160,7 +160,7 @@ static void every_other_length_is_refused(void **state)
 {
 	struct mac_keys *keys = mac_keys_new(keys_two, 1);
 	struct key k = vector_key(21); /* sha512 */
-	uint8_t value[sizeof(response) + RECORD_OVERHEAD + 1];
+	uint8_t value[sizeof response + RECORD_OVERHEAD + 1];
 	struct record r;
 
 	(void)state;
@@ -184,7 +184,7 @@ static void a_value_under_another_key_is_refused(void **state)
 {
 	struct mac_keys *keys = mac_keys_new(keys_two, 1);
 	struct key a = vector_key(0), b = vector_key(1), c = vector_key(7);
-	uint8_t value[sizeof(response) + RECORD_OVERHEAD];
+	uint8_t value[sizeof response + RECORD_OVERHEAD];
 	size_t n = record_encode(value, &a, &revoked, RESPONSE, keys);
 	struct record r;
 
@@ -207,7 +207,7 @@ static void a_bare_response_is_told_apart(void **state)
 	struct record r;
 
 	(void)state;
-	assert_int_equal(decode(&r, response, sizeof(response), &k, keys), ERR_OK);
+	assert_int_equal(decode(&r, response, sizeof response, &k, keys), ERR_OK);
 	assert_false(r.mac_ok);
 	assert_facts_equal(&r.facts, &zero);
 	assert_true(bytes_equal(r.der, RESPONSE));
@@ -227,12 +227,12 @@ static void statuses_and_reasons_that_nobody_writes_are_refused(void **state)
 	} bad[] = {{41, 0}, {41, 4}, {41, 255}, {42, 7}, {42, 11}, {42, 254}, {43, 2},
 	    {43, 3}, {43, 0x80}, {0, 0}, {0, 2}};
 	struct key k = vector_key(0);
-	uint8_t value[sizeof(response) + RECORD_OVERHEAD];
+	uint8_t value[sizeof response + RECORD_OVERHEAD];
 	size_t n = record_encode(value, &k, &revoked, RESPONSE, NULL);
 	struct record r;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		uint8_t was = value[bad[i].at];
 
 		value[bad[i].at] = bad[i].value;
@@ -247,7 +247,7 @@ static void all_keys_verify_and_the_first_one_writes(void **state)
 			*first = mac_keys_new(keys_two, 1),
 			*second = mac_keys_new(keys_two + 1, 1);
 	struct key k = vector_key(0);
-	uint8_t value[sizeof(response) + RECORD_OVERHEAD];
+	uint8_t value[sizeof response + RECORD_OVERHEAD];
 	struct record r;
 	size_t n;
 
@@ -289,18 +289,18 @@ static void a_key_file_has_comments_and_empty_lines(void **state)
 {
 	struct mac_keys *keys = NULL, *first = mac_keys_new(keys_two, 1);
 	struct key k = vector_key(0);
-	uint8_t value[sizeof(response) + RECORD_OVERHEAD];
+	uint8_t value[sizeof response + RECORD_OVERHEAD];
 	char why[200];
 	struct record r;
 	size_t n;
 
 	(void)state;
-	assert_int_equal(load(&keys, "# ours\n\n\r\n" KEY_LINE "\r\nABCDEF" KEY_LINE, why,
-			     sizeof(why)),
+	assert_int_equal(
+	    load(&keys, "# ours\n\n\r\n" KEY_LINE "\r\nABCDEF" KEY_LINE, why, sizeof why),
 	    ERR_RECORD);
 	assert_non_null(strstr(why, ":5:"));
 	assert_int_equal(
-	    load(&keys, "# ours\n\n" KEY_LINE "\n" KEY_LINE, why, sizeof(why)), ERR_OK);
+	    load(&keys, "# ours\n\n" KEY_LINE "\n" KEY_LINE, why, sizeof why), ERR_OK);
 	n = record_encode(value, &k, &revoked, RESPONSE, keys);
 	assert_int_equal(decode(&r, value, n, &k, first), ERR_OK);
 	assert_true(r.mac_ok);
@@ -314,23 +314,23 @@ static void a_bad_key_file_is_named_with_its_line(void **state)
 	char why[200], many[20 * 65 + 1] = "";
 
 	(void)state;
-	assert_int_equal(load(&keys, "", why, sizeof(why)), ERR_RECORD);
-	assert_int_equal(load(&keys, "# none\n", why, sizeof(why)), ERR_RECORD);
-	assert_int_equal(load(&keys, KEY_LINE "0\n", why, sizeof(why)), ERR_RECORD);
+	assert_int_equal(load(&keys, "", why, sizeof why), ERR_RECORD);
+	assert_int_equal(load(&keys, "# none\n", why, sizeof why), ERR_RECORD);
+	assert_int_equal(load(&keys, KEY_LINE "0\n", why, sizeof why), ERR_RECORD);
 	assert_non_null(strstr(why, ":1:"));
-	assert_int_equal(load(&keys, " " KEY_LINE "\n", why, sizeof(why)), ERR_RECORD);
+	assert_int_equal(load(&keys, " " KEY_LINE "\n", why, sizeof why), ERR_RECORD);
 	assert_int_equal(
 	    load(&keys,
 		KEY_LINE "\ng102030000000000000000000000000000000000000000000000000"
 			 "000000000\n",
-		why, sizeof(why)),
+		why, sizeof why),
 	    ERR_RECORD);
 	assert_non_null(strstr(why, ":2:"));
 	for (int i = 0; i < 20; i++)
 		strcat(many, KEY_LINE "\n");
-	assert_int_equal(load(&keys, many, why, sizeof(why)), ERR_RECORD);
+	assert_int_equal(load(&keys, many, why, sizeof why), ERR_RECORD);
 	assert_int_equal(
-	    mac_keys_load(&keys, "/nonexistent/keys", why, sizeof(why)), ERR_RECORD);
+	    mac_keys_load(&keys, "/nonexistent/keys", why, sizeof why), ERR_RECORD);
 	assert_non_null(strstr(why, "/nonexistent/keys: No such file"));
 	assert_null(keys);
 }

@@ -1,14 +1,13 @@
 #include "cache/base/shared_file.h"
 
+#include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <cmocka.h>
-
-#include <fcntl.h>
-#include <pthread.h>
-#include <stdbool.h>
 
 static int some_fd(void)
 {

@@ -1,12 +1,11 @@
 #include "cache/base/signature.h"
 
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
 #include <setjmp.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
-
-#include <openssl/evp.h>
-#include <openssl/rsa.h>
 
 static const struct issuer_rules strict, old = {.allow_sha1 = true};
 

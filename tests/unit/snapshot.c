@@ -1,14 +1,14 @@
 /* What is revoked already: collected from made-up lists and real latches, and read. */
 #include "proxy/push/snapshot.h"
 
+#include <event2/event.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
-#include <event2/event.h>
-#include <stdio.h>
-#include <unistd.h>
 
 #include "cache/held/latch_file.h"
 #include "proxy/base/executor.h"

@@ -1,11 +1,10 @@
 #include "tests/lib/faults.h" /* first: it has a malloc of its own */
 
-#include "cache/store/store.h"
-
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/thread.h>
 #include <fcntl.h>
+#include <lmdb.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -15,8 +14,8 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <lmdb.h>
 
+#include "cache/store/store.h"
 #include "proxy/base/executor.h"
 #include "proxy/base/inbox.h"
 #include "tests/lib/child.h"

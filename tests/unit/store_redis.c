@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <hiredis/hiredis.h>
 #include <limits.h>
 #include <netinet/in.h>
 #include <setjmp.h>
@@ -14,7 +15,6 @@
 #include <unistd.h>
 
 #include <cmocka.h>
-#include <hiredis/hiredis.h>
 
 #include "cache/redis/redis_link.h"
 #include "cache/redis/redis_url.h"
@@ -1099,7 +1099,7 @@ static enum err fake_get(const char *bytes, size_t n, bool endless, bool half_cl
 	return got.e;
 }
 
-#define FAKE_GET(text) fake_get(text, sizeof(text) - 1, false, false)
+#define FAKE_GET(text) fake_get(text, sizeof text - 1, false, false)
 
 /* T16, hiredis #1357: one header can ask for 34 GB. */
 static void headers_of_giants_allocate_nothing(void **state)

@@ -29,7 +29,7 @@ int clock_gettime(clockid_t id, struct timespec *t)
 	return 0;
 }
 
-/* ---- fetches that end when the case says so ---- */
+/* Fetches that end when the case says so. */
 
 struct fetch {
 	TAILQ_ENTRY(fetch) link;
@@ -157,7 +157,7 @@ static void end_error(unsigned i, enum err e)
 	reached = true;
 }
 
-/* ---- asks ---- */
+/* Asks. */
 
 struct outcome {
 	uint8_t serial; /* what is asked for; 0: 1 */
@@ -328,7 +328,7 @@ static void load_is(const struct issuer *i, unsigned in_flight, unsigned waiting
 	assert_int_equal(l.waiting, waiting);
 }
 
-/* ---- how a responder is asked ---- */
+/* How a responder is asked. */
 
 /* The path is what Python says: urllib.parse.quote(base64.b64encode(der), safe=''). */
 #define PATH_1                                                                           \
@@ -606,7 +606,7 @@ static void an_issuer_without_responder_is_told_at_once(void **state)
 	assert_int_equal(o.done, 1);
 }
 
-/* ---- going on ---- */
+/* Going on. */
 
 static void the_time_left_is_shared_by_the_responders_left(void **state)
 {
@@ -684,7 +684,7 @@ static void unauthorized_outlives_other_reasons(void **state)
 	assert_int_equal(o.error, ERR_RESP_SIGNATURE);
 }
 
-/* ---- health ---- */
+/* Health. */
 
 /* How an ending counts: AWAY at once and for whoever asked, SICK when several keys that
  * were answered before get it, NOT never. */
@@ -1107,7 +1107,7 @@ static void the_operator_ends_a_back_off(void **state)
 	end_ok(0);
 }
 
-/* ---- bounds ---- */
+/* Bounds. */
 
 static void what_is_over_max_in_flight_waits_first_come_first_served(void **state)
 {
@@ -1389,7 +1389,7 @@ static void the_two_classes_take_turns(void **state)
 			source->ops->cancel(source, o[n].ask);
 }
 
-/* ---- callbacks that come back in ---- */
+/* Callbacks that come back in. */
 
 static void done_may_ask_again_and_a_judge_may_cancel(void **state)
 {
@@ -1477,7 +1477,7 @@ static void what_is_under_way_goes_with_the_source(void **state)
 	load_is(&i, 1, 2); /* end() checks that the fetch was cancelled */
 }
 
-/* ---- anything, in any order ---- */
+/* Anything, in any order. */
 
 #define ASKS 100
 
