@@ -135,9 +135,19 @@ static bool read_digits(const char *hex, size_t n, uint8_t m[SERIAL_MAX])
 	return !colon;
 }
 
+/* No negative zero. */
+static enum err sign_serial(struct serial *s, bool negative, const uint8_t m[SERIAL_MAX])
+{
+	static const uint8_t zero[SERIAL_MAX];
+
+	if (negative && memcmp(m, zero, sizeof(zero)) == 0)
+		return ERR_REQ_SERIAL;
+	return serial_set(s, negative, m, SERIAL_MAX);
+}
+
 static enum err hex_to_serial(struct serial *s, const char *hex, size_t n)
 {
-	uint8_t m[SERIAL_MAX] = {0}, any = 0;
+	uint8_t m[SERIAL_MAX] = {0};
 	bool negative = n > 0 && hex[0] == '-';
 
 	hex += negative;
@@ -146,17 +156,58 @@ static enum err hex_to_serial(struct serial *s, const char *hex, size_t n)
 		hex += 2;
 		n -= 2;
 	}
-	if (!read_digits(hex, n, m))
-		return ERR_REQ_SERIAL;
-	for (size_t i = 0; i < sizeof m; i++)
-		any |= m[i];
-	return negative && any == 0 ? ERR_REQ_SERIAL
-				    : serial_set(s, negative, m, sizeof m);
+	return read_digits(hex, n, m) ? sign_serial(s, negative, m) : ERR_REQ_SERIAL;
+}
+
+enum err serial_from_hex_text(struct serial *s, struct bytes hex)
+{
+	return hex_to_serial(s, (const char *)hex.p, hex.n);
 }
 
 enum err serial_from_hex(struct serial *s, const char *hex)
 {
 	return hex_to_serial(s, hex, strlen(hex));
+}
+
+/* m = scale * m + value; false where it has no room. */
+static bool append_digits(uint8_t m[SERIAL_MAX], uint64_t scale, uint64_t value)
+{
+	uint64_t carry = value;
+
+	for (size_t i = SERIAL_MAX; i-- > 0; carry >>= 8) {
+		carry += scale * m[i];
+		m[i] = (uint8_t)carry;
+	}
+	return carry == 0;
+}
+
+/* Nine digits at a time: so many fit in 32 bits. */
+static bool read_decimal(const uint8_t *p, size_t n, uint8_t m[SERIAL_MAX])
+{
+	while (n > 0) {
+		uint64_t scale = 1, value = 0;
+
+		for (int i = 0; i < 9 && n > 0; i++, n--, p++) {
+			if (*p < '0' || *p > '9')
+				return false;
+			value = value * 10 + (*p - (uint64_t)'0');
+			scale *= 10;
+		}
+		if (!append_digits(m, scale, value))
+			return false;
+	}
+	return true;
+}
+
+enum err serial_from_decimal(struct serial *s, struct bytes digits)
+{
+	uint8_t m[SERIAL_MAX] = {0};
+	bool negative = digits.n > 0 && digits.p[0] == '-';
+
+	if (digits.n <= (size_t)negative ||
+	    !read_decimal(digits.p + negative, digits.n - negative, m))
+		return ERR_REQ_SERIAL;
+	return sign_serial(s, negative, m);
 }
 
 void serial_to_hex(const struct serial *s, char out[SERIAL_HEX_MAX])

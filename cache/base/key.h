@@ -52,6 +52,10 @@ struct serial {
  * zeros, "0x" in front, and colons between digits, as openssl and browsers print them.
  * ERR_REQ_SERIAL for anything else, or more than SERIAL_MAX octets. */
 enum err serial_from_hex(struct serial *s, const char *hex);
+enum err serial_from_hex_text(struct serial *s, struct bytes hex); /* without NUL */
+/* Decimal digits, '-' before a negative one, leading zeros accepted; ERR_REQ_SERIAL as
+ * above. */
+enum err serial_from_decimal(struct serial *s, struct bytes digits);
 void serial_to_hex(const struct serial *s, char out[SERIAL_HEX_MAX]);
 
 /* ERR_REQ_SERIAL when it is longer than SERIAL_MAX octets. */

@@ -7,6 +7,8 @@
 #include <openssl/err.h>
 #include <time.h>
 
+#include "cache/base/time_text.h"
+
 /* Take one element off the front of in: its tag must be (class, tag, constructed).  whole
  * and content may be NULL, and are not in.  Indefinite lengths are refused: DER has none,
  * and what they contain is not one run of bytes. */
@@ -273,14 +275,6 @@ static bool digits(const char *p, int n, int *out)
 		*out = *out * 10 + (p[i] - '0');
 	}
 	return true;
-}
-
-static int month_days(int year, int month)
-{
-	static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-	bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-
-	return days[month - 1] + (month == 2 && leap);
 }
 
 /* YYYYMMDDHHMMSSZ and nothing else.  A 60th second is refused: RFC 5280 has none. */

@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cache/base/utf8.h"
 #include "proxy/base/clock.h"
 
 #define LINE_MAX_BYTES  2048 /* under PIPE_BUF, so that lines in a pipe never mix */
@@ -102,38 +103,6 @@ static void puts_line(struct line *l, const char *s)
 	put(l, s, strlen(s));
 }
 
-/* Length of the valid UTF-8 sequence at p (RFC 3629 section 4), 0 for none; *code: its
- * code point. */
-static size_t utf8_length(const unsigned char *p, size_t n, unsigned *code)
-{
-	size_t len = p[0] < 0x80   ? 1
-		     : p[0] < 0xc2 ? 0
-		     : p[0] < 0xe0 ? 2
-		     : p[0] < 0xf0 ? 3
-				   : 4;
-	static const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
-
-	if (len == 0 || p[0] > 0xf4 || len > n)
-		return 0;
-	*code = len == 1 ? p[0] : p[0] & (0x7fu >> len);
-	for (size_t i = 1; i < len; i++) {
-		if ((p[i] & 0xc0) != 0x80)
-			return 0;
-		*code = *code << 6 | (p[i] & 0x3f);
-	}
-	if (*code < least[len] || *code > 0x10ffff || (*code >= 0xd800 && *code < 0xe000))
-		return 0;
-	return len;
-}
-
-/* Characters that must not reach a terminal or break a line: C0, DEL, C1, and Unicode's
- * line and paragraph separators. */
-static bool is_control(unsigned code)
-{
-	return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x2028 ||
-	       code == 0x2029;
-}
-
 /* One character (or one byte that is none) at p as it is written inside quotes.  Returns
  * how many bytes of p it was; out: NUL-terminated. */
 static size_t escape_one(const unsigned char *p, size_t n, char out[8])
@@ -149,7 +118,7 @@ static size_t escape_one(const unsigned char *p, size_t n, char out[8])
 		snprintf(out, 8, "\\%c", (int)code);
 	else if (code == '\n' || code == '\r' || code == '\t')
 		snprintf(out, 8, "\\%c", code == '\n' ? 'n' : code == '\r' ? 'r' : 't');
-	else if (is_control(code))
+	else if (utf8_is_control(code))
 		snprintf(out, 8, "\\u%04x", code & 0xffff);
 	else {
 		memcpy(out, p, len);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cache/base/time_text.h"
 #include "proxy/ctl/args.h"
 
 #define COLUMNS_MAX 8
@@ -348,14 +349,14 @@ static void responder_rows(struct table *t, const json_t *issuers)
 	}
 }
 
-/* RFC 3339 in UTC, as the API writes it; -1: none. */
+/* RFC 3339, as the API writes it; -1: none. */
 static int64_t time_of(const json_t *object, const char *field)
 {
 	const char *text = text_of(object, field);
-	struct tm tm = {0};
-	const char *end = text != NULL ? strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm) : NULL;
+	int64_t at;
 
-	return end != NULL && *end == '\0' ? timegm(&tm) : -1;
+	return text != NULL && time_from_text(bytes_of(text, strlen(text)), &at) ? at
+										 : -1;
 }
 
 /* In the largest unit of which there are two: "90m", "40h", "3d". */

@@ -189,6 +189,50 @@ static void a_negative_serial_never_aliases_a_positive_one(void **state)
 	}
 }
 
+/* Decimal as `openssl x509 -text` and Java write it; pairs by bc, the largest of 21
+ * octets by 2^167 - 1. */
+static void a_serial_in_decimal_is_the_same_number(void **state)
+{
+	static const struct {
+		const char *decimal, *hex;
+	} row[] = {{"0", "0"}, {"000", "0"}, {"128", "80"}, {"-128", "-80"},
+	    {"0000000004097", "1001"}, {"999999999", "3b9ac9ff"},
+	    {"1000000000", "3b9aca00"}, {"-256", "-100"},
+	    {"340282366920938463463374607431768211455",
+		"ffffffffffffffffffffffffffffffff"},
+	    {"187072209578355573530071658587684226515959365500927",
+		"7fffffffffffffffffffffffffffffffffffffffff"}};
+	static const char *const bad[] = {"", "-", "-0", "+1", " 1", "1 ", "1a", "0x1",
+	    "1:2", "--1", "187072209578355573530071658587684226515959365500928",
+	    "99999999999999999999999999999999999999999999999999999999999999999999"};
+	struct serial a, b;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+		struct bytes text = bytes_of(row[i].decimal, strlen(row[i].decimal));
+
+		assert_int_equal(serial_from_decimal(&a, text), ERR_OK);
+		assert_int_equal(serial_from_hex(&b, row[i].hex), ERR_OK);
+		assert_true(serial_equal(&a, &b));
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(
+		    serial_from_decimal(&a, bytes_of(bad[i], strlen(bad[i]))),
+		    ERR_REQ_SERIAL);
+}
+
+static void a_serial_in_hexadecimal_ends_where_its_text_does(void **state)
+{
+	struct serial a, b;
+
+	(void)state;
+	assert_int_equal(serial_from_hex_text(&a, bytes_of("1a:2b\"", 5)), ERR_OK);
+	assert_int_equal(serial_from_hex(&b, "1a2b"), ERR_OK);
+	assert_true(serial_equal(&a, &b));
+	assert_int_equal(serial_from_hex_text(&a, bytes_of("", 0)), ERR_REQ_SERIAL);
+	assert_int_equal(serial_from_hex_text(&a, bytes_of("1\0002", 3)), ERR_REQ_SERIAL);
+}
+
 /* X.690 section 8.3.3: the octets of some numbers. */
 static void serials_are_the_shortest_twos_complement(void **state)
 {
@@ -386,6 +430,8 @@ int main(void)
 	    cmocka_unit_test(a_negative_serial_never_aliases_a_positive_one),
 	    cmocka_unit_test(serials_are_the_shortest_twos_complement),
 	    cmocka_unit_test(a_serial_is_read_in_any_case_and_with_leading_zeros),
+	    cmocka_unit_test(a_serial_in_decimal_is_the_same_number),
+	    cmocka_unit_test(a_serial_in_hexadecimal_ends_where_its_text_does),
 	    cmocka_unit_test(a_serial_of_openssl_is_read_with_its_sign),
 	    cmocka_unit_test(a_serial_of_22_octets_is_refused),
 	    cmocka_unit_test(a_name_leads_back_to_its_key),
