@@ -42,7 +42,7 @@ struct watch_cert {
 	struct bytes issuer_der;  /* DER of the issuer's Name; n 0: not known */
 	struct bytes issuer_name; /* the same as RFC 4514 writes it; n 0: not known */
 	int64_t not_before, not_after; /* seconds since 1970, or WATCH_TIME_NONE */
-	/* As watch_name() writes them, each once for each time that it was given. */
+	/* As watch_name() writes them, in the order in which they were given. */
 	const struct bytes *names;
 	size_t names_n;
 	uint64_t names_more; /* further ones, which had no room */

@@ -21,6 +21,12 @@
 #include "cache/base/issuer.h"
 #include "cache/watch/watch_cert.h"
 
+/* [a-z0-9._-]{1,63}: what can be the name of an issuer, a watchlist, a token. */
+bool watch_name_is_plain(struct bytes name);
+/* A key identifier in hexadecimal of any case, with colons between octets as openssl
+ * writes it: 1..WATCH_AKI_MAX octets.  False: anything else. */
+bool watch_aki_from_hex(struct bytes text, uint8_t out[WATCH_AKI_MAX], size_t *n);
+
 struct watch_issuers;
 
 /* An index over n issuers, which are borrowed until watch_issuers_free().  NULL when out
@@ -38,7 +44,8 @@ const struct issuer *watch_issuers_with_key(
 
 struct watch_x509; /* watch_x509.h */
 
-/* Who issued x: sets configured, issuer and verified of c.  w may be NULL: nobody did. */
+/* Who issued x, of which c tells the AKI: sets configured, issuer and verified of c.  w
+ * may be NULL: nobody did. */
 void watch_issuer_find(
     const struct watch_issuers *w, const struct watch_x509 *x, struct watch_cert *c);
 
@@ -53,8 +60,11 @@ void watch_chain_free(struct watch_chain *h);
 /* A CA certificate's DER; what cannot be used (a key that OpenSSL does not know) is
  * passed over.  False when out of memory. */
 bool watch_chain_add(struct watch_chain *h, struct bytes der);
-/* Did one of them sign x?  Then the identifier of its key, borrowed until the next
- * watch_chain_add(); n 0: none did. */
+/* Did one of them sign x (the first WATCH_TRIES_MAX of x's issuer's name are asked)? Then
+ * the identifier of its key, borrowed until the next watch_chain_add(); n 0: none did.
+ * How strong the signature is does not matter: this names somebody whom we do not know.
+ */
+#define WATCH_TRIES_MAX 4
 struct bytes watch_chain_find(struct watch_chain *h, const struct watch_x509 *x);
 
 #endif

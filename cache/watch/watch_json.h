@@ -15,7 +15,7 @@
 #define WATCH_JSON_DEPTH_MAX 32
 
 struct watch_json {
-	const uint8_t *p, *end;
+	const uint8_t *begin, *p, *end;
 	/* Where strings with escapes are decoded: at least as much as is left to read. */
 	uint8_t *room;
 	struct watch_error *error;
@@ -30,6 +30,8 @@ int watch_json_peek(struct watch_json *j);
 /* A string; borrowed until the text or its room is gone.  False with WATCH_BAD_JSON or
  * WATCH_BAD_UTF8. */
 bool watch_json_string(struct watch_json *j, struct bytes *out);
+/* true, false, null: this one, where a value begins. */
+bool watch_json_word(struct watch_json *j, const char *word);
 /* Any value, passed over. */
 bool watch_json_skip(struct watch_json *j);
 

@@ -16,7 +16,7 @@ struct watch_out {
 
 /* A certificate; false: stop, with the reason in out->error. */
 bool watch_out_cert(struct watch_out *out, const struct watch_cert *c);
-/* out->error is told of a line; true: go on behind it. */
+/* out->error is told of a line, where there can be more behind it; true: go on there. */
 bool watch_out_bad(struct watch_out *out, uint64_t line);
 
 struct watch_reader {
@@ -24,6 +24,7 @@ struct watch_reader {
 	bool (*feed)(void *reader, struct bytes piece);
 	bool (*end)(void *reader);
 	void (*free)(void *reader);
+	uint64_t (*passed_over)(const void *reader); /* blocks; NULL: there are none */
 };
 
 #endif

@@ -1,0 +1,264 @@
+/* watch_ndjson.c - a line that is whole in its piece is read where it is; others are put
+ * together first.
+ */
+#include "cache/watch/watch_ndjson.h"
+
+#include <stdlib.h>
+
+#include "cache/watch/watch_entry.h"
+#include "cache/watch/watch_json.h"
+
+struct ndjson {
+	struct watch_out *out;
+	struct watch_entry_room entry;
+	uint64_t line;        /* of the next octet, from 1 */
+	uint8_t *part, *room; /* WATCH_LINE_MAX octets each; as of watch_pem.c */
+	size_t part_n;        /* of this line, from pieces before */
+	bool dropping;        /* it was too long */
+};
+
+/* The members that are ours, in the order of `seen`. */
+static const char *const member[] = {"serial", "issuer", "issuer_key", "names",
+    "not_before", "not_after", "crl", "labels"};
+enum member {
+	SERIAL,
+	ISSUER,
+	ISSUER_KEY,
+	NAMES,
+	NOT_BEFORE,
+	NOT_AFTER,
+	CRL,
+	LABELS,
+	MEMBERS
+};
+
+static enum member find_member(struct bytes key)
+{
+	int m = 0;
+
+	while (m < MEMBERS && !bytes_equal(key, bytes_of(member[m], strlen(member[m]))))
+		m++;
+	return m;
+}
+
+static bool is_of_type(
+    struct watch_json *j, enum member m, char begin, const char *type, bool *null)
+{
+	int c = watch_json_peek(j);
+
+	*null = c == 'n';
+	if (*null)
+		return watch_json_word(j, "null");
+	return c == begin ||
+	       watch_refuse(j->error, WATCH_BAD_FIELD, "%s is no %s", member[m], type);
+}
+
+static bool take_text(struct watch_json *j, enum member m, struct bytes *text)
+{
+	bool null;
+
+	return is_of_type(j, m, '"', "string", &null) &&
+	       (null || watch_json_string(j, text));
+}
+
+static bool take_one(struct watch_texts *t, enum member m, struct bytes text)
+{
+	if (m == LABELS)
+		return watch_texts_label(t, text);
+	if (m == NAMES)
+		watch_texts_name(t, text);
+	else
+		watch_texts_url(t, text);
+	return true;
+}
+
+static bool take_array(struct watch_json *j, enum member m, struct watch_texts *t)
+{
+	struct bytes text;
+	bool null;
+
+	if (!is_of_type(j, m, '[', "array of strings", &null))
+		return false;
+	if (null || (j->p++, watch_json_take(j, ']')))
+		return true;
+	do {
+		if (watch_json_peek(j) != '"')
+			return watch_refuse(j->error, WATCH_BAD_FIELD,
+			    "%s is no array of strings", member[m]);
+		if (!watch_json_string(j, &text))
+			return false;
+		if (!take_one(t, m, text))
+			return watch_refuse(j->error, WATCH_BAD_LABELS,
+			    "the labels have more than %d octets", WATCH_TEXT_MAX);
+	} while (watch_json_take(j, ','));
+	return watch_json_expect(j, ']');
+}
+
+static bool take_value(
+    struct watch_json *j, enum member m, struct watch_entry *e, struct watch_texts *t)
+{
+	switch (m) {
+	case SERIAL:
+		return take_text(j, m, &e->serial);
+	case ISSUER:
+		return take_text(j, m, &e->issuer);
+	case ISSUER_KEY:
+		return take_text(j, m, &e->issuer_key);
+	case NOT_BEFORE:
+		return take_text(j, m, &e->not_before);
+	case NOT_AFTER:
+		return take_text(j, m, &e->not_after);
+	case NAMES:
+	case CRL:
+	case LABELS:
+		return take_array(j, m, t);
+	default:
+		return watch_json_skip(j);
+	}
+}
+
+static bool take_members(
+    struct watch_json *j, struct watch_entry *e, struct watch_texts *t)
+{
+	unsigned seen = 0;
+	struct bytes key;
+
+	if (watch_json_take(j, '}'))
+		return true;
+	do {
+		enum member m;
+
+		if (!watch_json_string(j, &key) || !watch_json_expect(j, ':'))
+			return false;
+		m = find_member(key);
+		if (m < MEMBERS && (seen & 1u << m) != 0)
+			return watch_refuse(
+			    j->error, WATCH_BAD_FIELD, "%s is there twice", member[m]);
+		seen |= 1u << m;
+		if (!take_value(j, m, e, t))
+			return false;
+	} while (watch_json_take(j, ','));
+	return watch_json_expect(j, '}');
+}
+
+static bool take_object(struct ndjson *l, struct bytes text)
+{
+	struct watch_json j = {text.p, text.p, text.p + text.n, l->room, &l->out->error};
+	struct watch_entry e = {.serial = {NULL, 0}};
+
+	if (watch_json_peek(&j) == 0 && j.p == j.end)
+		return true; /* an empty line */
+	watch_texts_reset(&l->entry.texts);
+	if (!watch_json_expect(&j, '{') || !take_members(&j, &e, &l->entry.texts))
+		return false;
+	if (watch_json_peek(&j) != 0 || j.p != j.end)
+		return watch_refuse(&l->out->error, WATCH_BAD_JSON,
+		    "there is something behind the object, at octet %zu",
+		    (size_t)(j.p - text.p) + 1);
+	return watch_entry_out(&l->entry, &e, l->line, l->out);
+}
+
+/* Without its end. */
+static bool take_line(struct ndjson *l, struct bytes text)
+{
+	if (l->line == 1 && text.n >= 3 && memcmp(text.p, "\xef\xbb\xbf", 3) == 0)
+		text = bytes_of(text.p + 3, text.n - 3);
+	return take_object(l, text) || watch_out_bad(l->out, l->line);
+}
+
+static bool line_is_long(struct ndjson *l)
+{
+	l->dropping = true;
+	l->part_n = 0;
+	watch_refuse(
+	    &l->out->error, WATCH_BAD_LONG, "it has more than %d octets", WATCH_LINE_MAX);
+	return watch_out_bad(l->out, l->line);
+}
+
+/* The first octets of a line whose end is not here yet. */
+static bool keep(struct ndjson *l, struct bytes part)
+{
+	if (l->dropping)
+		return true;
+	if (part.n > WATCH_LINE_MAX - l->part_n)
+		return line_is_long(l);
+	memcpy(l->part + l->part_n, part.p, part.n);
+	l->part_n += part.n;
+	return true;
+}
+
+static bool line_ends(struct ndjson *l, struct bytes rest)
+{
+	bool go = true;
+
+	if (!l->dropping && l->part_n == 0 && rest.n <= WATCH_LINE_MAX) {
+		go = take_line(l, rest);
+	} else {
+		go = keep(l, rest);
+		if (go && !l->dropping)
+			go = take_line(l, bytes_of(l->part, l->part_n));
+	}
+	l->part_n = 0;
+	l->dropping = false;
+	l->line++;
+	return go;
+}
+
+static bool feed(void *reader, struct bytes piece)
+{
+	struct ndjson *l = reader;
+
+	while (piece.n > 0) {
+		const uint8_t *end = memchr(piece.p, '\n', piece.n);
+		size_t n;
+
+		if (end == NULL)
+			return keep(l, piece);
+		n = (size_t)(end - piece.p);
+		if (!line_ends(l, bytes_of(piece.p, n)))
+			return false;
+		piece = bytes_of(end + 1, piece.n - n - 1);
+	}
+	return true;
+}
+
+static bool end(void *reader)
+{
+	struct ndjson *l = reader;
+
+	return line_ends(l, bytes_of(l->part, 0)) &&
+	       watch_serials_end(&l->out->serials, &l->out->error);
+}
+
+static void lines_free(void *reader)
+{
+	struct ndjson *l = reader;
+
+	if (l == NULL)
+		return;
+	free(l->part);
+	free(l->room);
+	free(l);
+}
+
+static void *lines_new(struct watch_out *out)
+{
+	struct ndjson *l = malloc(sizeof *l); /* its arrays are for what is put there */
+
+	if (l == NULL)
+		return NULL;
+	l->out = out;
+	l->entry.configured = NULL;
+	l->line = 1;
+	l->part_n = 0;
+	l->dropping = false;
+	l->part = malloc(WATCH_LINE_MAX);
+	l->room = malloc(WATCH_LINE_MAX);
+	if (l->part == NULL || l->room == NULL) {
+		lines_free(l);
+		return NULL;
+	}
+	return l;
+}
+
+const struct watch_reader watch_ndjson_reader = {lines_new, feed, end, lines_free, NULL};
