@@ -124,11 +124,10 @@ static bool read_digits(const char *hex, size_t n, uint8_t m[SERIAL_MAX])
 			colon = true;
 			continue;
 		}
-		if (v < 0 || (v > 0 && digits >= 2 * SERIAL_MAX))
+		if (v < 0 || (digits >= 2 * SERIAL_MAX && v > 0))
 			return false;
-		if (v > 0)
-			m[SERIAL_MAX - 1 - digits / 2] |=
-			    (uint8_t)(digits % 2 ? v << 4 : v);
+		if (digits < 2 * SERIAL_MAX)
+			m[SERIAL_MAX - 1 - digits / 2] |= (uint8_t)(v << digits % 2 * 4);
 		digits++;
 		colon = false;
 	}

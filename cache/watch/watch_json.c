@@ -101,11 +101,32 @@ static bool take_escape(struct watch_json *j, uint8_t **to)
 	return true;
 }
 
+#define EACH(octet) (UINT64_C(0x0101010101010101) * (octet))
+
+static uint64_t zeros(uint64_t v)
+{
+	return (v - EACH(1)) & ~v;
+}
+
+/* Are all eight octets ASCII that means itself?  Most of a line is read here: no control,
+ * no quote, no backslash, nothing above. */
+static bool is_plain(const uint8_t *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, sizeof v);
+	return ((v | ((v - EACH(0x20)) & ~v) | zeros(v ^ EACH('"')) |
+		    zeros(v ^ EACH('\\'))) &
+		   EACH(0x80)) == 0;
+}
+
 /* Characters of a string that mean themselves, up to what does not. */
 static bool take_plain(struct watch_json *j)
 {
 	unsigned code;
 
+	while (j->end - j->p >= 8 && is_plain(j->p))
+		j->p += 8;
 	while (j->p < j->end) {
 		uint8_t c = *j->p;
 		size_t len = 1;

@@ -17,9 +17,6 @@ struct ndjson {
 	bool dropping;        /* it was too long */
 };
 
-/* The members that are ours, in the order of `seen`. */
-static const char *const member[] = {"serial", "issuer", "issuer_key", "names",
-    "not_before", "not_after", "crl", "labels"};
 enum member {
 	SERIAL,
 	ISSUER,
@@ -32,11 +29,27 @@ enum member {
 	MEMBERS
 };
 
+static const struct {
+	const char *name;
+	size_t n;
+} members[MEMBERS] = {
+#define M(m, name) [m] = {name, sizeof(name) - 1}
+    M(SERIAL, "serial"),
+    M(ISSUER, "issuer"),
+    M(ISSUER_KEY, "issuer_key"),
+    M(NAMES, "names"),
+    M(NOT_BEFORE, "not_before"),
+    M(NOT_AFTER, "not_after"),
+    M(CRL, "crl"),
+    M(LABELS, "labels"),
+#undef M
+};
+
 static enum member find_member(struct bytes key)
 {
 	int m = 0;
 
-	while (m < MEMBERS && !bytes_equal(key, bytes_of(member[m], strlen(member[m]))))
+	while (m < MEMBERS && !bytes_equal(key, bytes_of(members[m].name, members[m].n)))
 		m++;
 	return m;
 }
@@ -49,8 +62,8 @@ static bool is_of_type(
 	*null = c == 'n';
 	if (*null)
 		return watch_json_word(j, "null");
-	return c == begin ||
-	       watch_refuse(j->error, WATCH_BAD_FIELD, "%s is no %s", member[m], type);
+	return c == begin || watch_refuse(j->error, WATCH_BAD_FIELD, "%s is no %s",
+				 members[m].name, type);
 }
 
 static bool take_text(struct watch_json *j, enum member m, struct bytes *text)
@@ -84,7 +97,7 @@ static bool take_array(struct watch_json *j, enum member m, struct watch_texts *
 	do {
 		if (watch_json_peek(j) != '"')
 			return watch_refuse(j->error, WATCH_BAD_FIELD,
-			    "%s is no array of strings", member[m]);
+			    "%s is no array of strings", members[m].name);
 		if (!watch_json_string(j, &text))
 			return false;
 		if (!take_one(t, m, text))
@@ -132,8 +145,8 @@ static bool take_members(
 			return false;
 		m = find_member(key);
 		if (m < MEMBERS && (seen & 1u << m) != 0)
-			return watch_refuse(
-			    j->error, WATCH_BAD_FIELD, "%s is there twice", member[m]);
+			return watch_refuse(j->error, WATCH_BAD_FIELD,
+			    "%s is there twice", members[m].name);
 		seen |= 1u << m;
 		if (!take_value(j, m, e, t))
 			return false;
