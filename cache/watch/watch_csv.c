@@ -80,6 +80,7 @@ static bool read_map(struct csv *c, const char *map)
 		    "map is no line of CSV (serial=Column,issuer=Column)");
 	for (size_t i = 0; good && i < watch_row_fields(row); i++)
 		good = take_mapping(c, watch_row_field(row, i));
+	c->out->error.line = 0;
 	watch_row_free(row);
 	return good;
 }

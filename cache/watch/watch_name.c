@@ -148,9 +148,12 @@ static void put_label(struct spelling *s, struct bytes label)
 	put_punycode(s, code, n);
 }
 
-/* Of ASCII only what a name of DNS may have (and '_' and '*', which are met in it). */
+/* Of ASCII only what a name of DNS may have (and '_' and '*', which are met in it), and
+ * no U+FFFD: that is what could not be read. */
 static bool is_dns(struct bytes text)
 {
+	if (memmem(text.p, text.n, "\xef\xbf\xbd", 3) != NULL)
+		return false;
 	for (size_t i = 0; i < text.n; i++) {
 		uint8_t c = text.p[i];
 
