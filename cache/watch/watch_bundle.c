@@ -26,6 +26,12 @@ static void pop(struct pem_bundle *b)
 	b->n--;
 }
 
+static bool nomem(struct pem_bundle *b)
+{
+	b->out->error.line = 0;
+	return watch_refuse(&b->out->error, WATCH_NOMEM, "out of memory");
+}
+
 /* Hand out those that wait, in order, up to the first that a CA certificate may still
  * explain; `all`: whoever issued them. */
 static bool hand_out(struct pem_bundle *b, bool all)
@@ -35,7 +41,8 @@ static bool hand_out(struct pem_bundle *b, bool all)
 		struct watch_cert c;
 		bool go;
 
-		watch_x509_cert(x, b->texts, &c);
+		if (!watch_x509_cert(x, b->texts, &c))
+			return nomem(b);
 		c.line = b->waiting[b->first].line;
 		watch_issuer_find(b->out->want->issuers, x, &c);
 		if (c.configured == NULL && c.aki.n == 0) {
@@ -49,12 +56,6 @@ static bool hand_out(struct pem_bundle *b, bool all)
 			return false;
 	}
 	return true;
-}
-
-static bool nomem(struct pem_bundle *b)
-{
-	b->out->error.line = 0;
-	return watch_refuse(&b->out->error, WATCH_NOMEM, "out of memory");
 }
 
 static bool block_is_bad(void *arg, struct watch_error *e)

@@ -65,23 +65,33 @@ static bool take_mapping(struct csv *c, struct bytes text)
 }
 
 /* It is a line of CSV itself. */
+static bool read_map_line(struct csv *c, struct watch_row *row, struct bytes map)
+{
+	enum watch_row_step step;
+
+	if (memchr(map.p, '\n', map.n) != NULL)
+		return false;
+	step = watch_row_step(row, &map, &c->out->error);
+	if (step == WATCH_ROW_MORE)
+		step = watch_row_end(row, &c->out->error);
+	return step == WATCH_ROW_WHOLE;
+}
+
 static bool read_map(struct csv *c, const char *map)
 {
-	struct bytes piece = bytes_of(map, strlen(map));
 	struct watch_row *row = watch_row_new(strlen(map) + 1);
 	bool good = true;
 
 	if (row == NULL)
 		return watch_refuse(&c->out->error, WATCH_NOMEM, "out of memory");
-	if (memchr(map, '\n', piece.n) != NULL ||
-	    watch_row_step(row, &piece, &c->out->error) != WATCH_ROW_MORE ||
-	    watch_row_end(row, &c->out->error) != WATCH_ROW_WHOLE)
-		good = watch_refuse(&c->out->error, WATCH_BAD_COLUMN,
-		    "map is no line of CSV (serial=Column,issuer=Column)");
+	if (!read_map_line(c, row, bytes_of(map, strlen(map))))
+		good = c->out->error.code != WATCH_NOMEM &&
+		       watch_refuse(&c->out->error, WATCH_BAD_COLUMN,
+			   "map is no line of CSV (serial=Column,issuer=Column)");
 	for (size_t i = 0; good && i < watch_row_fields(row); i++)
 		good = take_mapping(c, watch_row_field(row, i));
-	c->out->error.line = 0;
 	watch_row_free(row);
+	c->out->error.line = 0;
 	return good;
 }
 

@@ -45,7 +45,7 @@ const struct issuer *watch_issuers_with_key(
 struct watch_x509; /* watch_x509.h */
 
 /* Who issued x, of which c tells the AKI: sets configured, issuer and verified of c.  w
- * may be NULL: nobody did. */
+ * may be NULL: nobody did.  Without memory for a signature it is not verified. */
 void watch_issuer_find(
     const struct watch_issuers *w, const struct watch_x509 *x, struct watch_cert *c);
 

@@ -7,14 +7,16 @@
 
 #include "cache/watch/watch_entry.h"
 #include "cache/watch/watch_json.h"
+#include "cache/watch/watch_room.h"
 
 struct ndjson {
 	struct watch_out *out;
 	struct watch_entry_room entry;
-	uint64_t line;        /* of the next octet, from 1 */
-	uint8_t *part, *room; /* WATCH_LINE_MAX octets each; as of watch_pem.c */
-	size_t part_n;        /* of this line, from pieces before */
-	bool dropping;        /* it was too long */
+	uint64_t line; /* of the next octet, from 1 */
+	struct watch_room part;
+	size_t part_n;             /* of this line, from pieces before */
+	struct watch_room strings; /* that had escapes */
+	bool dropping;             /* it was too long */
 };
 
 enum member {
@@ -154,11 +156,21 @@ static bool take_members(
 	return watch_json_expect(j, '}');
 }
 
+static bool nomem(struct ndjson *l)
+{
+	l->out->error.line = l->line;
+	return watch_refuse(&l->out->error, WATCH_NOMEM, "out of memory");
+}
+
 static bool take_object(struct ndjson *l, struct bytes text)
 {
-	struct watch_json j = {text.p, text.p, text.p + text.n, l->room, &l->out->error};
+	struct watch_json j = {text.p, text.p, text.p + text.n, NULL, &l->out->error};
 	struct watch_entry e = {.serial = {NULL, 0}};
 
+	if (text.n > 0 && memchr(text.p, '\\', text.n) != NULL &&
+	    !watch_room_grow(&l->strings, text.n))
+		return nomem(l);
+	j.room = l->strings.p;
 	if (watch_json_peek(&j) == 0 && j.p == j.end)
 		return true; /* an empty line */
 	watch_texts_reset(&l->entry.texts);
@@ -195,7 +207,11 @@ static bool keep(struct ndjson *l, struct bytes part)
 		return true;
 	if (part.n > WATCH_LINE_MAX - l->part_n)
 		return line_is_long(l);
-	memcpy(l->part + l->part_n, part.p, part.n);
+	if (part.n == 0)
+		return true;
+	if (!watch_room_grow(&l->part, l->part_n + part.n))
+		return nomem(l);
+	memcpy(l->part.p + l->part_n, part.p, part.n);
 	l->part_n += part.n;
 	return true;
 }
@@ -209,7 +225,7 @@ static bool line_ends(struct ndjson *l, struct bytes rest)
 	} else {
 		go = keep(l, rest);
 		if (go && !l->dropping)
-			go = take_line(l, bytes_of(l->part, l->part_n));
+			go = take_line(l, bytes_of(l->part.p, l->part_n));
 	}
 	l->part_n = 0;
 	l->dropping = false;
@@ -239,7 +255,7 @@ static bool end(void *reader)
 {
 	struct ndjson *l = reader;
 
-	return line_ends(l, bytes_of(l->part, 0)) &&
+	return line_ends(l, bytes_of(l->part.p, 0)) &&
 	       watch_serials_end(&l->out->serials, &l->out->error);
 }
 
@@ -249,8 +265,8 @@ static void lines_free(void *reader)
 
 	if (l == NULL)
 		return;
-	free(l->part);
-	free(l->room);
+	watch_room_free(&l->part);
+	watch_room_free(&l->strings);
 	free(l);
 }
 
@@ -263,14 +279,9 @@ static void *lines_new(struct watch_out *out)
 	l->out = out;
 	l->entry.configured = NULL;
 	l->line = 1;
+	l->part = l->strings = (struct watch_room){NULL, 0};
 	l->part_n = 0;
 	l->dropping = false;
-	l->part = malloc(WATCH_LINE_MAX);
-	l->room = malloc(WATCH_LINE_MAX);
-	if (l->part == NULL || l->room == NULL) {
-		lines_free(l);
-		return NULL;
-	}
 	return l;
 }
 

@@ -7,6 +7,8 @@
 #include <openssl/evp.h>
 #include <stdlib.h>
 
+#include "cache/watch/watch_room.h"
+
 #define DASHES   "-----"
 #define DASHES_N 5
 #define MARK_MAX 80 /* octets of a boundary: the longest that is ours has 38 */
@@ -27,8 +29,7 @@ struct watch_pem {
 	bool blocks;              /* and a block */
 	unsigned bom_n;
 	uint64_t passed_over;
-	uint8_t *base64,
-	    *der; /* max octets each; pages that are not written cost nothing */
+	struct watch_room base64, der;
 	size_t base64_n, padding;
 	struct watch_error error;
 };
@@ -45,22 +46,14 @@ struct watch_pem *watch_pem_new(
 	p->bad = bad;
 	p->arg = arg;
 	p->line = 1;
-	p->base64 = malloc(max);
-	p->der = malloc(max);
-	if (p->base64 == NULL || p->der == NULL) {
-		watch_pem_free(p);
-		return NULL;
-	}
 	return p;
 }
 
 /* Behind a block nothing of it is left. */
 static void wipe(struct watch_pem *p)
 {
-	if (p->base64_n > 0) {
-		OPENSSL_cleanse(p->base64, p->base64_n);
-		OPENSSL_cleanse(p->der, p->base64_n);
-	}
+	if (p->base64_n > 0)
+		OPENSSL_cleanse(p->base64.p, p->base64_n);
 	p->base64_n = p->padding = 0;
 }
 
@@ -68,9 +61,8 @@ void watch_pem_free(struct watch_pem *p)
 {
 	if (p == NULL)
 		return;
-	wipe(p);
-	free(p->base64);
-	free(p->der);
+	watch_room_free(&p->base64);
+	watch_room_free(&p->der);
 	free(p);
 }
 
@@ -131,19 +123,29 @@ static bool block_begins(struct watch_pem *p, const char *label)
 	return true;
 }
 
+static bool nomem(struct watch_pem *p)
+{
+	watch_refuse(&p->error, WATCH_NOMEM, "out of memory");
+	block_is_bad(p);
+	return false;
+}
+
 static bool block_is_whole(struct watch_pem *p)
 {
-	int n = p->base64_n % 4 == 0 && p->base64_n > 0
-		    ? EVP_DecodeBlock(p->der, p->base64, (int)p->base64_n)
-		    : -1;
+	int n = -1;
 	bool go;
 
+	if (!watch_room_grow(&p->der, p->base64_n))
+		return nomem(p);
+	if (p->base64_n % 4 == 0 && p->base64_n > 0)
+		n = EVP_DecodeBlock(p->der.p, p->base64.p, (int)p->base64_n);
 	if (n < 0) {
 		watch_refuse(&p->error, WATCH_BAD_PEM, "its base64 is not whole");
 		go = block_is_bad(p);
 	} else {
-		go = p->each(p->arg, p->begun, bytes_of(p->der, (size_t)n - p->padding),
+		go = p->each(p->arg, p->begun, bytes_of(p->der.p, (size_t)n - p->padding),
 		    is_trusted(p));
+		OPENSSL_cleanse(p->der.p, (size_t)n);
 	}
 	wipe(p);
 	p->at = OUTSIDE;
@@ -229,7 +231,9 @@ static bool take_base64(struct watch_pem *p, struct bytes s)
 			    "more than %zu octets of base64 are no certificate", p->max);
 			return block_is_bad(p);
 		}
-		p->base64[p->base64_n++] = c;
+		if (!watch_room_grow(&p->base64, p->base64_n + 1))
+			return nomem(p);
+		p->base64.p[p->base64_n++] = c;
 	}
 	return true;
 }

@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "cache/watch/watch_room.h"
+
 struct watch_row {
 	enum {
 		START,   /* of a field */
@@ -13,7 +15,7 @@ struct watch_row {
 		BROKEN,  /* passed over up to the row's end */
 		FINISHED /* given out: the next octet begins another */
 	} at;
-	uint8_t *text;
+	struct watch_room text;
 	size_t n, max;
 	size_t end[WATCH_COLUMNS_MAX]; /* of each field that is whole */
 	size_t fields;
@@ -28,11 +30,6 @@ struct watch_row *watch_row_new(size_t max)
 	if (r == NULL)
 		return NULL;
 	*r = (struct watch_row){.at = START, .max = max, .line = 1, .begun = 1};
-	r->text = malloc(max);
-	if (r->text == NULL) {
-		watch_row_free(r);
-		return NULL;
-	}
 	return r;
 }
 
@@ -40,7 +37,7 @@ void watch_row_free(struct watch_row *r)
 {
 	if (r == NULL)
 		return;
-	free(r->text);
+	watch_room_free(&r->text);
 	free(r);
 }
 
@@ -73,7 +70,7 @@ static const char *broken(struct watch_row *r, const char *why)
 
 static const char *put(struct watch_row *r, uint8_t c)
 {
-	r->text[r->n++] = c;
+	r->text.p[r->n++] = c;
 	return NULL;
 }
 
@@ -140,6 +137,19 @@ static enum watch_row_step refuse(
 	return WATCH_ROW_BAD;
 }
 
+/* For one octet more. */
+static bool has_room(struct watch_row *r, struct watch_error *e)
+{
+	if (r->n < r->max && watch_room_grow(&r->text, r->n + 1))
+		return true;
+	e->line = r->begun;
+	return r->n < r->max
+		   ? watch_refuse(e, WATCH_NOMEM, "out of memory")
+		   : watch_refuse(e, WATCH_BAD_LONG,
+			 "it has more than %zu octets; is there a quote too many?",
+			 r->max);
+}
+
 /* Behind an octet: is a row over? */
 static bool row_is_whole(struct watch_row *r, uint8_t c)
 {
@@ -162,13 +172,8 @@ enum watch_row_step watch_row_step(
 		const char *why;
 
 		piece->n--;
-		if (r->n == r->max) {
-			e->line = r->begun;
-			watch_refuse(e, WATCH_BAD_LONG,
-			    "it has %zu octets or more; is there a quote too many?",
-			    r->max);
+		if ((r->n == r->text.n || r->n == r->max) && !has_room(r, e))
 			return WATCH_ROW_OVER;
-		}
 		why = take(r, c);
 		if (why != NULL)
 			refuse(r, e, why);
@@ -214,5 +219,5 @@ struct bytes watch_row_field(const struct watch_row *r, size_t i)
 	size_t from = i > 0 ? r->end[i - 1] : 0;
 
 	assert(i < r->fields);
-	return bytes_of(r->text + from, r->end[i] - from);
+	return bytes_of(r->text.p + from, r->end[i] - from);
 }

@@ -22,7 +22,7 @@ enum watch_row_step {
 	WATCH_ROW_MORE,  /* the piece is used up */
 	WATCH_ROW_WHOLE, /* a row is there, borrowed until the next step */
 	WATCH_ROW_BAD,   /* one is not RFC 4180, and passed over */
-	WATCH_ROW_OVER   /* too long: nothing can be read behind it */
+	WATCH_ROW_OVER   /* too long, or out of memory: nothing can be read behind it */
 };
 /* Reads on from the piece, which is moved to what is not used yet.  e, with its line, of
  * the last two. */

@@ -121,6 +121,18 @@ static bool decode(struct watch_x509 *x, struct bytes der, bool trusted)
 	return x->tbs != NULL && tbs == raw.p + raw.n;
 }
 
+/* Was there no memory for OpenSSL?  Then what could not be read may be there all the
+ * same.  Empties its queue. */
+static bool out_of_memory(void)
+{
+	bool found = false;
+	unsigned long code;
+
+	while ((code = ERR_get_error()) != 0)
+		found = found || ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE;
+	return found;
+}
+
 /* What OpenSSL says of it, without the file and the line of its source. */
 static void refuse_der(struct watch_error *e, bool behind)
 {
@@ -131,39 +143,41 @@ static void refuse_der(struct watch_error *e, bool behind)
 	else
 		watch_refuse(e, WATCH_BAD_DER, "not the DER of a certificate (%s)",
 		    reason != NULL ? reason : "malformed");
-	ERR_clear_error();
+	if (out_of_memory())
+		watch_refuse(e, WATCH_NOMEM, "out of memory");
+}
+
+static bool take(
+    struct watch_x509 *x, struct bytes der, bool trusted, struct watch_error *e)
+{
+	if (der.n > INT_MAX || !decode(x, der, trusted)) {
+		refuse_der(e, x->outer != NULL && x->der_n == 0);
+		return false;
+	}
+	if (serial_from_asn1(&x->serial, x->tbs->serial) != ERR_OK)
+		return watch_refuse(e, WATCH_BAD_SERIAL,
+		    "its serial number has more than %d octets", SERIAL_MAX);
+	read_aki(x);
+	read_constraints(x);
+	x->der = malloc(x->der_n);
+	if (out_of_memory() || x->der == NULL)
+		return watch_refuse(e, WATCH_NOMEM, "out of memory");
+	memcpy(x->der, der.p, x->der_n);
+	return true;
 }
 
 struct watch_x509 *watch_x509_new(struct bytes der, bool trusted, struct watch_error *e)
 {
 	struct watch_x509 *x = calloc(1, sizeof *x);
 
+	ERR_clear_error();
 	if (x == NULL) {
 		watch_refuse(e, WATCH_NOMEM, "out of memory");
-		return NULL;
+	} else if (!take(x, der, trusted, e)) {
+		watch_x509_free(x);
+		x = NULL;
 	}
-	if (der.n > INT_MAX || !decode(x, der, trusted)) {
-		refuse_der(e, x->outer != NULL && x->der_n == 0);
-		goto fail;
-	}
-	if (serial_from_asn1(&x->serial, x->tbs->serial) != ERR_OK) {
-		watch_refuse(e, WATCH_BAD_SERIAL,
-		    "its serial number has more than %d octets", SERIAL_MAX);
-		goto fail;
-	}
-	x->der = malloc(x->der_n);
-	if (x->der == NULL) {
-		watch_refuse(e, WATCH_NOMEM, "out of memory");
-		goto fail;
-	}
-	memcpy(x->der, der.p, x->der_n);
-	read_aki(x);
-	read_constraints(x);
-	ERR_clear_error();
 	return x;
-fail:
-	watch_x509_free(x);
-	return NULL;
 }
 
 void watch_x509_free(struct watch_x509 *x)
@@ -336,7 +350,7 @@ static int64_t seconds(const ASN1_TIME *t)
 	return ASN1_TIME_to_tm(t, &tm) == 1 ? (int64_t)timegm(&tm) : WATCH_TIME_NONE;
 }
 
-void watch_x509_cert(struct watch_x509 *x, struct watch_texts *t, struct watch_cert *c)
+bool watch_x509_cert(struct watch_x509 *x, struct watch_texts *t, struct watch_cert *c)
 {
 	const unsigned char *name;
 	size_t name_n;
@@ -354,7 +368,7 @@ void watch_x509_cert(struct watch_x509 *x, struct watch_texts *t, struct watch_c
 	add_names(x, t);
 	add_urls(x, t);
 	watch_texts_end(t, c);
-	ERR_clear_error();
+	return !out_of_memory();
 }
 
 bool watch_x509_is_ca(const struct watch_x509 *x)

@@ -27,8 +27,8 @@ struct watch_x509 *watch_x509_new(struct bytes der, bool trusted, struct watch_e
 void watch_x509_free(struct watch_x509 *x); /* NULL is allowed */
 
 /* Lay out c, but for line, configured, issuer and verified.  What it points to is
- * borrowed from x, and from t until its next reset. */
-void watch_x509_cert(struct watch_x509 *x, struct watch_texts *t, struct watch_cert *c);
+ * borrowed from x, and from t until its next reset.  False when out of memory. */
+bool watch_x509_cert(struct watch_x509 *x, struct watch_texts *t, struct watch_cert *c);
 
 bool watch_x509_is_ca(const struct watch_x509 *x); /* basicConstraints: CA:TRUE */
 const X509_NAME *watch_x509_issuer(const struct watch_x509 *x);

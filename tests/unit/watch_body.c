@@ -96,7 +96,7 @@ static void labels_of_errors_are_words_of_their_own(void **state)
 	}
 }
 
-/* What others wrote is shown without controls, as UTF-8, and short. */
+/* What others wrote is shown without controls, as UTF-8, and short (T25). */
 static void what_is_shown_is_valid_and_short(void **state)
 {
 	static const struct {

@@ -216,7 +216,7 @@ static void a_row_and_its_fields_have_bounds(void **state)
 	strcpy(body + n + 90, "\"\n2,b,\n");
 	assert_false(watch_kit_read(&kit, body, strlen(body)));
 	assert_string_equal(kit.text,
-	    "2!! too_long: it has 1048576 octets or more; is there a "
+	    "2!! too_long: it has more than 1048576 octets; is there a "
 	    "quote too many?\n");
 	strcpy(body, "serial,issuer");
 	memset(body + 13, ',', 2000);

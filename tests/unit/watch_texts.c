@@ -77,7 +77,8 @@ static void labels_come_before_names(void **state)
 	assert_int_equal(ended().names_n, 0);
 }
 
-/* RFC 3986 section 2: a URL is printable ASCII. */
+/* RFC 3986 section 2: a URL is printable ASCII.  Of those that certificates and bodies
+ * name none has another scheme (T7): where it leads is looked at when it is fetched. */
 static void only_urls_that_can_be_fetched_are_kept(void **state)
 {
 	static const char *const no[] = {"", "http://", "https://", "ldap://x/y",

@@ -165,6 +165,7 @@ static void a_ca_is_known_by_its_constraints(void **state)
 	}
 }
 
+/* R16: of any sign. */
 static void serials_are_those_of_the_der(void **state)
 {
 	struct watch_error e = {.code = WATCH_FINE};
