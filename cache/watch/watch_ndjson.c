@@ -255,7 +255,7 @@ static bool end(void *reader)
 {
 	struct ndjson *l = reader;
 
-	return line_ends(l, bytes_of(l->part.p, 0)) &&
+	return line_ends(l, bytes_of("", 0)) &&
 	       watch_serials_end(&l->out->serials, &l->out->error);
 }
 

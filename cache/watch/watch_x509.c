@@ -302,15 +302,6 @@ static void add_urls(const struct watch_x509 *x, struct watch_texts *t)
 	((XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB) |                      \
 	    ASN1_STRFLGS_UTF8_CONVERT)
 
-/* The text of a DN that has a string in an encoding that it is not in: each octet of it
- * escaped. */
-static size_t escaped_name(const X509_NAME *name, char out[WATCH_DN_MAX])
-{
-	if (X509_NAME_oneline(name, out, WATCH_DN_MAX) == NULL)
-		return 0;
-	return strlen(out);
-}
-
 static size_t cut(const uint8_t *text, size_t n, size_t max)
 {
 	size_t at = 0, len;
@@ -336,8 +327,6 @@ static struct bytes name_text(const X509_NAME *name, char out[WATCH_DN_MAX])
 		n = all > 0 ? cut((uint8_t *)text, (size_t)all, WATCH_DN_MAX) : 0;
 		if (n > 0)
 			memcpy(out, text, n);
-	} else {
-		n = escaped_name(name, out);
 	}
 	BIO_free(b);
 	return bytes_of(out, n);

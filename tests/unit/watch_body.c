@@ -6,9 +6,11 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <malloc.h>
 
 #include "cache/base/utf8.h"
 #include "tests/lib/watch_kit.h"
+#include "tests/lib/watch_vectors.h"
 
 /* RFC 9110 section 8.3.1: type and subtype in any case, parameters behind. */
 static void a_format_is_known_by_its_content_type(void **state)
@@ -130,6 +132,40 @@ static void what_is_shown_is_valid_and_short(void **state)
 	}
 }
 
+static bool count_heap(void *arg, const struct watch_cert *c)
+{
+	size_t *heap = arg; /* calls, then the heap at the 100th and at the last */
+
+	(void)c;
+	heap[++heap[0] <= 100 ? 1 : 2] = mallinfo2().uordblks;
+	return true;
+}
+
+/* Of 100 certificates and of 5,000. */
+static void memory_is_flat(void **state)
+{
+	static const char *const head[] = {"", "", "serial,issuer,names\n"};
+	static const char *const entry[] = {PEM_KEY PEM_NO_AKI_B PEM_CA_B,
+	    "{\"issuer\":\"a\",\"serial\":\"1f\",\"names\":[\"x\\u0061\"]}\n",
+	    "1f,a,\"x\"\n"};
+
+	(void)state;
+	for (enum watch_format f = WATCH_PEM; f <= WATCH_CSV; f++) {
+		size_t heap[3] = {0};
+		struct watch_want want = {.format = f, .each = count_heap, .arg = heap};
+		struct watch_body *b = watch_body_new(&want);
+
+		assert_non_null(b);
+		assert_true(watch_body_feed(b, bytes_of(head[f], strlen(head[f]))));
+		for (int i = 0; i < (f == WATCH_PEM ? 400 : 5000); i++)
+			assert_true(
+			    watch_body_feed(b, bytes_of(entry[f], strlen(entry[f]))));
+		assert_true(watch_body_end(b));
+		assert_true(heap[0] >= 400 && heap[2] <= heap[1] + 16384);
+		watch_body_free(b);
+	}
+}
+
 static void a_body_that_is_not_begun_is_freed(void **state)
 {
 	struct watch_kit *kit = calloc(1, sizeof *kit);
@@ -153,6 +189,7 @@ int main(void)
 	    cmocka_unit_test(serials_are_ambiguous_only_when_all_are_long_digits),
 	    cmocka_unit_test(labels_of_errors_are_words_of_their_own),
 	    cmocka_unit_test(what_is_shown_is_valid_and_short),
+	    cmocka_unit_test(memory_is_flat),
 	    cmocka_unit_test(a_body_that_is_not_begun_is_freed),
 	};
 

@@ -10,6 +10,7 @@
 #include <openssl/pem.h>
 
 #include "cache/watch/watch_x509.h"
+#include "tests/lib/forge.h"
 #include "tests/lib/unhex.h"
 #include "tests/lib/watch_kit.h"
 #include "tests/lib/watch_vectors.h"
@@ -156,6 +157,48 @@ static void issuers_are_found_by_name_and_by_key(void **state)
 	watch_issuers_free(NULL);
 }
 
+/* One key under two names: whose certificate it is only its DN says. */
+static void a_key_of_two_issuers_names_none(void **state)
+{
+	EVP_PKEY *key = forge_key("P-256");
+	struct forge_cert one = {.subject = "One",
+	    .key = key,
+	    .issuer_key = key,
+	    .from = 1700000000,
+	    .to = 1900000000,
+	    .ca = true};
+	struct forge_cert two = one;
+	struct issuer_spec spec[2] = {
+	    {.name = "one", .certificates_n = 1}, {.name = "two", .certificates_n = 1}};
+	const struct issuer *list[2];
+	struct watch_issuers *w;
+	struct issuers *is;
+	size_t clash[2];
+	X509 *ca[2];
+
+	(void)state;
+	two.subject = "Two";
+	ca[0] = forge_cert(&one);
+	ca[1] = forge_cert(&two);
+	for (int i = 0; i < 2; i++)
+		spec[i].certificates = &ca[i];
+	assert_int_equal(issuers_new(&is, spec, 2, clash), ERR_OK);
+	for (size_t i = 0; i < 2; i++)
+		list[i] = issuers_at(is, i);
+	for (size_t n = 1; n <= 2; n++) {
+		const uint8_t *id = list[0]->ca->key_hash[CERTID_SHA1];
+
+		w = watch_issuers_new(list, n);
+		assert_ptr_equal(
+		    watch_issuers_with_key(w, bytes_of(id, 20)), n == 1 ? list[0] : NULL);
+		watch_issuers_free(w);
+	}
+	issuers_free(is);
+	X509_free(ca[0]);
+	X509_free(ca[1]);
+	EVP_PKEY_free(key);
+}
+
 static void key_identifiers_are_read_as_they_are_printed(void **state)
 {
 	static const struct {
@@ -276,6 +319,7 @@ int main(void)
 	    cmocka_unit_test(a_hint_is_not_verified),
 	    cmocka_unit_test(a_weak_signature_verifies_nothing),
 	    cmocka_unit_test(issuers_are_found_by_name_and_by_key),
+	    cmocka_unit_test(a_key_of_two_issuers_names_none),
 	    cmocka_unit_test(key_identifiers_are_read_as_they_are_printed),
 	    cmocka_unit_test(plain_names_are_those_of_the_configuration),
 	    cmocka_unit_test(a_chain_names_the_key_that_signed),

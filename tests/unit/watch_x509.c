@@ -12,6 +12,8 @@
 #include <openssl/x509v3.h>
 #include <time.h>
 
+#include "cache/base/utf8.h"
+#include "tests/lib/forge.h"
 #include "tests/lib/watch_vectors.h"
 
 #define FROM INT64_C(1767323045) /* date -d 2026-01-02T03:04:05Z +%s */
@@ -248,6 +250,118 @@ static void what_is_no_certificate_is_refused(void **state)
 	assert_null(watch_x509_new(bytes_of(der, n), false, &e));
 }
 
+/* A certificate of its own making, for what no vector has. */
+static struct watch_x509 *make(X509_NAME *issuer, const char *names, struct watch_cert *c)
+{
+	EVP_PKEY *key = forge_key("P-256");
+	struct watch_error e;
+	struct watch_x509 *ours;
+	unsigned char *der = NULL;
+	X509 *x = X509_new();
+	int n;
+
+	assert_int_equal(X509_set_issuer_name(x, issuer), 1);
+	assert_int_equal(ASN1_INTEGER_set(X509_get_serialNumber(x), 7), 1);
+	X509_gmtime_adj(X509_getm_notBefore(x), 0);
+	X509_gmtime_adj(X509_getm_notAfter(x), 3600);
+	assert_int_equal(X509_set_pubkey(x, key), 1);
+	if (names != NULL) {
+		X509_EXTENSION *ext =
+		    X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, names);
+
+		assert_non_null(ext);
+		X509_add_ext(x, ext, -1);
+		X509_EXTENSION_free(ext);
+	}
+	assert_true(X509_sign(x, key, EVP_sha256()) > 0);
+	n = i2d_X509(x, &der);
+	ours = watch_x509_new(bytes_of(der, (size_t)n), false, &e);
+	assert_non_null(ours);
+	assert_true(watch_x509_cert(ours, &texts, c));
+	OPENSSL_free(der);
+	X509_free(x);
+	EVP_PKEY_free(key);
+	return ours;
+}
+
+/* 13 octets each with their end: 1260 in 16 KiB. */
+static void of_very_many_names_the_first_are_kept(void **state)
+{
+	X509_NAME *issuer = X509_NAME_new();
+	char *names = malloc(100000), *p = names;
+	struct watch_cert c;
+	struct watch_x509 *x;
+
+	(void)state;
+	for (int i = 0; i < 2000; i++)
+		p += sprintf(p, "%sDNS:name-%04d.xx", i > 0 ? "," : "", i);
+	x = make(issuer, names, &c);
+	assert_int_equal(c.names_n, 1260);
+	assert_int_equal(c.names_more, 740);
+	assert_memory_equal(c.names[1259].p, "name-1259.xx", 12);
+	watch_x509_free(x);
+	X509_NAME_free(issuer);
+	free(names);
+}
+
+static void add_o(X509_NAME *name, const char *text)
+{
+	assert_int_equal(X509_NAME_add_entry_by_NID(name, NID_organizationName,
+			     V_ASN1_UTF8STRING, (const unsigned char *)text, -1, -1, 0),
+	    1);
+}
+
+static void a_long_dn_is_cut_between_characters(void **state)
+{
+	char text[121];
+	struct watch_cert c;
+
+	(void)state;
+	for (size_t i = 0; i < 120; i += 2)
+		memcpy(text + i, "\xc3\xa4", 2);
+	text[120] = '\0';
+	for (int shift = 0; shift < 2; shift++) {
+		X509_NAME *issuer = X509_NAME_new();
+		struct watch_x509 *x;
+
+		for (int i = 0; i < 10; i++)
+			add_o(issuer, text);
+		add_o(issuer, shift ? "x" : "xy"); /* it is written first */
+		x = make(issuer, NULL, &c);
+		assert_int_equal(
+		    c.issuer_name.n, WATCH_DN_MAX - (size_t)(c.issuer_name.n % 2));
+		assert_true(utf8_is_valid(c.issuer_name));
+		assert_true(c.issuer_der.n > WATCH_DN_MAX);
+		watch_x509_free(x);
+		X509_NAME_free(issuer);
+	}
+}
+
+/* RFC 4514 section 2.4; an IA5String that is none is read as Latin-1. */
+static void a_dn_is_text_whatever_its_strings_are(void **state)
+{
+	static const char expected[] = "O=caf\xc3\xa9\\0A";
+	X509_NAME *issuer = X509_NAME_new();
+	struct watch_cert c;
+	struct watch_x509 *x;
+
+	(void)state;
+	assert_int_equal(
+	    X509_NAME_add_entry_by_NID(issuer, NID_organizationName, V_ASN1_IA5STRING,
+		(const unsigned char *)"caf\xe9\n", 5, -1, 0),
+	    1);
+	x = make(issuer, NULL, &c);
+	assert_true(bytes_equal(c.issuer_name, bytes_of(expected, strlen(expected))));
+	watch_x509_free(x);
+	X509_NAME_free(issuer);
+	issuer = X509_NAME_new();
+	x = make(issuer, NULL, &c);
+	assert_int_equal(c.issuer_name.n, 0);
+	assert_true(c.issuer_der.n > 0);
+	watch_x509_free(x);
+	X509_NAME_free(issuer);
+}
+
 /* PEM_TRUSTED is PEM_OF_B with OpenSSL's settings behind it. */
 static void trust_settings_are_passed_over(void **state)
 {
@@ -389,6 +503,9 @@ int main(void)
 	    cmocka_unit_test(serials_are_those_of_the_der),
 	    cmocka_unit_test(a_signature_is_verified_over_what_came),
 	    cmocka_unit_test(what_is_no_certificate_is_refused),
+	    cmocka_unit_test(of_very_many_names_the_first_are_kept),
+	    cmocka_unit_test(a_long_dn_is_cut_between_characters),
+	    cmocka_unit_test(a_dn_is_text_whatever_its_strings_are),
 	    cmocka_unit_test(trust_settings_are_passed_over),
 	    cmocka_unit_test(openssl_reads_the_same),
 	};
