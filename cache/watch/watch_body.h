@@ -38,8 +38,9 @@ bool watch_format_of(const char *content_type, enum watch_format *f);
 /* A certificate, borrowed for the call.  false: stop reading (WATCH_STOPPED). */
 typedef bool watch_cert_fn(void *arg, const struct watch_cert *c);
 /* A bad line, in its place between the certificates.  true: pass it over and go on
- * behind it (bulk status does); what does not end at a line's end (WATCH_BAD_COLUMN,
- * WATCH_BAD_BASE, WATCH_BAD_LONG of CSV, WATCH_NOMEM) ends the body whatever it says. */
+ * behind it (bulk status does).  Not called for what has nothing behind it: the header
+ * of CSV or a map (WATCH_BAD_COLUMN), a row without end (WATCH_BAD_LONG), the base of all
+ * serials (WATCH_BAD_BASE), WATCH_NOMEM; those end the body. */
 typedef bool watch_bad_fn(void *arg, const struct watch_error *e);
 
 struct watch_want {

@@ -58,7 +58,7 @@ static bool take_hex4(struct watch_json *j, unsigned *code)
 /* Behind "\u"; the second half of a pair stands right behind the first. */
 static bool take_unicode(struct watch_json *j, unsigned *code)
 {
-	unsigned low;
+	unsigned low = 0;
 
 	if (!take_hex4(j, code))
 		return false;
