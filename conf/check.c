@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "cache/base/name.h"
 #include "cache/base/secret.h"
 #include "cache/ocsp/responder.h"
 #include "conf/address.h"
@@ -298,15 +299,6 @@ static void check_lease(const struct draft *d)
 
 /* Issuers. */
 
-bool issuer_name_is_valid(const char *name)
-{
-	size_t n = strlen(name);
-
-	return n >= 1 && n <= 63 &&
-	       strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") == n &&
-	       strspn(name, ".") < n;
-}
-
 /* first: the first issuer of this name. */
 static void check_name(const struct draft *d, size_t i, const struct group *first)
 {
@@ -314,7 +306,7 @@ static void check_name(const struct draft *d, size_t i, const struct group *firs
 
 	if (g->name == NULL)
 		return;
-	if (!issuer_name_is_valid(g->name)) {
+	if (!name_is_plain(bytes_of(g->name, strlen(g->name)))) {
 		report_error(d->report, g->file, g->line, "issuer",
 		    "\"%.80s\" is no name; write 1 to 63 of a-z, 0-9, '.', '_' and '-'",
 		    g->name);

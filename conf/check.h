@@ -19,10 +19,6 @@ struct draft {
 	bool trial; /* try also what a start does besides reading the configuration */
 };
 
-/* Is this an issuer's name: [a-z0-9._-]{1,63}, and not only dots, which are no segment of
- * a URL? */
-bool issuer_name_is_valid(const char *name);
-
 /* Check all, make relative paths within values absolute, load keys and certificates.
  * False when memory ran out. */
 bool draft_check(struct draft *d);

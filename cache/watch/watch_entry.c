@@ -11,7 +11,7 @@ static bool find_issuer(
 	const struct watch_issuers *all = out->want->issuers;
 	char shown[WATCH_SHOWN_MAX];
 
-	if (!watch_name_is_plain(name))
+	if (!name_is_plain(name))
 		return watch_refuse(&out->error, WATCH_BAD_ISSUER,
 		    "the issuer \"%s\" is no name of an issuer ([a-z0-9._-], at most "
 		    "63); "

@@ -4,6 +4,7 @@
 #ifndef CACHE_WATCH_WATCH_ENTRY_H
 #define CACHE_WATCH_WATCH_ENTRY_H
 
+#include "cache/base/name.h"
 #include "cache/watch/watch_reader.h"
 #include "cache/watch/watch_texts.h"
 
@@ -15,7 +16,7 @@ struct watch_entry {
 /* What a reader keeps from one entry to the next. */
 struct watch_entry_room {
 	struct watch_texts texts; /* names, labels and URLs of this entry */
-	char issuer[64];
+	char issuer[NAME_MAX_OCTETS + 1];
 	const struct issuer *configured; /* of the name in issuer; NULL: none yet */
 	uint8_t aki[WATCH_AKI_MAX];
 };

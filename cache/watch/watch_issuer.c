@@ -27,20 +27,6 @@ struct watch_issuers {
 	size_t name_n, key_n, subject_n;
 };
 
-bool watch_name_is_plain(struct bytes name)
-{
-	if (name.n < 1 || name.n > 63)
-		return false;
-	for (size_t i = 0; i < name.n; i++) {
-		uint8_t c = name.p[i];
-
-		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '.' &&
-		    c != '_' && c != '-')
-			return false;
-	}
-	return true;
-}
-
 bool watch_aki_from_hex(struct bytes text, uint8_t out[WATCH_AKI_MAX], size_t *n)
 {
 	size_t i = 0;

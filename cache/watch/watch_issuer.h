@@ -21,8 +21,6 @@
 #include "cache/base/issuer.h"
 #include "cache/watch/watch_cert.h"
 
-/* [a-z0-9._-]{1,63}: what can be the name of an issuer, a watchlist, a token. */
-bool watch_name_is_plain(struct bytes name);
 /* A key identifier in hexadecimal of any case, with colons between octets as openssl
  * writes it: 1..WATCH_AKI_MAX octets.  False: anything else. */
 bool watch_aki_from_hex(struct bytes text, uint8_t out[WATCH_AKI_MAX], size_t *n);

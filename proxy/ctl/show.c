@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cache/base/time_text.h"
 #include "proxy/ctl/args.h"

@@ -228,23 +228,6 @@ static void key_identifiers_are_read_as_they_are_printed(void **state)
 	assert_false(watch_aki_from_hex(bytes_of(text, 130), out, &n));
 }
 
-static void plain_names_are_those_of_the_configuration(void **state)
-{
-	char name[64];
-
-	(void)state;
-	memset(name, 'x', sizeof name);
-	assert_true(watch_name_is_plain(bytes_of("a", 1)));
-	assert_true(watch_name_is_plain(bytes_of("az09._-", 7)));
-	assert_true(watch_name_is_plain(bytes_of(name, 63)));
-	assert_false(watch_name_is_plain(bytes_of(name, 64)));
-	assert_false(watch_name_is_plain(bytes_of("", 0)));
-	assert_false(watch_name_is_plain(bytes_of("A", 1)));
-	assert_false(watch_name_is_plain(bytes_of("a b", 3)));
-	assert_false(watch_name_is_plain(bytes_of("a\0", 2)));
-	assert_false(watch_name_is_plain(bytes_of("\xc3\xa4", 2)));
-}
-
 static void add_pem(struct watch_chain *h, const char *pem)
 {
 	struct watch_x509 *x = open_pem(pem);
@@ -321,7 +304,6 @@ int main(void)
 	    cmocka_unit_test(issuers_are_found_by_name_and_by_key),
 	    cmocka_unit_test(a_key_of_two_issuers_names_none),
 	    cmocka_unit_test(key_identifiers_are_read_as_they_are_printed),
-	    cmocka_unit_test(plain_names_are_those_of_the_configuration),
 	    cmocka_unit_test(a_chain_names_the_key_that_signed),
 	    cmocka_unit_test(a_chain_forgets_who_was_not_used),
 	};
