@@ -53,7 +53,7 @@ static void jansson_agrees_about_each_change(void **state)
 
 	(void)state;
 	assert_true(is_json(sample, sizeof sample - 1));
-	for (int i = 0; i < 60000; i++) {
+	for (int i = 0; i < 20000; i++) {
 		char text[sizeof sample + 2];
 		size_t n = sizeof sample - 1;
 
@@ -78,7 +78,7 @@ static void jansson_agrees_about_each_change(void **state)
 			fail_msg("%d: %.*s", i, (int)n, text);
 		valid += is_json(text, n);
 	}
-	assert_true(valid > 1000 && valid < 59000);
+	assert_true(valid > 1000 && valid < 19000);
 }
 
 static void every_beginning_of_a_text_is_none(void **state)
