@@ -283,6 +283,8 @@ static void a_key_is_nowhere_afterwards(void **state)
 		      "\n-----END PRIVATE KEY-----\n",
 		false},
 	    {"-----BEGIN EC PRIVATE KEY-----\n" SECRET "\n", false},
+	    {"-----BEGIN EC PRIVATE KEY-----\n" SECRET, false},
+	    {SECRET, false},
 	    {BEGIN SECRET "\n" END, false},
 	    {BEGIN SECRET "\n-----END PRIVATE KEY-----\n", false},
 	    {BEGIN SECRET "?\n" END, false},
