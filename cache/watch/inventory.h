@@ -1,0 +1,73 @@
+/* inventory.h - what you run: the watchlists, and the CAs that they name.
+ *
+ * An inventory is an immutable value that is counted and published as a set of lists is
+ * (crl_set.h): one writer makes a new one from the old one and a list that changed, which
+ * costs a pointer for each list and copies no entry; the pointer to it is swapped;
+ * readers borrow it for one callback, and whoever needs it longer takes a reference.  The
+ * writer drops the reference of the old one when no reader can have borrowed it any more
+ * (proxy/base/barrier.h).
+ *
+ * A certificate may stand on several lists.  Nothing in memory says for all lists at once
+ * who is watched: that would be as large as the lists, and made anew with each of them.
+ * A question about one certificate costs a search in every list that has its CA (1,000
+ * lists of 15,000: under a millisecond); questions about many (a diff, a round of
+ * polling) are walks, whose cost does not depend on it.
+ */
+#ifndef CACHE_WATCH_INVENTORY_H
+#define CACHE_WATCH_INVENTORY_H
+
+#include "cache/watch/watch_ca.h"
+#include "cache/watch/watch_list.h"
+
+struct inventory {
+	_Atomic unsigned refs;
+	const struct watch_cas *cas; /* a reference */
+	size_t entries;              /* of all lists; who stands on two counts twice */
+	size_t n;
+	const struct watch_list *list[]; /* references; by name */
+};
+
+extern struct inventory inventory_none; /* without lists, as crl_set_none */
+
+const struct inventory *inventory_ref(const struct inventory *v);
+void inventory_unref(const struct inventory *v); /* NULL is allowed */
+
+/* The same with this list in the place of the one of its name, or besides.  cas has all
+ * CAs that it names.  References of both are taken.  NULL when out of memory, as the
+ * next ones. */
+const struct inventory *inventory_with(
+    const struct inventory *v, const struct watch_list *l, const struct watch_cas *cas);
+const struct inventory *inventory_without(const struct inventory *v, const char *name);
+/* The same lists; CAs that are called otherwise (a reload). */
+const struct inventory *inventory_renamed(
+    const struct inventory *v, const struct watch_cas *cas);
+
+const struct watch_list *inventory_list(
+    const struct inventory *v, const char *name); /* or NULL */
+
+/* The lists that have this certificate: out[] (room for max; may be NULL) has the first
+ * of their places in v->list, by name.  Returns how many there are; with max 0 it stops
+ * at the first one, and returns 0 or 1. */
+size_t inventory_lists_with(const struct inventory *v, uint32_t ca,
+    const struct serial *s, size_t *out, size_t max);
+
+/* All watched certificates of a CA, each once, in the order of crl_order().  What it
+ * gives is borrowed from the inventory, whose reference the caller has. */
+struct inventory_walk;
+/* From the first one after `after` on (NULL: the first one): whoever works in slices
+ * keeps the last entry that he was given, and may go on with a newer inventory.  NULL
+ * when out of memory. */
+struct inventory_walk *inventory_walk_new(
+    const struct inventory *v, uint32_t ca, const struct watched *after);
+/* False: that was all.  Where several lists have it: verified where one says so, and the
+ * earliest notAfter that one says. O(log of the lists). */
+bool inventory_walk_next(struct inventory_walk *w, struct watched *out);
+void inventory_walk_free(struct inventory_walk *w); /* NULL is allowed */
+
+/* Certificates by the time that is left. */
+struct watch_expiry {
+	size_t expired, in_7, in_30, in_90, more; /* days; nobody said: more */
+};
+void watch_expiry_add(struct watch_expiry *x, int64_t not_after, int64_t now);
+
+#endif

@@ -1,0 +1,65 @@
+/* watch_db.h - the watchlists on disk: DIR/watch.mdb.
+ *
+ * It has what the inventory does not: names, labels, dates, the lists that certificates
+ * name, and the indices by name and by serial.  Fully synced: what a call has written is
+ * durable when it returns.
+ *
+ * A list has a generation, under which all of its rows stand.  A new list is written
+ * under a new one, in transactions of a bounded size (watch_put.h); then one row moves
+ * its name there, which *is* the PUT: before it, and after a crash before it, the old
+ * list is the list.  Rows of a generation that no name leads to are swept.
+ *
+ * Bounded: beyond seven eighths of its size nothing is written (the rest is what deleting
+ * takes), ERR_STORE_FULL is the answer, and nothing is dropped.
+ *
+ * Threads: what writes (put, drop, remove, sweep, name) is called by one thread at a
+ * time; what reads, by any, at any time.  Every read is one transaction that ends with
+ * the call.
+ *
+ * Weak point: LMDB trusts its file; a page that something else overwrote can end the
+ * process.
+ */
+#ifndef CACHE_WATCH_WATCH_DB_H
+#define CACHE_WATCH_WATCH_DB_H
+
+#include "cache/watch/inventory.h"
+#include "cache/watch/watch_record.h"
+
+struct watch_db;
+
+/* Open or make DIR/watch.mdb (and DIR); size: bytes that it may have.  Damaged, or of
+ * another version: ERR_STORE, with file, cause and remedy in why. */
+enum err watch_db_open(
+    struct watch_db **out, const char *dir, size_t size, char *why, size_t why_n);
+void watch_db_close(struct watch_db *db); /* NULL is allowed */
+
+/* All lists, at the start.  ERR_NOMEM; ERR_RECORD: a row cannot be read, that is, the
+ * file is damaged, as watch_db_why() says with the remedy; ERR_STORE. */
+enum err watch_db_load(struct watch_db *db, const struct inventory **out);
+/* The CAs of all lists, now; a reference for the caller.  Any thread. */
+const struct watch_cas *watch_db_cas(struct watch_db *db);
+
+/* CA number id is this issuer's ("": nobody's) from now on.  ERR_NOT_FOUND. */
+enum err watch_db_name_ca(struct watch_db *db, uint32_t id, const char *issuer);
+/* The list is gone.  ERR_NOT_FOUND: there is none. */
+enum err watch_db_drop(struct watch_db *db, const char *name);
+/* One certificate of a list is gone.  ERR_NOT_FOUND: no such list, or it is not on it. */
+enum err watch_db_remove(
+    struct watch_db *db, const char *name, uint32_t ca, const struct serial *s);
+/* Delete a slice of what no list has; *more: there may be more.  Before the first put,
+ * and after each put and drop, until nothing more is. */
+enum err watch_db_sweep(struct watch_db *db, bool *more);
+
+/* What a list of this generation says of n certificates of a CA, which come in the order
+ * of crl_order(): take is called for each with its number, and with NULL where the list
+ * has it no more (or was swept).  Sequential: a fraction of a microsecond each. */
+enum err watch_db_rows(struct watch_db *db, uint32_t generation, uint32_t ca,
+    const struct crl_entry *const *entries, size_t n,
+    void (*take)(void *arg, size_t i, const struct watch_record *row), void *arg);
+
+/* Bytes in use, of so many that may be.  Any thread. */
+enum err watch_db_used(struct watch_db *db, uint64_t *used, uint64_t *limit);
+/* What was wrong when a call failed last: file, cause, remedy.  Any thread. */
+void watch_db_why(struct watch_db *db, char *why, size_t why_n);
+
+#endif
