@@ -39,30 +39,37 @@ static inline unsigned crl_entry_shard(const struct crl_entry *e)
 	return (unsigned)e->shard[0] << 8 | e->shard[1];
 }
 
-/* The order of serials alone: <0, 0, >0. */
-static inline int crl_entry_cmp(const struct crl_entry *a, const struct crl_entry *b)
+/* The order of serials alone: <0, 0, >0.  Of whatever begins as an entry does: octets,
+ * then n (watched certificates do too). */
+static inline int crl_order(const void *a, const void *b)
 {
 	/* little-endian loads make the last octet the most significant one */
+	const uint8_t *p = a, *q = b;
 	uint64_t x, y;
 
-	memcpy(&x, a->octets + 13, 8);
-	memcpy(&y, b->octets + 13, 8);
+	memcpy(&x, p + 13, 8);
+	memcpy(&y, q + 13, 8);
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 	x = __builtin_bswap64(x), y = __builtin_bswap64(y);
 #endif
 	if (x != y)
 		return x < y ? -1 : 1;
-	memcpy(&x, a->octets + 5, 8);
-	memcpy(&y, b->octets + 5, 8);
+	memcpy(&x, p + 5, 8);
+	memcpy(&y, q + 5, 8);
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 	x = __builtin_bswap64(x), y = __builtin_bswap64(y);
 #endif
 	if (x != y)
 		return x < y ? -1 : 1;
 	for (int i = 4; i >= 0; i--)
-		if (a->octets[i] != b->octets[i])
-			return a->octets[i] < b->octets[i] ? -1 : 1;
-	return (int)a->n - (int)b->n;
+		if (p[i] != q[i])
+			return p[i] < q[i] ? -1 : 1;
+	return (int)p[SERIAL_MAX] - (int)q[SERIAL_MAX];
+}
+
+static inline int crl_entry_cmp(const struct crl_entry *a, const struct crl_entry *b)
+{
+	return crl_order(a, b);
 }
 
 /* The first of n sorted entries whose serial is that of key, or NULL.  O(log n). */
