@@ -22,10 +22,10 @@
 #include "cache/watch/watch_cert.h"
 
 struct watch_ca {
-	uint32_t id;   /* 1.. */
-	char *issuer;  /* the configured issuer's name; "": it is none */
-	char *dn;      /* RFC 4514's form; "": nobody said */
-	uint8_t aki_n; /* 0: nobody said */
+	uint32_t id;        /* 1.. */
+	const char *issuer; /* the configured issuer's name; "": it is none */
+	const char *dn;     /* RFC 4514's form; "": nobody said */
+	uint8_t aki_n;      /* 0: nobody said */
 	uint8_t aki[WATCH_AKI_MAX];
 };
 

@@ -36,16 +36,17 @@ void watch_db_close(struct watch_db *db); /* NULL is allowed */
 /* All lists, at the start.  ERR_NOMEM; ERR_RECORD: a row cannot be read, that is, the
  * file is damaged, as watch_db_why() says with the remedy; ERR_STORE. */
 enum err watch_db_load(struct watch_db *db, const struct inventory **out);
-/* The CAs of all lists, now; a reference for the caller.  Any thread. */
-const struct watch_cas *watch_db_cas(struct watch_db *db);
+/* The CAs of all lists, now; a reference for the caller.  ERR_NOMEM, ERR_STORE. */
+enum err watch_db_cas(struct watch_db *db, const struct watch_cas **out);
 
 /* CA number id is this issuer's ("": nobody's) from now on.  ERR_NOT_FOUND. */
 enum err watch_db_name_ca(struct watch_db *db, uint32_t id, const char *issuer);
 /* The list is gone.  ERR_NOT_FOUND: there is none. */
 enum err watch_db_drop(struct watch_db *db, const char *name);
-/* One certificate of a list is gone.  ERR_NOT_FOUND: no such list, or it is not on it. */
-enum err watch_db_remove(
-    struct watch_db *db, const char *name, uint32_t ca, const struct serial *s);
+/* One certificate of a list is gone: the list as it is then, for the inventory; old is
+ * the one that it had.  ERR_NOT_FOUND: no such list, or it is not on it. */
+enum err watch_db_remove(struct watch_db *db, const struct watch_list *old, uint32_t ca,
+    const struct serial *s, const struct watch_list **out);
 /* Delete a slice of what no list has; *more: there may be more.  Before the first put,
  * and after each put and drop, until nothing more is. */
 enum err watch_db_sweep(struct watch_db *db, bool *more);

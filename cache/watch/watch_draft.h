@@ -1,9 +1,10 @@
 /* watch_draft.h - a watchlist that is being read: certificates in any order, applied as a
  * whole when all have come, or dropped.
  *
- * In memory it costs 32 bytes a certificate; what a list says of it is spooled to a file
- * without a name (beyond a quarter of a megabyte), so that memory does not follow the
- * size of a body.  Of a certificate that comes twice, what was said last counts.
+ * In memory it costs 32 bytes a certificate (twice that while it is sorted, where several
+ * CAs stand on it); what the list says of it is spooled to a file without a name, beyond
+ * a quarter of a megabyte, so that memory does not follow the size of a body.  Of a
+ * certificate that comes twice, what was said last counts.
  *
  * One owner, one thread at a time.
  */
@@ -31,18 +32,23 @@ size_t watch_draft_count(const struct watch_draft *d);
 
 /* For whoever writes it to the file (watch_put.h). */
 
-/* One of its CAs, as the first certificate of it says. */
+/* A CA, as the certificates say together. */
 struct watch_draft_ca {
-	char *issuer; /* "": none is named */
-	char *dn;     /* "": nobody said */
+	const char *issuer; /* "": none is named */
+	const char *dn;     /* "": nobody said */
 	uint8_t aki_n;
 	uint8_t aki[WATCH_AKI_MAX];
 };
 size_t watch_draft_cas(const struct watch_draft *d);
 const struct watch_draft_ca *watch_draft_ca(const struct watch_draft *d, size_t i);
 
+/* A certificate that the list had before: it counts where nothing else is said of it.
+ * row is encoded.  As watch_draft_add(). */
+enum err watch_draft_keep(struct watch_draft *d, const struct watch_draft_ca *ca,
+    const struct serial *s, struct bytes row);
+
 /* Sort; id[i] is what CA number i is known by.  Two that have one id are one.  ERR_NOMEM,
- * ERR_STORE. */
+ * ERR_STORE, ERR_STORE_FULL. */
 enum err watch_draft_sort(struct watch_draft *d, const uint32_t *id);
 /* Once it is sorted: number i of watch_draft_count(), by id and then by serial.  row is
  * encoded (watch_record.h), and borrowed from the draft. */

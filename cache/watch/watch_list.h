@@ -29,6 +29,7 @@ struct watch_list {
 	char name[WATCH_NAME_MAX];
 	enum watch_source source;
 	uint32_t generation; /* the file's, under which it has the names */
+	uint32_t version;    /* counts the changes that a generation has had */
 	size_t n;
 	struct watched *entries;    /* sorted within each range */
 	struct watch_range *ranges; /* by ca */

@@ -31,6 +31,9 @@ void watch_run_add(uint8_t *p, size_t *n, const char *text, size_t text_n);
 size_t watch_record_size(const struct watch_record *r);
 size_t watch_record_encode(
     const struct watch_record *r, uint8_t *out); /* bytes written */
+/* Where the runs stand behind each other in an encoded row: who has made them there
+ * encodes around them, and nothing is copied. */
+size_t watch_record_runs_at(const struct watch_record *r);
 /* r borrows from in.  ERR_RECORD: not in our encoding.  What is read encodes to the same
  * bytes. */
 enum err watch_record_decode(struct watch_record *r, struct bytes in);

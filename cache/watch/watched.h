@@ -17,7 +17,7 @@
 struct watched {
 	uint8_t octets[SERIAL_MAX]; /* as crl_entry.octets */
 	uint8_t n;                  /* as crl_entry.n */
-	uint8_t not_after[5];       /* seconds since 1970, signed, big-endian */
+	uint8_t not_after[5];       /* watch_date_put() */
 	uint8_t flags;              /* WATCH_VERIFIED */
 };
 _Static_assert(sizeof(struct watched) == 28, "an entry is at most 32 bytes (contract)");
@@ -26,8 +26,12 @@ _Static_assert(offsetof(struct watched, n) == offsetof(struct crl_entry, n),
 
 #define WATCH_VERIFIED 1u /* its signature by its issuer's key was verified */
 
-/* not_after: seconds, or WATCH_TIME_NONE; what 40 bits do not hold is cut to what they
- * do. */
+/* A date in 40 bits: seconds, or WATCH_TIME_NONE.  What they do not hold is cut to what
+ * they do (the years -15451 to 19391). */
+#define WATCH_DATE_N 5
+void watch_date_put(uint8_t out[WATCH_DATE_N], int64_t at);
+int64_t watch_date_get(const uint8_t in[WATCH_DATE_N]);
+
 void watched_set(
     struct watched *e, const struct serial *s, int64_t not_after, bool verified);
 void watched_serial(const struct watched *e, struct serial *s);

@@ -1,0 +1,227 @@
+/* inventory.c - an array of counted lists; the walk through all of them is a heap.
+ *
+ * Rejected: one sorted array for each CA over all lists, for "is it watched?".  It would
+ * cost as much memory again, and each PUT would copy 15 million entries. */
+#include "cache/watch/inventory.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#define DAY_S INT64_C(86400)
+
+struct inventory inventory_none = {.refs = 1, .cas = &watch_cas_none};
+
+const struct inventory *inventory_ref(const struct inventory *v)
+{
+	struct inventory *w = (struct inventory *)(uintptr_t)v;
+
+	atomic_fetch_add_explicit(&w->refs, 1, memory_order_relaxed);
+	return v;
+}
+
+void inventory_unref(const struct inventory *v)
+{
+	struct inventory *w = (struct inventory *)(uintptr_t)v;
+
+	if (w == NULL || atomic_fetch_sub_explicit(&w->refs, 1, memory_order_acq_rel) > 1)
+		return;
+	for (size_t i = 0; i < w->n; i++)
+		watch_list_unref(w->list[i]);
+	watch_cas_unref(w->cas);
+	free(w);
+}
+
+static struct inventory *inventory_new(size_t room, const struct watch_cas *cas)
+{
+	struct inventory *v = calloc(1, sizeof(*v) + room * sizeof(v->list[0]));
+
+	if (v == NULL)
+		return NULL;
+	atomic_init(&v->refs, 1);
+	v->cas = watch_cas_ref(cas);
+	return v;
+}
+
+static void append(struct inventory *v, const struct watch_list *l)
+{
+	v->list[v->n++] = watch_list_ref(l);
+	v->entries += l->n;
+}
+
+/* The place of the first list whose name is not before this one. */
+static size_t place_of(const struct inventory *v, const char *name)
+{
+	size_t low = 0, high = v->n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (strcmp(v->list[middle]->name, name) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static bool is_there(const struct inventory *v, size_t place, const char *name)
+{
+	return place < v->n && strcmp(v->list[place]->name, name) == 0;
+}
+
+/* l NULL: nothing comes in the place of what goes. */
+static const struct inventory *inventory_change(const struct inventory *v,
+    const char *name, const struct watch_list *l, const struct watch_cas *cas)
+{
+	struct inventory *w = inventory_new(v->n + 1, cas);
+	size_t place = place_of(v, name);
+
+	if (w == NULL)
+		return NULL;
+	for (size_t i = 0; i < place; i++)
+		append(w, v->list[i]);
+	if (l != NULL)
+		append(w, l);
+	for (size_t i = place + is_there(v, place, name); i < v->n; i++)
+		append(w, v->list[i]);
+	return w;
+}
+
+const struct inventory *inventory_with(
+    const struct inventory *v, const struct watch_list *l, const struct watch_cas *cas)
+{
+	return inventory_change(v, l->name, l, cas);
+}
+
+const struct inventory *inventory_without(const struct inventory *v, const char *name)
+{
+	return inventory_change(v, name, NULL, v->cas);
+}
+
+const struct inventory *inventory_renamed(
+    const struct inventory *v, const struct watch_cas *cas)
+{
+	struct inventory *w = inventory_new(v->n, cas);
+
+	for (size_t i = 0; w != NULL && i < v->n; i++)
+		append(w, v->list[i]);
+	return w;
+}
+
+const struct watch_list *inventory_list(const struct inventory *v, const char *name)
+{
+	size_t place = place_of(v, name);
+
+	return is_there(v, place, name) ? v->list[place] : NULL;
+}
+
+size_t inventory_lists_with(const struct inventory *v, uint32_t ca,
+    const struct serial *s, size_t *out, size_t max)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < v->n && (n == 0 || max > 0); i++)
+		if (watch_list_find(v->list[i], ca, s) != NULL) {
+			if (n < max && out != NULL)
+				out[n] = i;
+			n++;
+		}
+	return n;
+}
+
+/* One list's entries of the CA that are still to come. */
+struct strand {
+	const struct watched *at, *end;
+};
+
+struct inventory_walk {
+	size_t n; /* strands that are not at their end: a heap by their first entries */
+	struct strand strand[];
+};
+
+static void sink(struct inventory_walk *w, size_t i)
+{
+	struct strand moved = w->strand[i];
+
+	for (;;) {
+		size_t child = 2 * i + 1;
+
+		if (child >= w->n)
+			break;
+		if (child + 1 < w->n &&
+		    crl_order(w->strand[child + 1].at, w->strand[child].at) < 0)
+			child++;
+		if (crl_order(w->strand[child].at, moved.at) >= 0)
+			break;
+		w->strand[i] = w->strand[child];
+		i = child;
+	}
+	w->strand[i] = moved;
+}
+
+struct inventory_walk *inventory_walk_new(
+    const struct inventory *v, uint32_t ca, const struct watched *after)
+{
+	struct inventory_walk *w = calloc(1, sizeof(*w) + v->n * sizeof(w->strand[0]));
+
+	if (w == NULL)
+		return NULL;
+	for (size_t i = 0; i < v->n; i++) {
+		size_t n;
+		const struct watched *e = watch_list_of(v->list[i], ca, &n);
+		size_t from = after != NULL ? watched_from(e, n, after) : 0;
+
+		from += from < n && after != NULL && crl_order(&e[from], after) == 0;
+		if (from < n)
+			w->strand[w->n++] = (struct strand){e + from, e + n};
+	}
+	for (size_t i = w->n / 2; i-- > 0;)
+		sink(w, i);
+	return w;
+}
+
+/* Another list's word for the same certificate. */
+static void take_in(struct watched *out, const struct watched *e)
+{
+	int64_t here = watched_not_after(out), there = watched_not_after(e);
+
+	out->flags |= e->flags;
+	if (there != WATCH_TIME_NONE && (here == WATCH_TIME_NONE || there < here))
+		memcpy(out->not_after, e->not_after, sizeof(out->not_after));
+}
+
+bool inventory_walk_next(struct inventory_walk *w, struct watched *out)
+{
+	if (w->n == 0)
+		return false;
+	*out = *w->strand[0].at;
+	do {
+		take_in(out, w->strand[0].at);
+		if (++w->strand[0].at == w->strand[0].end)
+			w->strand[0] = w->strand[--w->n];
+		if (w->n > 0)
+			sink(w, 0);
+	} while (w->n > 0 && crl_order(w->strand[0].at, out) == 0);
+	return true;
+}
+
+void inventory_walk_free(struct inventory_walk *w)
+{
+	free(w);
+}
+
+void watch_expiry_add(struct watch_expiry *x, int64_t not_after, int64_t now)
+{
+	if (not_after == WATCH_TIME_NONE)
+		x->more++;
+	else if (not_after <= now)
+		x->expired++;
+	else if (not_after - now <= 7 * DAY_S)
+		x->in_7++;
+	else if (not_after - now <= 30 * DAY_S)
+		x->in_30++;
+	else if (not_after - now <= 90 * DAY_S)
+		x->in_90++;
+	else
+		x->more++;
+}
