@@ -29,6 +29,7 @@ void watch_draft_free(struct watch_draft *d); /* NULL is allowed */
 enum err watch_draft_add(struct watch_draft *d, const struct watch_cert *c);
 /* How many were added, those that came twice too, until it is sorted. */
 size_t watch_draft_count(const struct watch_draft *d);
+size_t watch_draft_size(const struct watch_draft *d); /* bytes of their rows */
 
 /* For whoever writes it to the file (watch_put.h). */
 
