@@ -1,0 +1,230 @@
+/* watch_db.c - opening the file, transactions, and what is told when they fail. */
+#include "cache/watch/watch_db.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cache/base/lmdb_file.h"
+#include "cache/watch/watch_db_file.h"
+
+#define FILE_NAME "watch.mdb"
+#define FORMAT    "ocspcached watch 1"
+#define REMEDY                                                                           \
+	"restore it from a copy, or remove it and put the watchlists again (those of "   \
+	"files and of Redis come back by themselves)"
+
+static const char *const names[DBI_N] = {[DBI_META] = "meta",
+    [DBI_CAS] = "cas",
+    [DBI_LISTS] = "lists",
+    [DBI_GENS] = "gens",
+    [DBI_ROWS] = "rows",
+    [DBI_SERIALS] = "serials",
+    [DBI_NAMES] = "names"};
+
+/* Errors. */
+
+enum err watch_db_err(struct watch_db *db, int e)
+{
+	if (e == 0)
+		return ERR_OK;
+	if (e == MDB_NOTFOUND)
+		return ERR_NOT_FOUND;
+	atomic_store(&db->failure, e);
+	if (e == ENOMEM)
+		return ERR_NOMEM;
+	if (e == WATCH_DB_UNREADABLE)
+		return ERR_RECORD;
+	return e == MDB_MAP_FULL || e == ENOSPC || e == EDQUOT ? ERR_STORE_FULL
+							       : ERR_STORE;
+}
+
+static void tell(const struct watch_db *db, int e, char *why, size_t why_n)
+{
+	if (e == WATCH_DB_UNREADABLE)
+		snprintf(why, why_n, "%s: it holds an unreadable row; " REMEDY, db->path);
+	else if (lmdb_file_is_damage(e))
+		snprintf(why, why_n, "%s: %s; " REMEDY, db->path, lmdb_file_text(e));
+	else if (e == MDB_MAP_FULL)
+		snprintf(why, why_n, "%s: it is full; raise watch-size", db->path);
+	else
+		lmdb_file_why(why, why_n, db->path, e);
+}
+
+void watch_db_why(struct watch_db *db, char *why, size_t why_n)
+{
+	tell(db, atomic_load(&db->failure), why, why_n);
+}
+
+/* Transactions. */
+
+static int used_pages(struct watch_db *db, MDB_txn *txn, uint64_t *used)
+{
+	MDB_stat st;
+	int e = mdb_stat(txn, db->names, &st);
+
+	*used = 0;
+	for (int i = 0; e == 0; i++) {
+		*used += (st.ms_branch_pages + st.ms_leaf_pages + st.ms_overflow_pages) *
+			 (uint64_t)db->page;
+		if (i == DBI_N)
+			return 0;
+		e = mdb_stat(txn, db->dbi[i], &st);
+	}
+	return e;
+}
+
+enum err watch_db_write(struct watch_db *db, bool frees,
+    int (*step)(struct watch_db *db, MDB_txn *txn, void *arg), void *arg)
+{
+	uint64_t used;
+	MDB_txn *txn;
+	int e = mdb_txn_begin(db->env, NULL, 0, &txn);
+
+	if (e != 0)
+		return watch_db_err(db, e);
+	e = step(db, txn, arg);
+	if (e == 0 && !frees && (e = used_pages(db, txn, &used)) == 0 && used > db->limit)
+		e = MDB_MAP_FULL;
+	return watch_db_err(db, lmdb_file_finish(txn, e));
+}
+
+enum err watch_db_read(struct watch_db *db,
+    int (*step)(struct watch_db *db, MDB_txn *txn, void *arg), void *arg)
+{
+	MDB_txn *txn;
+	int e = mdb_txn_begin(db->env, NULL, MDB_RDONLY, &txn);
+
+	if (e == 0) {
+		e = step(db, txn, arg);
+		mdb_txn_abort(txn);
+	}
+	return watch_db_err(db, e);
+}
+
+static int used_step(struct watch_db *db, MDB_txn *txn, void *arg)
+{
+	return used_pages(db, txn, arg);
+}
+
+enum err watch_db_used(struct watch_db *db, uint64_t *used, uint64_t *limit)
+{
+	*limit = db->limit;
+	return watch_db_read(db, used_step, used);
+}
+
+/* Opening. */
+
+static int open_databases(struct watch_db *db, bool *same)
+{
+	MDB_txn *txn;
+	int e = mdb_txn_begin(db->env, NULL, 0, &txn);
+
+	if (e != 0)
+		return e;
+	if ((e = mdb_dbi_open(txn, NULL, 0, &db->names)) == 0)
+		e = lmdb_file_format(txn, db->names, FORMAT, &db->dbi[DBI_META], same);
+	if (e == 0 && !*same) {
+		mdb_txn_abort(txn);
+		return 0;
+	}
+	for (int i = DBI_META + 1; e == 0 && i < DBI_N; i++)
+		e = mdb_dbi_open(txn, names[i], MDB_CREATE, &db->dbi[i]);
+	return lmdb_file_finish(txn, e);
+}
+
+static int open_env(struct watch_db *db, size_t size, bool *same)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	MDB_stat st;
+	int e, dead;
+
+	if ((e = mdb_env_create(&db->env)) != 0 ||
+	    (e = mdb_env_set_maxdbs(db->env, DBI_N)) != 0 ||
+	    (e = mdb_env_set_mapsize(db->env, size / page * page)) != 0 ||
+	    (e = mdb_env_open(db->env, db->path, MDB_NOSUBDIR | MDB_NOTLS, 0600)) != 0 ||
+	    (e = mdb_env_stat(db->env, &st)) != 0)
+		return e;
+	db->page = st.ms_psize;
+	db->limit = size / 8 * 7;
+	if ((e = lmdb_file_mend(db->env, db->page)) != 0 ||
+	    (e = mdb_reader_check(db->env, &dead)) != 0)
+		return e;
+	return open_databases(db, same);
+}
+
+/* Look at the file before LMDB does, and make it where there is none. */
+static enum err prepare(struct watch_db *db, char *why, size_t why_n)
+{
+	char cause[LMDB_FILE_WHY];
+	enum lmdb_file_is is = lmdb_file_look(db->path, cause);
+	int e = 0;
+
+	if (is == LMDB_UNUSABLE)
+		snprintf(why, why_n, "%s: %s", db->path, cause);
+	else if (is == LMDB_DAMAGED)
+		snprintf(why, why_n, "%s: %s; " REMEDY, db->path, cause);
+	else if (is == LMDB_ABSENT && (e = lmdb_file_make(db->path)) != 0)
+		tell(db, e, why, why_n);
+	return is == LMDB_UNUSABLE || is == LMDB_DAMAGED || e != 0 ? ERR_STORE : ERR_OK;
+}
+
+static enum err open_file(struct watch_db *db, size_t size, char *why, size_t why_n)
+{
+	bool same = true;
+	int e = lmdb_file_directories(db->dir);
+
+	if (e != 0) {
+		snprintf(why, why_n, "%s: %s", db->dir, strerror(e));
+		return ERR_STORE;
+	}
+	if (prepare(db, why, why_n) != ERR_OK)
+		return ERR_STORE;
+	e = open_env(db, size, &same);
+	if (e != 0)
+		tell(db, e, why, why_n);
+	else if (!same)
+		snprintf(why, why_n,
+		    "%s: written by another version of ocspcached; this one reads "
+		    "\"" FORMAT "\": run that version, or remove it and put the "
+		    "watchlists again",
+		    db->path);
+	return e == 0 && same ? ERR_OK : ERR_STORE;
+}
+
+enum err watch_db_open(
+    struct watch_db **out, const char *dir, size_t size, char *why, size_t why_n)
+{
+	struct watch_db *db = calloc(1, sizeof *db);
+	size_t room = strlen(dir) + sizeof "/" FILE_NAME;
+	enum err e = ERR_NOMEM;
+
+	*out = NULL;
+	if (db != NULL && (db->dir = strdup(dir)) != NULL &&
+	    (db->path = malloc(room)) != NULL) {
+		snprintf(db->path, room, "%s/" FILE_NAME, dir);
+		e = open_file(db, size, why, why_n);
+	} else {
+		snprintf(why, why_n, "%s: %s", dir, err_text(e));
+	}
+	if (e != ERR_OK) {
+		watch_db_close(db);
+		return e;
+	}
+	*out = db;
+	return ERR_OK;
+}
+
+void watch_db_close(struct watch_db *db)
+{
+	if (db == NULL)
+		return;
+	assert(db->opened == NULL);
+	if (db->env != NULL)
+		mdb_env_close(db->env);
+	free(db->dir);
+	free(db->path);
+	free(db);
+}
