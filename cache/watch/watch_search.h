@@ -30,11 +30,14 @@ struct watch_query {
 	/* "" or a name: itself, what lies below it, and the wildcard that covers it; as
 	 * watch_name() writes it (watch_name.h). */
 	struct bytes name;
-	const char *issuer;     /* NULL, or a configured name, or a hexadecimal AKI */
-	const char *list;       /* NULL, or a watchlist */
+	const char *issuer; /* NULL, or a configured name, or a hexadecimal AKI */
+	const char *list;   /* NULL, or a watchlist; names and dates are those of all */
 	int64_t expires_before; /* INT64_MAX: all; who has no date is not before any */
 	size_t limit;           /* 1..WATCH_PAGE_MAX certificates */
 	struct watch_place from;
+	/* NULL, or the one in force: what a list has not is known from memory then, and
+	 * its rows need not be looked for. */
+	const struct inventory *inventory;
 };
 
 /* A certificate as all lists together tell it; borrowed for the call. */
@@ -47,7 +50,7 @@ struct watch_found {
 		struct watch_record row;
 	} * on;
 	bool verified;                 /* one of them says so */
-	int64_t not_before, not_after; /* of the first one that says */
+	int64_t not_before, not_after; /* of the first one that says; the earliest */
 };
 
 /* take: false: it does not match the caller's filter, and counts as not found.  next: ca
