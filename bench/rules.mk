@@ -8,9 +8,13 @@ $(B)/bench/libbench.a: $(BENCH_LIB)
 	$(AR) rcs $@ $^
 $(BENCH): $(B)/bench/%: $(B)/bench/%.o $(B)/bench/libbench.a
 	$(CC) $(CFLAGS) $(LDFLAGS) $^ -lxxhash -lcrypto -o $@
+# Of the inventory alone, with the daemon's own code: build/bench/inventory [LISTS [CERTIFICATES]]
+$(B)/bench/inventory: $(B)/bench/inventory.o $(B)/libocspcached.a
+	$(call say,LD)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 bench bench-quick bench-lists:
 	@.ci/packages build redis bench
 	@$(SUBMAKE) all bench-tools
 	@B=$(B) bench/run $(if $(filter bench-quick,$@),--quick) $(if $(filter bench-lists,$@),--parts lists$(comma)burden$(comma)push)
-bench-tools: $(BENCH)
+bench-tools: $(BENCH) $(B)/bench/inventory
 .PHONY: bench bench-quick bench-lists bench-tools
