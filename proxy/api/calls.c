@@ -202,16 +202,16 @@ static json_t *ocsp_evidence(const struct facts *f)
 static json_t *crl_evidence(const struct evidence *st)
 {
 	char number[CRL_NUMBER_TEXT_MAX];
-	enum status status = st->crl.listed                   ? STATUS_REVOKED
-			     : st->absence == CRL_ABSENT_GOOD ? STATUS_GOOD
-							      : STATUS_UNKNOWN;
+	enum status status = st->crl.listed                         ? STATUS_REVOKED
+			     : st->lists.absence == CRL_ABSENT_GOOD ? STATUS_GOOD
+								    : STATUS_UNKNOWN;
 	const struct crl_facts *f;
 	size_t n;
 
-	n = st->crl.listed ? st->crl.shard : crl_set_oldest(st->set);
-	if (n >= st->set->shards_n || !st->set->shard[n].in_force)
+	n = st->crl.listed ? st->crl.shard : crl_set_oldest(st->lists.set);
+	if (n >= st->lists.set->shards_n || !st->lists.set->shard[n].in_force)
 		return NULL;
-	f = &st->set->shard[n].facts;
+	f = &st->lists.set->shard[n].facts;
 	crl_number_text(f, number);
 	return json_pack("{s:s, s:s, s:o, s:o, s:s?}", "kind", "crl", "status",
 	    status_name(status), "this_update", json_time(f->this_update), "next_update",
@@ -221,10 +221,10 @@ static json_t *crl_evidence(const struct evidence *st)
 static json_t *evidence_json(const struct evidence *st)
 {
 	const struct evidence_answer *each[] = {
-	    &st->revoked, &st->good, &st->refused, &st->unknown};
+	    &st->revoked, &st->good, &st->kept.refused, &st->unknown};
 	json_t *list = json_array();
 
-	if (st->latch != NULL)
+	if (st->kept.latched)
 		json_array_append_new(list, latch_evidence());
 	for (size_t n = 0; n < sizeof each / sizeof each[0]; n++)
 		if (each[n]->found)
@@ -236,17 +236,17 @@ static json_t *evidence_json(const struct evidence *st)
 /* Of an unknown one: why it is not good by its absence from the lists.  NULL: nothing. */
 static json_t *missing_json(const struct issuer *i, const struct evidence *st)
 {
-	const char *why = crl_absence_text(st->absence);
-	bool of_one = st->absence == CRL_ABSENT_MISSING ||
-		      st->absence == CRL_ABSENT_OVERDUE ||
-		      st->absence == CRL_ABSENT_REASONS;
+	const char *why = crl_absence_text(st->lists.absence);
+	bool of_one = st->lists.absence == CRL_ABSENT_MISSING ||
+		      st->lists.absence == CRL_ABSENT_OVERDUE ||
+		      st->lists.absence == CRL_ABSENT_REASONS;
 	char text[1024];
 
 	if (st->status != STATUS_UNKNOWN || i->crl_n == 0 || why == NULL)
 		return NULL;
-	if (!of_one || st->absence_list >= i->crl_n)
+	if (!of_one || st->lists.absence_list >= i->crl_n)
 		return json_text(why);
-	snprintf(text, sizeof text, "%s: %s", why, i->crl[st->absence_list]);
+	snprintf(text, sizeof text, "%s: %s", why, i->crl[st->lists.absence_list]);
 	return json_text(text);
 }
 

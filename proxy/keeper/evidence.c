@@ -38,21 +38,17 @@ static void hear_answer(struct evidence *st, const struct answer *a, int64_t now
 		hear_facts(st, &a->facts);
 }
 
-static void gather_answers(const struct evidence_sources *from, const struct issuer *i,
-    const struct serial *s, int64_t now, struct evidence *st)
+static void gather_answers(struct evidence *st, const struct hot *hot,
+    const struct issuer *i, const struct serial *s, int64_t now)
 {
-	struct facts f;
-
 	for (size_t n = 0; n < issuer_keys_n(i); n++) {
 		struct key k;
 
 		issuer_key_at(i, n, s, &k);
-		hear_answer(st, hot_find(from->hot, key_der(&k)), now);
+		hear_answer(st, hot_find(hot, key_der(&k)), now);
 	}
-	if (memos_recall(from->memos, i, s, MEMO_HOLD, &f))
-		hear_facts(st, &f);
-	if (memos_recall(from->memos, i, s, MEMO_REFUSED, &f))
-		hear(&st->refused, &f);
+	if (st->kept.heard.found)
+		hear_facts(st, &st->kept.heard.facts);
 }
 
 /* Is the set of the lists that the configuration names?  Between a reload and the set
@@ -68,14 +64,28 @@ static bool is_as_configured(const struct crl_set *set, const struct issuer *i)
 	return true;
 }
 
-static void gather_lists(const struct evidence_sources *from, const struct issuer *i,
-    const struct serial *s, int64_t now, struct evidence *st)
+void evidence_list(const struct crl_set *set, const struct issuer *i, int64_t now,
+    struct evidence_lists *out)
 {
-	st->set = crl_feed_set(from->crl_feed, i->name);
-	crl_set_find(st->set, s, &st->crl);
-	st->absence = crl_set_absence(st->set, i->rules.absent, now, &st->absence_list);
-	if (st->absence == CRL_ABSENT_GOOD && !is_as_configured(st->set, i))
-		st->absence = CRL_ABSENT_MISSING;
+	out->set = set;
+	out->absence = crl_set_absence(set, i->rules.absent, now, &out->absence_list);
+	if (out->absence == CRL_ABSENT_GOOD && !is_as_configured(set, i))
+		out->absence = CRL_ABSENT_MISSING;
+}
+
+void evidence_keep(const struct evidence_sources *from, const struct issuer *i,
+    const struct serial *s, struct evidence_kept *out)
+{
+	const struct latch *l = latches_find(from->latches, i, s);
+
+	*out = (struct evidence_kept){.latched = l != NULL};
+	if (l != NULL) {
+		out->revoked_at = l->revoked_at;
+		out->reason = l->reason;
+	}
+	out->heard.found = memos_recall(from->memos, i, s, MEMO_HOLD, &out->heard.facts);
+	out->refused.found =
+	    memos_recall(from->memos, i, s, MEMO_REFUSED, &out->refused.facts);
 }
 
 /* What it means. */
@@ -102,13 +112,13 @@ static void judge(struct evidence *st)
 	bool ocsp = st->revoked.found && !is_ended(st, facts_are_hold(f), f->this_update);
 	bool crl = st->crl.listed && !is_ended(st, st->crl.hold, st->crl.this_update);
 
-	st->status = (st->good.found && !st->set->unopened) ||
-			     (st->absence == CRL_ABSENT_GOOD && !st->crl.listed)
+	st->status = (st->good.found && !st->lists.set->unopened) ||
+			     (st->lists.absence == CRL_ABSENT_GOOD && !st->crl.listed)
 			 ? STATUS_GOOD
 			 : STATUS_UNKNOWN;
 	st->reason = REASON_NONE;
-	if (st->latch != NULL)
-		revoked(st, st->latch->revoked_at, st->latch->reason);
+	if (st->kept.latched)
+		revoked(st, st->kept.revoked_at, st->kept.reason);
 	if (ocsp && !facts_are_hold(f))
 		revoked(st, f->revoked_at, f->reason);
 	if (crl && !st->crl.hold)
@@ -132,26 +142,39 @@ static bool lists_are_newer(const struct crl_set *s, int64_t this_update)
 /* R71: revoked by a list and good by a newer answer, or the other way round. */
 static bool disagrees(const struct evidence *st)
 {
+	const struct evidence_answer *refused = &st->kept.refused;
+
 	if (st->crl.listed)
 		return !st->crl.hold &&
 		       ((st->good.found &&
 			    st->good.facts.this_update > st->crl.this_update) ||
-			   (st->refused.found &&
-			       st->refused.facts.this_update > st->crl.this_update));
-	return st->absence == CRL_ABSENT_GOOD && st->revoked.found &&
-	       lists_are_newer(st->set, st->revoked.facts.this_update);
+			   (refused->found &&
+			       refused->facts.this_update > st->crl.this_update));
+	return st->lists.absence == CRL_ABSENT_GOOD && st->revoked.found &&
+	       lists_are_newer(st->lists.set, st->revoked.facts.this_update);
+}
+
+void evidence_judge(const struct evidence_kept *kept, const struct evidence_lists *lists,
+    const struct hot *hot, const struct issuer *i, const struct serial *s,
+    const struct answer *extra, int64_t now, struct evidence *out)
+{
+	assert(i != NULL && s->n > 0);
+	*out = (struct evidence){.kept = *kept, .lists = *lists};
+	gather_answers(out, hot, i, s, now);
+	hear_answer(out, extra, now);
+	crl_set_find(lists->set, s, &out->crl);
+	judge(out);
+	out->disagree = disagrees(out);
 }
 
 void evidence_of(const struct evidence_sources *from, const struct issuer *i,
     const struct serial *s, const struct answer *extra, struct evidence *out)
 {
+	struct evidence_kept kept;
+	struct evidence_lists lists;
 	int64_t now = clock_now();
 
-	assert(i != NULL && s->n > 0);
-	*out = (struct evidence){.latch = latches_find(from->latches, i, s)};
-	gather_answers(from, i, s, now, out);
-	hear_answer(out, extra, now);
-	gather_lists(from, i, s, now, out);
-	judge(out);
-	out->disagree = disagrees(out);
+	evidence_keep(from, i, s, &kept);
+	evidence_list(crl_feed_set(from->crl_feed, i->name), i, now, &lists);
+	evidence_judge(&kept, &lists, from->hot, i, s, extra, now, out);
 }

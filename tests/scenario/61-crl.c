@@ -358,7 +358,7 @@ static void a_fetched_good_that_is_not_newer_is_refused(void **state)
 	assert_int_equal(count(M_REFUSED_UPSTREAM), 0);
 	assert_int_equal(evidence().status, STATUS_REVOKED);
 	assert_false(evidence().disagree);
-	assert_false(evidence().refused.found);
+	assert_false(evidence().kept.refused.found);
 	assert_int_equal(fake_told.n, 0);
 }
 
@@ -374,7 +374,7 @@ static void a_newer_good_is_refused_and_the_two_disagree(void **state)
 	st = evidence();
 	assert_int_equal(st.status, STATUS_REVOKED);
 	assert_true(st.disagree);
-	assert_true(st.refused.found);
+	assert_true(st.kept.refused.found);
 	listed(100, 1);
 	assert_false(evidence().disagree);
 	listed(-100, 1);
@@ -619,7 +619,7 @@ static void an_expired_list_and_an_eviction_storm_make_nothing_good(void **state
 	world_serial(2, &s);
 	evidence_of(&world_parts()->evidence, world_issuer(), &s, NULL, &st);
 	assert_int_equal(st.status, STATUS_UNKNOWN);
-	assert_int_equal(st.absence, CRL_ABSENT_OVERDUE);
+	assert_int_equal(st.lists.absence, CRL_ABSENT_OVERDUE);
 }
 
 /* T19: and a hold that OCSP told outlives its eviction; it is told once. */
