@@ -20,6 +20,7 @@
 #include "proxy/base/log.h"
 #include "proxy/base/thread.h"
 #include "proxy/base/timer.h"
+#include "proxy/keeper/evidence_ask.h"
 #include "proxy/keeper/keeper_make.h"
 
 #define GARBAGE_MS    20   /* garbage of so long goes into one barrier */
@@ -257,6 +258,20 @@ static void on_ask(void *arg, struct msg *m)
 void keeper_ask(struct shared *shared, struct ask *a)
 {
 	question_ask(&a->question, shared->keeper, on_ask);
+}
+
+static void on_ask_evidence(void *arg, struct msg *m)
+{
+	struct keeper *k = arg;
+	struct evidence_ask *a = (struct evidence_ask *)m;
+
+	evidence_ask_answer(&k->parts.evidence, shared_conf(k->shared)->issuers, a);
+	question_answer(&a->question);
+}
+
+void keeper_ask_evidence(struct shared *shared, struct evidence_ask *a)
+{
+	question_ask(&a->question, shared->keeper, on_ask_evidence);
 }
 
 static void configure(struct keeper *k, const struct conf *c)

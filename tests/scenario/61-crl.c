@@ -7,7 +7,8 @@
 
 #include <cmocka.h>
 
-#include "proxy/keeper/evidence.h"
+#include "proxy/base/clock.h"
+#include "proxy/keeper/evidence_ask.h"
 #include "proxy/keeper/memo.h"
 #include "tests/lib/world.h"
 
@@ -95,13 +96,40 @@ static void absent(int64_t from)
 	fake_list(from, 1000, &e, 1);
 }
 
+/* Another thread asks the keeper for its part, among others, and judges by itself. */
+static void judge_elsewhere(const struct serial *s, struct evidence *out)
+{
+	static const char name[][64] = {"nobody", "world"};
+	static const struct evidence_kept nothing;
+	const struct evidence_sources *from = &world_parts()->evidence;
+	const struct issuer *i = world_issuer();
+	struct evidence_item item[3] = {{*s, 0, 7}, {*s, 1, 7}, {*s, 1, 7}};
+	struct evidence_ask ask = {.name = name, .names_n = 2, .item = item, .n = 3};
+	struct evidence_lists lists;
+	int64_t now = clock_now();
+
+	evidence_ask_answer(from, shared_conf(&world_shared)->issuers, &ask);
+	assert_int_equal(ask.error, ERR_OK);
+	assert_int_equal(item[0].kept, 0);
+	assert_int_equal(item[2].kept, item[1].kept > 0 ? item[1].kept + 1 : 0);
+	evidence_list(crl_feed_set(from->crl_feed, i->name), i, now, &lists);
+	evidence_judge(item[1].kept > 0 ? &ask.kept[item[1].kept - 1] : &nothing, &lists,
+	    from->hot, i, s, NULL, now, out);
+	free(ask.kept);
+}
+
 static struct evidence evidence(void)
 {
-	struct evidence st;
+	struct evidence st, elsewhere;
 	struct serial s;
 
 	world_serial(1, &s);
 	evidence_of(&world_parts()->evidence, world_issuer(), &s, NULL, &st);
+	judge_elsewhere(&s, &elsewhere);
+	assert_int_equal(elsewhere.status, st.status);
+	assert_int_equal(elsewhere.revoked_at, st.revoked_at);
+	assert_int_equal(elsewhere.reason, st.reason);
+	assert_int_equal(elsewhere.disagree, st.disagree);
 	return st;
 }
 
