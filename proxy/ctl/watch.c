@@ -30,7 +30,7 @@
  * says more may be wrong. */
 #define RETRY_AFTER_MAX_MS 300000
 
-struct watcher {
+struct watching {
 	struct client *client;
 	const struct args *args;
 	const struct show *show;
@@ -71,7 +71,7 @@ static void warn(const char *text)
 
 /* Printing. */
 
-static void move_place(struct watcher *w, const char *id)
+static void move_place(struct watching *w, const char *id)
 {
 	char why[512];
 
@@ -79,7 +79,7 @@ static void move_place(struct watcher *w, const char *id)
 		warn(why);
 }
 
-static void print_event(struct watcher *w, const json_t *data)
+static void print_event(struct watching *w, const json_t *data)
 {
 	const json_t *changes = json_object_get(data, "changes");
 	size_t n;
@@ -101,7 +101,7 @@ static void print_event(struct watcher *w, const json_t *data)
 
 /* What comes. */
 
-static void on_gap(struct watcher *w, const struct sse_block *b)
+static void on_gap(struct watching *w, const struct sse_block *b)
 {
 	char text[512];
 
@@ -115,7 +115,7 @@ static void on_gap(struct watcher *w, const struct sse_block *b)
 	w->failed = true; /* another stream, with a snapshot */
 }
 
-static void on_changes(struct watcher *w, const struct sse_block *b)
+static void on_changes(struct watching *w, const struct sse_block *b)
 {
 	json_t *data = json_loadb(b->data, b->data_n, 0, NULL);
 
@@ -133,7 +133,7 @@ static void on_changes(struct watcher *w, const struct sse_block *b)
 	json_decref(data);
 }
 
-static void on_position(struct watcher *w, const char *id)
+static void on_position(struct watching *w, const char *id)
 {
 	if (w->jobs == NULL)
 		move_place(w, id);
@@ -142,7 +142,7 @@ static void on_position(struct watcher *w, const char *id)
 }
 
 /* Ours sends none.  The place goes on: else it would come again for ever. */
-static void on_too_large(struct watcher *w, const struct sse_block *b)
+static void on_too_large(struct watching *w, const struct sse_block *b)
 {
 	char text[256];
 
@@ -155,7 +155,7 @@ static void on_too_large(struct watcher *w, const struct sse_block *b)
 }
 
 /* The server says what it waits for: once, until something else has come. */
-static void on_comment(struct watcher *w, const char *comment)
+static void on_comment(struct watching *w, const char *comment)
 {
 	char text[256];
 
@@ -168,7 +168,7 @@ static void on_comment(struct watcher *w, const char *comment)
 
 static void on_block(void *arg, const struct sse_block *b)
 {
-	struct watcher *w = arg;
+	struct watching *w = arg;
 
 	if (w->failed || w->ending)
 		return;
@@ -196,7 +196,7 @@ static void on_block(void *arg, const struct sse_block *b)
 
 static size_t on_bytes(char *p, size_t one, size_t n, void *arg)
 {
-	struct watcher *w = arg;
+	struct watching *w = arg;
 
 	n *= one;
 	if (!client_is_stream(w->client))
@@ -216,7 +216,7 @@ static size_t on_bytes(char *p, size_t one, size_t n, void *arg)
 
 /* The stream. */
 
-static char *path_of(const struct watcher *w)
+static char *path_of(const struct watching *w)
 {
 	char *issuer =
 	    w->args->issuer != NULL ? curl_easy_escape(NULL, w->args->issuer, 0) : NULL;
@@ -239,7 +239,7 @@ static char *path_of(const struct watcher *w)
 	return path;
 }
 
-static void stream_open(struct watcher *w)
+static void stream_open(struct watching *w)
 {
 	char *path = path_of(w);
 
@@ -258,7 +258,7 @@ static void stream_open(struct watcher *w)
 
 /* Some back-off with jitter, so that a fleet does not come back in one wave; after what
  * the server asked for (not negative). */
-static void open_again_later(struct watcher *w, int64_t asked_ms)
+static void open_again_later(struct watching *w, int64_t asked_ms)
 {
 	static const struct backoff b = {BACKOFF_FIRST_MS, BACKOFF_MAX_MS, INT_MAX};
 
@@ -285,7 +285,7 @@ static int64_t retry_after_ms(CURL *stream)
 						   : (int64_t)seconds * 1000;
 }
 
-static void end_with(struct watcher *w, const char *why, int code)
+static void end_with(struct watching *w, const char *why, int code)
 {
 	warn(why);
 	w->code = code;
@@ -293,7 +293,7 @@ static void end_with(struct watcher *w, const char *why, int code)
 }
 
 /* A refusal that will not go away: say it and end.  Else tell why and try again. */
-static void stream_ended(struct watcher *w, CURLcode e)
+static void stream_ended(struct watching *w, CURLcode e)
 {
 	char why[512], again[sizeof why + 16];
 	int64_t asked_ms = retry_after_ms(w->stream);
@@ -320,7 +320,7 @@ static void stream_ended(struct watcher *w, CURLcode e)
 	open_again_later(w, asked_ms);
 }
 
-static void look_at_stream(struct watcher *w)
+static void look_at_stream(struct watching *w)
 {
 	CURLMsg *m;
 	int left, running;
@@ -343,7 +343,7 @@ static void look_at_stream(struct watcher *w)
 
 /* The loop. */
 
-static void look_at_signals(struct watcher *w)
+static void look_at_signals(struct watching *w)
 {
 	struct signalfd_siginfo s;
 
@@ -356,7 +356,7 @@ static void look_at_signals(struct watcher *w)
 	}
 }
 
-static void look_at_jobs(struct watcher *w)
+static void look_at_jobs(struct watching *w)
 {
 	const char *id;
 
@@ -371,7 +371,7 @@ static void look_at_jobs(struct watcher *w)
 		move_place(w, id);
 }
 
-static int wait_ms(const struct watcher *w)
+static int wait_ms(const struct watching *w)
 {
 	int64_t now = mono_ms(), ms = TURN_MS, until;
 
@@ -383,7 +383,7 @@ static int wait_ms(const struct watcher *w)
 	return ms > 0 ? (int)ms : 0;
 }
 
-static void run(struct watcher *w)
+static void run(struct watching *w)
 {
 	struct curl_waitfd extra = {.fd = w->signals, .events = CURL_WAIT_POLLIN};
 
@@ -414,7 +414,7 @@ static int signals_open(void)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static bool prepare(struct watcher *w)
+static bool prepare(struct watching *w)
 {
 	struct jobs_config c = {.command = w->args->exec,
 	    .at_once = w->args->jobs,
@@ -448,7 +448,7 @@ static bool prepare(struct watcher *w)
 
 int watch(struct client *client, const struct args *args, const struct show *show)
 {
-	struct watcher w = {.client = client,
+	struct watching w = {.client = client,
 	    .args = args,
 	    .show = show,
 	    .signals = -1,
