@@ -36,6 +36,7 @@
 #include "proxy/http/listener.h"
 #include "proxy/keeper/keeper.h"
 #include "proxy/tell/teller.h"
+#include "proxy/watch/watcher.h"
 
 #define CONF_DEFAULT  "/etc/ocspcached/ocspcached.conf"
 #define WHY_MAX       1024
@@ -57,6 +58,7 @@ struct daemon {
 	struct worker **workers;
 	unsigned workers_n;
 	struct api *api;
+	struct watcher *watcher;
 	struct counters *counters;
 	struct folder_locks locks;
 	int unix_fd[CONF_LISTEN_MAX]; /* of all workers together */
@@ -194,8 +196,8 @@ static int add_workers(struct daemon *d, const struct conf *c)
 				    : 1;
 	int unix_fd[CONF_LISTEN_MAX], e = EXIT_CLEAN;
 
-	if (n > SHARED_READERS_MAX - 1)
-		n = SHARED_READERS_MAX - 1;
+	if (n > SHARED_READERS_MAX - 2)
+		n = SHARED_READERS_MAX - 2;
 	d->workers = calloc(n, sizeof(struct worker *));
 	if (d->workers == NULL)
 		return fail("workers", strerror(ENOMEM));
@@ -225,6 +227,18 @@ static int add_api(struct daemon *d, const struct conf *c)
 	return EXIT_CLEAN;
 }
 
+static int add_watcher(struct daemon *d)
+{
+	char why[WHY_MAX] = "";
+
+	d->watcher = watcher_new(&d->shared, why, sizeof why);
+	if (d->watcher == NULL)
+		return fail("watchlists", why);
+	assert(d->shared.readers_n < SHARED_READERS_MAX);
+	d->shared.readers[d->shared.readers_n++] = watcher_inbox(d->watcher);
+	return EXIT_CLEAN;
+}
+
 static int make_parts(struct daemon *d, struct conf *c)
 {
 	char why[WHY_MAX] = "";
@@ -251,6 +265,8 @@ static int make_parts(struct daemon *d, struct conf *c)
 	e = add_api(d, c);
 	if (e == EXIT_CLEAN)
 		e = add_workers(d, c);
+	if (e == EXIT_CLEAN)
+		e = add_watcher(d);
 	if (e != EXIT_CLEAN)
 		return e;
 	d->keeper = keeper_new(&d->shared, why, sizeof why);
@@ -346,6 +362,8 @@ static int start_threads(struct daemon *d)
 	if (e == 0)
 		await_store(d);
 
+	if (e == 0)
+		e = watcher_start(d->watcher);
 	for (unsigned i = 0; i < d->workers_n && e == 0; i++)
 		e = worker_start(d->workers[i]);
 	if (d->api != NULL && e == 0)
@@ -372,7 +390,7 @@ static void on_drain_look(evutil_socket_t fd, short what, void *arg)
 		idle = idle && worker_idle(d->workers[i]);
 	if (idle && d->api != NULL) {
 		api_close(d->api);
-		idle = api_idle(d->api);
+		idle = api_idle(d->api) && watcher_is_idle(d->watcher);
 	}
 	if (idle || clock_mono_ms() >= d->drain_until_ms)
 		stop(d);
@@ -402,6 +420,7 @@ static void on_term(evutil_socket_t sig, short what, void *arg)
 		worker_drain(d->workers[i]);
 	if (d->api != NULL)
 		api_drain(d->api);
+	watcher_drain(d->watcher);
 	timer_arm(d->drain_look, DRAIN_LOOK_MS);
 }
 
@@ -420,6 +439,7 @@ static void on_published(void *arg, const struct conf *old, const struct conf *n
 		worker_reload(d->workers[i]);
 	if (d->api != NULL)
 		api_reload(d->api);
+	watcher_reload(d->watcher);
 	systemd_notify("READY=1");
 	announce_reloaded(old, new, d->conf_path);
 }
@@ -502,12 +522,14 @@ static bool hear(struct daemon *d)
 	return d->tick != NULL && d->drain_look != NULL && timer_arm(d->tick, TICK_MS);
 }
 
-/* The stop: first everybody who waits is let go, then the threads that asked, then the
- * keeper. */
+/* The stop: first everybody who waits is let go, then the threads that asked, then who
+ * was asked: the watcher, which asks the keeper, and the keeper. */
 static void take_down(struct daemon *d)
 {
 	if (d->keeper != NULL)
 		keeper_cancel(d->keeper);
+	if (d->watcher != NULL)
+		watcher_cancel(d->watcher);
 	for (unsigned i = 0; i < d->workers_n; i++)
 		worker_stop(d->workers[i]);
 	if (d->api != NULL)
@@ -516,6 +538,10 @@ static void take_down(struct daemon *d)
 		worker_join(d->workers[i]);
 	if (d->api != NULL)
 		api_join(d->api);
+	if (d->watcher != NULL) {
+		watcher_stop(d->watcher);
+		watcher_join(d->watcher);
+	}
 	if (d->keeper != NULL) {
 		keeper_stop(d->keeper);
 		keeper_join(d->keeper);
@@ -528,6 +554,7 @@ static void free_parts(struct daemon *d)
 		worker_free(d->workers[i]);
 	free(d->workers);
 	api_free(d->api);
+	watcher_free(d->watcher);
 	keeper_free(d->keeper);
 	hot_free(d->shared.hot);
 	conf_free((struct conf *)(uintptr_t)shared_conf(&d->shared));

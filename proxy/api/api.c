@@ -11,10 +11,12 @@
 #include "cache/base/shared_file.h"
 #include "proxy/api/api_request.h"
 #include "proxy/api/api_upload.h"
+#include "proxy/api/watch_request.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/thread.h"
 #include "proxy/http/api_reply.h"
 #include "proxy/http/listener.h"
+#include "proxy/watch/watcher.h"
 
 /* Clients of the API at once: they come out of reserved-descriptors, and scrapers, people
  * and scripts are few. */
@@ -36,7 +38,7 @@ struct api {
 	_Atomic int connections;
 	bool any_host; /* a unix socket */
 	bool stopping;
-	size_t parked;    /* calls that are at the keeper */
+	size_t parked;    /* calls that are at the keeper, asks that are at the watcher */
 	struct call halt; /* the CALL_STOP */
 	struct order reload, drain, close, stop;
 	pthread_t thread;
@@ -131,6 +133,109 @@ static void post(struct api *a, struct call *call)
 	question_ask(&call->question, a->shared->keeper, call_take);
 }
 
+/* What is watched: the inventory thread answers. */
+
+static void answer_ask(struct conn *c, const struct watch_ask *ask)
+{
+	const struct refusal *r = &ask->refusal;
+
+	if (r->status != 0)
+		answer_error(c, r->status, r->code, NULL, r->message);
+	else if (ask->body == NULL)
+		api_reply(c, ask->status, NULL, NULL, bytes_of(NULL, 0));
+	else
+		api_reply(
+		    c, ask->status, API_JSON, NULL, bytes_of(ask->body, ask->body_n));
+}
+
+static void on_ask_back(void *arg, struct question *q)
+{
+	struct api *a = arg;
+	struct watch_ask *ask = (struct watch_ask *)q;
+
+	assert(a->parked > 0);
+	a->parked--;
+	if (q->owner != NULL)
+		answer_ask(q->owner, ask);
+	free(ask->body);
+	free(ask);
+	leave_when_all_are_back(a);
+}
+
+static void ask_watcher(struct api *a, struct conn *c, const struct http1_request *r)
+{
+	struct watch_ask *ask = calloc(1, sizeof *ask);
+	struct api_error e = {0};
+
+	if (ask == NULL) {
+		api_reply_no_memory(c);
+	} else if (!api_request_may_ask(r, a->any_host, &e) ||
+		   !watch_request_read(r, ask, &e)) {
+		answer_api_error(c, &e);
+	} else if (a->stopping) {
+		answer_error(c, 503, "unavailable", NULL, "ocspcached is stopping");
+	} else {
+		ask->question.owner = c;
+		ask->question.reply_to = a->inbox;
+		ask->question.done = on_ask_back;
+		conn_park(c, ask);
+		a->parked++;
+		question_ask(
+		    &ask->question, watcher_inbox(a->shared->watcher), watch_ask_take);
+		return;
+	}
+	free(ask);
+}
+
+/* False: it is another call. */
+static bool serve_watch(struct api *a, struct conn *c, const struct http1_request *r)
+{
+	if (!watch_request_is(r))
+		return false;
+	ask_watcher(a, c, r);
+	return true;
+}
+
+/* A body that is streamed goes to the inventory thread with its socket. */
+static void serve_upload(struct api *a, struct conn *c, const struct http1_request *r,
+    struct bytes body, const struct upload *u)
+{
+	struct watcher *w = a->shared->watcher;
+	struct watch_order *o = watch_order_of(u);
+
+	if (o == NULL) {
+		api_reply_no_memory(c);
+	} else if (!watcher_reserve(w)) {
+		answer_error(c, 503, "unavailable", "Retry-After: 5\r\n",
+		    "no more uploads now: stopping, or max-uploads reached");
+	} else if (conn_take(c, r, body, &o->taken)) {
+		watcher_take(w, o);
+		return;
+	} else {
+		watcher_release(w);
+		api_reply_no_memory(c);
+	}
+	free(o);
+}
+
+/* False: it is another call. */
+static bool serve_streamed(
+    struct api *a, struct conn *c, const struct http1_request *r, struct bytes body)
+{
+	struct upload u;
+	struct api_error e;
+	enum upload_route route = api_upload_read(r, a->any_host, &u, &e);
+
+	if (route == UPLOAD_READ && u.call == UPLOAD_STATUS)
+		answer_error(c, 404, "not_in_this_version", NULL,
+		    "this version of ocspcached does not have this call");
+	else if (route == UPLOAD_READ)
+		serve_upload(a, c, r, body, &u);
+	else if (route == UPLOAD_ERROR)
+		answer_api_error(c, &e);
+	return route != UPLOAD_NONE;
+}
+
 static void serve_events(struct api *a, struct conn *c, const struct http1_request *r)
 {
 	struct events_query q;
@@ -154,9 +259,12 @@ static void on_request(
     void *arg, struct conn *c, const struct http1_request *r, struct bytes body)
 {
 	struct api *a = arg;
-	struct call *call = calloc(1, sizeof *call);
+	struct call *call;
 	struct api_error e;
 
+	if (serve_streamed(a, c, r, body) || serve_watch(a, c, r))
+		return;
+	call = calloc(1, sizeof *call);
 	if (call == NULL) {
 		api_reply_no_memory(c);
 		return;
@@ -185,33 +293,22 @@ static void on_request(
 	free(call);
 }
 
-/* A streamed call is answered before its body comes; others are read whole first. */
+/* A streamed call is not waited for; others are read whole first. */
 static int on_head(
     void *arg, struct conn *c, const struct http1_request *r, struct bytes body)
 {
-	struct api *a = arg;
-	struct call none;
-	struct upload upload;
-	struct api_error e;
-
-	if (api_upload_read(r, a->any_host, &upload, &e) == UPLOAD_NONE)
-		return 0;
-	memset(&none, 0, sizeof none);
-	if (api_request_read(r, body, a->any_host, &none, &e) != API_ERROR)
-		return 0;
-	answer_api_error(c, &e);
-	return CONN_ANSWERED;
+	return serve_streamed(arg, c, r, body) ? CONN_ANSWERED : 0;
 }
 
 static void on_gone(void *arg, void *parked)
 {
 	struct api *a = arg;
-	struct call *call = parked;
+	struct question *question = parked; /* of a call or an ask */
 
 	if (events_gone(a->events, parked))
 		return;
-	assert(call->question.owner != NULL && a->parked > 0);
-	call->question.owner = NULL;
+	assert(question->owner != NULL && a->parked > 0);
+	question->owner = NULL;
 }
 
 static const struct conn_handler handler = {

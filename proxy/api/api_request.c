@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "proxy/api/api_path.h"
+
 #define SEGMENT_MAX 256 /* decoded; no name or serial that we take is as long */
 
 /* params: how many segments follow, {issuer} and {serial} always being the two. */
@@ -27,36 +29,7 @@ static const struct route {
 };
 
 /* Part of the API, but of a later version: said so, to spare a search for the typo. */
-static const char *const later[] = {"/v1/watchlists", "/v1/certificates", "/v1/summary",
-    "/v1/incidents", "/v1/webhooks", "/v1/alarms"};
-
-/* Does path begin with name, up to the end of a segment?  *rest: what follows. */
-static bool path_begins(struct bytes path, const char *name, struct bytes *rest)
-{
-	size_t n = strlen(name);
-
-	if (path.n < n || memcmp(path.p, name, n) != 0)
-		return false;
-	if (path.n > n && path.p[n] != '/')
-		return false;
-	*rest = bytes_of(path.p + n, path.n - n);
-	return true;
-}
-
-/* Take the next "/segment" from *rest; false when there is none or it is empty. */
-static bool next_segment(struct bytes *rest, struct bytes *segment)
-{
-	const uint8_t *end;
-	size_t n;
-
-	if (rest->n < 2 || rest->p[0] != '/')
-		return false;
-	end = memchr(rest->p + 1, '/', rest->n - 1);
-	n = (end != NULL ? (size_t)(end - rest->p) : rest->n) - 1;
-	*segment = bytes_of(rest->p + 1, n);
-	*rest = bytes_of(rest->p + 1 + n, rest->n - 1 - n);
-	return n > 0;
-}
+static const char *const later[] = {"/v1/incidents", "/v1/webhooks", "/v1/alarms"};
 
 /* A name that no issuer can have is one that we do not know: no other kind of error. */
 static bool issuer_set(struct call *c, const char *name, struct api_error *e)
@@ -382,8 +355,7 @@ static enum api_route read_call(const struct route *route, struct bytes segment[
 static enum api_route no_route(const struct http1_request *r, struct api_error *e)
 {
 	struct bytes rest;
-	bool known = r->method == HTTP1_POST &&
-		     path_begins(r->path, "/v1/status", &rest) && rest.n == 0;
+	bool known = false;
 
 	for (size_t i = 0; i < sizeof later / sizeof later[0]; i++)
 		known = known || path_begins(r->path, later[i], &rest);
@@ -392,9 +364,9 @@ static enum api_route no_route(const struct http1_request *r, struct api_error *
 		    "this version of ocspcached does not have this call");
 	else
 		api_fail(e, 404, "not_found",
-		    "no such path; there are /v1/issuers, /v1/status/{issuer}/{serial}, "
-		    "/v1/explain/{issuer}/{serial}, /v1/latches[/{issuer}/{serial}], "
-		    "/v1/events, /v1/refresh, /v1/purge, /metrics, /healthz and /readyz");
+		    "no such path; there are /v1/issuers, status, explain, latches, "
+		    "events, watchlists, certificates, summary, refresh and purge, "
+		    "/metrics, /healthz and /readyz; see ocspcached(8)");
 	return API_ERROR;
 }
 
@@ -415,7 +387,7 @@ enum api_route api_request_read(const struct http1_request *r, struct bytes body
 
 		if (!path_begins(r->path, routes[i].path, &rest))
 			continue;
-		while (n < routes[i].params && next_segment(&rest, &segment[n]))
+		while (n < routes[i].params && path_segment(&rest, &segment[n]))
 			n++;
 		if (n == routes[i].params && rest.n == 0)
 			return read_call(&routes[i], segment, r, body, c, e);

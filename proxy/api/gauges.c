@@ -10,6 +10,7 @@
 #include "proxy/keeper/refresh.h"
 #include "proxy/lists/crl_feed.h"
 #include "proxy/tell/teller.h"
+#include "proxy/watch/watcher.h"
 
 #define LABEL_MAX  2048 /* an escaped URL */
 #define LABELS_MAX (2 * LABEL_MAX + 32)
@@ -207,4 +208,6 @@ void gauges_print(struct keeper *k, struct metrics_text *t)
 		print_row(k, t, &rows[n]);
 	crl_feed_gauges(keeper_parts(k)->crl_feed, t);
 	teller_gauges(keeper_parts(k)->teller, t);
+	if (keeper_parts(k)->context.shared->watcher != NULL)
+		watcher_gauges(keeper_parts(k)->context.shared->watcher, t);
 }

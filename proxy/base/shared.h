@@ -13,9 +13,11 @@
 #include "conf/conf.h"
 #include "proxy/base/inbox.h"
 
-struct teller; /* proxy/tell/teller.h */
+struct teller;    /* proxy/tell/teller.h */
+struct watcher;   /* proxy/watch/watcher.h */
+struct inventory; /* cache/watch/inventory.h */
 
-#define SHARED_READERS_MAX 260 /* workers and API */
+#define SHARED_READERS_MAX 260 /* workers, API, inventory */
 
 struct shared {
 	_Atomic(const struct conf *) conf;
@@ -34,7 +36,11 @@ struct shared {
 	_Atomic bool store_settled; /* it is up, or known to be down; set by the keeper */
 	int64_t started_at;         /* wall clock */
 	struct inbox *keeper;
-	struct teller *teller; /* for teller_ask messages; set before threads start */
+	struct teller *teller;   /* for teller_ask messages; set before threads start */
+	struct watcher *watcher; /* set before threads start; NULL in tests */
+	/* What is watched (ledger_inventory()); set before threads start, then by the
+	 * watcher's ledger. */
+	_Atomic(const struct inventory *) inventory;
 	/* Threads that a barrier goes through; fixed before the keeper starts. */
 	struct inbox *readers[SHARED_READERS_MAX];
 	unsigned readers_n;

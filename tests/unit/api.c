@@ -22,6 +22,8 @@
 #include "proxy/http/api_reply.h"
 #include "proxy/http/listener.h"
 #include "proxy/push/snapshot.h"
+#include "proxy/watch/watch_ask.h"
+#include "proxy/watch/watcher.h"
 
 /* What a request means. */
 
@@ -168,7 +170,6 @@ static void other_paths_are_not_found(void **state)
 	expect_error("GET /v1/issuersx", 404, "not_found");
 	expect_error("GET /v1/issuers/", 404, "not_found");
 	expect_error("GET /v1/issuers/demo", 404, "not_found");
-	expect_error("GET /v1/status", 404, "not_found");
 	expect_error("GET /v1/status/demo", 404, "not_found");
 	expect_error("GET /v1/status/demo/", 404, "not_found");
 	expect_error("GET /v1/status//1000", 404, "not_found");
@@ -180,13 +181,9 @@ static void other_paths_are_not_found(void **state)
 static void calls_of_later_versions_say_so(void **state)
 {
 	(void)state;
-	expect_error("PUT /v1/watchlists/mine", 404, "not_in_this_version");
-	expect_error("GET /v1/summary", 404, "not_in_this_version");
 	expect_error("PUT /v1/incidents/x", 404, "not_in_this_version");
 	expect_error("GET /v1/alarms", 404, "not_in_this_version");
 	expect_error("GET /v1/webhooks/x", 404, "not_in_this_version");
-	expect_error("GET /v1/certificates?name=a", 404, "not_in_this_version");
-	expect_error("POST /v1/status", 404, "not_in_this_version");
 }
 
 /* Event streams. */
@@ -644,6 +641,76 @@ void snapshots_free(struct snapshots *s)
 	free(s);
 }
 
+/* What is watched: with an inventory thread that is made up. */
+
+static struct watch_made_up {
+	struct inbox *inbox;
+	bool full;
+	unsigned places;
+	struct watch_ask *held; /* of the list "slow" */
+} watched_by;
+
+struct inbox *watcher_inbox(struct watcher *w)
+{
+	assert_ptr_equal(w, &watched_by);
+	return watched_by.inbox;
+}
+bool watcher_reserve(struct watcher *w)
+{
+	assert_ptr_equal(w, &watched_by);
+	watched_by.places += !watched_by.full;
+	return !watched_by.full;
+}
+void watcher_release(struct watcher *w)
+{
+	assert_ptr_equal(w, &watched_by);
+	watched_by.places--;
+}
+/* Its socket is answered and closed. */
+void watcher_take(struct watcher *w, struct watch_order *o)
+{
+	char text[256];
+	int n = snprintf(text, sizeof text,
+	    "HTTP/1.1 201 Created\r\nConnection: close\r\n\r\n%s %d %d %.*s", o->name,
+	    (int)o->what, (int)o->format, (int)o->taken.body.n,
+	    (const char *)o->taken.body.p);
+
+	assert_ptr_equal(w, &watched_by);
+	assert_int_equal(write(o->taken.fd, text, (size_t)n), n);
+	conn_taken_drop(&o->taken);
+	watched_by.places--;
+	free(o);
+}
+static void give_ask(struct watch_ask *a)
+{
+	static const char text[] = "{\"name\":\"web\"}\n";
+
+	a->status = 200;
+	a->body = memcpy(malloc(sizeof text), text, sizeof text);
+	a->body_n = sizeof text - 1;
+	question_answer(&a->question);
+}
+void watch_ask_take(void *watcher, struct msg *m)
+{
+	struct watch_ask *a = (struct watch_ask *)m;
+
+	(void)watcher;
+	if (strcmp(a->name, "slow") == 0) {
+		watched_by.held = a;
+		return;
+	}
+	if (a->what == WATCH_DROP) {
+		a->status = 204;
+	} else if (strcmp(a->name, "nope") == 0) {
+		a->refusal = (struct refusal){.status = 404, .code = "not_found"};
+		a->status = 404;
+	} else {
+		give_ask(a);
+		return;
+	}
+	question_answer(&a->question);
+}
+
 struct calls *calls_new(void)
 {
 	memset(&the_calls, 0, sizeof the_calls);
@@ -679,6 +746,9 @@ void call_take(void *keeper, struct msg *m)
 
 	assert_ptr_equal(keeper, &the_calls); /* the arg of the keeper's inbox */
 	if (c->what == CALL_STOP) {
+		if (watched_by.held != NULL)
+			give_ask(watched_by.held);
+		watched_by.held = NULL;
 		for (size_t i = 0; i < the_calls.held_n; i++)
 			give_back(the_calls.held[i], 503,
 			    api_error_json("unavailable", "stop"));
@@ -757,6 +827,8 @@ static int setup(void **state)
 	w->conf.subscriber_timeout_ms = 5000;
 	w->conf.position_interval_ms = 5000;
 	w->shared.keeper = w->keeper;
+	watched_by = (struct watch_made_up){.inbox = w->keeper};
+	w->shared.watcher = (struct watcher *)&watched_by;
 	w->shared.teller = (struct teller *)w; /* any address */
 	fd = listener_open(api_listen, 16, false, false, why, sizeof why);
 	assert_true(fd >= 0);
@@ -915,21 +987,44 @@ static void a_body_over_the_limit_is_413(void **state)
 	assert_int_equal(calls_seen, 0);
 }
 
-/* Whatever its size, and who waits for a 100 sends none of it. */
-static void a_streamed_call_is_answered_before_its_body(void **state)
+/* Whatever its size; what of it has come goes along. */
+static void a_streamed_call_goes_to_the_inventory_thread(void **state)
 {
-	const char *a =
-	    ask(*state, "PUT /v1/watchlists/web HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-			"Content-Type: text/csv\r\nContent-Length: 5000000000\r\n"
-			"Expect: 100-continue\r\n\r\n");
+	static const char put[] =
+	    "PUT /v1/watchlists/web HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+	    "Content-Type: text/csv\r\nContent-Length: 5000000000\r\n\r\nserial,is";
+	const char *a = ask(*state, put);
 
-	assert_ptr_equal(strstr(a, "HTTP/1.1 404 Not Found\r\n"), a);
-	expect(a, "\r\nConnection: close\r\n");
-	expect(a, "{\"error\":{\"code\":\"not_in_this_version\",");
+	assert_ptr_equal(strstr(a, "HTTP/1.1 201 Created\r\n"), a);
+	expect(a, "\r\n\r\nweb 0 2 serial,is");
 	a = ask(*state, "POST /v1/status HTTP/1.1\r\nHost: evil.example\r\n"
 			"Transfer-Encoding: chunked\r\n\r\nffffffff\r\n");
 	assert_ptr_equal(strstr(a, "HTTP/1.1 403 Forbidden\r\n"), a);
-	expect(a, "{\"error\":{\"code\":\"forbidden\",");
+	expect(a, "\r\nConnection: close\r\n");
+	watched_by.full = true;
+	a = ask(*state, put);
+	assert_ptr_equal(strstr(a, "HTTP/1.1 503 "), a);
+	watched_by.full = false;
+	assert_int_equal(watched_by.places, 0);
+	assert_int_equal(calls_seen, 0);
+}
+
+static void what_is_watched_is_asked_of_the_inventory_thread(void **state)
+{
+	const char *a =
+	    ask(*state, "GET /v1/watchlists/web HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+
+	assert_ptr_equal(strstr(a, "HTTP/1.1 200 OK\r\n"), a);
+	expect(a, "{\"name\":\"web\"}\n");
+	a = ask(*state, "HEAD /v1/watchlists/web HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+	expect(a, "Content-Length: 15\r\n");
+	a = ask(*state, "DELETE /v1/watchlists/web HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+	assert_ptr_equal(strstr(a, "HTTP/1.1 204 "), a);
+	a = ask(*state, "GET /v1/watchlists/nope HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+	assert_ptr_equal(strstr(a, "HTTP/1.1 404 "), a);
+	expect(a, "{\"error\":{\"code\":\"not_found\"");
+	a = ask(*state, "GET /v1/summary HTTP/1.1\r\nHost: evil.example\r\n\r\n");
+	assert_ptr_equal(strstr(a, "HTTP/1.1 403 "), a);
 	assert_int_equal(calls_seen, 0);
 }
 
@@ -1157,7 +1252,8 @@ int main(void)
 	    thread_test(a_file_is_a_body_of_its_size),
 	    thread_test(orders_are_answered_without_a_body),
 	    thread_test(a_body_over_the_limit_is_413),
-	    thread_test(a_streamed_call_is_answered_before_its_body),
+	    thread_test(a_streamed_call_goes_to_the_inventory_thread),
+	    thread_test(what_is_watched_is_asked_of_the_inventory_thread),
 	    thread_test(metrics_are_text_of_the_kind_that_was_asked_for),
 	    thread_test(pipelined_requests_are_answered_in_order),
 	    thread_test(a_client_that_leaves_a_parked_call_does_no_harm),

@@ -1,0 +1,41 @@
+/* count.h - one count: a walk through an inventory, certificate by certificate.
+ *
+ * Of lists: each of their entries, and whether it is revoked.  Of all: each certificate
+ * once, with its status and its end.
+ *
+ * The inventory thread; see counts.h.
+ */
+#ifndef PROXY_WATCH_COUNT_H
+#define PROXY_WATCH_COUNT_H
+
+#include "cache/watch/inventory.h"
+#include "proxy/watch/watch_context.h"
+
+struct count;
+
+struct count_status {
+	uint64_t good, revoked, unknown;
+};
+
+/* done: once, from the loop; the count is the caller's to read and free from then on. */
+struct count_want {
+	struct watch_context *context;
+	void (*done)(void *arg, enum err e);
+	void *arg;
+};
+
+/* Lists [first, end) of v, of which a reference is taken; or (count_of_all) everything.
+ * NULL when out of memory. */
+struct count *count_of_lists(
+    const struct count_want *want, const struct inventory *v, size_t first, size_t end);
+struct count *count_of_all(const struct count_want *want, const struct inventory *v);
+void count_free(struct count *c); /* NULL is allowed */
+
+const struct inventory *count_inventory(const struct count *c);
+size_t count_revoked(const struct count *c, size_t list); /* of lists; place in v->list */
+/* Of all. */
+size_t count_of_ca(const struct count *c, size_t ca); /* place in v->cas->ca */
+const struct count_status *count_status(const struct count *c);
+const struct watch_expiry *count_expiry(const struct count *c);
+
+#endif

@@ -1,0 +1,375 @@
+/* ledger.c - what a job does, on the shelf; and how its outcome comes into force. */
+#include "proxy/watch/ledger.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cache/watch/watch_put.h"
+#include "proxy/base/executor.h"
+#include "proxy/base/log.h"
+#include "proxy/keeper/keeper.h"
+#include "proxy/keeper/keeper_parts.h"
+#include "proxy/watch/known.h"
+
+struct ledger {
+	struct shared *shared;
+	struct executor *shelf;
+	struct watch_db *db;
+	char *dir;
+	const struct inventory *v; /* the shelf's: its reference of what is in force */
+	_Atomic bool stopping;
+	/* the inventory thread's: */
+	bool sweeping, sweep_again;
+	/* the shelf's while sweeping: */
+	bool more;
+	enum err sweep_error;
+};
+
+/* An inventory that was in force, on its way out. */
+struct ledger_retired {
+	struct msg msg;
+	struct barrier_want want;
+	const struct inventory *v;
+};
+
+/* Publishing. */
+
+static void passed(struct barrier_want *w)
+{
+	struct ledger_retired *r =
+	    (struct ledger_retired *)((char *)w - offsetof(struct ledger_retired, want));
+
+	inventory_unref(r->v);
+	free(r);
+}
+
+/* The keeper's thread: it borrows none itself while it runs this. */
+static void at_keeper(void *keeper, struct msg *m)
+{
+	struct ledger_retired *r = (struct ledger_retired *)m;
+
+	r->want.done = passed;
+	barrier_pass(keeper_parts(keeper)->context.barrier, &r->want);
+}
+
+/* v is handed over; NULL: out of memory, nothing changes. */
+static enum err publish(struct ledger_job *j, const struct inventory *v)
+{
+	struct ledger *l = j->_ledger;
+	struct ledger_retired *r = j->_retired;
+
+	if (v == NULL)
+		return ERR_NOMEM;
+	r->v = l->v;
+	r->msg.run = at_keeper;
+	j->_retired = NULL;
+	l->v = v;
+	atomic_store_explicit(&l->shared->inventory, v, memory_order_release);
+	inbox_post(l->shared->keeper, &r->msg);
+	return ERR_OK;
+}
+
+const struct inventory *ledger_inventory(const struct shared *s)
+{
+	return atomic_load_explicit(&s->inventory, memory_order_acquire);
+}
+
+/* Jobs, on the shelf. */
+
+static enum err put_steps(struct ledger *l, struct watch_put *p)
+{
+	enum err e = ERR_OK;
+
+	for (bool done = false; e == ERR_OK && !done;)
+		e = atomic_load(&l->stopping) ? ERR_CANCELLED : watch_put_step(p, &done);
+	return e;
+}
+
+static enum err with_list(struct ledger_job *j, const struct watch_list *list)
+{
+	struct ledger *l = j->_ledger;
+	const struct watch_cas *cas = NULL;
+	enum err e = watch_db_cas(l->db, &cas);
+
+	if (e == ERR_OK)
+		e = publish(j, inventory_with(l->v, list, cas));
+	j->certificates = list->n;
+	watch_cas_unref(cas);
+	return e;
+}
+
+static enum err put(struct ledger_job *j, const struct watch_list *old)
+{
+	struct ledger *l = j->_ledger;
+	struct watch_draft *draft = j->draft;
+	const struct watch_list *list = NULL;
+	struct watch_put *p = NULL;
+	enum err e;
+
+	j->added = old == NULL;
+	j->draft = NULL;
+	e = watch_put_new(&p, l->db, j->name, WATCH_API, j->what == LEDGER_ADD, draft);
+	if (e == ERR_OK)
+		e = put_steps(l, p);
+	if (e == ERR_OK)
+		e = watch_put_list(p, old, &list);
+	if (e == ERR_OK)
+		e = with_list(j, list);
+	watch_list_unref(list);
+	watch_put_free(p);
+	return e;
+}
+
+static enum err drop(struct ledger_job *j)
+{
+	struct ledger *l = j->_ledger;
+	enum err e = watch_db_drop(l->db, j->name);
+
+	return e == ERR_OK ? publish(j, inventory_without(l->v, j->name)) : e;
+}
+
+/* *list: the list, a reference; then another one. */
+static enum err remove_of(
+    struct ledger_job *j, const struct watch_list **list, uint32_t ca)
+{
+	const struct watch_list *rest = NULL;
+	enum err e = watch_db_remove(j->_ledger->db, *list, ca, &j->serial, &rest);
+
+	if (e != ERR_OK)
+		return e;
+	watch_list_unref(*list);
+	*list = rest;
+	return ERR_OK;
+}
+
+/* Of every CA that is called so. */
+static enum err remove_one(struct ledger_job *j, const struct watch_list *old)
+{
+	struct ledger *l = j->_ledger;
+	const struct watch_list *list = watch_list_ref(old);
+	const struct watch_ca *ca = NULL;
+	enum err e = ERR_OK;
+
+	while (e == ERR_OK && (ca = watch_cas_called(l->v->cas, j->issuer, ca)) != NULL)
+		if (watch_list_find(list, ca->id, &j->serial) != NULL)
+			e = remove_of(j, &list, ca->id);
+	if (e == ERR_OK)
+		e = list == old ? ERR_NOT_FOUND : with_list(j, list);
+	watch_list_unref(list);
+	return e;
+}
+
+/* A CA's name, from the configuration: by its key; what has no known key keeps its name,
+ * which is all that it has. */
+static const char *called_now(const struct known *k, const struct watch_ca *ca)
+{
+	const struct issuer *i =
+	    ca->aki_n > 0 ? watch_issuers_with_key(k->index, bytes_of(ca->aki, ca->aki_n))
+			  : NULL;
+
+	if (i != NULL)
+		return i->name;
+	return ca->aki_n > 0 ? "" : ca->issuer;
+}
+
+/* *changed: one at least is called otherwise. */
+static enum err name_each(struct ledger *l, const struct known *k, bool *changed)
+{
+	const struct watch_cas *cas = NULL;
+	enum err e = watch_db_cas(l->db, &cas);
+
+	*changed = false;
+	for (size_t n = 0; e == ERR_OK && n < cas->n; n++) {
+		const char *name = called_now(k, &cas->ca[n]);
+
+		if (strcmp(name, cas->ca[n].issuer) == 0)
+			continue;
+		*changed = true;
+		e = watch_db_name_ca(l->db, cas->ca[n].id, name);
+	}
+	watch_cas_unref(cas);
+	return e;
+}
+
+static enum err name_all(struct ledger_job *j)
+{
+	struct ledger *l = j->_ledger;
+	const struct watch_cas *cas = NULL;
+	bool changed;
+	enum err e = name_each(l, j->known, &changed);
+
+	if (!changed || e != ERR_OK)
+		return e;
+	e = watch_db_cas(l->db, &cas);
+	if (e == ERR_OK)
+		e = publish(j, inventory_renamed(l->v, cas));
+	watch_cas_unref(cas);
+	return e;
+}
+
+static enum err job_run(struct ledger_job *j)
+{
+	struct ledger *l = j->_ledger;
+	const struct watch_list *old = inventory_list(l->v, j->name);
+
+	if (atomic_load(&l->stopping))
+		return ERR_CANCELLED;
+	j->_retired = malloc(sizeof *j->_retired);
+	if (j->_retired == NULL)
+		return ERR_NOMEM;
+	if (j->what == LEDGER_NAME)
+		return name_all(j);
+	if (old == NULL && j->what != LEDGER_PUT)
+		return ERR_NOT_FOUND;
+	j->files = old != NULL && old->source != WATCH_API;
+	if (j->files)
+		return ERR_OK;
+	return j->what == LEDGER_DROP     ? drop(j)
+	       : j->what == LEDGER_REMOVE ? remove_one(j, old)
+					  : put(j, old);
+}
+
+static void job_work(void *arg)
+{
+	struct ledger_job *j = arg;
+
+	j->error = job_run(j);
+	free(j->_retired);
+	j->_retired = NULL;
+	watch_draft_free(j->draft);
+	j->draft = NULL;
+	known_unref(j->known);
+	j->known = NULL;
+}
+
+/* Sweeping. */
+
+static void sweep_work(void *arg)
+{
+	struct ledger *l = arg;
+
+	l->more = false;
+	l->sweep_error =
+	    atomic_load(&l->stopping) ? ERR_CANCELLED : watch_db_sweep(l->db, &l->more);
+}
+
+static void sweep(struct ledger *l);
+
+static void swept(void *arg)
+{
+	struct ledger *l = arg;
+	bool again = l->sweep_again || (l->more && l->sweep_error == ERR_OK);
+	char why[512];
+
+	l->sweeping = l->sweep_again = false;
+	if (l->sweep_error != ERR_OK && l->sweep_error != ERR_CANCELLED) {
+		watch_db_why(l->db, why, sizeof why);
+		log_warn("watch_sweep_failed", "err=%s why=%s", err_label(l->sweep_error),
+		    why);
+	}
+	if (again && !atomic_load(&l->stopping))
+		sweep(l);
+}
+
+static void sweep(struct ledger *l)
+{
+	if (l->sweeping) {
+		l->sweep_again = true;
+		return;
+	}
+	l->sweeping = true;
+	executor_run(l->shelf, sweep_work, swept, l);
+}
+
+static void job_done(void *arg)
+{
+	struct ledger_job *j = arg;
+	struct ledger *l = j->_ledger;
+
+	if (j->what != LEDGER_NAME && !atomic_load(&l->stopping))
+		sweep(l);
+	j->done(j->arg, j);
+}
+
+void ledger_do(struct ledger *l, struct ledger_job *j)
+{
+	assert(j->done != NULL);
+	j->_ledger = l;
+	executor_run(l->shelf, job_work, job_done, j);
+}
+
+/* Life. */
+
+struct ledger *ledger_new(struct shared *shared, struct inbox *inbox, const char *dir,
+    size_t size, char *why, size_t why_n)
+{
+	struct ledger *l = calloc(1, sizeof *l);
+	enum err e;
+
+	snprintf(why, why_n, "%s", err_text(ERR_NOMEM));
+	if (l == NULL)
+		return NULL;
+	l->shared = shared;
+	l->v = inventory_ref(&inventory_none);
+	l->dir = strdup(dir);
+	if (l->dir == NULL)
+		goto fail;
+	e = watch_db_open(&l->db, dir, size, why, why_n);
+	if (e != ERR_OK)
+		goto fail;
+	inventory_unref(l->v);
+	l->v = NULL;
+	e = watch_db_load(l->db, &l->v);
+	if (e != ERR_OK) {
+		if (e != ERR_NOMEM)
+			watch_db_why(l->db, why, why_n);
+		goto fail;
+	}
+	l->shelf = executor_start(inbox, "shelf", 0);
+	if (l->shelf == NULL)
+		goto fail;
+	atomic_store(&shared->inventory, l->v);
+	sweep(l);
+	return l;
+
+fail:
+	ledger_free(l);
+	return NULL;
+}
+
+void ledger_cancel(struct ledger *l)
+{
+	atomic_store(&l->stopping, true);
+}
+
+void ledger_stop(struct ledger *l)
+{
+	if (l == NULL)
+		return;
+	ledger_cancel(l);
+	executor_stop(l->shelf);
+}
+
+void ledger_free(struct ledger *l)
+{
+	if (l == NULL)
+		return;
+	executor_free(l->shelf);
+	if (l->v != NULL)
+		inventory_unref(l->v);
+	atomic_store(&l->shared->inventory, &inventory_none);
+	watch_db_close(l->db);
+	free(l->dir);
+	free(l);
+}
+
+struct watch_db *ledger_db(struct ledger *l)
+{
+	return l->db;
+}
+
+const char *ledger_dir(const struct ledger *l)
+{
+	return l->dir;
+}

@@ -1,0 +1,274 @@
+/* page.c - rows as they are found, their status as it is known. */
+#include "proxy/watch/page.h"
+
+#include <assert.h>
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "proxy/base/json_line.h"
+#include "proxy/watch/known.h"
+#include "proxy/watch/ledger.h"
+#include "proxy/watch/verdicts.h"
+#include "proxy/watch/watch_reply.h"
+
+/* Looked at in one turn of the loop, where most of it may have another status. */
+#define SLICE 256
+
+/* A certificate that was found; its texts stand in page.texts. */
+struct page_row {
+	struct watch_place place;
+	size_t head, middle, end; /* head up to middle; status; middle up to end */
+};
+
+struct page {
+	struct watch_context *context;
+	struct watch_ask *ask;
+	struct verdicts *verdicts;
+	struct page_row row[WATCH_PAGE_MAX];
+	size_t n;
+	struct json_line texts, out;
+	struct watch_place next; /* ca 0: that was all */
+	size_t told, looked_at;
+	bool failed;
+};
+
+static void page_free(struct page *p)
+{
+	verdicts_free(p->verdicts);
+	free(p->texts.p);
+	free(p->out.p);
+	free(p);
+}
+
+static void fail(struct page *p, enum err e)
+{
+	struct refusal r;
+
+	if (e == ERR_NOT_FOUND) {
+		refusal_of_list(&r);
+		watch_reply_refuse(p->ask, &r);
+	} else {
+		watch_reply_fail(p->ask, p->context, e);
+	}
+	page_free(p);
+}
+
+/* A row. */
+
+/* Texts of several runs, each once. */
+static void put_texts(struct json_line *l, const struct watch_found *f, bool labels)
+{
+	json_t *seen = f->lists_n > 1 ? json_object() : NULL;
+	const char *comma = "";
+
+	json_put(l, "[");
+	for (size_t n = 0; n < f->lists_n; n++) {
+		const struct watch_record *row = &f->on[n].row;
+		struct bytes run = labels ? row->labels : row->names, text;
+
+		while (watch_run_next(&run, &text)) {
+			if (seen != NULL &&
+			    json_object_getn(seen, (const char *)text.p, text.n) != NULL)
+				continue;
+			if (seen != NULL)
+				json_object_setn_new_nocheck(
+				    seen, (const char *)text.p, text.n, json_true());
+			json_put(l, comma);
+			json_put_string(l, text);
+			comma = ",";
+		}
+	}
+	json_put(l, "]");
+	json_decref(seen);
+}
+
+static uint64_t names_more(const struct watch_found *f)
+{
+	uint64_t more = 0;
+
+	for (size_t n = 0; n < f->lists_n; n++)
+		if (f->on[n].row.names_more > more)
+			more = f->on[n].row.names_more;
+	return more;
+}
+
+/* Up to the status. */
+static void put_head(struct page *p, const struct watch_found *f, const char *issuer)
+{
+	struct json_line *l = &p->texts;
+	char serial[SERIAL_HEX_MAX];
+	const char *dn = f->ca->dn;
+
+	if (dn[0] == '\0')
+		dn = known_dn(p->context->known, issuer);
+	serial_to_hex(&f->serial, serial);
+	json_put(l, "{\"issuer\":");
+	json_put_text(l, issuer[0] != '\0' ? issuer : NULL);
+	json_put(l, ",\"issuer_name\":");
+	json_put_text(l, dn[0] != '\0' ? dn : NULL);
+	json_put(l, ",\"serial\":\"");
+	json_put(l, serial);
+	json_put(l, "\",\"names\":");
+	put_texts(l, f, false);
+	if (names_more(f) > 0) {
+		json_put(l, ",\"names_more\":");
+		json_put_number(l, names_more(f));
+	}
+	json_put(l, ",\"not_before\":");
+	json_put_time(l, f->not_before);
+	json_put(l, ",\"not_after\":");
+	json_put_time(l, f->not_after);
+}
+
+/* Behind it. */
+static void put_tail(struct page *p, const struct watch_found *f)
+{
+	struct json_line *l = &p->texts;
+
+	json_put(l, ",\"watchlists\":[");
+	for (size_t n = 0; n < f->lists_n; n++) {
+		json_put(l, n > 0 ? "," : "");
+		json_put_text(l, f->on[n].list);
+	}
+	json_put(l, "],\"labels\":");
+	put_texts(l, f, true);
+	json_put(l, ",\"notices\":[],\"replaced_by\":null,\"last_asked\":null,"
+		    "\"covered\":null}");
+}
+
+/* The issuer's name as it is configured now; "": it is not. */
+static const char *issuer_now(const struct page *p, const struct watch_ca *ca)
+{
+	const struct issuer *i =
+	    issuers_named(shared_conf(p->context->shared)->issuers, ca->issuer);
+
+	return i != NULL ? i->name : "";
+}
+
+static bool on_found(void *arg, const struct watch_found *f)
+{
+	struct page *p = arg;
+	const char *issuer = issuer_now(p, f->ca);
+	struct page_row *r = &p->row[p->n++];
+
+	assert(p->n <= WATCH_PAGE_MAX);
+	r->place = (struct watch_place){f->ca->id, f->serial};
+	r->head = p->texts.n;
+	put_head(p, f, issuer);
+	r->middle = p->texts.n;
+	put_tail(p, f);
+	r->end = p->texts.n;
+	p->failed = p->failed || !verdicts_add(p->verdicts, issuer, &f->serial);
+	return true;
+}
+
+static void put_row(struct page *p, const struct page_row *r, const struct evidence *e)
+{
+	struct json_line *l = &p->out;
+	bool revoked = e->status == STATUS_REVOKED;
+
+	json_put(l, p->told++ > 0 ? ",\n" : "");
+	json_put_bytes(l, p->texts.p + r->head, r->middle - r->head);
+	json_put(l, ",\"status\":\"");
+	json_put(l, status_name(e->status));
+	json_put(l, "\",\"revoked_at\":");
+	if (revoked)
+		json_put_time(l, e->revoked_at);
+	else
+		json_put(l, "null");
+	json_put(l, ",\"reason\":");
+	json_put_text(l, revoked ? reason_name(e->reason) : NULL);
+	json_put_bytes(l, p->texts.p + r->middle, r->end - r->middle);
+}
+
+/* The page. */
+
+static void finish(struct page *p)
+{
+	char next[WATCH_PLACE_TEXT_MAX];
+
+	json_put(&p->out, "],\"next\":");
+	if (p->next.ca != 0)
+		watch_place_text(&p->next, next);
+	json_put_text(&p->out, p->next.ca != 0 ? next : NULL);
+	json_put(&p->out, "}\n");
+	watch_reply(p->ask, &p->out);
+	page_free(p);
+}
+
+static void look(struct page *p)
+{
+	const struct watch_filter *f = &p->ask->filter;
+	size_t room = f->limit - p->told;
+	struct watch_query q = {.name = bytes_of(f->name, strlen(f->name)),
+	    .issuer = f->issuer[0] != '\0' ? f->issuer : NULL,
+	    .list = f->list[0] != '\0' ? f->list : NULL,
+	    .expires_before = f->expires_before,
+	    .limit = f->status == STATUS_NONE && room < SLICE ? room : SLICE,
+	    .from = p->next,
+	    .inventory = ledger_inventory(p->context->shared)};
+	enum err e;
+
+	p->n = p->texts.n = 0;
+	verdicts_clear(p->verdicts);
+	e = p->context->stopping
+		? ERR_CANCELLED
+		: watch_search(ledger_db(p->context->ledger), &q, on_found, p, &p->next);
+	if (e != ERR_OK || p->failed || p->texts.failed)
+		fail(p, e != ERR_OK ? e : ERR_NOMEM);
+	else
+		verdicts_ask(p->verdicts);
+}
+
+/* The rows that fit; those behind a page that is full are looked at anew by the next. */
+static void take_rows(struct page *p)
+{
+	const struct watch_filter *f = &p->ask->filter;
+
+	for (size_t n = 0; n < p->n; n++) {
+		struct evidence e;
+
+		if (p->told == f->limit) {
+			p->next = p->row[n - 1].place;
+			return;
+		}
+		verdicts_at(p->verdicts, n, &e);
+		if (f->status == STATUS_NONE || e.status == f->status)
+			put_row(p, &p->row[n], &e);
+	}
+	p->looked_at += p->n > 0 ? p->n : SLICE;
+}
+
+static void on_verdicts(void *arg)
+{
+	struct page *p = arg;
+
+	if (verdicts_error(p->verdicts) != ERR_OK) {
+		fail(p, ERR_NOMEM);
+		return;
+	}
+	take_rows(p);
+	if (p->next.ca == 0 || p->told == p->ask->filter.limit ||
+	    p->looked_at >= PAGE_LOOK_MAX)
+		finish(p);
+	else
+		look(p);
+}
+
+void page_make(struct watch_context *context, struct watch_ask *a)
+{
+	struct page *p = calloc(1, sizeof *p);
+
+	if (p != NULL)
+		p->verdicts = verdicts_new(context, on_verdicts, p);
+	if (p == NULL || p->verdicts == NULL) {
+		free(p);
+		watch_reply_fail(a, context, ERR_NOMEM);
+		return;
+	}
+	p->context = context;
+	p->ask = a;
+	p->next = a->filter.from;
+	json_put(&p->out, "{\"certificates\":[");
+	look(p);
+}

@@ -1,0 +1,92 @@
+/* refusal.c - a status, a code and a sentence for each. */
+#include "proxy/watch/refusal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "cache/watch/watch_db.h"
+#include "proxy/watch/ledger.h"
+
+static void fill(struct refusal *r, int status, const char *code, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+static void fill(struct refusal *r, int status, const char *code, const char *format, ...)
+{
+	va_list ap;
+
+	r->status = status;
+	r->code = code;
+	va_start(ap, format);
+	vsnprintf(r->message, sizeof r->message, format, ap);
+	va_end(ap);
+}
+
+void refusal_of_line(struct refusal *r, const struct watch_error *e)
+{
+	if (e->code == WATCH_NOMEM)
+		fill(r, 500, "internal", "%s", err_text(ERR_NOMEM));
+	else if (e->line > 0)
+		fill(r, 400, watch_bad_label(e->code), "line %llu: %s",
+		    (unsigned long long)e->line, e->why);
+	else
+		fill(r, 400, watch_bad_label(e->code), "%s", e->why);
+}
+
+void refusal_of_err(struct refusal *r, const struct watch_context *context, enum err e)
+{
+	char why[512] = "";
+
+	if (e == ERR_STORE || e == ERR_RECORD)
+		watch_db_why(ledger_db(context->ledger), why, sizeof why);
+	if (e == ERR_STORE_FULL)
+		fill(r, 507, "store_full",
+		    "watch.mdb in %.300s, or its disk, is full; nothing has changed: "
+		    "remove watchlists, or raise watch-size",
+		    ledger_dir(context->ledger));
+	else if (e == ERR_CANCELLED)
+		fill(r, 503, "unavailable", "ocspcached is stopping");
+	else
+		fill(r, 500, "internal", "%s%s%s", err_text(e),
+		    why[0] != '\0' ? ": " : "", why);
+}
+
+void refusal_of_list(struct refusal *r)
+{
+	fill(r, 404, "not_found", "no watchlist has this name");
+}
+
+void refusal_of_entry(struct refusal *r)
+{
+	fill(r, 404, "not_found", "this certificate is not on the watchlist");
+}
+
+void refusal_of_issuer(struct refusal *r)
+{
+	fill(r, 404, "not_found",
+	    "no issuer has this name, and no watched certificate is of a CA with this "
+	    "key identifier");
+}
+
+void refusal_of_files(struct refusal *r, const char *name)
+{
+	fill(r, 409, "conflict",
+	    "watchlist %s is read from files: change these, or its section in the "
+	    "configuration",
+	    name);
+}
+
+bool refusal_of_store(struct refusal *r, const struct watch_context *context)
+{
+	const char *store = shared_conf(context->shared)->store;
+
+	if (strncmp(store, "lmdb:", 5) == 0)
+		return false;
+	if (strncmp(store, "memory:", 7) == 0)
+		fill(r, 409, "conflict",
+		    "with store = \"memory:\" watchlists of the API would be lost with "
+		    "the process: set store to lmdb:DIR");
+	else
+		fill(r, 409, "conflict",
+		    "a shared store takes watchlists only under a MAC "
+		    "(store-key-file), and this version not yet: set store to lmdb:DIR");
+	return true;
+}

@@ -1,0 +1,230 @@
+/* verdicts.c - names of issuers once each, certificates by their place. */
+#include "proxy/watch/verdicts.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "proxy/base/clock.h"
+#include "proxy/keeper/evidence_ask.h"
+#include "proxy/keeper/keeper.h"
+
+/* What is looked up once for a batch. */
+struct batch_issuer {
+	const struct issuer *issuer; /* NULL: it is not configured */
+	struct evidence_lists lists;
+};
+
+struct verdicts {
+	struct evidence_ask ask; /* first: what comes back is this */
+	struct watch_context *context;
+	void (*done)(void *arg);
+	void *arg;
+	char (*names)[64];
+	struct batch_issuer *issuers; /* as many */
+	size_t names_room, items_room;
+	size_t last; /* the issuer of the certificate before: mostly the next one's too */
+	bool asked;
+	int64_t now;
+};
+
+struct verdicts *verdicts_new(
+    struct watch_context *context, void (*done)(void *arg), void *arg)
+{
+	struct verdicts *v = calloc(1, sizeof *v);
+
+	if (v == NULL)
+		return NULL;
+	v->context = context;
+	v->done = done;
+	v->arg = arg;
+	return v;
+}
+
+void verdicts_free(struct verdicts *v)
+{
+	if (v == NULL)
+		return;
+	assert(!v->asked);
+	free(v->ask.kept);
+	free(v->ask.item);
+	free(v->names);
+	free(v->issuers);
+	free(v);
+}
+
+/* Adding. */
+
+static bool names_grow(struct verdicts *v)
+{
+	size_t room = v->names_room > 0 ? 2 * v->names_room : 8;
+	char(*names)[64] = realloc(v->names, room * sizeof *names);
+	struct batch_issuer *issuers;
+
+	if (names == NULL)
+		return false;
+	v->names = names;
+	issuers = realloc(v->issuers, room * sizeof *issuers);
+	if (issuers == NULL)
+		return false;
+	v->issuers = issuers;
+	v->names_room = room;
+	return true;
+}
+
+/* The place of this name; SIZE_MAX when out of memory.  Batches have few. */
+static size_t place_of(struct verdicts *v, const char *name)
+{
+	size_t n = v->ask.names_n, length = strlen(name);
+
+	if (n > 0 && strcmp(v->names[v->last], name) == 0)
+		return v->last;
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(v->names[i], name) == 0)
+			return v->last = i;
+	if (n == v->names_room && !names_grow(v))
+		return SIZE_MAX;
+	assert(length < sizeof v->names[0]);
+	memcpy(v->names[n], name, length + 1);
+	v->ask.names_n++;
+	return v->last = n;
+}
+
+bool verdicts_add(struct verdicts *v, const char *issuer, const struct serial *s)
+{
+	size_t place = place_of(v, issuer), room = v->items_room;
+	struct evidence_item *items = v->ask.item;
+
+	assert(!v->asked);
+	if (place == SIZE_MAX)
+		return false;
+	if (v->ask.n == room) {
+		room = room > 0 ? 2 * room : 64;
+		items = realloc(items, room * sizeof *items);
+		if (items == NULL)
+			return false;
+		v->ask.item = items;
+		v->items_room = room;
+	}
+	items[v->ask.n++] =
+	    (struct evidence_item){.serial = *s, .issuer = (uint32_t)place};
+	return true;
+}
+
+size_t verdicts_count(const struct verdicts *v)
+{
+	return v->ask.n;
+}
+
+const struct serial *verdicts_serial(const struct verdicts *v, size_t i)
+{
+	assert(i < v->ask.n);
+	return &v->ask.item[i].serial;
+}
+
+void verdicts_clear(struct verdicts *v)
+{
+	assert(!v->asked);
+	v->ask.n = v->ask.names_n = v->last = 0;
+}
+
+/* Asking. */
+
+static const struct crl_set *set_of(const struct issuer *i)
+{
+	return i->slot != NULL ? atomic_load_explicit(&i->slot->set, memory_order_acquire)
+			       : &crl_set_unopened; /* the keeper had no memory for it */
+}
+
+static void find_issuers(struct verdicts *v)
+{
+	const struct issuers *is = shared_conf(v->context->shared)->issuers;
+
+	for (size_t n = 0; n < v->ask.names_n; n++) {
+		struct batch_issuer *b = &v->issuers[n];
+
+		b->issuer = issuers_named(is, v->names[n]);
+		if (b->issuer != NULL)
+			evidence_list(set_of(b->issuer), b->issuer, v->now, &b->lists);
+	}
+}
+
+static void on_answer(void *inbox_arg, struct question *q)
+{
+	struct verdicts *v = (struct verdicts *)q;
+
+	(void)inbox_arg;
+	assert(v->asked && v->context->away > 0);
+	v->asked = false;
+	v->context->away--;
+	v->now = clock_now();
+	find_issuers(v);
+	v->done(v->arg);
+}
+
+void verdicts_ask(struct verdicts *v)
+{
+	assert(!v->asked);
+	v->asked = true;
+	v->context->away++;
+	v->ask.name = (const char(*)[64])v->names;
+	v->ask.question.reply_to = v->context->inbox;
+	v->ask.question.done = on_answer;
+	keeper_ask_evidence(v->context->shared, &v->ask);
+}
+
+bool verdicts_are_asked(const struct verdicts *v)
+{
+	return v->asked;
+}
+
+/* Judging. */
+
+enum err verdicts_error(const struct verdicts *v)
+{
+	return v->ask.error;
+}
+
+const char *verdicts_issuer(const struct verdicts *v, size_t i)
+{
+	const struct batch_issuer *b = &v->issuers[v->ask.item[i].issuer];
+
+	return b->issuer != NULL ? b->issuer->name : "";
+}
+
+static const struct evidence_kept *kept_of(const struct verdicts *v, size_t i)
+{
+	static const struct evidence_kept nothing;
+	uint32_t kept = v->ask.item[i].kept;
+
+	assert(kept <= v->ask.kept_n);
+	return kept > 0 ? &v->ask.kept[kept - 1] : &nothing;
+}
+
+void verdicts_at(struct verdicts *v, size_t i, struct evidence *out)
+{
+	const struct evidence_item *item = &v->ask.item[i];
+	const struct batch_issuer *b = &v->issuers[item->issuer];
+
+	assert(i < v->ask.n && v->ask.error == ERR_OK);
+	if (b->issuer != NULL) {
+		evidence_judge(kept_of(v, i), &b->lists, v->context->shared->hot,
+		    b->issuer, &item->serial, NULL, v->now, out);
+		return;
+	}
+	*out = (struct evidence){.status = STATUS_UNKNOWN, .reason = REASON_NONE};
+}
+
+bool verdicts_is_revoked(struct verdicts *v, size_t i)
+{
+	const struct evidence_item *item = &v->ask.item[i];
+	const struct batch_issuer *b = &v->issuers[item->issuer];
+	struct crl_finding found;
+	struct evidence e;
+
+	if (b->issuer == NULL)
+		return false;
+	if (item->kept == 0 && !crl_set_find(b->lists.set, &item->serial, &found))
+		return false;
+	verdicts_at(v, i, &e);
+	return e.status == STATUS_REVOKED;
+}

@@ -1,0 +1,43 @@
+/* verdicts.h - the status of many certificates, without a fetch: a batch.
+ *
+ * Begin, add, ask; `done` is called when the keeper has said what it alone knows, and
+ * within that call each certificate is judged by the one rule (evidence.h) from that, the
+ * hot table and the lists in force.  While an issuer's lists have not been opened nothing
+ * of it is good, and nobody waits for that.
+ *
+ * The inventory thread, through which the keeper's barriers go.
+ */
+#ifndef PROXY_WATCH_VERDICTS_H
+#define PROXY_WATCH_VERDICTS_H
+
+#include "proxy/keeper/evidence.h"
+#include "proxy/watch/watch_context.h"
+
+struct verdicts;
+
+/* done(arg): once for each verdicts_ask(), from the loop. */
+struct verdicts *verdicts_new(
+    struct watch_context *context, void (*done)(void *arg), void *arg);
+/* NULL is allowed; not while it is asked. */
+void verdicts_free(struct verdicts *v);
+
+/* A certificate of the issuer of this name ("" or one that is not configured: unknown, by
+ * nobody's word); they are numbered from 0.  False when out of memory. */
+bool verdicts_add(struct verdicts *v, const char *issuer, const struct serial *s);
+size_t verdicts_count(const struct verdicts *v);
+const struct serial *verdicts_serial(const struct verdicts *v, size_t i);
+void verdicts_ask(struct verdicts *v);
+bool verdicts_are_asked(const struct verdicts *v);
+
+/* In done.  ERR_NOMEM: there are none. */
+enum err verdicts_error(const struct verdicts *v);
+/* The issuer's name; "": none that is configured now. */
+const char *verdicts_issuer(const struct verdicts *v, size_t i);
+void verdicts_at(struct verdicts *v, size_t i, struct evidence *out);
+/* Only whether it is revoked: a look at the lists where nothing else is known.  What this
+ * does not find is a hold that only an OCSP answer told, when MEMOS_MAX others were told
+ * after it. */
+bool verdicts_is_revoked(struct verdicts *v, size_t i);
+void verdicts_clear(struct verdicts *v); /* empty, for the next batch */
+
+#endif

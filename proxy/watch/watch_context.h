@@ -1,0 +1,30 @@
+/* watch_context.h - what the modules of the inventory thread work with.
+ *
+ * The watcher (watcher.h) owns all of it; a module borrows the struct for life.
+ */
+#ifndef PROXY_WATCH_WATCH_CONTEXT_H
+#define PROXY_WATCH_WATCH_CONTEXT_H
+
+#include "proxy/base/metrics.h"
+#include "proxy/base/shared.h"
+
+struct event_base;
+struct known;
+struct ledger;
+struct streams;
+
+struct watch_context {
+	struct shared *shared;
+	struct event_base *base;
+	struct inbox *inbox;
+	struct counters *counters;
+	struct ledger *ledger;
+	struct streams *streams;
+	struct known *known; /* of the configuration in force; changes at a reload */
+	/* Questions that are at the keeper, and jobs that are at the ledger: a stop waits
+	 * for these. */
+	size_t away;
+	bool stopping;
+};
+
+#endif

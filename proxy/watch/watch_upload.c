@@ -1,0 +1,255 @@
+/* watch_upload.c - body, draft, job, answer. */
+#include "proxy/watch/watch_upload.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cache/watch/watch_draft.h"
+#include "proxy/base/json_line.h"
+#include "proxy/base/log.h"
+#include "proxy/http/api_reply.h"
+#include "proxy/http/stream.h"
+#include "proxy/watch/known.h"
+#include "proxy/watch/ledger.h"
+#include "proxy/watch/refusal.h"
+
+/* What is read in one turn of the loop: of PEM a dozen certificates, each of which costs
+ * a signature check; of lines a thousand. */
+#define SLICE_PEM   (16 * 1024)
+#define SLICE_LINES (64 * 1024)
+
+struct watch_upload {
+	struct watch_context *context;
+	struct stream *stream; /* NULL: nobody waits for an answer */
+	struct known *known;   /* a reference */
+	struct watch_body *body;
+	struct watch_draft *draft;
+	enum err draft_error;
+	size_t slice;
+	bool writing; /* the job is at the ledger */
+	struct ledger_job job;
+};
+
+void watch_order_drop(struct watch_context *context, struct watch_order *o)
+{
+	conn_taken_drop(&o->taken);
+	streams_release(context->streams);
+	metrics_count(context->counters, M_CONN_CLOSED);
+}
+
+/* What is needed no more once the body has ended. */
+static void drop_reader(struct watch_upload *u)
+{
+	watch_body_free(u->body);
+	watch_draft_free(u->draft);
+	known_unref(u->known);
+	u->body = NULL;
+	u->draft = NULL;
+	u->known = NULL;
+}
+
+static void watch_upload_free(struct watch_upload *u)
+{
+	drop_reader(u);
+	free(u);
+}
+
+static void refuse(struct watch_upload *u, const struct refusal *r)
+{
+	metrics_count(u->context->counters, M_UPLOADS_REFUSED);
+	stream_error(u->stream, r->status, r->code, r->message);
+}
+
+/* Reading. */
+
+static bool on_cert(void *arg, const struct watch_cert *c)
+{
+	struct watch_upload *u = arg;
+	struct watch_cert whole = *c;
+
+	known_complete(u->known, &whole);
+	u->draft_error = watch_draft_add(u->draft, &whole);
+	return u->draft_error == ERR_OK;
+}
+
+/* The body is bad, or what it says has no room. */
+static void refuse_body(struct watch_upload *u)
+{
+	const struct watch_error *e = watch_body_error(u->body);
+	struct refusal r;
+
+	if (e->code == WATCH_STOPPED && u->draft_error != ERR_REQ_ISSUER)
+		refusal_of_err(&r, u->context, u->draft_error);
+	else
+		refusal_of_line(&r, e);
+	drop_reader(u);
+	refuse(u, &r);
+}
+
+/* Before anything is read. */
+static bool is_refused(struct watch_upload *u)
+{
+	const struct watch_list *list =
+	    inventory_list(ledger_inventory(u->context->shared), u->job.name);
+	struct refusal r = {0};
+
+	if (u->body == NULL || u->draft == NULL)
+		refusal_of_err(&r, u->context, ERR_NOMEM);
+	else if (list != NULL && list->source != WATCH_API)
+		refusal_of_files(&r, u->job.name);
+	else if (!refusal_of_store(&r, u->context) && list == NULL &&
+		 u->job.what == LEDGER_ADD)
+		refusal_of_list(&r);
+	if (r.status == 0)
+		return false;
+	drop_reader(u);
+	refuse(u, &r);
+	return true;
+}
+
+/* The first call of the sink. */
+static bool may_begin(struct watch_upload *u, struct stream *s)
+{
+	if (u->stream != NULL)
+		return true;
+	u->stream = s;
+	return !is_refused(u);
+}
+
+static size_t on_body(void *arg, struct stream *s, struct bytes piece)
+{
+	struct watch_upload *u = arg;
+
+	assert(!u->writing);
+	if (!may_begin(u, s))
+		return piece.n;
+	if (piece.n > u->slice)
+		piece.n = u->slice;
+	if (!watch_body_feed(u->body, piece))
+		refuse_body(u);
+	return piece.n;
+}
+
+/* Writing. */
+
+static void answer_put(struct watch_upload *u)
+{
+	struct json_line l = {0};
+	struct refusal r;
+
+	json_put(&l, "{\"name\":");
+	json_put_text(&l, u->job.name);
+	json_put(&l, ",\"certificates\":");
+	json_put_number(&l, u->job.certificates);
+	json_put(&l, ",\"not_covered\":null}\n");
+	if (l.failed) {
+		refusal_of_err(&r, u->context, ERR_NOMEM);
+		stream_error(u->stream, r.status, r.code, r.message);
+	} else {
+		stream_answer(u->stream, u->job.added ? 201 : 200, API_JSON, NULL,
+		    bytes_of(l.p, l.n));
+	}
+	free(l.p);
+}
+
+static void answer(struct watch_upload *u)
+{
+	struct refusal r = {0};
+
+	if (u->job.files)
+		refusal_of_files(&r, u->job.name);
+	else if (u->job.error == ERR_NOT_FOUND)
+		refusal_of_list(&r);
+	else if (u->job.error != ERR_OK)
+		refusal_of_err(&r, u->context, u->job.error);
+	if (r.status == 0)
+		answer_put(u);
+	else
+		refuse(u, &r);
+}
+
+static void on_written(void *arg, struct ledger_job *j)
+{
+	struct watch_upload *u = arg;
+
+	assert(u->writing && u->context->away > 0);
+	u->writing = false;
+	u->context->away--;
+	if (j->error == ERR_OK && !j->files) {
+		metrics_count(u->context->counters, M_UPLOADS_APPLIED);
+		log_each(LOG_INFO, "watchlist_changed",
+		    "watchlist=%s certificates=%zu new=%s", j->name, j->certificates,
+		    j->added ? "true" : "false");
+	}
+	if (u->stream == NULL)
+		watch_upload_free(u);
+	else
+		answer(u);
+}
+
+static void on_end(void *arg, struct stream *s)
+{
+	struct watch_upload *u = arg;
+
+	assert(!u->writing);
+	if (!may_begin(u, s))
+		return;
+	if (!watch_body_end(u->body)) {
+		refuse_body(u);
+		return;
+	}
+	u->job.draft = u->draft;
+	u->job.done = on_written;
+	u->job.arg = u;
+	u->draft = NULL;
+	drop_reader(u);
+	u->writing = true;
+	u->context->away++;
+	ledger_do(u->context->ledger, &u->job);
+}
+
+static void on_closed(void *arg)
+{
+	struct watch_upload *u = arg;
+
+	u->stream = NULL;
+	if (!u->writing)
+		watch_upload_free(u);
+}
+
+/* Beginning. */
+
+static void make_reader(struct watch_upload *u, const struct watch_order *o)
+{
+	struct watch_want want = {.format = o->format,
+	    .base = o->base,
+	    .map = o->map,
+	    .each = on_cert,
+	    .arg = u};
+
+	u->known = known_ref(u->context->known);
+	want.issuers = u->known->index;
+	u->body = watch_body_new(&want);
+	u->draft = watch_draft_new(ledger_dir(u->context->ledger));
+}
+
+static const struct stream_sink sink = {on_body, on_end, on_closed};
+
+void watch_upload_open(struct watch_context *context, struct watch_order *o)
+{
+	struct watch_upload *u = calloc(1, sizeof *u);
+
+	if (u == NULL) {
+		watch_order_drop(context, o);
+		return;
+	}
+	u->context = context;
+	u->slice = o->format == WATCH_PEM ? SLICE_PEM : SLICE_LINES;
+	u->job.what = o->what == WATCH_ORDER_PUT ? LEDGER_PUT : LEDGER_ADD;
+	memcpy(u->job.name, o->name, sizeof u->job.name);
+	make_reader(u, o);
+	if (!stream_open(context->streams, &o->taken, &sink, u))
+		watch_upload_free(u);
+}

@@ -1,0 +1,91 @@
+"""fleet - certificates as openssl makes them, and calls of the API about them."""
+import json
+import os
+import subprocess
+
+PEM, NDJSON, CSV = "application/x-pem-file", "application/x-ndjson", "text/csv"
+
+
+def openssl(*args, **more):
+    return subprocess.run(["openssl", *args], check=True, capture_output=True, **more).stdout
+
+
+class Fleet:
+    """A CA's certificates: a file each, with a key of its own.  ca is a Party (lab.py)."""
+
+    def __init__(self, box, ca, name="fleet"):
+        self.box = os.path.join(box, name)
+        os.mkdir(self.box)
+        self.ca = ca.write(os.path.join(self.box, "ca.pem"))
+        self.ca_key = ca.write(os.path.join(self.box, "signer"), with_key=True) + ".key"
+
+    def path(self, name):
+        return os.path.join(self.box, name)
+
+    def issue(self, serial, *names, days=60, cn="host.example", extensions=()):
+        """names are subjectAltNames as openssl takes them; returns the certificate's PEM."""
+        base = self.path("%x" % serial)
+        openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                base + ".key", "-out", base + ".csr", "-subj", "/CN=" + cn, "-utf8")
+        with open(base + ".ext", "w") as f:
+            f.write("authorityKeyIdentifier=keyid\n")
+            if names:
+                f.write("subjectAltName=%s\n" % ",".join(names))
+            f.write("".join(e + "\n" for e in extensions))
+        openssl("x509", "-req", "-in", base + ".csr", "-CA", self.ca, "-CAkey", self.ca_key, "-set_serial",
+                "0x%x" % serial, "-days", str(days), "-extfile", base + ".ext", "-out", base + ".pem")
+        return self.pem(serial)
+
+    def pem(self, serial):
+        with open(self.path("%x.pem" % serial)) as f:
+            return f.read()
+
+    def key(self, serial):
+        with open(self.path("%x.key" % serial)) as f:
+            return f.read()
+
+
+def line(serial, issuer="demo", **more):
+    return json.dumps(dict({"issuer": issuer, "serial": serial if isinstance(serial, str) else "%x" % serial}, **more))
+
+
+def ndjson(*lines):
+    return "".join(x + "\n" for x in lines)
+
+
+def upload(d, method, name, body, kind=NDJSON, query="", **more):
+    return d.api(method, "/v1/watchlists/%s%s" % (name, query), body if isinstance(body, bytes) else body.encode(),
+                 headers={"Content-Type": kind}, **more)
+
+
+def put(d, name, body, kind=NDJSON, query="", **more):
+    return upload(d, "PUT", name, body, kind, query, **more)
+
+
+def watchlist(d, name):
+    status, body = d.api("GET", "/v1/watchlists/" + name)
+    assert status == 200, body
+    return body
+
+
+def find(d, query, place=""):
+    """All certificates of all pages."""
+    rows = []
+    while place is not None:
+        status, body = d.api("GET", "/v1/certificates?%s%s" % (query, "&next=" + place if place else ""))
+        assert status == 200, body
+        rows += body["certificates"]
+        place = body["next"]
+    return rows
+
+
+def serials(rows):
+    return [r["serial"] for r in rows]
+
+
+def bulk(d, body, kind=NDJSON, query="", timeout=30):
+    """The lines of POST /v1/status."""
+    status, text = d.api("POST", "/v1/status" + query, body if isinstance(body, bytes) else body.encode(),
+                         headers={"Content-Type": kind}, timeout=timeout)
+    assert status == 200, text
+    return [json.loads(x) for x in text.splitlines()]
