@@ -226,10 +226,7 @@ static bool serve_streamed(
 	struct api_error e;
 	enum upload_route route = api_upload_read(r, a->any_host, &u, &e);
 
-	if (route == UPLOAD_READ && u.call == UPLOAD_STATUS)
-		answer_error(c, 404, "not_in_this_version", NULL,
-		    "this version of ocspcached does not have this call");
-	else if (route == UPLOAD_READ)
+	if (route == UPLOAD_READ)
 		serve_upload(a, c, r, body, &u);
 	else if (route == UPLOAD_ERROR)
 		answer_api_error(c, &e);

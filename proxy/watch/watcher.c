@@ -11,6 +11,7 @@
 #include "proxy/base/log.h"
 #include "proxy/base/thread.h"
 #include "proxy/http/stream.h"
+#include "proxy/watch/bulk_status.h"
 #include "proxy/watch/counts.h"
 #include "proxy/watch/known.h"
 #include "proxy/watch/ledger.h"
@@ -112,8 +113,10 @@ static void on_upload(void *arg, struct msg *m)
 	struct watcher *w = arg;
 	struct watch_order *o = (struct watch_order *)m;
 
-	assert(o->what != WATCH_ORDER_STATUS); /* the API refuses it */
-	watch_upload_open(&w->context, o);
+	if (o->what == WATCH_ORDER_STATUS)
+		bulk_status_open(&w->context, o);
+	else
+		watch_upload_open(&w->context, o);
 	free(o);
 }
 

@@ -997,6 +997,10 @@ static void a_streamed_call_goes_to_the_inventory_thread(void **state)
 
 	assert_ptr_equal(strstr(a, "HTTP/1.1 201 Created\r\n"), a);
 	expect(a, "\r\n\r\nweb 0 2 serial,is");
+	a = ask(*state, "POST /v1/status HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+			"Content-Type: application/x-ndjson\r\nContent-Length: 2\r\n\r\n"
+			"{}");
+	expect(a, "\r\n\r\n 2 1 {}");
 	a = ask(*state, "POST /v1/status HTTP/1.1\r\nHost: evil.example\r\n"
 			"Transfer-Encoding: chunked\r\n\r\nffffffff\r\n");
 	assert_ptr_equal(strstr(a, "HTTP/1.1 403 Forbidden\r\n"), a);

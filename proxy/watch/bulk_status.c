@@ -1,0 +1,329 @@
+/* bulk_status.c - a batch of rows, then their lines. */
+#include "proxy/watch/bulk_status.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "proxy/base/json_line.h"
+#include "proxy/http/stream.h"
+#include "proxy/watch/known.h"
+#include "proxy/watch/refusal.h"
+#include "proxy/watch/verdicts.h"
+
+#define SLICE_PEM   (16 * 1024) /* as an upload's */
+#define SLICE_LINES (64 * 1024)
+
+/* A line of the answer.  Texts stand in the batch's, as strings of JSON. */
+struct bulk_row {
+	bool bad;
+	enum watch_bad code; /* bad */
+	uint64_t line;       /* bad */
+	size_t text, text_n; /* bad: why; else the issuer's name, where none is configured
+			      */
+};
+
+struct bulk_status {
+	struct watch_context *context;
+	struct stream *stream;
+	struct known *known;
+	struct watch_body *body;
+	struct verdicts *verdicts; /* a certificate for each row that is not bad */
+	struct bulk_row *row;
+	size_t n, room, slice;
+	struct json_line texts, out;
+	bool failed; /* out of memory, in a batch */
+	bool over;   /* the body has ended, well or not */
+	bool closed;
+};
+
+static void bulk_free(struct bulk_status *b)
+{
+	watch_body_free(b->body);
+	verdicts_free(b->verdicts);
+	known_unref(b->known);
+	free(b->row);
+	free(b->texts.p);
+	free(b->out.p);
+	free(b);
+}
+
+/* Rows. */
+
+static struct bulk_row *row_new(struct bulk_status *b)
+{
+	size_t room = b->room > 0 ? 2 * b->room : 256;
+	struct bulk_row *p;
+
+	if (b->n == b->room) {
+		p = realloc(b->row, room * sizeof *p);
+		if (p == NULL) {
+			b->failed = true;
+			return NULL;
+		}
+		b->row = p;
+		b->room = room;
+	}
+	p = &b->row[b->n++];
+	*p = (struct bulk_row){.text = b->texts.n};
+	return p;
+}
+
+static void row_text(struct bulk_status *b, struct bulk_row *r, struct bytes text)
+{
+	r->text = b->texts.n;
+	json_put_string(&b->texts, text);
+	r->text_n = b->texts.n - r->text;
+}
+
+static bool on_cert(void *arg, const struct watch_cert *c)
+{
+	struct bulk_status *b = arg;
+	const char *issuer = c->configured != NULL ? c->configured->name : "";
+	struct bulk_row *r = row_new(b);
+
+	if (r == NULL || !verdicts_add(b->verdicts, issuer, &c->serial)) {
+		b->failed = true;
+		return false;
+	}
+	if (c->configured == NULL && c->issuer_name.n > 0)
+		row_text(b, r, c->issuer_name);
+	return true;
+}
+
+static bool on_bad(void *arg, const struct watch_error *e)
+{
+	struct bulk_status *b = arg;
+	struct bulk_row *r;
+
+	if (e->code == WATCH_STOPPED)
+		return false;
+	r = row_new(b);
+	if (r == NULL)
+		return false;
+	r->bad = true;
+	r->code = e->code;
+	r->line = e->line;
+	row_text(b, r, bytes_of(e->why, strlen(e->why)));
+	return true;
+}
+
+/* Lines. */
+
+static void put_row_text(struct bulk_status *b, const struct bulk_row *r)
+{
+	if (r->text_n > 0)
+		json_put_bytes(&b->out, b->texts.p + r->text, r->text_n);
+	else
+		json_put(&b->out, "null");
+}
+
+static void put_bad(struct bulk_status *b, const struct bulk_row *r)
+{
+	json_put(&b->out, "{\"error\":{\"code\":");
+	json_put_text(&b->out, watch_bad_label(r->code));
+	json_put(&b->out, ",\"message\":");
+	put_row_text(b, r);
+	json_put(&b->out, "},\"line\":");
+	json_put_number(&b->out, r->line);
+	json_put(&b->out, "}\n");
+}
+
+static void put_verdict(struct bulk_status *b, const struct bulk_row *r, size_t i)
+{
+	struct json_line *l = &b->out;
+	const char *issuer = verdicts_issuer(b->verdicts, i);
+	char serial[SERIAL_HEX_MAX];
+	struct evidence e;
+
+	verdicts_at(b->verdicts, i, &e);
+	serial_to_hex(verdicts_serial(b->verdicts, i), serial);
+	json_put(l, "{\"issuer\":");
+	json_put_text(l, issuer[0] != '\0' ? issuer : NULL);
+	if (issuer[0] == '\0') {
+		json_put(l, ",\"issuer_name\":");
+		put_row_text(b, r);
+	}
+	json_put(l, ",\"serial\":\"");
+	json_put(l, serial);
+	json_put(l, "\",\"status\":\"");
+	json_put(l, status_name(e.status));
+	if (e.status == STATUS_REVOKED) {
+		json_put(l, "\",\"revoked_at\":");
+		json_put_time(l, e.revoked_at);
+		json_put(l, ",\"reason\":");
+		json_put_text(l, reason_name(e.reason));
+		json_put(l, "}\n");
+	} else {
+		json_put(l, "\",\"revoked_at\":null,\"reason\":null}\n");
+	}
+}
+
+static void put_lines(struct bulk_status *b)
+{
+	size_t verdict = 0;
+
+	b->out.n = 0;
+	for (size_t n = 0; n < b->n; n++) {
+		if (b->row[n].bad)
+			put_bad(b, &b->row[n]);
+		else
+			put_verdict(b, &b->row[n], verdict++);
+	}
+}
+
+static void batch_clear(struct bulk_status *b)
+{
+	metrics_add(b->context->counters, M_BULK_STATUS, b->n);
+	verdicts_clear(b->verdicts);
+	b->n = b->texts.n = 0;
+}
+
+static void fail(struct bulk_status *b)
+{
+	struct refusal r;
+
+	refusal_of_err(&r, b->context, ERR_NOMEM);
+	stream_error(b->stream, r.status, r.code, r.message);
+	b->over = true;
+}
+
+/* The keeper has said what it knows of this batch. */
+static void on_verdicts(void *arg)
+{
+	struct bulk_status *b = arg;
+
+	if (b->closed) {
+		bulk_free(b);
+		return;
+	}
+	if (verdicts_error(b->verdicts) == ERR_OK && !b->texts.failed)
+		put_lines(b);
+	else
+		b->failed = true;
+	batch_clear(b);
+	if (b->failed || b->out.failed) {
+		fail(b);
+		return;
+	}
+	stream_write(b->stream, bytes_of(b->out.p, b->out.n));
+	if (b->over)
+		stream_finish(b->stream);
+	else
+		stream_resume(b->stream);
+}
+
+/* The body. */
+
+static void begin(struct bulk_status *b, struct stream *s)
+{
+	if (b->stream != NULL)
+		return;
+	b->stream = s;
+	stream_begin(s, "application/x-ndjson");
+}
+
+/* The body is bad as a whole, or cannot be read any further.  Some of that is told to
+ * on_bad() by itself. */
+static void end_badly(struct bulk_status *b)
+{
+	const struct watch_error *e = watch_body_error(b->body);
+	const struct bulk_row *last = b->n > 0 ? &b->row[b->n - 1] : NULL;
+
+	b->over = true;
+	if (e->code == WATCH_STOPPED || e->code == WATCH_NOMEM)
+		b->failed = true;
+	else if (last == NULL || !last->bad || last->code != e->code ||
+		 last->line != e->line)
+		on_bad(b, e);
+}
+
+/* Ask the keeper for what came; well: the body is, so far. */
+static void ask(struct bulk_status *b, bool well)
+{
+	if (!well)
+		end_badly(b);
+	if (b->failed) {
+		fail(b);
+		return;
+	}
+	if (b->n > 0) {
+		stream_pause(b->stream);
+		verdicts_ask(b->verdicts);
+	} else if (b->over) {
+		stream_finish(b->stream);
+	}
+}
+
+static size_t on_body(void *arg, struct stream *s, struct bytes piece)
+{
+	struct bulk_status *b = arg;
+
+	begin(b, s);
+	if (b->over)
+		return piece.n;
+	if (verdicts_are_asked(b->verdicts))
+		return 0;
+	if (piece.n > b->slice)
+		piece.n = b->slice;
+	ask(b, watch_body_feed(b->body, piece));
+	return piece.n;
+}
+
+static void on_end(void *arg, struct stream *s)
+{
+	struct bulk_status *b = arg;
+	bool well;
+
+	begin(b, s);
+	if (b->over)
+		return;
+	assert(!verdicts_are_asked(b->verdicts));
+	well = watch_body_end(b->body);
+	b->over = true;
+	ask(b, well);
+}
+
+static void on_closed(void *arg)
+{
+	struct bulk_status *b = arg;
+
+	b->closed = true;
+	if (!verdicts_are_asked(b->verdicts))
+		bulk_free(b);
+}
+
+static const struct stream_sink sink = {on_body, on_end, on_closed};
+
+static bool make(struct bulk_status *b, const struct watch_order *o)
+{
+	struct watch_want want = {.format = o->format,
+	    .base = o->base,
+	    .map = o->map,
+	    .each = on_cert,
+	    .bad = on_bad,
+	    .arg = b};
+
+	b->slice = o->format == WATCH_PEM ? SLICE_PEM : SLICE_LINES;
+	b->known = known_ref(b->context->known);
+	want.issuers = b->known->index;
+	b->body = watch_body_new(&want);
+	b->verdicts = verdicts_new(b->context, on_verdicts, b);
+	return b->body != NULL && b->verdicts != NULL;
+}
+
+void bulk_status_open(struct watch_context *context, struct watch_order *o)
+{
+	struct bulk_status *b = calloc(1, sizeof *b);
+
+	if (b != NULL)
+		b->context = context;
+	if (b == NULL || !make(b, o)) {
+		watch_order_drop(context, o);
+		if (b != NULL)
+			bulk_free(b);
+		return;
+	}
+	if (!stream_open(context->streams, &o->taken, &sink, b))
+		bulk_free(b);
+}

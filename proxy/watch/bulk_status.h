@@ -1,0 +1,18 @@
+/* bulk_status.h - POST /v1/status: the status of as many certificates as a body names,
+ * streamed both ways.
+ *
+ * A line for each, in order; a bad line is answered in its place.  Never fetches.  What
+ * one read of the body brings is a batch (verdicts.h): the body waits while the keeper is
+ * asked for it, so memory is that of a batch and its text.
+ *
+ * The inventory thread.
+ */
+#ifndef PROXY_WATCH_BULK_STATUS_H
+#define PROXY_WATCH_BULK_STATUS_H
+
+#include "proxy/watch/watch_upload.h"
+
+/* What is taken and its place are handed over, o stays the caller's. */
+void bulk_status_open(struct watch_context *context, struct watch_order *o);
+
+#endif
