@@ -1,4 +1,4 @@
-/* show.c - a small table of strings, and one function for each kind of answer. */
+/* show.c - one function for each kind of answer. */
 #include "proxy/ctl/show.h"
 
 #include <stdlib.h>
@@ -6,76 +6,6 @@
 
 #include "cache/base/time_text.h"
 #include "proxy/ctl/args.h"
-
-#define COLUMNS_MAX 8
-
-/* Cells are borrowed; NULL is printed as "-".  A row at a time is given to table_row(),
- * twice: first to measure, then to print, so that nothing is kept. */
-struct table {
-	const struct show *show;
-	const char *const *heading;
-	size_t columns;
-	size_t width[COLUMNS_MAX];
-	bool measuring;
-};
-
-static const char *text_of(const json_t *object, const char *field)
-{
-	return json_string_value(json_object_get(object, field));
-}
-
-/* They would move the cursor, or worse; U+0080 to U+009F too. */
-void show_text(FILE *out, const char *text)
-{
-	for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++) {
-		bool c1 = p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0;
-
-		fputc(*p < 0x20 || *p == 0x7f || c1 ? '?' : *p, out);
-		p += c1;
-	}
-}
-
-static size_t cell_width(const char *text)
-{
-	size_t n = 0;
-
-	for (; *text != '\0'; text++) /* characters, not bytes, of UTF-8 */
-		n += ((unsigned char)*text & 0xc0) != 0x80;
-	return n;
-}
-
-static void table_row(struct table *t, const char *const *cell)
-{
-	for (size_t i = 0; i < t->columns; i++) {
-		const char *text = cell[i] != NULL && cell[i][0] != '\0' ? cell[i] : "-";
-		size_t n = cell_width(text);
-
-		if (t->measuring) {
-			if (n > t->width[i])
-				t->width[i] = n;
-			continue;
-		}
-		show_text(t->show->out, text);
-		if (i + 1 < t->columns)
-			fprintf(t->show->out, "%*s", (int)(t->width[i] - n + 2), "");
-	}
-	if (!t->measuring)
-		fputc('\n', t->show->out);
-}
-
-static void table_print(const struct show *s, const char *const *heading, size_t columns,
-    void (*each_row)(struct table *t, const json_t *data), const json_t *data)
-{
-	struct table t = {s, heading, columns, {0}, true};
-
-	if (s->terminal)
-		table_row(&t, heading);
-	each_row(&t, data);
-	t.measuring = false;
-	if (s->terminal)
-		table_row(&t, heading);
-	each_row(&t, data);
-}
 
 /* A list's number in decimal, as the API has it, and in hexadecimal, as openssl has it:
  * "4097 (0x1001)".  What is none is shown as it is. */
@@ -120,31 +50,21 @@ static void line(const struct show *s, const char *name, const char *value)
 
 /* A change. */
 
-/* Cells without a table: two spaces between them. */
-static void line_of(FILE *out, const char *const *cell, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (i > 0)
-			fputs("  ", out);
-		show_text(out, cell[i] != NULL && cell[i][0] != '\0' ? cell[i] : "-");
-	}
-	fputc('\n', out);
-}
-
 void show_change(const struct show *s, const json_t *data, const json_t *change)
 {
-	const char *const cell[] = {text_of(data, "issuer"), text_of(change, "serial"),
-	    text_of(change, "status"), text_of(change, "previous"),
-	    text_of(change, "revoked_at"), text_of(change, "reason")};
+	const char *const cell[] = {table_text(data, "issuer"),
+	    table_text(change, "serial"), table_text(change, "status"),
+	    table_text(change, "previous"), table_text(change, "revoked_at"),
+	    table_text(change, "reason")};
 
-	line_of(s->out, cell, sizeof cell / sizeof cell[0]);
+	table_line(s->out, cell, sizeof cell / sizeof cell[0]);
 }
 
 /* Status. */
 
 int code_status(const json_t *status)
 {
-	const char *word = text_of(status, "status");
+	const char *word = table_text(status, "status");
 
 	if (word == NULL)
 		return -1;
@@ -160,10 +80,10 @@ static void evidence_rows(struct table *t, const json_t *evidence)
 
 	json_array_foreach(evidence, n, e) {
 		char number[NUMBER_MAX];
-		const char *cell[] = {"evidence", text_of(e, "kind"),
-		    text_of(e, "status"), text_of(e, "this_update"),
-		    text_of(e, "next_update"),
-		    number_text(text_of(e, "crl_number"), number)};
+		const char *cell[] = {"evidence", table_text(e, "kind"),
+		    table_text(e, "status"), table_text(e, "this_update"),
+		    table_text(e, "next_update"),
+		    number_text(table_text(e, "crl_number"), number)};
 
 		table_row(t, cell);
 	}
@@ -179,19 +99,19 @@ int show_status(const struct show *s, const json_t *status)
 
 	if (code < 0)
 		return -1;
-	line(s, "issuer", text_of(status, "issuer"));
-	line(s, "serial", text_of(status, "serial"));
+	line(s, "issuer", table_text(status, "issuer"));
+	line(s, "serial", table_text(status, "serial"));
 	if (s->colour)
 		fputs(colour[code], s->out);
-	line(s, "status", text_of(status, "status"));
+	line(s, "status", table_text(status, "status"));
 	if (s->colour)
 		fputs("\033[0m", s->out);
 	if (code == EXIT_REVOKED) {
-		line(s, "revoked_at", text_of(status, "revoked_at"));
-		line(s, "reason", text_of(status, "reason"));
+		line(s, "revoked_at", table_text(status, "revoked_at"));
+		line(s, "reason", table_text(status, "reason"));
 	}
-	if (text_of(status, "missing") != NULL)
-		line(s, "missing", text_of(status, "missing"));
+	if (table_text(status, "missing") != NULL)
+		line(s, "missing", table_text(status, "missing"));
 	if (json_is_true(json_object_get(status, "disagree")))
 		line(s, "disagree", "OCSP and CRL say different things");
 	if (json_array_size(evidence) > 0)
@@ -225,10 +145,10 @@ static void check_rows(struct table *t, const json_t *answers)
 		    json_is_true(json_object_get(a, "admitted")) ? "admitted" : "refused";
 
 		json_array_foreach(json_object_get(a, "checks"), m, c) {
-			const char *cell[] = {text_of(a, "from"), text_of(a, "hash"),
-			    admitted, text_of(c, "check"),
+			const char *cell[] = {table_text(a, "from"),
+			    table_text(a, "hash"), admitted, table_text(c, "check"),
 			    json_is_true(json_object_get(c, "ok")) ? "ok" : "FAILED",
-			    text_of(c, "code"), text_of(c, "detail")};
+			    table_text(c, "code"), table_text(c, "detail")};
 
 			table_row(t, cell);
 		}
@@ -249,62 +169,25 @@ int show_explain(const struct show *s, const json_t *explain)
 
 /* Latches. */
 
-static void latch_cells(const json_t *latch, const char *cell[5])
-{
-	static const char *const field[] = {
-	    "issuer", "serial", "revoked_at", "reason", "since"};
-
-	for (size_t i = 0; i < 5; i++)
-		cell[i] = text_of(latch, field[i]);
-}
-
-static void latch_rows(struct table *t, const json_t *latches)
-{
-	size_t n;
-	json_t *latch;
-
-	json_array_foreach(latches, n, latch) {
-		const char *cell[5];
-
-		latch_cells(latch, cell);
-		table_row(t, cell);
-	}
-}
-
-static void show_rows(struct show_latches *l)
+void show_latch(struct show_latches *l, const json_t *latch)
 {
 	static const char *const heading[] = {
 	    "ISSUER", "SERIAL", "REVOKED AT", "REASON", "SEEN SINCE"};
-	struct show headless = *l->show;
-
-	headless.terminal = !l->headed;
-	table_print(&headless, heading, 5, latch_rows, l->rows);
-	l->headed = true;
-	json_array_clear(l->rows);
-}
-
-void show_latch(struct show_latches *l, const json_t *latch)
-{
+	static const char *const field[] = {
+	    "issuer", "serial", "revoked_at", "reason", "since"};
 	const char *cell[5];
 
-	if (!l->show->terminal) {
-		latch_cells(latch, cell);
-		line_of(l->show->out, cell, 5);
-		return;
-	}
-	if (l->rows == NULL)
-		l->rows = json_array();
-	json_array_append(l->rows, (json_t *)(uintptr_t)latch);
-	if (json_array_size(l->rows) == SHOW_LATCHES)
-		show_rows(l);
+	for (size_t i = 0; i < 5; i++)
+		cell[i] = table_text(latch, field[i]);
+	l->table.show = l->show;
+	l->table.heading = heading;
+	l->table.columns = 5;
+	table_feed(&l->table, cell);
 }
 
 void show_latches_end(struct show_latches *l)
 {
-	if (json_array_size(l->rows) > 0)
-		show_rows(l);
-	json_decref(l->rows);
-	l->rows = NULL;
+	table_feed_end(&l->table);
 }
 
 /* Overview. */
@@ -333,15 +216,16 @@ static void responder_rows(struct table *t, const json_t *issuers)
 	json_t *i, *r;
 
 	json_array_foreach(issuers, n, i) {
-		const char *name = text_of(i, "name"), *source = text_of(i, "source");
+		const char *name = table_text(i, "name"),
+			   *source = table_text(i, "source");
 		const json_t *responders = json_object_get(i, "responders");
 		const char *none[] = {name, source, NULL, NULL, NULL};
 
 		if (json_array_size(responders) == 0)
 			table_row(t, none);
 		json_array_foreach(responders, m, r) {
-			const char *cell[] = {name, source, text_of(r, "url"),
-			    health_of(r), text_of(r, "last_error")};
+			const char *cell[] = {name, source, table_text(r, "url"),
+			    health_of(r), table_text(r, "last_error")};
 
 			table_row(t, cell);
 		}
@@ -351,7 +235,7 @@ static void responder_rows(struct table *t, const json_t *issuers)
 /* RFC 3339, as the API writes it; -1: none. */
 static int64_t time_of(const json_t *object, const char *field)
 {
-	const char *text = text_of(object, field);
+	const char *text = table_text(object, field);
 	int64_t at;
 
 	return text != NULL && time_from_text(bytes_of(text, strlen(text)), &at) ? at
@@ -378,9 +262,9 @@ static void list_row(struct table *t, const char *issuer, const json_t *list)
 	int64_t from = time_of(list, "this_update"), to = time_of(list, "next_update"),
 		now = t->show->now;
 	char entries[24] = "", age[24] = "", number[NUMBER_MAX];
-	const char *cell[] = {issuer, "list", text_of(list, "url"), "in force",
-	    number_text(text_of(list, "crl_number"), number), entries, age,
-	    text_of(list, "last_error")};
+	const char *cell[] = {issuer, "list", table_text(list, "url"), "in force",
+	    number_text(table_text(list, "crl_number"), number), entries, age,
+	    table_text(list, "last_error")};
 
 	if (from < 0)
 		cell[3] = "none";
@@ -401,7 +285,7 @@ static void list_rows(struct table *t, const json_t *issuers)
 
 	json_array_foreach(issuers, n, i)
 		json_array_foreach(json_object_get(i, "crls"), m, list)
-			list_row(t, text_of(i, "name"), list);
+			list_row(t, table_text(i, "name"), list);
 }
 
 static bool has_lists(const json_t *issuers)

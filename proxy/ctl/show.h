@@ -10,20 +10,7 @@
 #ifndef PROXY_CTL_SHOW_H
 #define PROXY_CTL_SHOW_H
 
-#include <jansson.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-
-struct show {
-	FILE *out;
-	bool terminal;
-	bool colour;
-	int64_t now; /* seconds since 1970: how old lists are */
-};
-
-/* Write text, which may be anybody's, without control characters. */
-void show_text(FILE *out, const char *text);
+#include "proxy/ctl/table.h"
 
 int show_status(const struct show *s, const json_t *status);
 /* One line: issuer, serial, what it is now and was, when and why. */
@@ -33,13 +20,10 @@ int show_explain(const struct show *s, const json_t *explain);
  * one for each list. */
 int show_overview(const struct show *s, const json_t *issuers, const json_t *ready);
 
-/* A row of ocspctl latches for each element of /v1/latches, as they come: on a terminal a
- * table of so many at a time, under one heading; elsewhere a line at once. */
-#define SHOW_LATCHES 200
+/* A row of ocspctl latches for each element of /v1/latches, as they come. */
 struct show_latches {
 	const struct show *show;
-	json_t *rows;
-	bool headed;
+	struct table_feed table;
 };
 void show_latch(struct show_latches *l, const json_t *latch);
 void show_latches_end(struct show_latches *l); /* the last ones; frees */

@@ -13,6 +13,7 @@
 
 #include "proxy/ctl/elements.c"
 #include "proxy/ctl/show.c"
+#include "proxy/ctl/table.c"
 
 /* The command line. */
 
