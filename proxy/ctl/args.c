@@ -2,6 +2,7 @@
 #include "proxy/ctl/args.h"
 
 #include <getopt.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,15 +14,32 @@ static const struct command_row {
 	int min, max; /* arguments */
 	const char *form;
 } rows[] = {
-    {"status", COMMAND_STATUS, 0, 2, "status [ISSUER SERIAL]"},
+    {"status", COMMAND_STATUS, 0, 2, "status [ISSUER SERIAL | FILE]"},
     {"explain", COMMAND_EXPLAIN, 2, 2, "explain ISSUER SERIAL"},
     {"refresh", COMMAND_REFRESH, 1, 2, "refresh [--accept-number] ISSUER [SERIAL]"},
     {"purge", COMMAND_PURGE, 1, 2, "purge ISSUER [SERIAL]"},
     {"latches", COMMAND_LATCHES, 0, 1, "latches [ISSUER]"},
     {"watch", COMMAND_WATCH, 0, 1, "watch [ISSUER] [--exec COMMAND]"},
+    {"find", COMMAND_FIND, 1, 1, "find NAME"},
+    {"check", COMMAND_CHECK, 0, INT_MAX, "check [FILE | DIR]..."},
+    {"watchlist", COMMAND_WATCHLIST, 1, INT_MAX,
+	"watchlist list | show NAME | progress NAME | put NAME [FILE | DIR]... | "
+	"add NAME [FILE | DIR]... | rm NAME [ISSUER SERIAL]"},
 };
 
-static const char *const later[] = {"check", "watchlist", "webhook"};
+static const struct verb_row {
+	const char *name;
+	int min, max; /* arguments behind it */
+} verbs[] = {
+    {"list", 0, 0},
+    {"show", 1, 1},
+    {"progress", 1, 1},
+    {"put", 1, INT_MAX},
+    {"add", 1, INT_MAX},
+    {"rm", 1, 3},
+};
+
+static const char *const later[] = {"webhook", "discover", "incident", "alarms"};
 
 #define JOBS_MAX 1000 /* commands at once: a typing mistake is no fork bomb */
 
@@ -30,6 +48,16 @@ static const char usage[] =
     "\n"
     "  status                    issuers, responders, lists, and whether all is ready\n"
     "  status ISSUER SERIAL      is this certificate good, revoked or unknown\n"
+    "  status FILE               of each certificate in a file of PEM\n"
+    "  check [FILE | DIR]...     the same of many, also of NDJSON {issuer, serial};\n"
+    "                            on a terminal those that are not good\n"
+    "  find NAME                 watched certificates with this name, below it, or with\n"
+    "                            the wildcard that covers it\n"
+    "  watchlist list            the lists of certificates that you run\n"
+    "  watchlist put NAME [FILE | DIR]...   make or replace one: PEM (keys are not\n"
+    "                            sent), NDJSON or CSV; add NAME adds to it\n"
+    "  watchlist rm NAME [ISSUER SERIAL]    delete it, or a certificate of it\n"
+    "  watchlist show NAME, progress NAME   its certificates; how many are hit\n"
     "  explain ISSUER SERIAL     every check that its answers passed or failed\n"
     "  refresh ISSUER [SERIAL]   fetch lists and ask responders again now\n"
     "  purge ISSUER [SERIAL]     drop answers from memory and store\n"
@@ -42,6 +70,10 @@ static const char usage[] =
     "  --token-file FILE         send the token in FILE\n"
     "  --json                    print the server's JSON\n"
     "  --strict                  status: end with 2 also when something is degraded\n"
+    "\n"
+    "watchlist put and add, check:\n"
+    "  --map MAP                 CSV: which column has what: serial=Col,issuer=Col,...\n"
+    "  --serial hex | dec        serials in NDJSON and CSV\n"
     "\n"
     "refresh:\n"
     "  --accept-number           the next lists' numbers begin a new count: take them,\n"
@@ -93,6 +125,8 @@ static bool read_options(
 	    {"batch", no_argument, NULL, 'b'},
 	    {"snapshot", no_argument, NULL, 'a'},
 	    {"accept-number", no_argument, NULL, 'c'},
+	    {"map", required_argument, NULL, 'm'},
+	    {"serial", required_argument, NULL, 'x'},
 	    {"help", no_argument, NULL, 'h'},
 	    {"version", no_argument, NULL, 'V'},
 	    {NULL, 0, NULL, 0},
@@ -142,6 +176,12 @@ static bool read_options(
 		case 'c':
 			a->accept_number = true;
 			break;
+		case 'm':
+			a->map = optarg;
+			break;
+		case 'x':
+			a->base = optarg;
+			break;
 		case 'h':
 			fputs(usage, out);
 			*code = EXIT_WELL;
@@ -182,6 +222,49 @@ static bool has_watch_options(const struct args *a)
 	       a->batch || a->snapshot;
 }
 
+/* watchlist VERB ...: does the verb have what it needs? */
+static bool verb_fits(char **argument, int n)
+{
+	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
+		if (strcmp(verbs[i].name, argument[0]) == 0)
+			return n - 1 >= verbs[i].min && n - 1 <= verbs[i].max &&
+			       (strcmp(argument[0], "rm") != 0 || n != 3);
+	return false;
+}
+
+static bool takes_bodies(const struct args *a)
+{
+	return a->command == COMMAND_CHECK ||
+	       (a->command == COMMAND_STATUS && a->rest_n == 1) ||
+	       (a->command == COMMAND_WATCHLIST &&
+		   (strcmp(a->rest[0], "put") == 0 || strcmp(a->rest[0], "add") == 0));
+}
+
+/* Options that go with other commands. */
+static bool options_fit(const struct args *a, const char *name, FILE *err)
+{
+	if (a->command != COMMAND_WATCH && has_watch_options(a))
+		fprintf(err, "ocspctl: %s: takes none of the options of watch\n%s", name,
+		    hint);
+	else if (a->command != COMMAND_REFRESH && a->accept_number)
+		fprintf(err, "ocspctl: %s: --accept-number goes with refresh\n%s", name,
+		    hint);
+	else if (a->strict && (a->command != COMMAND_STATUS || a->rest_n > 0))
+		fprintf(err, "ocspctl: --strict goes with status of the whole daemon\n%s",
+		    hint);
+	else if ((a->batch || a->jobs > 1) && a->exec == NULL)
+		fprintf(err, "ocspctl: watch: --batch and --jobs go with --exec\n");
+	else if ((a->map != NULL && a->command != COMMAND_WATCHLIST) ||
+		 ((a->map != NULL || a->base != NULL) && !takes_bodies(a)))
+		fprintf(err,
+		    "ocspctl: %s: --map goes with watchlist put and add, --serial with "
+		    "these and check\n%s",
+		    name, hint);
+	else
+		return true;
+	return false;
+}
+
 static const char *default_url(void)
 {
 	const char *url = getenv("OCSPCTL_URL");
@@ -218,30 +301,16 @@ bool args_read(struct args *a, int argc, char **argv, FILE *out, FILE *err, int 
 		return false;
 	}
 	n--;
-	if (n < row->min || n > row->max || (row->command == COMMAND_STATUS && n == 1)) {
+	if (n < row->min || n > row->max ||
+	    (row->command == COMMAND_WATCHLIST && !verb_fits(argv + 1, n))) {
 		fprintf(err, "usage: ocspctl %s\n", row->form);
 		return false;
 	}
 	a->command = row->command;
-	if (row->command != COMMAND_WATCH && has_watch_options(a)) {
-		fprintf(err, "ocspctl: %s: takes none of the options of watch\n%s",
-		    row->name, hint);
+	a->rest = argv + 1;
+	a->rest_n = n;
+	if (!options_fit(a, row->name, err))
 		return false;
-	}
-	if (row->command != COMMAND_REFRESH && a->accept_number) {
-		fprintf(err, "ocspctl: %s: --accept-number goes with refresh\n%s",
-		    row->name, hint);
-		return false;
-	}
-	if (a->strict && (row->command != COMMAND_STATUS || n > 0)) {
-		fprintf(err, "ocspctl: --strict goes with status of the whole daemon\n%s",
-		    hint);
-		return false;
-	}
-	if ((a->batch || a->jobs > 1) && a->exec == NULL) {
-		fprintf(err, "ocspctl: watch: --batch and --jobs go with --exec\n");
-		return false;
-	}
 	a->issuer = n > 0 ? argv[1] : NULL;
 	a->serial = n > 1 ? without_name(argv[2]) : NULL;
 	return true;

@@ -23,17 +23,23 @@ enum command {
 	COMMAND_REFRESH,
 	COMMAND_PURGE,
 	COMMAND_LATCHES,
-	COMMAND_WATCH
+	COMMAND_WATCH,
+	COMMAND_FIND,
+	COMMAND_WATCHLIST,
+	COMMAND_CHECK
 };
 
 struct args { /* borrowed from argv */
 	enum command command;
 	const char *issuer, *serial; /* NULL where not given */
+	char **rest; /* find, watchlist, check, status FILE: all arguments */
+	int rest_n;
 	const char *url;
 	const char *token_file; /* or NULL */
 	bool json;
-	bool accept_number; /* refresh */
-	bool strict;        /* status: what is degraded has an exit code, too */
+	bool accept_number;     /* refresh */
+	bool strict;            /* status: what is degraded has an exit code, too */
+	const char *map, *base; /* watchlist put and add, check; NULL where not given */
 	/* watch: */
 	const char *exec, *place, *since; /* NULL where not given */
 	unsigned jobs;                    /* 1.. */

@@ -251,6 +251,85 @@ int client_get(struct client *c, const char *path,
 	return e;
 }
 
+/* As long as it takes; a silence of ten minutes is an end: a list of 15 million is
+ * written in one. */
+#define WRITING_S 600L
+
+struct sending {
+	const struct client_body *body;
+	bool aborted;
+};
+
+static size_t on_read(char *p, size_t one, size_t n, void *arg)
+{
+	struct sending *s = arg;
+	size_t got = s->body->read(s->body->arg, p, one * n);
+
+	s->aborted = got == CLIENT_ABORT;
+	return s->aborted ? CURL_READFUNC_ABORT : got;
+}
+
+static struct curl_slist *fields_of_body(const struct client *c, const char *type)
+{
+	struct curl_slist *fields = curl_slist_append(NULL, "Accept: application/json");
+	char text[128];
+
+	snprintf(text, sizeof text, "Content-Type: %s", type);
+	if (fields != NULL)
+		curl_slist_append(fields, text);
+	if (fields != NULL && c->token != NULL)
+		curl_slist_append(fields, c->token);
+	return fields;
+}
+
+/* What a call of another kind must find as it was. */
+static void reset_sending(struct client *c)
+{
+	curl_easy_setopt(c->curl, CURLOPT_UPLOAD, 0L);
+	curl_easy_setopt(c->curl, CURLOPT_READFUNCTION, NULL);
+	curl_easy_setopt(c->curl, CURLOPT_READDATA, NULL);
+	curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, NULL);
+	curl_easy_setopt(c->curl, CURLOPT_TIMEOUT, CALL_TIMEOUT_S);
+	curl_easy_setopt(c->curl, CURLOPT_LOW_SPEED_TIME, 0L);
+}
+
+int client_send(struct client *c, const char *method, const char *path,
+    const struct client_body *body, bool (*fn)(void *arg, const char *p, size_t n),
+    void *arg, struct reply *r, char *why, size_t why_n)
+{
+	struct curl_slist *fields = fields_of_body(c, body->type);
+	struct sending sending = {body, false};
+	char *url = NULL;
+	int e = -1;
+
+	memset(r, 0, sizeof *r);
+	if (fields == NULL || asprintf(&url, "%s%s", c->url, path) < 0) {
+		curl_slist_free_all(fields);
+		snprintf(why, why_n, "%s", strerror(ENOMEM));
+		return -1;
+	}
+	c->sink = fn;
+	c->sink_arg = arg;
+	curl_easy_setopt(c->curl, CURLOPT_URL, url);
+	curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, fields);
+	curl_easy_setopt(c->curl, CURLOPT_UPLOAD, 1L);
+	curl_easy_setopt(c->curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)-1);
+	curl_easy_setopt(c->curl, CURLOPT_CUSTOMREQUEST, method);
+	curl_easy_setopt(c->curl, CURLOPT_READFUNCTION, on_read);
+	curl_easy_setopt(c->curl, CURLOPT_READDATA, &sending);
+	curl_easy_setopt(c->curl, CURLOPT_TIMEOUT, 0L);
+	curl_easy_setopt(c->curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+	curl_easy_setopt(c->curl, CURLOPT_LOW_SPEED_TIME, WRITING_S);
+	e = perform(c, r, why, why_n);
+	if (sending.aborted)
+		snprintf(why, why_n, "given up: nothing has changed");
+	reset_sending(c);
+	c->sink = NULL;
+	curl_slist_free_all(fields);
+	free(url);
+	return e;
+}
+
 void *client_stream(struct client *c, const char *path,
     size_t (*fn)(char *p, size_t one, size_t n, void *arg), void *arg)
 {
@@ -340,5 +419,37 @@ char *client_query(const char *what, const char *name, const char *value)
 		v != NULL ? name : "", v != NULL ? "=" : "", v != NULL ? v : "") < 0)
 		path = NULL;
 	curl_free(v);
+	return path;
+}
+
+bool client_add_query(char **path, const char *name, const char *value)
+{
+	char *v =
+	    value != NULL && *path != NULL ? curl_easy_escape(NULL, value, 0) : NULL;
+	char *out = NULL;
+
+	if (value == NULL || *path == NULL)
+		return *path != NULL;
+	if (v == NULL || asprintf(&out, "%s%s%s=%s", *path,
+			     strchr(*path, '?') != NULL ? "&" : "?", name, v) < 0)
+		out = NULL;
+	curl_free(v);
+	free(*path);
+	*path = out;
+	return out != NULL;
+}
+
+char *client_name_path(
+    const char *what, const char *name, const char *issuer, const char *serial)
+{
+	char *n = curl_easy_escape(NULL, name, 0), *under = NULL, *path = NULL;
+
+	if (issuer != NULL)
+		under = client_path("", issuer, serial); /* "/v1//ISSUER/SERIAL" */
+	if (n == NULL || (issuer != NULL && under == NULL) ||
+	    asprintf(&path, "/v1/%s/%s%s", what, n, under != NULL ? under + 4 : "") < 0)
+		path = NULL;
+	curl_free(n);
+	free(under);
 	return path;
 }

@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct client;
 
@@ -33,6 +34,20 @@ int client_get(struct client *c, const char *path,
     bool (*fn)(void *arg, const char *p, size_t n), void *arg, struct reply *r, char *why,
     size_t why_n);
 
+/* A long body, as it is read: read() fills p with at most room bytes and returns how
+ * many; 0 is its end, CLIENT_ABORT gives up what was sent (-1). */
+#define CLIENT_ABORT SIZE_MAX
+struct client_body {
+	const char *type; /* Content-Type */
+	size_t (*read)(void *arg, char *p, size_t room);
+	void *arg;
+};
+/* Send it to path while the answer comes: its bytes go to fn (may be NULL) as in
+ * client_get().  It may take any time as long as something moves. */
+int client_send(struct client *c, const char *method, const char *path,
+    const struct client_body *body, bool (*fn)(void *arg, const char *p, size_t n),
+    void *arg, struct reply *r, char *why, size_t why_n);
+
 /* A stream: GET path, whose answer goes to fn piece by piece (libcurl's write callback),
  * for a multi handle of the caller's.  It ends when nothing comes for two minutes.
  * Returns the CURL handle, borrowed until client_stream_end(); NULL when out of memory.
@@ -52,5 +67,11 @@ void client_stream_end(struct client *c, long status, int e, char *why, size_t w
 char *client_path(const char *what, const char *issuer, const char *serial);
 /* The same for "/v1/{what}?{name}={value}", or "/v1/{what}" where value is NULL. */
 char *client_query(const char *what, const char *name, const char *value);
+/* Append "?name=value", or "&name=value" where *path has a query already; NULL as value
+ * appends nothing.  False when out of memory: *path is NULL. */
+bool client_add_query(char **path, const char *name, const char *value);
+/* "/v1/{what}/{name}", or "/v1/{what}/{name}/{issuer}/{serial}" where issuer is given. */
+char *client_name_path(
+    const char *what, const char *name, const char *issuer, const char *serial);
 
 #endif

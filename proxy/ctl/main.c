@@ -7,48 +7,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "proxy/ctl/client.h"
 #include "proxy/ctl/elements.h"
+#include "proxy/ctl/inspect.h"
+#include "proxy/ctl/run.h"
 #include "proxy/ctl/show.h"
 #include "proxy/ctl/watch.h"
-
-struct run {
-	const struct args *args;
-	struct client *client;
-	struct show show;
-};
-
-/* The server has answered, but with an error: say which, and find its exit code. */
-static int server_error(const struct reply *r)
-{
-	const char *message = json_string_value(
-	    json_object_get(json_object_get(r->body, "error"), "message"));
-
-	fputs("ocspctl: ", stderr);
-	show_text(stderr, message != NULL ? message : "this is no answer of ocspcached");
-	fprintf(stderr, " (HTTP %ld)\n", r->status);
-	return r->status >= 400 && r->status < 500 && message != NULL ? EXIT_USAGE
-								      : EXIT_UNREACHABLE;
-}
-
-/* One call.  0: *r is to be looked at, its body the caller's; else an exit code. */
-static int call(const struct run *run, const char *method, const char *path,
-    const json_t *body, struct reply *r)
-{
-	char why[512];
-
-	if (client_call(run->client, method, path, body, r, why, sizeof why) == 0)
-		return 0;
-	fprintf(stderr, "ocspctl: %s\n", why);
-	return EXIT_UNREACHABLE;
-}
-
-static void print_json(const struct run *run, const json_t *value)
-{
-	json_dumpf(value, run->show.out,
-	    run->show.terminal ? JSON_INDENT(2) | JSON_ENSURE_ASCII : 0);
-	fputc('\n', run->show.out);
-}
+#include "proxy/ctl/watchlists.h"
 
 /* Give an answer to its printer; the answer is handed over. */
 static int finish(const struct run *run, struct reply *r,
@@ -58,9 +22,9 @@ static int finish(const struct run *run, struct reply *r,
 	int code = r->status == 200 ? code_of(r->body) : -1;
 
 	if (code < 0)
-		code = server_error(r);
+		code = run_server_error(r);
 	else if (run->args->json)
-		print_json(run, r->body);
+		run_print_json(run, r->body);
 	else
 		show(&run->show, r->body);
 	json_decref(r->body);
@@ -80,7 +44,7 @@ static int about_certificate(const struct run *run, const char *what,
 		fputs("ocspctl: out of memory\n", stderr);
 		return EXIT_UNDETERMINED;
 	}
-	code = call(run, "GET", path, NULL, &r);
+	code = run_call(run, "GET", path, NULL, &r);
 	free(path);
 	return code != 0 ? code : finish(run, &r, show, code_of);
 }
@@ -102,7 +66,7 @@ static int print_overview(const struct run *run, json_t *issuers, json_t *ready)
 		return -1;
 	both = json_pack("{s:O}", "issuers", issuers);
 	json_object_update(both, ready);
-	print_json(run, both);
+	run_print_json(run, both);
 	json_decref(both);
 	return code;
 }
@@ -110,21 +74,21 @@ static int print_overview(const struct run *run, json_t *issuers, json_t *ready)
 static int overview(const struct run *run)
 {
 	struct reply issuers, ready;
-	int code = call(run, "GET", "/v1/issuers", NULL, &issuers);
+	int code = run_call(run, "GET", "/v1/issuers", NULL, &issuers);
 
 	if (code != 0)
 		return code;
-	code = issuers.status == 200 ? call(run, "GET", "/readyz", NULL, &ready) : -1;
+	code = issuers.status == 200 ? run_call(run, "GET", "/readyz", NULL, &ready) : -1;
 	if (code == 0) {
 		code = print_overview(run, issuers.body, ready.body);
 		if (code < 0)
-			code = server_error(&ready);
+			code = run_server_error(&ready);
 		else if (code == EXIT_WELL && run->args->strict &&
 			 is_degraded(ready.body))
 			code = EXIT_UNDETERMINED;
 		json_decref(ready.body);
 	} else if (code < 0) {
-		code = server_error(&issuers);
+		code = run_server_error(&issuers);
 	}
 	json_decref(issuers.body);
 	return code;
@@ -181,7 +145,7 @@ static int latches(const struct run *run)
 	if (e != 0)
 		return EXIT_UNREACHABLE;
 	if (r.status != 200 || !whole) {
-		e = server_error(&r);
+		e = run_server_error(&r);
 		json_decref(r.body);
 		return e;
 	}
@@ -203,12 +167,12 @@ static int order(const struct run *run, const char *path, const char *done)
 		fputs("ocspctl: an issuer's name and a serial are plain text\n", stderr);
 		return EXIT_USAGE;
 	}
-	code = call(run, "POST", path, body, &r);
+	code = run_call(run, "POST", path, body, &r);
 	json_decref(body);
 	if (code != 0)
 		return code;
 	if (r.status / 100 != 2)
-		code = server_error(&r);
+		code = run_server_error(&r);
 	else if (!run->args->json)
 		fprintf(run->show.out, "%s\n", done);
 	json_decref(r.body);
@@ -218,9 +182,17 @@ static int order(const struct run *run, const char *path, const char *done)
 static int run_command(const struct run *run)
 {
 	switch (run->args->command) {
+	case COMMAND_FIND:
+		return find(run);
+	case COMMAND_WATCHLIST:
+		return watchlist(run);
+	case COMMAND_CHECK:
+		return inspect(run);
 	case COMMAND_STATUS:
 		if (run->args->issuer == NULL)
 			return overview(run);
+		if (run->args->serial == NULL)
+			return inspect(run);
 		return about_certificate(run, "status", show_status, code_status);
 	case COMMAND_EXPLAIN:
 		return about_certificate(run, "explain", show_explain, code_explain);

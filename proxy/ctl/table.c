@@ -69,12 +69,12 @@ void table_line(FILE *out, const char *const *cell, size_t n)
 	fputc('\n', out);
 }
 
-static void feed_rows(struct table *t, const json_t *rows)
+static void feed_rows(struct table *t, const json_t *kept)
 {
 	size_t n;
 	json_t *row;
 
-	json_array_foreach(rows, n, row) {
+	json_array_foreach(kept, n, row) {
 		const char *cell[COLUMNS_MAX];
 
 		for (size_t i = 0; i < t->columns; i++)

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "proxy/ctl/elements.c"
+#include "proxy/ctl/progress.c"
 #include "proxy/ctl/show.c"
 #include "proxy/ctl/table.c"
 
@@ -140,10 +141,57 @@ static void a_serial_may_be_as_openssl_prints_it(void **state)
 	assert_string_equal(a.serial, "10:01");
 }
 
+static void certificates_are_named_by_file_list_or_name(void **state)
+{
+	struct args a;
+
+	(void)state;
+	assert_int_equal(read_args(&a, "ocspctl status cert.pem"), -1);
+	assert_int_equal(a.command, COMMAND_STATUS);
+	assert_null(a.serial);
+	assert_string_equal(a.rest[0], "cert.pem");
+	assert_int_equal(read_args(&a, "ocspctl check"), -1);
+	assert_int_equal(a.rest_n, 0);
+	assert_int_equal(read_args(&a, "ocspctl check a b --serial dec c"), -1);
+	assert_int_equal(a.rest_n, 3);
+	assert_string_equal(a.base, "dec");
+	assert_int_equal(
+	    read_args(&a, "ocspctl watchlist put web --map serial=No a.csv"), -1);
+	assert_string_equal(a.rest[0], "put");
+	assert_string_equal(a.rest[2], "a.csv");
+	assert_string_equal(a.map, "serial=No");
+	assert_int_equal(read_args(&a, "ocspctl watchlist rm web demo 1f"), -1);
+	assert_int_equal(a.rest_n, 4);
+	assert_int_equal(read_args(&a, "ocspctl find shop.example"), -1);
+	assert_string_equal(a.rest[0], "shop.example");
+}
+
+static void a_bar_is_as_long_as_it_says(void **state)
+{
+	char bar[13];
+
+	(void)state;
+	progress_bar(bar, 10, 0, 10);
+	assert_string_equal(bar, "[          ]");
+	progress_bar(bar, 10, 5, 10);
+	assert_string_equal(bar, "[#####     ]");
+	progress_bar(bar, 10, 20, 10);
+	assert_string_equal(bar, "[##########]");
+	progress_bar(bar, 10, 1, 0);
+	assert_string_equal(bar, "[          ]");
+	progress_bar(bar, 10, INT64_MAX / 2, INT64_MAX);
+	assert_string_equal(bar, "[#####     ]");
+}
+
 static void a_wrong_command_line_ends_with_64_and_a_hint(void **state)
 {
 	static const char *const lines[] = {"ocspctl", "ocspctl frobnicate",
-	    "ocspctl --frob status", "ocspctl status demo", "ocspctl status a b c",
+	    "ocspctl --frob status", "ocspctl status a b c", "ocspctl find",
+	    "ocspctl find a b", "ocspctl watchlist", "ocspctl watchlist frob",
+	    "ocspctl watchlist show", "ocspctl watchlist list a",
+	    "ocspctl watchlist rm a b", "ocspctl watchlist rm a b c d",
+	    "ocspctl watchlist show a --map serial=x", "ocspctl check --map a=b",
+	    "ocspctl find a --serial hex", "ocspctl status a --strict",
 	    "ocspctl explain demo", "ocspctl refresh", "ocspctl purge",
 	    "ocspctl purge a b c", "ocspctl status --url", "ocspctl -x status",
 	    "ocspctl watch a b", "ocspctl watch --jobs 0 --exec x",
@@ -157,7 +205,7 @@ static void a_wrong_command_line_ends_with_64_and_a_hint(void **state)
 		assert_int_equal(read_args(&a, lines[i]), 64);
 		assert_non_null(strstr(said, "ocspctl"));
 	}
-	assert_int_equal(read_args(&a, "ocspctl watchlist demo"), 64);
+	assert_int_equal(read_args(&a, "ocspctl webhook demo"), 64);
 	assert_non_null(strstr(said, "not in this version"));
 	assert_int_equal(read_args(&a, "ocspctl --help"), 0);
 	assert_non_null(strstr(said, "usage:"));
@@ -469,6 +517,8 @@ int main(void)
 	    cmocka_unit_test(arguments_that_may_be_left_out_are_null),
 	    cmocka_unit_test(the_environment_says_where_the_server_is),
 	    cmocka_unit_test(a_serial_may_be_as_openssl_prints_it),
+	    cmocka_unit_test(certificates_are_named_by_file_list_or_name),
+	    cmocka_unit_test(a_bar_is_as_long_as_it_says),
 	    cmocka_unit_test(a_wrong_command_line_ends_with_64_and_a_hint),
 	    cmocka_unit_test(a_pipe_gets_lines_without_heading_tab_or_colour),
 	    cmocka_unit_test(the_exit_code_is_the_status),
