@@ -55,7 +55,7 @@ def test_what_only_ocsp_knows_counts_and_nothing_is_fetched(site):
 
 
 def test_certificates(site, box):
-    """T7: keys and CA certificates give no line; whose issuer nobody has configured is unknown, with its name."""
+    """Keys and CA certificates give no line; whose issuer nobody has configured is unknown, with its name."""
     d = site.d
     f, other = fleet.Fleet(box, site.ca), fleet.Fleet(box, lab.CA("Other CA"), "others")
     body = (f.issue(0x51, "DNS:a.example") + f.key(0x51) + lab.read(f.ca) + "\n" + other.issue(9, "DNS:b.example") +
@@ -121,6 +121,7 @@ def test_refused_at_once(site):
 
 
 def test_memory_is_flat(site, box):
+    """T22"""
     d, n = site.d, 300000
     rng = random.Random(1)
     with open(os.path.join(box, "body"), "w") as f:

@@ -154,7 +154,7 @@ def test_on_a_terminal_tables_and_a_bar(site):
 
 
 def test_a_key_never_leaves_the_machine(site):
-    """T22: neither of check nor of watchlist put, whatever stands around it."""
+    """Neither of check nor of watchlist put, whatever stands around it."""
     got, s = [], socket.create_server(("127.0.0.1", 0))
 
     def serve():

@@ -94,6 +94,22 @@ def test_no_key_is_kept(site):
             assert body[8:60].encode() not in data and raw[36:66] not in data
 
 
+def test_what_a_certificate_points_to_is_not_asked(site):
+    """T7: its lists, responders and issuers are whatever its maker wrote."""
+    trap = socket.create_server(("127.0.0.1", 0))
+    trap.settimeout(1)
+    url = "http://127.0.0.1:%d/" % trap.getsockname()[1]
+    pem = site.fleet.issue(0xa1, "DNS:a.example", "URI:" + url, extensions=[
+        "crlDistributionPoints=URI:" + url, "authorityInfoAccess=OCSP;URI:%s,caIssuers;URI:%s" % (url, url)])
+    assert put(site.d, "web", pem, PEM)[0] == 201
+    assert put(site.d, "hints", ndjson(line(0xa1, crl=[url])))[0] == 201
+    fleet.bulk(site.d, pem, PEM)
+    find(site.d, "name=a.example")
+    with pytest.raises(TimeoutError):
+        trap.accept()
+    trap.close()
+
+
 def test_lines_and_rows_say_the_same(site):
     """NDJSON and CSV, with an issuer's name, the identifier of its key, and a CA that nobody has configured."""
     d, aki = site.d, site.feed.ca.key_hash().hex()
@@ -184,6 +200,7 @@ def test_post_adds_and_delete_takes_away(site):
 
 
 def test_what_is_refused_at_once(site):
+    """T21: a web page's requests too."""
     d = site.d
     assert put(d, "web", "x", "text/plain")[0] == 415
     assert put(d, "Web", ndjson(line(1)))[0] == 400
@@ -240,7 +257,7 @@ def test_pages_stay_right_while_lists_change(site):
 
 
 def test_a_ca_gets_its_name_when_it_is_configured(site, box):
-    """T21: who issued what is told for CAs that are not configured too, and by their name when they are."""
+    """Who issued what is told for CAs that are not configured too, and by their name when they are."""
     d, other = site.d, lab.CA("Other CA")
     f = fleet.Fleet(box, other, "others")
     assert put(d, "web", f.issue(0xd1, "DNS:o.example"), PEM)[0] == 201
@@ -275,7 +292,7 @@ def test_a_restart_has_all(site):
 
 
 def killed_in_a_put(site, rounds, n):
-    """T22: kill -9 anywhere in a PUT: the old list or the new one.  Returns how often which."""
+    """kill -9 anywhere in a PUT: the old list or the new one.  Returns how often which."""
     d, seen, now = site.d, {"old": 0, "new": 0}, 0
     bodies = [ndjson(*[line("%x%07x" % (k + 10, i), names=["h%d.k%d.example" % (i, k)]) for i in range(n + k)]).encode()
               for k in (0, 1)]
