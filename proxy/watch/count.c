@@ -132,12 +132,11 @@ static enum err gather_all(struct count *c)
 
 static void add_status(struct count *c, size_t i)
 {
-	struct evidence e;
+	enum status status = verdicts_status(c->verdicts, i);
 
-	verdicts_at(c->verdicts, i, &e);
-	if (e.status == STATUS_REVOKED)
+	if (status == STATUS_REVOKED)
 		c->status.revoked++;
-	else if (e.status == STATUS_GOOD)
+	else if (status == STATUS_GOOD)
 		c->status.good++;
 	else
 		c->status.unknown++;

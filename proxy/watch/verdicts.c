@@ -214,17 +214,31 @@ void verdicts_at(struct verdicts *v, size_t i, struct evidence *out)
 	*out = (struct evidence){.status = STATUS_UNKNOWN, .reason = REASON_NONE};
 }
 
-bool verdicts_is_revoked(struct verdicts *v, size_t i)
+/* Does anybody but the hot table have it? */
+static bool is_noted(const struct verdicts *v, size_t i)
 {
 	const struct evidence_item *item = &v->ask.item[i];
-	const struct batch_issuer *b = &v->issuers[item->issuer];
 	struct crl_finding found;
+
+	return item->kept > 0 ||
+	       crl_set_find(v->issuers[item->issuer].lists.set, &item->serial, &found);
+}
+
+enum status verdicts_status(struct verdicts *v, size_t i)
+{
+	const struct batch_issuer *b = &v->issuers[v->ask.item[i].issuer];
 	struct evidence e;
 
-	if (b->issuer == NULL)
-		return false;
-	if (item->kept == 0 && !crl_set_find(b->lists.set, &item->serial, &found))
-		return false;
+	if (b->issuer != NULL && b->lists.absence == CRL_ABSENT_GOOD && !is_noted(v, i))
+		return STATUS_GOOD;
 	verdicts_at(v, i, &e);
-	return e.status == STATUS_REVOKED;
+	return e.status;
+}
+
+bool verdicts_is_revoked(struct verdicts *v, size_t i)
+{
+	const struct batch_issuer *b = &v->issuers[v->ask.item[i].issuer];
+
+	return b->issuer != NULL && is_noted(v, i) &&
+	       verdicts_status(v, i) == STATUS_REVOKED;
 }

@@ -34,9 +34,11 @@ enum err verdicts_error(const struct verdicts *v);
 /* The issuer's name; "": none that is configured now. */
 const char *verdicts_issuer(const struct verdicts *v, size_t i);
 void verdicts_at(struct verdicts *v, size_t i, struct evidence *out);
-/* Only whether it is revoked: a look at the lists where nothing else is known.  What this
- * does not find is a hold that only an OCSP answer told, when MEMOS_MAX others were told
- * after it. */
+/* For counting: only the status, and only whether it is revoked.  Where neither the
+ * keeper's tables nor a list have a certificate the hot table is not asked for what the
+ * lists say by themselves (good), or what is not counted.  What this does not find is a
+ * hold that only an OCSP answer told, when MEMOS_MAX others were told after it. */
+enum status verdicts_status(struct verdicts *v, size_t i);
 bool verdicts_is_revoked(struct verdicts *v, size_t i);
 void verdicts_clear(struct verdicts *v); /* empty, for the next batch */
 

@@ -89,8 +89,11 @@ def test_no_key_is_kept(site):
             assert body.encode() not in data and body[:60].encode() not in data and raw[30:60] not in data, name
     with open("/proc/%d/maps" % d.process.pid) as maps, open("/proc/%d/mem" % d.process.pid, "rb") as mem:
         for m in re.finditer(r"^([0-9a-f]+)-([0-9a-f]+) rw", maps.read(), re.M):
+            size = int(m.group(2), 16) - int(m.group(1), 16)
+            if size > 1 << 28:  # a sanitizer's shadow
+                continue
             mem.seek(int(m.group(1), 16))
-            data = mem.read(int(m.group(2), 16) - int(m.group(1), 16))
+            data = mem.read(size)
             assert body[8:60].encode() not in data and raw[36:66] not in data
 
 
