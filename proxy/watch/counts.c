@@ -144,6 +144,12 @@ static void answer_all(struct counting *k, enum err e)
 	k->waiting_n = 0;
 }
 
+static bool is_fresh(const struct counting *k)
+{
+	return k->kept != NULL && clock_mono_ms() < k->kept_until_ms &&
+	       count_inventory(k->kept) == ledger_inventory(k->context->shared);
+}
+
 static void on_counted(void *arg, enum err e)
 {
 	struct counting *k = arg;
@@ -158,12 +164,10 @@ static void on_counted(void *arg, enum err e)
 	k->running = NULL;
 	k->kept_until_ms = now + COUNTS_KEEP * (now - k->began_ms);
 	answer_all(k, e);
-}
-
-static bool is_fresh(const struct counting *k)
-{
-	return k->kept != NULL && clock_mono_ms() < k->kept_until_ms &&
-	       count_inventory(k->kept) == ledger_inventory(k->context->shared);
+	if (!is_fresh(k)) {
+		count_free(k->kept);
+		k->kept = NULL;
+	}
 }
 
 static void ask(struct counting *k, struct watch_ask *a)
@@ -195,6 +199,13 @@ void counts_lists(struct counts *c, struct watch_ask *a)
 void counts_summary(struct counts *c, struct watch_ask *a)
 {
 	ask(&c->all, a);
+}
+
+void counts_forget(struct counts *c)
+{
+	count_free(c->lists.kept);
+	count_free(c->all.kept);
+	c->lists.kept = c->all.kept = NULL;
 }
 
 static void on_counted_one(void *arg, enum err e)

@@ -20,6 +20,9 @@ struct counts;
 struct counts *counts_new(struct watch_context *context); /* NULL: out of memory */
 void counts_free(struct counts *c); /* nothing is asked; NULL is allowed */
 
+/* The inventory is another: what was counted holds the old one's memory no longer. */
+void counts_forget(struct counts *c);
+
 void counts_lists(struct counts *c, struct watch_ask *a); /* all */
 void counts_list(struct counts *c, struct watch_ask *a);  /* that of a->name */
 void counts_summary(struct counts *c, struct watch_ask *a);

@@ -21,6 +21,8 @@ struct ledger {
 	_Atomic bool stopping;
 	/* the inventory thread's: */
 	bool sweeping, sweep_again;
+	void (*changed)(void *arg);
+	void *changed_arg;
 	/* the shelf's while sweeping: */
 	bool more;
 	enum err sweep_error;
@@ -64,6 +66,7 @@ static enum err publish(struct ledger_job *j, const struct inventory *v)
 	r->v = l->v;
 	r->msg.run = at_keeper;
 	j->_retired = NULL;
+	j->_published = true;
 	l->v = v;
 	atomic_store_explicit(&l->shared->inventory, v, memory_order_release);
 	inbox_post(l->shared->keeper, &r->msg);
@@ -289,7 +292,15 @@ static void job_done(void *arg)
 
 	if (j->what != LEDGER_NAME && !atomic_load(&l->stopping))
 		sweep(l);
+	if (j->_published && l->changed != NULL)
+		l->changed(l->changed_arg);
 	j->done(j->arg, j);
+}
+
+void ledger_on_change(struct ledger *l, void (*changed)(void *arg), void *arg)
+{
+	l->changed = changed;
+	l->changed_arg = arg;
 }
 
 void ledger_do(struct ledger *l, struct ledger_job *j)

@@ -52,6 +52,7 @@ struct ledger_job {
 	/* the ledger's: */
 	struct ledger *_ledger;
 	struct ledger_retired *_retired;
+	bool _published;
 };
 
 /* dir: of watch.mdb, opened or made there, size: bytes that it may have; its lists are
@@ -59,6 +60,8 @@ struct ledger_job {
  * why: file, cause and remedy. */
 struct ledger *ledger_new(struct shared *shared, struct inbox *inbox, const char *dir,
     size_t size, char *why, size_t why_n);
+/* changed is called when an inventory has come into force, before its job is done. */
+void ledger_on_change(struct ledger *l, void (*changed)(void *arg), void *arg);
 void ledger_do(struct ledger *l, struct ledger_job *j);
 /* What is being written is given up between two steps, what waits or comes is not begun;
  * all come back with ERR_CANCELLED. */

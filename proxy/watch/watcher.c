@@ -204,6 +204,13 @@ static void *run(void *arg)
 	return NULL;
 }
 
+static void on_change(void *arg)
+{
+	struct watcher *w = arg;
+
+	counts_forget(w->counts);
+}
+
 static const char *folder_of(const struct conf *c)
 {
 	return strncmp(c->store, "lmdb:", 5) == 0 ? c->store + 5 : c->state_directory;
@@ -228,6 +235,8 @@ static bool make(struct watcher *w, char *why, size_t why_n)
 		return false;
 	x->ledger = ledger_new(
 	    x->shared, x->inbox, folder_of(c), (size_t)c->watch_size, why, why_n);
+	if (x->ledger != NULL)
+		ledger_on_change(x->ledger, on_change, w);
 	return x->ledger != NULL;
 }
 

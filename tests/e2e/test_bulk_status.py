@@ -122,7 +122,7 @@ def test_refused_at_once(site):
 
 def test_memory_is_flat(site, box):
     """T22"""
-    d, n = site.d, 300000
+    d, n = site.d, 100000
     rng = random.Random(1)
     with open(os.path.join(box, "body"), "w") as f:
         f.write(ndjson(*[line(rng.getrandbits(120)) for _ in range(n)]))
@@ -135,5 +135,5 @@ def test_memory_is_flat(site, box):
     out = subprocess.run(["curl", "-sS", "-T", f.name, "-X", "POST", "-H", "Content-Type: " + NDJSON,
                           "http://127.0.0.1:%d/v1/status" % d.api_port], check=True, capture_output=True).stdout
     assert out.count(b'"status":"good"') == n and out.count(b"\n") == n
-    assert rss() - before < 8192 * (4 if lab.PATIENCE > 1 else 1)  # KiB
+    assert rss() - before < 6144 * (4 if lab.PATIENCE > 1 else 1)  # KiB
     assert d.metric("bulk_status_total") == n + 3000

@@ -377,8 +377,8 @@ def test_a_shared_store_takes_none_without_its_key(feed, daemons, redis):
 
 # While we stop.
 
-def test_a_stop_does_not_wait_for_an_upload(site):
-    d = site.d
+def test_a_stop_does_not_wait_for_an_upload(box, feed, daemons):
+    d = Site(box, feed, daemons, drain_timeout="200ms").d
     c = socket.create_connection(("127.0.0.1", d.api_port))
     c.sendall(b"PUT /v1/watchlists/web HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
               b"Transfer-Encoding: chunked\r\n\r\n" + b"%x\r\n%s\r\n" % (len(line(1)), line(1).encode()))
