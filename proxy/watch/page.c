@@ -8,11 +8,13 @@
 #include "proxy/base/json_line.h"
 #include "proxy/watch/known.h"
 #include "proxy/watch/ledger.h"
+#include "proxy/watch/sieve.h"
 #include "proxy/watch/verdicts.h"
 #include "proxy/watch/watch_reply.h"
 
 /* Looked at in one turn of the loop, where most of it may have another status. */
-#define SLICE 256
+#define SLICE      256
+#define SLICE_ROWS 64 /* fetched by themselves in one turn */
 
 /* A certificate that was found; its texts stand in page.texts. */
 struct page_row {
@@ -24,17 +26,21 @@ struct page {
 	struct watch_context *context;
 	struct watch_ask *ask;
 	struct verdicts *verdicts;
+	struct sieve *sieve; /* or NULL */
 	struct page_row row[WATCH_PAGE_MAX];
 	size_t n;
 	struct json_line texts, out;
 	struct watch_place next; /* ca 0: that was all */
 	size_t told, looked_at;
+	size_t fetched;            /* of the sieve's */
+	struct watch_place wanted; /* the one that is fetched */
 	bool failed;
 };
 
 static void page_free(struct page *p)
 {
 	verdicts_free(p->verdicts);
+	sieve_free(p->sieve);
 	free(p->texts.p);
 	free(p->out.p);
 	free(p);
@@ -145,10 +151,8 @@ static const char *issuer_now(const struct page *p, const struct watch_ca *ca)
 	return i != NULL ? i->name : "";
 }
 
-static bool on_found(void *arg, const struct watch_found *f)
+static void row_make(struct page *p, const struct watch_found *f, const char *issuer)
 {
-	struct page *p = arg;
-	const char *issuer = issuer_now(p, f->ca);
 	struct page_row *r = &p->row[p->n++];
 
 	assert(p->n <= WATCH_PAGE_MAX);
@@ -158,7 +162,30 @@ static bool on_found(void *arg, const struct watch_found *f)
 	r->middle = p->texts.n;
 	put_tail(p, f);
 	r->end = p->texts.n;
+}
+
+static bool on_found(void *arg, const struct watch_found *f)
+{
+	struct page *p = arg;
+	const char *issuer = issuer_now(p, f->ca);
+
+	row_make(p, f, issuer);
 	p->failed = p->failed || !verdicts_add(p->verdicts, issuer, &f->serial);
+	return true;
+}
+
+/* Exactly this one, under whichever number of its CA. */
+static bool on_wanted(void *arg, const struct watch_found *f)
+{
+	struct page *p = arg;
+	const struct watch_ca *ca =
+	    watch_cas_at(ledger_inventory(p->context->shared)->cas, p->wanted.ca);
+	bool same =
+	    f->ca->id == p->wanted.ca || (ca != NULL && ca->issuer[0] != '\0' &&
+					     strcmp(f->ca->issuer, ca->issuer) == 0);
+
+	if (same && serial_equal(&f->serial, &p->wanted.serial))
+		on_found(p, f);
 	return true;
 }
 
@@ -196,24 +223,32 @@ static void finish(struct page *p)
 	page_free(p);
 }
 
+static void query_make(const struct page *p, struct watch_query *q)
+{
+	const struct watch_filter *f = &p->ask->filter;
+
+	*q = (struct watch_query){.name = bytes_of(f->name, strlen(f->name)),
+	    .issuer = f->issuer[0] != '\0' ? f->issuer : NULL,
+	    .list = f->list[0] != '\0' ? f->list : NULL,
+	    .expires_before = f->expires_before,
+	    .from = p->next,
+	    .inventory = ledger_inventory(p->context->shared)};
+}
+
 static void look(struct page *p)
 {
 	const struct watch_filter *f = &p->ask->filter;
 	size_t room = f->limit - p->told;
-	struct watch_query q = {.name = bytes_of(f->name, strlen(f->name)),
-	    .issuer = f->issuer[0] != '\0' ? f->issuer : NULL,
-	    .list = f->list[0] != '\0' ? f->list : NULL,
-	    .expires_before = f->expires_before,
-	    .limit = f->status == STATUS_NONE && room < SLICE ? room : SLICE,
-	    .from = p->next,
-	    .inventory = ledger_inventory(p->context->shared)};
-	enum err e;
+	struct watch_query q;
+	enum err e = ERR_CANCELLED;
 
+	query_make(p, &q);
+	q.limit = f->status == STATUS_NONE && room < SLICE ? room : SLICE;
 	p->n = p->texts.n = 0;
 	verdicts_clear(p->verdicts);
-	e = p->context->stopping
-		? ERR_CANCELLED
-		: watch_search(ledger_db(p->context->ledger), &q, on_found, p, &p->next);
+	if (!p->context->stopping)
+		e = watch_search(
+		    ledger_db(p->context->ledger), &q, on_found, p, &p->next);
 	if (e != ERR_OK || p->failed || p->texts.failed)
 		fail(p, e != ERR_OK ? e : ERR_NOMEM);
 	else
@@ -239,6 +274,65 @@ static void take_rows(struct page *p)
 	p->looked_at += p->n > 0 ? p->n : SLICE;
 }
 
+static void go_on(struct page *p)
+{
+	if (p->next.ca == 0 || p->told == p->ask->filter.limit ||
+	    p->looked_at >= PAGE_LOOK_MAX)
+		finish(p);
+	else
+		look(p);
+}
+
+/* Rows for the next places that the sieve has found; what is gone meanwhile is left out.
+ */
+static void fetch(struct page *p)
+{
+	size_t end = p->fetched + SLICE_ROWS;
+	enum err e = p->context->stopping ? ERR_CANCELLED : ERR_OK;
+
+	p->n = p->texts.n = 0;
+	verdicts_clear(p->verdicts);
+	for (; e == ERR_OK && p->fetched < end && p->fetched < sieve_count(p->sieve);
+	     p->fetched++) {
+		struct watch_place next;
+		struct watch_query q;
+
+		p->wanted = *sieve_at(p->sieve, p->fetched);
+		query_make(p, &q);
+		q.from = sieve_before(&p->wanted);
+		q.limit = 2; /* a CA of the same DN may have the same serial */
+		e = watch_search(ledger_db(p->context->ledger), &q, on_wanted, p, &next);
+	}
+	if (e != ERR_OK || p->failed || p->texts.failed)
+		fail(p, e != ERR_OK ? e : ERR_NOMEM);
+	else
+		verdicts_ask(p->verdicts);
+}
+
+static void fetch_on(struct page *p)
+{
+	size_t n = sieve_count(p->sieve);
+
+	if (p->fetched < n) {
+		fetch(p);
+		return;
+	}
+	p->next = (struct watch_place){.ca = 0};
+	if (sieve_has_more(p->sieve))
+		p->next = *sieve_at(p->sieve, n - 1);
+	finish(p);
+}
+
+static void on_sieved(void *arg, enum err e)
+{
+	struct page *p = arg;
+
+	if (e != ERR_OK)
+		fail(p, e);
+	else
+		fetch_on(p);
+}
+
 static void on_verdicts(void *arg)
 {
 	struct page *p = arg;
@@ -248,10 +342,23 @@ static void on_verdicts(void *arg)
 		return;
 	}
 	take_rows(p);
-	if (p->next.ca == 0 || p->told == p->ask->filter.limit ||
-	    p->looked_at >= PAGE_LOOK_MAX)
-		finish(p);
+	if (p->sieve != NULL)
+		fetch_on(p);
 	else
+		go_on(p);
+}
+
+static void begin(struct page *p)
+{
+	const struct watch_filter *f = &p->ask->filter;
+	enum err e = ERR_OK;
+
+	json_put(&p->out, "{\"certificates\":[");
+	if (f->status != STATUS_NONE && f->name[0] == '\0')
+		p->sieve = sieve_new(p->context, f, on_sieved, p, &e);
+	if (e != ERR_OK)
+		fail(p, e);
+	else if (p->sieve == NULL)
 		look(p);
 }
 
@@ -269,6 +376,5 @@ void page_make(struct watch_context *context, struct watch_ask *a)
 	p->context = context;
 	p->ask = a;
 	p->next = a->filter.from;
-	json_put(&p->out, "{\"certificates\":[");
-	look(p);
+	begin(p);
 }

@@ -259,6 +259,28 @@ def test_pages_stay_right_while_lists_change(site):
     assert serials(rest) == ["%x" % i for i in range(41, 101)]
 
 
+def test_pages_of_one_status_are_those_of_all_filtered(site, box):
+    """Of two CAs of one DN too, one of which nobody has configured and which has the same serials."""
+    d, rng = site.d, random.Random(7)
+    twin = fleet.Fleet(box, lab.CA("demo CA"), "twins")
+    numbers = [0, 1, 0x7f, 0x80, 0xff, 0x100, 0xffff, 1 << 64] + [rng.getrandbits(rng.choice((7, 60, 127)))
+                                                                  for _ in range(120)]
+    ends = ["2027-01-01T00:00:00Z", "2028-01-01T00:00:00Z", None]
+    body = ndjson(*[line(n, names=["h%d.example" % i], not_after=ends[i % 3]) for i, n in enumerate(numbers)])
+    assert put(d, "all", body)[0] == 201
+    assert put(d, "some", ndjson(*[line(n) for n in numbers[::2]]))[0] == 201
+    assert put(d, "twins", twin.issue(0x80, "DNS:t.example") + twin.issue(0x100, "DNS:u.example"), PEM)[0] == 201
+    site.feed.bring(d, [entry(1)] + [entry(n) for n in sorted(set(numbers[4::3]) - {1})])
+    every = find(d, "")
+    assert len({r["status"] for r in every}) == 3
+    for status in ("revoked", "good", "unknown"):
+        for more in ("", "&watchlist=some", "&issuer=demo", "&watchlist=twins", "&expires_before=2027-06-01T00:00:00Z"):
+            among = find(d, more.lstrip("&") or "limit=1000")
+            rows = [r for r in among if r["status"] == status]
+            for limit in ("", "&limit=7", "&limit=1"):
+                assert find(d, "status=%s%s%s" % (status, more, limit)) == rows, (status, more, limit)
+
+
 def test_a_ca_gets_its_name_when_it_is_configured(site, box):
     """Who issued what is told for CAs that are not configured too, and by their name when they are."""
     d, other = site.d, lab.CA("Other CA")
