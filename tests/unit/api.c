@@ -1015,19 +1015,23 @@ static void a_streamed_call_goes_to_the_inventory_thread(void **state)
 
 static void what_is_watched_is_asked_of_the_inventory_thread(void **state)
 {
-	const char *a =
-	    ask(*state, "GET /v1/watchlists/web HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+	const char *a = ask(*state, "GET /v1/watchlists/web HTTP/1.1\r\nHost: "
+				    "127.0.0.1\r\nConnection: close\r\n\r\n");
 
 	assert_ptr_equal(strstr(a, "HTTP/1.1 200 OK\r\n"), a);
 	expect(a, "{\"name\":\"web\"}\n");
-	a = ask(*state, "HEAD /v1/watchlists/web HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+	a = ask(*state, "HEAD /v1/watchlists/web HTTP/1.1\r\nHost: "
+			"127.0.0.1\r\nConnection: close\r\n\r\n");
 	expect(a, "Content-Length: 15\r\n");
-	a = ask(*state, "DELETE /v1/watchlists/web HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+	a = ask(*state, "DELETE /v1/watchlists/web HTTP/1.1\r\nHost: "
+			"127.0.0.1\r\nConnection: close\r\n\r\n");
 	assert_ptr_equal(strstr(a, "HTTP/1.1 204 "), a);
-	a = ask(*state, "GET /v1/watchlists/nope HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+	a = ask(*state, "GET /v1/watchlists/nope HTTP/1.1\r\nHost: "
+			"127.0.0.1\r\nConnection: close\r\n\r\n");
 	assert_ptr_equal(strstr(a, "HTTP/1.1 404 "), a);
 	expect(a, "{\"error\":{\"code\":\"not_found\"");
-	a = ask(*state, "GET /v1/summary HTTP/1.1\r\nHost: evil.example\r\n\r\n");
+	a = ask(*state, "GET /v1/summary HTTP/1.1\r\nHost: evil.example\r\nConnection: "
+			"close\r\n\r\n");
 	assert_ptr_equal(strstr(a, "HTTP/1.1 403 "), a);
 	assert_int_equal(calls_seen, 0);
 }
