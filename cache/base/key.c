@@ -139,7 +139,7 @@ static enum err sign_serial(struct serial *s, bool negative, const uint8_t m[SER
 {
 	static const uint8_t zero[SERIAL_MAX];
 
-	if (negative && memcmp(m, zero, sizeof(zero)) == 0)
+	if (negative && memcmp(m, zero, sizeof zero) == 0)
 		return ERR_REQ_SERIAL;
 	return serial_set(s, negative, m, SERIAL_MAX);
 }

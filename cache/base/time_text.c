@@ -1,3 +1,4 @@
+/* time_text.c - RFC 3339, digit by digit. */
 #include "cache/base/time_text.h"
 
 int month_days(int year, int month)

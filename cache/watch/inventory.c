@@ -33,7 +33,7 @@ void inventory_unref(const struct inventory *v)
 
 static struct inventory *inventory_new(size_t room, const struct watch_cas *cas)
 {
-	struct inventory *v = calloc(1, sizeof(*v) + room * sizeof(v->list[0]));
+	struct inventory *v = calloc(1, sizeof *v + room * sizeof v->list[0]);
 
 	if (v == NULL)
 		return NULL;
@@ -162,7 +162,7 @@ static void sink(struct inventory_walk *w, size_t i)
 struct inventory_walk *inventory_walk_new(
     const struct inventory *v, uint32_t ca, const struct watched *after)
 {
-	struct inventory_walk *w = calloc(1, sizeof(*w) + v->n * sizeof(w->strand[0]));
+	struct inventory_walk *w = calloc(1, sizeof *w + v->n * sizeof w->strand[0]);
 
 	if (w == NULL)
 		return NULL;
@@ -187,7 +187,7 @@ static void take_in(struct watched *out, const struct watched *e)
 
 	out->flags |= e->flags;
 	if (there != WATCH_TIME_NONE && (here == WATCH_TIME_NONE || there < here))
-		memcpy(out->not_after, e->not_after, sizeof(out->not_after));
+		memcpy(out->not_after, e->not_after, sizeof out->not_after);
 }
 
 bool inventory_walk_next(struct inventory_walk *w, struct watched *out)

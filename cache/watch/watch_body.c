@@ -1,3 +1,4 @@
+/* watch_body.c - which reader a body has, and what is common to all. */
 #include "cache/watch/watch_body.h"
 
 #include <assert.h>

@@ -1,3 +1,5 @@
+/* watch_bundle.c - certificates of a bundle, in order, as soon as their issuers are
+ * known. */
 #include "cache/watch/watch_bundle.h"
 
 #include <stdlib.h>

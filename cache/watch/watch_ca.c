@@ -38,7 +38,7 @@ static bool ca_copy(struct watch_ca *to, const struct watch_ca *from)
 const struct watch_cas *watch_cas_with(
     const struct watch_cas *t, const struct watch_ca *ca)
 {
-	struct watch_cas *w = calloc(1, sizeof(*w) + (t->n + 1) * sizeof(w->ca[0]));
+	struct watch_cas *w = calloc(1, sizeof *w + (t->n + 1) * sizeof w->ca[0]);
 	bool ok = w != NULL, placed = false;
 
 	if (!ok)
@@ -107,7 +107,7 @@ const struct watch_ca *watch_cas_called(
 {
 	uint8_t aki[WATCH_AKI_MAX];
 	size_t n = strlen(issuer_or_aki) / 2;
-	bool hex = n > 0 && n <= sizeof(aki) && issuer_or_aki[2 * n] == '\0' &&
+	bool hex = n > 0 && n <= sizeof aki && issuer_or_aki[2 * n] == '\0' &&
 		   hex_decode(issuer_or_aki, n, aki);
 
 	for (size_t i = after != NULL ? (size_t)(after - t->ca) + 1 : 0; i < t->n; i++)

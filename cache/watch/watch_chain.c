@@ -1,3 +1,4 @@
+/* watch_chain.c - the CA certificates of a bundle, those used last first. */
 #include "cache/watch/watch_issuer.h"
 
 #include <openssl/err.h>

@@ -1,3 +1,4 @@
+/* watch_csv.c - fields and rows by a state for each octet, columns by the header line. */
 #include "cache/watch/watch_csv.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* watch_entry.c - a line of NDJSON or a row of CSV becomes a certificate. */
 #include "cache/watch/watch_entry.h"
 
 #include "cache/base/issuer.h"

@@ -1,3 +1,4 @@
+/* watch_error.c - labels, and words without anything of a stranger's in them. */
 #include "cache/watch/watch_error.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* watch_json.c - one object of one line, value by value (RFC 8259). */
 #include "cache/watch/watch_json.h"
 
 #include <stdio.h>

@@ -37,7 +37,7 @@ static void entries_free(struct watched *entries, size_t mapped)
 struct watch_list *watch_list_new(
     const char *name, enum watch_source source, uint32_t generation, size_t room)
 {
-	struct watch_list *l = calloc(1, sizeof(*l));
+	struct watch_list *l = calloc(1, sizeof *l);
 
 	assert(strlen(name) < WATCH_NAME_MAX && room <= UINT32_MAX);
 	if (l == NULL || (l->entries = entries_new(room, &l->mapped)) == NULL) {
@@ -64,7 +64,7 @@ bool watch_list_add(struct watch_list *l, uint32_t ca, const struct watched *e)
 
 		if ((n & (n - 1)) ==
 		    0) { /* it was full: sizes are powers of two less one */
-			r = realloc(l->ranges, 2 * n * sizeof(*r));
+			r = realloc(l->ranges, 2 * n * sizeof *r);
 			if (r == NULL)
 				return false;
 			l->ranges = r;

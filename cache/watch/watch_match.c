@@ -73,7 +73,7 @@ static inline size_t change_from(
 		if (at >= x->n || crl_order(&x->change[at], e) >= 0)
 			return at;
 	return at +
-	       halve((const char *)&x->change[at], x->n - at, sizeof(x->change[0]), e);
+	       halve((const char *)&x->change[at], x->n - at, sizeof x->change[0], e);
 }
 
 /* The first entry that is not before the change. */
@@ -91,7 +91,7 @@ static inline const struct watched *entry_from(
 	}
 	if (high > n)
 		high = n;
-	low += 1 + halve((const char *)(e + low + 1), high - low - 1, sizeof(*e), c);
+	low += 1 + halve((const char *)(e + low + 1), high - low - 1, sizeof *e, c);
 	m->step = (m->step + low + 1) / 2;
 	return e + low;
 }

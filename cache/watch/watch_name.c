@@ -1,3 +1,4 @@
+/* watch_name.c - DNS, addresses, mailboxes and URIs in one spelling; punycode. */
 #include "cache/watch/watch_name.h"
 
 #include <arpa/inet.h>
@@ -249,12 +250,12 @@ static bool put_ip(struct spelling *s, struct bytes text)
 	uint8_t octets[16];
 	int family = memchr(text.p, ':', text.n) != NULL ? AF_INET6 : AF_INET;
 
-	if (text.n >= sizeof(in) || memchr(text.p, 0, text.n) != NULL)
+	if (text.n >= sizeof in || memchr(text.p, 0, text.n) != NULL)
 		return false;
 	memcpy(in, text.p, text.n);
 	in[text.n] = '\0';
 	if (inet_pton(family, in, octets) != 1 ||
-	    inet_ntop(family, octets, out, sizeof(out)) == NULL)
+	    inet_ntop(family, octets, out, sizeof out) == NULL)
 		return false;
 	put(s, out, strlen(out));
 	return true;

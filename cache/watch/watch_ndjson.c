@@ -35,7 +35,7 @@ static const struct {
 	const char *name;
 	size_t n;
 } members[MEMBERS] = {
-#define M(m, name) [m] = {name, sizeof(name) - 1}
+#define M(m, name) [m] = {name, sizeof name - 1}
     M(SERIAL, "serial"),
     M(ISSUER, "issuer"),
     M(ISSUER_KEY, "issuer_key"),

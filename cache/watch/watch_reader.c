@@ -1,3 +1,4 @@
+/* watch_reader.c - what every reader hands out goes through here, and is counted. */
 #include "cache/watch/watch_reader.h"
 
 bool watch_out_cert(struct watch_out *out, const struct watch_cert *c)

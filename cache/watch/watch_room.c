@@ -1,3 +1,4 @@
+/* watch_room.c - room that grows, wiped when it goes. */
 #include "cache/watch/watch_room.h"
 
 #include <openssl/crypto.h>

@@ -1,3 +1,4 @@
+/* watch_row.c - what a list says of a certificate, as octets and back. */
 #include "cache/watch/watch_row.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* watch_serial.c - hexadecimal or decimal: said, or judged by the whole body. */
 #include "cache/watch/watch_serial.h"
 
 /* More are no counter of a small CA any more. */

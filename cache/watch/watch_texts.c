@@ -1,3 +1,4 @@
+/* watch_texts.c - labels, then names, up to their bound. */
 #include "cache/watch/watch_texts.h"
 
 #include <strings.h>

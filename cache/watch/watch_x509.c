@@ -1,3 +1,5 @@
+/* watch_x509.c - the parts of a certificate that a watchlist needs, by OpenSSL's
+ * templates. */
 #include "cache/watch/watch_x509.h"
 
 #include <arpa/inet.h>

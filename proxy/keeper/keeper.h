@@ -31,7 +31,7 @@ bool keeper_reload(
  * until the next one that works. */
 void keeper_reload_failed(struct keeper *k, const char *why);
 void keeper_ask(struct shared *shared, struct ask *a); /* handed over */
-struct evidence_ask; /* evidence_ask.h */
+struct evidence_ask;                                   /* evidence_ask.h */
 void keeper_ask_evidence(struct shared *shared, struct evidence_ask *a);
 /* From now on everybody who waits or asks is told ERR_CANCELLED at once: the first step
  * of a stop, so that the other threads get their parked requests back. */

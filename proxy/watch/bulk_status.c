@@ -324,6 +324,6 @@ void bulk_status_open(struct watch_context *context, struct watch_order *o)
 			bulk_free(b);
 		return;
 	}
-	if (!stream_open(context->streams, &o->taken, &sink, b))
+	if (stream_open(context->streams, &o->taken, &sink, b) == NULL)
 		bulk_free(b);
 }

@@ -250,6 +250,6 @@ void watch_upload_open(struct watch_context *context, struct watch_order *o)
 	u->job.what = o->what == WATCH_ORDER_PUT ? LEDGER_PUT : LEDGER_ADD;
 	memcpy(u->job.name, o->name, sizeof u->job.name);
 	make_reader(u, o);
-	if (!stream_open(context->streams, &o->taken, &sink, u))
+	if (stream_open(context->streams, &o->taken, &sink, u) == NULL)
 		watch_upload_free(u);
 }

@@ -1,3 +1,4 @@
+/* watch_kit.c - a body in pieces, and text of what came. */
 #include "tests/lib/watch_kit.h"
 
 #include <assert.h>

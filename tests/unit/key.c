@@ -208,14 +208,14 @@ static void a_serial_in_decimal_is_the_same_number(void **state)
 	struct serial a, b;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(row) / sizeof(row[0]); i++) {
+	for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
 		struct bytes text = bytes_of(row[i].decimal, strlen(row[i].decimal));
 
 		assert_int_equal(serial_from_decimal(&a, text), ERR_OK);
 		assert_int_equal(serial_from_hex(&b, row[i].hex), ERR_OK);
 		assert_true(serial_equal(&a, &b));
 	}
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
 		assert_int_equal(
 		    serial_from_decimal(&a, bytes_of(bad[i], strlen(bad[i]))),
 		    ERR_REQ_SERIAL);

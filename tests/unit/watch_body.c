@@ -1,12 +1,12 @@
 #include "cache/watch/watch_body.h"
 
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
-#include <malloc.h>
 
 #include "cache/base/utf8.h"
 #include "tests/lib/watch_kit.h"

@@ -1,7 +1,5 @@
 #include "tests/lib/faults.h"
 
-#include "cache/watch/watch_db.h"
-
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -14,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "cache/watch/watch_db.h"
 #include "cache/watch/watch_db_file.h"
 #include "tests/lib/child.h"
 #include "tests/lib/inventory_kit.h"

@@ -1,13 +1,13 @@
 #include "cache/watch/watch_issuer.h"
 
+#include <openssl/err.h>
+#include <openssl/pem.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
 
 #include "cache/watch/watch_x509.h"
 #include "tests/lib/forge.h"

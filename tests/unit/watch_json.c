@@ -1,12 +1,12 @@
 #include "cache/watch/watch_json.h"
 
+#include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
-#include <jansson.h>
 
 /* Is the text one JSON value, and no more? */
 static bool is_json(const char *text, size_t n)

@@ -1,12 +1,12 @@
 #include "cache/watch/watch_pem.h"
 
+#include <openssl/pem.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
-#include <openssl/pem.h>
 
 #include "tests/lib/watch_vectors.h"
 
@@ -219,7 +219,7 @@ static void a_stop_ends_it(void **state)
 	got.stop = false;
 }
 
-/* ---- no key in memory -------------------------------------------------------------- */
+/* No key in memory. */
 
 /* echo -n secret-secret-secret-123 | base64; neither is in memory that can be written. */
 #define SECRET "c2VjcmV0LXNlY3JldC1zZWNyZXQtMTIz"

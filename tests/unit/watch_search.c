@@ -1,12 +1,11 @@
 #include "tests/lib/faults.h"
 
-#include "cache/watch/watch_search.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
 
+#include "cache/watch/watch_search.h"
 #include "tests/lib/inventory_kit.h"
 #include "tests/lib/store_kit.h"
 

@@ -1,16 +1,16 @@
 #include "cache/watch/watch_x509.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
 #include <dirent.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
+
+#include <cmocka.h>
 
 #include "cache/base/utf8.h"
 #include "tests/lib/forge.h"
