@@ -3,7 +3,7 @@
  *
  * A struct conf is immutable from conf_load() to conf_free(): every thread may read it
  * without a lock.  A reload loads a new one, publishes its pointer and frees the old one
- * after every reader has passed a barrier (proxy/base/barrier.h).
+ * after every reader has passed a barrier (proxy/base/barrier.h): keeper_reload().
  *
  * libconfuse does the parsing; a scan of our own comes first, because libconfuse takes an
  * unclosed section or quote at the end of a file and lets a duplicate win silently.  Its

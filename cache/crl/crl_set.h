@@ -4,7 +4,7 @@
  * that no other set of this process has; the issuer's slot points to it.  The swap of
  * that pointer *is* the revocation: an answer remembers the generation that it was last
  * checked against, and one that was checked against another looks its serial up before it
- * is served (held/hot.h).
+ * is served (hot.h).
  *
  * Readers (workers, API) borrow a set for one callback, as they borrow answers; the
  * keeper drops the slot's reference only after a barrier has passed

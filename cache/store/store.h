@@ -106,7 +106,7 @@ void store_delete(struct store *s, const struct key *k, store_done_fn *done, voi
 /* Delete all answers of an issuer (every CA certificate, every hash algorithm). */
 void store_purge(struct store *s, const struct issuer *i, store_done_fn *done, void *arg);
 
-/* One fetch over all nodes (R: T15).  A lease ends by itself after lease_ms.  seen: it is
+/* One fetch over all nodes (T15).  A lease ends by itself after lease_ms.  seen: it is
  * given only while that is still what the store has, in the same step: another node may
  * have fetched, stored and given its lease back since we looked.  NULL: it is given
  * whatever there is. */

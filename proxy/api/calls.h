@@ -8,7 +8,7 @@
  * Some calls wait for the store, the disk, a responder, or for the issuer's lists to be
  * opened (GET /v1/status and /v1/explain, for answer-timeout; then 503).  struct calls is
  * the list of these: it belongs to the API that makes the calls and is touched on the
- * keeper's thread only.  Before the API ends it posts an CALL_STOP: what waits for a
+ * keeper's thread only.  Before the API ends it posts a CALL_STOP: what waits for a
  * responder comes back with 503 at once, what waits for the store or the disk when that
  * has answered (a purge of a whole issuer out of a large Redis may take seconds), and
  * nothing new is begun.  So nothing here outlives the keeper.

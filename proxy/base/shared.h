@@ -3,8 +3,9 @@
  *
  * Everything here is either immutable behind an atomic pointer (conf), written by one
  * thread and read by all (hot, draining), counted by several (connections), or an address
- * (inboxes).  conf is published by the keeper's barrier: a thread reads it with
- * shared_conf() anew in each callback and keeps no pointer into it.
+ * (inboxes).  conf is published by the keeper (keeper.c), who frees the one before it
+ * after a barrier: a thread reads it with shared_conf() anew in each callback and keeps
+ * no pointer into it.
  */
 #ifndef PROXY_BASE_SHARED_H
 #define PROXY_BASE_SHARED_H

@@ -1,5 +1,4 @@
-/* serve.h - the front's handler: from one HTTP request to its answer (the
- * table of answers).
+/* serve.h - the front's handler: from one HTTP request to its answer.
  *
  * The hit: route, decode, look up, in date, one conn_send().  No lock, no allocation;
  * nothing shared is written but a mark.  Everything else is a miss: parse with OpenSSL,

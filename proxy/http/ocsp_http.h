@@ -21,7 +21,8 @@ enum route {
 
 /* Find the route of r.  *rest: what follows the longest OCSP path that ends on a segment
  * boundary, its one separating '/' and one more '/' removed (R24, R30), still
- * percent-encoded, borrowed from r. */
+ * percent-encoded, borrowed from r.  Host is not looked at: under whatever name we are
+ * reached, an OCSP path is one. */
 enum route ocsp_http_route(
     const struct conf *c, const struct http1_request *r, struct bytes *rest);
 

@@ -11,7 +11,7 @@
 #include "proxy/keeper/keeper_parts.h"
 #include "proxy/source/upstream.h"
 
-struct keeper; /* opaque: the accessors below are for the modules of its thread (ops) */
+struct keeper; /* opaque: its accessors are for who runs on its thread (api, push) */
 
 /* Make it: opens latches, store and change log, creates directories; of threads it starts
  * those of the disks alone.  Sets shared->keeper and shared->teller.  NULL with a line

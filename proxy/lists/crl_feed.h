@@ -1,7 +1,7 @@
 /* crl_feed.h - every configured list: asked for in its time, read, brought into force,
  * its changes told.
  *
- *	due -> fetch to a file -> bulk: read, check, merge, diff -> swap the issuer's set
+ *	due -> fetch to a file -> bulk: read, check, diff, merge -> swap the issuer's set
  *	    -> barrier; disk: current is durable
  *	    -> when both are: telling (changes into the log) -> told
  *

@@ -24,9 +24,10 @@
  * Each list lives through four things at once, a struct each in struct feed_list: `open`
  * (what the disk has), `ask` (what the CA has), `settle` and `tell`, with `told` for what
  * the telling has reached.  A delta list would be asked for beside `ask`, with due time,
- * marks and failures of its own, be read by a kind of job of its own together with the
- * list that is in force, and come into force by feed_publish() as the list that the two
- * make; from there on it is one like any other.
+ * marks and failures of its own, be read by a kind of job of its own (crl_job.h) together
+ * with the list that is in force, and come into force by feed_publish() as the list that
+ * the two make; from there on it is one like any other.  Today it is refused
+ * (ERR_CRL_DELTA, by crl_extension.c).
  */
 #ifndef PROXY_LISTS_FEED_LIST_H
 #define PROXY_LISTS_FEED_LIST_H

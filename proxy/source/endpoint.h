@@ -83,7 +83,7 @@ struct endpoint_news {
 };
 enum endpoint_change {
 	ENDPOINT_AS_BEFORE,
-	ENDPOINT_FELL, /* unwell, perhaps once more: the caller sets retry_at_ms */
+	ENDPOINT_FELL, /* unwell, perhaps once more: upstream_fetch.c sets retry_at_ms */
 	ENDPOINT_ROSE  /* failures, as they were, are the caller's to clear */
 };
 enum endpoint_change endpoint_heard(
