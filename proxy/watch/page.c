@@ -354,7 +354,7 @@ static void begin(struct page *p)
 	enum err e = ERR_OK;
 
 	json_put(&p->out, "{\"certificates\":[");
-	if (f->status != STATUS_NONE && f->name[0] == '\0')
+	if (sieve_fits(p->context, f))
 		p->sieve = sieve_new(p->context, f, on_sieved, p, &e);
 	if (e != ERR_OK)
 		fail(p, e);

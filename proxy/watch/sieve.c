@@ -151,8 +151,11 @@ static enum err gather_ca(struct sieve *s, const char *issuer, size_t *passed)
 		(*passed)++;
 		row->ca = (uint32_t)s->at;
 		watched_serial(&w, &row->serial);
-		if (is_asked_for(s, &w, row) &&
-		    !verdicts_add(s->verdicts, issuer, &row->serial))
+		if (!is_asked_for(s, &w, row))
+			continue;
+		if (s->filter->status == STATUS_NONE)
+			keep(s, row);
+		else if (!verdicts_add(s->verdicts, issuer, &row->serial))
 			return ERR_NOMEM;
 	}
 	if (*passed < BATCH) {
@@ -260,11 +263,30 @@ struct sieve *sieve_new(struct watch_context *context, const struct watch_filter
 	if (*e == ERR_OK)
 		*e = gather(s);
 	if (*e == ERR_OK) {
-		verdicts_ask(s->verdicts); /* also for none: done comes from the loop */
+		verdicts_ask(s->verdicts); /* also for none: a turn has its end */
 		return s;
 	}
 	sieve_free(s);
 	return NULL;
+}
+
+/* Certificates that are walked through for it. */
+static size_t entries_of(const struct watch_context *context, const char *list)
+{
+	const struct inventory *v = ledger_inventory(context->shared);
+	const struct watch_list *l = list[0] != '\0' ? inventory_list(v, list) : NULL;
+
+	return list[0] == '\0' ? v->entries : l != NULL ? l->n : 0;
+}
+
+bool sieve_fits(const struct watch_context *context, const struct watch_filter *f)
+{
+	if (f->name[0] != '\0')
+		return false;
+	if (f->status != STATUS_NONE || f->expires_before != INT64_MAX)
+		return true;
+	return (f->list[0] != '\0' || f->issuer[0] != '\0') &&
+	       entries_of(context, f->list) <= SIEVE_FEW;
 }
 
 void sieve_free(struct sieve *s)

@@ -1,10 +1,11 @@
-/* sieve.h - watched certificates of one status, looked for in memory: what a page asks
- * for where few of many have it (the revoked ones of a fleet).
+/* sieve.h - watched certificates of one status, or that end soon, looked for in memory:
+ * what a page asks for where few of many are so (the revoked ones of a fleet), and a
+ * search through the file would look at all rows.
  *
- * All that is watched is judged, some thousands in a turn of the loop (verdicts.h), and
- * the first ones behind a place are kept, in the order of pages (watch_search.h): by the
- * CA's DN, by the serial, by the CA.  Memory is sorted otherwise, so that each page looks
- * at all of it: 0.3 us for each certificate.
+ * All that is watched is looked at, some thousands in a turn of the loop, judged where a
+ * status is asked for (verdicts.h), and the first ones behind a place are kept, in the
+ * order of pages (watch_search.h): by the CA's DN, by the serial, by the CA.  Memory is
+ * sorted otherwise, so that each page looks at all of it: 0.3 us for each certificate.
  *
  * The inventory thread.
  */
@@ -14,6 +15,11 @@
 #include "proxy/watch/watch_ask.h"
 
 struct sieve;
+
+/* Is a page of this filter better looked for here?  Not where it has a name, nor where it
+ * is of a list or CA alone that has more than so many: there nearly each row is one. */
+#define SIEVE_FEW 100000
+bool sieve_fits(const struct watch_context *context, const struct watch_filter *f);
 
 /* f is borrowed for life: status, issuer, list, expires_before, from and limit count.
  * done is called once, from the loop.  NULL when out of memory; ERR_NOT_FOUND in *e: no

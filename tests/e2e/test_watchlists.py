@@ -273,6 +273,10 @@ def test_pages_of_one_status_are_those_of_all_filtered(site, box):
     site.feed.bring(d, [entry(1)] + [entry(n) for n in sorted(set(numbers[4::3]) - {1})])
     every = find(d, "")
     assert len({r["status"] for r in every}) == 3
+    assert find(d, "watchlist=some&limit=9") == [r for r in every if "some" in r["watchlists"]]
+    assert find(d, "issuer=demo&limit=9") == [r for r in every if r["issuer"] == "demo"]
+    assert find(d, "expires_before=2027-06-01T00:00:00Z&limit=9") == [
+        r for r in every if r["not_after"] and r["not_after"] < "2027-06-01"]
     for status in ("revoked", "good", "unknown"):
         for more in ("", "&watchlist=some", "&issuer=demo", "&watchlist=twins", "&expires_before=2027-06-01T00:00:00Z"):
             among = find(d, more.lstrip("&") or "limit=1000")
