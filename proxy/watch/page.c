@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
+#include "proxy/base/executor.h"
 #include "proxy/base/json_line.h"
 #include "proxy/watch/known.h"
 #include "proxy/watch/ledger.h"
@@ -13,8 +14,7 @@
 #include "proxy/watch/watch_reply.h"
 
 /* Looked at in one turn of the loop, where most of it may have another status. */
-#define SLICE      256
-#define SLICE_ROWS 64 /* fetched by themselves in one turn */
+#define SLICE 256
 
 /* A certificate that was found; its texts stand in page.texts. */
 struct page_row {
@@ -25,6 +25,8 @@ struct page_row {
 struct page {
 	struct watch_context *context;
 	struct watch_ask *ask;
+	struct known *known; /* a reference, as the next: for the search thread */
+	const struct inventory *v;
 	struct verdicts *verdicts;
 	struct sieve *sieve; /* or NULL */
 	struct page_row row[WATCH_PAGE_MAX];
@@ -34,13 +36,15 @@ struct page {
 	size_t told, looked_at;
 	size_t fetched;            /* of the sieve's */
 	struct watch_place wanted; /* the one that is fetched */
-	bool failed;
+	enum err error;            /* of the search */
 };
 
 static void page_free(struct page *p)
 {
 	verdicts_free(p->verdicts);
 	sieve_free(p->sieve);
+	known_unref(p->known);
+	inventory_unref(p->v);
 	free(p->texts.p);
 	free(p->out.p);
 	free(p);
@@ -106,7 +110,7 @@ static void put_head(struct page *p, const struct watch_found *f, const char *is
 	const char *dn = f->ca->dn;
 
 	if (dn[0] == '\0')
-		dn = known_dn(p->context->known, issuer);
+		dn = known_dn(p->known, issuer);
 	serial_to_hex(&f->serial, serial);
 	json_put(l, "{\"issuer\":");
 	json_put_text(l, issuer[0] != '\0' ? issuer : NULL);
@@ -145,8 +149,7 @@ static void put_tail(struct page *p, const struct watch_found *f)
 /* The issuer's name as it is configured now; "": it is not. */
 static const char *issuer_now(const struct page *p, const struct watch_ca *ca)
 {
-	const struct issuer *i =
-	    issuers_named(shared_conf(p->context->shared)->issuers, ca->issuer);
+	const struct issuer *i = issuers_named(p->known->issuers, ca->issuer);
 
 	return i != NULL ? i->name : "";
 }
@@ -170,16 +173,16 @@ static bool on_found(void *arg, const struct watch_found *f)
 	const char *issuer = issuer_now(p, f->ca);
 
 	row_make(p, f, issuer);
-	p->failed = p->failed || !verdicts_add(p->verdicts, issuer, &f->serial);
-	return true;
+	if (!verdicts_add(p->verdicts, issuer, &f->serial))
+		p->error = ERR_NOMEM;
+	return p->error == ERR_OK;
 }
 
 /* Exactly this one, under whichever number of its CA. */
 static bool on_wanted(void *arg, const struct watch_found *f)
 {
 	struct page *p = arg;
-	const struct watch_ca *ca =
-	    watch_cas_at(ledger_inventory(p->context->shared)->cas, p->wanted.ca);
+	const struct watch_ca *ca = watch_cas_at(p->v->cas, p->wanted.ca);
 	bool same =
 	    f->ca->id == p->wanted.ca || (ca != NULL && ca->issuer[0] != '\0' &&
 					     strcmp(f->ca->issuer, ca->issuer) == 0);
@@ -232,27 +235,76 @@ static void query_make(const struct page *p, struct watch_query *q)
 	    .list = f->list[0] != '\0' ? f->list : NULL,
 	    .expires_before = f->expires_before,
 	    .from = p->next,
-	    .inventory = ledger_inventory(p->context->shared)};
+	    .inventory = p->v};
 }
 
-static void look(struct page *p)
+/* The search thread: a search may look at 100,000 rows, and no barrier waits for that. */
+
+static void look_work(void *arg)
 {
+	struct page *p = arg;
 	const struct watch_filter *f = &p->ask->filter;
 	size_t room = f->limit - p->told;
 	struct watch_query q;
-	enum err e = ERR_CANCELLED;
+	enum err e;
 
 	query_make(p, &q);
-	q.limit = f->status == STATUS_NONE && room < SLICE ? room : SLICE;
-	p->n = p->texts.n = 0;
-	verdicts_clear(p->verdicts);
-	if (!p->context->stopping)
-		e = watch_search(
-		    ledger_db(p->context->ledger), &q, on_found, p, &p->next);
-	if (e != ERR_OK || p->failed || p->texts.failed)
-		fail(p, e != ERR_OK ? e : ERR_NOMEM);
+	q.limit = f->status == STATUS_NONE ? room : SLICE; /* the page is of one moment */
+	e = watch_search(ledger_db(p->context->ledger), &q, on_found, p, &p->next);
+	if (p->error == ERR_OK)
+		p->error = e;
+}
+
+/* Rows for the next places that the sieve has found; what is gone meanwhile is left out.
+ */
+static void fetch_work(void *arg)
+{
+	struct page *p = arg;
+	size_t end = p->fetched + SLICE;
+
+	for (;
+	     p->error == ERR_OK && p->fetched < end && p->fetched < sieve_count(p->sieve);
+	     p->fetched++) {
+		struct watch_place next;
+		struct watch_query q;
+		enum err e;
+
+		p->wanted = *sieve_at(p->sieve, p->fetched);
+		query_make(p, &q);
+		q.from = sieve_before(&p->wanted);
+		q.limit = 2; /* a CA of the same DN may have the same serial */
+		e = watch_search(ledger_db(p->context->ledger), &q, on_wanted, p, &next);
+		if (p->error == ERR_OK)
+			p->error = e;
+	}
+}
+
+/* The inventory thread. */
+
+static void on_searched(void *arg)
+{
+	struct page *p = arg;
+
+	assert(p->context->away > 0);
+	p->context->away--;
+	if (p->error == ERR_OK && p->texts.failed)
+		p->error = ERR_NOMEM;
+	if (p->error != ERR_OK)
+		fail(p, p->error);
 	else
 		verdicts_ask(p->verdicts);
+}
+
+static void search(struct page *p, void (*work)(void *arg))
+{
+	if (p->context->stopping) {
+		fail(p, ERR_CANCELLED);
+		return;
+	}
+	p->n = p->texts.n = 0;
+	verdicts_clear(p->verdicts);
+	p->context->away++;
+	executor_run(p->context->search, work, on_searched, p);
 }
 
 /* The rows that fit; those behind a page that is full are looked at anew by the next. */
@@ -280,33 +332,7 @@ static void go_on(struct page *p)
 	    p->looked_at >= PAGE_LOOK_MAX)
 		finish(p);
 	else
-		look(p);
-}
-
-/* Rows for the next places that the sieve has found; what is gone meanwhile is left out.
- */
-static void fetch(struct page *p)
-{
-	size_t end = p->fetched + SLICE_ROWS;
-	enum err e = p->context->stopping ? ERR_CANCELLED : ERR_OK;
-
-	p->n = p->texts.n = 0;
-	verdicts_clear(p->verdicts);
-	for (; e == ERR_OK && p->fetched < end && p->fetched < sieve_count(p->sieve);
-	     p->fetched++) {
-		struct watch_place next;
-		struct watch_query q;
-
-		p->wanted = *sieve_at(p->sieve, p->fetched);
-		query_make(p, &q);
-		q.from = sieve_before(&p->wanted);
-		q.limit = 2; /* a CA of the same DN may have the same serial */
-		e = watch_search(ledger_db(p->context->ledger), &q, on_wanted, p, &next);
-	}
-	if (e != ERR_OK || p->failed || p->texts.failed)
-		fail(p, e != ERR_OK ? e : ERR_NOMEM);
-	else
-		verdicts_ask(p->verdicts);
+		search(p, look_work);
 }
 
 static void fetch_on(struct page *p)
@@ -314,7 +340,7 @@ static void fetch_on(struct page *p)
 	size_t n = sieve_count(p->sieve);
 
 	if (p->fetched < n) {
-		fetch(p);
+		search(p, fetch_work);
 		return;
 	}
 	p->next = (struct watch_place){.ca = 0};
@@ -359,7 +385,7 @@ static void begin(struct page *p)
 	if (e != ERR_OK)
 		fail(p, e);
 	else if (p->sieve == NULL)
-		look(p);
+		search(p, look_work);
 }
 
 void page_make(struct watch_context *context, struct watch_ask *a)
@@ -374,6 +400,8 @@ void page_make(struct watch_context *context, struct watch_ask *a)
 		return;
 	}
 	p->context = context;
+	p->known = known_ref(context->known);
+	p->v = inventory_ref(ledger_inventory(context->shared));
 	p->ask = a;
 	p->next = a->filter.from;
 	begin(p);

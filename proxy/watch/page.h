@@ -6,7 +6,8 @@
  * the file only has to give the rows.  Else it goes on until the page is full, or
  * PAGE_LOOK_MAX certificates were looked at: then it ends early, with a place to go on.
  *
- * The inventory thread.
+ * The inventory thread; the looks into the file are the search thread's, as no barrier
+ * may wait for them.
  */
 #ifndef PROXY_WATCH_PAGE_H
 #define PROXY_WATCH_PAGE_H

@@ -9,6 +9,7 @@
 #include "proxy/base/shared.h"
 
 struct event_base;
+struct executor;
 struct known;
 struct ledger;
 struct streams;
@@ -19,10 +20,11 @@ struct watch_context {
 	struct inbox *inbox;
 	struct counters *counters;
 	struct ledger *ledger;
+	struct executor *search; /* a thread that looks into the file */
 	struct streams *streams;
 	struct known *known; /* of the configuration in force; changes at a reload */
-	/* Questions that are at the keeper, and jobs that are at the ledger: a stop waits
-	 * for these. */
+	/* Questions that are at the keeper, jobs that are at the ledger, searches: a stop
+	 * waits for these. */
 	size_t away;
 	bool stopping;
 };

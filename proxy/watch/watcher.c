@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "cache/watch/watch_db.h"
+#include "proxy/base/executor.h"
 #include "proxy/base/log.h"
 #include "proxy/base/thread.h"
 #include "proxy/http/stream.h"
@@ -230,8 +231,10 @@ static bool make(struct watcher *w, char *why, size_t why_n)
 		return false;
 	x->streams = streams_new(x->base, &limits, x->counters);
 	x->known = known_new(c->issuers);
+	x->search = executor_start(x->inbox, "search", 0);
 	w->counts = counts_new(x);
-	if (x->streams == NULL || x->known == NULL || w->counts == NULL)
+	if (x->streams == NULL || x->known == NULL || x->search == NULL ||
+	    w->counts == NULL)
 		return false;
 	x->ledger = ledger_new(
 	    x->shared, x->inbox, folder_of(c), (size_t)c->watch_size, why, why_n);
@@ -294,10 +297,12 @@ void watcher_free(struct watcher *w)
 	assert(!w->started);
 	x = &w->context;
 	ledger_stop(x->ledger);
+	executor_stop(x->search);
 	if (x->inbox != NULL)
 		inbox_free(x->inbox); /* what the shelf has done comes back */
 	streams_free(x->streams);
 	counts_free(w->counts);
+	executor_free(x->search);
 	ledger_free(x->ledger);
 	known_unref(x->known);
 	if (x->base != NULL)

@@ -1,8 +1,9 @@
 /* watcher.h - the thread "inventory": what you run, and what is asked about it.
  *
  * It reads the bodies of watchlists and of bulk status as they come, searches and counts,
- * and asks the keeper for what only that knows; changes are written by a thread of its
- * own (ledger.h).  It serves no client of the front, and holds nobody up who does.  The
+ * and asks the keeper for what only that knows.  The file is read and written by threads
+ * of its own: "search" looks for the rows of pages (page.h), "shelf" makes changes
+ * (ledger.h).  It serves no client of the front, and holds nobody up who does.  The
  * keeper's barriers go through it (shared->readers), so that it may look at the hot
  * table, the lists in force and the configuration as the workers do; no turn of its loop
  * takes more than some milliseconds.

@@ -307,6 +307,49 @@ def test_a_ca_gets_its_name_when_it_is_configured(site, box):
     lab.wait(lambda: row(d, "name=o.example")["issuer"] == "second", 10, "the CA's name after a start")
 
 
+def test_all_at_once(site):
+    """Puts, searches, counts, bulk status, lists that change and reloads: each answer is of one moment."""
+    d, until, wrong = site.d, time.monotonic() + 1.5, []
+    bodies = [ndjson(*[line(1000 * k + i, names=["h%d.example" % i], labels=["k%d" % k]) for i in range(300)])
+              for k in (1, 2)]
+    assert put(d, "web", bodies[0])[0] == 201
+
+    def again(what):
+        def run():
+            try:
+                while time.monotonic() < until:
+                    what()
+            except Exception as e:  # told below
+                wrong.append(repr(e))
+        return threading.Thread(target=run)
+
+    def puts():
+        for body in bodies:
+            assert put(d, "web", body)[0] == 200
+
+    def searches():
+        page = d.api("GET", "/v1/certificates?name=example&limit=1000")[1]["certificates"]
+        assert len(page) == 300 and len({r["labels"][0] for r in page}) == 1
+        assert len(d.api("GET", "/v1/certificates?status=good&limit=1000")[1]["certificates"]) <= 300
+
+    def counts():
+        assert d.api("GET", "/v1/summary")[1]["certificates"] == 300
+        assert watchlist(d, "web")["certificates"] == 300
+
+    def asks():
+        assert len(fleet.bulk(d, bodies[0])) == 300
+
+    def changes():
+        site.feed.bring(d, [entry(1), entry(1000 + site.feed.count)])
+        d.reload()
+    threads = [again(w) for w in (puts, searches, counts, asks, changes, searches)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong, wrong
+
+
 # What is kept.
 
 def test_a_restart_has_all(site):
