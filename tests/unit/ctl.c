@@ -23,7 +23,7 @@ static char said[8192]; /* to out and err together */
 static int read_args(struct args *a, const char *text)
 {
 	static char copy[512];
-	char *argv[16];
+	static char *argv[16]; /* what is read borrows from it */
 	int argc = 0, code = -1;
 	FILE *f = fmemopen(said, sizeof said, "w");
 
