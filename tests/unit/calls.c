@@ -722,6 +722,22 @@ static void the_same_answer_under_two_hashes_is_one_evidence(void **state)
 				   "'evidence':[" GOOD_EVIDENCE "]"));
 }
 
+static void of_answers_that_agree_the_newest_is_told(void **state)
+{
+	static const enum certid_hash order[] = {
+	    CERTID_SHA1, CERTID_SHA256, CERTID_SHA1, CERTID_SHA256};
+
+	(void)state;
+	for (size_t n = 0; n < 2; n++) {
+		hold_status(order[n], STATUS_GOOD, REASON_NONE, NOW - 100);
+		hold_status(order[n + 1], STATUS_GOOD, REASON_NONE, NOW - 120);
+		run(CALL_STATUS, "demo", true);
+		expect(200,
+		    STATUS("good", "'revoked_at':null,'reason':null,'disagree':false,"
+				   "'evidence':[" GOOD_EVIDENCE "]"));
+	}
+}
+
 /* R69: revoked stays revoked. */
 static void a_latch_outweighs_a_good_answer(void **state)
 {
@@ -1676,6 +1692,7 @@ int main(void)
 	    test(what_disagrees_is_told_as_evidence),
 	    test(a_held_unknown_is_told_without_a_fetch),
 	    test(the_same_answer_under_two_hashes_is_one_evidence),
+	    test(of_answers_that_agree_the_newest_is_told),
 	    test(a_latch_outweighs_a_good_answer),
 	    test(a_revoked_answer_outweighs_a_newer_good_one),
 	    test(a_hold_ends_with_a_newer_good_answer_only),

@@ -46,6 +46,24 @@ static void several_different_keys_make_it_unwell_once(void **state)
 	assert_int_equal(hear(&p, ENDPOINT_SICK, 1, true), ENDPOINT_AS_BEFORE);
 }
 
+/* What a responder says to a stranger's serial neither raises nor clears a suspicion. */
+static void a_strangers_answer_clears_no_suspicion(void **state)
+{
+	struct endpoint p = {0};
+
+	(void)state;
+	assert_int_equal(hear(&p, ENDPOINT_SICK, 1, true), ENDPOINT_AS_BEFORE);
+	assert_int_equal(hear(&p, ENDPOINT_SICK, 2, true), ENDPOINT_AS_BEFORE);
+	assert_int_equal(hear(&p, ENDPOINT_FINE, 9, false), ENDPOINT_AS_BEFORE);
+	assert_int_equal(hear(&p, ENDPOINT_SICK, 3, true), ENDPOINT_FELL);
+	/* one that was answered before does */
+	endpoint_clear(&p);
+	hear(&p, ENDPOINT_SICK, 1, true);
+	hear(&p, ENDPOINT_SICK, 2, true);
+	assert_int_equal(hear(&p, ENDPOINT_FINE, 4, true), ENDPOINT_AS_BEFORE);
+	assert_int_equal(hear(&p, ENDPOINT_SICK, 3, true), ENDPOINT_AS_BEFORE);
+}
+
 static void what_was_under_way_when_it_fell_counts_no_more(void **state)
 {
 	struct key k = key_of(1);
@@ -137,6 +155,7 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 	    cmocka_unit_test(several_different_keys_make_it_unwell_once),
+	    cmocka_unit_test(a_strangers_answer_clears_no_suspicion),
 	    cmocka_unit_test(what_was_under_way_when_it_fell_counts_no_more),
 	    cmocka_unit_test(one_finds_out_and_it_has_a_key_that_was_answered),
 	    cmocka_unit_test(the_last_few_keys_are_remembered_and_taken_in_turn),

@@ -613,6 +613,11 @@ static void a_name_is_the_same_in_each_of_its_spellings(void **state)
 			strcat(longer, "%6f");
 		strcat(longer, "/0.crl");
 		assert_string_equal(list_of(&c, longer, "x"), "");
+		/* one octet more than a name has: an octet behind its room, else */
+		strcpy(longer, "/crl/");
+		memset(longer + 5, 'o', 64);
+		strcpy(longer + 5 + 64, ".crl");
+		assert_string_equal(list_of(&c, longer, "x"), "");
 	}
 	issuers_free(c.issuers);
 	X509_free(ca[0]);
