@@ -18,8 +18,8 @@ struct issuer;
 /* Octets of a key identifier: the longest hash.  One of a certificate that is longer
  * counts as absent. */
 #define WATCH_AKI_MAX 64
-/* Names and labels of an entry together, each with one octet for its end (DESIGN: 16 KiB
- * an entry).  Labels come first; from the first name on that has no room, names are
+/* Names and labels of an entry together, each with one octet for its end (16 KiB an
+ * entry).  Labels come first; from the first name on that has no room, names are
  * counted only. */
 #define WATCH_TEXT_MAX (16 * 1024)
 /* So many texts of one octet fit. */
