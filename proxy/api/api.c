@@ -246,7 +246,9 @@ static void serve_events(struct api *a, struct conn *c, const struct http1_reque
 	else if (events_serve(a->events, c, &q, &status))
 		return;
 	else if (status == 404)
-		answer_error(c, 404, "not_found", NULL, "no issuer has this name");
+		answer_error(c, 404, "not_found", NULL,
+		    q.watchlist[0] != '\0' ? "no issuer, or no watchlist, has this name"
+					   : "no issuer has this name");
 	else
 		answer_error(c, 503, "unavailable", "Retry-After: 5\r\n",
 		    "no more event streams now: stopping, or max-subscribers reached");

@@ -438,8 +438,12 @@ static bool set_parameter(struct events_query *q, enum events_parameter which,
 			api_fail(e, 400, "bad_request", "snapshot: neither 0 nor 1");
 		return q->snapshot || strcmp(value, "0") == 0;
 	default:
-		api_fail(e, 400, "bad_request", "watchlist: watchlists come later");
-		return false;
+		if (n == 0 || n >= sizeof q->watchlist) {
+			api_fail(e, 404, "not_found", "no watchlist has this name");
+			return false;
+		}
+		memcpy(q->watchlist, value, n + 1);
+		return true;
 	}
 }
 

@@ -353,6 +353,7 @@ static void subscribe(
 	    event_add(&s->ev, NULL) != 0 || (e->count == 0 && !tick_start(e))) {
 		event_del(&s->ev);
 		close(fd);
+		sub_watch_free(s->watch);
 		free(s);
 		return;
 	}
@@ -361,6 +362,30 @@ static void subscribe(
 	metrics_count(e->counters, M_SUBSCRIBERS_OPENED);
 	sub_move(s, &e->due); /* in the list before the log is looked at (P37) */
 	events_wake(e);
+}
+
+/* False: out of memory. */
+static bool set_watch(struct sub *s, const struct events_query *q)
+{
+	if (q->watchlist[0] == '\0')
+		return true;
+	s->watch = calloc(1, sizeof *s->watch);
+	if (s->watch == NULL)
+		return false;
+	memcpy(s->watch->list, q->watchlist, sizeof s->watch->list);
+	return true;
+}
+
+/* What is watched is loaded before threads start, but where nothing is. */
+static bool has_list(struct events *e, const struct events_query *q, int *status)
+{
+	if (e->shared->watcher == NULL)
+		return false;
+	*status = 404;
+	if (!watch_view_open(&e->view, e->shared, q->watchlist))
+		return false;
+	*status = 503;
+	return true;
 }
 
 bool events_serve(
@@ -377,15 +402,19 @@ bool events_serve(
 		*status = 404;
 		return false;
 	}
+	if (q->watchlist[0] != '\0' && !has_list(e, q, status))
+		return false;
 	if (q->json)
 		return json_page_serve(e, c, q);
 	if (may_subscribe(e))
 		s = calloc(1, sizeof *s);
 	else
 		metrics_count(e->counters, M_SUBSCRIBERS_REFUSED);
-	if (s != NULL)
+	if (s != NULL && set_watch(s, q))
 		fd = conn_detach(c);
 	if (fd < 0) {
+		if (s != NULL)
+			sub_watch_free(s->watch);
 		free(s);
 		return false;
 	}
@@ -506,6 +535,7 @@ void events_free(struct events *e)
 		teller_news_done(n);
 	roll_clear(&e->window);
 	snapshots_free(e->snapshots);
+	watch_view_close(&e->view);
 	e->magic = 0;
 	free(e);
 }

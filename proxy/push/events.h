@@ -9,6 +9,13 @@
  * nothing for subscriber-timeout, or a snapshot at a trickle (proxy/http/pace.h), is cut
  * off and never waited for.
  *
+ * Who has a watchlist is told what concerns its certificates, with their names and
+ * labels: the batches are the same, and are looked through at its own pace
+ * (watch_text.h).  The list is looked up by name each time, so that a stream goes on with
+ * one that replaces it.  When it is deleted, the stream ends, within position-interval:
+ * one that stayed open and silent would look like a fleet of which nothing is revoked,
+ * and who comes back is told by a 404.
+ *
  * A new subscriber is put in the list before the log is read for it: nothing can fall
  * between replay and live (P37).
  *
@@ -17,6 +24,7 @@
 #ifndef PROXY_PUSH_EVENTS_H
 #define PROXY_PUSH_EVENTS_H
 
+#include "cache/watch/watch_list.h"
 #include "proxy/base/shared.h"
 #include "proxy/http/conn.h"
 #include "proxy/tell/teller.h"
@@ -25,8 +33,9 @@
 
 struct events;
 
-struct events_query {    /* of GET /v1/events, checked */
-	char issuer[64]; /* "": all */
+struct events_query {                   /* of GET /v1/events, checked */
+	char issuer[64];                /* "": all */
+	char watchlist[WATCH_NAME_MAX]; /* "": all; else what stands on it, with names */
 	bool has_since;
 	struct change_pos since;
 	bool bad_since; /* given, but no id of ours: answered with a gap */
@@ -43,7 +52,7 @@ struct events *events_new(struct shared *shared, struct event_base *base,
 void events_free(struct events *e);
 /* Serve this request: takes the connection over (conn_detach), or answers it, now or
  * later.  false: the connection was left as it is and *status says why (503: too many,
- * stopping, out of memory; 404: no such issuer). */
+ * stopping, out of memory; 404: no such issuer or watchlist). */
 bool events_serve(
     struct events *e, struct conn *c, const struct events_query *q, int *status);
 /* The client of a parked request has gone.  false: that is none of ours. */

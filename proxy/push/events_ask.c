@@ -190,6 +190,16 @@ static bool is_same(const struct change_pos *a, const struct change_pos *b)
 	return a->epoch == b->epoch && a->seq == b->seq && a->index == b->index;
 }
 
+bool events_read_on(struct sub *s)
+{
+	lag_page_unref(s->events, s->page);
+	s->page = NULL;
+	if (events_has(s->events, &s->pos))
+		return true;
+	events_read(s);
+	return false;
+}
+
 void events_read(struct sub *s)
 {
 	static const struct change_pos oldest;

@@ -25,6 +25,7 @@
  *	events_say.c      bytes to one subscriber, and what comes before its events
  *	events_ask.c      questions to the keeper: pages for those who are behind
  *	snapshot_share.c  snapshots: who shares one, who makes room
+ *	events_watch.c    what of all that concerns a subscriber's watchlist
  *	events_send.c     what to write next to one subscriber
  *	json_page.c       one page as JSON
  *	events.c          subscribing, news, the walk over those who listen, time, the end
@@ -116,6 +117,9 @@ struct events {
 	size_t shares_bytes, shares_max;  /* of contents */
 	bool shares_wanted; /* since the last tick: somebody found no room */
 	TAILQ_HEAD(, json_page) json_pages;
+	/* by watchlist: */
+	struct watch_view view; /* of the callback under way */
+	int64_t names_said_ms;  /* when it was last said that names cannot be read */
 	char scratch[EVENTS_TEXT_MAX];
 };
 
@@ -126,9 +130,25 @@ static inline bool events_has(const struct events *e, const struct change_pos *p
 	       change_pos_cmp(pos, &e->start) >= 0;
 }
 
+static inline struct roll *events_roll(struct sub *s, const struct change_pos *pos)
+{
+	if (events_has(s->events, pos))
+		return &s->events->window;
+	return s->page != NULL ? &s->page->roll : NULL;
+}
+
+/* A filter by issuer takes the whole of a batch, or nothing. */
+static inline bool sub_wants(const struct sub *s, const struct sheet *sheet)
+{
+	return s->issuer[0] == '\0' || strcmp(s->issuer, sheet->batch->issuer) == 0;
+}
+
 /* events_ask.c */
 void events_begin(struct events *e, const struct change_pos *end); /* it is known */
 void events_read(struct sub *s); /* its list becomes one of those that wait */
+/* s has had what is here of the log.  True: it is at the end; false: it waits for a page.
+ */
+bool events_read_on(struct sub *s);
 /* Ask for what follows from; done is called on this thread. */
 void events_ask(struct events *e, struct teller_ask *a, const struct change_pos *from,
     size_t max_bytes, void (*done)(void *inbox_arg, struct question *q));

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "proxy/push/events_watch.h"
+
 #define TURN_BYTES  (256 * 1024) /* to one subscriber, then others have their turn */
 #define PIECES      16           /* events in one system call */
 #define PAGES_BYTES (32u << 20)  /* of pages; over it a slow reader's is read again */
@@ -22,6 +24,16 @@ static void snapshot_end(struct sub *s)
 	s->say_position = true;
 	snapshot_share_unref(s->share);
 	s->share = NULL;
+}
+
+static enum step send_watched(struct sub *s)
+{
+	bool end;
+	enum step step = events_watch_snapshot(s, &end);
+
+	if (step == STEP_MORE && end)
+		snapshot_end(s);
+	return step;
 }
 
 static enum step send_snapshot(struct sub *s)
@@ -58,19 +70,6 @@ struct piece {
 	struct frame *frame;
 };
 
-static struct roll *roll_for(const struct sub *s, const struct change_pos *pos)
-{
-	if (events_has(s->events, pos))
-		return &s->events->window;
-	return s->page != NULL ? &s->page->roll : NULL;
-}
-
-/* A filter takes the whole of a batch, or nothing. */
-static bool wants(const struct sub *s, const struct sheet *sheet)
-{
-	return s->issuer[0] == '\0' || strcmp(s->issuer, sheet->batch->issuer) == 0;
-}
-
 static struct frame *frame_of(
     struct events *e, struct roll *r, struct sheet *sheet, const struct change_pos *pos)
 {
@@ -90,13 +89,13 @@ static size_t gather(struct sub *s, struct piece piece[PIECES], bool *failed)
 
 	*failed = false;
 	while (n < PIECES && bytes < TURN_BYTES) {
-		struct roll *r = roll_for(s, &pos);
+		struct roll *r = events_roll(s, &pos);
 		struct sheet *sheet = r != NULL ? roll_after(r, &pos) : NULL;
 		struct frame *f;
 
 		if (sheet == NULL)
 			break;
-		if (!wants(s, sheet)) {
+		if (!sub_wants(s, sheet)) {
 			pos = sheet_end(sheet);
 			if (n == 0)
 				s->pos = pos;
@@ -177,12 +176,7 @@ static enum step send_changes(struct sub *s)
 	}
 	if (failed)
 		return STEP_LATER;
-	lag_page_unref(s->events, s->page);
-	s->page = NULL;
-	if (events_has(s->events, &s->pos))
-		return STEP_END;
-	events_read(s);
-	return STEP_WAITS;
+	return events_read_on(s) ? STEP_END : STEP_WAITS;
 }
 
 /* The steps in their order. */
@@ -208,7 +202,11 @@ static bool is_placed(struct sub *s)
 
 static enum step next_step(struct sub *s)
 {
-	bool placed = s->wants_snapshot || s->share != NULL || is_placed(s);
+	bool placed;
+
+	if (s->watch != NULL && s->watch->rest != NULL)
+		return events_watch_rest(s);
+	placed = s->wants_snapshot || s->share != NULL || is_placed(s);
 
 	/* Who has seen the head of an answer gets every change from then on; only where
 	 * the log was never reached there is nothing from which on, and it is told to
@@ -216,17 +214,19 @@ static enum step next_step(struct sub *s)
 	if (s->say_wait || s->say_gap || s->say_position ||
 	    (s->say_head && !s->wants_end))
 		return say_prefix(s);
+	if (s->watch != NULL && !events_watch_open(s))
+		return STEP_GONE;
 	if (s->wants_snapshot) {
 		snapshot_share_join(s);
 		return STEP_WAITS;
 	}
 	if (s->share != NULL)
-		return send_snapshot(s);
+		return s->watch != NULL ? send_watched(s) : send_snapshot(s);
 	if (!placed) {
 		events_read(s);
 		return STEP_WAITS;
 	}
-	return send_changes(s);
+	return s->watch != NULL ? events_watch_changes(s) : send_changes(s);
 }
 
 static void arm(struct sub *s, short want)

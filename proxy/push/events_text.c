@@ -165,15 +165,21 @@ static char *put_source(char *p, const char *issuer, int64_t seen_at,
 	return PUT(p, ",\"changes\":[");
 }
 
-static char *put_changes(
-    char *p, const struct change_batch *b, uint32_t from, uint32_t to)
+static char *put_batch(char *p, const struct change_batch *b)
 {
 	struct crl_facts list = {.has_number = b->has_number};
 	int64_t seen_at = b->seen_at_ms / 1000;
 
-	assert(from < to && to <= b->n && to - from <= EVENTS_CHANGES);
 	memcpy(list.number, b->number, sizeof list.number);
-	p = put_source(p, b->issuer, seen_at, b->evidence, b->has_number ? &list : NULL);
+	return put_source(
+	    p, b->issuer, seen_at, b->evidence, b->has_number ? &list : NULL);
+}
+
+static char *put_changes(
+    char *p, const struct change_batch *b, uint32_t from, uint32_t to)
+{
+	assert(from < to && to <= b->n && to - from <= EVENTS_CHANGES);
+	p = put_batch(p, b);
 	for (uint32_t i = from; i < to; i++) {
 		const struct change *c = &b->change[i];
 
@@ -193,15 +199,26 @@ static char *put_pos(char *p, const struct change_pos *pos)
 	return put_text(p, text);
 }
 
+static char *put_event(char *p, const struct change_pos *end)
+{
+	p = PUT(p, "id: ");
+	p = put_pos(p, end);
+	return PUT(p, "\nevent: changes\ndata: ");
+}
+
+static char *put_member(char *p, const struct change_pos *end)
+{
+	p = PUT(p, "{\"id\":\"");
+	p = put_pos(p, end);
+	return PUT(p, "\",\"event\":\"changes\",\"data\":");
+}
+
 size_t events_text_changes(
     const struct change_batch *b, uint32_t from, uint32_t to, char *out)
 {
 	const struct change_pos end = {b->epoch, b->seq, to};
-	char *p = out;
+	char *p = put_event(out, &end);
 
-	p = PUT(p, "id: ");
-	p = put_pos(p, &end);
-	p = PUT(p, "\nevent: changes\ndata: ");
 	p = put_changes(p, b, from, to);
 	p = PUT(p, "\n\n");
 	return (size_t)(p - out);
@@ -211,23 +228,42 @@ size_t events_text_member(
     const struct change_batch *b, uint32_t from, uint32_t to, char *out)
 {
 	const struct change_pos end = {b->epoch, b->seq, to};
-	char *p = out;
+	char *p = put_member(out, &end);
 
-	p = PUT(p, "{\"id\":\"");
-	p = put_pos(p, &end);
-	p = PUT(p, "\",\"event\":\"changes\",\"data\":");
 	p = put_changes(p, b, from, to);
 	*p++ = '}';
 	return (size_t)(p - out);
 }
 
+size_t events_text_begin(
+    const struct change_batch *b, const struct change_pos *end, bool member, char *out)
+{
+	char *p = member ? put_member(out, end) : put_event(out, end);
+
+	return (size_t)(put_batch(p, b) - out);
+}
+
+size_t events_text_snapshot_begin(const struct events_snapshot *s, char *out)
+{
+	char *p = PUT(out, "event: snapshot\ndata: ");
+
+	return (size_t)(put_source(p, s->issuer, s->at, s->evidence, s->list) - out);
+}
+
+size_t events_text_change(const struct crl_entry *e, enum change_status now,
+    const enum change_status *before, char *out)
+{
+	char *p = put_change(out, e, change_status_name(now),
+	    before != NULL ? change_status_name(*before) : NULL);
+
+	return (size_t)(p - out) - 1; /* without the brace */
+}
+
 size_t events_text_snapshot(const struct events_snapshot *s, char *out)
 {
-	char *p = out;
+	char *p = out + events_text_snapshot_begin(s, out);
 
 	assert(s->n >= 1 && s->n <= EVENTS_CHANGES);
-	p = PUT(p, "event: snapshot\ndata: ");
-	p = put_source(p, s->issuer, s->at, s->evidence, s->list);
 	for (size_t i = 0; i < s->n; i++) {
 		if (i > 0)
 			*p++ = ',';

@@ -13,7 +13,9 @@
 
 #include "proxy/http/api_reply.h"
 
-#define READ_BYTES (64 * 1024) /* a page of changes and their batches' heads */
+#define READ_BYTES       (64 * 1024) /* a page of changes and their batches' heads */
+#define WATCH_READ_BYTES (1u << 20)  /* of which few may concern a watchlist */
+#define WATCH_PAGE_BYTES (256 * 1024)
 
 static void reply_error(struct conn *c, enum err error)
 {
@@ -28,10 +30,26 @@ static void reply_error(struct conn *c, enum err error)
 		    bytes_of(away, sizeof away - 1));
 }
 
+/* Its watchlist may have been deleted since it was asked. */
+static bool has_list(const struct json_page *j)
+{
+	return j->query.watchlist[0] == '\0' ||
+	       watch_view_open(&j->events->view, j->events->shared, j->query.watchlist);
+}
+
+static void reply_gone(struct conn *c)
+{
+	static const char gone[] = "{\"error\":{\"code\":\"not_found\",\"message\":\"no "
+				   "watchlist has this name\"}}\n";
+
+	api_reply(c, 404, API_JSON, NULL, bytes_of(gone, sizeof gone - 1));
+}
+
 struct writing {
 	char *text;
 	size_t n, room;
 	uint32_t changes;
+	bool full; /* of text */
 	bool failed;
 };
 
@@ -91,14 +109,42 @@ static void write_event(
 	*pos = (struct change_pos){b->epoch, b->seq, to};
 }
 
+/* What of b concerns the watchlist; a page ends with an event that is full of text. */
+static void write_watched(struct writing *w, const struct json_page *j,
+    const struct change_batch *b, struct change_pos *pos)
+{
+	struct watch_view *view = &j->events->view;
+	const struct change_pos end = {b->epoch, b->seq, b->n};
+	struct watch_index *x = malloc(sizeof *x);
+
+	if (x == NULL) {
+		w->failed = true;
+		return;
+	}
+	watch_index_make(x, b->change, b->n);
+	view->out.n = 0;
+	watch_text_changes(view, b, x, pos, EVENTS_CHANGES - w->changes, true);
+	free(x);
+	w->failed = w->failed || view->out.failed;
+	if (view->changes > 0) {
+		if (w->changes > 0)
+			write_text(w, ",");
+		write_bytes(w, bytes_of(view->out.p, view->out.n));
+	}
+	w->changes += view->changes;
+	w->full = change_pos_cmp(pos, &end) < 0 || w->n >= WATCH_PAGE_BYTES;
+}
+
 static void write_events(
     struct writing *w, const struct json_page *j, struct change_pos *pos)
 {
-	for (size_t i = 0; i < j->ask.n && w->changes < EVENTS_CHANGES; i++) {
+	for (size_t i = 0; i < j->ask.n && w->changes < EVENTS_CHANGES && !w->full; i++) {
 		const struct change_batch *b = j->ask.batches[i];
 
 		if (j->query.issuer[0] != '\0' && strcmp(j->query.issuer, b->issuer) != 0)
 			*pos = (struct change_pos){b->epoch, b->seq, b->n};
+		else if (j->query.watchlist[0] != '\0')
+			write_watched(w, j, b, pos);
 		else
 			write_event(w, b, pos);
 	}
@@ -151,8 +197,10 @@ static void on_answer(void *arg, struct question *q)
 	(void)arg;
 	assert(e->magic == EVENTS_MAGIC);
 	TAILQ_REMOVE(&e->json_pages, j, link);
-	if (j->conn != NULL &&
-	    (a->newest.epoch == 0 || (a->error != ERR_OK && a->n == 0)))
+	if (j->conn != NULL && !has_list(j))
+		reply_gone(j->conn);
+	else if (j->conn != NULL &&
+		 (a->newest.epoch == 0 || (a->error != ERR_OK && a->n == 0)))
 		reply_error(j->conn, a->error);
 	else if (j->conn != NULL)
 		reply_page(j->conn, j);
@@ -184,7 +232,7 @@ bool json_page_serve(struct events *e, struct conn *c, const struct events_query
 	TAILQ_INSERT_TAIL(&e->json_pages, j, link);
 	conn_park(c, j);
 	events_ask(e, &j->ask, q->has_since && !q->bad_since ? &q->since : &oldest,
-	    READ_BYTES, on_answer);
+	    q->watchlist[0] != '\0' ? WATCH_READ_BYTES : READ_BYTES, on_answer);
 	return true;
 }
 

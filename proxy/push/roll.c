@@ -20,7 +20,7 @@ static size_t bytes_of_sheet(const struct sheet *s)
 	for (size_t i = 0; i < n; i++)
 		if (s->frame[i] != NULL)
 			bytes += sizeof *s->frame[i] + s->frame[i]->n;
-	return bytes;
+	return bytes + (s->index != NULL ? sizeof *s->index : 0);
 }
 
 static void sheet_free(struct sheet *s)
@@ -30,6 +30,7 @@ static void sheet_free(struct sheet *s)
 	for (size_t i = 0; i < n; i++)
 		free(s->frame[i]);
 	change_batch_unref(s->batch);
+	free(s->index);
 	free(s);
 }
 
@@ -156,6 +157,18 @@ struct frame *roll_frame(
 			r->bytes += sizeof *s->frame[k] + s->frame[k]->n;
 	}
 	return s->frame[k];
+}
+
+const struct watch_index *roll_index(struct roll *r, struct sheet *s)
+{
+	if (s->index != NULL)
+		return s->index;
+	s->index = malloc(sizeof *s->index);
+	if (s->index == NULL)
+		return NULL;
+	watch_index_make(s->index, s->batch->change, s->batch->n);
+	r->bytes += sizeof *s->index;
+	return s->index;
 }
 
 void roll_forget(struct roll *r, struct sheet *s, const struct frame *f)

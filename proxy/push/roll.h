@@ -12,6 +12,7 @@
 #define PROXY_PUSH_ROLL_H
 
 #include "cache/change/change.h"
+#include "cache/watch/watch_match.h"
 
 struct frame {
 	struct change_pos end;
@@ -23,6 +24,7 @@ struct frame {
 
 struct sheet {
 	struct change_batch *batch; /* a reference */
+	struct watch_index *index;  /* for who has a watchlist; NULL: nobody yet */
 	struct frame *frame[];      /* NULL: not written yet */
 };
 struct change_pos sheet_end(const struct sheet *s);
@@ -48,6 +50,8 @@ struct sheet *roll_after(const struct roll *r, const struct change_pos *pos);
  * NULL when out of memory. */
 struct frame *roll_frame(
     struct roll *r, struct sheet *s, const struct change_pos *pos, char *scratch);
+/* The index of its batch, made for the first who wants it; NULL when out of memory. */
+const struct watch_index *roll_index(struct roll *r, struct sheet *s);
 /* Free a frame of s that has been used: it is written again for the next who wants it. */
 void roll_forget(struct roll *r, struct sheet *s, const struct frame *f);
 

@@ -83,6 +83,10 @@ struct snapshot_part {
 	const struct crl_facts *list; /* with from_list, where the issuer has one list */
 	size_t n;                     /* entries written */
 };
+/* What it knows of this serial (of key nothing else counts), as snapshot_next() would
+ * tell it; NULL: it is not revoked. */
+const struct crl_entry *snapshot_find(
+    const struct snapshot_issuer *of, const struct crl_entry *key, bool *from_list);
 /* The next entries, at most room, all of one issuer and one evidence; each certificate
  * once, the strongest that is known of it: not hold before hold, then the earlier date.
  * false: that was all.  The same cursor gives the same entries. */

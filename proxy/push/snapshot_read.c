@@ -75,6 +75,17 @@ static const struct crl_entry *find_in_set(
 	return worst_of(set->entries, set->n, &at);
 }
 
+const struct crl_entry *snapshot_find(
+    const struct snapshot_issuer *of, const struct crl_entry *key, bool *from_list)
+{
+	const struct crl_entry *listed = find_in_set(of->set, key), *latch = NULL;
+
+	if (of->latches_n > 0 && (listed == NULL || crl_entry_is_hold(listed)))
+		latch = crl_entries_find(of->latches, of->latches_n, key);
+	*from_list = latch == NULL;
+	return latch != NULL ? latch : listed;
+}
+
 /* Entries of the lists, but for holds of which a latch knows worse. */
 static size_t next_of_set(const struct snapshot_issuer *of, size_t *at,
     const struct crl_entry **entries, size_t room)

@@ -66,6 +66,16 @@ void sub_move(struct sub *s, struct subs *to)
 		TAILQ_INSERT_TAIL(to, s, link);
 }
 
+void sub_watch_free(struct sub_watch *w)
+{
+	if (w == NULL)
+		return;
+	watch_list_unref(w->then);
+	watch_cas_unref(w->cas);
+	free(w->rest);
+	free(w);
+}
+
 void sub_close(struct sub *s)
 {
 	struct events *e = s->events;
@@ -75,6 +85,7 @@ void sub_close(struct sub *s)
 	event_del(&s->ev);
 	close(event_get_fd(&s->ev));
 	lag_page_unref(e, s->page);
+	sub_watch_free(s->watch);
 	if (s->share != NULL)
 		snapshot_share_unref(s->share);
 	metrics_count(e->counters, M_CONN_CLOSED);

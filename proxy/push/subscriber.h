@@ -25,6 +25,7 @@
 #include "proxy/http/pace.h"
 #include "proxy/push/events_text.h"
 #include "proxy/push/snapshot.h"
+#include "proxy/push/watch_text.h"
 
 struct events;
 
@@ -32,6 +33,22 @@ struct events;
 
 struct sub;
 TAILQ_HEAD(subs, sub);
+
+/* Of who has a watchlist.  Another list may have its name by the time that its socket
+ * takes more, so that the same bytes cannot be written again: what is left of what was
+ * begun is kept, at most some
+ * WATCH_EVENT_BYTES and a change or two more. */
+struct sub_watch {
+	char list[WATCH_NAME_MAX];
+	char *rest; /* or NULL */
+	size_t rest_n;
+	uint32_t events, changes; /* of which these are what was begun */
+	/* during a snapshot, references: */
+	const struct watch_list *then;
+	const struct watch_cas *cas;
+	struct watch_cursor cursor;
+};
+void sub_watch_free(struct sub_watch *w); /* NULL is allowed */
 
 struct sub {
 	struct event ev;
@@ -59,6 +76,7 @@ struct sub {
 	struct lag_page *page;        /* a reference, or NULL */
 	struct snapshot_share *share; /* a reference, or NULL */
 	struct snapshot_cursor cursor;
+	struct sub_watch *watch; /* NULL: by no watchlist */
 	struct pace pace; /* from when its socket was full, or a snapshot began, on */
 	int64_t said_ms;  /* when it was last told a position */
 	int64_t joined_at;

@@ -172,6 +172,11 @@ struct counts *watcher_counts(struct watcher *w)
 	return w->counts;
 }
 
+struct watch_db *watcher_db(struct watcher *w)
+{
+	return ledger_db(w->context.ledger);
+}
+
 /* Gauges. */
 
 void watcher_gauges(struct watcher *w, struct metrics_text *t)

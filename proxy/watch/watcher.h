@@ -3,10 +3,10 @@
  * It reads the bodies of watchlists and of bulk status as they come, searches and counts,
  * and asks the keeper for what only that knows.  The file is read and written by threads
  * of its own: "search" looks for the rows of pages (page.h), "shelf" makes changes
- * (ledger.h).  It serves no client of the front, and holds nobody up who does.  The
- * keeper's barriers go through it (shared->readers), so that it may look at the hot
- * table, the lists in force and the configuration as the workers do; no turn of its loop
- * takes more than some milliseconds.
+ * (ledger.h); and the API's looks up names of what it tells (watcher_db()).  It serves no
+ * client of the front, and holds nobody up who does.  The keeper's barriers go through it
+ * (shared->readers), so that it may look at the hot table, the lists in force and the
+ * configuration as the workers do; no turn of its loop takes more than some milliseconds.
  *
  * Stopping, in this order: watcher_drain() with the front; watcher_cancel() before the
  * API is stopped, so that this gets back what it asked; watcher_stop() when nobody asks
@@ -47,6 +47,10 @@ void watcher_take(struct watcher *w, struct watch_order *o);
 /* The inventory thread. */
 struct watch_context *watcher_context(struct watcher *w);
 struct counts *watcher_counts(struct watcher *w);
+
+/* Any thread: what lists say of certificates. */
+struct watch_db;
+struct watch_db *watcher_db(struct watcher *w);
 
 /* Any thread: gauges of what is watched and of watch.mdb. */
 struct metrics_text;

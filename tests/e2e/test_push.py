@@ -372,13 +372,14 @@ def test_pages_for_who_cannot_keep_a_stream(feed, daemons, streams):
 
 
 def test_what_cannot_be_subscribed_to(feed, daemons, streams):
-    """T21: an unknown issuer, a watchlist (later), another page's script, another method."""
+    """T21: an unknown issuer, an unknown watchlist, another page's script, another method."""
     d = daemons([feed.issuer()], **FAST).start()
     assert streams(d, "issuer=nobody").status == 404
-    assert streams(d, "watchlist=mine").status == 400
+    assert streams(d, "watchlist=mine").status == 404
     assert streams(d, "snapshot=yes").status == 400
     assert streams(d, fields="Origin: https://evil.example\r\n").status == 403
     assert page(d, "issuer=nobody")[0] == 404
+    assert page(d, "watchlist=mine")[0] == 404
     assert d.api("POST", "/v1/events", "{}")[0] == 405
     c = http.client.HTTPConnection("127.0.0.1", d.api_port, timeout=5)
     c.request("GET", "/v1/events", headers={"Host": "evil.example"})  # DNS rebinding

@@ -22,6 +22,10 @@
 #include "proxy/base/clock.h"
 #include "proxy/push/events_text.h"
 #include "proxy/push/snapshot.h"
+#include "proxy/watch/ledger.h"
+#include "proxy/watch/watcher.h"
+#include "tests/lib/inventory_kit.h"
+#include "tests/lib/store_kit.h"
 
 #define LOG_MAX 4096
 #define FDS_MAX 2100
@@ -52,6 +56,10 @@ struct world {
 	struct crl_set *set;
 	struct crl_entry *latches;
 	size_t latches_n, latches_mapped;
+	/* what is watched: */
+	char *dir;
+	struct watch_db *db;
+	const struct inventory *v, *v_once; /* the latter is seen first, once */
 	int fd[FDS_MAX];
 	size_t fd_n;
 };
@@ -171,6 +179,28 @@ void snapshot_take(void *keeper, struct msg *m)
 	question_answer(&s->question);
 }
 
+const struct inventory *ledger_inventory(const struct shared *s)
+{
+	const struct inventory *once = the->v_once;
+
+	the->v_once = NULL;
+	return once != NULL ? once : atomic_load(&s->inventory);
+}
+
+struct watch_db *watcher_db(struct watcher *watcher)
+{
+	assert_ptr_equal(watcher, the);
+	if (the->db == NULL) {
+		char why[512];
+
+		the->dir = kit_directory();
+		assert_int_equal(
+		    watch_db_open(&the->db, the->dir, (size_t)256 << 20, why, sizeof why),
+		    ERR_OK);
+	}
+	return the->db;
+}
+
 const struct issuer *issuers_named(const struct issuers *is, const char *name)
 {
 	static const struct issuer any;
@@ -239,6 +269,9 @@ static int setup(void **state)
 	w->shared.conf = &w->conf;
 	w->shared.keeper = w->keeper;
 	w->shared.teller = (struct teller *)w; /* any address */
+	w->shared.watcher = (struct watcher *)w;
+	w->v = inventory_ref(&inventory_none);
+	w->shared.inventory = w->v;
 	w->counters = calloc(1, sizeof *w->counters);
 	w->loop = conn_loop_new(w->base, &limits, &handler, w, w->counters);
 	w->events = events_new(&w->shared, w->base, w->own, w->counters);
@@ -278,6 +311,10 @@ static int teardown(void **state)
 	crl_set_unref(w->set);
 	if (w->latches != NULL)
 		crl_entries_free(w->latches, w->latches_mapped);
+	inventory_unref(w->v);
+	watch_db_close(w->db);
+	if (w->dir != NULL)
+		kit_remove(w->dir);
 	free(w->counters);
 	free(w);
 	return 0;
@@ -1884,6 +1921,499 @@ static void a_drain_with_open_questions_ends_well(void **state)
 	assert_true(w->idle > 0);
 }
 
+/* By watchlist. */
+
+static struct watch_draft *draft_new(struct world *w)
+{
+	struct watch_draft *d;
+
+	watcher_db(w->shared.watcher);
+	d = watch_draft_new(w->dir);
+	assert_non_null(d);
+	return d;
+}
+
+/* Certificates of a list: those of set_change() whose number is first, first + step, ...
+ * below end, with a name and a label; of CA number ca. */
+static struct watch_draft *draft_of(
+    struct world *w, unsigned ca, uint32_t first, uint32_t end, uint32_t step)
+{
+	struct watch_draft *d = draft_new(w);
+
+	for (uint32_t i = first; i < end; i += step) {
+		struct kit_cert c;
+		struct change change;
+		struct serial s;
+		char name[64];
+
+		set_change(&change, i);
+		crl_entry_serial(&change.entry, &s);
+		kit_cert(&c, ca, s);
+		snprintf(name, sizeof name, "h%u.shop.example", i);
+		kit_name(&c, name);
+		kit_label(&c, "owner=\"web\"\n");
+		assert_int_equal(watch_draft_add(d, &c.cert), ERR_OK);
+	}
+	return d;
+}
+
+static void publish_inventory(struct world *w, const struct inventory *v)
+{
+	assert_non_null(v);
+	inventory_unref(w->v);
+	w->v = v;
+	atomic_store(&w->shared.inventory, v);
+}
+
+/* Its CAs are the issuer's. */
+static void put_list(struct world *w, const char *name, struct watch_draft *d)
+{
+	const struct watch_list *l, *old = inventory_list(w->v, name);
+	const struct watch_cas *cas;
+
+	assert_int_equal(kit_put(w->db, name, false, d, old, &l), ERR_OK);
+	for (uint32_t id = 1; watch_db_name_ca(w->db, id, "demo") == ERR_OK;)
+		id++;
+	assert_int_equal(watch_db_cas(w->db, &cas), ERR_OK);
+	publish_inventory(w, inventory_with(w->v, l, cas));
+	watch_list_unref(l);
+	watch_cas_unref(cas);
+}
+
+static int order(const void *a, const void *b)
+{
+	return crl_order(a, b);
+}
+
+/* As a diff is: in the order of lists, which is not that of numbers. */
+static struct change_batch *publish_sorted(
+    struct world *w, const char *issuer, uint32_t n, uint32_t first)
+{
+	struct change_batch *b = append(w, issuer, n, first);
+
+	qsort(b->change, n, sizeof b->change[0], order);
+	tell(w, b);
+	return b;
+}
+
+static void drop_list(struct world *w, const char *name)
+{
+	assert_int_equal(watch_db_drop(w->db, name), ERR_OK);
+	publish_inventory(w, inventory_without(w->v, name));
+}
+
+static void sweep(struct world *w)
+{
+	for (bool more = true; more;)
+		assert_int_equal(watch_db_sweep(w->db, &more), ERR_OK);
+}
+
+/* Those of every step-th number, each once, and nothing else; with its name. */
+static void expect_each(const struct seen *s, uint32_t n, uint32_t first, uint32_t step)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		unsigned want = i >= first && (i - first) % step == 0;
+
+		if (s->times[i] != want)
+			fail_msg("change %u came %d times", i, s->times[i]);
+	}
+}
+
+static void a_list_gets_its_own_with_names_and_labels(void **state)
+{
+	struct world *w = *state;
+	struct change_batch *b;
+	int fd, all;
+	char want[1024];
+
+	put_list(w, "web", draft_of(w, 0, 1, 5, 2));
+	fd = join(w, "?watchlist=web");
+	all = join(w, "");
+	b = publish(w, "demo", 5, 0);
+	snprintf(want, sizeof want,
+	    "id: %s\nevent: changes\ndata: {\"issuer\":\"demo\",\"seen_at\":"
+	    "\"2023-11-14T22:15:23Z\",\"evidence\":\"crl\",\"crl_number\":\"258\","
+	    "\"changes\":[{\"serial\":\"100001\",\"status\":\"revoked\",\"previous\":"
+	    "\"good\",\"revoked_at\":\"2023-11-14T22:13:21Z\",\"reason\":"
+	    "\"keyCompromise\",\"names\":[\"h1.shop.example\"],\"labels\":[\"owner="
+	    "\\\"web\\\"\\u000a\"]},{\"serial\":\"100003\",\"status\":\"revoked\","
+	    "\"previous\":\"good\",\"revoked_at\":\"2023-11-14T22:13:23Z\",\"reason\":"
+	    "\"keyCompromise\",\"names\":[\"h3.shop.example\"],\"labels\":[\"owner="
+	    "\\\"web\\\"\\u000a\"]}]}\n\n",
+	    id_of(b, 5));
+	assert_string_equal(hear(w, fd), want);
+	assert_int_equal(w->counters->value[M_EVENTS_SENT], 2);
+	assert_int_equal(w->counters->value[M_CHANGES_SENT], 7);
+	assert_null(strstr(hear(w, all), "names")); /* as ever */
+	/* nothing of it: silence, but the place moves on */
+	b = publish(w, "demo", 5, 100);
+	assert_string_equal(hear(w, fd), "");
+	w->conf.position_interval_ms = 50;
+	events_reload(w->events);
+	run_ms(w, 200);
+	expect_position(strrchr(hear(w, fd), 'i'), b, 5);
+}
+
+/* T23 */
+static void of_a_large_diff_a_list_gets_all_that_it_has(void **state)
+{
+	struct world *w = *state;
+	struct seen *s = seen_new();
+	struct change_batch *b = append(w, "demo", 1, 299999);
+	int fd, late;
+	char query[128];
+
+	put_list(w, "web", draft_of(w, 0, 3, 290000, 7));
+	put_list(w, "all", draft_of(w, 0, 0, 200000, 20));
+	fd = join(w, "?watchlist=web");
+	for (uint32_t i = 0; i < 200000; i += 10000) {
+		publish_sorted(w, "demo", 10000, i);
+		publish(w, "other", 1000, i); /* not its CA's */
+		read_stream(s, hear(w, fd));
+	}
+	expect_each(s, 200000, 3, 7);
+	/* from the log, and from the middle of a batch */
+	memset(s, 0, sizeof *s);
+	snprintf(query, sizeof query, "?watchlist=all&issuer=demo&since=%s", id_of(b, 1));
+	late = ask(w, query, "");
+	read_stream(s, after_head(hear(w, late)));
+	expect_each(s, 200000, 0, 20);
+	memset(s, 0, sizeof *s);
+	snprintf(query, sizeof query, "?watchlist=all&since=%s", id_of(w->log[1], 9981));
+	late = ask(w, query, "");
+	read_stream(s, after_head(hear(w, late)));
+	b = w->log[1];
+	for (uint32_t i = 0; i < 10000; i++) {
+		uint32_t number =
+		    (uint32_t)(crl_entry_at(&b->change[i].entry) - 1700000000);
+
+		assert_int_equal(s->times[number], i >= 9981 && number % 20 == 0);
+	}
+	/* of another issuer it has nothing */
+	snprintf(
+	    query, sizeof query, "?watchlist=all&issuer=other&since=%s", id_of(b, 1));
+	assert_null(strstr(hear(w, ask(w, query, "")), "serial"));
+	free(s);
+}
+
+/* The issuer's key was renewed, and its old certificates are watched too. */
+static void a_change_of_two_cas_is_told_once(void **state)
+{
+	struct world *w = *state;
+	struct watch_draft *d = draft_of(w, 0, 0, 4000, 2);
+	struct seen *s = seen_new();
+	int fd;
+
+	for (uint32_t i = 0; i < 4000; i += 3) {
+		struct kit_cert c;
+		struct change change;
+		struct serial serial;
+
+		set_change(&change, i);
+		crl_entry_serial(&change.entry, &serial);
+		kit_cert(&c, 1, serial);
+		kit_name(&c, "renewed.shop.example");
+		assert_int_equal(watch_draft_add(d, &c.cert), ERR_OK);
+	}
+	put_list(w, "web", d);
+	fd = join(w, "?watchlist=web");
+	publish_sorted(w, "demo", 4000, 0);
+	read_stream(s, hear(w, fd));
+	for (uint32_t i = 0; i < 4000; i++)
+		assert_int_equal(s->times[i], i % 2 == 0 || i % 3 == 0);
+	free(s);
+}
+
+/* A store that others write to. */
+static void a_batch_that_is_not_sorted_is_matched_all_the_same(void **state)
+{
+	struct world *w = *state;
+	struct seen *s = seen_new();
+	struct change_batch *b;
+	int fd;
+
+	put_list(w, "web", draft_of(w, 0, 0, 3000, 5));
+	fd = join(w, "?watchlist=web");
+	b = append(w, "demo", 3000, 0);
+	for (uint32_t i = 0; i < 3000; i++)
+		set_change(&b->change[i], 2999 - i);
+	tell(w, b);
+	read_stream(s, hear(w, fd));
+	for (uint32_t i = 0; i < 3000; i++)
+		assert_int_equal(s->times[i], i % 5 == 0);
+	free(s);
+}
+
+/* T22: what is kept for it is the rest of what was begun, whatever waits in the log; and
+ * what it reads is whole, though its list has changed under it. */
+static void a_slow_reader_of_a_list_is_flat_and_gets_whole_events(void **state)
+{
+	struct world *w = *state;
+	struct seen *s = seen_new();
+	struct mallinfo2 before, after;
+	int fd, small = 4096;
+
+	put_list(w, "web", draft_of(w, 0, 0, 300000, 2));
+	fd = join(w, "?watchlist=web");
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+	for (uint32_t i = 0; i < 100000; i += 10000)
+		publish_sorted(w, "demo", 10000, i);
+	run_ms(w, 50);
+	before = mallinfo2();
+	for (uint32_t i = 100000; i < 300000; i += 10000) {
+		publish_sorted(w, "demo", 10000, i);
+		run(w);
+	}
+	after = mallinfo2();
+	/* the made-up log keeps 320 KB of each batch, for itself; the window 8 MiB */
+	assert_true(after.uordblks + after.hblkhd <
+		    before.uordblks + before.hblkhd + 200000 * 32 + (10u << 20));
+	put_list(w, "web", draft_of(w, 0, 1, 300000, 2));
+	sweep(w);
+	read_stream(s, hear(w, fd));
+	/* first even ones, then odd ones, and none twice */
+	for (uint32_t i = 0; i < 300000; i++)
+		assert_true(s->times[i] <= 1);
+	for (uint32_t i = 100000; i < 300000; i++)
+		assert_int_equal(s->times[i], i % 2);
+	free(s);
+}
+
+static void a_stream_goes_on_with_the_list_that_replaces_its_own(void **state)
+{
+	struct world *w = *state;
+	struct seen *s = seen_new();
+	const char *text;
+	int fd;
+
+	put_list(w, "web", draft_of(w, 0, 0, 10, 2));
+	fd = join(w, "?watchlist=web");
+	publish(w, "demo", 10, 0);
+	read_stream(s, hear(w, fd));
+	expect_each(s, 10, 0, 2);
+	put_list(w, "web", draft_of(w, 0, 101, 110, 2));
+	sweep(w); /* rows of the old one are gone */
+	publish(w, "demo", 10, 100);
+	text = hear(w, fd);
+	assert_non_null(strstr(text, "\"names\":[\"h101.shop.example\"]"));
+	memset(s, 0, sizeof *s);
+	read_stream(s, text);
+	assert_int_equal(s->changes, 5);
+	assert_int_equal(s->times[100], 0);
+	free(s);
+}
+
+/* Between looking at the inventory and reading the file. */
+static void rows_that_are_swept_meanwhile_are_those_of_the_next_list(void **state)
+{
+	struct world *w = *state;
+	const struct inventory *old;
+	const char *text;
+	int fd;
+
+	put_list(w, "web", draft_of(w, 0, 0, 10, 1));
+	fd = join(w, "?watchlist=web");
+	old = inventory_ref(w->v);
+	put_list(w, "web", draft_of(w, 0, 4, 10, 1));
+	sweep(w);
+	w->v_once = old;
+	publish(w, "demo", 10, 0);
+	text = hear(w, fd);
+	assert_null(w->v_once); /* it was looked at */
+	assert_null(strstr(text, "100003"));
+	assert_non_null(strstr(text, "\"names\":[\"h4.shop.example\"]"));
+	assert_null(strstr(text, "\"names\":[]"));
+	inventory_unref(old);
+}
+
+/* T21: who is not told any more is told that. */
+static void a_list_that_is_deleted_ends_its_streams(void **state)
+{
+	struct world *w = *state;
+	int fd, idle;
+
+	put_list(w, "web", draft_of(w, 0, 0, 10, 2));
+	fd = join(w, "?watchlist=web");
+	drop_list(w, "web");
+	publish(w, "demo", 10, 0);
+	assert_string_equal(hear(w, fd), "EOF");
+	assert_int_equal(events_count(w->events), 0);
+	/* and where nothing comes, with the next position */
+	put_list(w, "web", draft_of(w, 0, 0, 10, 2));
+	idle = join(w, "?watchlist=web");
+	w->conf.position_interval_ms = 50;
+	events_reload(w->events);
+	drop_list(w, "web");
+	run_ms(w, 200);
+	assert_non_null(strstr(hear(w, idle), "EOF"));
+	assert_memory_equal(hear(w, ask(w, "?watchlist=web", "")), "HTTP/1.1 404", 12);
+}
+
+static void a_list_that_is_not_there_is_404(void **state)
+{
+	struct world *w = *state;
+
+	assert_memory_equal(hear(w, ask(w, "?watchlist=web", "")), "HTTP/1.1 404", 12);
+	assert_memory_equal(hear(w, ask(w, "?watchlist=web", JSON)), "HTTP/1.1 404", 12);
+	put_list(w, "web", draft_of(w, 0, 0, 1, 1));
+	assert_memory_equal(hear(w, ask(w, "?watchlist=web", "")), "HTTP/1.1 200", 12);
+	assert_memory_equal(hear(w, ask(w, "?watchlist=we", "")), "HTTP/1.1 404", 12);
+	assert_memory_equal(
+	    hear(w, ask(w, "?watchlist=web&issuer=nobody", "")), "HTTP/1.1 404", 12);
+	w->shared.watcher = NULL; /* what is watched is not loaded */
+	assert_memory_equal(hear(w, ask(w, "?watchlist=web", "")), "HTTP/1.1 503", 12);
+}
+
+static void a_snapshot_of_a_list_is_what_is_revoked_of_it(void **state)
+{
+	struct world *w = *state;
+	struct change_batch *b = append(w, "demo", 3, 0);
+	struct seen *s = seen_new();
+	const char *text, *position;
+	char want[64];
+	int fd;
+
+	make_set(w, 12500);
+	w->latches = crl_entries_new(3, &w->latches_mapped);
+	set_entry(&w->latches[0], 3, 1);
+	set_entry(&w->latches[1], 7, 4);
+	set_entry(&w->latches[2], 12500, 4);
+	w->latches_n = crl_entries_sort(w->latches, 3);
+	put_list(w, "web", draft_of(w, 0, 3, 13000, 1));
+	put_list(w, "few", draft_of(w, 0, 12500, 13000, 1));
+	fd = ask(w, "?snapshot=1&watchlist=web", "");
+	run(w);
+	publish(w, "demo", 10, 12501);
+	text = after_head(hear(w, fd));
+	snprintf(want, sizeof want, "id: %s\n\n", id_of(b, 3));
+	position = strstr(text, want);
+	assert_non_null(position);
+	assert_null(memmem(text, (size_t)(position - text), "id: ", 4));
+	assert_memory_equal(text,
+	    "event: snapshot\ndata: {\"issuer\":\"demo\",\"seen_at\":"
+	    "\"2023-11-14T22:13:20Z\",\"evidence\":\"crl\",\"crl_number\":\"9\","
+	    "\"changes\":[{\"serial\":\"",
+	    100);
+	assert_non_null(strstr(text, "\"status\":\"revoked\",\"previous\":null,"));
+	assert_non_null(strstr(text, "\"names\":[\"h12500.shop.example\"]"));
+	assert_non_null(strstr(text, "\"evidence\":\"ocsp\",\"crl_number\":null,"));
+	assert_null(strstr(text, "certificateHold")); /* the latch knows worse */
+	read_stream(s, text);
+	expect_each(s, 12511, 3, 1);
+	assert_int_equal(s->changes, 12508);
+	/* of all that is revoked, one */
+	text = after_head(hear(w, ask(w, "?snapshot=1&watchlist=few", "")));
+	assert_non_null(strstr(text, "\"names\":[\"h12500.shop.example\"]"));
+	assert_null(strstr(text, "h12499"));
+	free(s);
+}
+
+/* Its list is replaced, and then deleted, while it takes what is revoked already. */
+static void a_snapshot_of_a_list_that_is_replaced_is_whole(void **state)
+{
+	struct world *w = *state;
+	struct seen *s = seen_new();
+	int fd, small = 4096;
+
+	append(w, "demo", 3, 0);
+	make_set(w, 40000);
+	put_list(w, "web", draft_of(w, 0, 0, 40000, 1));
+	fd = ask(w, "?snapshot=1&watchlist=web", "");
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+	run(w);
+	put_list(w, "web", draft_of(w, 0, 0, 100, 1));
+	sweep(w);
+	read_stream(s, after_head(hear(w, fd)));
+	expect_each(s, 40000, 0, 1);
+	assert_int_equal(s->positions, 1);
+	free(s);
+}
+
+static void a_page_of_a_list_says_the_same_as_json(void **state)
+{
+	struct world *w = *state;
+	struct change_batch *b = append(w, "demo", 1, 0), *c;
+	struct change_pos at = {b->epoch, b->seq, 1};
+	struct seen *s = seen_new();
+	char want[2048], query[128] = "?watchlist=web&since=";
+	unsigned pages = 0;
+
+	put_list(w, "web", draft_of(w, 0, 2, 30000, 9));
+	append(w, "other", 1, 2);
+	append(w, "demo", 1, 1);
+	c = append(w, "demo", 1, 2);
+	change_pos_text(&at, query + 21);
+	snprintf(want, sizeof want,
+	    "{\"events\":[{\"id\":\"%s\",\"event\":\"changes\",\"data\":{\"issuer\":"
+	    "\"demo\",\"seen_at\":\"2023-11-14T22:15:23Z\",\"evidence\":\"crl\","
+	    "\"crl_number\":\"258\",\"changes\":[{\"serial\":\"100002\",\"status\":"
+	    "\"revoked\",\"previous\":\"good\",\"revoked_at\":\"2023-11-14T22:13:22Z\","
+	    "\"reason\":\"keyCompromise\",\"names\":[\"h2.shop.example\"],\"labels\":["
+	    "\"owner=\\\"web\\\"\\u000a\"]}]}}],\"position\":\"%s\",\"gap\":null}\n",
+	    id_of(c, 1), id_of(c, 1));
+	assert_string_equal(after_head(hear(w, ask(w, query, JSON))), want);
+	/* many of them */
+	for (uint32_t i = 0; i < 30000; i += 10000)
+		append(w, "demo", 10000, i);
+	change_pos_text(&(struct change_pos){c->epoch, c->seq, 1}, query + 21);
+	for (bool more = true; more && pages < 100; pages++) {
+		const char *text = after_head(hear(w, ask(w, query, JSON))), *p = text;
+		unsigned n = 0;
+
+		for (; (p = strstr(p, "\"serial\":\"")) != NULL; p++, n++)
+			s->times[strtoul(p + 10, NULL, 16) & 0xfffff]++;
+		assert_true(n <= 1000);
+		p = strstr(text, "\"position\":\"");
+		assert_non_null(p);
+		more = strncmp(p + 12, query + 21, CHANGE_POS_TEXT_MAX - 5) != 0;
+		memcpy(query + 21, p + 12, strcspn(p + 12, "\""));
+	}
+	expect_each(s, 30000, 2, 9);
+	assert_in_range(pages, 4, 99);
+	free(s);
+}
+
+/* Certificates have as many names as fit; the change is told whatever its texts are. */
+static void an_event_ends_where_its_text_is_long(void **state)
+{
+	struct world *w = *state;
+	struct watch_draft *d = draft_new(w);
+	struct seen *s = seen_new();
+	char name[256];
+	struct bytes names[60];
+	const char *text, *p;
+	unsigned events = 0;
+	int fd;
+
+	memset(name, 'n', sizeof name);
+	for (size_t i = 0; i < 60; i++)
+		names[i] = bytes_of(name, 250);
+	for (uint32_t i = 0; i < 100; i++) {
+		struct kit_cert c;
+		struct change change;
+		struct serial serial;
+
+		set_change(&change, i);
+		crl_entry_serial(&change.entry, &serial);
+		kit_cert(&c, 0, serial);
+		c.cert.names = names;
+		c.cert.names_n = 60;
+		c.cert.names_more = 9;
+		assert_int_equal(watch_draft_add(d, &c.cert), ERR_OK);
+	}
+	put_list(w, "web", d);
+	fd = join(w, "?watchlist=web");
+	publish(w, "demo", 100, 0);
+	text = hear(w, fd);
+	for (p = text; (p = strstr(p, "event: changes")) != NULL; p++)
+		events++;
+	assert_int_equal(events, 34); /* of three each: 15 KiB of names */
+	assert_non_null(strstr(text, "],\"names_more\":9,\"labels\":[]}"));
+	read_stream(s, text);
+	expect_all(s, 100);
+	free(s);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -1931,6 +2461,19 @@ int main(void)
 	    CASE(who_talks_is_not_listened_to_for_ever),
 	    CASE(a_drain_closes_all_streams),
 	    CASE(a_drain_with_open_questions_ends_well),
+	    CASE(a_list_gets_its_own_with_names_and_labels),
+	    CASE(of_a_large_diff_a_list_gets_all_that_it_has),
+	    CASE(a_change_of_two_cas_is_told_once),
+	    CASE(a_batch_that_is_not_sorted_is_matched_all_the_same),
+	    CASE(a_slow_reader_of_a_list_is_flat_and_gets_whole_events),
+	    CASE(a_stream_goes_on_with_the_list_that_replaces_its_own),
+	    CASE(rows_that_are_swept_meanwhile_are_those_of_the_next_list),
+	    CASE(a_list_that_is_deleted_ends_its_streams),
+	    CASE(a_list_that_is_not_there_is_404),
+	    CASE(a_snapshot_of_a_list_is_what_is_revoked_of_it),
+	    CASE(a_snapshot_of_a_list_that_is_replaced_is_whole),
+	    CASE(a_page_of_a_list_says_the_same_as_json),
+	    CASE(an_event_ends_where_its_text_is_long),
 	    /* last: the clocks stay where they are set */
 	    CASE(who_takes_a_snapshot_steadily_is_not_cut_off),
 	    CASE(who_takes_changes_steadily_is_not_cut_off),

@@ -1,0 +1,24 @@
+/* events_watch.h - what a subscriber of a watchlist is sent.
+ *
+ * Of each batch that it comes to it gets what its list has (watch_text.h), as the list is
+ * at that moment.  Text of several batches goes out together; what its socket does not
+ * take is kept, and nothing more is looked at until that has gone.  A gallop is charged
+ * to the turn as if it had been written, so that subscribers of long lists hold the loop
+ * no longer than those who read much.
+ *
+ * API's thread.
+ */
+#ifndef PROXY_PUSH_EVENTS_WATCH_H
+#define PROXY_PUSH_EVENTS_WATCH_H
+
+#include "proxy/push/events_say.h"
+
+/* What is left of what was begun. */
+enum step events_watch_rest(struct sub *s);
+/* The list of s, as it is now, for the next two.  False: it has been deleted. */
+bool events_watch_open(struct sub *s);
+enum step events_watch_changes(struct sub *s);
+/* *end: with STEP_MORE, that was all of the snapshot. */
+enum step events_watch_snapshot(struct sub *s, bool *end);
+
+#endif

@@ -1,0 +1,362 @@
+/* watch_text.c - found by a gallop, written with a few rows of the file at a time. */
+#include "proxy/push/watch_text.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/watch/ledger.h"
+#include "proxy/watch/watcher.h"
+
+#define SLICE 2048 /* of a list, in one look at a snapshot: some 0.5 ms */
+
+bool watch_view_open(struct watch_view *w, const struct shared *shared, const char *name)
+{
+	w->shared = shared;
+	w->v = ledger_inventory(shared);
+	w->list = inventory_list(w->v, name);
+	w->db = shared->watcher != NULL ? watcher_db(shared->watcher) : NULL;
+	w->out.n = 0;
+	w->out.failed = false;
+	w->steps = 0;
+	w->missing = w->unreadable = false;
+	return w->list != NULL && w->db != NULL;
+}
+
+void watch_view_close(struct watch_view *w)
+{
+	free(w->out.p);
+	w->out = (struct json_line){0};
+}
+
+/* One change, with its names and labels. */
+
+static void put_run(struct json_line *l, const char *key, struct bytes run)
+{
+	const char *comma = "";
+	struct bytes text;
+
+	json_put(l, key);
+	while (watch_run_next(&run, &text)) {
+		json_put(l, comma);
+		json_put_string(l, text);
+		comma = ",";
+	}
+	json_put(l, "]");
+}
+
+static size_t change_text(
+    const struct watch_view *w, const struct crl_entry *e, char *out)
+{
+	const struct change *c = (const struct change *)e;
+	enum change_status before;
+
+	if (w->revoked)
+		return events_text_change(e, CHANGE_REVOKED, NULL, out);
+	before = change_before(c);
+	return events_text_change(e, change_now(c), &before, out);
+}
+
+static void on_row(void *arg, size_t i, const struct watch_record *row)
+{
+	static const struct watch_record none;
+	struct watch_view *w = arg;
+	char text[EVENTS_CHANGE_TEXT];
+
+	if (w->full)
+		return;
+	w->missing = w->missing || row == NULL;
+	if (row == NULL)
+		row = &none;
+	json_put(&w->out, w->changes > 0 ? "," : "");
+	json_put_bytes(&w->out, text, change_text(w, w->entry[i], text));
+	put_run(&w->out, ",\"names\":[", row->names);
+	if (row->names_more > 0) {
+		json_put(&w->out, ",\"names_more\":");
+		json_put_number(&w->out, row->names_more);
+	}
+	put_run(&w->out, ",\"labels\":[", row->labels);
+	json_put(&w->out, "}");
+	w->changes++;
+	w->taken = i + 1;
+	w->full = w->out.n - w->begun >= WATCH_EVENT_BYTES || w->out.failed;
+}
+
+/* w->entry[0..n), of one CA.  w->taken of them went in: all, or the event is full. */
+static void put_entries(struct watch_view *w, uint32_t ca, size_t n)
+{
+	enum err e;
+
+	w->taken = 0;
+	e = watch_db_rows(w->db, w->list->generation, ca, w->entry, n, on_row, w);
+	if (e == ERR_OK)
+		return;
+	w->unreadable = true;
+	for (size_t i = w->taken; i < n; i++)
+		on_row(w, i, NULL);
+}
+
+static void begin(struct watch_view *w, bool revoked)
+{
+	w->begun = w->out.n;
+	w->changes = 0;
+	w->full = false;
+	w->revoked = revoked;
+}
+
+/* Which changes of a batch. */
+
+static int hit_cmp(const void *a, const void *b)
+{
+	const struct watch_hit *x = a, *y = b;
+
+	if (x->change != y->change)
+		return x->change < y->change ? -1 : 1;
+	return x->ca < y->ca ? -1 : x->ca > y->ca;
+}
+
+/* In the order of changes, each once, at most room. */
+static size_t hits_merge(struct watch_hit *hit, size_t n, size_t room)
+{
+	size_t kept = 0;
+
+	qsort(hit, n, sizeof *hit, hit_cmp);
+	for (size_t i = 0; i < n && kept < room; i++)
+		if (kept == 0 || hit[kept - 1].change != hit[i].change)
+			hit[kept++] = hit[i];
+	return kept;
+}
+
+static size_t hits_of_ca(struct watch_view *w, const struct watch_index *x, uint32_t from,
+    uint32_t ca, struct watch_hit *hit, size_t room)
+{
+	const struct watched *entries;
+	struct watch_match m;
+	size_t count, n = 0, walked;
+
+	entries = watch_list_of(w->list, ca, &count);
+	if (count == 0)
+		return 0;
+	watch_match_start(&m, x, from, entries, entries + count);
+	while (n < room) {
+		size_t i = watch_match_next(&m, NULL);
+
+		if (i == x->n)
+			break;
+		hit[n++] = (struct watch_hit){(uint32_t)i, ca};
+	}
+	/* a step passes an entry at least, and a change */
+	walked = x->sorted ? (size_t)(m.entry - entries) + 1 : x->n;
+	w->steps += walked < x->n - from ? walked : x->n - from;
+	return n;
+}
+
+/* The first ones from `from` on, of all CAs of this issuer. */
+static size_t hits_find(struct watch_view *w, const struct change_batch *b,
+    const struct watch_index *x, uint32_t from, size_t room)
+{
+	const struct watch_ca *ca = NULL;
+	size_t n = 0;
+
+	while ((ca = watch_cas_called(w->v->cas, b->issuer, ca)) != NULL) {
+		size_t more = hits_of_ca(w, x, from, ca->id, w->hit + n, room);
+
+		n = n > 0 && more > 0 ? hits_merge(w->hit, n + more, room) : n + more;
+	}
+	return n;
+}
+
+/* How many went in. */
+static size_t put_hits(struct watch_view *w, const struct change_batch *b, size_t n)
+{
+	size_t done = 0;
+
+	while (done < n && !w->full) {
+		uint32_t ca = w->hit[done].ca;
+		size_t k = 0;
+
+		for (; k < WATCH_TAKE_N && done + k < n && w->hit[done + k].ca == ca; k++)
+			w->entry[k] = &b->change[w->hit[done + k].change].entry;
+		put_entries(w, ca, k);
+		done += w->taken;
+	}
+	return done;
+}
+
+/* The head, or the same once more where it stands: what it covers is known at the end. */
+static void put_begin(struct watch_view *w, const struct change_batch *b,
+    const struct change_pos *end, bool member, bool again)
+{
+	char text[EVENTS_FRAME_TEXT];
+	size_t n = events_text_begin(b, end, member, text);
+
+	if (!again)
+		json_put_bytes(&w->out, text, n);
+	else if (!w->out.failed)
+		memcpy(w->out.p + w->begun, text, n);
+}
+
+static void put_changes(struct watch_view *w, const struct change_batch *b,
+    const struct watch_index *x, struct change_pos *pos, uint32_t room, bool member)
+{
+	bool within = pos->epoch == b->epoch && pos->seq == b->seq && pos->index < b->n;
+	uint32_t from = within ? pos->index : 0;
+	size_t n = hits_find(w, b, x, from, room), done;
+
+	begin(w, false);
+	*pos = (struct change_pos){b->epoch, b->seq, b->n};
+	if (n == 0)
+		return;
+	put_begin(w, b, pos, member, false);
+	done = put_hits(w, b, n);
+	if (done < n || n == room)
+		pos->index = w->hit[done > 0 ? done - 1 : 0].change + 1;
+	put_begin(w, b, pos, member, true);
+	json_put(&w->out, member ? "]}}" : "]}\n\n");
+}
+
+/* What is in force now, where rows of the list that was borrowed are gone. */
+static bool is_newer(struct watch_view *w)
+{
+	const struct inventory *v = ledger_inventory(w->shared);
+	const struct watch_list *list;
+
+	if (!w->missing || v == w->v)
+		return false;
+	list = inventory_list(v, w->list->name);
+	w->missing = false;
+	w->v = v;
+	if (list != NULL)
+		w->list = list;
+	return true;
+}
+
+void watch_text_changes(struct watch_view *w, const struct change_batch *b,
+    const struct watch_index *x, struct change_pos *pos, uint32_t room, bool member)
+{
+	const struct change_pos from = *pos;
+	size_t before = w->out.n;
+
+	assert(room >= 1 && room <= EVENTS_CHANGES);
+	put_changes(w, b, x, pos, room, member);
+	if (!is_newer(w))
+		return;
+	w->out.n = before;
+	*pos = from;
+	put_changes(w, b, x, pos, room, member);
+}
+
+/* A snapshot. */
+
+/* The CA that *c is at, or the next one that goes by the issuer's name; NULL: none. */
+static const struct watch_ca *ca_at(
+    const struct watch_cas *cas, const char *issuer, const struct watch_cursor *c)
+{
+	return c->ca != 0 ? watch_cas_at(cas, c->ca)
+			  : watch_cas_called(cas, issuer, NULL);
+}
+
+static void next_ca(const struct watch_cas *cas, const char *issuer,
+    const struct watch_ca *ca, struct watch_cursor *c)
+{
+	const struct watch_ca *next =
+	    ca != NULL ? watch_cas_called(cas, issuer, ca) : NULL;
+
+	c->ca = next != NULL ? next->id : 0;
+	c->at = 0;
+	if (next == NULL)
+		c->issuer++;
+}
+
+/* Does one of the CAs before this one have it too? */
+static bool is_told(const struct watch_list *list, const struct watch_cas *cas,
+    const char *issuer, const struct watch_ca *ca, const struct serial *serial)
+{
+	const struct watch_ca *o = NULL;
+
+	while ((o = watch_cas_called(cas, issuer, o)) != NULL && o != ca)
+		if (watch_list_find(list, o->id, serial) != NULL)
+			return true;
+	return false;
+}
+
+struct picked { /* of a slice: as many as fit in one question to the file */
+	size_t at[WATCH_TAKE_N]; /* where in the list they are */
+	size_t n, next;
+	bool from_list; /* all of them, or none */
+};
+
+/* Revoked ones, of one evidence, from entry `at` on. */
+static void pick(struct watch_view *w, const struct snapshot_issuer *of,
+    const struct watch_list *list, const struct watch_cas *cas, const struct watch_ca *ca,
+    size_t at, struct picked *p)
+{
+	size_t count, end = at + SLICE;
+	const struct watched *entries = watch_list_of(list, ca->id, &count);
+
+	*p = (struct picked){.next = at};
+	for (; p->next < count && p->next < end && p->n < WATCH_TAKE_N; p->next++) {
+		struct crl_entry key = {0};
+		const struct crl_entry *e;
+		struct serial serial;
+		bool from_list;
+
+		watched_serial(&entries[p->next], &serial);
+		crl_entry_set_serial(&key, &serial);
+		e = snapshot_find(of, &key, &from_list);
+		if (e == NULL || is_told(list, cas, of->name, ca, &serial))
+			continue;
+		if (p->n > 0 && from_list != p->from_list)
+			break;
+		p->from_list = from_list;
+		p->at[p->n] = p->next;
+		w->entry[p->n++] = e;
+	}
+	w->steps += p->next - at + 1;
+}
+
+static void put_snapshot_begin(struct watch_view *w, const struct snapshot *s,
+    const struct snapshot_issuer *of, bool from_list)
+{
+	bool one = from_list && of->set != NULL && of->set->shards_n == 1;
+	const struct events_snapshot text = {.issuer = of->name,
+	    .at = s->at,
+	    .evidence = from_list ? CHANGE_CRL : CHANGE_OCSP,
+	    .list = one ? &of->set->shard[0].facts : NULL};
+	char head[EVENTS_FRAME_TEXT];
+
+	json_put_bytes(&w->out, head, events_text_snapshot_begin(&text, head));
+}
+
+bool watch_text_snapshot(struct watch_view *w, const struct snapshot *s,
+    const struct watch_list *list, const struct watch_cas *cas, struct watch_cursor *c)
+{
+	const struct snapshot_issuer *of;
+	const struct watch_ca *ca;
+	struct picked p;
+	size_t count = 0;
+
+	begin(w, true);
+	if (c->issuer == s->n)
+		return false;
+	of = &s->of[c->issuer];
+	ca = ca_at(cas, of->name, c);
+	if (ca != NULL)
+		watch_list_of(list, ca->id, &count);
+	if (ca == NULL || c->at >= count) {
+		w->steps++;
+		next_ca(cas, of->name, ca, c);
+		return true;
+	}
+	c->ca = ca->id;
+	pick(w, of, list, cas, ca, c->at, &p);
+	c->at = p.next;
+	if (p.n == 0)
+		return true;
+	put_snapshot_begin(w, s, of, p.from_list);
+	put_entries(w, ca->id, p.n);
+	json_put(&w->out, "]}\n\n");
+	if (w->taken > 0 && w->taken < p.n)
+		c->at = p.at[w->taken - 1] + 1;
+	return true;
+}

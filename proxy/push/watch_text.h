@@ -1,0 +1,84 @@
+/* watch_text.h - the text of events for who has a watchlist: of each batch the changes
+ * whose certificates stand on it, with the names and labels that it has for them.
+ *
+ * Nothing of a batch is copied for a subscriber: each look goes on from a place, by a
+ * gallop through the batch and the list (watch_match.h), and stops when an event is full:
+ * at EVENTS_CHANGES changes, or at about WATCH_EVENT_BYTES of text, as one certificate
+ * may have 16 KiB of names.  A change of an issuer is that of a certificate of each CA
+ * that goes by its name (one that was renewed has several).
+ *
+ * Names are read from watch.mdb, a few tens at a time, in the list's order.  Where they
+ * cannot be read the change is told without: it is what matters.  A list that was
+ * replaced since it was borrowed may have lost its rows: `missing` says so, and whoever
+ * has a newer one looks again.
+ *
+ * The API's thread reads the file itself: a question is at most WATCH_TAKE_N rows by
+ * their keys, 0.05 ms.  Weak point: a page that is not in memory is waited for; no hit
+ * is, but the other streams and calls of the API are.
+ *
+ * Rejected: a text of each change for all whose lists have it.  Few certificates stand on
+ * two lists, and names differ by list; writing a change costs 0.15 us, its names 1 us.
+ *
+ * One thread; a view is valid for one callback.
+ */
+#ifndef PROXY_PUSH_WATCH_TEXT_H
+#define PROXY_PUSH_WATCH_TEXT_H
+
+#include "cache/watch/inventory.h"
+#include "cache/watch/watch_db.h"
+#include "cache/watch/watch_match.h"
+#include "proxy/base/json_line.h"
+#include "proxy/base/shared.h"
+#include "proxy/push/events_text.h"
+#include "proxy/push/snapshot.h"
+
+#define WATCH_EVENT_BYTES (32 * 1024)
+#define WATCH_TAKE_N      64 /* rows in one question to the file */
+
+struct watch_hit { /* in a batch */
+	uint32_t change, ca;
+};
+
+struct watch_view {
+	const struct shared *shared;
+	const struct inventory *v;     /* in force; borrowed */
+	const struct watch_list *list; /* of it */
+	struct watch_db *db;
+	struct json_line out; /* what is written; its memory stays */
+	size_t steps;         /* of gallops: what it has cost */
+	bool missing;         /* a row is not there */
+	bool unreadable;      /* names could not be read */
+	/* an event under way: */
+	size_t begun;     /* of out */
+	uint32_t changes; /* in it */
+	bool full;        /* nothing more is put in */
+	bool revoked;     /* entries are no changes: they are revoked */
+	const struct crl_entry *entry[WATCH_TAKE_N];
+	size_t taken;
+	struct watch_hit hit[2 * EVENTS_CHANGES];
+};
+
+/* False: there is no list of this name.  out is emptied. */
+bool watch_view_open(struct watch_view *w, const struct shared *shared, const char *name);
+void watch_view_close(struct watch_view *w); /* frees out */
+
+/* Write the event of what *pos does not cover of b, with at most `room` changes
+ * (1..EVENTS_CHANGES), and move *pos behind it, or to the end of b where nothing more
+ * concerns the list.  w->changes: how many there are, with 0 nothing was written.  x: the
+ * index of b.  member: for a page.  Out of memory w->out has failed. */
+void watch_text_changes(struct watch_view *w, const struct change_batch *b,
+    const struct watch_index *x, struct change_pos *pos, uint32_t room, bool member);
+
+/* Where a reader of a snapshot is in his list; starts as zeros. */
+struct watch_cursor {
+	size_t issuer; /* of the snapshot */
+	uint32_t ca;   /* 0: before the first one that goes by its name */
+	size_t at;     /* entries of it */
+};
+/* Write the next event of what is revoked already of the certificates on `list`, whose
+ * CAs stand in cas; their texts are those of w->list.  False: that was all.  It looks at
+ * a slice of the list: there may be more though nothing was written. */
+bool watch_text_snapshot(struct watch_view *w, const struct snapshot *s,
+    const struct watch_list *list, const struct watch_cas *cas, struct watch_cursor *c);
+
+#endif
