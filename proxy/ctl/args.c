@@ -90,6 +90,7 @@ static const char usage[] =
     "  --place FILE              where its place is kept; it resumes there\n"
     "  --since ID                without a place yet: from this event on, not from now\n"
     "  --snapshot                without a place yet: first all that is revoked already\n"
+    "  --watchlist NAME          only certificates on this watchlist, with their names\n"
     "\n"
     "  --help, --version\n"
     "\n"
@@ -124,6 +125,7 @@ static bool read_options(
 	    {"jobs", required_argument, NULL, 'n'},
 	    {"batch", no_argument, NULL, 'b'},
 	    {"snapshot", no_argument, NULL, 'a'},
+	    {"watchlist", required_argument, NULL, 'w'},
 	    {"accept-number", no_argument, NULL, 'c'},
 	    {"map", required_argument, NULL, 'm'},
 	    {"serial", required_argument, NULL, 'x'},
@@ -173,6 +175,9 @@ static bool read_options(
 		case 'a':
 			a->snapshot = true;
 			break;
+		case 'w':
+			a->watchlist = optarg;
+			break;
 		case 'c':
 			a->accept_number = true;
 			break;
@@ -219,7 +224,7 @@ static const char *why_no_row(const char *name)
 static bool has_watch_options(const struct args *a)
 {
 	return a->exec != NULL || a->place != NULL || a->since != NULL || a->jobs > 1 ||
-	       a->batch || a->snapshot;
+	       a->batch || a->snapshot || a->watchlist != NULL;
 }
 
 /* watchlist VERB ...: does the verb have what it needs? */

@@ -42,6 +42,7 @@ struct args { /* borrowed from argv */
 	const char *map, *base; /* watchlist put and add, check; NULL where not given */
 	/* watch: */
 	const char *exec, *place, *since; /* NULL where not given */
+	const char *watchlist;            /* or NULL: all */
 	unsigned jobs;                    /* 1.. */
 	bool batch, snapshot;
 };

@@ -6,6 +6,18 @@ const char *table_text(const json_t *object, const char *field)
 	return json_string_value(json_object_get(object, field));
 }
 
+const char *table_first(const json_t *texts, char out[TABLE_FIRST_MAX])
+{
+	size_t n = json_array_size(texts);
+	const char *first = json_string_value(json_array_get(texts, 0));
+
+	if (n == 0 || first == NULL)
+		return NULL;
+	if (n > 1)
+		snprintf(out, TABLE_FIRST_MAX, "%.255s (and %zu more)", first, n - 1);
+	return n > 1 ? out : first;
+}
+
 /* They would move the cursor, or worse; U+0080 to U+009F too. */
 void show_text(FILE *out, const char *text)
 {

@@ -220,18 +220,24 @@ static char *path_of(const struct watching *w)
 {
 	char *issuer =
 	    w->args->issuer != NULL ? curl_easy_escape(NULL, w->args->issuer, 0) : NULL;
+	char *list = w->args->watchlist != NULL
+			 ? curl_easy_escape(NULL, w->args->watchlist, 0)
+			 : NULL;
 	char *since =
 	    w->last_id[0] != '\0' ? curl_easy_escape(NULL, w->last_id, 0) : NULL;
 	char *path = NULL;
 
-	if (asprintf(&path, "/v1/events?%s%s%s%s%s", issuer != NULL ? "issuer=" : "",
-		issuer != NULL ? issuer : "", issuer != NULL ? "&" : "",
+	if (asprintf(&path, "/v1/events?%s%s%s%s%s%s%s%s",
+		issuer != NULL ? "issuer=" : "", issuer != NULL ? issuer : "",
+		issuer != NULL ? "&" : "", list != NULL ? "watchlist=" : "",
+		list != NULL ? list : "", list != NULL ? "&" : "",
 		w->snapshot     ? "snapshot=1"
 		: since != NULL ? "since="
 				: "",
 		!w->snapshot && since != NULL ? since : "") < 0)
 		path = NULL;
 	curl_free(issuer);
+	curl_free(list);
 	curl_free(since);
 	if (path != NULL &&
 	    (path[strlen(path) - 1] == '?' || path[strlen(path) - 1] == '&'))

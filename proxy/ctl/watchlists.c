@@ -17,18 +17,6 @@ struct certificates {
 };
 
 /* "a.example" or "a.example (and 3 more)". */
-static const char *first_of(const json_t *texts, char out[300])
-{
-	size_t n = json_array_size(texts);
-	const char *first = json_string_value(json_array_get(texts, 0));
-
-	if (n == 0 || first == NULL)
-		return NULL;
-	if (n > 1)
-		snprintf(out, 300, "%.255s (and %zu more)", first, n - 1);
-	return n > 1 ? out : first;
-}
-
 static void joined(const json_t *texts, char out[300])
 {
 	size_t at = 0, i;
@@ -46,7 +34,7 @@ static void show_certificate(struct certificates *c, const json_t *row)
 	static const char *const heading[] = {"STATUS", "SERIAL", "ISSUER", "NOT AFTER",
 	    "REVOKED AT", "REASON", "WATCHLISTS", "NAMES"};
 	const char *issuer = table_text(row, "issuer"), *cell[8];
-	char names[300], lists[300];
+	char names[TABLE_FIRST_MAX], lists[300];
 
 	joined(json_object_get(row, "watchlists"), lists);
 	cell[0] = table_text(row, "status");
@@ -56,7 +44,7 @@ static void show_certificate(struct certificates *c, const json_t *row)
 	cell[4] = table_text(row, "revoked_at");
 	cell[5] = table_text(row, "reason");
 	cell[6] = lists;
-	cell[7] = first_of(json_object_get(row, "names"), names);
+	cell[7] = table_first(json_object_get(row, "names"), names);
 	c->table.heading = heading;
 	c->table.columns = 8;
 	table_feed(&c->table, cell);

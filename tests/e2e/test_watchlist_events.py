@@ -9,7 +9,7 @@ import pytest
 
 import fleet
 import lab
-from daemon import FAST
+from daemon import FAST, Watch
 from fleet import PEM, line, ndjson, put
 from lists import entry
 
@@ -168,3 +168,18 @@ def test_who_does_not_read_costs_nobody_anything(feed, d, streams):
         assert memory(d) - before < 24 << 10  # a list, a window of 8 MiB; eight times all of it would be 80 MB
     slow[0].go_on()
     assert sorted(slow[0].wait_serials(set(serials), 30)) == list(serials)
+
+
+def test_ocspctl_watches_a_list(box, feed, d, started):
+    assert put(d, "web", ndjson(line(0x1f, names=["a.example", "b.example"], labels=["owner=x"]), line(2)))[0] == 201
+    w = started(Watch(d.api_port, "--watchlist", "web", "--place", box + "/place"))
+    j = started(Watch(d.api_port, "--watchlist", "web", "--place", box + "/other", "--json"))
+    lab.wait(lambda: d.metric("subscribers") == 2, 10, "both")
+    feed.bring(d, listed([1, 0x1f, 3]))
+    lab.wait(lambda: w.out and j.out, 10, "a line")
+    assert w.out[0].split("  ")[:4] == ["demo", "1f", "revoked", "good"] and w.out[0].endswith("a.example (and 1 more)")
+    change = json.loads(j.out[0])["changes"]
+    assert [(c["serial"], c["names"], c["labels"]) for c in change] == [("1f", ["a.example", "b.example"], ["owner=x"])]
+    assert w.stop() == 0 and j.stop() == 0 and len(w.out) == 1
+    gone = started(Watch(d.api_port, "--watchlist", "no list", "--place", box + "/third"))
+    assert gone.p.wait(10 * lab.PATIENCE) == 64

@@ -100,6 +100,10 @@ static void arguments_that_may_be_left_out_are_null(void **state)
 	assert_true(a.batch && a.snapshot);
 	assert_string_equal(a.place, "p");
 	assert_string_equal(a.since, "s");
+	assert_null(a.watchlist);
+	assert_int_equal(read_args(&a, "ocspctl watch --watchlist web"), -1);
+	assert_string_equal(a.watchlist, "web");
+	assert_null(a.issuer);
 	assert_int_equal(read_args(&a, "ocspctl refresh demo"), -1);
 	assert_false(a.accept_number);
 	assert_int_equal(read_args(&a, "ocspctl refresh --accept-number demo"), -1);
