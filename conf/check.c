@@ -9,6 +9,7 @@
 
 #include "cache/base/name.h"
 #include "cache/base/secret.h"
+#include "cache/base/utf8.h"
 #include "cache/ocsp/responder.h"
 #include "conf/address.h"
 #include "conf/values.h"
@@ -724,6 +725,77 @@ static bool check_issuers(const struct draft *d)
 	return true;
 }
 
+/* Watchlists of files. */
+
+#define LABELS_MAX                                                                       \
+	4096 /* octets of all labels: names have the rest of an entry's room             \
+	      */
+
+static void check_watchlist_name(const struct draft *d, size_t i)
+{
+	const struct group *g = d->settings->watchlist[i];
+
+	if (g->name == NULL)
+		return;
+	if (!name_is_plain(bytes_of(g->name, strlen(g->name)))) {
+		report_error(d->report, g->file, g->line, "watchlist",
+		    "\"%.80s\" is no name; write 1 to 63 of a-z, 0-9, '.', '_' and '-'",
+		    g->name);
+		return;
+	}
+	for (size_t k = 0; k < i; k++)
+		if (strcmp(name_of(d->settings->watchlist[k]), g->name) == 0) {
+			report_error(d->report, g->file, g->line, "watchlist",
+			    "\"%s\" is the name of another one, at %s:%d; choose another "
+			    "name, or put both into one",
+			    g->name, d->settings->watchlist[k]->file,
+			    d->settings->watchlist[k]->line);
+			return;
+		}
+}
+
+static void check_labels(const struct draft *d, const struct group *g, size_t i)
+{
+	const struct conf_watchlist *w = &d->conf->watchlist[i];
+	size_t n = 0;
+
+	for (size_t k = 0; k < w->labels_n; k++) {
+		n += strlen(w->labels[k]);
+		if (!utf8_is_valid(bytes_of(w->labels[k], strlen(w->labels[k]))))
+			fault(d, g, OPTION_labels, k,
+			    "has one that is no UTF-8; write it in UTF-8");
+		if (*w->labels[k] == '\0')
+			fault(d, g, OPTION_labels, k, "has an empty one; take it out");
+	}
+	if (n > LABELS_MAX)
+		fault(d, g, OPTION_labels, 0,
+		    "are longer than %d octets together; write shorter ones", LABELS_MAX);
+}
+
+static void check_watchlists(const struct draft *d)
+{
+	for (size_t i = 0; i < d->conf->watchlist_n; i++) {
+		const struct group *g = d->settings->watchlist[i];
+		const struct conf_watchlist *w = &d->conf->watchlist[i];
+
+		check_watchlist_name(d, i);
+		if (!is_refused(g, OPTION_labels))
+			check_labels(d, g, i);
+		if (is_refused(g, OPTION_certificates))
+			continue;
+		if (w->certificates_n == 0)
+			fault(d, g, OPTION_certificates, 0,
+			    "watchlist \"%s\" has none; write certificates = \"FOLDER\", "
+			    "or "
+			    "a file or pattern",
+			    name_of(g));
+		for (size_t k = 0; k < w->certificates_n; k++)
+			if (first_equal(w->certificates, k) < k)
+				fault_value(d, g, OPTION_certificates, k,
+				    w->certificates[k], TWICE);
+	}
+}
+
 bool draft_check(struct draft *d)
 {
 	if (!check_listen(d) || !check_api_listen(d) || !check_ocsp_path(d) ||
@@ -737,5 +809,6 @@ bool draft_check(struct draft *d)
 	check_order(d, OPTION_refresh_min, OPTION_refresh_max);
 	check_order(d, OPTION_backoff_initial, OPTION_backoff_max);
 	check_lease(d);
+	check_watchlists(d);
 	return check_issuers(d);
 }

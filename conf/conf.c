@@ -240,11 +240,31 @@ static bool fill_issuers(struct draft *d)
 	return true;
 }
 
+static bool fill_watchlists(struct draft *d)
+{
+	struct conf *c = d->conf;
+	size_t n = d->settings->watchlist_n;
+
+	c->watchlist = calloc(n + 1, sizeof *c->watchlist);
+	if (c->watchlist == NULL)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		struct group *g = d->settings->watchlist[i];
+		struct conf_watchlist *w = &c->watchlist[i];
+
+		c->watchlist_n++;
+		w->name = strdup(g->name != NULL ? g->name : "");
+		if (w->name == NULL || !values_apply(w, SCOPE_WATCHLIST, g, d->report))
+			return false;
+	}
+	return true;
+}
+
 static bool build(struct draft *d)
 {
 	return values_apply(d->conf, SCOPE_GLOBAL, &d->settings->global, d->report) &&
-	       fill_issuers(d) && draft_check(d) && make_issuers(d) &&
-	       make_paths(d->conf) && make_mirrors(d->conf);
+	       fill_issuers(d) && fill_watchlists(d) && draft_check(d) &&
+	       make_issuers(d) && make_paths(d->conf) && make_mirrors(d->conf);
 }
 
 static void draft_free(struct draft *d)
@@ -306,6 +326,11 @@ void conf_free(struct conf *c)
 		free(c->issuer[i].file);
 	}
 	free(c->issuer);
+	for (size_t i = 0; i < c->watchlist_n; i++) {
+		values_free(&c->watchlist[i], SCOPE_WATCHLIST);
+		free(c->watchlist[i].name);
+	}
+	free(c->watchlist);
 	for (size_t i = 0; i < c->path_n; i++)
 		free(c->path[i]);
 	free(c->path);
@@ -317,6 +342,14 @@ void conf_free(struct conf *c)
 	free(c->mirror);
 	values_free(c, SCOPE_GLOBAL);
 	free(c);
+}
+
+const struct conf_watchlist *conf_watchlist_named(const struct conf *c, const char *name)
+{
+	for (size_t i = 0; i < c->watchlist_n; i++)
+		if (strcmp(c->watchlist[i].name, name) == 0)
+			return &c->watchlist[i];
+	return NULL;
 }
 
 int conf_make_directory(const char *path)

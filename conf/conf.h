@@ -30,8 +30,13 @@
 #define CONF_FIELD_ENUM(f)          int f;
 #define CONF_GLOBAL_GLOBAL(type, f) CONF_FIELD_##type(f)
 #define CONF_GLOBAL_ISSUER(type, f)
+#define CONF_GLOBAL_WATCHLIST(type, f)
 #define CONF_ISSUER_GLOBAL(type, f)
 #define CONF_ISSUER_ISSUER(type, f) CONF_FIELD_##type(f)
+#define CONF_ISSUER_WATCHLIST(type, f)
+#define CONF_WATCHLIST_GLOBAL(type, f)
+#define CONF_WATCHLIST_ISSUER(type, f)
+#define CONF_WATCHLIST_WATCHLIST(type, f) CONF_FIELD_##type(f)
 
 enum { NONCE_IGNORE, NONCE_FORWARD };                      /* conf_issuer.nonce */
 enum { LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };               /* conf.log_format */
@@ -43,6 +48,17 @@ struct conf_issuer {
 	int line;
 #define OPTION(scope, type, field, name, dflt, min, max, when, text)                     \
 	CONF_ISSUER_##scope(type, field)
+#define LATER(scope, name, reason)
+#include "conf/options.def"
+#undef OPTION
+#undef LATER
+};
+
+/* A watchlist that is read from files of this machine. */
+struct conf_watchlist {
+	char *name;
+#define OPTION(scope, type, field, name, dflt, min, max, when, text)                     \
+	CONF_WATCHLIST_##scope(type, field)
 #define LATER(scope, name, reason)
 #include "conf/options.def"
 #undef OPTION
@@ -78,6 +94,8 @@ struct conf {
 #undef LATER
 	struct conf_issuer *issuer;
 	size_t issuer_n;
+	struct conf_watchlist *watchlist;
+	size_t watchlist_n;
 
 	/* made from the above: */
 	struct issuers *issuers;
@@ -133,6 +151,9 @@ void conf_changed(const struct conf *old, const struct conf *new,
 enum conf_change { CONF_ADDED, CONF_REMOVED, CONF_CHANGED };
 void conf_issuers_changed(const struct conf *old, const struct conf *new,
     void (*fn)(void *arg, enum conf_change what, const char *issuer), void *arg);
+
+/* The watchlist of files of this name; NULL: there is none. */
+const struct conf_watchlist *conf_watchlist_named(const struct conf *c, const char *name);
 
 /* Make a directory and its missing parents, mode 0700.  0, or -1 with errno. */
 int conf_make_directory(const char *path);

@@ -15,6 +15,7 @@
 #define MEMBER_ENUM(f)     f
 #define HOLDER_GLOBAL      struct conf
 #define HOLDER_ISSUER      struct conf_issuer
+#define HOLDER_WATCHLIST   struct conf_watchlist
 
 /* Only lists have a count, only words have words: the others' are empty. */
 #define COUNT_INT(holder, f)      0
@@ -65,6 +66,13 @@ const struct later later_table[] = {
 };
 /* clang-format on */
 const size_t later_count = sizeof later_table / sizeof *later_table;
+
+const char *scope_word(enum option_scope scope)
+{
+	static const char *const words[SCOPE_COUNT] = {"", "issuer", "watchlist"};
+
+	return words[scope];
+}
 
 enum option_id option_find(enum option_scope scope, const char *name)
 {

@@ -8,7 +8,8 @@
 
 #include "conf/conf.h"
 
-enum option_scope { SCOPE_GLOBAL, SCOPE_ISSUER };
+/* Outside of sections, and each kind of section. */
+enum option_scope { SCOPE_GLOBAL, SCOPE_ISSUER, SCOPE_WATCHLIST, SCOPE_COUNT };
 
 enum option_type {
 	TYPE_INT,
@@ -41,7 +42,7 @@ struct option {
 	const char *words; /* ENUM: "one|two" */
 	bool restart;
 	const char *text;
-	size_t offset;   /* of the field in struct conf or struct conf_issuer */
+	size_t offset;   /* of the field in struct conf, conf_issuer or conf_watchlist */
 	size_t n_offset; /* LIST, PATHS: of its count */
 };
 
@@ -66,7 +67,10 @@ const char *later_reason(const char *name);
 /* The name that was probably meant, one of this scope if possible, or NULL. */
 const char *option_nearest(enum option_scope scope, const char *name);
 
-/* A field of c (GLOBAL rows) or i (ISSUER rows), whatever its type. */
+/* The word that opens a section of this kind. */
+const char *scope_word(enum option_scope scope);
+
+/* A field of the struct of its row's scope, whatever its type. */
 int64_t *option_number(const struct option *o, void *holder);
 char **option_string(const struct option *o, void *holder);
 char ***option_list(const struct option *o, void *holder, size_t **n);

@@ -95,7 +95,7 @@ static void print_scope(FILE *out, enum option_scope scope, void *holder)
 
 		if (o->scope != scope)
 			continue;
-		fprintf(out, "%s%s = ", scope == SCOPE_ISSUER ? "\t" : "", o->name);
+		fprintf(out, "%s%s = ", scope == SCOPE_GLOBAL ? "" : "\t", o->name);
 		print_value(out, o, holder);
 		fputc('\n', out);
 	}
@@ -107,6 +107,11 @@ void conf_print(const struct conf *c, FILE *out)
 	for (size_t i = 0; i < c->issuer_n; i++) {
 		fprintf(out, "issuer \"%s\" {\n", c->issuer[i].name);
 		print_scope(out, SCOPE_ISSUER, fields_of(&c->issuer[i]));
+		fputs("}\n", out);
+	}
+	for (size_t i = 0; i < c->watchlist_n; i++) {
+		fprintf(out, "watchlist \"%s\" {\n", c->watchlist[i].name);
+		print_scope(out, SCOPE_WATCHLIST, fields_of(&c->watchlist[i]));
 		fputs("}\n", out);
 	}
 }

@@ -11,7 +11,7 @@
 struct scanner {
 	struct lexer l;
 	struct scan *out;
-	int sections;
+	int sections[SCOPE_COUNT]; /* so far */
 	bool nomem;
 };
 
@@ -40,14 +40,31 @@ void scan_blank(char *text, const struct statement *st)
 	text_blank(text, st->from, st->to);
 }
 
+/* The kind of section that a word opens; SCOPE_GLOBAL: none. */
+static enum option_scope section_called(const char *word)
+{
+	for (int i = SCOPE_GLOBAL + 1; i < SCOPE_COUNT; i++)
+		if (strcmp(scope_word(i), word) == 0)
+			return (enum option_scope)i;
+	return SCOPE_GLOBAL;
+}
+
+static bool opens_section(const struct scanner *s)
+{
+	for (int i = SCOPE_GLOBAL + 1; i < SCOPE_COUNT; i++)
+		if (token_is_word(&s->l, scope_word(i)))
+			return true;
+	return false;
+}
+
 /* The token is a value, and not the name that starts the next statement. */
 static bool is_value(const struct scanner *s)
 {
 	return token_is_text(&s->l) && !token_is_before(&s->l, '=') &&
-	       !token_is_word(&s->l, "issuer") && !token_is_word(&s->l, "include");
+	       !opens_section(s) && !token_is_word(&s->l, "include");
 }
 
-static void parse_statements(struct scanner *s, int section);
+static void parse_statements(struct scanner *s, enum option_scope scope, int section);
 
 static void push(struct scanner *s, const struct statement *st)
 {
@@ -186,22 +203,40 @@ static bool parse_equal(struct scanner *s, struct statement *st)
 	       s->l.token.kind == TOKEN_OPEN;
 }
 
+/* The kind of place where an option of this name may stand; SCOPE_COUNT: nowhere. */
+static enum option_scope home_of(const char *name)
+{
+	int i = SCOPE_GLOBAL;
+
+	while (i < SCOPE_COUNT && option_find(i, name) == OPTION_COUNT)
+		i++;
+	return (enum option_scope)i;
+}
+
+static void refuse_place(struct scanner *s, struct statement *st, enum option_scope home)
+{
+	if (home == SCOPE_GLOBAL)
+		complain(s, st, st->line,
+		    "belongs to no %s; move it out of the braces, or close those that "
+		    "were forgotten before it",
+		    scope_word(st->scope));
+	else
+		complain(s, st, st->line,
+		    "belongs to %s %s; move it between the braces of %s \"NAME\" { }",
+		    home == SCOPE_ISSUER ? "an" : "a", scope_word(home),
+		    scope_word(home));
+}
+
 static void refuse_unknown(struct scanner *s, struct statement *st)
 {
-	enum option_scope scope = st->section < 0 ? SCOPE_GLOBAL : SCOPE_ISSUER;
-	enum option_scope other = st->section < 0 ? SCOPE_ISSUER : SCOPE_GLOBAL;
+	enum option_scope home = home_of(s->l.subject);
 	const char *reason = later_reason(s->l.subject);
-	const char *nearest = option_nearest(scope, s->l.subject);
+	const char *nearest = option_nearest(st->scope, s->l.subject);
 
 	if (reason != NULL)
 		complain(s, st, st->line, "%s; take it out", reason);
-	else if (option_find(other, s->l.subject) < OPTION_COUNT)
-		complain(s, st, st->line, "%s",
-		    scope == SCOPE_GLOBAL
-			? "belongs to an issuer; move it between the braces of issuer "
-			  "\"NAME\" { }"
-			: "belongs to no issuer; move it out of the braces, or close "
-			  "those that were forgotten before it");
+	else if (home < SCOPE_COUNT)
+		refuse_place(s, st, home);
 	else if (nearest != NULL)
 		complain(
 		    s, st, st->line, "unknown option; did you mean \"%s\"?", nearest);
@@ -221,11 +256,12 @@ static bool is_unknown_section(const struct scanner *s)
 
 static void parse_option(struct scanner *s, struct statement *st, bool bad_name)
 {
-	st->id = option_find(st->section < 0 ? SCOPE_GLOBAL : SCOPE_ISSUER, s->l.subject);
+	st->id = option_find(st->scope, s->l.subject);
 	st->refused = bad_name;
 	if (st->id == OPTION_COUNT && is_unknown_section(s)) {
 		complain(s, st, st->line,
-		    "unknown section; the only one is issuer \"NAME\" { }");
+		    "unknown section; there are issuer \"NAME\" { } and watchlist "
+		    "\"NAME\" { }");
 		if (token_is_text(&s->l))
 			token_next(&s->l);
 		skip_braces(s, st);
@@ -267,7 +303,8 @@ static void parse_include(struct scanner *s, struct statement *st)
 	st->kind = STATEMENT_INCLUDE;
 	if (st->section >= 0)
 		complain(s, st, st->line,
-		    "is taken only outside of an issuer; move it out of the braces");
+		    "is taken only outside of an issuer or a watchlist; move it out of "
+		    "the braces");
 	if (s->l.token.kind == TOKEN_PAREN) {
 		token_next(&s->l);
 		if (token_is_text(&s->l)) {
@@ -302,30 +339,31 @@ static bool mend_brace(struct scanner *s)
 	return true;
 }
 
-static void close_issuer(struct scanner *s, const struct statement *st)
+static void close_section(struct scanner *s, const struct statement *st)
 {
 	if (s->l.token.kind == TOKEN_CLOSE) {
 		token_next(&s->l);
 		return;
 	}
-	snprintf(s->l.subject, sizeof s->l.subject, "issuer");
+	snprintf(s->l.subject, sizeof s->l.subject, "%s", scope_word(st->scope));
 	if (s->l.token.kind == TOKEN_END)
 		complain(s, NULL, st->line,
-		    "the '{' of this issuer is never closed; add the missing '}'");
+		    "the '{' of this %s is never closed; add the missing '}'",
+		    scope_word(st->scope));
 	else
 		complain(s, NULL, st->line,
-		    "the '{' of this issuer is not closed before the next one in line "
-		    "%d; add the missing '}'",
-		    s->l.token.line);
+		    "the '{' of this %s is not closed before the next one in line %d; "
+		    "add the missing '}'",
+		    scope_word(st->scope), s->l.token.line);
 	if (!mend_brace(s))
 		s->out->whole = false;
 }
 
-static void parse_issuer(struct scanner *s, struct statement *st)
+static void parse_section(struct scanner *s, struct statement *st)
 {
 	struct statement own = *st;
 
-	st->kind = STATEMENT_ISSUER;
+	st->kind = STATEMENT_SECTION;
 	if (token_is_text(&s->l)) {
 		bool unclosed = s->l.token.bad;
 		size_t name = s->l.token.from;
@@ -344,36 +382,40 @@ static void parse_issuer(struct scanner *s, struct statement *st)
 		else if (s->l.token.kind != TOKEN_OPEN)
 			goto refuse;
 	} else {
-		complain(s, st, st->line, "has no name; write issuer \"NAME\" { }");
+		complain(s, st, st->line, "has no name; write %s \"NAME\" { }",
+		    scope_word(st->scope));
 		if (s->l.token.kind != TOKEN_OPEN)
 			goto refuse;
 	}
 	if (s->l.token.kind == TOKEN_OPEN)
 		token_next(&s->l);
-	st->section = s->sections++;
+	st->section = s->sections[st->scope]++;
 	st->to = s->l.end;
 	own = *st;
 	push(s, st);
-	parse_statements(s, own.section);
-	close_issuer(s, &own);
+	parse_statements(s, own.scope, own.section);
+	close_section(s, &own);
 	return;
 refuse:
-	complain(s, st, st->line, "'{' is missing; write issuer \"NAME\" { }");
+	complain(s, st, st->line, "'{' is missing; write %s \"NAME\" { }",
+	    scope_word(st->scope));
 	s->out->whole = false;
 	skip_line(s, st->line);
 	text_blank(s->l.text, st->from, s->l.end);
 	free(st->text);
 }
 
-static void parse_statement(struct scanner *s, int section)
+static void parse_statement(struct scanner *s, enum option_scope scope, int section)
 {
 	struct statement st = {.kind = STATEMENT_OPTION,
 	    .id = OPTION_COUNT,
 	    .from = s->l.token.from,
 	    .line = s->l.token.line,
+	    .scope = scope,
 	    .section = section};
 	size_t quote = s->l.token.kind == TOKEN_STRING;
 	bool bad = s->l.token.bad;
+	enum option_scope opened;
 	char *scheme;
 
 	snprintf(s->l.subject, sizeof s->l.subject, "%.*s",
@@ -388,27 +430,29 @@ static void parse_statement(struct scanner *s, int section)
 		bad = true;
 	}
 	token_next(&s->l);
-	if (strcmp(s->l.subject, "issuer") == 0 && s->l.token.kind != TOKEN_EQUAL)
-		parse_issuer(s, &st);
-	else if (strcmp(s->l.subject, "include") == 0 && s->l.token.kind != TOKEN_EQUAL)
+	opened = section_called(s->l.subject);
+	if (opened != SCOPE_GLOBAL && s->l.token.kind != TOKEN_EQUAL) {
+		st.scope = opened;
+		parse_section(s, &st);
+	} else if (strcmp(s->l.subject, "include") == 0 && s->l.token.kind != TOKEN_EQUAL)
 		parse_include(s, &st);
 	else
 		parse_option(s, &st, bad);
 	s->l.subject[0] = '\0';
 }
 
-/* Until the end of the text, or the end of the issuer: a '}', or another issuer. */
-static void parse_statements(struct scanner *s, int section)
+/* Until the end of the text, or the end of the section: a '}', or another section. */
+static void parse_statements(struct scanner *s, enum option_scope scope, int section)
 {
 	while (s->l.token.kind != TOKEN_END && !s->nomem) {
-		bool in_issuer = section >= 0;
+		bool inside = section >= 0;
 
-		if (in_issuer && s->l.token.kind == TOKEN_CLOSE)
+		if (inside && s->l.token.kind == TOKEN_CLOSE)
 			return;
-		if (in_issuer && token_is_word(&s->l, "issuer"))
+		if (inside && opens_section(s))
 			return;
 		if (token_is_text(&s->l))
-			parse_statement(s, section);
+			parse_statement(s, scope, section);
 		else
 			refuse_stray(s);
 	}
@@ -426,7 +470,7 @@ bool scan_text(
 	if (n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
 		memset(text, ' ', 3);
 	token_next(&s.l);
-	parse_statements(&s, -1);
+	parse_statements(&s, SCOPE_GLOBAL, -1);
 	out->whole = out->whole && !s.l.unclosed;
 	return !s.nomem;
 }

@@ -4,12 +4,12 @@
  * duplicate win silently, refuses comments inside lists, counts lines wrongly after a
  * comment of several lines, and stops at the first mistake.  So this scan walks the same
  * grammar first, says every mistake with its line, and overwrites with spaces what
- * libconfuse must not see: comments, the names of issuers, include(), and each refused
+ * libconfuse must not see: comments, the names of sections, include(), and each refused
  * statement.  What is left are whole statements of known options, and only their values
  * are libconfuse's to read.
  *
  *   statement: NAME = VALUE | NAME = { VALUE, VALUE } | issuer "NAME" { statements }
- *              | include("PATTERN")
+ *              | watchlist "NAME" { statements } | include("PATTERN")
  *   VALUE:     a word of letters, digits and . _ : / @ % - without "//", or "..." with
  *              \" \\ \$ and ${VARIABLE} or ${VARIABLE:-default}, or '...' with \' and \\
  *   comments:  # and // to the end of the line, and C's
@@ -22,16 +22,19 @@
 #include "conf/option.h"
 #include "conf/report.h"
 
-enum statement_kind { STATEMENT_OPTION, STATEMENT_ISSUER, STATEMENT_INCLUDE };
+enum statement_kind { STATEMENT_OPTION, STATEMENT_SECTION, STATEMENT_INCLUDE };
 
 struct statement {
 	enum statement_kind kind;
 	enum option_id id; /* of an option */
 	size_t from, to;   /* bytes of the text */
 	int line;
-	int section;  /* number of the issuer in this file that it stands in; -1: none */
+	/* The section that it stands in, or is: its kind, and its number among those of
+	 * this kind in this file; SCOPE_GLOBAL and -1: none. */
+	enum option_scope scope;
+	int section;
 	bool refused; /* reported and blanked already */
-	char *text;   /* name of an issuer, pattern of an include; owned */
+	char *text;   /* name of a section, pattern of an include; owned */
 	int *value_line;
 	size_t value_n;
 };

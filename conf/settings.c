@@ -107,12 +107,23 @@ static cfg_t *parser_of(cfg_errfunc_t on_error)
 #define FORM_PATHS(name)       CFG_STR_LIST(name, NULL, CFGF_NODEFAULT)
 #define IN_GLOBAL_GLOBAL(form) form,
 #define IN_GLOBAL_ISSUER(form)
+#define IN_GLOBAL_WATCHLIST(form)
 #define IN_ISSUER_GLOBAL(form)
 #define IN_ISSUER_ISSUER(form) form,
+#define IN_ISSUER_WATCHLIST(form)
+#define IN_WATCHLIST_GLOBAL(form)
+#define IN_WATCHLIST_ISSUER(form)
+#define IN_WATCHLIST_WATCHLIST(form) form,
 #define LATER(scope, name, reason)
 	cfg_opt_t issuer[] = {
 #define OPTION(scope, type, field, name, dflt, min, max, when, text)                     \
 	IN_ISSUER_##scope(FORM_##type(name))
+#include "conf/options.def"
+#undef OPTION
+	    CFG_END()};
+	cfg_opt_t watchlist[] = {
+#define OPTION(scope, type, field, name, dflt, min, max, when, text)                     \
+	IN_WATCHLIST_##scope(FORM_##type(name))
 #include "conf/options.def"
 #undef OPTION
 	    CFG_END()};
@@ -122,7 +133,8 @@ static cfg_t *parser_of(cfg_errfunc_t on_error)
 #include "conf/options.def"
 #undef OPTION
 #undef LATER
-	    CFG_SEC("issuer", issuer, CFGF_MULTI), CFG_END()};
+	    CFG_SEC("issuer", issuer, CFGF_MULTI),
+	    CFG_SEC("watchlist", watchlist, CFGF_MULTI), CFG_END()};
 	cfg_t *parser = cfg_init(global, CFGF_NONE);
 
 	if (parser != NULL)
@@ -150,23 +162,34 @@ static void on_parser_error(cfg_t *parser, const char *format, va_list ap)
 
 /* From statements to settings. */
 
+/* How many sections of each kind the files before had. */
+struct sections {
+	size_t issuers, watchlists;
+};
+
 static struct setting *setting_of(
-    struct settings *s, size_t first_issuer, const struct statement *st)
+    struct settings *s, const struct sections *before, const struct statement *st)
 {
-	struct group *g =
-	    st->section < 0 ? &s->global : s->issuer[first_issuer + (size_t)st->section];
+	size_t n = (size_t)st->section;
+	struct group *g = st->section < 0 ? &s->global
+			  : st->scope == SCOPE_ISSUER
+			      ? s->issuer[before->issuers + n]
+			      : s->watchlist[before->watchlists + n];
 
 	return &g->setting[st->id];
 }
 
-static bool add_issuer(struct settings_reader *rd, const char *file, struct statement *st)
+static bool add_section(
+    struct settings_reader *rd, const char *file, struct statement *st)
 {
-	struct group **grown =
-	    realloc(rd->out->issuer, (rd->out->issuer_n + 1) * sizeof(struct group *));
+	bool issuer = st->scope == SCOPE_ISSUER;
+	struct group ***all = issuer ? &rd->out->issuer : &rd->out->watchlist;
+	size_t *n = issuer ? &rd->out->issuer_n : &rd->out->watchlist_n;
+	struct group **grown = realloc(*all, (*n + 1) * sizeof(struct group *));
 	struct group *g = calloc(1, sizeof *g);
 
 	if (grown != NULL)
-		rd->out->issuer = grown;
+		*all = grown;
 	if (grown == NULL || g == NULL) {
 		free(g);
 		return false;
@@ -175,16 +198,16 @@ static bool add_issuer(struct settings_reader *rd, const char *file, struct stat
 	g->line = st->line;
 	g->name = st->text;
 	st->text = NULL;
-	grown[rd->out->issuer_n++] = g;
+	grown[(*n)++] = g;
 	return true;
 }
 
 /* The first of two settings stands; the other one is reported, and hidden from
  * libconfuse. */
 static void claim(struct settings_reader *rd, const char *file, char *text,
-    size_t first_issuer, struct statement *st)
+    const struct sections *before, struct statement *st)
 {
-	struct setting *set = setting_of(rd->out, first_issuer, st);
+	struct setting *set = setting_of(rd->out, before, st);
 
 	if (set->line > 0) {
 		report_error(rd->report, file, st->line, option_table[st->id].name,
@@ -225,16 +248,15 @@ static bool take_values(struct setting *set, cfg_opt_t *from, size_t expected)
 }
 
 static void refuse_all(
-    struct settings_reader *rd, const struct scan *scan, size_t first_issuer)
+    struct settings_reader *rd, const struct scan *scan, const struct sections *before)
 {
 	for (size_t i = 0; i < scan->n; i++)
 		if (scan->statement[i].kind == STATEMENT_OPTION)
-			setting_of(rd->out, first_issuer, &scan->statement[i])->refused =
-			    true;
+			setting_of(rd->out, before, &scan->statement[i])->refused = true;
 }
 
 static bool parse_values(struct settings_reader *rd, const char *file, const char *text,
-    const struct scan *scan, size_t first_issuer)
+    const struct scan *scan, const struct sections *before)
 {
 	cfg_t *parser = parser_of(on_parser_error);
 	size_t errors = rd->report->errors->n;
@@ -243,7 +265,7 @@ static bool parse_values(struct settings_reader *rd, const char *file, const cha
 	parsing.report = rd->report;
 	parsing.file = file;
 	if (ok && cfg_parse_buf(parser, text) != CFG_SUCCESS) {
-		refuse_all(rd, scan, first_issuer);
+		refuse_all(rd, scan, before);
 		ok = rd->report->errors->n > errors; /* silent only without memory */
 		goto out;
 	}
@@ -254,8 +276,9 @@ static bool parse_values(struct settings_reader *rd, const char *file, const cha
 		if (st->kind != STATEMENT_OPTION || st->refused)
 			continue;
 		if (st->section >= 0)
-			from = cfg_getnsec(parser, "issuer", (unsigned)st->section);
-		ok = take_values(setting_of(rd->out, first_issuer, st),
+			from = cfg_getnsec(
+			    parser, scope_word(st->scope), (unsigned)st->section);
+		ok = take_values(setting_of(rd->out, before, st),
 		    from != NULL ? cfg_getopt(from, option_table[st->id].name) : NULL,
 		    st->value_n);
 	}
@@ -420,22 +443,22 @@ static char *text_of(struct settings_reader *rd, const struct settings_file *f,
 static bool take_text(struct settings_reader *rd, const char *file, char *text, size_t n)
 {
 	struct scan scan;
-	size_t first_issuer = rd->out->issuer_n;
+	const struct sections before = {rd->out->issuer_n, rd->out->watchlist_n};
 	bool ok = scan_text(&scan, text, n, file, rd->report);
 
 	rd->out->incomplete = rd->out->incomplete || !scan.whole;
 	for (size_t i = 0; ok && i < scan.n; i++) {
 		struct statement *st = &scan.statement[i];
 
-		if (st->kind == STATEMENT_ISSUER)
-			ok = add_issuer(rd, file, st);
+		if (st->kind == STATEMENT_SECTION)
+			ok = add_section(rd, file, st);
 		else if (st->kind == STATEMENT_OPTION)
-			claim(rd, file, text, first_issuer, st);
+			claim(rd, file, text, &before, st);
 	}
 	if (ok && scan.whole)
-		ok = parse_values(rd, file, text, &scan, first_issuer);
+		ok = parse_values(rd, file, text, &scan, &before);
 	else if (ok)
-		refuse_all(rd, &scan, first_issuer);
+		refuse_all(rd, &scan, &before);
 	rd->depth++;
 	for (size_t i = 0; ok && !rd->nomem && i < scan.n; i++)
 		if (scan.statement[i].kind == STATEMENT_INCLUDE &&
@@ -499,14 +522,20 @@ static void group_free(struct group *g)
 	free(g->name);
 }
 
+static void groups_free(struct group **all, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		group_free(all[i]);
+		free(all[i]);
+	}
+	free(all);
+}
+
 void settings_free(struct settings *s)
 {
 	group_free(&s->global);
-	for (size_t i = 0; i < s->issuer_n; i++) {
-		group_free(s->issuer[i]);
-		free(s->issuer[i]);
-	}
-	free(s->issuer);
+	groups_free(s->issuer, s->issuer_n);
+	groups_free(s->watchlist, s->watchlist_n);
 	for (size_t i = 0; i < s->file_n; i++)
 		free(s->files[i].name);
 	free(s->files);

@@ -24,11 +24,12 @@ struct setting {
 	size_t n;
 };
 
-/* The global options, or one issuer's. */
+/* The global options, or one section's. */
 struct group {
 	const char *file;
 	int line;
-	char *name; /* of the issuer; NULL for the global ones, or where it was refused */
+	char
+	    *name; /* of the section; NULL for the global ones, or where it was refused */
 	struct setting setting[OPTION_COUNT];
 };
 
@@ -36,9 +37,11 @@ struct settings {
 	struct group global;
 	struct group **issuer;
 	size_t issuer_n;
+	struct group **watchlist;
+	size_t watchlist_n;
 	struct settings_file *files; /* which were read */
 	size_t file_n;
-	bool incomplete; /* a file or an issuer could not be read */
+	bool incomplete; /* a file or a section could not be read */
 };
 
 /* Read path, or base_text under its name.  False when memory ran out; *s is filled, and

@@ -535,6 +535,69 @@ static void names_of_issuers_are_checked(void **state)
 	assert_true(load("issuer a.b_c-9 { certificate = ca.pem ocsp = 'http://x' }"));
 }
 
+/* One line in a watchlist behind a good issuer. */
+static void refused_in_watchlist(const char *line, const char *option, const char *part)
+{
+	char text[8192];
+
+	snprintf(text, sizeof text, "%s watchlist web {\n%s\n}", ISSUER, line);
+	refused_line(text, 3, option, part);
+}
+
+static void watchlists_of_files_are_read(void **state)
+{
+	(void)state;
+	write_file("more.conf", "watchlist three { certificates = '/d/*.pem' }\n");
+	taken("include('more.conf') watchlist \"web\" { certificates = { "
+	      "'/etc/x/*/cert.pem', certs/ } labels = { 'owner=web team', b } } "
+	      "watchlist two { certificates = '/c' }");
+	assert_int_equal(conf->issuer_n, 1);
+	assert_int_equal(conf->watchlist_n, 3);
+	assert_string_equal(conf->watchlist[0].name, "web");
+	assert_int_equal(conf->watchlist[0].certificates_n, 2);
+	assert_string_equal(conf->watchlist[0].certificates[0], "/etc/x/*/cert.pem");
+	assert_string_equal(conf->watchlist[0].certificates[1], in_dir("certs/"));
+	assert_int_equal(conf->watchlist[0].labels_n, 2);
+	assert_string_equal(conf->watchlist[0].labels[0], "owner=web team");
+	assert_int_equal(conf->watchlist[1].labels_n, 0);
+	assert_ptr_equal(conf_watchlist_named(conf, "three"), &conf->watchlist[2]);
+	assert_string_equal(conf->watchlist[2].certificates[0], "/d/*.pem");
+	assert_null(conf_watchlist_named(conf, "four"));
+	taken("");
+	assert_int_equal(conf->watchlist_n, 0);
+}
+
+static void watchlists_of_files_are_checked(void **state)
+{
+	static const char w[] = "watchlist web { certificates = /c }\n";
+	char text[8192];
+
+	(void)state;
+	refused("watchlist 'A b' { certificates = /c }", "watchlist", "is no name");
+	refused("watchlist { certificates = /c }", "watchlist",
+	    "has no name; write watchlist \"NAME\" { }");
+	refused("watchlist web { }", "certificates", "watchlist \"web\" has none");
+	refused("watchlist web { certificates = {} }", "certificates", "has none");
+	refused("certificates = /c", "certificates",
+	    "belongs to a watchlist; move it between the braces of watchlist");
+	refused_in_watchlist("workers = 2 certificates = /c", "workers",
+	    "belongs to no watchlist; move it out of the braces");
+	refused_in_watchlist(
+	    "certificates = /c crl = 'http://x/'", "crl", "belongs to an issuer");
+	refused_in_watchlist("certificates = /c label = x", "label", "\"labels\"");
+	refused_in_watchlist("certificates = { /c, /d, /c }", "certificates", "twice");
+	refused_in_watchlist("certificates = /c labels = {a, ''}", "labels", "empty");
+	refused_in_watchlist("certificates = /c labels = '\xff'", "labels", "UTF-8");
+	refused_in_watchlist(
+	    "certificates = /c certificates = /d", "certificates", "is given twice");
+	snprintf(text, sizeof text, "%s%s%s", ISSUER, w, w);
+	refused_line(text, 3, "watchlist", "is the name of another one");
+	snprintf(text, sizeof text, "%s watchlist web { certificates = /c\n", ISSUER);
+	refused_line(text, 2, "watchlist", "this watchlist is never closed");
+	snprintf(text, sizeof text, "watchlist web { certificates = /c\n%s", ISSUER);
+	refused_line(text, 1, "watchlist", "is not closed before the next one");
+}
+
 static void all_mistakes_are_said_in_one_load_and_in_order(void **state)
 {
 	static const char *const expected[] = {":1: worker: ", ":2: workers: 300 ",
@@ -1150,7 +1213,8 @@ static void what_is_printed_loads_to_the_same(void **state)
 	taken("listen = { '0.0.0.0:1', \"unix:s\" } workers = 7 hot-cache = 1025 "
 	      "store = 'lmdb:a\"b${x}' store-prefix = '\\'\"\\\\$' ocsp-path = {} "
 	      "clock-skew = 90s refresh-min = 1500ms log-format = json " SECOND
-	      "without-next-update = 36h allow-sha1-signatures = true }");
+	      "without-next-update = 36h allow-sha1-signatures = true } "
+	      "watchlist web { certificates = { '/a/*.pem', /b } labels = 'o=\"x\"' }");
 	first = printed();
 	if (!load(first)) {
 		print_errors();
@@ -1163,6 +1227,7 @@ static void what_is_printed_loads_to_the_same(void **state)
 	assert_int_equal(conf->ocsp_path_n, 0);
 	assert_int_equal(conf->hot_cache, 1025);
 	assert_int_equal(conf->issuer_n, 2);
+	assert_string_equal(conf->watchlist[0].labels[0], "o=\"x\"");
 	assert_non_null(strstr(first, "\nclock-skew = 90s\n"));
 	assert_non_null(strstr(first, "\nrefresh-min = 1500ms\n"));
 	free(first);
@@ -1507,7 +1572,8 @@ static int strangers(const char *text, const char *begin, const char *end)
 			continue;
 		snprintf(name, sizeof name, "%.*s", (int)len, p);
 		if (option_find(SCOPE_GLOBAL, name) == OPTION_COUNT &&
-		    option_find(SCOPE_ISSUER, name) == OPTION_COUNT) {
+		    option_find(SCOPE_ISSUER, name) == OPTION_COUNT &&
+		    option_find(SCOPE_WATCHLIST, name) == OPTION_COUNT) {
 			print_message("no option: %s\n", name);
 			n++;
 		}
@@ -1516,7 +1582,7 @@ static int strangers(const char *text, const char *begin, const char *end)
 }
 
 /* The example has every option in a line of its own with its default, or, for the two
- * that an issuer needs, with a value. */
+ * that an issuer needs, with a value; a watchlist of files is shown in a comment. */
 static void the_example_names_every_option_with_its_default(void **state)
 {
 	char *text = slurp("conf/ocspcached.conf");
@@ -1528,7 +1594,9 @@ static void the_example_names_every_option_with_its_default(void **state)
 		const char *indent = o->scope == SCOPE_ISSUER ? "\t" : "";
 
 		default_text(o, dflt, sizeof dflt);
-		if (i == OPTION_certificate || i == OPTION_ocsp)
+		if (o->scope == SCOPE_WATCHLIST)
+			snprintf(line, sizeof line, "\n#     %s = ", o->name);
+		else if (i == OPTION_certificate || i == OPTION_ocsp)
 			snprintf(line, sizeof line, "\n%s%s = ", indent, o->name);
 		else
 			snprintf(
@@ -1644,6 +1712,8 @@ int main(void)
 	    cmocka_unit_test_teardown(what_is_not_closed_is_named_where_it_opens, forget),
 	    cmocka_unit_test_teardown(other_slips_of_form_have_their_remedy, forget),
 	    cmocka_unit_test_teardown(names_of_issuers_are_checked, forget),
+	    cmocka_unit_test_teardown(watchlists_of_files_are_read, forget),
+	    cmocka_unit_test_teardown(watchlists_of_files_are_checked, forget),
 	    cmocka_unit_test_teardown(
 		all_mistakes_are_said_in_one_load_and_in_order, forget),
 	    cmocka_unit_test_teardown(
