@@ -112,7 +112,7 @@ static enum err put(struct ledger_job *j, const struct watch_list *old)
 
 	j->added = old == NULL;
 	j->draft = NULL;
-	e = watch_put_new(&p, l->db, j->name, WATCH_API, j->what == LEDGER_ADD, draft);
+	e = watch_put_new(&p, l->db, j->name, j->source, j->what == LEDGER_ADD, draft);
 	if (e == ERR_OK)
 		e = put_steps(l, p);
 	if (e == ERR_OK)
@@ -225,8 +225,8 @@ static enum err job_run(struct ledger_job *j)
 		return name_all(j);
 	if (old == NULL && j->what != LEDGER_PUT)
 		return ERR_NOT_FOUND;
-	j->files = old != NULL && old->source != WATCH_API;
-	if (j->files)
+	j->foreign = old != NULL && old->source != j->source;
+	if (j->foreign)
 		return ERR_OK;
 	return j->what == LEDGER_DROP     ? drop(j)
 	       : j->what == LEDGER_REMOVE ? remove_one(j, old)

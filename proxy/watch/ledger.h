@@ -34,6 +34,7 @@ enum ledger_what {
 struct ledger_job {
 	enum ledger_what what;
 	char name[WATCH_NAME_MAX];
+	enum watch_source source;           /* whose lists the asker changes */
 	struct watch_draft *draft;          /* PUT, ADD: handed over */
 	struct known *known;                /* NAME: a reference, handed over */
 	char issuer[2 * WATCH_AKI_MAX + 1]; /* REMOVE: a name or a hexadecimal AKI */
@@ -46,8 +47,8 @@ struct ledger_job {
 	 * where memory was short at the very end, when the file had it already, and a
 	 * restart will show it; ERR_CANCELLED: we stop. */
 	enum err error;
-	bool files; /* nothing was done: the list is one of files */
-	bool added; /* PUT: there was none of this name */
+	bool foreign; /* nothing was done: the list is of another source */
+	bool added;   /* PUT: there was none of this name */
 	size_t certificates;
 	/* the ledger's: */
 	struct ledger *_ledger;

@@ -74,6 +74,21 @@ void refusal_of_files(struct refusal *r, const char *name)
 	    name);
 }
 
+bool refusal_of_source(
+    struct refusal *r, const struct watch_context *context, const char *name)
+{
+	const struct watch_list *list =
+	    inventory_list(ledger_inventory(context->shared), name);
+
+	/* One of the API that has the name of a section can still be deleted. */
+	if (list != NULL
+		? list->source == WATCH_API
+		: conf_watchlist_named(shared_conf(context->shared), name) == NULL)
+		return false;
+	refusal_of_files(r, name);
+	return true;
+}
+
 bool refusal_of_store(struct refusal *r, const struct watch_context *context)
 {
 	const char *store = shared_conf(context->shared)->store;

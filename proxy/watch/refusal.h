@@ -29,6 +29,10 @@ void refusal_of_entry(struct refusal *r);
 void refusal_of_issuer(struct refusal *r);
 /* 409: it is read from files. */
 void refusal_of_files(struct refusal *r, const char *name);
+/* The same, before anything is done: it is, or will be, since a section of the
+ * configuration has its name.  False: it is the API's to change. */
+bool refusal_of_source(
+    struct refusal *r, const struct watch_context *context, const char *name);
 /* 409: this store keeps none that come by the API; with the option that does.  False: it
  * does keep them. */
 bool refusal_of_store(struct refusal *r, const struct watch_context *context);

@@ -24,7 +24,7 @@ static void refuse_job(struct asked_job *j)
 {
 	struct refusal r;
 
-	if (j->job.files)
+	if (j->job.foreign)
 		refusal_of_files(&r, j->job.name);
 	else if (j->job.error == ERR_NOT_FOUND && j->job.what == LEDGER_DROP)
 		refusal_of_list(&r);
@@ -41,7 +41,7 @@ static void on_job(void *arg, struct ledger_job *job)
 
 	assert(j->context->away > 0);
 	j->context->away--;
-	if (job->error != ERR_OK || job->files) {
+	if (job->error != ERR_OK || job->foreign) {
 		refuse_job(j);
 	} else {
 		if (job->what == LEDGER_DROP)
@@ -54,8 +54,14 @@ static void on_job(void *arg, struct ledger_job *job)
 
 static void change(struct watch_context *context, struct watch_ask *a)
 {
-	struct asked_job *j = calloc(1, sizeof *j);
+	struct asked_job *j;
+	struct refusal r;
 
+	if (refusal_of_source(&r, context, a->name)) {
+		watch_reply_refuse(a, &r);
+		return;
+	}
+	j = calloc(1, sizeof *j);
 	if (j == NULL) {
 		watch_reply_fail(a, context, ERR_NOMEM);
 		return;

@@ -97,9 +97,8 @@ static bool is_refused(struct watch_upload *u)
 
 	if (u->body == NULL || u->draft == NULL)
 		refusal_of_err(&r, u->context, ERR_NOMEM);
-	else if (list != NULL && list->source != WATCH_API)
-		refusal_of_files(&r, u->job.name);
-	else if (!refusal_of_store(&r, u->context) && list == NULL &&
+	else if (!refusal_of_source(&r, u->context, u->job.name) &&
+		 !refusal_of_store(&r, u->context) && list == NULL &&
 		 u->job.what == LEDGER_ADD)
 		refusal_of_list(&r);
 	if (r.status == 0)
@@ -158,7 +157,7 @@ static void answer(struct watch_upload *u)
 {
 	struct refusal r = {0};
 
-	if (u->job.files)
+	if (u->job.foreign)
 		refusal_of_files(&r, u->job.name);
 	else if (u->job.error == ERR_NOT_FOUND)
 		refusal_of_list(&r);
@@ -177,7 +176,7 @@ static void on_written(void *arg, struct ledger_job *j)
 	assert(u->writing && u->context->away > 0);
 	u->writing = false;
 	u->context->away--;
-	if (j->error == ERR_OK && !j->files) {
+	if (j->error == ERR_OK && !j->foreign) {
 		metrics_count(u->context->counters, M_UPLOADS_APPLIED);
 		log_each(LOG_INFO, "watchlist_changed",
 		    "watchlist=%s certificates=%zu new=%s", j->name, j->certificates,

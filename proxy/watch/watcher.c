@@ -14,12 +14,14 @@
 #include "proxy/http/stream.h"
 #include "proxy/watch/bulk_status.h"
 #include "proxy/watch/counts.h"
+#include "proxy/watch/follow.h"
 #include "proxy/watch/known.h"
 #include "proxy/watch/ledger.h"
 
 struct watcher {
 	struct watch_context context;
 	struct counts *counts;
+	struct follow *follow;
 	struct order reload, drain, cancel, stop;
 	_Atomic size_t streams; /* as of the last turn */
 	bool leaving;
@@ -84,6 +86,7 @@ static void on_reload(void *arg)
 	known_unref(w->context.known);
 	w->context.known = known;
 	name_all(w);
+	follow_reload(w->follow);
 }
 
 static void on_drain(void *arg)
@@ -99,6 +102,7 @@ static void on_cancel(void *arg)
 
 	w->context.stopping = true;
 	streams_drain(w->context.streams);
+	follow_cancel(w->follow);
 	ledger_cancel(w->context.ledger);
 }
 
@@ -189,6 +193,7 @@ void watcher_gauges(struct watcher *w, struct metrics_text *t)
 	metrics_line(t, "watched_certificates", "gauge",
 	    "Certificates on watchlists; one on two lists counts twice.", "",
 	    (double)v->entries);
+	follow_gauges(w->follow, t);
 	if (watch_db_used(ledger_db(w->context.ledger), &used, &limit) != ERR_OK)
 		return;
 	metrics_line(
@@ -245,7 +250,8 @@ static bool make(struct watcher *w, char *why, size_t why_n)
 	    x->shared, x->inbox, folder_of(c), (size_t)c->watch_size, why, why_n);
 	if (x->ledger != NULL)
 		ledger_on_change(x->ledger, on_change, w);
-	return x->ledger != NULL;
+	w->follow = x->ledger != NULL ? follow_new(x) : NULL;
+	return w->follow != NULL;
 }
 
 struct watcher *watcher_new(struct shared *shared, char *why, size_t why_n)
@@ -280,6 +286,7 @@ int watcher_start(struct watcher *w)
 
 	assert(!w->started);
 	name_all(w); /* the configuration may be another than the last run's */
+	follow_reload(w->follow);
 	e = thread_start(&w->thread, "inventory", run, w);
 	w->started = e == 0;
 	return e;
@@ -301,6 +308,7 @@ void watcher_free(struct watcher *w)
 		return;
 	assert(!w->started);
 	x = &w->context;
+	follow_stop(w->follow);
 	ledger_stop(x->ledger);
 	executor_stop(x->search);
 	if (x->inbox != NULL)
@@ -308,6 +316,7 @@ void watcher_free(struct watcher *w)
 	streams_free(x->streams);
 	counts_free(w->counts);
 	executor_free(x->search);
+	follow_free(w->follow);
 	ledger_free(x->ledger);
 	known_unref(x->known);
 	if (x->base != NULL)

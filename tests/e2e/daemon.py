@@ -48,6 +48,7 @@ class Daemon:
             "store": "memory:", "state-directory": os.path.join(box, name + "-state"), "log-repeat": "0s"}
         self.options.update({k.replace("_", "-"): v for k, v in options.items()})
         self.issuers = issuers
+        self.watchlists = {}  # name: options
         self.conf = os.path.join(box, name + ".conf")
         self.log_path = os.path.join(box, name + ".log")
         self.process = None
@@ -59,6 +60,8 @@ class Daemon:
             for i in self.issuers:
                 text += 'issuer "%s" {\n%s}\n' % (
                     i["name"], lines({k: v for k, v in i.items() if k != "name"}, "\t"))
+            for name, options in self.watchlists.items():
+                text += 'watchlist "%s" {\n%s}\n' % (name, lines(options, "\t"))
         with open(self.conf, "w") as f:
             f.write(text)
 

@@ -1,6 +1,7 @@
 """fleet - certificates as openssl makes them, and calls of the API about them."""
 import json
 import os
+import re
 import subprocess
 
 PEM, NDJSON, CSV = "application/x-pem-file", "application/x-ndjson", "text/csv"
@@ -43,6 +44,20 @@ class Fleet:
     def key(self, serial):
         with open(self.path("%x.key" % serial)) as f:
             return f.read()
+
+
+def in_memory(d, *needles):
+    """Which of these octets are in the daemon's memory."""
+    found = set()
+    with open("/proc/%d/maps" % d.process.pid) as maps, open("/proc/%d/mem" % d.process.pid, "rb") as mem:
+        for m in re.finditer(r"^([0-9a-f]+)-([0-9a-f]+) rw", maps.read(), re.M):
+            size = int(m.group(2), 16) - int(m.group(1), 16)
+            if size > 1 << 28:  # a sanitizer's shadow
+                continue
+            mem.seek(int(m.group(1), 16))
+            data = mem.read(size)
+            found |= {n for n in needles if n in data}
+    return found
 
 
 def line(serial, issuer="demo", **more):
