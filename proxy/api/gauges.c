@@ -141,7 +141,7 @@ static double failed(const struct upstream_health *h)
 }
 
 /* What is told of each responder. */
-static const struct row {
+static const struct gauge_row {
 	const char *family, *type, *help;
 	double (*value)(const struct upstream_health *h);
 	bool of_asked; /* only where it was asked already */
@@ -169,7 +169,8 @@ static bool listed_before(const struct issuer *i, size_t url)
 	return false;
 }
 
-static void print_row(struct keeper *k, struct metrics_text *t, const struct row *row)
+static void print_row(
+    struct keeper *k, struct metrics_text *t, const struct gauge_row *row)
 {
 	const struct issuers *is = keeper_conf(k)->issuers;
 	const char *help = row->help;

@@ -183,7 +183,7 @@ static double held_back(const struct feed_list *l, const struct crl_shard *s)
 }
 
 /* What is told of each list in force. */
-static const struct row {
+static const struct list_row {
 	const char *family, *help;
 	double (*value)(const struct feed_list *l, const struct crl_shard *s);
 } rows[] = {
@@ -210,7 +210,7 @@ static const struct row {
 };
 
 static void print_row(
-    const struct crl_feed *f, struct metrics_text *t, const struct row *row)
+    const struct crl_feed *f, struct metrics_text *t, const struct list_row *row)
 {
 	const struct feed_issuer *i;
 	const char *help = row->help;
