@@ -93,6 +93,9 @@ static void bad_escapes_are_bad_wherever_they_are(void **state)
 	}
 	/* a query is nobody's */
 	expect_rest(&all, "/M?%", "M");
+	/* what is good to the last octet is */
+	expect_rest(&all, "/MEM%3D", "MEM%3D");
+	expect_rest(&all, "/M%41", "M%41");
 }
 
 /* R31, R32, T7, T8 */

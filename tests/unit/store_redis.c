@@ -773,6 +773,11 @@ static void a_password_is_needed_and_used(void **state)
 	assert_non_null(strstr(events, "WRONGPASS"));
 	assert_null(strstr(events, "wrong@"));
 	store_close(store);
+	snprintf(url, sizeof url, "redis+unix://:s3%%3Acr%%2ft@%s/redis", dir);
+	store = open_node(); /* without a user: AUTH with one word */
+	assert_true(wait_for(&ups, 1, 3000));
+	store_close(store);
+	ups = all_changes = 0;
 	snprintf(url, sizeof url, "redis+unix://default:s3%%3Acr%%2ft@%s/redis", dir);
 	store = open_node();
 	assert_true(wait_for(&ups, 1, 3000));
