@@ -91,6 +91,8 @@ def test_what_redis_is_sent_is_what_the_recipe_allows(feed, daemons, responders,
     r.mode = "500"
     assert lab.outcome(d.ask(feed.ca, 103).body) == "try_later"  # failed
     assert d.ctl("purge", "demo", "64").returncode == 0 and d.ctl("purge", "demo").returncode == 0
+    other = daemons([feed.issuer(ocsp=[r.url])], store=server.url, **FAST).start()
+    streams(other, "since=" + s.got("changes")[0].id).wait_serials({2}, 15)  # out of the log, not out of memory
     missing = rights() - NEVER_HERE
     try:
         lab.wait(lambda: used(server) >= missing, 15, "all of them")
