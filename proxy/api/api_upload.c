@@ -1,33 +1,28 @@
 /* api_upload.c - the table of streamed calls, and of what their bodies may be. */
 #include "proxy/api/api_upload.h"
 
+#include <stdio.h>
+
 #include "proxy/api/api_request.h"
 
 #define WATCHLISTS "/v1/watchlists/"
+#define TYPE_MAX   64 /* longer ones are none of ours */
+
+enum { PEM = 1 << WATCH_PEM, NDJSON = 1 << WATCH_NDJSON, CSV = 1 << WATCH_CSV };
 
 static const struct call_row {
 	enum http1_method method;
 	const char *path;
-	bool named; /* a name follows */
-	unsigned forms;
+	bool named;        /* a name follows */
+	unsigned formats;  /* 1 << enum watch_format */
 	const char *types; /* in words */
 } rows[] = {
-    [UPLOAD_REPLACE] = {HTTP1_PUT, WATCHLISTS, true,
-	UPLOAD_PEM | UPLOAD_NDJSON | UPLOAD_CSV,
+    [UPLOAD_REPLACE] = {HTTP1_PUT, WATCHLISTS, true, PEM | NDJSON | CSV,
 	"application/x-pem-file, application/x-ndjson or text/csv"},
-    [UPLOAD_ADD] = {HTTP1_POST, WATCHLISTS, true, UPLOAD_PEM | UPLOAD_NDJSON | UPLOAD_CSV,
+    [UPLOAD_ADD] = {HTTP1_POST, WATCHLISTS, true, PEM | NDJSON | CSV,
 	"application/x-pem-file, application/x-ndjson or text/csv"},
-    [UPLOAD_STATUS] = {HTTP1_POST, "/v1/status", false, UPLOAD_PEM | UPLOAD_NDJSON,
+    [UPLOAD_STATUS] = {HTTP1_POST, "/v1/status", false, PEM | NDJSON,
 	"application/x-pem-file or application/x-ndjson"},
-};
-
-static const struct form_row {
-	const char *type;
-	enum upload_form form;
-} forms[] = {
-    {"application/x-pem-file", UPLOAD_PEM},
-    {"application/x-ndjson", UPLOAD_NDJSON},
-    {"text/csv", UPLOAD_CSV},
 };
 
 bool upload_name_is_valid(struct bytes name)
@@ -86,19 +81,21 @@ static bool is_plain(const struct http1_request *r)
 	return true;
 }
 
-static bool read_form(
+static bool read_format(
     struct upload *u, const struct http1_request *r, struct api_error *e)
 {
 	struct bytes parameters = r->content_type, type = api_cut(&parameters, ';');
+	char text[TYPE_MAX];
 
 	if (!is_plain(r)) {
 		api_fail(e, 415, "unsupported_media_type",
 		    "body: Content-Encoding is not undone; send it as it is");
 		return false;
 	}
-	for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
-		u->form = forms[i].form;
-		if ((rows[u->call].forms & u->form) != 0 && api_is(type, forms[i].type))
+	if (type.n > 0 && type.n < sizeof text) {
+		snprintf(text, sizeof text, "%.*s", (int)type.n, (const char *)type.p);
+		if (watch_format_of(text, &u->format) &&
+		    (rows[u->call].formats & 1u << u->format) != 0)
 			return true;
 	}
 	api_fail(e, 415, "unsupported_media_type", "body: send it with Content-Type: %s",
@@ -111,13 +108,10 @@ static const char *const upload_names[UPLOAD_PARAMETERS] = {"serial", "map"};
 
 static bool set_base(struct upload *u, const char *value, struct api_error *e)
 {
-	bool dec = strcmp(value, "dec") == 0;
-
-	if (u->form == UPLOAD_PEM)
+	if (u->format == WATCH_PEM)
 		api_fail(e, 400, "bad_request", "serial: not of certificates in PEM");
-	else if (!dec && strcmp(value, "hex") != 0)
+	else if (value[0] == '\0' || !watch_base_of(value, &u->base))
 		api_fail(e, 400, "bad_request", "serial: neither hex nor dec");
-	u->base = dec ? UPLOAD_BASE_DEC : UPLOAD_BASE_HEX;
 	return e->status == 0;
 }
 
@@ -125,7 +119,7 @@ static bool set_map(struct upload *u, const char *value, struct api_error *e)
 {
 	size_t n = strlen(value);
 
-	if (u->form != UPLOAD_CSV)
+	if (u->format != WATCH_CSV)
 		api_fail(e, 400, "bad_request", "map: only of text/csv");
 	else if (n == UPLOAD_MAP_MAX - 1)
 		api_fail(e, 400, "bad_request", "map: too long");
@@ -166,5 +160,5 @@ enum upload_route api_upload_read(
 		return UPLOAD_ERROR;
 	if (rows[i].named && !read_name(u, name, e))
 		return UPLOAD_ERROR;
-	return read_form(u, r, e) && read_query(u, r, e) ? UPLOAD_READ : UPLOAD_ERROR;
+	return read_format(u, r, e) && read_query(u, r, e) ? UPLOAD_READ : UPLOAD_ERROR;
 }

@@ -13,6 +13,7 @@
 #ifndef PROXY_API_API_UPLOAD_H
 #define PROXY_API_API_UPLOAD_H
 
+#include "cache/watch/watch_body.h"
 #include "proxy/api/api_query.h"
 #include "proxy/http/http1.h"
 
@@ -22,21 +23,13 @@ enum upload_call {
 	UPLOAD_STATUS,  /* POST /v1/status */
 };
 
-enum upload_form {         /* by Content-Type, parameters passed over */
-	UPLOAD_PEM = 1,    /* application/x-pem-file */
-	UPLOAD_NDJSON = 2, /* application/x-ndjson */
-	UPLOAD_CSV = 4,    /* text/csv */
-};
-
-enum upload_base { UPLOAD_BASE_UNSAID, UPLOAD_BASE_HEX, UPLOAD_BASE_DEC };
-
 #define UPLOAD_NAME_MAX 64
 #define UPLOAD_MAP_MAX  2048
 
 struct upload {
 	enum upload_call call;
-	enum upload_form form;
-	enum upload_base base;      /* ?serial=; not with PEM */
+	enum watch_format format;   /* by Content-Type, parameters passed over */
+	enum watch_base base;       /* ?serial=; not with PEM */
 	char name[UPLOAD_NAME_MAX]; /* "" of UPLOAD_STATUS */
 	char map[UPLOAD_MAP_MAX];   /* ?map=, decoded; only with CSV, else "" */
 };

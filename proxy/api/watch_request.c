@@ -277,20 +277,6 @@ static enum watch_order_what order_what(enum upload_call call)
 				      : WATCH_ORDER_STATUS;
 }
 
-static enum watch_format format_of(enum upload_form form)
-{
-	return form == UPLOAD_PEM      ? WATCH_PEM
-	       : form == UPLOAD_NDJSON ? WATCH_NDJSON
-				       : WATCH_CSV;
-}
-
-static enum watch_base base_of(enum upload_base base)
-{
-	return base == UPLOAD_BASE_HEX   ? WATCH_BASE_HEX
-	       : base == UPLOAD_BASE_DEC ? WATCH_BASE_DEC
-					 : WATCH_BASE_UNSAID;
-}
-
 struct watch_order *watch_order_of(const struct upload *u)
 {
 	size_t n = strlen(u->map) + 1;
@@ -298,9 +284,8 @@ struct watch_order *watch_order_of(const struct upload *u)
 
 	if (o == NULL)
 		return NULL;
-	*o = (struct watch_order){.what = order_what(u->call),
-	    .format = format_of(u->form),
-	    .base = base_of(u->base)};
+	*o = (struct watch_order){
+	    .what = order_what(u->call), .format = u->format, .base = u->base};
 	memcpy(o->name, u->name, sizeof o->name);
 	memcpy(o->map, u->map, n);
 	return o;

@@ -331,11 +331,6 @@ struct bodies *bodies_open(
 	return b;
 }
 
-enum watch_format bodies_format(const struct bodies *b)
-{
-	return b->format;
-}
-
 const char *bodies_type(const struct bodies *b)
 {
 	return b->format == WATCH_PEM      ? "application/x-pem-file"

@@ -36,7 +36,6 @@ struct bodies *bodies_open(
     char *const *paths, size_t n, bool csv, bodies_cert_fn *each, void *arg);
 void bodies_close(struct bodies *b); /* NULL is allowed */
 
-enum watch_format bodies_format(const struct bodies *b);
 const char *bodies_type(const struct bodies *b); /* its Content-Type */
 /* The next bytes of the body; 0: that was all, or nothing more can be read. */
 size_t bodies_read(struct bodies *b, char *p, size_t room);

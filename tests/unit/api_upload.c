@@ -57,13 +57,13 @@ static void each_streamed_call_is_found(void **state)
 	(void)state;
 	assert_int_equal(read_typed("PUT /v1/watchlists/web", PEM), UPLOAD_READ);
 	assert_int_equal(u.call, UPLOAD_REPLACE);
-	assert_int_equal(u.form, UPLOAD_PEM);
-	assert_int_equal(u.base, UPLOAD_BASE_UNSAID);
+	assert_int_equal(u.format, WATCH_PEM);
+	assert_int_equal(u.base, WATCH_BASE_UNSAID);
 	assert_string_equal(u.name, "web");
 	assert_string_equal(u.map, "");
 	assert_int_equal(read_typed("POST /v1/watchlists/a.b_c-9", NDJSON), UPLOAD_READ);
 	assert_int_equal(u.call, UPLOAD_ADD);
-	assert_int_equal(u.form, UPLOAD_NDJSON);
+	assert_int_equal(u.format, WATCH_NDJSON);
 	assert_string_equal(u.name, "a.b_c-9");
 	assert_int_equal(read_typed("POST /v1/status", NDJSON), UPLOAD_READ);
 	assert_int_equal(u.call, UPLOAD_STATUS);
@@ -113,7 +113,7 @@ static void a_body_says_what_it_is(void **state)
 	(void)state;
 	assert_int_equal(
 	    read_typed("PUT /v1/watchlists/a", "Text/CSV ; header=present"), UPLOAD_READ);
-	assert_int_equal(u.form, UPLOAD_CSV);
+	assert_int_equal(u.format, WATCH_CSV);
 	refused("PUT /v1/watchlists/a", "", 415, "text/csv");
 	refused("PUT /v1/watchlists/a", "application/json", 415, "x-ndjson");
 	refused("PUT /v1/watchlists/a", "text/plain", 415, "x-pem-file");
@@ -152,9 +152,9 @@ static void the_query_says_how_to_read_it(void **state)
 		CSV),
 	    UPLOAD_READ);
 	assert_string_equal(u.map, "serial=Serial No,issuer=CA");
-	assert_int_equal(u.base, UPLOAD_BASE_DEC);
+	assert_int_equal(u.base, WATCH_BASE_DEC);
 	assert_int_equal(read_typed("POST /v1/status?serial=hex", NDJSON), UPLOAD_READ);
-	assert_int_equal(u.base, UPLOAD_BASE_HEX);
+	assert_int_equal(u.base, WATCH_BASE_HEX);
 	refused("POST /v1/status?serial=", NDJSON, 400, "serial");
 	refused("POST /v1/status?serial=DEC", NDJSON, 400, "serial");
 	refused("POST /v1/status?serial=dec", PEM, 400, "PEM");

@@ -141,8 +141,8 @@ static void what_is_no_filter_is_refused(void **state)
 static void an_upload_becomes_an_order(void **state)
 {
 	static const struct upload u = {.call = UPLOAD_ADD,
-	    .form = UPLOAD_CSV,
-	    .base = UPLOAD_BASE_DEC,
+	    .format = WATCH_CSV,
+	    .base = WATCH_BASE_DEC,
 	    .name = "web",
 	    .map = "serial=a"};
 	struct watch_order *o = watch_order_of(&u);
