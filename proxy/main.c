@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "proxy/api/api.h"
+#include "proxy/base/alarms.h"
 #include "proxy/base/announce.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/folder_lock.h"
@@ -444,6 +445,12 @@ static void on_published(void *arg, const struct conf *old, const struct conf *n
 	announce_reloaded(old, new, d->conf_path);
 }
 
+static void reload_failed(const struct daemon *d, const char *why)
+{
+	keeper_reload_failed(d->keeper, why);
+	alarm_raise(ALARM_RELOAD_FAILED, "", d->conf_path, why);
+}
+
 /* For readyz: where to look first. */
 static void tell_mistakes(const struct daemon *d, const struct conf_errors *errors)
 {
@@ -454,7 +461,7 @@ static void tell_mistakes(const struct daemon *d, const struct conf_errors *erro
 		    errors->n - 1);
 	snprintf(text, sizeof text, "%.900s%s",
 	    errors->n > 0 ? errors->line[0] : d->conf_path, more);
-	keeper_reload_failed(d->keeper, text);
+	reload_failed(d, text);
 }
 
 static void on_hup(evutil_socket_t sig, short what, void *arg)
@@ -478,7 +485,7 @@ static void on_hup(evutil_socket_t sig, short what, void *arg)
 	if (c != NULL) {
 		conf_restart_needed(d->latest, c, needs_restart, NULL);
 		if (!keeper_reload(d->keeper, c, on_published, d)) {
-			keeper_reload_failed(d->keeper, err_text(ERR_NOMEM));
+			reload_failed(d, err_text(ERR_NOMEM));
 			c = NULL;
 		}
 	}
@@ -490,6 +497,8 @@ static void on_hup(evutil_socket_t sig, short what, void *arg)
 		metrics_count(d->counters, M_RELOADS_OK);
 		d->latest = c;
 	}
+	if (c != NULL)
+		alarm_clear(ALARM_RELOAD_FAILED, "", d->conf_path);
 	atomic_store(&d->shared.reload_failed, c == NULL);
 	if (c == NULL) /* else on_published() says so */
 		systemd_notify("READY=1");

@@ -11,6 +11,7 @@
 #include "cache/base/shared_file.h"
 #include "proxy/api/api_request.h"
 #include "proxy/api/api_upload.h"
+#include "proxy/api/call_alarms.h"
 #include "proxy/api/watch_request.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/thread.h"
@@ -254,6 +255,18 @@ static void serve_events(struct api *a, struct conn *c, const struct http1_reque
 		    "no more event streams now: stopping, or max-subscribers reached");
 }
 
+static void serve_alarms(struct conn *c)
+{
+	struct json_line out = {0};
+
+	call_alarms(&out);
+	if (out.failed)
+		api_reply_no_memory(c);
+	else
+		api_reply(c, 200, API_JSON, NULL, bytes_of(out.p, out.n));
+	free(out.p);
+}
+
 static void on_request(
     void *arg, struct conn *c, const struct http1_request *r, struct bytes body)
 {
@@ -271,6 +284,9 @@ static void on_request(
 	switch (api_request_read(r, body, a->any_host, call, &e)) {
 	case API_HEALTHZ:
 		api_reply(c, 200, type_text, NULL, bytes_of("ok\n", 3));
+		break;
+	case API_ALARMS:
+		serve_alarms(c);
 		break;
 	case API_EVENTS:
 		serve_events(a, c, r);

@@ -29,7 +29,7 @@ static const struct route {
 };
 
 /* Part of the API, but of a later version: said so, to spare a search for the typo. */
-static const char *const later[] = {"/v1/incidents", "/v1/webhooks", "/v1/alarms"};
+static const char *const later[] = {"/v1/incidents", "/v1/webhooks"};
 
 /* A name that no issuer can have is one that we do not know: no other kind of error. */
 static bool issuer_set(struct call *c, const char *name, struct api_error *e)
@@ -365,7 +365,8 @@ static enum api_route no_route(const struct http1_request *r, struct api_error *
 	else
 		api_fail(e, 404, "not_found",
 		    "no such path; there are /v1/issuers, status, explain, latches, "
-		    "events, watchlists, certificates, summary, refresh and purge, "
+		    "alarms, events, watchlists, certificates, summary, refresh and "
+		    "purge, "
 		    "/metrics, /healthz and /readyz; see ocspcached(8)");
 	return API_ERROR;
 }
@@ -380,6 +381,8 @@ enum api_route api_request_read(const struct http1_request *r, struct bytes body
 		return API_ERROR;
 	if (path_begins(r->path, "/healthz", &rest) && rest.n == 0)
 		return method_fits(HTTP1_GET, r, e) ? API_HEALTHZ : API_ERROR;
+	if (path_begins(r->path, "/v1/alarms", &rest) && rest.n == 0)
+		return method_fits(HTTP1_GET, r, e) ? API_ALARMS : API_ERROR;
 	if (path_begins(r->path, "/v1/events", &rest) && rest.n == 0)
 		return events_method_fits(r, e) ? API_EVENTS : API_ERROR;
 	for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {

@@ -20,6 +20,7 @@
 enum api_route {
 	API_CALL,    /* what is asked and its arguments are in the call */
 	API_HEALTHZ, /* answered without the keeper */
+	API_ALARMS,  /* so is GET /v1/alarms */
 	API_EVENTS,  /* GET /v1/events: api_request_events() reads the rest */
 	API_ERROR
 };

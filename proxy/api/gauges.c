@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "cache/held/latch_file.h"
+#include "proxy/base/alarms.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/version.h"
 #include "proxy/keeper/refresh.h"
@@ -207,6 +208,7 @@ void gauges_print(struct keeper *k, struct metrics_text *t)
 	print_load(k, t, true);
 	for (size_t n = 0; n < sizeof rows / sizeof rows[0]; n++)
 		print_row(k, t, &rows[n]);
+	alarms_gauges(t);
 	crl_feed_gauges(keeper_parts(k)->crl_feed, t);
 	teller_gauges(keeper_parts(k)->teller, t);
 	if (keeper_parts(k)->context.shared->watcher != NULL)

@@ -1,6 +1,9 @@
 /* clock_watch.c - the distance of two clocks. */
 #include "proxy/base/clock_watch.h"
 
+#include <stdio.h>
+
+#include "proxy/base/alarms.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/base/metrics.h"
@@ -23,6 +26,14 @@ void clock_watch_begin(struct clock_watch *w)
 	w->offset_ms = offset();
 }
 
+static void raise_step(int64_t ms)
+{
+	char detail[64];
+
+	snprintf(detail, sizeof detail, "by %lld ms", (long long)ms);
+	alarm_raise(ALARM_CLOCK_STEP, "", "wall clock", detail);
+}
+
 int64_t clock_watch_look(struct clock_watch *w, int64_t alarm_ms, struct counters *c)
 {
 	int64_t now = offset(), step = now - w->offset_ms, by = step < 0 ? -step : step;
@@ -32,6 +43,7 @@ int64_t clock_watch_look(struct clock_watch *w, int64_t alarm_ms, struct counter
 		return step;
 	metrics_count(c, M_CLOCK_STEPS);
 	log_each(LOG_ERROR, "clock_step", "ms=%lld", (long long)by);
+	raise_step(step);
 	clock_watch_judge();
 	return step;
 }

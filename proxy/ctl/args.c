@@ -19,6 +19,7 @@ static const struct command_row {
     {"refresh", COMMAND_REFRESH, 1, 2, "refresh [--accept-number] ISSUER [SERIAL]"},
     {"purge", COMMAND_PURGE, 1, 2, "purge ISSUER [SERIAL]"},
     {"latches", COMMAND_LATCHES, 0, 1, "latches [ISSUER]"},
+    {"alarms", COMMAND_ALARMS, 0, 0, "alarms"},
     {"watch", COMMAND_WATCH, 0, 1, "watch [ISSUER] [--exec COMMAND]"},
     {"find", COMMAND_FIND, 1, 1, "find NAME"},
     {"check", COMMAND_CHECK, 0, INT_MAX, "check [FILE | DIR]..."},
@@ -39,7 +40,7 @@ static const struct verb_row {
     {"rm", 1, 3},
 };
 
-static const char *const later[] = {"webhook", "discover", "incident", "alarms"};
+static const char *const later[] = {"webhook", "discover", "incident"};
 
 #define JOBS_MAX 1000 /* commands at once: a typing mistake is no fork bomb */
 
@@ -61,6 +62,7 @@ static const char usage[] =
     "  explain ISSUER SERIAL     every check that its answers passed or failed\n"
     "  refresh ISSUER [SERIAL]   fetch lists and ask responders again now\n"
     "  purge ISSUER [SERIAL]     drop answers from memory and store\n"
+    "  alarms                    what is wrong now, since when, and why\n"
     "  latches [ISSUER]          certificates that were seen revoked and stay so\n"
     "  watch [ISSUER]            print each change of a certificate's status as it "
     "comes\n"

@@ -26,7 +26,8 @@ enum command {
 	COMMAND_WATCH,
 	COMMAND_FIND,
 	COMMAND_WATCHLIST,
-	COMMAND_CHECK
+	COMMAND_CHECK,
+	COMMAND_ALARMS
 };
 
 struct args { /* borrowed from argv */

@@ -179,9 +179,19 @@ static int order(const struct run *run, const char *path, const char *done)
 	return code;
 }
 
+static int alarms(const struct run *run)
+{
+	struct reply r;
+	int code = run_call(run, "GET", "/v1/alarms", NULL, &r);
+
+	return code != 0 ? code : finish(run, &r, show_alarms, code_alarms);
+}
+
 static int run_command(const struct run *run)
 {
 	switch (run->args->command) {
+	case COMMAND_ALARMS:
+		return alarms(run);
 	case COMMAND_FIND:
 		return find(run);
 	case COMMAND_WATCHLIST:

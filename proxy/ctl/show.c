@@ -193,6 +193,42 @@ void show_latches_end(struct show_latches *l)
 	table_feed_end(&l->table);
 }
 
+/* Alarms. */
+
+int code_alarms(const json_t *alarms)
+{
+	if (!json_is_array(alarms))
+		return -1;
+	return json_array_size(alarms) == 0 ? EXIT_WELL : EXIT_UNDETERMINED;
+}
+
+static void alarm_rows(struct table *t, const json_t *alarms)
+{
+	static const char *const field[] = {
+	    "alarm", "issuer", "subject", "since", "detail"};
+	const char *cell[5];
+	const json_t *a;
+	size_t n;
+
+	json_array_foreach(alarms, n, a) {
+		for (size_t i = 0; i < 5; i++)
+			cell[i] = table_text(a, field[i]);
+		table_row(t, cell);
+	}
+}
+
+int show_alarms(const struct show *s, const json_t *alarms)
+{
+	static const char *const heading[] = {
+	    "ALARM", "ISSUER", "SUBJECT", "SINCE", "DETAIL"};
+
+	if (json_array_size(alarms) > 0)
+		table_print(s, heading, 5, alarm_rows, alarms);
+	else if (s->terminal && json_is_array(alarms))
+		fputs("no alarm stands\n", s->out);
+	return code_alarms(alarms);
+}
+
 /* Overview. */
 
 int code_ready(const json_t *ready)

@@ -20,6 +20,9 @@ int show_explain(const struct show *s, const json_t *explain);
  * one for each list. */
 int show_overview(const struct show *s, const json_t *issuers, const json_t *ready);
 
+/* A row for each element of /v1/alarms. */
+int show_alarms(const struct show *s, const json_t *alarms);
+
 /* A row of ocspctl latches for each element of /v1/latches, as they come. */
 struct show_latches {
 	const struct show *show;
@@ -32,5 +35,6 @@ void show_latches_end(struct show_latches *l); /* the last ones; frees */
 int code_status(const json_t *status);
 int code_explain(const json_t *explain);
 int code_ready(const json_t *ready);
+int code_alarms(const json_t *alarms); /* one that stands: EXIT_UNDETERMINED */
 
 #endif

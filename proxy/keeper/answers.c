@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "cache/base/backoff.h"
+#include "proxy/base/alarms.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/http/ocsp_http.h"
@@ -210,12 +211,14 @@ void answers_refused(struct answers *all, const struct issuer *i, const struct k
 		metrics_count(all->context->counters, M_CONTRADICTED);
 		log_error("revoked_became_good", "issuer=%s serial=%s from=%s", i->name,
 		    serial, from);
+		alarm_raise(ALARM_REVOKED_BECAME_GOOD, i->name, serial, from);
 	} else if (e == ERR_RESP_CRL && v->crl_disagrees) {
 		if (v->facts.status == STATUS_GOOD)
 			memos_refused(all->evidence->memos, i, &s, &v->facts);
 		metrics_count(all->context->counters, M_DISAGREED);
 		log_error("ocsp_and_crl_disagree", "issuer=%s serial=%s from=%s", i->name,
 		    serial, from);
+		alarm_raise(ALARM_DISAGREE, i->name, serial, from);
 	} else {
 		log_warn("answer_refused", "issuer=%s err=%s from=%s", i->name,
 		    err_label(e), from);

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "proxy/base/alarms.h"
 #include "proxy/base/calm.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/clock_watch.h"
@@ -348,6 +349,20 @@ const char *keeper_mistake(struct keeper *k)
 	return k->mistake != NULL ? k->mistake->text : NULL;
 }
 
+/* A responder that nobody asks any more is not down. */
+static bool is_asked(void *conf, const struct alarm_seen *s)
+{
+	const struct issuers *is = ((const struct conf *)conf)->issuers;
+
+	if (s->alarm != ALARM_RESPONDER_DOWN)
+		return true;
+	for (size_t n = 0; n < issuers_count(is); n++)
+		for (size_t u = 0; u < issuers_at(is, n)->ocsp_n; u++)
+			if (strcmp(issuers_at(is, n)->ocsp[u], s->subject) == 0)
+				return true;
+	return false;
+}
+
 static void on_reload(void *arg, struct msg *m)
 {
 	struct keeper *k = arg;
@@ -358,6 +373,7 @@ static void on_reload(void *arg, struct msg *m)
 	set_mistake(k, NULL);
 	give_slots(k, r->conf);
 	crl_feed_reload(k->parts.crl_feed, r->conf);
+	alarms_keep(is_asked, r->conf);
 	atomic_store_explicit(&k->shared->conf, r->conf, memory_order_release);
 	admit_forget(k->parts.admit);
 	configure(k, r->conf);

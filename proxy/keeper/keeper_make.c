@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include "cache/change/change_log.h"
+#include "proxy/base/alarms.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/base/version.h"
@@ -51,9 +52,13 @@ static bool is_state(const char *event)
 static void on_store_event(void *arg, bool warn, const char *event, const char *text)
 {
 	(void)arg;
-	if (is_state(event))
+	if (is_state(event)) {
 		log_each(warn ? LOG_WARN : LOG_INFO, event, "detail=%s", text);
-	else
+		if (strncmp(text, "log=", 4) == 0)
+			alarm_set(ALARM_LOG_DOWN, warn, "", "change log", text);
+		else
+			alarm_set(ALARM_STORE_DOWN, warn, "", "store", text);
+	} else
 		log_event(warn ? LOG_WARN : LOG_INFO, event, "detail=%s", text);
 }
 

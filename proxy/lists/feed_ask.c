@@ -66,6 +66,7 @@ static void ask_ends(struct feed_list *l, bool failed)
 		return; /* the list was gone meanwhile, and came back */
 	l->ask.state = FEED_IDLE;
 	l->ask.tried = true;
+	feed_watch_ask(l);
 	plan(l, failed);
 	if (again && !l->issuer->feed->cancelled)
 		feed_ask(l);

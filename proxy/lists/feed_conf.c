@@ -29,6 +29,7 @@ static bool list_move(struct feed_list *l, const char *url)
 	if (copy == NULL)
 		return false;
 	feed_stop_fetch(l);
+	feed_watch_no_more(l);
 	free(l->url);
 	l->url = copy;
 	l->local = feed_url_is_local(url);
@@ -87,6 +88,7 @@ static void list_gone(struct feed_list *l, bool others)
 		    l->issuer->name, l->url, s->n, "configuration");
 	feed_stop_fetch(l);
 	feed_drop_stuck(l);
+	feed_watch_no_more(l);
 	l->retry_ms = l->alarm_ms = INT64_MAX;
 	l->held.at = FEED_FLOWS;
 	feed_due(l);

@@ -420,6 +420,12 @@ void feed_retry_in(struct feed_list *l, int64_t ms);
 void feed_watch_age(struct feed_list *l);
 /* Tell, once for as long as it is so, that its lists may not be all (crl_set.h). */
 void feed_watch_part(struct feed_issuer *i);
+/* The end of an ask: what was refused, and a number that is lower than one before. */
+void feed_watch_ask(const struct feed_list *l);
+/* It is gone from the configuration, or goes under another URL. */
+void feed_watch_no_more(const struct feed_list *l);
+/* Has it a lower number than one before: refused, or taken after its end? */
+bool feed_number_is_back(const struct feed_list *l);
 /* Is it past its nextUpdate? */
 bool feed_is_over(const struct feed_list *l);
 /* Is it to be told now?  At first, and then after a minute, two, four, ... a day. */

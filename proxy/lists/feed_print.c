@@ -172,8 +172,8 @@ static double too_old(const struct feed_list *l, const struct crl_shard *s)
 
 static double number_back(const struct feed_list *l, const struct crl_shard *s)
 {
-	return (s->facts.warnings & CRL_WARN_BACK) != 0 ||
-	       (l->ask.error == ERR_CRL_ROLLBACK && l->ask.number_back);
+	(void)s;
+	return feed_number_is_back(l);
 }
 
 static double held_back(const struct feed_list *l, const struct crl_shard *s)

@@ -6,6 +6,9 @@
  */
 #include "proxy/lists/feed_list.h"
 
+#include <stdio.h>
+
+#include "proxy/base/alarms.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 
@@ -31,14 +34,25 @@ bool feed_is_over(const struct feed_list *l)
 	return s != NULL && s->facts.next_update <= clock_now();
 }
 
+bool feed_number_is_back(const struct feed_list *l)
+{
+	const struct crl_shard *s = feed_in_force(l);
+
+	return (s != NULL && (s->facts.warnings & CRL_WARN_BACK) != 0) ||
+	       (l->ask.error == ERR_CRL_ROLLBACK && l->ask.number_back);
+}
+
 /* crl-age-alarm: when it is next looked at. */
 static int64_t age_at(struct feed_list *l, const struct crl_facts *f)
 {
 	int64_t limit = l->issuer->age_alarm_ms, now = clock_mono_ms(), left;
 
-	if (limit == 0)
+	if (limit == 0) {
+		alarm_clear(ALARM_CRL_OLD, l->issuer->name, l->url);
 		return INT64_MAX;
+	}
 	left = f->this_update * 1000 + limit - clock_now_ms();
+	alarm_set(ALARM_CRL_OLD, left < 0, l->issuer->name, l->url, "no newer one came");
 	if (left >= 0)
 		return now + left + 1;
 	if (l->alarmed_ms == 0 || now - l->alarmed_ms >= FEED_DAY_MS) {
@@ -52,11 +66,20 @@ static int64_t age_at(struct feed_list *l, const struct crl_facts *f)
 	return l->alarmed_ms + FEED_DAY_MS;
 }
 
+static const char *why_late(const struct feed_list *l)
+{
+	return l->ask.error != ERR_OK ? l->ask.why
+	       : l->ask.tried         ? "the server has no newer one"
+				      : "not asked for a newer one yet";
+}
+
 /* nextUpdate: when it is next looked at. */
 static int64_t end_at(struct feed_list *l, const struct crl_facts *f)
 {
 	char next_update[CLOCK_TEXT_MAX];
 
+	alarm_set(
+	    ALARM_CRL_OVERDUE, feed_is_over(l), l->issuer->name, l->url, why_late(l));
 	if (!feed_is_over(l)) {
 		l->overdue = (struct feed_again){0};
 		return clock_mono_ms() + f->next_update * 1000 - clock_now_ms();
@@ -69,13 +92,30 @@ static int64_t end_at(struct feed_list *l, const struct crl_facts *f)
 		    "effect=%s remedy=%s",
 		    l->issuer->name, l->url, next_update,
 		    (long long)(clock_now() - f->next_update), l->ask.failures,
-		    l->ask.error != ERR_OK ? l->ask.why
-		    : l->ask.tried         ? "the server has no newer one"
-					   : "not asked for a newer one yet",
-		    "what it does not have is unknown",
+		    why_late(l), "what it does not have is unknown",
 		    "where it stays so, tell the CA that its next list is late");
 	}
 	return l->overdue.at_ms + l->overdue.pause_ms;
+}
+
+void feed_watch_ask(const struct feed_list *l)
+{
+	const char *issuer = l->issuer->name;
+
+	alarm_set(
+	    ALARM_CRL_REFUSED, feed_is_refusal(l->ask.error), issuer, l->url, l->ask.why);
+	alarm_set(ALARM_CRL_NUMBER_BACK, feed_number_is_back(l), issuer, l->url,
+	    l->ask.error == ERR_CRL_ROLLBACK ? "refused"
+					     : "taken, after the end of the one before");
+}
+
+void feed_watch_no_more(const struct feed_list *l)
+{
+	static const enum alarm of_lists[] = {
+	    ALARM_CRL_OVERDUE, ALARM_CRL_OLD, ALARM_CRL_REFUSED, ALARM_CRL_NUMBER_BACK};
+
+	for (size_t n = 0; n < sizeof of_lists / sizeof of_lists[0]; n++)
+		alarm_clear(of_lists[n], l->issuer->name, l->url);
 }
 
 void feed_watch_age(struct feed_list *l)

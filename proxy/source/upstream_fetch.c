@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "proxy/base/alarms.h"
 #include "proxy/base/log.h"
 #include "proxy/source/upstream_core.h"
 
@@ -38,6 +39,8 @@ static void tell_failed(
 	    "retry_ms=%lld",
 	    a->queue->name, a->at->url, err_label(e), f->status, f->detail,
 	    (long long)(f->us / 1000), a->at->endpoint.failures, (long long)pause);
+	alarm_raise(ALARM_RESPONDER_DOWN, a->queue->name, a->at->url,
+	    f->detail[0] != '\0' ? f->detail : err_text(e));
 }
 
 static void tell_recovered(const struct source_ask *a, int64_t now)
@@ -47,6 +50,7 @@ static void tell_recovered(const struct source_ask *a, int64_t now)
 	log_settled(LOG_INFO, "upstream_recovered",
 	    "issuer=%s url=%s failures=%d down_ms=%lld", a->queue->name, a->at->url,
 	    p->failures, (long long)(now - p->failed_at_ms));
+	alarm_clear_all(ALARM_RESPONDER_DOWN, a->at->url);
 }
 
 /* Serials that nobody has bring errors all day, also from one that answers others. */

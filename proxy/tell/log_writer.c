@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "cache/base/backoff.h"
+#include "proxy/base/alarms.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/tell/outlet.h"
@@ -25,6 +26,8 @@ static void tell_held_back(const struct log_writer *w, enum err e)
 	change_log_health(w->log, &h);
 	log_each(LOG_WARN, "changes_held_back", "err=%s error=%s remedy=%s effect=%s",
 	    err_label(e), h.error, h.remedy, "told when the log can be written again");
+	alarm_raise(
+	    ALARM_LOG_DOWN, "", "change log", h.error[0] != '\0' ? h.error : err_text(e));
 }
 
 void log_writer_failed(
@@ -53,6 +56,8 @@ void log_writer_ended(struct log_writer *w, struct log_user *u)
 	assert(u->failures == 0 || w->failing > 0);
 	w->failing -= u->failures > 0;
 	u->failures = 0;
+	if (w->failing == 0)
+		alarm_clear(ALARM_LOG_DOWN, "", "changes");
 }
 
 int64_t log_writer_backoff_ms(struct log_writer *w, const struct log_user *u)

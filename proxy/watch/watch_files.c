@@ -9,6 +9,7 @@
 
 #include "cache/watch/watch_body.h"
 #include "cache/watch/watch_draft.h"
+#include "proxy/base/alarms.h"
 #include "proxy/base/log.h"
 #include "proxy/watch/file_cert.h"
 #include "proxy/watch/known.h"
@@ -135,12 +136,24 @@ static void file_free(struct file *x)
 	file_certs_free(&x->certs);
 }
 
+/* why NULL: it can be read, or is watched no more. */
+static void set_alarm(const struct watch_files *f, const struct file *x, const char *why)
+{
+	char subject[ALARM_SUBJECT_MAX];
+
+	snprintf(subject, sizeof subject, "%s: %s", f->name, x->path);
+	alarm_set(ALARM_WATCHLIST_UNREADABLE, why != NULL, "", subject, why);
+}
+
 void watch_files_free(struct watch_files *f)
 {
 	if (f == NULL)
 		return;
-	for (size_t i = 0; i < f->n; i++)
+	for (size_t i = 0; i < f->n; i++) {
+		if (f->file[i].told)
+			set_alarm(f, &f->file[i], NULL);
 		file_free(&f->file[i]);
+	}
 	free(f->file);
 	texts_free(f->paths, f->paths_n);
 	texts_free(f->labels, f->labels_n);
@@ -338,14 +351,17 @@ static void set_bad(struct files_round *d, struct file *x, const char *why)
 		    x->path, why, x->certs.n,
 		    "what it had is watched on: write it anew, or let ocspcached read "
 		    "it");
+		set_alarm(d->f, x, why);
 	}
 }
 
 static void set_fine(struct files_round *d, struct file *x)
 {
-	if (x->told)
+	if (x->told) {
 		log_each(LOG_INFO, "watchlist_readable", "watchlist=%s path=%s",
 		    d->f->name, x->path);
+		set_alarm(d->f, x, NULL);
+	}
 	x->bad = 0;
 	x->told = x->owes = false;
 }

@@ -1,0 +1,15 @@
+/* call_alarms.h - GET /v1/alarms: what is wrong now, as JSON.
+ *
+ * The table is the process's (proxy/base/alarms.h), so the API's thread answers by
+ * itself, also while the keeper is busy with what is wrong.
+ */
+#ifndef PROXY_API_CALL_ALARMS_H
+#define PROXY_API_CALL_ALARMS_H
+
+#include "proxy/base/json_line.h"
+
+/* An array of {"alarm","issuer","subject","since","node","detail"} and a line end;
+ * out->failed: out of memory. */
+void call_alarms(struct json_line *out);
+
+#endif

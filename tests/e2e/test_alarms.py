@@ -1,0 +1,104 @@
+"""What is wrong now: GET /v1/alarms, ocspctl alarms, ocspcached_alarm, and the one table that they come from."""
+import json
+import os
+import re
+import socket
+
+import daemon
+import lab
+import lists
+
+FAST = dict(backoff_initial="20ms", backoff_max="100ms", crl_backoff_max="100ms", store_backoff_max="100ms",
+            error_ttl="0s", refresh_min="100ms")
+ROW = re.compile(r'^ALARM\(\w+, "(\w+)", "(\w+)", LOG_(\w+),\s*(\d+),\s*"([^"]*)",\s*"([^"]*)",\s*"([^"]*)"\)', re.M)
+
+
+def alarms(d):
+    status, rows = d.api("GET", "/v1/alarms")
+    assert status == 200
+    return {(a["alarm"], a["issuer"], a["subject"]): a for a in rows}
+
+
+def wait(d, *key, gone=False):
+    lab.wait(lambda: (key in alarms(d)) != gone, 10, "%s to be %s" % (key, "cleared" if gone else "raised"))
+    return alarms(d).get(key)
+
+
+def test_the_manual_has_every_row():
+    """ocspcached(8), ALARMS: name, subject, meaning, remedy and event of proxy/base/alarms.def."""
+    man = lab.read(os.path.join(daemon.TOP, "proxy", "ocspcached.8"))
+    section = man[man.index(".Sh ALARMS"):man.index(".Sh LOG EVENTS")]
+    table = lab.read(os.path.join(daemon.TOP, "proxy", "base", "alarms.def"))
+    found = ROW.findall(table)
+    assert len(found) == table.count("\nALARM(") and found
+    wanted = []
+    for name, event, level, stands, subject, meaning, remedy in found:
+        hours = int(stands) // 3600
+        wanted.append(".It %s\nSubject: %s.\n%s\nRemedy: %s.\nLog event\n.Cm %s .\n" % (name, subject, meaning, remedy, event)
+                      + ("Of a moment: %d hour%s.\n" % (hours, "" if hours == 1 else "s") if hours else ""))
+        assert re.search(r"^\.It %s \( %s" % (event, level.lower()), man, re.M), event
+    assert section[section.index(".It "):section.index(".El")] == "".join(wanted)
+
+
+def test_lists_that_are_late_or_refused(box, publisher, daemons):
+    """Raised once with the list's URL, cleared by the next good one and by a reload that takes the list away."""
+    ca = lab.CA("late CA")
+    url = publisher.publish("a.crl", lists.crl(ca, [], next=2))
+    d = daemons([lists_issuer(box, ca, url)], **FAST).start()
+    assert alarms(d) == {}
+    a = wait(d, "crl_overdue", "demo", url)
+    assert a["detail"] and a["node"] == socket.gethostname() and re.match(r"20\d\d-\d\d-\d\dT.*Z$", a["since"])
+    assert d.metric("alarm", alarm="crl_overdue", issuer="demo") == 1
+    publisher.publish("a.crl", b"<html>")
+    d.refresh()
+    assert "a web page and not a list" in wait(d, "crl_refused", "demo", url)["detail"]
+    r = d.ctl("alarms")
+    assert r.returncode == 2 and "crl_refused" in r.stdout and url in r.stdout
+    assert {row["alarm"] for row in json.loads(d.ctl("--json", "alarms").stdout)} == {"crl_overdue", "crl_refused"}
+    publisher.publish("a.crl", lists.crl(ca, [], number=2))
+    d.refresh()
+    wait(d, "crl_refused", "demo", url, gone=True)
+    wait(d, "crl_overdue", "demo", url, gone=True)
+    r = d.ctl("alarms")
+    assert (r.returncode, r.stdout) == (0, "")
+    publisher.publish("a.crl", lists.crl(ca, [], number=1, this=-30))  # R95
+    d.refresh()
+    wait(d, "crl_number_back", "demo", url)
+    d.issuers = [lists_issuer(box, ca, publisher.publish("b.crl", lists.crl(ca, [], number=3)))]
+    d.write()
+    d.reload()
+    wait(d, "crl_number_back", "demo", url, gone=True)
+    assert alarms(d) == {}
+
+
+def lists_issuer(box, ca, url):
+    return {"name": "demo", "certificate": ca.write(os.path.join(box, "late.pem")), "crl": [url], "crl-interval": "10s"}
+
+
+def test_responders_reloads_and_the_store(world, daemons, redis):
+    """A responder by its URL, mistakes with the first of them, a store that is away; each until it is over."""
+    d = daemons([world.issuer()], store=redis.url, **FAST).start()
+    d.ask(world.ca, world.good.serial)
+    lab.wait(lambda: alarms(d) == {}, 10, "all to be well")
+    world.responder.stop()
+    down = ("responder_down", "demo", world.responder.url)
+    lab.wait(lambda: [d.refresh(serial=world.good.serial)] and down in alarms(d), 10, "the responder to be down")
+    world.responder.start()
+    lab.wait(lambda: d.ask(world.ca, world.revoked.serial) and down not in alarms(d), 10, "the responder to be up")
+    d.write("nonsense = 1\n")
+    d.reload(good=False)
+    assert "no issuer is configured" in wait(d, "reload_failed", None, d.conf)["detail"]
+    d.write()
+    d.reload()
+    wait(d, "reload_failed", None, d.conf, gone=True)
+    redis.stop()
+    wait(d, "store_down", None, "store")
+    wait(d, "log_down", None, "change log")
+    redis.start()
+    wait(d, "store_down", None, "store", gone=True)
+    wait(d, "log_down", None, "change log", gone=True)
+
+
+def test_only_get(world, daemons):
+    d = daemons([world.issuer()]).start()
+    assert d.api("POST", "/v1/alarms", b"{}")[0] == 405 and d.api("GET", "/v1/alarms/x")[0] == 404
