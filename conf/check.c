@@ -637,6 +637,24 @@ static void check_proxy(const struct draft *d)
 			    "is where we listen ourselves; name the proxy");
 }
 
+static bool check_allowed(const struct draft *d)
+{
+	const struct group *g = &d->settings->global;
+	struct conf *c = d->conf;
+
+	c->allowed = calloc(c->allow_address_n + 1, sizeof *c->allowed);
+	if (c->allowed == NULL)
+		return false;
+	for (size_t i = 0; i < c->allow_address_n; i++) {
+		const char *why = network_parse(c->allow_address[i], &c->allowed[i]);
+
+		if (why != NULL)
+			fault_value(
+			    d, g, OPTION_allow_address, i, c->allow_address[i], why);
+	}
+	return true;
+}
+
 static bool check_server_cas(const struct draft *d)
 {
 	const struct group *g = &d->settings->global;
@@ -799,7 +817,7 @@ static void check_watchlists(const struct draft *d)
 bool draft_check(struct draft *d)
 {
 	if (!check_listen(d) || !check_api_listen(d) || !check_ocsp_path(d) ||
-	    !check_store(d) || !check_server_cas(d))
+	    !check_store(d) || !check_server_cas(d) || !check_allowed(d))
 		return false;
 	check_proxy(d);
 	check_prefix(d);

@@ -320,6 +320,7 @@ void conf_free(struct conf *c)
 	issuers_free(c->issuers);
 	mac_keys_free(c->mac_keys);
 	free(c->server_cas);
+	free(c->allowed);
 	for (size_t i = 0; i < c->issuer_n; i++) {
 		values_free(&c->issuer[i], SCOPE_ISSUER);
 		free(c->issuer[i].name);

@@ -16,6 +16,7 @@
 
 #include "cache/base/issuer.h"
 #include "cache/ocsp/record.h"
+#include "conf/network.h"
 
 #define CONF_FIELD_INT(f)      int64_t f;
 #define CONF_FIELD_DURATION(f) int64_t f##_ms;
@@ -102,6 +103,7 @@ struct conf {
 	struct mac_keys *mac_keys; /* NULL without store-key-file */
 	char *server_cas;          /* upstream-tls-ca as PEM; NULL without */
 	size_t server_cas_n;       /* octets */
+	struct network *allowed;   /* allow-address, allow_address_n of them */
 	char **path; /* every OCSP path: starts with '/', no '/' at its end but for "/"
 		      * itself, in normal form, no duplicates, longest first */
 	size_t path_n;

@@ -29,6 +29,7 @@
 	/* the way to an upstream responder */ \
 	X(ERR_UP_TIMEOUT,      "upstream_timeout",     3, "upstream gave no answer in time") \
 	X(ERR_UP_CONNECT,      "upstream_connect",     3, "no connection to the upstream") \
+	X(ERR_UP_ADDRESS,      "upstream_address",     3, "a URL that is not from the configuration leads to an address that allow-address does not have") \
 	X(ERR_UP_HTTP,         "upstream_http",        3, "upstream answered with another HTTP status than 200") \
 	X(ERR_UP_TYPE,         "upstream_type",        3, "upstream's Content-Type is not application/ocsp-response") \
 	X(ERR_UP_SIZE,         "upstream_size",        3, "upstream's answer is over response-max-size") \

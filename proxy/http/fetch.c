@@ -19,6 +19,7 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
+#include "conf/address.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/timer.h"
 #include "proxy/http/fetch_head.h"
@@ -56,6 +57,10 @@ struct fetch {
 	bool sink;
 	int sink_fd;
 	bool too_large, no_memory, sink_failed; /* why our callbacks stopped it */
+	/* Of a learnt URL: an address of its name may not be connected to; its name is
+	 * being looked up and nothing more, before a proxy is asked. */
+	bool refused, looking;
+	int timeout_ms;
 	int sink_errno;
 	char proxy[PROXY_MAX_BYTES];  /* as of its start */
 	char detail[CURL_ERROR_SIZE]; /* libcurl's words */
@@ -87,6 +92,13 @@ static void curl_init(void)
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
+/* A name may have other addresses too, which were tried. */
+static bool was_refused(const struct fetch *x)
+{
+	return x->refused &&
+	       (x->code == CURLE_COULDNT_CONNECT || x->code == CURLE_ABORTED_BY_CALLBACK);
+}
+
 /* What libcurl's result is in our terms. */
 static enum err outcome(const struct fetch *x)
 {
@@ -100,6 +112,8 @@ static enum err outcome(const struct fetch *x)
 		return ERR_STORE;
 	if (x->head.refusal[0] != '\0')
 		return ERR_UP_HTTP;
+	if (was_refused(x))
+		return ERR_UP_ADDRESS;
 	switch (x->code) {
 	case CURLE_OK:
 		return x->head.whole ? ERR_OK : ERR_UP_TRUNCATED;
@@ -171,6 +185,8 @@ static const char *cause_of(const struct fetch *x)
 		return strerror(x->sink_errno);
 	if (x->head.refusal[0] != '\0')
 		return x->head.refusal;
+	if (was_refused(x))
+		return GUARD_WORDS;
 	if (x->detail[0] != '\0')
 		return x->detail;
 	return curl_easy_strerror(x->code == CURLE_OK ? CURLE_PARTIAL_FILE : x->code);
@@ -181,6 +197,8 @@ static const char *remedy_of(const struct fetch *x)
 {
 	if (x->sink_failed || x->head.refusal[0] != '\0')
 		return ""; /* the cause is another one */
+	if (was_refused(x))
+		return GUARD_REMEDY;
 	switch (x->code) {
 	case CURLE_COULDNT_RESOLVE_HOST:
 		return "mend the name in the URL, or the resolver of this machine";
@@ -209,6 +227,12 @@ static bool is_untrusted(const struct fetch *x)
 	       verdict == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN;
 }
 
+/* No proxy has to do with it. */
+static bool is_ours(enum err e)
+{
+	return e == ERR_STORE || e == ERR_NOMEM || e == ERR_UP_ADDRESS;
+}
+
 static const char *words_of(struct fetch *x, enum err e, int status)
 {
 	const struct fetch_end end = {.status = e == ERR_OK ? status : 0,
@@ -216,7 +240,7 @@ static const char *words_of(struct fetch *x, enum err e, int status)
 	    .cause = cause_of(x),
 	    .remedy = remedy_of(x),
 	    .untrusted = is_untrusted(x),
-	    .proxy = e == ERR_STORE || e == ERR_NOMEM ? "" : x->proxy};
+	    .proxy = is_ours(e) ? "" : x->proxy};
 
 	if (e == ERR_OK && (status == 200 || (status == 304 && x->conditional)))
 		return "";
@@ -252,6 +276,100 @@ static void tell(struct fetch *x)
 	recycle(x);
 }
 
+#define SET(option, value) (curl_easy_setopt(x->easy, option, value) == CURLE_OK)
+
+/* Both set, also where there is nothing to be set: libcurl would look into http_proxy,
+ * https_proxy, all_proxy and no_proxy. */
+static bool set_policy_of_fetcher(struct fetch *x)
+{
+	const struct fetch_policy *p = &x->fetcher->policy;
+	struct curl_blob ca = {.data = (void *)(uintptr_t)p->tls_ca.p,
+	    .len = p->tls_ca.n,
+	    .flags = CURL_BLOB_COPY};
+
+	return SET(CURLOPT_PROXY, x->looking ? "" : x->proxy) &&
+	       SET(CURLOPT_NOPROXY, "") &&
+	       SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) && /* no head of the answer's */
+	       (ca.len == 0 || SET(CURLOPT_CAINFO_BLOB, &ca));
+}
+
+static bool set_time(struct fetch *x, int64_t ms)
+{
+	long left = ms > 0 ? (long)ms : 1; /* 0 would be no limit */
+
+	return SET(CURLOPT_TIMEOUT_MS, left) && SET(CURLOPT_CONNECTTIMEOUT_MS, left);
+}
+
+/* Learnt URLs (T7). */
+
+static curl_socket_t on_socket_wanted(
+    void *arg, curlsocktype purpose, struct curl_sockaddr *to)
+{
+	struct fetch *x = arg;
+	bool allowed = guard_allows_address(&x->fetcher->policy.guard, &to->addr);
+
+	(void)purpose;
+	x->refused = x->refused || !allowed;
+	if (x->looking || !allowed)
+		return CURL_SOCKET_BAD; /* the next address is tried */
+	return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+}
+
+/* Also of a connection that is used again, whoever opened it. */
+static int on_connected(void *arg, char *peer, char *own, int port, int own_port)
+{
+	struct fetch *x = arg;
+	struct ip_address p;
+
+	(void)own;
+	(void)own_port;
+	x->refused = !ip_address_parse(peer, port, &p) ||
+		     !guard_allows(&x->fetcher->policy.guard, &p);
+	return x->refused ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
+/* A proxy's own address is the operator's word. */
+static bool set_guard(struct fetch *x, bool learnt)
+{
+	if (!learnt || (x->proxy[0] != '\0' && !x->looking))
+		return SET(CURLOPT_OPENSOCKETFUNCTION, NULL) &&
+		       SET(CURLOPT_PREREQFUNCTION, NULL);
+	return SET(CURLOPT_OPENSOCKETFUNCTION, on_socket_wanted) &&
+	       SET(CURLOPT_OPENSOCKETDATA, x) &&
+	       SET(CURLOPT_PREREQFUNCTION, on_connected) && SET(CURLOPT_PREREQDATA, x);
+}
+
+/* Only the proxy knows the name: its port is all that can be judged. */
+static bool has_web_port(const struct fetch *x)
+{
+	const char *text = NULL;
+	struct url u;
+
+	curl_easy_getinfo(x->easy, CURLINFO_EFFECTIVE_URL, &text);
+	return text != NULL && url_parse(text, &u) == NULL &&
+	       (u.at.port == 80 || u.at.port == 443);
+}
+
+/* The name of a learnt URL has been looked up: the fetch itself, unless it ends here. */
+static bool ask_proxy(struct fetch *x)
+{
+	int64_t left_ms = x->timeout_ms - (clock_mono_us() - x->start_us) / 1000;
+
+	x->looking = false;
+	if (x->code == CURLE_COULDNT_RESOLVE_HOST && !has_web_port(x)) {
+		x->refused = true;
+		x->code = CURLE_COULDNT_CONNECT;
+	}
+	if (x->refused ||
+	    (x->code != CURLE_COULDNT_CONNECT && x->code != CURLE_COULDNT_RESOLVE_HOST))
+		return false;
+	x->detail[0] = '\0';
+	x->no_memory = !set_policy_of_fetcher(x) || !set_guard(x, true) ||
+		       !set_time(x, left_ms) ||
+		       curl_multi_add_handle(x->fetcher->multi, x->easy) != CURLM_OK;
+	return !x->no_memory;
+}
+
 /* First take back all that libcurl has ended, then tell: a done that cancels another
  * fetch must find it in one of our lists and not in libcurl's messages. */
 static void collect(struct fetcher *f)
@@ -267,6 +385,8 @@ static void collect(struct fetcher *f)
 		assert(x->easy == m->easy_handle && x->state == FETCH_LIVE);
 		x->code = m->data.result; /* m dies with the next line */
 		curl_multi_remove_handle(f->multi, x->easy);
+		if (x->looking && ask_proxy(x))
+			continue;
 		TAILQ_REMOVE(&f->live, x, link);
 		TAILQ_INSERT_TAIL(&f->ended, x, link);
 		x->state = FETCH_ENDED;
@@ -575,22 +695,6 @@ static bool add_header(struct fetch *x, const char *name, const char *value)
 	return true;
 }
 
-#define SET(option, value) (curl_easy_setopt(x->easy, option, value) == CURLE_OK)
-
-/* Both set, also where there is nothing to be set: libcurl would look into http_proxy,
- * https_proxy, all_proxy and no_proxy. */
-static bool set_policy_of_fetcher(struct fetch *x)
-{
-	const struct fetch_policy *p = &x->fetcher->policy;
-	struct curl_blob ca = {.data = (void *)(uintptr_t)p->tls_ca.p,
-	    .len = p->tls_ca.n,
-	    .flags = CURL_BLOB_COPY};
-
-	return SET(CURLOPT_PROXY, p->proxy) && SET(CURLOPT_NOPROXY, "") &&
-	       SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L) && /* no head of the answer's */
-	       (ca.len == 0 || SET(CURLOPT_CAINFO_BLOB, &ca));
-}
-
 /* What is the same for every fetch. */
 static bool set_policy(struct fetch *x)
 {
@@ -608,9 +712,8 @@ static bool set_policy(struct fetch *x)
 
 static bool set_request(struct fetch *x, const struct fetch_request *r)
 {
-	bool ok = SET(CURLOPT_URL, r->url) &&
-		  SET(CURLOPT_TIMEOUT_MS, (long)r->timeout_ms) &&
-		  SET(CURLOPT_CONNECTTIMEOUT_MS, (long)r->timeout_ms) &&
+	bool ok = SET(CURLOPT_URL, r->url) && set_time(x, r->timeout_ms) &&
+		  set_guard(x, r->learnt) &&
 		  SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)r->max_size);
 
 	if (ok && r->accept != NULL)
@@ -647,7 +750,9 @@ struct fetch *fetch_start(
 	x->sink = r->sink;
 	x->sink_fd = r->sink_fd;
 	x->conditional = r->if_none_match != NULL || r->if_modified_since != NULL;
+	x->timeout_ms = r->timeout_ms;
 	snprintf(x->proxy, sizeof x->proxy, "%s", f->policy.proxy);
+	x->looking = r->learnt && x->proxy[0] != '\0';
 	x->start_us = clock_mono_us();
 	if (!set_policy(x) || !set_request(x, r) ||
 	    curl_multi_add_handle(f->multi, x->easy) != CURLM_OK) {

@@ -3,16 +3,20 @@
  * Only http and https, no redirects, no proxy but the one of the policy (the environment
  * is not read, nor a list of hosts to leave it out for), no cookies, no signals; the
  * whole fetch has one deadline, the body a cap that is counted as it comes, the head one
- * of 64 KiB.  Only URLs of the configuration are ever given to it.  Names are resolved by
- * threads of libcurl's; one that hangs neither blocks the loop nor outlives the fetch's
- * deadline.  Accept-Encoding is identity; a body that comes in gzip or deflate all the
- * same is decoded, and max_size counts its decoded bytes.  Another coding, or one inside
- * another, is refused.  A coded body that was cut off inside is as long as what could be
- * decoded: DER tells, who fetches other things has to see to it. Decoding is done here,
- * on the loop: a bomb costs what writing max_size costs, once. Connections are kept alive
- * and used again.  The server of an https URL is verified by the system's CAs and those
- * of the policy.  A proxy is asked for http URLs in absolute-form, and by CONNECT for a
- * tunnel to https ones. Keeper's thread.
+ * of 64 KiB.  A URL that is not from the configuration is "learnt", and leads to nothing
+ * but what the policy's guard allows: looked at is the address that is connected to, also
+ * when a connection is used again.  Where there is a proxy, which looks names up itself,
+ * such a name is looked up here too before, and refused if one of its addresses is; one
+ * that only the proxy knows is left to the proxy, on ports 80 and 443.  Names are
+ * resolved by threads of libcurl's; one that hangs neither blocks the loop nor outlives
+ * the fetch's deadline.  Accept-Encoding is identity; a body that comes in gzip or
+ * deflate all the same is decoded, and max_size counts its decoded bytes.  Another
+ * coding, or one inside another, is refused.  A coded body that was cut off inside is as
+ * long as what could be decoded: DER tells, who fetches other things has to see to it.
+ * Decoding is done here, on the loop: a bomb costs what writing max_size costs, once.
+ * Connections are kept alive and used again.  The server of an https URL is verified by
+ * the system's CAs and those of the policy.  A proxy is asked for http URLs in
+ * absolute-form, and by CONNECT for a tunnel to https ones. Keeper's thread.
  *
  * The process must ignore SIGPIPE: OpenSSL's writes to a closed connection raise it.
  */
@@ -21,6 +25,7 @@
 
 #include "cache/base/bytes.h"
 #include "cache/base/err.h"
+#include "proxy/http/guard.h"
 
 struct event_base;
 struct fetcher;
@@ -31,6 +36,7 @@ struct fetch_request {
 	const char *content_type;      /* of body; copied; with POST */
 	const char *accept;            /* or NULL */
 	struct bytes body;             /* copied; n > 0 makes it a POST */
+	bool learnt;                   /* the URL is a stranger's word (T7) */
 	int timeout_ms;                /* 1.. */
 	size_t max_size;               /* of the response body, as it comes and decoded */
 	const char *if_none_match;     /* entity tag as it came, or NULL; copied */
@@ -44,7 +50,8 @@ struct fetch_request {
 
 struct fetch_result {
 	enum err error; /* ERR_OK: a whole response with any status; else ERR_UP_TIMEOUT,
-			   ERR_UP_CONNECT (also: name, TLS), ERR_UP_SIZE,
+			   ERR_UP_CONNECT (also: name, TLS), ERR_UP_ADDRESS (a
+			   learnt URL leads where it may not), ERR_UP_SIZE,
 			   ERR_UP_TRUNCATED, ERR_UP_HTTP (what came is no HTTP, or coded
 			   as we do not know),
 			   ERR_NOMEM, ERR_STORE (the sink could not be written) */
@@ -66,7 +73,8 @@ typedef void fetch_done_fn(void *arg, const struct fetch_result *r);
 struct fetch_policy {
 	const char *proxy; /* "http://host:port"; "" for none */
 	struct bytes
-	    tls_ca; /* PEM: CAs of https servers besides the system's; or empty */
+	    tls_ca;         /* PEM: CAs of https servers besides the system's; or empty */
+	struct guard guard; /* of learnt URLs */
 };
 
 struct fetcher *fetcher_new(struct event_base *base, const char *user_agent);

@@ -973,6 +973,20 @@ static void the_proxy_is_an_http_url_of_a_host_and_a_port(void **state)
 	}
 }
 
+/* T7 */
+static void allowed_addresses_are_networks(void **state)
+{
+	(void)state;
+	taken("");
+	assert_int_equal(conf->allow_address_n, 0);
+	taken("allow-address = { '10.0.0.0/8', '[fd00::]/8:443' }");
+	assert_int_equal(conf->allow_address_n, 2);
+	assert_int_equal(conf->allowed[0].bits, 8);
+	assert_int_equal(conf->allowed[1].first.port, 443);
+	refused("allow-address = { '10.0.0.0/8', 'example.com' }", "allow-address",
+	    "\"example.com\" is no address; write 10.0.0.0/8");
+}
+
 static void cas_of_servers_are_read_when_they_are_loaded(void **state)
 {
 	X509 *second = make_certificate("second", NULL, NULL, -DAY, DAY);
@@ -1733,6 +1747,7 @@ int main(void)
 	    cmocka_unit_test_teardown(certificates_are_checked, forget),
 	    cmocka_unit_test_teardown(
 		the_proxy_is_an_http_url_of_a_host_and_a_port, forget),
+	    cmocka_unit_test_teardown(allowed_addresses_are_networks, forget),
 	    cmocka_unit_test_teardown(
 		cas_of_servers_are_read_when_they_are_loaded, forget),
 	    cmocka_unit_test_teardown(named_responders_are_checked, forget),

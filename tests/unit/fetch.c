@@ -55,11 +55,34 @@ static void on_end_of_hanging(void *value)
 	hanging--;
 }
 
+/* Names of learnt URLs, with the addresses of each, in order. */
+static const struct {
+	const char *name, *address[2];
+} names[] = {
+    {"both.test", {"::1", "127.0.0.1"}}, {"cloud.test", {"169.254.169.254", NULL}},
+    {"nowhere.test", {NULL, NULL}}, /* only a proxy knows it */
+};
+
+typedef int resolve_fn(
+    const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+static int resolve_each(resolve_fn *real, const char *const address[2],
+    const char *service, const struct addrinfo *hints, struct addrinfo **res)
+{
+	*res = NULL;
+	for (int i = 0; i < 2 && address[i] != NULL; i++) {
+		while (*res != NULL)
+			res = &(*res)->ai_next;
+		if (real(address[i], service, hints, res) != 0)
+			return EAI_NONAME;
+	}
+	return 0;
+}
+
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
     struct addrinfo **res)
 {
-	int (*real)(
-	    const char *, const char *, const struct addrinfo *, struct addrinfo **);
+	resolve_fn *real;
 
 	if (node != NULL && strcmp(node, "hang.test") == 0) {
 		hanging++;
@@ -68,12 +91,18 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 		return EAI_AGAIN;
 	}
 	*(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+	for (size_t i = 0; node != NULL && i < sizeof names / sizeof *names; i++)
+		if (strcmp(node, names[i].name) == 0)
+			return names[i].address[0] == NULL
+				   ? EAI_NONAME
+				   : resolve_each(
+					 real, names[i].address, service, hints, res);
 	return real(node, service, hints, res);
 }
 
 /* A server whose manners depend on the path. */
 
-#define CLIENTS_MAX 64
+#define CLIENTS_MAX 128
 
 struct server {
 	int fd, port;
@@ -187,11 +216,8 @@ static bool answer(int fd, const char *request, size_t n)
 		    fd, "200 OK\r\nContent-Type: application/ocsp-response", "hello", 5);
 		return true;
 	}
-	if (IS("/echo")) {
-		say_body(fd, "200 OK", request, n);
-		return true;
-	}
-	if (IS("http://nowhere.test/echo")) {
+	if (IS("/echo") || strstr(request, ".test/echo ") != NULL ||
+	    IS("http://93.184.216.34/echo")) {
 		say_body(fd, "200 OK", request, n);
 		return true;
 	}
@@ -1031,6 +1057,159 @@ static void a_proxy_is_asked_when_it_is_configured_and_only_then(void **state)
 	assert_int_equal(o.error, ERR_UP_CONNECT);
 }
 
+/* Learnt URLs: T7. */
+
+/* text with the server's port for each PORT. */
+static void put_port(const char *text, char *out, size_t n)
+{
+	const char *at = strstr(text, "PORT");
+
+	if (at == NULL)
+		snprintf(out, n, "%s", text);
+	else
+		snprintf(out, n, "%.*s%d%s", (int)(at - text), text, server.port, at + 4);
+}
+
+static void learn(const char *text, struct outcome *o)
+{
+	char url[200];
+	struct fetch_request r = {
+	    .url = url, .learnt = true, .timeout_ms = 5000, .max_size = 1000};
+
+	put_port(text, url, sizeof url);
+	memset(o, 0, sizeof *o);
+	o->fetch = fetch_start(fetcher, &r, on_done, o);
+	assert_non_null(o->fetch);
+	wait_for(o);
+}
+
+static void configure(const char *proxy, const char *const *nets, size_t n)
+{
+	static struct network allow[2];
+	static char text[2][100], by[100];
+
+	for (size_t i = 0; i < n; i++) {
+		put_port(nets[i], text[i], sizeof text[i]);
+		assert_null(network_parse(text[i], &allow[i]));
+	}
+	put_port(proxy, by, sizeof by);
+	fetcher_configure(
+	    fetcher, &(struct fetch_policy){.proxy = by, .guard = {allow, n}});
+}
+
+/* What is told is the same of each, and nobody is connected to. */
+static void assert_refused(const char *url)
+{
+	int clients = server.clients;
+	struct outcome o;
+
+	learn(url, &o);
+	if (o.error != ERR_UP_ADDRESS)
+		fail_msg("%s: %s (%s)", url, err_label(o.error), o.detail);
+	assert_string_equal(o.detail,
+	    "the URL is not from the configuration, and leads to an address that is not "
+	    "public or to another port than 80 and 443; if that is right, name the "
+	    "address with allow-address");
+	assert_false(o.reached);
+	assert_int_equal(o.status, 0);
+	assert_int_equal(o.n, 0);
+	assert_int_equal(server.clients, clients);
+}
+
+/* T7 */
+static void a_learnt_url_leads_to_no_spelling_of_our_own_machine(void **state)
+{
+	static const char *const url[] = {"http://127.0.0.1:PORT/ok",
+	    "http://2130706433:PORT/ok", "http://017700000001:PORT/ok",
+	    "http://0x7f000001:PORT/ok", "http://0x7F.1:PORT/ok", "http://127.1:PORT/ok",
+	    "http://0177.0.0.01:PORT/ok", "http://%31%32%37.0.0.1:PORT/ok",
+	    "http://[::1]:PORT/ok", "http://[0:0:0:0:0:0:0:1]:PORT/ok",
+	    "http://[::ffff:127.0.0.1]:PORT/ok", "http://[::FFFF:7F00:1]:PORT/ok",
+	    "http://[64:ff9b::7f00:1]:PORT/ok", "http://localhost:PORT/ok",
+	    "http://LOCALHOST:PORT/ok", "http://0:PORT/ok", "http://0.0.0.0:PORT/ok",
+	    "http://[::]:PORT/ok", "http://u:p@127.0.0.1:PORT/ok",
+	    "http://127.0.0.1/PORT", "https://127.0.0.1/PORT", "http://10.0.0.1/PORT",
+	    "http://169.254.169.254/PORT", "http://cloud.test/PORT",
+	    "http://both.test:PORT/ok", "http://[fd00::1]/PORT",
+	    "http://[fe80::1%25lo]/PORT", "http://93.184.216.34:6379/PORT"};
+	struct outcome o;
+	int clients;
+
+	(void)state;
+	configure("", NULL, 0);
+	for (size_t i = 0; i < sizeof url / sizeof *url; i++)
+		assert_refused(url[i]);
+	clients = server.clients;
+	learn("http://127.0.0.1.:PORT/ok", &o); /* no address, and no name */
+	assert_int_equal(o.error, ERR_UP_CONNECT);
+	assert_int_equal(server.clients, clients);
+}
+
+/* T7 */
+static void a_connection_of_ours_is_not_lent_to_a_learnt_url(void **state)
+{
+	struct outcome o;
+
+	(void)state;
+	configure("", NULL, 0);
+	fetch("/ok", &o);
+	assert_int_equal(o.error, ERR_OK);
+	assert_refused("http://127.0.0.1:PORT/ok");
+	fetch("/ok", &o); /* and with the same handle */
+	assert_int_equal(o.error, ERR_OK);
+}
+
+static void a_learnt_url_leads_to_what_is_allowed(void **state)
+{
+	const char *ours = "127.0.0.0/8:PORT", *other = "127.0.0.0/8:1";
+	struct outcome o;
+
+	(void)state;
+	configure("", &ours, 1);
+	learn("http://127.0.0.1:PORT/ok", &o);
+	assert_int_equal(o.error, ERR_OK);
+	assert_string_equal(o.body, "hello");
+	learn("http://127.0.0.1:PORT/ok", &o); /* its connection used again */
+	assert_int_equal(o.error, ERR_OK);
+	learn("http://both.test:PORT/ok", &o); /* by the address that may be */
+	assert_int_equal(o.error, ERR_OK);
+	learn("http://127.0.0.1:PORT/redirect", &o);
+	assert_int_equal(o.status, 302); /* and is not followed */
+	configure("", &other, 1);
+	assert_refused("http://127.0.0.1:PORT/ok");
+	learn("http://nowhere.test/PORT", &o);
+	assert_int_equal(o.error, ERR_UP_CONNECT);
+}
+
+/* T7: names are looked up here before a proxy is asked, who looks them up itself. */
+static void a_proxy_is_not_asked_for_what_leads_inside(void **state)
+{
+	static const char *const both[] = {"127.0.0.0/8", "[::1]"};
+	struct outcome o;
+
+	(void)state;
+	configure("http://127.0.0.1:PORT", NULL, 0);
+	assert_refused("http://127.0.0.1:PORT/echo");
+	assert_refused("http://localhost/PORT");
+	assert_refused("http://cloud.test/PORT");
+	assert_refused("http://nowhere.test:PORT/echo");
+	assert_refused("http://127.0.0.1./PORT");
+	learn("http://nowhere.test/echo", &o);
+	assert_int_equal(o.error, ERR_OK);
+	assert_memory_equal(o.body, "GET http://nowhere.test/echo HTTP/1.1\r\n", 38);
+	learn("http://93.184.216.34/echo", &o);
+	assert_int_equal(o.error, ERR_OK);
+	learn("https://nowhere.test/PORT", &o);
+	assert_int_equal(o.error, ERR_UP_CONNECT);
+	assert_non_null(strstr(o.detail, "403 (by upstream-proxy"));
+	configure("http://127.0.0.1:PORT", both, 1);
+	assert_refused("http://both.test/PORT");
+	configure("http://127.0.0.1:PORT", both, 2);
+	learn("http://both.test/echo", &o);
+	assert_int_equal(o.error, ERR_OK);
+	configure("", NULL, 0);
+}
+
 /* R111: nothing but the whole body of a 200 can be taken for a list. */
 static void the_body_of_a_200_goes_to_the_sink_and_no_other(void **state)
 {
@@ -1137,6 +1316,10 @@ int main(void)
 	    cmocka_unit_test(
 		the_validators_of_an_answer_are_told_and_sent_back_as_they_came),
 	    cmocka_unit_test(a_proxy_is_asked_when_it_is_configured_and_only_then),
+	    cmocka_unit_test(a_learnt_url_leads_to_no_spelling_of_our_own_machine),
+	    cmocka_unit_test(a_connection_of_ours_is_not_lent_to_a_learnt_url),
+	    cmocka_unit_test(a_learnt_url_leads_to_what_is_allowed),
+	    cmocka_unit_test(a_proxy_is_not_asked_for_what_leads_inside),
 	    cmocka_unit_test(the_body_of_a_200_goes_to_the_sink_and_no_other),
 	    cmocka_unit_test(a_coded_body_is_decoded_into_the_sink),
 	    cmocka_unit_test(a_sink_that_is_full_ends_the_fetch),

@@ -1,0 +1,61 @@
+#include "proxy/http/guard.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static bool allows(const char *const *nets, size_t n, const char *text, int port)
+{
+	struct network allow[4];
+	struct guard g = {allow, n};
+	struct ip_address a;
+
+	for (size_t i = 0; i < n; i++)
+		assert_null(network_parse(nets[i], &allow[i]));
+	assert_true(ip_address_parse(text, port, &a));
+	return guard_allows(&g, &a);
+}
+
+/* T7 */
+static void learnt_urls_lead_to_public_addresses_on_two_ports(void **state)
+{
+	(void)state;
+	assert_true(allows(NULL, 0, "93.184.216.34", 80));
+	assert_true(allows(NULL, 0, "2606:2800:220:1::1", 443));
+	assert_false(allows(NULL, 0, "93.184.216.34", 6379));
+	assert_false(allows(NULL, 0, "2606:2800:220:1::1", 0));
+	assert_false(allows(NULL, 0, "127.0.0.1", 80));
+	assert_false(allows(NULL, 0, "::1", 80));
+	assert_false(allows(NULL, 0, "169.254.169.254", 80));
+}
+
+static void the_operator_allows_others_on_all_ports_or_one(void **state)
+{
+	static const char *const nets[] = {
+	    "10.0.0.0/8", "127.0.0.0/8:9081", "[fd00::]/8:443", "93.184.216.34:8080"};
+
+	(void)state;
+	assert_true(allows(nets, 4, "10.1.2.3", 1));
+	assert_true(allows(nets, 4, "::ffff:10.1.2.3", 1));
+	assert_true(allows(nets, 4, "127.0.0.1", 9081));
+	assert_false(allows(nets, 4, "127.0.0.1", 80));
+	assert_true(allows(nets, 4, "fd00::1", 443));
+	assert_false(allows(nets, 4, "fd00::1", 80));
+	assert_true(allows(nets, 4, "93.184.216.34", 8080));
+	assert_true(allows(nets, 4, "93.184.216.34", 80));
+	assert_false(allows(nets, 4, "11.0.0.1", 8080));
+	assert_false(guard_allows_address(
+	    &(struct guard){NULL, 0}, &(const struct sockaddr){.sa_family = AF_UNIX}));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(learnt_urls_lead_to_public_addresses_on_two_ports),
+	    cmocka_unit_test(the_operator_allows_others_on_all_ports_or_one),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
