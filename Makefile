@@ -140,7 +140,7 @@ lint:
 	clang-tidy --quiet --warnings-as-errors='bugprone-*' --checks='$(TIDY)' \
 	    $(wildcard cache/*/*.c conf/*.c proxy/*.c proxy/*/*.c) -- -std=c11 $(CPPFLAGS)
 	mandoc -T lint -W warning $(MANS)
-	shellcheck .ci/packages .ci/run conf/demo/run conf/deb/build $(wildcard conf/deb/ocspcached.p*) \
+	shellcheck .ci/packages .ci/run conf/demo/run conf/demo/fleet conf/deb/build $(wildcard conf/deb/ocspcached.p*) \
 	    conf/recipes/renew-when-revoked
 cover:
 	@.ci/packages build test

@@ -53,14 +53,15 @@ static void line(const struct show *s, const char *name, const char *value)
 void show_change(const struct show *s, const json_t *data, const json_t *change)
 {
 	const json_t *names = json_object_get(change, "names"); /* of a watchlist */
-	char first[TABLE_FIRST_MAX];
+	char name[TABLE_FIRST_MAX], label[TABLE_FIRST_MAX];
 	const char *const cell[] = {table_text(data, "issuer"),
 	    table_text(change, "serial"), table_text(change, "status"),
 	    table_text(change, "previous"), table_text(change, "revoked_at"),
-	    table_text(change, "reason"), table_first(names, first)};
+	    table_text(change, "reason"), table_first(names, name),
+	    table_first(json_object_get(change, "labels"), label)};
 	size_t n = sizeof cell / sizeof cell[0];
 
-	table_line(s->out, cell, names != NULL ? n : n - 1);
+	table_line(s->out, cell, names != NULL ? n : n - 2);
 }
 
 /* Status. */

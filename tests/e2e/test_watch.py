@@ -101,15 +101,15 @@ def test_changes_are_printed_as_they_come(started):
     assert w.stop(signal.SIGINT) == 0
 
 
-def test_a_watchlist_is_asked_for_and_its_names_are_printed(started):
+def test_a_watchlist_is_asked_for_and_its_names_and_labels_are_printed(started):
     named = dict(change("1f"), names=["a.example\x1b[31m", "b.example"], labels=["owner=x"])
     s = started(Server([position("a0"), event("a1", named, dict(change("2"), names=[], labels=[])), False],
                        [position("a1"), True]))
     w = started(Watch(s.port, "demo", "--watchlist", "we b"))
     lab.wait(lambda: len(w.out) == 2 and len(s.asked) == 2, 10, "two lines, and another stream")
     assert w.out[0].startswith("demo  1f  revoked  good  2026-11-22T00:00:00Z  keyCompromise  a.example")
-    assert w.out[0].endswith("(and 1 more)") and "\x1b" not in w.out[0]
-    assert w.out[1].endswith("keyCompromise  -")
+    assert w.out[0].endswith("(and 1 more)  owner=x") and "\x1b" not in w.out[0]
+    assert w.out[1].endswith("keyCompromise  -  -")
     assert s.asked == [{"issuer": ["demo"], "watchlist": ["we b"]},
                        {"issuer": ["demo"], "watchlist": ["we b"], "since": ["a1"]}]
     assert w.stop() == 0
