@@ -18,7 +18,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -30,6 +29,7 @@
 #include "proxy/base/folder_lock.h"
 #include "proxy/base/log.h"
 #include "proxy/base/metrics.h"
+#include "proxy/base/seed.h"
 #include "proxy/base/systemd.h"
 #include "proxy/base/timer.h"
 #include "proxy/base/version.h"
@@ -243,7 +243,6 @@ static int add_watcher(struct daemon *d)
 static int make_parts(struct daemon *d, struct conf *c)
 {
 	char why[WHY_MAX] = "";
-	uint64_t seed;
 	int e;
 
 	atomic_store(&d->shared.conf, c);
@@ -251,14 +250,12 @@ static int make_parts(struct daemon *d, struct conf *c)
 	d->shared.started_at = clock_now();
 	atomic_store(&d->shared.beat_ms, clock_mono_ms());
 	d->shared.watched = systemd_watchdog_ms() > 0;
-	if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
-		return fail("random", strerror(errno));
 	fit_descriptors(d, c);
 	e = take_locks(d, c);
 	if (e != EXIT_CLEAN)
 		return e;
 	d->counters = metrics_thread();
-	d->shared.hot = hot_new((size_t)c->hot_cache, seed);
+	d->shared.hot = hot_new((size_t)c->hot_cache, seed_new());
 	if (d->counters == NULL || d->shared.hot == NULL)
 		return fail("hot-cache", strerror(ENOMEM));
 	/* Listeners before the store: who finds his address taken has opened no database.

@@ -5,10 +5,10 @@
 #include <assert.h>
 #include <event2/event.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <xxhash.h>
 
 #include "proxy/base/clock.h"
+#include "proxy/base/seed.h"
 #include "proxy/keeper/flight_core.h"
 
 static struct flight_bucket *bucket_of(struct flights *fs, const struct key *k)
@@ -264,9 +264,7 @@ struct flights *flights_new(const struct door *door, struct source *source,
 	fs->source = source;
 	fs->store = store;
 	fs->crl_feed = crl_feed;
-	if (getrandom(&fs->seed, sizeof fs->seed, 0) != sizeof fs->seed)
-		fs->seed =
-		    (uint64_t)clock_mono_us(); /* no entropy yet: a weak seed, not none */
+	fs->seed = seed_new();
 	evtimer_assign(&fs->timeout, fs->context->base, on_timeout, fs);
 	evtimer_assign(&fs->over_now, fs->context->base, on_over, fs);
 	STAILQ_INIT(&fs->over);

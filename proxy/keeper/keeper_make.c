@@ -5,12 +5,12 @@
 #include <event2/event.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "cache/change/change_log.h"
 #include "proxy/base/alarms.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
+#include "proxy/base/seed.h"
 #include "proxy/base/version.h"
 #include "proxy/source/upstream.h"
 
@@ -149,11 +149,8 @@ static enum err open_stores(
 static bool make_context(struct keeper_parts *p, struct shared *shared, void *inbox_arg)
 {
 	struct context *c = &p->context;
-	uint64_t seed;
 
 	c->shared = shared;
-	if (getrandom(&seed, sizeof seed, 0) != sizeof seed)
-		return false;
 	c->base = event_base_new();
 	if (c->base == NULL)
 		return false;
@@ -161,7 +158,7 @@ static bool make_context(struct keeper_parts *p, struct shared *shared, void *in
 	if (p->inbox != NULL)
 		c->barrier = barrier_new(shared, p->inbox);
 	c->counters = metrics_thread();
-	c->schedule = schedule_new(seed);
+	c->schedule = schedule_new(seed_new());
 	if (c->barrier == NULL || c->counters == NULL || c->schedule == NULL)
 		return false;
 	c->disk = executor_start(p->inbox, "disk", 0);

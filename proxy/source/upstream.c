@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/random.h>
 
 #include "cache/ocsp/ocsp_response.h"
 #include "proxy/base/clock.h"
+#include "proxy/base/seed.h"
 #include "proxy/source/upstream_core.h"
 
 /* What is known by name. */
@@ -279,9 +279,7 @@ struct source *upstream_new(struct event_base *base, struct fetcher *f,
 	u->counters = counters;
 	TAILQ_INIT(&u->kicked);
 	TAILQ_INIT(&u->busy);
-	if (getrandom(&u->random, sizeof u->random, GRND_NONBLOCK) < 0)
-		u->random = (uint64_t)clock_mono_us();
-	u->random |= 1; /* zero would stay zero */
+	u->random = seed_new() | 1; /* zero would stay zero */
 	u->kick = evtimer_new(base, upstream_on_kick, u);
 	if (u->kick == NULL) {
 		free(u);
