@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "cache/base/name.h"
 #include "proxy/api/api_request.h"
 
 #define WATCHLISTS "/v1/watchlists/"
@@ -25,18 +26,6 @@ static const struct call_row {
 	"application/x-pem-file or application/x-ndjson"},
 };
 
-bool upload_name_is_valid(struct bytes name)
-{
-	for (size_t i = 0; i < name.n; i++) {
-		uint8_t c = name.p[i];
-
-		if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '.' &&
-		    c != '_' && c != '-')
-			return false;
-	}
-	return name.n > 0 && name.n < UPLOAD_NAME_MAX;
-}
-
 /* Is it this call?  *name: what stands behind its path, one segment. */
 static bool row_fits(
     const struct call_row *row, const struct http1_request *r, struct bytes *name)
@@ -58,14 +47,14 @@ static bool read_name(struct upload *u, struct bytes name, struct api_error *e)
 
 	if (status == 400)
 		api_fail(e, 400, "bad_request", "path: bad percent-escape");
-	else if (status == 0 && upload_name_is_valid(bytes_of(u->name, strlen(u->name))))
+	else if (status == 0 && name_is_plain(bytes_of(u->name, strlen(u->name))))
 		return true;
 	else if (u->call == UPLOAD_ADD) /* nothing has such a name */
 		api_fail(e, 404, "not_found", "no watchlist has this name");
 	else
 		api_fail(e, 400, "bad_request",
-		    "name: not 1 to %d of a-z, 0-9, '.', '_' and '-'",
-		    UPLOAD_NAME_MAX - 1);
+		    "name: not 1 to %d of a-z, 0-9, '.', '_' and '-', or only dots",
+		    NAME_MAX_OCTETS);
 	return false;
 }
 

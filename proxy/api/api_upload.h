@@ -23,7 +23,7 @@ enum upload_call {
 	UPLOAD_STATUS,  /* POST /v1/status */
 };
 
-#define UPLOAD_NAME_MAX 64
+#define UPLOAD_NAME_MAX 64 /* with NUL: name_is_plain() */
 #define UPLOAD_MAP_MAX  2048
 
 struct upload {
@@ -33,9 +33,6 @@ struct upload {
 	char name[UPLOAD_NAME_MAX]; /* "" of UPLOAD_STATUS */
 	char map[UPLOAD_MAP_MAX];   /* ?map=, decoded; only with CSV, else "" */
 };
-
-/* Is this a name of a watchlist, incident, webhook or token: [a-z0-9._-]{1,63}? */
-bool upload_name_is_valid(struct bytes name);
 
 enum upload_route {
 	UPLOAD_NONE, /* another call, or none: api_request_read() */

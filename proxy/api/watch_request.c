@@ -5,11 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cache/base/name.h"
 #include "cache/base/time_text.h"
 #include "cache/base/utf8.h"
 #include "cache/watch/watch_name.h"
 #include "proxy/api/api_path.h"
-#include "proxy/api/api_upload.h"
 
 #define VALUE_MAX 1024 /* decoded; a map of columns is the longest */
 #define SEGMENTS  3
@@ -63,7 +63,7 @@ static bool segment_decode(struct bytes segment, char out[VALUE_MAX], struct api
 
 static bool set_list(char out[WATCH_NAME_MAX], const char *text, struct api_error *e)
 {
-	if (!upload_name_is_valid(bytes_of(text, strlen(text))))
+	if (!name_is_plain(bytes_of(text, strlen(text))))
 		return refuse(e, 404, "not_found", "no watchlist has this name");
 	snprintf(out, WATCH_NAME_MAX, "%s", text);
 	return true;

@@ -105,7 +105,12 @@ static void a_name_is_of_a_few_octets_only(void **state)
 	refused("PUT /v1/watchlists/a%0", PEM, 400, "percent");
 	/* what cannot be is not there */
 	refused("POST /v1/watchlists/Web", PEM, 404, "no watchlist");
-	assert_false(upload_name_is_valid(bytes_of(NULL, 0)));
+	/* no segments of a URL (RFC 3986 section 5.2.4), in no spelling */
+	refused("PUT /v1/watchlists/.", PEM, 400, "name");
+	refused("PUT /v1/watchlists/..", PEM, 400, "only dots");
+	refused("PUT /v1/watchlists/%2e%2E", PEM, 400, "name");
+	refused("POST /v1/watchlists/..", PEM, 404, "no watchlist");
+	assert_int_equal(read_typed("PUT /v1/watchlists/..a", PEM), UPLOAD_READ);
 }
 
 static void a_body_says_what_it_is(void **state)
