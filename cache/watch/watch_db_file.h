@@ -96,11 +96,9 @@ size_t watch_name_key(uint8_t *key, struct bytes name);
 size_t watch_name_row_key(uint8_t *key, uint32_t generation, struct bytes name,
     uint32_t ca, const struct serial *s);
 
-/* One certificate's row with its indices: in, in the place of what was there (*fresh:
- * nothing was); out (MDB_NOTFOUND: it is not there). */
+/* One certificate's row with its indices, in the place of what was there (*fresh: nothing
+ * was). */
 int watch_db_row_put(struct watch_db *db, MDB_txn *txn, uint32_t generation, uint32_t ca,
     const struct serial *s, struct bytes row, bool *fresh);
-int watch_db_row_delete(struct watch_db *db, MDB_txn *txn, uint32_t generation,
-    uint32_t ca, const struct serial *s);
 
 #endif

@@ -34,8 +34,9 @@ static int get_row(struct watch_db *db, MDB_txn *txn, const uint8_t *key, size_t
 	return WATCH_DB_UNREADABLE;
 }
 
-int watch_db_row_delete(struct watch_db *db, MDB_txn *txn, uint32_t generation,
-    uint32_t ca, const struct serial *s)
+/* With what the indices have of it; MDB_NOTFOUND. */
+static int row_delete(struct watch_db *db, MDB_txn *txn, uint32_t generation, uint32_t ca,
+    const struct serial *s)
 {
 	uint8_t key[WATCH_KEY_MAX], *copy;
 	size_t n = watch_record_key(key, generation, ca, s);
@@ -64,7 +65,7 @@ int watch_db_row_put(struct watch_db *db, MDB_txn *txn, uint32_t generation, uin
 	struct watch_record row;
 	struct bytes name;
 	MDB_val k = {0, key}, v = watch_val(encoded.p, encoded.n);
-	int e = watch_db_row_delete(db, txn, generation, ca, s);
+	int e = row_delete(db, txn, generation, ca, s);
 
 	*fresh = e == MDB_NOTFOUND;
 	if (e != 0 && e != MDB_NOTFOUND)
@@ -99,7 +100,7 @@ static int remove_step(struct watch_db *db, MDB_txn *txn, void *arg)
 	int e = watch_db_head_get(db, txn, r->name, &r->head);
 
 	if (e == 0)
-		e = watch_db_row_delete(db, txn, r->head.generation, r->ca, r->serial);
+		e = row_delete(db, txn, r->head.generation, r->ca, r->serial);
 	if (e != 0)
 		return e;
 	r->head.n--;

@@ -133,7 +133,8 @@ void stream_resume(struct stream *s)
 	wake(s);
 }
 
-bool stream_has_room(const struct stream *s)
+/* Has the answer room for more?  Asked between lines, not kept to the byte. */
+static bool has_room(const struct stream *s)
 {
 	return outgoing_left(&s->out) < STREAM_OUT_MAX;
 }
@@ -221,7 +222,7 @@ void stream_finish(struct stream *s)
 
 static bool may_feed(const struct stream *s)
 {
-	return !s->answered && !s->ended && !s->paused && !s->gone && stream_has_room(s);
+	return !s->answered && !s->ended && !s->paused && !s->gone && has_room(s);
 }
 
 static bool has_undecoded(const struct stream *s)

@@ -111,8 +111,6 @@ void stream_error(struct stream *s, int status, const char *code, const char *me
 void stream_begin(struct stream *s, const char *type);
 /* Copied.  Where no memory is left the answer breaks off. */
 void stream_write(struct stream *s, struct bytes text);
-/* Has the answer room for more?  Asked between lines, not kept to the byte. */
-bool stream_has_room(const struct stream *s);
 void stream_finish(struct stream *s); /* it is whole */
 
 #endif

@@ -462,9 +462,6 @@ void feed_hurry(struct feed_issuer *i);
 void feed_swap(struct feed_work *w);
 /* No reader has the sets any more that w took the place of: they go. */
 void feed_release_old(struct feed_work *w);
-/* w has put a set into force that has no new list: it is freed when no reader has the one
- * before. */
-void feed_retire(struct feed_work *w);
 /* The set in force shall say that a list is unopened, or that none is.  False: out of
  * memory, and it says what it said. */
 bool feed_say(struct feed_issuer *i, bool unopened);

@@ -128,7 +128,9 @@ static void on_retired(struct barrier_want *want)
 	feed_work_free(w);
 }
 
-void feed_retire(struct feed_work *w)
+/* w has put a set into force that has no new list: it is freed when no reader has the one
+ * before. */
+static void retire(struct feed_work *w)
 {
 	assert(w->list == NULL && w->retired != NULL);
 	w->want.done = on_retired;
@@ -412,7 +414,7 @@ static void arranged(struct feed_work *w, bool skipped)
 		i->list[n]->place = i->list[n]->next_place;
 	for (size_t n = 0; n < i->n; n++)
 		i->list[n]->drop &= feed_in_force(i->list[n]) != NULL;
-	feed_retire(w);
+	retire(w);
 }
 
 /* No list is configured any more. */
@@ -428,7 +430,7 @@ static bool take_out_of_force(struct feed_issuer *i)
 	w->retired = feed_put(i, &crl_set_none, false);
 	LIST_FOREACH(l, &i->gone, link)
 		l->place = -1;
-	feed_retire(w);
+	retire(w);
 	return true;
 }
 
@@ -498,6 +500,6 @@ bool feed_say(struct feed_issuer *i, bool unopened)
 		return false;
 	}
 	w->retired = feed_put(i, s, unopened);
-	feed_retire(w);
+	retire(w);
 	return true;
 }

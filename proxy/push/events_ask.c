@@ -37,7 +37,7 @@ void events_answered(struct events *e)
 }
 
 /* Before the first news has come: the end of the log is where a page said it is. */
-void events_learn(struct events *e, const struct change_pos *newest)
+static void learn(struct events *e, const struct change_pos *newest)
 {
 	if (e->known || newest->epoch == 0)
 		return;
@@ -174,7 +174,7 @@ static void on_page(void *arg, struct question *q)
 	TAILQ_REMOVE(&e->lag_reads, r, link);
 	e->lag_reads_n--;
 	if (a->error == ERR_OK)
-		events_learn(e, &a->newest);
+		learn(e, &a->newest);
 	p = lag_page_new(e, a, !TAILQ_EMPTY(&r->subs));
 	while ((s = TAILQ_FIRST(&r->subs)) != NULL)
 		take_page(s, a, p);

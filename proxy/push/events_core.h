@@ -153,7 +153,6 @@ bool events_read_on(struct sub *s);
 void events_ask(struct events *e, struct teller_ask *a, const struct change_pos *from,
     size_t max_bytes, void (*done)(void *inbox_arg, struct question *q));
 void events_answered(struct events *e); /* last in each done */
-void events_learn(struct events *e, const struct change_pos *newest);
 
 /* snapshot_share.c */
 void snapshot_share_join(struct sub *s); /* its list becomes one of those that wait */
