@@ -209,6 +209,13 @@ enum lmdb_file_is lmdb_file_look(const char *path, char why[LMDB_FILE_WHY])
 	return LMDB_DAMAGED;
 }
 
+bool lmdb_file_was_here(const char *path)
+{
+	char why[LMDB_FILE_WHY];
+
+	return look_at_lock(path, why) == LMDB_LOOKS_WELL;
+}
+
 /* Making. */
 
 static int sync_file(const char *path, int flags)

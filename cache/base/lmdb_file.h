@@ -45,6 +45,11 @@ enum lmdb_file_is {
  * LMDB_UNUSABLE. */
 enum lmdb_file_is lmdb_file_look(const char *path, char why[LMDB_FILE_WHY]);
 
+/* Of one that is LMDB_ABSENT: was it here, and was removed?  Its lock file is left then,
+ * as LMDB makes that after the file and never removes it.  Who removes both is believed.
+ */
+bool lmdb_file_was_here(const char *path);
+
 /* Make an empty LMDB file at path, where there is none: by a rename, durable. */
 int lmdb_file_make(const char *path);
 

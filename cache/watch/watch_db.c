@@ -166,8 +166,11 @@ static enum err prepare(struct watch_db *db, char *why, size_t why_n)
 		snprintf(why, why_n, "%s: %s", db->path, cause);
 	else if (is == LMDB_DAMAGED)
 		snprintf(why, why_n, "%s: %s; " REMEDY, db->path, cause);
-	else if (is == LMDB_ABSENT && (e = lmdb_file_make(db->path)) != 0)
-		tell(db, e, why, why_n);
+	else if (is == LMDB_ABSENT) {
+		db->was_here = lmdb_file_was_here(db->path);
+		if ((e = lmdb_file_make(db->path)) != 0)
+			tell(db, e, why, why_n);
+	}
 	return is == LMDB_UNUSABLE || is == LMDB_DAMAGED || e != 0 ? ERR_STORE : ERR_OK;
 }
 
@@ -215,6 +218,11 @@ enum err watch_db_open(
 	}
 	*out = db;
 	return ERR_OK;
+}
+
+bool watch_db_is_gone(const struct watch_db *db)
+{
+	return db->was_here;
 }
 
 void watch_db_close(struct watch_db *db)

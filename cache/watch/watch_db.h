@@ -32,6 +32,9 @@ struct watch_db;
 enum err watch_db_open(
     struct watch_db **out, const char *dir, size_t size, char *why, size_t why_n);
 void watch_db_close(struct watch_db *db); /* NULL is allowed */
+/* The file was made by watch_db_open() where there had been one (lmdb_file_was_here()):
+ * what it had is gone. */
+bool watch_db_is_gone(const struct watch_db *db);
 
 /* All lists, at the start.  ERR_NOMEM; ERR_RECORD: a row cannot be read, that is, the
  * file is damaged, as watch_db_why() says with the remedy; ERR_STORE. */

@@ -38,6 +38,7 @@ struct watch_db {
 	MDB_dbi dbi[DBI_N];
 	size_t page, limit; /* bytes */
 	char *dir, *path;
+	bool was_here; /* but not when it was opened */
 	struct watch_opened *opened; /* of the thread that writes */
 	_Atomic int failure;         /* the last one */
 };

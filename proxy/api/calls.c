@@ -23,6 +23,7 @@
 #include "proxy/keeper/unlatch.h"
 #include "proxy/lists/crl_feed.h"
 #include "proxy/tell/teller.h"
+#include "proxy/watch/watcher.h"
 
 struct work { /* a call that is not answered yet */
 	struct work *next, *prev;
@@ -652,6 +653,18 @@ static void ready_disk(struct keeper *k, json_t *degraded)
 	json_array_append_new(degraded, json_text(text));
 }
 
+/* Watchlists stay what they are. */
+static void ready_watchlists(struct keeper *k, json_t *degraded)
+{
+	struct watcher *w = keeper_parts(k)->context.shared->watcher;
+	char why[512], text[600];
+
+	if (w == NULL || watcher_can_write(w, why, sizeof why))
+		return;
+	snprintf(text, sizeof text, "watchlists cannot be changed: %s", why);
+	json_array_append_new(degraded, json_text(text));
+}
+
 /* Changes that wait are told late, and whoever relies on the push should know. */
 static void ready_telling(struct keeper *k, json_t *degraded)
 {
@@ -792,6 +805,7 @@ static void call_ready(struct keeper *k, struct call *c)
 	ready_feed(k, degraded);
 	ready_telling(k, degraded);
 	ready_disk(k, degraded);
+	ready_watchlists(k, degraded);
 	ready_reload(k, degraded);
 	for (size_t n = 0; n < issuers_count(is); n++)
 		ready_issuer(k, issuers_at(is, n), reasons, degraded);

@@ -710,7 +710,8 @@ const char *http1_reason(int status)
 	    {422, "Unprocessable Content"}, {429, "Too Many Requests"},
 	    {431, "Request Header Fields Too Large"}, {500, "Internal Server Error"},
 	    {501, "Not Implemented"}, {502, "Bad Gateway"}, {503, "Service Unavailable"},
-	    {504, "Gateway Timeout"}, {505, "HTTP Version Not Supported"}};
+	    {504, "Gateway Timeout"}, {505, "HTTP Version Not Supported"},
+	    {507, "Insufficient Storage"}};
 
 	for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
 		if (row[i].status == status)

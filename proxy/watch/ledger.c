@@ -2,6 +2,7 @@
 #include "proxy/watch/ledger.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -26,6 +27,9 @@ struct ledger {
 	/* the shelf's while sweeping: */
 	bool more;
 	enum err sweep_error;
+	/* what readyz says, of whoever asks: */
+	pthread_mutex_t failing_lock;
+	char failing[512]; /* "": all is well */
 };
 
 /* An inventory that was in force, on its way out. */
@@ -246,6 +250,42 @@ static void job_work(void *arg)
 	j->known = NULL;
 }
 
+/* Whether the file takes what is written. */
+
+bool ledger_failing(struct ledger *l, char *why, size_t why_n)
+{
+	pthread_mutex_lock(&l->failing_lock);
+	snprintf(why, why_n, "%s", l->failing);
+	pthread_mutex_unlock(&l->failing_lock);
+	return why[0] != '\0';
+}
+
+static void set_failing(struct ledger *l, const char *why)
+{
+	pthread_mutex_lock(&l->failing_lock);
+	snprintf(l->failing, sizeof l->failing, "%s", why);
+	pthread_mutex_unlock(&l->failing_lock);
+}
+
+/* A change was written, or not: told when that becomes another.  What has nothing to do
+ * with the file says nothing of it. */
+static void look_at_outcome(struct ledger *l, enum err e)
+{
+	char why[512], before[512];
+	bool failed = ledger_failing(l, before, sizeof before);
+
+	if (e == ERR_OK && failed) {
+		set_failing(l, "");
+		log_each(LOG_INFO, "watch_db_well", "file=%s/watch.mdb", l->dir);
+	}
+	if (e != ERR_STORE && e != ERR_STORE_FULL && e != ERR_RECORD)
+		return;
+	watch_db_why(l->db, why, sizeof why);
+	set_failing(l, why);
+	if (!failed)
+		log_error("watch_db_failing", "err=%s why=%s", err_label(e), why);
+}
+
 /* Sweeping. */
 
 static void sweep_work(void *arg)
@@ -290,6 +330,8 @@ static void job_done(void *arg)
 	struct ledger_job *j = arg;
 	struct ledger *l = j->_ledger;
 
+	if (!j->foreign && (j->error != ERR_OK || j->_published))
+		look_at_outcome(l, j->error);
 	if (j->what != LEDGER_NAME && !atomic_load(&l->stopping))
 		sweep(l);
 	if (j->_published && l->changed != NULL)
@@ -321,6 +363,7 @@ struct ledger *ledger_new(struct shared *shared, struct inbox *inbox, const char
 	snprintf(why, why_n, "%s", err_text(ERR_NOMEM));
 	if (l == NULL)
 		return NULL;
+	pthread_mutex_init(&l->failing_lock, NULL);
 	l->shared = shared;
 	l->v = inventory_ref(&inventory_none);
 	l->dir = strdup(dir);
@@ -329,6 +372,10 @@ struct ledger *ledger_new(struct shared *shared, struct inbox *inbox, const char
 	e = watch_db_open(&l->db, dir, size, why, why_n);
 	if (e != ERR_OK)
 		goto fail;
+	if (watch_db_is_gone(l->db))
+		log_warn("watch_db_gone", "file=%s/watch.mdb remedy=%s", dir,
+		    "it was here and was removed: watchlists that came by the API are "
+		    "gone with it; put them again");
 	inventory_unref(l->v);
 	l->v = NULL;
 	e = watch_db_load(l->db, &l->v);
@@ -371,6 +418,7 @@ void ledger_free(struct ledger *l)
 		inventory_unref(l->v);
 	atomic_store(&l->shared->inventory, &inventory_none);
 	watch_db_close(l->db);
+	pthread_mutex_destroy(&l->failing_lock);
 	free(l->dir);
 	free(l);
 }

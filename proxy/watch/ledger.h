@@ -75,6 +75,9 @@ void ledger_free(struct ledger *l); /* after its readers have ended */
 /* Any thread: what is read from the file. */
 struct watch_db *ledger_db(struct ledger *l);
 const char *ledger_dir(const struct ledger *l);
+/* Any thread.  Could the last change not be written, since watch.mdb is full or takes
+ * nothing?  Its file, cause and remedy then, until the next one that is. */
+bool ledger_failing(struct ledger *l, char *why, size_t why_n);
 
 /* The inventory in force, of shared->inventory: borrowed for one callback by the keeper
  * and by whoever its barriers go through; longer with a reference.  Never NULL. */

@@ -181,6 +181,11 @@ struct watch_db *watcher_db(struct watcher *w)
 	return ledger_db(w->context.ledger);
 }
 
+bool watcher_can_write(struct watcher *w, char *why, size_t why_n)
+{
+	return !ledger_failing(w->context.ledger, why, why_n);
+}
+
 /* Gauges. */
 
 void watcher_gauges(struct watcher *w, struct metrics_text *t)

@@ -52,6 +52,10 @@ struct counts *watcher_counts(struct watcher *w);
 struct watch_db;
 struct watch_db *watcher_db(struct watcher *w);
 
+/* Any thread: can watchlists be changed?  False where watch.mdb is full or cannot be
+ * written, with file, cause and remedy. */
+bool watcher_can_write(struct watcher *w, char *why, size_t why_n);
+
 /* Any thread: gauges of what is watched and of watch.mdb. */
 struct metrics_text;
 void watcher_gauges(struct watcher *w, struct metrics_text *t);

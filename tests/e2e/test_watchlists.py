@@ -3,6 +3,7 @@ import http.client
 import json
 import os
 import random
+import re
 import socket
 import subprocess
 import threading
@@ -404,8 +405,14 @@ def test_when_it_is_full_nothing_is_dropped(box, feed, daemons):
     assert status == 507 and "watch-size" in body["error"]["message"], body
     assert upload(d, "POST", "web", big)[0] == 507
     assert serials(find(d, "")) == ["1"]
+    # told once, and to whoever asks, until it is over
+    ready, = d.api("GET", "/readyz")[1]["degraded"]
+    assert re.fullmatch(r"watchlists cannot be changed: \S+/watch\.mdb: it is full; raise watch-size", ready)
+    assert len(re.findall("event=watch_db_failing err=store_full .*raise watch-size", d.log)) == 1, d.log
+    assert put(d, "web", ndjson(line(3)))[0] == 200
+    assert d.api("GET", "/readyz")[1]["degraded"] == [] and "event=watch_db_well" in d.log
     site.restart()
-    assert serials(find(d, "")) == ["1"]
+    assert serials(find(d, "")) == ["3"]
     assert put(d, "web", ndjson(line(2)))[0] == 200
 
 
@@ -417,10 +424,28 @@ def test_a_damaged_file_is_a_refused_start(site):
     with open(path, "r+b") as f:
         f.write(os.urandom(16384))
     r = subprocess.run([PROGRAM, "-c", d.conf], capture_output=True, text=True, timeout=30)
-    assert r.returncode == 1 and "watch.mdb" in r.stderr and "start_failed" in r.stderr, r.stderr
+    assert r.returncode == 1 and "start_failed" in r.stderr, r.stderr
+    assert re.search(r"%s: .+; restore it from a copy, or remove it" % re.escape(path), r.stderr), r.stderr
     os.unlink(path)
     d.start()
     assert d.api("GET", "/v1/watchlists")[1] == []
+
+
+def test_a_file_that_was_removed_is_told(site):
+    """What is new is not: its lock file stands beside it when only it was removed."""
+    d = site.d
+    assert put(d, "web", ndjson(line(1)))[0] == 201
+    assert "watch_db_gone" not in d.log
+    site.restart()
+    assert "watch_db_gone" not in d.log
+    d.stop()
+    path = os.path.join(site.store, "watch.mdb")
+    os.unlink(path)
+    d.start()
+    assert len(re.findall("level=warn event=watch_db_gone file=%s .*put them again" % re.escape(path), d.log)) == 1
+    assert d.api("GET", "/v1/watchlists")[1] == []
+    site.restart()
+    assert d.log.count("watch_db_gone") == 1
 
 
 def test_memory_takes_none(feed, daemons):

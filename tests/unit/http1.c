@@ -657,12 +657,13 @@ static void entity_tags_are_compared_weakly(void **state)
 static void statuses_have_reasons(void **state)
 {
 	static const int used[] = {100, 200, 201, 202, 204, 304, 400, 401, 403, 404, 405,
-	    408, 413, 414, 417, 431, 500, 501, 503, 504, 505};
+	    408, 413, 414, 417, 431, 500, 501, 503, 504, 505, 507};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof used / sizeof used[0]; i++)
 		assert_string_not_equal(http1_reason(used[i]), "Unknown");
 	assert_string_equal(http1_reason(400), "Bad Request");
+	assert_string_equal(http1_reason(507), "Insufficient Storage"); /* RFC 4918 */
 }
 
 int main(void)

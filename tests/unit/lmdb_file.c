@@ -126,6 +126,7 @@ static void what_is_made_is_sound_and_for_its_owner_alone(void **state)
 
 	(void)state;
 	assert_int_equal(lmdb_file_look(path, why), LMDB_ABSENT);
+	assert_false(lmdb_file_was_here(path));
 	assert_int_equal(lmdb_file_make(path), 0);
 	assert_int_equal(lmdb_file_look(path, why), LMDB_LOOKS_WELL);
 	assert_int_equal(stat(path, &st), 0);
@@ -134,7 +135,12 @@ static void what_is_made_is_sound_and_for_its_owner_alone(void **state)
 	fill(10, 10);
 	assert_int_equal(lmdb_file_look(path, why), LMDB_LOOKS_WELL);
 	assert_int_equal(mend(), 0);
+	/* who removes it alone leaves its lock file */
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(lmdb_file_look(path, why), LMDB_ABSENT);
+	assert_true(lmdb_file_was_here(path));
 	snprintf(path, sizeof path, "%s/none/x.mdb", dir);
+	assert_false(lmdb_file_was_here(path));
 	assert_int_equal(lmdb_file_make(path), ENOENT);
 }
 

@@ -232,7 +232,7 @@ struct found {
 	size_t base64, elsewhere, plain; /* elsewhere: not in the octets that were fed */
 };
 
-__attribute__((no_sanitize("address"))) static bool stands(
+__attribute__((no_sanitize("address", "thread"))) static bool stands(
     const char *p, const char *what)
 {
 	size_t i = 0;
@@ -243,7 +243,7 @@ __attribute__((no_sanitize("address"))) static bool stands(
 }
 
 /* In all that this process could have written. */
-__attribute__((no_sanitize("address"))) static struct found look_in_memory(
+__attribute__((no_sanitize("address", "thread"))) static struct found look_in_memory(
     const char *fed, size_t fed_n)
 {
 	FILE *maps = fopen("/proc/self/maps", "r");
