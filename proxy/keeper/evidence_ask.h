@@ -12,6 +12,7 @@
 #define PROXY_KEEPER_EVIDENCE_ASK_H
 
 #include "proxy/keeper/evidence.h"
+#include "proxy/lists/crl_feed.h"
 
 struct evidence_item {
 	struct serial serial;
@@ -26,11 +27,17 @@ struct evidence_ask {
 	size_t names_n;
 	struct evidence_item *item;
 	size_t n;
-	/* Outcome: ERR_NOMEM: nothing is known.  kept is kept from one time to the next,
-	 * and is the asker's to free; zeroes before the first. */
+	/* By clock_mono_ms(), until when the answer waits for lists of these issuers that
+	 * are not opened yet; 0: it does not. */
+	int64_t wait_until_ms;
+	/* Outcome: ERR_NOMEM, ERR_CANCELLED: nothing is known.  kept is kept from one
+	 * time to the next, and is the asker's to free; zeroes before the first. */
 	enum err error;
 	struct evidence_kept *kept;
 	size_t kept_n, kept_room;
+	/* the keeper's, zeroes before the first */
+	struct keeper *_keeper;
+	struct crl_wait _lists;
 };
 
 /* Answer it, without handing it back; keeper's thread. */

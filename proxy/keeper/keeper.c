@@ -261,13 +261,50 @@ void keeper_ask(struct shared *shared, struct ask *a)
 	question_ask(&a->question, shared->keeper, on_ask);
 }
 
+static void answer_evidence(struct keeper *k, struct evidence_ask *a)
+{
+	evidence_ask_answer(&k->parts.evidence, shared_conf(k->shared)->issuers, a);
+	question_answer(&a->question);
+}
+
+static void on_ask_evidence(void *arg, struct msg *m);
+
+static void on_evidence_lists(struct crl_wait *w, enum err e)
+{
+	struct evidence_ask *a =
+	    (struct evidence_ask *)((char *)w - offsetof(struct evidence_ask, _lists));
+
+	if (e == ERR_OK) { /* the next issuer's */
+		on_ask_evidence(a->_keeper, &a->question.msg);
+	} else if (e == ERR_CANCELLED) {
+		a->error = e;
+		question_answer(&a->question);
+	} else {
+		answer_evidence(a->_keeper, a);
+	}
+}
+
+/* For the first of its issuers whose lists are not opened; true: it is asked again. */
+static bool evidence_waits(struct keeper *k, struct evidence_ask *a)
+{
+	int64_t left = a->wait_until_ms > 0 ? a->wait_until_ms - clock_mono_ms() : 0;
+
+	a->_keeper = k;
+	a->_lists.done = on_evidence_lists;
+	for (size_t n = 0; left > 0 && n < a->names_n; n++)
+		if (crl_feed_set(k->parts.crl_feed, a->name[n])->unopened &&
+		    crl_feed_wait(k->parts.crl_feed, a->name[n], &a->_lists, (int)left))
+			return true;
+	return false;
+}
+
 static void on_ask_evidence(void *arg, struct msg *m)
 {
 	struct keeper *k = arg;
 	struct evidence_ask *a = (struct evidence_ask *)m;
 
-	evidence_ask_answer(&k->parts.evidence, shared_conf(k->shared)->issuers, a);
-	question_answer(&a->question);
+	if (!evidence_waits(k, a))
+		answer_evidence(k, a);
 }
 
 void keeper_ask_evidence(struct shared *shared, struct evidence_ask *a)

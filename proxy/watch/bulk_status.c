@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "proxy/base/clock.h"
 #include "proxy/base/json_line.h"
 #include "proxy/http/stream.h"
 #include "proxy/watch/known.h"
@@ -179,11 +180,11 @@ static void batch_clear(struct bulk_status *b)
 	b->n = b->texts.n = 0;
 }
 
-static void fail(struct bulk_status *b)
+static void fail(struct bulk_status *b, enum err e)
 {
 	struct refusal r;
 
-	refusal_of_err(&r, b->context, ERR_NOMEM);
+	refusal_of_err(&r, b->context, e);
 	stream_error(b->stream, r.status, r.code, r.message);
 	b->over = true;
 }
@@ -192,18 +193,19 @@ static void fail(struct bulk_status *b)
 static void on_verdicts(void *arg)
 {
 	struct bulk_status *b = arg;
+	enum err e = verdicts_error(b->verdicts);
 
 	if (b->closed) {
 		bulk_free(b);
 		return;
 	}
-	if (verdicts_error(b->verdicts) == ERR_OK && !b->texts.failed)
+	if (e == ERR_OK && !b->texts.failed)
 		put_lines(b);
 	else
 		b->failed = true;
 	batch_clear(b);
 	if (b->failed || b->out.failed) {
-		fail(b);
+		fail(b, e != ERR_OK ? e : ERR_NOMEM);
 		return;
 	}
 	stream_write(b->stream, bytes_of(b->out.p, b->out.n));
@@ -244,7 +246,7 @@ static void ask(struct bulk_status *b, bool well)
 	if (!well)
 		end_badly(b);
 	if (b->failed) {
-		fail(b);
+		fail(b, ERR_NOMEM);
 		return;
 	}
 	if (b->n > 0) {
@@ -309,6 +311,9 @@ static bool make(struct bulk_status *b, const struct watch_order *o)
 	want.issuers = b->known->index;
 	b->body = watch_body_new(&want);
 	b->verdicts = verdicts_new(b->context, on_verdicts, b);
+	if (b->verdicts != NULL)
+		verdicts_wait(b->verdicts,
+		    clock_mono_ms() + shared_conf(b->context->shared)->answer_timeout_ms);
 	return b->body != NULL && b->verdicts != NULL;
 }
 

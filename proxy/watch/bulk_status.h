@@ -1,9 +1,11 @@
 /* bulk_status.h - POST /v1/status: the status of as many certificates as a body names,
  * streamed both ways.
  *
- * A line for each, in order; a bad line is answered in its place.  Never fetches.  What
- * one read of the body brings is a batch (verdicts.h): the body waits while the keeper is
- * asked for it, so memory is that of a batch and its text.
+ * A line for each, in order; a bad line is answered in its place.  Never fetches.  Behind
+ * a start it waits, as a single status does, until the lists of the issuers are opened,
+ * but no longer than answer-timeout for all of the body: then what only they know is
+ * unknown. What one read of the body brings is a batch (verdicts.h): the body waits while
+ * the keeper is asked for it, so memory is that of a batch and its text.
  *
  * The inventory thread.
  */

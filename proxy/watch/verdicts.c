@@ -161,6 +161,11 @@ static void on_answer(void *inbox_arg, struct question *q)
 	v->done(v->arg);
 }
 
+void verdicts_wait(struct verdicts *v, int64_t until_ms)
+{
+	v->ask.wait_until_ms = until_ms;
+}
+
 void verdicts_ask(struct verdicts *v)
 {
 	assert(!v->asked);

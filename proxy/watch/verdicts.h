@@ -3,7 +3,8 @@
  * Begin, add, ask; `done` is called when the keeper has said what it alone knows, and
  * within that call each certificate is judged by the one rule (evidence.h) from that, the
  * hot table and the lists in force.  While an issuer's lists have not been opened nothing
- * of it is good, and nobody waits for that.
+ * of it is good; who tells somebody waits for that, for a while (verdicts_wait()), and
+ * who counts does not.
  *
  * The inventory thread, through which the keeper's barriers go.
  */
@@ -26,10 +27,12 @@ void verdicts_free(struct verdicts *v);
 bool verdicts_add(struct verdicts *v, const char *issuer, const struct serial *s);
 size_t verdicts_count(const struct verdicts *v);
 const struct serial *verdicts_serial(const struct verdicts *v, size_t i);
+/* Until then, by clock_mono_ms(), each answer waits for lists that are not opened yet. */
+void verdicts_wait(struct verdicts *v, int64_t until_ms);
 void verdicts_ask(struct verdicts *v);
 bool verdicts_are_asked(const struct verdicts *v);
 
-/* In done.  ERR_NOMEM: there are none. */
+/* In done.  ERR_NOMEM, ERR_CANCELLED (we stop, and it waited): there are none. */
 enum err verdicts_error(const struct verdicts *v);
 /* The issuer's name; "": none that is configured now. */
 const char *verdicts_issuer(const struct verdicts *v, size_t i);

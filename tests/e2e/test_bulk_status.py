@@ -2,6 +2,7 @@
 import json
 import os
 import random
+import select
 import socket
 import subprocess
 
@@ -52,6 +53,37 @@ def test_what_only_ocsp_knows_counts_and_nothing_is_fetched(site):
     assert [say(r) for r in rows] == ["revoked", "revoked", "good", "good"]
     assert rows[0]["revoked_at"] == d.status("demo", w.revoked.serial)["revoked_at"]
     assert w.responder.count == fetches
+
+
+@pytest.mark.parametrize("opens", [True, False], ids=["that_is_opened", "that_is_not"])
+def test_behind_a_start_it_waits_for_a_list(box, publisher, daemons, opens):
+    """A list of the state directory cannot be read (here: a FIFO), and the CA is away.  When it can be, it counts; when
+    that takes too long, nothing that it may revoke is good."""
+    ca = lab.CA("late CA")
+    url = publisher.publish("a.crl", crl(ca, [entry(0x51, "keyCompromise")]))
+    d = daemons([{"name": "demo", "certificate": ca.write(os.path.join(box, "ca.pem")), "crl": [url]}],
+                **dict(FAST, answer_timeout="30s" if opens else "1s"))
+    d.start().wait_number(url, 1)
+    current, = lab.wait(lambda: [os.path.join(p, "current") for p, _, f in os.walk(d.options["state-directory"])
+                                 if "current" in f], 10, "the list on disk")
+    d.stop()
+    publisher["a.crl"].mode = 503
+    os.rename(current, current + ".away")
+    os.mkfifo(current)
+    d.start(ready=False)
+    body = ndjson(line(0x51), line(0x52)).encode()
+    c = socket.create_connection(("127.0.0.1", d.api_port), 40 * lab.PATIENCE)
+    c.sendall(b"POST /v1/status HTTP/1.0\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n" % (
+        NDJSON.encode(), len(body)) + body)
+    text = b""
+    while not text.endswith(b"\r\n\r\n"):
+        text += c.recv(1)
+    if opens:  # it waits: the head goes out before the keeper is asked
+        assert not select.select([c], [], [], 0)[0]
+        os.rename(current + ".away", current)
+        d.refresh()
+    rows = [json.loads(x) for x in c.makefile("rb").read().splitlines()]
+    assert [say(r) for r in rows] == (["revoked", "good"] if opens else ["unknown", "unknown"])
 
 
 def test_certificates(site, box):
