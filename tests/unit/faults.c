@@ -5,9 +5,11 @@
  * In each life: nothing crashes, hangs or leaks; nobody ever gets an OCSP answer other
  * than the right one or an error, and no good one of what a list revokes once that is
  * told; and when the fault is over the next requests are answered correctly, and the next
- * list is in force and told.  `make test` takes a sample of the n, TEST_ALL=1 takes all.
+ * list is in force and told.  Lives of another kind are led by who uses watchlists
+ * (watch_use.h).  `make test` takes a sample of the n, TEST_ALL=1 takes all.
  * FAULTS=kind:n runs that one, FAULTS=kind:n- that one and all after it, and shows where
- * they strike (kinds: the names below).
+ * they strike (kinds: the names below; with "watch-" before it: of lives with
+ * watchlists).
  */
 #include "tests/lib/faults.h"
 
@@ -32,8 +34,10 @@
 #include "proxy/http/listener.h"
 #include "proxy/keeper/keeper.h"
 #include "proxy/tell/teller.h"
+#include "proxy/watch/watcher.h"
 #include "tests/lib/forge_crl.h"
 #include "tests/lib/real_redis.h"
+#include "tests/lib/watch_use.h"
 
 #define PATIENCE_MS 5000 /* nothing here takes longer, unless it hangs */
 #define OPEN_MS     500  /* until a stream's position has come; it may be tried again */
@@ -61,12 +65,13 @@ static const char *const kind_name[FAULT_COUNT] = {
 };
 
 static unsigned long fault_number; /* of the life that is led */
+static bool watches;               /* it has watchlists */
 
 /* What does not hold ends the program: the threads of a life cannot be left behind. */
 static void wrong(const char *what)
 {
-	fprintf(
-	    stderr, "FAULTS=%s:%lu: %s\n", kind_name[faults.armed], fault_number, what);
+	fprintf(stderr, "FAULTS=%s%s:%lu: %s\n", watches ? "watch-" : "",
+	    kind_name[faults.armed], fault_number, what);
 	abort();
 }
 
@@ -100,6 +105,7 @@ struct certificate {
 };
 
 static char directory[64];
+static char files_pem[4096]; /* a certificate of the CA, in directory/files */
 static EVP_PKEY *ca_key;
 static X509 *ca;
 static struct certificate good, revoked, moved; /* moved: good, until a list has it */
@@ -195,6 +201,33 @@ static void make_ca(void)
 	assert_non_null(f);
 	assert_int_equal(PEM_write_X509(f, ca), 1);
 	fclose(f);
+}
+
+/* What a watchlist of files has: one of its certificates. */
+static void make_file(void)
+{
+	struct forge_cert c = {.subject = "file.example",
+	    .from = clock_now() - 86400,
+	    .to = clock_now() + 86400,
+	    .issuer = ca,
+	    .issuer_key = ca_key};
+	char path[128];
+	X509 *leaf;
+	FILE *f;
+
+	c.key = forge_key("P-256");
+	leaf = forge_cert(&c);
+	snprintf(path, sizeof path, "%s/files", directory);
+	assert_int_equal(mkdir(path, 0700), 0);
+	strcat(path, "/a.pem");
+	f = fopen(path, "w+");
+	assert_non_null(f);
+	assert_int_equal(PEM_write_X509(f, leaf), 1);
+	rewind(f);
+	assert_true(fread(files_pem, 1, sizeof files_pem - 1, f) > 0);
+	fclose(f);
+	X509_free(leaf);
+	EVP_PKEY_free(c.key);
 }
 
 /* The responder: one request for each connection. */
@@ -294,15 +327,18 @@ struct house {
 	struct keeper *keeper;
 	struct worker *worker;
 	struct api *api;
+	struct watcher *watcher; /* NULL: none */
 	int port, api_port;
 };
 
 static struct conf *make_conf(const char *hot_cache)
 {
 	struct conf_errors errors = {0};
-	char text[2048], path[128];
+	char text[2048], path[128], files[128];
 	struct conf *c;
 
+	snprintf(files, sizeof files,
+	    "watchlist \"files\" { certificates = \"%s/files/\" }\n", directory);
 	snprintf(path, sizeof path, "%s/conf", directory);
 	snprintf(text, sizeof text,
 	    "store = \"%s\"\nstate-directory = \"%s/state\"\nhot-cache = \"%s\"\n"
@@ -315,8 +351,9 @@ static struct conf *make_conf(const char *hot_cache)
 	    "crl-timeout = \"300ms\"\ncrl-backoff-max = \"100ms\"\n"
 	    "issuer \"house\" {\n\tcertificate = \"ca.pem\"\n"
 	    "\tocsp = \"http://127.0.0.1:%d/\"\n"
-	    "\tcrl = \"http://127.0.0.1:%d/list.crl\"\n}\n",
-	    store_url, directory, hot_cache, upstream_port, upstream_port);
+	    "\tcrl = \"http://127.0.0.1:%d/list.crl\"\n}\nwatch-size = \"1M\"\n%s",
+	    store_url, directory, hot_cache, upstream_port, upstream_port,
+	    watches ? files : "");
 	c = conf_load(path, text, &errors);
 	for (size_t i = 0; i < errors.n; i++)
 		fprintf(stderr, "%s\n", errors.line[i]);
@@ -359,6 +396,12 @@ static bool house_make(struct house *h)
 	if (h->api == NULL)
 		return false;
 	h->shared.readers[h->shared.readers_n++] = api_inbox(h->api);
+	if (watches) {
+		h->watcher = watcher_new(&h->shared, why, sizeof why);
+		if (h->watcher == NULL)
+			return false;
+		h->shared.readers[h->shared.readers_n++] = watcher_inbox(h->watcher);
+	}
 	h->keeper = keeper_new(&h->shared, why, sizeof why);
 	if (h->keeper == NULL)
 		return false;
@@ -368,14 +411,17 @@ static bool house_make(struct house *h)
 
 static bool house_start(struct house *h)
 {
-	return keeper_start(h->keeper) == 0 && worker_start(h->worker) == 0 &&
-	       api_start(h->api) == 0;
+	return keeper_start(h->keeper) == 0 &&
+	       (h->watcher == NULL || watcher_start(h->watcher) == 0) &&
+	       worker_start(h->worker) == 0 && api_start(h->api) == 0;
 }
 
 static void house_stop(struct house *h)
 {
 	if (h->keeper != NULL)
 		keeper_cancel(h->keeper);
+	if (h->watcher != NULL)
+		watcher_cancel(h->watcher);
 	if (h->worker != NULL) {
 		worker_stop(h->worker);
 		worker_join(h->worker);
@@ -384,12 +430,17 @@ static void house_stop(struct house *h)
 		api_stop(h->api);
 		api_join(h->api);
 	}
+	if (h->watcher != NULL) {
+		watcher_stop(h->watcher);
+		watcher_join(h->watcher);
+	}
 	if (h->keeper != NULL) {
 		keeper_stop(h->keeper);
 		keeper_join(h->keeper);
 	}
 	worker_free(h->worker);
 	api_free(h->api);
+	watcher_free(h->watcher);
 	keeper_free(h->keeper);
 	hot_free(h->shared.hot);
 	conf_free((struct conf *)(uintptr_t)shared_conf(&h->shared));
@@ -514,6 +565,8 @@ static void on_published(void *arg, const struct conf *old, const struct conf *c
 	(void)old, (void)c;
 	worker_reload(h->worker);
 	api_reload(h->api);
+	if (h->watcher != NULL)
+		watcher_reload(h->watcher);
 }
 
 #define API_GET(path) "GET " path " HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -656,6 +709,45 @@ static void use(struct house *h)
 	use_lists(h);
 }
 
+/* Who uses watchlists. */
+
+static int call_to_the_end(void *arg, const char *request, char *body, size_t room)
+{
+	static char text[131072];
+	const struct house *h = arg;
+	int fd = dial(h->api_port);
+	size_t n = 0;
+	ssize_t got = 0;
+	char *head;
+
+	if (send(fd, request, strlen(request), MSG_NOSIGNAL) >= 0)
+		while (n < sizeof text - 1 &&
+		       (got = recv(fd, text + n, sizeof text - 1 - n, 0)) > 0)
+			n += (size_t)got;
+	if (got < 0 && errno == EAGAIN)
+		wrong("no answer, and not closed");
+	close(fd);
+	text[n] = '\0';
+	head = strstr(text, "\r\n\r\n");
+	if (head == NULL)
+		return 0;
+	snprintf(body, room, "%s", head + 4);
+	return atoi(text + 9);
+}
+
+static struct watch_use watch_use = {
+    .call = call_to_the_end, .wrong = wrong, .issuer = "house", .pem = files_pem};
+
+static void use_watchlists(struct house *h)
+{
+	watch_use.arg = h;
+	for (int i = 0; i < 20 && !list_is_in_force(h); i++)
+		usleep(10000);
+	watch_use_all(&watch_use);
+	keeper_reload(h->keeper, make_conf("0"), on_published, h);
+	watch_use_all(&watch_use);
+}
+
 /* What is asked again until it is so. */
 static bool has_list(const struct house *h, struct stream *s)
 {
@@ -724,12 +816,27 @@ static bool lists_are_well(const struct house *h)
 	return told;
 }
 
+static bool watchlist_works(const struct house *h, struct stream *s)
+{
+	(void)s;
+	watch_use.arg = (void *)(uintptr_t)h;
+	return watch_use_is_well(&watch_use);
+}
+
+/* The list of the CA, which revokes what they watch, is in force, and all of it works. */
+static bool watchlists_are_well(const struct house *h)
+{
+	return becomes(has_list, h, NULL) && becomes(watchlist_works, h, NULL);
+}
+
 /* Nothing fails any more: everybody gets the right answer, perhaps after a back-off.
  * False: but lists are told by the next life only. */
 static bool is_well(struct house *h)
 {
 	const struct certificate *all[] = {&good, &revoked};
 
+	if (watches)
+		return watchlists_are_well(h);
 	for (size_t i = 0; i < 2; i++) {
 		int64_t end = clock_mono_ms() + PATIENCE_MS / 2;
 
@@ -818,11 +925,12 @@ static unsigned long live(enum fault kind, unsigned long number)
 	forget();
 	redis_begin();
 	publish(false);
+	watch_use_begin(&watch_use);
 	faults_arm(kind, number, 1);
 	began = house_open(&h);
 	MUST(began || number > 0); /* without a fault it starts */
 	if (began) {
-		use(&h);
+		(watches ? use_watchlists : use)(&h);
 		faults_pause();
 		redis_begin();
 		told = is_well(&h);
@@ -833,7 +941,10 @@ static unsigned long live(enum fault kind, unsigned long number)
 	faults_disarm();
 	if (number > 0) { /* and what it left on disk is good for another life */
 		MUST(house_open(&h));
-		if (told)
+		watch_use.arg = &h;
+		if (watches)
+			watch_use_again(&watch_use);
+		else if (told)
 			is_not_good(&h);
 		MUST(is_well(&h));
 		house_close(&h);
@@ -866,6 +977,9 @@ static bool is_wanted(enum fault kind, struct range *r)
 
 	if (wanted == NULL)
 		return true;
+	if (watches != (strncmp(wanted, "watch-", 6) == 0))
+		return false;
+	wanted += watches ? 6 : 0;
 	colon = strchr(wanted, ':');
 	if (colon == NULL || strlen(kind_name[kind]) != (size_t)(colon - wanted) ||
 	    strncmp(wanted, kind_name[kind], (size_t)(colon - wanted)) != 0)
@@ -904,8 +1018,9 @@ static void every(enum fault kind, bool on_redis)
 	}
 	no_leak();
 	real_redis_stop();
-	printf("%s, %.5s: %lu of %lu, %lld ms\n", kind_name[kind], store_url, lives,
-	    r.last, (long long)(clock_mono_ms() - start));
+	printf("%s%s, %.5s: %lu of %lu, %lld ms\n", watches ? "watch-" : "",
+	    kind_name[kind], store_url, lives, r.last,
+	    (long long)(clock_mono_ms() - start));
 }
 
 #define ON_LMDB(name, kind)                                                              \
@@ -921,6 +1036,14 @@ static void every(enum fault kind, bool on_redis)
 		if (!has_redis)                                                          \
 			skip();                                                          \
 		every(kind, true);                                                       \
+	}
+#define WITH_WATCHLISTS(name, kind)                                                      \
+	static void name(void **state)                                                   \
+	{                                                                                \
+		(void)state;                                                             \
+		watches = true;                                                          \
+		every(kind, false);                                                      \
+		watches = false;                                                         \
 	}
 
 ON_LMDB(no_memory_with_lmdb, FAULT_MEMORY)
@@ -944,6 +1067,14 @@ ON_LMDB(a_responder_may_close, FAULT_UPSTREAM_CLOSES)
 ON_LMDB(a_responder_may_hang, FAULT_UPSTREAM_HANGS)
 ON_LMDB(a_responder_may_stop_halfway, FAULT_UPSTREAM_STOPS_HALFWAY)
 ON_REDIS(redis_may_be_killed, FAULT_PEER)
+WITH_WATCHLISTS(no_memory_with_watchlists, FAULT_MEMORY)
+WITH_WATCHLISTS(a_read_of_a_watchlist_may_be_short, FAULT_SHORT_READ)
+WITH_WATCHLISTS(a_write_about_watchlists_may_be_short, FAULT_SHORT_WRITE)
+WITH_WATCHLISTS(a_call_with_watchlists_may_be_interrupted, FAULT_INTR)
+WITH_WATCHLISTS(a_connection_with_a_watchlist_may_be_reset, FAULT_RESET)
+WITH_WATCHLISTS(descriptors_may_run_out_with_watchlists, FAULT_DESCRIPTORS)
+WITH_WATCHLISTS(the_disk_may_be_full_of_watchlists, FAULT_DISK_FULL)
+WITH_WATCHLISTS(the_disk_of_watchlists_may_fail, FAULT_DISK_ERROR)
 
 static void on_alarm(int signal)
 {
@@ -972,6 +1103,7 @@ static int begin(void **state)
 	if (!has_redis)
 		printf("redis-server is not installed\n");
 	make_ca();
+	make_file();
 	upstream_start();
 	strcpy(store_url, "memory:");
 	c = make_conf("1M");
@@ -1021,6 +1153,14 @@ int main(void)
 	    cmocka_unit_test(a_responder_may_hang),
 	    cmocka_unit_test(a_responder_may_stop_halfway),
 	    cmocka_unit_test(redis_may_be_killed),
+	    cmocka_unit_test(no_memory_with_watchlists),
+	    cmocka_unit_test(a_read_of_a_watchlist_may_be_short),
+	    cmocka_unit_test(a_write_about_watchlists_may_be_short),
+	    cmocka_unit_test(a_call_with_watchlists_may_be_interrupted),
+	    cmocka_unit_test(a_connection_with_a_watchlist_may_be_reset),
+	    cmocka_unit_test(descriptors_may_run_out_with_watchlists),
+	    cmocka_unit_test(the_disk_may_be_full_of_watchlists),
+	    cmocka_unit_test(the_disk_of_watchlists_may_fail),
 	};
 
 	return cmocka_run_group_tests(tests, begin, end);
