@@ -1,19 +1,8 @@
 /* Bodies of NDJSON.  Whatever the pieces, the same comes of them; what comes out is
  * within its bounds; and jansson, line by line, agrees what is JSON and what it says. */
-#include "cache/watch/watch_body.h"
+#include "tests/lib/fuzz_watch.h"
 
 #include <jansson.h>
-#include <stdlib.h>
-
-#include "cache/base/utf8.h"
-
-#define MUST(x)                                                                          \
-	do {                                                                             \
-		if (!(x))                                                                \
-			abort();                                                         \
-	} while (0)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* What became of each line. */
 struct seen {
@@ -22,22 +11,6 @@ struct seen {
 	uint64_t line, hash;
 	bool ask;
 };
-
-static void mix(struct seen *s, const void *p, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		s->hash = (s->hash ^ ((const uint8_t *)p)[i]) * UINT64_C(0x100000001b3);
-	s->hash = (s->hash ^ 0x100) * UINT64_C(0x100000001b3);
-}
-
-static void check_texts(struct seen *s, const struct bytes *list, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		MUST(list[i].n > 0 && utf8_is_valid(list[i]));
-		MUST(memchr(list[i].p, 0, list[i].n) == NULL);
-		mix(s, list[i].p, list[i].n);
-	}
-}
 
 /* The text of this line of the body. */
 static struct bytes line_text(struct seen *s, uint64_t line)
@@ -114,25 +87,10 @@ static void ask_about(struct seen *s, const struct watch_cert *c)
 static bool each(void *arg, const struct watch_cert *c)
 {
 	struct seen *s = arg;
-	size_t octets = 0;
 
-	MUST(!c->verified && !c->is_ca && c->configured == NULL);
-	MUST((c->issuer != NULL) != (c->aki.n > 0) && c->aki.n <= WATCH_AKI_MAX);
-	MUST(c->crl_n <= WATCH_URLS_MAX && c->serial.n >= 1 && c->serial.n <= SERIAL_MAX);
-	for (size_t i = 0; i < c->names_n; i++)
-		octets += c->names[i].n + 1;
-	for (size_t i = 0; i < c->labels_n; i++)
-		octets += c->labels[i].n + 1;
-	MUST(octets <= WATCH_TEXT_MAX);
-	mix(s, &c->line, sizeof c->line);
-	mix(s, c->serial.octets, c->serial.n);
-	mix(s, c->aki.p, c->aki.n);
-	mix(s, &c->not_before, sizeof c->not_before);
-	mix(s, &c->not_after, sizeof c->not_after);
-	mix(s, &c->names_more, sizeof c->names_more);
-	check_texts(s, c->names, c->names_n);
-	check_texts(s, c->labels, c->labels_n);
-	check_texts(s, c->crl, c->crl_n);
+	MUST(!c->verified && c->configured == NULL);
+	MUST((c->issuer != NULL) != (c->aki.n > 0));
+	fuzz_cert(&s->hash, c);
 	if (s->ask)
 		ask_about(s, c);
 	return true;
@@ -143,10 +101,7 @@ static bool bad(void *arg, const struct watch_error *e)
 {
 	struct seen *s = arg;
 
-	MUST(e->code > WATCH_FINE && e->code < WATCH_BAD_COUNT && e->why[0] != '\0');
-	MUST(utf8_is_valid(bytes_of(e->why, strlen(e->why))));
-	mix(s, e, sizeof e->line + sizeof e->code);
-	mix(s, e->why, strlen(e->why));
+	fuzz_error(&s->hash, e);
 	if (s->ask && (e->code == WATCH_BAD_JSON || e->code == WATCH_BAD_UTF8) &&
 	    strstr(e->why, "too many arrays") == NULL) {
 		bool json;
@@ -166,10 +121,7 @@ static uint64_t read_all(const uint8_t *data, size_t size, size_t piece, bool as
 	struct watch_body *b = watch_body_new(&want);
 
 	MUST(b != NULL);
-	for (size_t i = 0; i < size; i += piece)
-		MUST(watch_body_feed(
-		    b, bytes_of(data + i, size - i < piece ? size - i : piece)));
-	if (!watch_body_end(b))
+	if (!fuzz_feed(b, bytes_of(data, size), piece))
 		MUST(watch_body_error(b)->code == WATCH_BAD_BASE);
 	watch_body_free(b);
 	return s.hash;
