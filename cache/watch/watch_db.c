@@ -104,6 +104,26 @@ enum err watch_db_read(struct watch_db *db,
 	return watch_db_err(db, e);
 }
 
+int watch_db_each(struct watch_db *db, MDB_txn *txn, int which, uint32_t generation,
+    int (*step)(void *arg, MDB_cursor *cursor, MDB_val k, MDB_val v), void *arg)
+{
+	uint8_t prefix[4];
+	MDB_cursor *cursor;
+	MDB_val k = watch_val(prefix, sizeof prefix), v;
+	int e = mdb_cursor_open(txn, db->dbi[which], &cursor);
+
+	if (e != 0)
+		return e;
+	put_be(prefix, generation, sizeof prefix);
+	e = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
+	while (e == 0 && k.mv_size >= sizeof prefix &&
+	       memcmp(k.mv_data, prefix, sizeof prefix) == 0 &&
+	       (e = step(arg, cursor, k, v)) == 0)
+		e = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
+	mdb_cursor_close(cursor);
+	return e == MDB_NOTFOUND ? 0 : e;
+}
+
 static int used_step(struct watch_db *db, MDB_txn *txn, void *arg)
 {
 	return used_pages(db, txn, arg);

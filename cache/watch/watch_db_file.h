@@ -38,7 +38,7 @@ struct watch_db {
 	MDB_dbi dbi[DBI_N];
 	size_t page, limit; /* bytes */
 	char *dir, *path;
-	bool was_here; /* but not when it was opened */
+	bool was_here;               /* but not when it was opened */
 	struct watch_opened *opened; /* of the thread that writes */
 	_Atomic int failure;         /* the last one */
 };
@@ -67,6 +67,10 @@ static inline MDB_val watch_val(const void *p, size_t n)
 {
 	return (MDB_val){n, (void *)(uintptr_t)p};
 }
+/* step for what a generation has in this database, in its order, until it returns another
+ * than 0; MDB_NOTFOUND is an end as any.  It may delete what the cursor stands at. */
+int watch_db_each(struct watch_db *db, MDB_txn *txn, int which, uint32_t generation,
+    int (*step)(void *arg, MDB_cursor *cursor, MDB_val k, MDB_val v), void *arg);
 /* What a row of our own cannot have: the file is damaged. */
 #define WATCH_DB_UNREADABLE (-30601)
 

@@ -4,42 +4,36 @@
 
 #include "cache/watch/watch_db_file.h"
 
-static int load_row(
-    struct watch_list *l, const struct watch_cas *cas, MDB_val k, MDB_val v)
+struct loading {
+	struct watch_list *list;
+	const struct watch_cas *cas;
+};
+
+static int load_row(void *arg, MDB_cursor *cursor, MDB_val k, MDB_val v)
 {
+	const struct loading *l = arg;
 	struct watch_record row;
 	struct watched entry;
 	struct serial s;
 	uint32_t ca;
 
-	if (!watch_record_key_read(k, &ca, &s) || watch_cas_at(cas, ca) == NULL ||
+	(void)cursor;
+	if (!watch_record_key_read(k, &ca, &s) || watch_cas_at(l->cas, ca) == NULL ||
 	    watch_record_decode(&row, bytes_of(v.mv_data, v.mv_size)) != ERR_OK ||
-	    l->n == l->room)
+	    l->list->n == l->list->room)
 		return WATCH_DB_UNREADABLE;
 	watched_set(&entry, &s, row.not_after, row.verified);
-	return watch_list_add(l, ca, &entry) ? 0 : ENOMEM;
+	return watch_list_add(l->list, ca, &entry) ? 0 : ENOMEM;
 }
 
 /* The rows of its generation, and as many as its head says. */
 static int load_list(
     struct watch_db *db, MDB_txn *txn, const struct watch_cas *cas, struct watch_list *l)
 {
-	uint8_t prefix[4];
-	MDB_cursor *cursor;
-	MDB_val k = watch_val(prefix, sizeof prefix), v;
-	int e = mdb_cursor_open(txn, db->dbi[DBI_ROWS], &cursor);
+	struct loading loading = {l, cas};
+	int e = watch_db_each(db, txn, DBI_ROWS, l->generation, load_row, &loading);
 
-	if (e != 0)
-		return e;
-	put_be(prefix, l->generation, sizeof prefix);
-	e = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
-	while (e == 0 && memcmp(k.mv_data, prefix, sizeof prefix) == 0 &&
-	       (e = load_row(l, cas, k, v)) == 0)
-		e = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
-	mdb_cursor_close(cursor);
-	if (e != 0 && e != MDB_NOTFOUND)
-		return e;
-	return l->n == l->room ? 0 : WATCH_DB_UNREADABLE;
+	return e != 0 || l->n == l->room ? e : WATCH_DB_UNREADABLE;
 }
 
 static int load_next(

@@ -82,25 +82,15 @@ static int find_dead(struct watch_db *db, MDB_txn *txn, struct sweeping *s)
 	return e == MDB_NOTFOUND ? 0 : e;
 }
 
-static int sweep_database(
-    struct watch_db *db, MDB_txn *txn, int which, struct sweeping *s)
+static int sweep_row(void *arg, MDB_cursor *cursor, MDB_val k, MDB_val v)
 {
-	uint8_t prefix[4];
-	MDB_cursor *cursor;
-	MDB_val k = watch_val(prefix, sizeof prefix), v;
-	int e = mdb_cursor_open(txn, db->dbi[which], &cursor);
+	struct sweeping *s = arg;
 
-	if (e != 0)
-		return e;
-	put_be(prefix, s->generation, sizeof prefix);
-	e = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
-	while (e == 0 && s->left > 0 && memcmp(k.mv_data, prefix, sizeof prefix) == 0) {
-		s->left--;
-		if ((e = mdb_cursor_del(cursor, 0)) == 0)
-			e = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
-	}
-	mdb_cursor_close(cursor);
-	return e == MDB_NOTFOUND ? 0 : e;
+	(void)k, (void)v;
+	if (s->left == 0)
+		return MDB_NOTFOUND;
+	s->left--;
+	return mdb_cursor_del(cursor, 0);
 }
 
 static int sweep_step(struct watch_db *db, MDB_txn *txn, void *arg)
@@ -110,7 +100,7 @@ static int sweep_step(struct watch_db *db, MDB_txn *txn, void *arg)
 	int e = find_dead(db, txn, s);
 
 	for (int i = DBI_ROWS; e == 0 && s->found && i <= DBI_NAMES; i++)
-		e = sweep_database(db, txn, i, s);
+		e = watch_db_each(db, txn, i, s->generation, sweep_row, s);
 	if (e != 0 || !s->found || s->left == 0)
 		return e;
 	put_be(key, s->generation, sizeof key);
