@@ -3,9 +3,12 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
+#include <unistd.h>
 
-#define COLUMNS     40
+#define COLUMNS     40 /* of a bar, at most */
+#define DRAWN_MAX   256
 #define INTERVAL_MS 100
 
 static int64_t now_ms(void)
@@ -39,22 +42,40 @@ static void amount(int64_t bytes, char out[32])
 		snprintf(out, 32, "%lld MiB", (long long)(bytes >> 20));
 }
 
-void progress_draw(struct progress *p, int64_t done, int64_t all, bool now)
+/* Of the terminal: what is longer would go on in a line that is never written over. */
+static int width(void)
+{
+	struct winsize w;
+	int n = ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0 ? w.ws_col : 80;
+
+	return n < DRAWN_MAX ? n : DRAWN_MAX;
+}
+
+/* The name has a quarter of it, the bar a fifth. */
+static void put_line(
+    char *out, int room, const struct progress *p, int64_t done, int64_t all)
 {
 	char bar[COLUMNS + 3] = "", size[32];
+
+	if (all > 0)
+		progress_bar(bar, room / 5 < COLUMNS ? room / 5 : COLUMNS, done, all);
+	amount(done, size);
+	snprintf(out, (size_t)room, "%.*s  %s  %s%s", room / 4, p->what, bar, size,
+	    all > 0 && done >= all ? ", is being applied" : "");
+}
+
+void progress_draw(struct progress *p, int64_t done, int64_t all, bool now)
+{
+	char line[DRAWN_MAX];
 	int64_t at = now_ms();
 	int n;
 
 	if (!p->shown || (!now && at - p->drawn_ms < INTERVAL_MS))
 		return;
 	p->drawn_ms = at;
-	if (all > 0)
-		progress_bar(bar, COLUMNS, done, all);
-	amount(done, size);
-	n = fprintf(stderr, "\r%s  %s  %s%s", p->what, bar, size,
-	    all > 0 && done >= all ? ", is being applied" : "");
-	if (n < p->drawn)
-		fprintf(stderr, "%*s", p->drawn - n, "");
+	put_line(line, width(), p, done, all);
+	n = (int)strlen(line);
+	fprintf(stderr, "\r%s%*s", line, n < p->drawn ? p->drawn - n : 0, "");
 	p->drawn = n;
 	fflush(stderr);
 }

@@ -1,9 +1,12 @@
 """ocspctl find, watchlist and check: what people and scripts see of what they run."""
+import fcntl
 import json
 import os
 import pty
 import socket
+import struct
 import subprocess
+import termios
 import threading
 
 import pytest
@@ -40,9 +43,10 @@ def rows(r):
     return [x.split("  ") for x in r.stdout.splitlines()]
 
 
-def terminal(d, *args):
+def terminal(d, *args, columns=80):
     """What it writes to a terminal, standard error too; and its exit code."""
     master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     p = subprocess.Popen([CLIENT, "--url", "http://127.0.0.1:%d" % d.api_port, *args], stdout=slave, stderr=slave,
                          env=dict(os.environ, TERM="dumb"))
     os.close(slave)
@@ -106,6 +110,17 @@ def test_check_says_which_file(site, box):
     r = subprocess.run([CLIENT, "--url", "http://127.0.0.1:%d" % d.api_port, "check", "--serial", "hex"], text=True,
                        input=ndjson(line(0xa3), line(0x77)), capture_output=True)
     assert r.returncode == 1 and [x[0] for x in rows(r)] == ["revoked", "good"]
+
+
+@pytest.mark.parametrize("columns", [120, 60, 20])
+def test_a_progress_bar_stays_in_its_line(site, columns):
+    """On a terminal; whatever the length of the list's name."""
+    name = "a-name-of-a-watchlist-that-is-longer-than-any-that-one-would-like"[:63]
+    code, said = terminal(site.d, "watchlist", "put", name, site.folder, columns=columns)
+    *drawn, wiped, last = said.replace("\r\n", "\n").split("\r")
+    assert (code, last) == (0, name + ": 3 certificates\n"), said
+    assert drawn[0] == "" and wiped.strip() == "" and all(len(line) < columns for line in drawn + [wiped]), said
+    assert "[###" in drawn[-1] and (columns < 60 or "is being applied" in drawn[-1]), said
 
 
 def test_exit_codes(site, box):
