@@ -4,14 +4,14 @@
 
 #include "cache/watch/watch_db_file.h"
 
-struct loading {
+struct list_loading {
 	struct watch_list *list;
 	const struct watch_cas *cas;
 };
 
 static int load_row(void *arg, MDB_cursor *cursor, MDB_val k, MDB_val v)
 {
-	const struct loading *l = arg;
+	const struct list_loading *l = arg;
 	struct watch_record row;
 	struct watched entry;
 	struct serial s;
@@ -30,7 +30,7 @@ static int load_row(void *arg, MDB_cursor *cursor, MDB_val k, MDB_val v)
 static int load_list(
     struct watch_db *db, MDB_txn *txn, const struct watch_cas *cas, struct watch_list *l)
 {
-	struct loading loading = {l, cas};
+	struct list_loading loading = {l, cas};
 	int e = watch_db_each(db, txn, DBI_ROWS, l->generation, load_row, &loading);
 
 	return e != 0 || l->n == l->room ? e : WATCH_DB_UNREADABLE;
