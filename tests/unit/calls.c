@@ -93,6 +93,7 @@ static struct {
 	struct crl_wait *wait; /* for them to be opened */
 	int wait_ms;
 	const char *mistake;     /* of the last reload */
+	const char *watch_full;  /* of watch.mdb */
 	const char *never_asked; /* part of a responder's URL */
 	unsigned list_refreshes;
 	bool accepts_number;
@@ -111,6 +112,12 @@ void watcher_gauges(struct watcher *w, struct metrics_text *t)
 {
 	(void)w, (void)t;
 	fail_msg("nobody watches here");
+}
+bool watcher_can_write(struct watcher *w, char *why, size_t why_n)
+{
+	assert_ptr_equal(w, &k);
+	snprintf(why, why_n, "%s", did.watch_full != NULL ? did.watch_full : "");
+	return did.watch_full == NULL;
 }
 const char *keeper_mistake(struct keeper *x)
 {
@@ -1507,6 +1514,21 @@ static void ready_tells_of_the_change_log_and_of_changes_that_wait(void **state)
 	expect(503, want);
 }
 
+static void ready_tells_of_watchlists_that_cannot_be_changed(void **state)
+{
+	(void)state;
+	lists(1, -100, 100);
+	k.shared.watcher = (struct watcher *)&k;
+	run(CALL_READY, "", false);
+	expect(503, "{'ready':false,'reasons':['issuer other: no way to answer: it has "
+		    "no responder'],'degraded':[]}");
+	did.watch_full = "/d/watch.mdb: it is full; raise watch-size";
+	run(CALL_READY, "", false);
+	expect(503, "{'ready':false,'reasons':['issuer other: no way to answer: it has "
+		    "no responder'],'degraded':['watchlists cannot be changed: "
+		    "/d/watch.mdb: it is full; raise watch-size']}");
+}
+
 static void ready_tells_a_reload_that_failed(void **state)
 {
 	(void)state;
@@ -1723,6 +1745,7 @@ int main(void)
 	    test(ready_names_what_is_degraded_and_why_not),
 	    test(ready_tells_what_redis_refuses_and_what_helps),
 	    test(ready_tells_of_the_change_log_and_of_changes_that_wait),
+	    test(ready_tells_of_watchlists_that_cannot_be_changed),
 	    test(ready_tells_a_reload_that_failed),
 	    test(ready_names_a_list_past_its_next_update),
 	    test(a_responder_that_was_never_asked_is_not_called_healthy),
