@@ -177,7 +177,8 @@ def test_ocspctl_watches_a_list(box, feed, d, started):
     lab.wait(lambda: d.metric("subscribers") == 2, 10, "both")
     feed.bring(d, listed([1, 0x1f, 3]))
     lab.wait(lambda: w.out and j.out, 10, "a line")
-    assert w.out[0].split("  ")[:4] == ["demo", "1f", "revoked", "good"] and w.out[0].endswith("a.example (and 1 more)")
+    assert w.out[0].split("  ")[:4] == ["demo", "1f", "revoked", "good"] and w.out[0].endswith(
+        "a.example (and 1 more)  owner=x")
     change = json.loads(j.out[0])["changes"]
     assert [(c["serial"], c["names"], c["labels"]) for c in change] == [("1f", ["a.example", "b.example"], ["owner=x"])]
     assert w.stop() == 0 and j.stop() == 0 and len(w.out) == 1
