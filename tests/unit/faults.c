@@ -41,7 +41,7 @@
 
 #define PATIENCE_MS 5000 /* nothing here takes longer, unless it hangs */
 #define OPEN_MS     500  /* until a stream's position has come; it may be tried again */
-#define SAMPLE      12   /* lives of a kind in a quick run */
+#define SAMPLE      12   /* lives of a kind in a quick run; a third with watchlists */
 
 int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
 
@@ -996,7 +996,7 @@ static void every(enum fault kind, bool on_redis)
 {
 	struct range r = {1, 0, 1};
 	int64_t start = clock_mono_ms();
-	unsigned long lives = 0;
+	unsigned long lives = 0, sample = watches ? SAMPLE / 3 : SAMPLE;
 
 	if (!is_wanted(kind, &r))
 		return;
@@ -1008,8 +1008,8 @@ static void every(enum fault kind, bool on_redis)
 		r.last = live(kind, 0);
 		MUST(r.last > 0);
 		if (getenv("TEST_ALL") == NULL && getenv("FAULTS") == NULL &&
-		    r.last > SAMPLE)
-			r.step = r.last / SAMPLE;
+		    r.last > sample)
+			r.step = r.last / sample;
 	}
 	for (fault_number = r.first; fault_number <= r.last; fault_number += r.step) {
 		live(kind, fault_number);
