@@ -296,6 +296,7 @@ static enum err find_scope(struct crl_walk *w, const GENERAL_NAMES *names, BIO *
 {
 	const char *scope = w->want->scope;
 	struct bytes own = {0};
+	bool found = false;
 
 	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
 		const GENERAL_NAME *n = sk_GENERAL_NAME_value(names, i);
@@ -303,9 +304,12 @@ static enum err find_scope(struct crl_walk *w, const GENERAL_NAMES *names, BIO *
 		if (!is_scope(n))
 			continue;
 		own = scope_text(b, n);
-		if (bytes_equal(own, bytes_of(scope, strlen(scope))))
-			return ERR_OK;
+		found |= bytes_equal(own, bytes_of(scope, strlen(scope)));
+		if (n->type == GEN_URI)
+			crl_facts_add_point(&w->list->facts, own);
 	}
+	if (found)
+		return ERR_OK;
 	if (own.n == 0)
 		return crl_refuse(w, ERR_CRL_SCOPE,
 		    "the list's distributionPoint has neither URL nor directoryName, so "

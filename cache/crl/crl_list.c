@@ -5,12 +5,29 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <xxhash.h>
 
 void crl_list_free(struct crl_list *l)
 {
 	if (l != NULL)
 		crl_entries_free(l->entries, l->mapped);
 	free(l);
+}
+
+bool crl_facts_have_point(const struct crl_facts *f, struct bytes url)
+{
+	uint64_t hash = f->points_n > 0 ? XXH3_64bits(url.p, url.n) : 0;
+
+	for (size_t i = 0; i < f->points_n; i++)
+		if (f->point[i] == hash)
+			return true;
+	return false;
+}
+
+void crl_facts_add_point(struct crl_facts *f, struct bytes url)
+{
+	if (f->points_n < CRL_POINTS_MAX)
+		f->point[f->points_n++] = XXH3_64bits(url.p, url.n);
 }
 
 int crl_number_cmp(const struct crl_facts *a, const struct crl_facts *b)

@@ -13,6 +13,7 @@
 #define CRL_NUMBER_MAX      20 /* octets, RFC 5280 section 5.2.3 */
 #define CRL_NUMBER_TEXT_MAX 51 /* decimal digits of 20 octets, and a NUL */
 #define CRL_NUMBER_HEX_MAX  43 /* "0x", two for each of them, and a NUL */
+#define CRL_POINTS_MAX      8  /* as many as a certificate's (WATCH_URLS_MAX) */
 
 /* What a verified list says of itself. */
 struct crl_facts {
@@ -37,7 +38,15 @@ struct crl_facts {
 	bool some_reasons; /* IDP: onlySomeReasons; what is not listed is undetermined */
 	bool has_point;    /* IDP: distributionPoint; it may be one of several lists */
 	unsigned warnings; /* CRL_WARN_* */
+	/* IDP: the first URLs that distributionPoint has, by their hashes (the CA signed
+	 * them: nobody else chooses what they are equal to). */
+	uint64_t point[CRL_POINTS_MAX];
+	uint8_t points_n;
 };
+/* Does the list's distributionPoint have this URL? */
+bool crl_facts_have_point(const struct crl_facts *f, struct bytes url);
+/* In a list that is being read: another one; those behind CRL_POINTS_MAX are left out. */
+void crl_facts_add_point(struct crl_facts *f, struct bytes url);
 #define CRL_WARN_DUPLICATE 1u   /* a serial twice: the stronger one was kept (R107) */
 #define CRL_WARN_LATER     2u   /* an entry's date is after thisUpdate (R109) */
 #define CRL_WARN_EMPTY     4u   /* an empty revokedCertificates, profile private (R91) */

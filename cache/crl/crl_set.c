@@ -379,6 +379,59 @@ enum crl_absence crl_set_absence_with(const struct crl_set *s, size_t place,
 	return absence(s, place, facts, said, now, &here);
 }
 
+/* Is the list at this place the one of this URL? */
+static bool is_at(
+    const struct crl_shard *s, const struct issuer *i, size_t place, struct bytes url)
+{
+	const char *scope = i->crl_scope[place], *from = i->crl[place];
+
+	return bytes_equal(bytes_of(from, strlen(from)), url) ||
+	       bytes_equal(bytes_of(scope, strlen(scope)), url) ||
+	       (s->in_force && crl_facts_have_point(&s->facts, url));
+}
+
+enum crl_absence crl_set_absence_at(const struct crl_set *s, const struct issuer *i,
+    const char *url, int64_t now, size_t *list)
+{
+	struct bytes wanted = bytes_of(url, strlen(url));
+	enum crl_absence said = CRL_ABSENT_NOT_OURS;
+
+	assert(s->unopened || s->shards_n == i->crl_n);
+	if (s->unopened)
+		return CRL_ABSENT_UNOPENED;
+	for (size_t n = 0; n < s->shards_n && said != CRL_ABSENT_GOOD; n++) {
+		const struct crl_facts *f =
+		    s->shard[n].in_force ? &s->shard[n].facts : NULL;
+		enum crl_absence a = shard_absence(f, now);
+
+		if (!is_at(&s->shard[n], i, n, wanted))
+			continue;
+		if (a == CRL_ABSENT_GOOD && f->only_ca)
+			a = CRL_ABSENT_ONLY_CA;
+		if (a != CRL_ABSENT_GOOD && said != CRL_ABSENT_NOT_OURS)
+			continue; /* the first one is told, or one that is well */
+		said = a;
+		if (list != NULL)
+			*list = n;
+	}
+	return said;
+}
+
+const char *crl_absence_text_at(enum crl_absence a)
+{
+	static const char *const text[] = {
+	    [CRL_ABSENT_BY_OPTION] = "does not count, since absent is \"unknown\"",
+	    [CRL_ABSENT_UNOPENED] = "has not been opened yet",
+	    [CRL_ABSENT_MISSING] = "is not in force",
+	    [CRL_ABSENT_OVERDUE] = "is past its nextUpdate",
+	    [CRL_ABSENT_REASONS] = "is about some reasons only",
+	    [CRL_ABSENT_ONLY_CA] = "is about CA certificates only",
+	    [CRL_ABSENT_NOT_OURS] = "is not configured",
+	};
+
+	return text[a];
+}
+
 const char *crl_absence_text(enum crl_absence a)
 {
 	static const char *const text[] = {
@@ -392,7 +445,8 @@ const char *crl_absence_text(enum crl_absence a)
 				   "those for the others too",
 	    [CRL_ABSENT_PART] = "each list names a distribution point of its own and may "
 				"be one of several; configure all of the CA's lists, and "
-				"write absent = \"good\"",
+				"write absent = \"good\", or watch the certificate",
+	    [CRL_ABSENT_NOT_OURS] = "the list is not configured",
 	};
 
 	return text[a];

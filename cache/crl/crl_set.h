@@ -130,7 +130,8 @@ enum crl_absence {
 	CRL_ABSENT_OVERDUE,   /* one is past its nextUpdate */
 	CRL_ABSENT_REASONS,   /* one has onlySomeReasons */
 	CRL_ABSENT_ONLY_CA,   /* all have onlyContainsCACerts */
-	CRL_ABSENT_PART       /* nobody knows whether these are all */
+	CRL_ABSENT_PART,      /* nobody knows whether these are all */
+	CRL_ABSENT_NOT_OURS   /* the list that is asked about is not configured */
 };
 
 /* Good only where every configured list is in force and in date, none has
@@ -152,8 +153,18 @@ enum crl_absence crl_set_absence(
 /* The same with a list of these facts, which is in force, in the place of another. */
 enum crl_absence crl_set_absence_with(const struct crl_set *s, size_t place,
     const struct crl_facts *facts, enum absent said, int64_t now);
+/* What the one list says of whom none has, for a certificate that is known to be on that
+ * one if on any, since its CA has signed that it is: the list of this URL, which its
+ * place in the configuration has, or its distributionPoint.  It has to be in force and in
+ * date, about all reasons and such certificates; how the others stand makes no
+ * difference, but that all have been opened.  s has the lists that i is configured with.
+ * list (may be NULL): which of them it is, where there is one. */
+enum crl_absence crl_set_absence_at(const struct crl_set *s, const struct issuer *i,
+    const char *url, int64_t now, size_t *list);
 /* The sentence for people: what is missing, and what to do.  NULL: nothing is. */
 const char *crl_absence_text(enum crl_absence a);
+/* The same of the one list. */
+const char *crl_absence_text_at(enum crl_absence a);
 
 /* Of the lists in force, the one with the earliest nextUpdate; 0 where there is none. */
 size_t crl_set_oldest(const struct crl_set *s);

@@ -1235,7 +1235,14 @@ static void the_distribution_point_is_the_lists_own_name(void **state)
 	desk_open(&d);
 	assert_string_equal(judge_extension(&d, forge_idp("fullname:URI:" URL)), "ok");
 	assert_true(d.list->facts.has_point);
+	assert_true(crl_facts_have_point(&d.list->facts, bytes_of(URL, strlen(URL))));
 	assert_string_equal(judge_extension(&d, two_urls("ldap://x/y", URL)), "ok");
+	/* all its names are known: a certificate may name it by any of them */
+	assert_true(crl_facts_have_point(&d.list->facts, bytes_of(URL, strlen(URL))));
+	assert_true(crl_facts_have_point(
+	    &d.list->facts, bytes_of("ldap://x/y", strlen("ldap://x/y"))));
+	assert_false(crl_facts_have_point(
+	    &d.list->facts, bytes_of("ldap://x/", strlen("ldap://x/"))));
 	assert_string_equal(
 	    judge_extension(&d, two_urls("ldap://x/y", "x")), "crl_scope");
 	assert_string_equal(

@@ -331,6 +331,61 @@ static void parts_are_not_all_until_the_operator_says_so(void **state)
 		assert_non_null(crl_absence_text(a));
 }
 
+/* R104: what the one list says that a certificate names, as its URL in the configuration
+ * or as the distribution point that it has itself; how the others stand is nothing to it.
+ */
+static void the_list_that_is_named_speaks_for_itself(void **state)
+{
+	static char a[] = "http://a/1.crl", b[] = "http://b/2.crl", s[] = "http://own/2";
+	char *crl[] = {a, b}, *scope[] = {a, s};
+	const struct issuer i = {.crl = crl, .crl_scope = scope, .crl_n = 2};
+	struct crl_set *set = crl_set_new(2, 1);
+	struct crl_facts *f = &set->shard[0].facts;
+	size_t list = 9;
+
+	(void)state;
+#define AT(url) crl_set_absence_at(set, &i, url, NOW, &list)
+	assert_int_equal(AT(a), CRL_ABSENT_MISSING);
+	assert_int_equal(list, 0);
+	set->shard[0].in_force = true;
+	*f = (struct crl_facts){.next_update = LATER, .has_point = true};
+	assert_int_equal(AT(a), CRL_ABSENT_GOOD);
+	assert_int_equal(AT(b), CRL_ABSENT_MISSING);
+	assert_int_equal(list, 1);
+	assert_int_equal(AT(s), CRL_ABSENT_MISSING);
+	assert_int_equal(AT("http://a/1.crl/"), CRL_ABSENT_NOT_OURS);
+	assert_int_equal(AT("http://a/1.cr"), CRL_ABSENT_NOT_OURS);
+	assert_int_equal(crl_set_absence_at(set, &i, a, LATER, NULL), CRL_ABSENT_OVERDUE);
+	/* a name that its distribution point has besides; as many as there is room for */
+	assert_int_equal(AT("http://x/7"), CRL_ABSENT_NOT_OURS);
+	for (char url[] = "http://x/0"; url[9] <= '9'; url[9]++)
+		crl_facts_add_point(f, bytes_of(url, strlen(url)));
+	assert_int_equal(AT("http://x/0"), CRL_ABSENT_GOOD);
+	assert_int_equal(AT("http://x/7"), CRL_ABSENT_GOOD);
+	assert_int_equal(AT("http://x/8"), CRL_ABSENT_NOT_OURS);
+	/* two lists of one name: one that is well is enough */
+	set->shard[1].in_force = true;
+	set->shard[1].facts = (struct crl_facts){.next_update = NOW, .has_point = true};
+	crl_facts_add_point(&set->shard[1].facts, bytes_of(a, strlen(a)));
+	assert_int_equal(AT(a), CRL_ABSENT_GOOD);
+	assert_int_equal(list, 0);
+	assert_int_equal(AT(s), CRL_ABSENT_OVERDUE);
+	f->some_reasons = true;
+	assert_int_equal(AT(a), CRL_ABSENT_REASONS);
+	set->shard[1].facts.next_update = LATER;
+	assert_int_equal(AT(a), CRL_ABSENT_GOOD);
+	assert_int_equal(list, 1);
+	set->shard[1].facts.only_ca = true;
+	assert_int_equal(AT(s), CRL_ABSENT_ONLY_CA);
+	set->unopened = true;
+	assert_int_equal(AT(a), CRL_ABSENT_UNOPENED);
+#undef AT
+	crl_set_unref(set);
+	assert_null(crl_absence_text_at(CRL_ABSENT_GOOD));
+	assert_string_equal(
+	    crl_absence_text_at(CRL_ABSENT_OVERDUE), "is past its nextUpdate");
+}
+
 /* R71: every row of "when OCSP and CRL disagree". */
 static void a_statement_is_judged_by_the_table(void **state)
 {
@@ -609,6 +664,7 @@ int main(void)
 	    CASE(a_set_without_lists_covers_nothing),
 	    CASE(scope_and_reasons_decide_whether_absent_means_anything),
 	    CASE(parts_are_not_all_until_the_operator_says_so),
+	    CASE(the_list_that_is_named_speaks_for_itself),
 	    CASE(a_statement_is_judged_by_the_table),
 	    CASE(an_unopened_list_lets_nobody_be_good),
 	    CASE(a_set_again_says_otherwise_what_is_opened),
