@@ -132,6 +132,8 @@ static const struct inventory *put_all(size_t lists, size_t n)
 	begin();
 	for (size_t l = 0; l < lists; l++) {
 		struct watch_draft *d = watch_draft_new(dir);
+		struct watch_point_draft *points;
+		const struct watch_points *table;
 		const struct watch_cas *cas;
 		const struct watch_list *list;
 		const struct inventory *more;
@@ -147,10 +149,14 @@ static const struct inventory *put_all(size_t lists, size_t n)
 		must(watch_put_new(&p, db, name, WATCH_API, false, d));
 		while (!done)
 			must(watch_put_step(p, &done));
-		must(watch_put_list(p, NULL, &list));
+		points = watch_point_draft_new(v->points, NULL);
+		must(points != NULL ? watch_put_list(p, NULL, points, &list) : ERR_NOMEM);
+		table = watch_point_draft_end(points);
+		watch_point_draft_free(points);
 		watch_put_free(p);
 		must(watch_db_cas(db, &cas));
-		more = inventory_with(v, list, cas);
+		more = inventory_with(v, list, cas, table);
+		watch_points_unref(table);
 		inventory_unref(v);
 		watch_list_unref(list);
 		watch_cas_unref(cas);
@@ -165,10 +171,11 @@ static const struct inventory *put_all(size_t lists, size_t n)
 static const struct inventory *load_all(size_t entries)
 {
 	const struct inventory *v;
+	uint64_t left_out;
 	long before = anon_kib();
 
 	begin();
-	must(watch_db_load(db, &v));
+	must(watch_db_load(db, &v, &left_out));
 	tell("load all lists at a start", (double)entries, "certificate");
 	printf("%-44s %8.2f bytes an entry, %ld KiB\n", "memory of the inventory",
 	    (double)(anon_kib() - before) * 1024 / (double)entries, anon_kib() - before);
@@ -275,6 +282,22 @@ static void count_all(const struct inventory *v)
 	inventory_walk_free(w);
 }
 
+/* Whether it is watched and what of it was verified, by its number: in every list. */
+static void find_one(const struct inventory *v, size_t n)
+{
+	size_t found = 0;
+
+	begin();
+	for (size_t i = 0; i < 10000; i++) {
+		struct serial s = serial_of(number_of(i % v->n, i % n, n));
+		struct watched e;
+
+		found += inventory_find(v, v->cas->ca[0].id, &s, &e);
+	}
+	tell("look one up in all lists", 10000, "certificate");
+	printf("  %zu found\n", found);
+}
+
 static int on_file(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
 	(void)st, (void)type, (void)ftw;
@@ -308,6 +331,7 @@ int main(int argc, char **argv)
 	match_all(v, false);
 	match_all(v, true);
 	count_all(v);
+	find_one(v, n);
 	search("find one host by name", "h7.l0.shop.example", 20, 100);
 	search("find one list by name", "l0.shop.example", 20, 100);
 	search("find all by name", "shop.example", 1, 100);

@@ -9,7 +9,8 @@
 
 #define DAY_S INT64_C(86400)
 
-struct inventory inventory_none = {.refs = 1, .cas = &watch_cas_none};
+struct inventory inventory_none = {
+    .refs = 1, .cas = &watch_cas_none, .points = &watch_points_none};
 
 const struct inventory *inventory_ref(const struct inventory *v)
 {
@@ -28,10 +29,12 @@ void inventory_unref(const struct inventory *v)
 	for (size_t i = 0; i < w->n; i++)
 		watch_list_unref(w->list[i]);
 	watch_cas_unref(w->cas);
+	watch_points_unref(w->points);
 	free(w);
 }
 
-static struct inventory *inventory_new(size_t room, const struct watch_cas *cas)
+static struct inventory *inventory_new(
+    size_t room, const struct watch_cas *cas, const struct watch_points *points)
 {
 	struct inventory *v = calloc(1, sizeof *v + room * sizeof v->list[0]);
 
@@ -39,6 +42,7 @@ static struct inventory *inventory_new(size_t room, const struct watch_cas *cas)
 		return NULL;
 	atomic_init(&v->refs, 1);
 	v->cas = watch_cas_ref(cas);
+	v->points = watch_points_ref(points);
 	return v;
 }
 
@@ -71,9 +75,10 @@ static bool is_there(const struct inventory *v, size_t place, const char *name)
 
 /* l NULL: nothing comes in the place of what goes. */
 static const struct inventory *inventory_change(const struct inventory *v,
-    const char *name, const struct watch_list *l, const struct watch_cas *cas)
+    const char *name, const struct watch_list *l, const struct watch_cas *cas,
+    const struct watch_points *points)
 {
-	struct inventory *w = inventory_new(v->n + 1, cas);
+	struct inventory *w = inventory_new(v->n + 1, cas, points);
 	size_t place = place_of(v, name);
 
 	if (w == NULL)
@@ -87,21 +92,22 @@ static const struct inventory *inventory_change(const struct inventory *v,
 	return w;
 }
 
-const struct inventory *inventory_with(
-    const struct inventory *v, const struct watch_list *l, const struct watch_cas *cas)
+const struct inventory *inventory_with(const struct inventory *v,
+    const struct watch_list *l, const struct watch_cas *cas,
+    const struct watch_points *points)
 {
-	return inventory_change(v, l->name, l, cas);
+	return inventory_change(v, l->name, l, cas, points);
 }
 
 const struct inventory *inventory_without(const struct inventory *v, const char *name)
 {
-	return inventory_change(v, name, NULL, v->cas);
+	return inventory_change(v, name, NULL, v->cas, v->points);
 }
 
-const struct inventory *inventory_renamed(
-    const struct inventory *v, const struct watch_cas *cas)
+const struct inventory *inventory_renamed(const struct inventory *v,
+    const struct watch_cas *cas, const struct watch_points *points)
 {
-	struct inventory *w = inventory_new(v->n, cas);
+	struct inventory *w = inventory_new(v->n, cas, points);
 
 	for (size_t i = 0; w != NULL && i < v->n; i++)
 		append(w, v->list[i]);
@@ -127,6 +133,25 @@ size_t inventory_lists_with(const struct inventory *v, uint32_t ca,
 			n++;
 		}
 	return n;
+}
+
+bool inventory_find(
+    const struct inventory *v, uint32_t ca, const struct serial *s, struct watched *out)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < v->n; i++) {
+		const struct watched *e = watch_list_find(v->list[i], ca, s);
+
+		if (e == NULL)
+			continue;
+		if (found)
+			watched_join(out, e);
+		else
+			*out = *e;
+		found = true;
+	}
+	return found;
 }
 
 /* One list's entries of the CA that are still to come. */
@@ -180,23 +205,13 @@ struct inventory_walk *inventory_walk_new(
 	return w;
 }
 
-/* Another list's word for the same certificate. */
-static void take_in(struct watched *out, const struct watched *e)
-{
-	int64_t here = watched_not_after(out), there = watched_not_after(e);
-
-	out->flags |= e->flags;
-	if (there != WATCH_TIME_NONE && (here == WATCH_TIME_NONE || there < here))
-		memcpy(out->not_after, e->not_after, sizeof out->not_after);
-}
-
 bool inventory_walk_next(struct inventory_walk *w, struct watched *out)
 {
 	if (w->n == 0)
 		return false;
 	*out = *w->strand[0].at;
 	do {
-		take_in(out, w->strand[0].at);
+		watched_join(out, w->strand[0].at);
 		if (++w->strand[0].at == w->strand[0].end)
 			w->strand[0] = w->strand[--w->n];
 		if (w->n > 0)
@@ -208,6 +223,43 @@ bool inventory_walk_next(struct inventory_walk *w, struct watched *out)
 void inventory_walk_free(struct inventory_walk *w)
 {
 	free(w);
+}
+
+/* Lists, of what the entries say. */
+
+void inventory_named_add(struct inventory_named *by_number, const struct watched *e)
+{
+	struct inventory_named *n = &by_number[watched_point(e)];
+
+	if (watched_is_verified(e))
+		n->verified++;
+	else
+		n->hinted++;
+}
+
+bool inventory_named(
+    const struct inventory *v, uint32_t ca, struct inventory_named *by_number)
+{
+	struct inventory_walk *w = inventory_walk_new(v, ca, NULL);
+	struct watched e;
+
+	if (w == NULL)
+		return false;
+	while (inventory_walk_next(w, &e))
+		inventory_named_add(by_number, &e);
+	inventory_walk_free(w);
+	return true;
+}
+
+void inventory_points_used(
+    const struct inventory *v, const struct watch_list *but, bool *used)
+{
+	for (size_t i = 0; i < v->n; i++) {
+		const struct watch_list *l = v->list[i];
+
+		for (size_t k = 0; l != but && k < l->n; k++)
+			used[watched_point(&l->entries[k])] = true;
+	}
 }
 
 void watch_expiry_add(struct watch_expiry *x, int64_t not_after, int64_t now)

@@ -7,6 +7,9 @@
  * writer drops the reference of the old one when no reader can have borrowed it any more
  * (proxy/base/barrier.h).
  *
+ * Entries name their lists by numbers of `points`, and only of those of the inventory in
+ * which they stand.
+ *
  * A certificate may stand on several lists.  Nothing in memory says for all lists at once
  * who is watched: that would be as large as the lists, and made anew with each of them.
  * A question about one certificate costs a search in every list that has its CA (1,000
@@ -18,11 +21,13 @@
 
 #include "cache/watch/watch_ca.h"
 #include "cache/watch/watch_list.h"
+#include "cache/watch/watch_point.h"
 
 struct inventory {
 	_Atomic unsigned refs;
-	const struct watch_cas *cas; /* a reference */
-	size_t entries;              /* of all lists; who stands on two counts twice */
+	const struct watch_cas *cas; /* a reference, as the next */
+	const struct watch_points *points;
+	size_t entries; /* of all lists; who stands on two counts twice */
 	size_t n;
 	const struct watch_list *list[]; /* references; by name */
 };
@@ -33,14 +38,16 @@ const struct inventory *inventory_ref(const struct inventory *v);
 void inventory_unref(const struct inventory *v); /* NULL is allowed */
 
 /* The same with this list in the place of the one of its name, or besides.  cas has all
- * CAs that it names.  References of both are taken.  NULL when out of memory, as the
- * next ones. */
-const struct inventory *inventory_with(
-    const struct inventory *v, const struct watch_list *l, const struct watch_cas *cas);
+ * CAs that it names, points all numbers: its own, and those of the lists that stay, which
+ * are what they were.  References of all are taken.  NULL when out of memory, as the next
+ * ones. */
+const struct inventory *inventory_with(const struct inventory *v,
+    const struct watch_list *l, const struct watch_cas *cas,
+    const struct watch_points *points);
 const struct inventory *inventory_without(const struct inventory *v, const char *name);
-/* The same lists; CAs that are called otherwise (a reload). */
-const struct inventory *inventory_renamed(
-    const struct inventory *v, const struct watch_cas *cas);
+/* The same lists; CAs that are called otherwise (a reload), numbers by this table. */
+const struct inventory *inventory_renamed(const struct inventory *v,
+    const struct watch_cas *cas, const struct watch_points *points);
 
 const struct watch_list *inventory_list(
     const struct inventory *v, const char *name); /* or NULL */
@@ -51,6 +58,11 @@ const struct watch_list *inventory_list(
 size_t inventory_lists_with(const struct inventory *v, uint32_t ca,
     const struct serial *s, size_t *out, size_t max);
 
+/* What all lists that have it say of a certificate together; false: none has it.  The
+ * cost is that of inventory_lists_with(). */
+bool inventory_find(
+    const struct inventory *v, uint32_t ca, const struct serial *s, struct watched *out);
+
 /* All watched certificates of a CA, each once, in the order of crl_order().  What it
  * gives is borrowed from the inventory, whose reference the caller has. */
 struct inventory_walk;
@@ -59,10 +71,26 @@ struct inventory_walk;
  * when out of memory. */
 struct inventory_walk *inventory_walk_new(
     const struct inventory *v, uint32_t ca, const struct watched *after);
-/* False: that was all.  Where several lists have it: verified where one says so, and the
- * earliest notAfter that one says. O(log of the lists). */
+/* False: that was all.  Where several lists have it: as watched_join() joins them.
+ * O(log of the lists). */
 bool inventory_walk_next(struct inventory_walk *w, struct watched *out);
 void inventory_walk_free(struct inventory_walk *w); /* NULL is allowed */
+
+/* Which lists do certificates name, and how many name each? */
+struct inventory_named {
+	uint32_t verified; /* the certificate says so, by its issuer's key */
+	uint32_t hinted;   /* only whoever put it on a watchlist does */
+};
+/* Count a CA's certificates, each once, by the numbers of v->points: by_number has room
+ * for v->points->n + 1, and 0 is who names none.  A walk; false: out of memory.  Who does
+ * it in slices walks himself, and adds. */
+bool inventory_named(
+    const struct inventory *v, uint32_t ca, struct inventory_named *by_number);
+void inventory_named_add(struct inventory_named *by_number, const struct watched *e);
+/* Set used[number] of each list that an entry names, but those of one watchlist (NULL:
+ * none).  A look at each entry. */
+void inventory_points_used(
+    const struct inventory *v, const struct watch_list *but, bool *used);
 
 /* Certificates by the time that is left. */
 struct watch_expiry {

@@ -36,9 +36,11 @@ void watch_db_close(struct watch_db *db); /* NULL is allowed */
  * what it had is gone. */
 bool watch_db_is_gone(const struct watch_db *db);
 
-/* All lists, at the start.  ERR_NOMEM; ERR_RECORD: a row cannot be read, that is, the
- * file is damaged, as watch_db_why() says with the remedy; ERR_STORE. */
-enum err watch_db_load(struct watch_db *db, const struct inventory **out);
+/* All lists, at the start; of so many certificates the list that they name found no room
+ * (watch_point.h).  ERR_NOMEM; ERR_RECORD: a row cannot be read, that is, the file is
+ * damaged, as watch_db_why() says with the remedy; ERR_STORE. */
+enum err watch_db_load(
+    struct watch_db *db, const struct inventory **out, uint64_t *left_out);
 /* The CAs of all lists, now; a reference for the caller.  ERR_NOMEM, ERR_STORE. */
 enum err watch_db_cas(struct watch_db *db, const struct watch_cas **out);
 

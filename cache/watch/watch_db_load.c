@@ -4,9 +4,15 @@
 
 #include "cache/watch/watch_db_file.h"
 
+/* All lists as they are read so far. */
+struct watch_loading {
+	const struct inventory *all;
+	struct watch_point_draft *points;
+};
+
 struct list_loading {
 	struct watch_list *list;
-	const struct watch_cas *cas;
+	const struct watch_loading *to;
 };
 
 static int load_row(void *arg, MDB_cursor *cursor, MDB_val k, MDB_val v)
@@ -18,26 +24,29 @@ static int load_row(void *arg, MDB_cursor *cursor, MDB_val k, MDB_val v)
 	uint32_t ca;
 
 	(void)cursor;
-	if (!watch_record_key_read(k, &ca, &s) || watch_cas_at(l->cas, ca) == NULL ||
+	if (!watch_record_key_read(k, &ca, &s) ||
+	    watch_cas_at(l->to->all->cas, ca) == NULL ||
 	    watch_record_decode(&row, bytes_of(v.mv_data, v.mv_size)) != ERR_OK ||
 	    l->list->n == l->list->room)
 		return WATCH_DB_UNREADABLE;
-	watched_set(&entry, &s, row.not_after, row.verified);
-	return watch_list_add(l->list, ca, &entry) ? 0 : ENOMEM;
+	return watch_point_draft_entry(l->to->points, ca, &s, &row, &entry) &&
+		       watch_list_add(l->list, ca, &entry)
+		   ? 0
+		   : ENOMEM;
 }
 
 /* The rows of its generation, and as many as its head says. */
-static int load_list(
-    struct watch_db *db, MDB_txn *txn, const struct watch_cas *cas, struct watch_list *l)
+static int load_list(struct watch_db *db, MDB_txn *txn, const struct watch_loading *to,
+    struct watch_list *l)
 {
-	struct list_loading loading = {l, cas};
+	struct list_loading loading = {l, to};
 	int e = watch_db_each(db, txn, DBI_ROWS, l->generation, load_row, &loading);
 
 	return e != 0 || l->n == l->room ? e : WATCH_DB_UNREADABLE;
 }
 
 static int load_next(
-    struct watch_db *db, MDB_txn *txn, MDB_val k, MDB_val v, const struct inventory **all)
+    struct watch_db *db, MDB_txn *txn, MDB_val k, MDB_val v, struct watch_loading *to)
 {
 	const struct inventory *more = NULL;
 	char name[WATCH_NAME_MAX];
@@ -50,20 +59,21 @@ static int load_next(
 	if ((l = watch_list_new(name, h.source, h.generation, h.n)) == NULL)
 		return ENOMEM;
 	l->version = h.version;
-	e = load_list(db, txn, (*all)->cas, l);
-	if (e == 0 && (more = inventory_with(*all, l, (*all)->cas)) == NULL)
+	e = load_list(db, txn, to, l);
+	if (e == 0 &&
+	    (more = inventory_with(to->all, l, to->all->cas, to->all->points)) == NULL)
 		e = ENOMEM;
 	watch_list_unref(l);
 	if (e != 0)
 		return e;
-	inventory_unref(*all);
-	*all = more;
+	inventory_unref(to->all);
+	to->all = more;
 	return 0;
 }
 
 static int load_step(struct watch_db *db, MDB_txn *txn, void *arg)
 {
-	const struct inventory **out = arg;
+	struct watch_loading *to = arg;
 	const struct watch_cas *cas;
 	MDB_cursor *cursor;
 	MDB_val k, v;
@@ -71,28 +81,47 @@ static int load_step(struct watch_db *db, MDB_txn *txn, void *arg)
 
 	if (e != 0)
 		return e;
-	*out = inventory_renamed(&inventory_none, cas);
+	to->all = inventory_renamed(&inventory_none, cas, &watch_points_none);
 	watch_cas_unref(cas);
-	if (*out == NULL)
+	if (to->all == NULL)
 		return ENOMEM;
 	if ((e = mdb_cursor_open(txn, db->dbi[DBI_LISTS], &cursor)) != 0)
 		return e;
 	while ((e = mdb_cursor_get(cursor, &k, &v, MDB_NEXT)) == 0 &&
-	       (e = load_next(db, txn, k, v, out)) == 0)
+	       (e = load_next(db, txn, k, v, to)) == 0)
 		;
 	mdb_cursor_close(cursor);
 	return e == MDB_NOTFOUND ? 0 : e;
 }
 
-enum err watch_db_load(struct watch_db *db, const struct inventory **out)
+/* With the table of the numbers that its entries have; NULL: out of memory. */
+static const struct inventory *pointed(const struct watch_loading *to)
 {
-	enum err e;
+	const struct watch_points *points = watch_point_draft_end(to->points);
+	const struct inventory *v = NULL;
+
+	if (points != NULL)
+		v = inventory_renamed(to->all, to->all->cas, points);
+	watch_points_unref(points);
+	return v;
+}
+
+enum err watch_db_load(
+    struct watch_db *db, const struct inventory **out, uint64_t *left_out)
+{
+	struct watch_loading to = {
+	    .points = watch_point_draft_new(&watch_points_none, NULL)};
+	enum err e = ERR_NOMEM;
 
 	*out = NULL;
-	e = watch_db_read(db, load_step, out);
-	if (e != ERR_OK) {
-		inventory_unref(*out);
-		*out = NULL;
-	}
+	*left_out = 0;
+	if (to.points != NULL)
+		e = watch_db_read(db, load_step, &to);
+	if (e == ERR_OK && (*out = pointed(&to)) == NULL)
+		e = ERR_NOMEM;
+	if (e == ERR_OK)
+		*left_out = watch_point_draft_left_out(to.points);
+	inventory_unref(to.all);
+	watch_point_draft_free(to.points);
 	return e;
 }

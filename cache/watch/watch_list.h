@@ -4,7 +4,7 @@
  * through one (a subscriber, at his own pace) holds a reference, and goes on with it when
  * the name has another list.
  *
- * One block of entries for each list: 28 bytes an entry and less than a page besides.
+ * One block of entries for each list: 30 bytes an entry and less than a page besides.
  */
 #ifndef CACHE_WATCH_WATCH_LIST_H
 #define CACHE_WATCH_WATCH_LIST_H

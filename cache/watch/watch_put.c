@@ -342,7 +342,8 @@ enum err watch_put_step(struct watch_put *p, bool *done)
 }
 
 /* What the draft has, as a list. */
-static struct watch_list *list_of(const struct watch_put *p)
+static struct watch_list *list_of(
+    const struct watch_put *p, struct watch_point_draft *points)
 {
 	size_t n = watch_draft_count(p->draft);
 	struct watch_list *l =
@@ -351,14 +352,15 @@ static struct watch_list *list_of(const struct watch_put *p)
 	if (l != NULL)
 		l->version = p->version;
 	for (size_t i = 0; l != NULL && i < n; i++) {
+		uint32_t ca = watch_draft_id(p->draft, i);
 		struct watched e;
 		struct watch_record row;
 		struct serial s;
 
 		watch_record_decode(&row, watch_draft_row(p->draft, i));
 		crl_entry_serial(watch_draft_entry(p->draft, i), &s);
-		watched_set(&e, &s, row.not_after, row.verified);
-		if (!watch_list_add(l, watch_draft_id(p->draft, i), &e)) {
+		if (!watch_point_draft_entry(points, ca, &s, &row, &e) ||
+		    !watch_list_add(l, ca, &e)) {
 			watch_list_unref(l);
 			l = NULL;
 		}
@@ -366,10 +368,10 @@ static struct watch_list *list_of(const struct watch_put *p)
 	return l;
 }
 
-enum err watch_put_list(
-    struct watch_put *p, const struct watch_list *old, const struct watch_list **out)
+enum err watch_put_list(struct watch_put *p, const struct watch_list *old,
+    struct watch_point_draft *points, const struct watch_list **out)
 {
-	struct watch_list *l = list_of(p), *joined = l;
+	struct watch_list *l = list_of(p, points), *joined = l;
 
 	assert(p->phase == DONE);
 	if (l != NULL && p->add && old != NULL) {

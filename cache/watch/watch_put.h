@@ -23,9 +23,10 @@ enum err watch_put_new(struct watch_put **out, struct watch_db *db, const char *
 /* One transaction.  ERR_STORE_FULL, ERR_STORE, ERR_NOMEM: then only free may follow. */
 enum err watch_put_step(struct watch_put *p, bool *done);
 /* When it is done, once: the list as it is now, for the inventory; a reference for the
- * caller.  old: the list that it was (NULL: there was none), as the inventory has it. */
-enum err watch_put_list(
-    struct watch_put *p, const struct watch_list *old, const struct watch_list **out);
+ * caller.  old: the list that it was (NULL: there was none), as the inventory has it.
+ * points: of which the inventory will have the table (watch_point_draft_end()). */
+enum err watch_put_list(struct watch_put *p, const struct watch_list *old,
+    struct watch_point_draft *points, const struct watch_list **out);
 void watch_put_free(struct watch_put *p); /* NULL is allowed */
 
 #endif

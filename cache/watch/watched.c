@@ -48,6 +48,19 @@ int64_t watched_not_after(const struct watched *e)
 	return watch_date_get(e->not_after);
 }
 
+void watched_join(struct watched *e, const struct watched *more)
+{
+	int64_t here = watched_not_after(e), there = watched_not_after(more);
+	bool stronger = watched_is_verified(more) && !watched_is_verified(e);
+	bool equal = watched_is_verified(more) == watched_is_verified(e);
+
+	if (stronger || (equal && watched_point(e) == 0))
+		memcpy(e->point, more->point, sizeof e->point);
+	e->flags |= more->flags;
+	if (there != WATCH_TIME_NONE && (here == WATCH_TIME_NONE || there < here))
+		memcpy(e->not_after, more->not_after, sizeof e->not_after);
+}
+
 size_t watched_from(const struct watched *entries, size_t n, const void *key)
 {
 	size_t at = 0;

@@ -1,10 +1,10 @@
 /* watched.h - one watched certificate, as it is kept in memory.
  *
- * 28 bytes: the serial in the layout of a list's entry, so that both are sorted by one
+ * 30 bytes: the serial in the layout of a list's entry, so that both are sorted by one
  * order (crl_order()) and matched by a gallop; the end of its life, so that expiry is
- * counted, and certificates are polled, without a look at the disk; and what was verified
- * of it.  Everything else (names, labels, the list that it names) is in the file
- * (watch_db.h).
+ * counted, and certificates are polled, without a look at the disk; what was verified of
+ * it; and the number of the list that it names (watch_point.h), so that its status does
+ * not need the disk either.  Everything else (names, labels) is in the file (watch_db.h).
  *
  * A plain value; pure functions, any thread.
  */
@@ -19,12 +19,15 @@ struct watched {
 	uint8_t n;                  /* as crl_entry.n */
 	uint8_t not_after[5];       /* watch_date_put() */
 	uint8_t flags;              /* WATCH_VERIFIED */
+	uint8_t point[2];           /* its list, of the inventory's points; 0: none */
 };
-_Static_assert(sizeof(struct watched) == 28, "an entry is at most 32 bytes (contract)");
+_Static_assert(sizeof(struct watched) == 30, "an entry is at most 32 bytes (contract)");
 _Static_assert(offsetof(struct watched, n) == offsetof(struct crl_entry, n),
     "watched certificates and lists are sorted by one order");
 
-#define WATCH_VERIFIED 1u /* its signature by its issuer's key was verified */
+/* Its signature by its issuer's key was verified, when it was read.  An issuer that has
+ * another key later is another CA to whoever names its key (watch_ca.h). */
+#define WATCH_VERIFIED 1u
 
 /* A date in 40 bits: seconds, or WATCH_TIME_NONE.  What they do not hold is cut to what
  * they do (the years -15451 to 19391). */
@@ -32,7 +35,7 @@ _Static_assert(offsetof(struct watched, n) == offsetof(struct crl_entry, n),
 void watch_date_put(uint8_t out[WATCH_DATE_N], int64_t at);
 int64_t watch_date_get(const uint8_t in[WATCH_DATE_N]);
 
-void watched_set(
+void watched_set(/* it names no list */
     struct watched *e, const struct serial *s, int64_t not_after, bool verified);
 void watched_serial(const struct watched *e, struct serial *s);
 int64_t watched_not_after(const struct watched *e);
@@ -40,6 +43,18 @@ static inline bool watched_is_verified(const struct watched *e)
 {
 	return (e->flags & WATCH_VERIFIED) != 0;
 }
+static inline void watched_set_point(struct watched *e, uint16_t number)
+{
+	put_be(e->point, number, sizeof e->point);
+}
+static inline uint16_t watched_point(const struct watched *e)
+{
+	return (uint16_t)get_be(e->point, sizeof e->point);
+}
+/* Another word for the same certificate, of the same inventory: it is verified where one
+ * of them says so, whose list it names then (a line of text may say what it likes), and
+ * ends when the earliest says. */
+void watched_join(struct watched *e, const struct watched *more);
 
 /* The first of n sorted entries that is not before the serial of key, which is that of an
  * entry of either kind; n where there is none.  O(log n). */

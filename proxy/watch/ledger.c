@@ -19,6 +19,7 @@ struct ledger {
 	struct watch_db *db;
 	char *dir;
 	const struct inventory *v; /* the shelf's: its reference of what is in force */
+	bool full;                 /* the shelf's: it was told that lists have no room */
 	_Atomic bool stopping;
 	/* the inventory thread's: */
 	bool sweeping, sweep_again;
@@ -93,16 +94,69 @@ static enum err put_steps(struct ledger *l, struct watch_put *p)
 	return e;
 }
 
-static enum err with_list(struct ledger_job *j, const struct watch_list *list)
+static enum err with_list(struct ledger_job *j, const struct watch_list *list,
+    const struct watch_points *points)
 {
 	struct ledger *l = j->_ledger;
 	const struct watch_cas *cas = NULL;
 	enum err e = watch_db_cas(l->db, &cas);
 
 	if (e == ERR_OK)
-		e = publish(j, inventory_with(l->v, list, cas));
+		e = publish(j, inventory_with(l->v, list, cas, points));
 	j->certificates = list->n;
 	watch_cas_unref(cas);
+	return e;
+}
+
+/* The points in force; where they are many, those alone that lists name which stay. NULL:
+ * out of memory. */
+static struct watch_point_draft *points_new(
+    const struct ledger *l, const struct watch_list *goes)
+{
+	const struct watch_points *base = l->v->points;
+	struct watch_point_draft *points;
+	bool *used;
+
+	if (!watch_points_are_many(base))
+		return watch_point_draft_new(base, NULL);
+	used = calloc(base->n + 1, sizeof *used);
+	if (used == NULL)
+		return NULL;
+	inventory_points_used(l->v, goes, used);
+	points = watch_point_draft_new(base, used);
+	free(used);
+	return points;
+}
+
+/* Told once, until all find room again. */
+static void tell_left_out(struct ledger *l, const char *list, uint64_t left_out)
+{
+	if (left_out > 0 && !l->full)
+		log_warn("watch_crl_left_out",
+		    "watchlist=%s certificates=%llu most_of_ca=%d most=%d effect=%s",
+		    list, (unsigned long long)left_out, WATCH_POINTS_OF_CA,
+		    WATCH_POINTS_MAX,
+		    "the lists that they name are not looked at: they are not good by "
+		    "being watched");
+	l->full = left_out > 0;
+}
+
+/* The put is done: its list comes into force, which takes the place of old. */
+static enum err put_end(struct ledger_job *j, struct watch_put *p,
+    const struct watch_list *old, struct watch_point_draft *points)
+{
+	const struct watch_points *table = NULL;
+	const struct watch_list *list = NULL;
+	enum err e = watch_put_list(p, old, points, &list);
+
+	if (e == ERR_OK && (table = watch_point_draft_end(points)) == NULL)
+		e = ERR_NOMEM;
+	if (e == ERR_OK)
+		e = with_list(j, list, table);
+	if (e == ERR_OK)
+		tell_left_out(j->_ledger, j->name, watch_point_draft_left_out(points));
+	watch_points_unref(table);
+	watch_list_unref(list);
 	return e;
 }
 
@@ -110,7 +164,7 @@ static enum err put(struct ledger_job *j, const struct watch_list *old)
 {
 	struct ledger *l = j->_ledger;
 	struct watch_draft *draft = j->draft;
-	const struct watch_list *list = NULL;
+	struct watch_point_draft *points = NULL;
 	struct watch_put *p = NULL;
 	enum err e;
 
@@ -119,11 +173,12 @@ static enum err put(struct ledger_job *j, const struct watch_list *old)
 	e = watch_put_new(&p, l->db, j->name, j->source, j->what == LEDGER_ADD, draft);
 	if (e == ERR_OK)
 		e = put_steps(l, p);
+	if (e == ERR_OK &&
+	    (points = points_new(l, j->what == LEDGER_PUT ? old : NULL)) == NULL)
+		e = ERR_NOMEM;
 	if (e == ERR_OK)
-		e = watch_put_list(p, old, &list);
-	if (e == ERR_OK)
-		e = with_list(j, list);
-	watch_list_unref(list);
+		e = put_end(j, p, old, points);
+	watch_point_draft_free(points);
 	watch_put_free(p);
 	return e;
 }
@@ -162,7 +217,7 @@ static enum err remove_one(struct ledger_job *j, const struct watch_list *old)
 		if (watch_list_find(list, ca->id, &j->serial) != NULL)
 			e = remove_of(j, &list, ca->id);
 	if (e == ERR_OK)
-		e = list == old ? ERR_NOT_FOUND : with_list(j, list);
+		e = list == old ? ERR_NOT_FOUND : with_list(j, list, l->v->points);
 	watch_list_unref(list);
 	return e;
 }
@@ -210,7 +265,7 @@ static enum err name_all(struct ledger_job *j)
 		return e;
 	e = watch_db_cas(l->db, &cas);
 	if (e == ERR_OK)
-		e = publish(j, inventory_renamed(l->v, cas));
+		e = publish(j, inventory_renamed(l->v, cas, l->v->points));
 	watch_cas_unref(cas);
 	return e;
 }
@@ -358,6 +413,7 @@ struct ledger *ledger_new(struct shared *shared, struct inbox *inbox, const char
     size_t size, char *why, size_t why_n)
 {
 	struct ledger *l = calloc(1, sizeof *l);
+	uint64_t left_out;
 	enum err e;
 
 	snprintf(why, why_n, "%s", err_text(ERR_NOMEM));
@@ -378,12 +434,13 @@ struct ledger *ledger_new(struct shared *shared, struct inbox *inbox, const char
 		    "gone with it; put them again");
 	inventory_unref(l->v);
 	l->v = NULL;
-	e = watch_db_load(l->db, &l->v);
+	e = watch_db_load(l->db, &l->v, &left_out);
 	if (e != ERR_OK) {
 		if (e != ERR_NOMEM)
 			watch_db_why(l->db, why, why_n);
 		goto fail;
 	}
+	tell_left_out(l, "", left_out);
 	l->shelf = executor_start(inbox, "shelf", 0);
 	if (l->shelf == NULL)
 		goto fail;

@@ -239,7 +239,7 @@ static enum err choose_lists(struct sieve *s)
 	l = inventory_list(v, s->filter->list);
 	if (l == NULL)
 		return ERR_NOT_FOUND;
-	s->v = inventory_with(&inventory_none, l, v->cas);
+	s->v = inventory_with(&inventory_none, l, v->cas, v->points);
 	return s->v != NULL ? ERR_OK : ERR_NOMEM;
 }
 

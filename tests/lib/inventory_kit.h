@@ -108,6 +108,8 @@ static inline enum err kit_fill(
 static inline enum err kit_put(struct watch_db *db, const char *name, bool add,
     struct watch_draft *d, const struct watch_list *old, const struct watch_list **out)
 {
+	struct watch_point_draft *points =
+	    watch_point_draft_new(&watch_points_none, NULL);
 	struct watch_put *p;
 	bool done = false;
 	enum err e = watch_put_new(&p, db, name, WATCH_API, add, d);
@@ -116,7 +118,8 @@ static inline enum err kit_put(struct watch_db *db, const char *name, bool add,
 	while (e == ERR_OK && !done)
 		e = watch_put_step(p, &done);
 	if (e == ERR_OK)
-		e = watch_put_list(p, old, out);
+		e = points != NULL ? watch_put_list(p, old, points, out) : ERR_NOMEM;
+	watch_point_draft_free(points);
 	watch_put_free(p);
 	return e;
 }

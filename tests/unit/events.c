@@ -1975,7 +1975,7 @@ static void put_list(struct world *w, const char *name, struct watch_draft *d)
 	for (uint32_t id = 1; watch_db_name_ca(w->db, id, "demo") == ERR_OK;)
 		id++;
 	assert_int_equal(watch_db_cas(w->db, &cas), ERR_OK);
-	publish_inventory(w, inventory_with(w->v, l, cas));
+	publish_inventory(w, inventory_with(w->v, l, cas, &watch_points_none));
 	watch_list_unref(l);
 	watch_cas_unref(cas);
 }

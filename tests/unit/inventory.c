@@ -20,7 +20,7 @@ static void an_entry_keeps_its_serial_as_it_is(void **state)
 	struct serial s;
 
 	(void)state;
-	assert_int_equal(sizeof e, 28);
+	assert_int_equal(sizeof e, 30);
 	for (size_t i = 0; i < sizeof like / sizeof like[0]; i++) {
 		watched_set(&e, &like[i], 5, true);
 		watched_serial(&e, &s);
@@ -185,7 +185,7 @@ static void lists_are_joined_and_compared(void **state)
 static const struct inventory *with(
     const struct inventory *v, const struct watch_list *l, const struct watch_cas *cas)
 {
-	const struct inventory *w = inventory_with(v, l, cas);
+	const struct inventory *w = inventory_with(v, l, cas, &watch_points_none);
 
 	assert_non_null(w);
 	inventory_unref(v);
@@ -200,8 +200,10 @@ static void a_new_inventory_shares_the_lists_that_did_not_change(void **state)
 	struct watch_list *again = list_of("web", m, 1);
 	const struct inventory *one =
 	    with(inventory_ref(&inventory_none), web, &watch_cas_none);
-	const struct inventory *two = inventory_with(one, mail, &watch_cas_none);
-	const struct inventory *three = inventory_with(two, again, &watch_cas_none);
+	const struct inventory *two =
+	    inventory_with(one, mail, &watch_cas_none, &watch_points_none);
+	const struct inventory *three =
+	    inventory_with(two, again, &watch_cas_none, &watch_points_none);
 	const struct inventory *four = inventory_without(three, "web");
 	const struct inventory *five = inventory_without(four, "web");
 
@@ -229,6 +231,7 @@ static void a_new_inventory_shares_the_lists_that_did_not_change(void **state)
 	watch_list_unref(again);
 	assert_int_equal(inventory_none.refs, 1);
 	assert_int_equal(watch_cas_none.refs, 1);
+	assert_int_equal(watch_points_none.refs, 1);
 }
 
 /* Some lists out of few serials, so that many stand on several. */
@@ -405,6 +408,95 @@ static long anon_kib(void)
 	return kib;
 }
 
+/* A certificate on two lists of one, two or both kinds: verified or a line of text; the
+ * verified one's word counts, whatever order they stand in. */
+static void whose_signature_was_verified_says_which_list_it_names(void **state)
+{
+	static const struct {
+		bool verified[2];
+		uint16_t point[2], is;
+	} row[] = {
+	    {{true, false}, {3, 4}, 3},
+	    {{false, true}, {3, 4}, 4},
+	    {{true, false}, {0, 4}, 0}, /* it names none: nobody else says it for it */
+	    {{false, true}, {3, 0}, 0},
+	    {{false, false}, {3, 4}, 3},
+	    {{false, false}, {0, 4}, 4},
+	    {{true, true}, {0, 4}, 4},
+	    {{true, true}, {3, 4}, 3},
+	};
+	struct serial s = {.n = 2, .octets = {1, 2}}, other = {.n = 1, .octets = {1}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+		const struct inventory *v = inventory_ref(&inventory_none);
+		struct inventory_walk *w;
+		struct watched e, walked;
+
+		for (int k = 0; k < 2; k++) {
+			struct watch_list *l =
+			    watch_list_new(k == 0 ? "a" : "b", WATCH_API, 1, 1);
+
+			watched_set(&e, &s, 5, row[i].verified[k]);
+			watched_set_point(&e, row[i].point[k]);
+			assert_true(watch_list_add(l, 1, &e));
+			v = with(v, l, &watch_cas_none);
+			watch_list_unref(l);
+		}
+		assert_true(inventory_find(v, 1, &s, &e));
+		assert_int_equal(watched_point(&e), row[i].is);
+		assert_int_equal(
+		    watched_is_verified(&e), row[i].verified[0] || row[i].verified[1]);
+		w = inventory_walk_new(v, 1, NULL);
+		assert_true(inventory_walk_next(w, &walked));
+		assert_memory_equal(&walked, &e, sizeof e);
+		inventory_walk_free(w);
+		assert_false(inventory_find(v, 2, &s, &e));
+		assert_false(inventory_find(v, 1, &other, &e));
+		inventory_unref(v);
+	}
+}
+
+/* Certificate n of CA 1 names list n % 4 (0: none), and is verified where n is odd; all
+ * stand on two lists. */
+static void lists_that_are_named_are_counted(void **state)
+{
+	const struct inventory *v = inventory_ref(&inventory_none);
+	struct inventory_named named[5] = {0};
+	bool used[5] = {false};
+
+	(void)state;
+	for (int k = 0; k < 3; k++) {
+		struct watch_list *l = watch_list_new(k == 0   ? "a"
+						      : k == 1 ? "b"
+							       : "c",
+		    WATCH_API, 1, 100);
+
+		for (uint8_t n = 1; n <= 100; n++) {
+			struct serial s = {.n = 1, .octets = {n}};
+			struct watched e;
+
+			watched_set(&e, &s, 5, n % 2 == 1);
+			watched_set_point(&e, k < 2 ? n % 4 : 4);
+			assert_true(watch_list_add(l, k < 2 ? 1 : 2, &e));
+		}
+		v = with(v, l, &watch_cas_none);
+		watch_list_unref(l);
+	}
+	assert_true(inventory_named(v, 1, named));
+	assert_int_equal(named[0].verified, 0);
+	assert_int_equal(named[0].hinted, 25);
+	assert_int_equal(named[1].verified, 25);
+	assert_int_equal(named[2].hinted, 25);
+	assert_int_equal(named[3].verified, 25);
+	assert_int_equal(named[4].verified + named[4].hinted, 0);
+	inventory_points_used(v, inventory_list(v, "c"), used);
+	assert_true(used[0] && used[1] && used[2] && used[3] && !used[4]);
+	inventory_points_used(v, NULL, used);
+	assert_true(used[4]);
+	inventory_unref(v);
+}
+
 static void an_entry_has_at_most_32_bytes_of_memory(void **state)
 {
 	const struct inventory *v = inventory_ref(&inventory_none);
@@ -452,6 +544,8 @@ int main(void)
 	    cmocka_unit_test(a_walk_meets_every_certificate_once),
 	    cmocka_unit_test(ends_are_counted_by_the_days_that_are_left),
 	    cmocka_unit_test(a_ca_is_known_by_the_strongest_that_is_said),
+	    cmocka_unit_test(whose_signature_was_verified_says_which_list_it_names),
+	    cmocka_unit_test(lists_that_are_named_are_counted),
 	    cmocka_unit_test(an_entry_has_at_most_32_bytes_of_memory),
 	};
 

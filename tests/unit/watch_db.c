@@ -71,8 +71,9 @@ static struct watch_draft *draft(unsigned ca, uint64_t from, size_t n, const cha
 static const struct inventory *load(void)
 {
 	const struct inventory *v;
+	uint64_t left_out;
 
-	assert_int_equal(watch_db_load(db, &v), ERR_OK);
+	assert_int_equal(watch_db_load(db, &v, &left_out), ERR_OK);
 	return v;
 }
 
@@ -149,6 +150,48 @@ static size_t label_of(const struct watch_list *l, char text[16])
 	assert_int_equal(label.gone, 0);
 	memcpy(text, label.text, sizeof label.text);
 	return label.rows;
+}
+
+/* The file knows of each certificate which lists it names, and memory the first one. */
+static void lists_that_are_named_are_known_after_a_restart(void **state)
+{
+	static const char *const url[] = {"http://a.example/1", "http://b.example/2"};
+	const struct inventory *v;
+
+	(void)state;
+	for (unsigned l = 0; l < 2; l++) { /* the other way round in the second one */
+		struct watch_draft *d = watch_draft_new(dir);
+		const struct watch_list *list;
+
+		for (unsigned i = 0; i < 300; i++) {
+			struct bytes named[2];
+			struct kit_cert c;
+
+			kit_cert(&c, i % 2, kit_wide_serial(i));
+			for (unsigned k = 0; k < 2; k++)
+				named[k] = bytes_of(url[(i + k + l) % 2], 18);
+			c.cert.crl = named;
+			c.cert.crl_n = i < 200 ? 2 : 0;
+			assert_int_equal(watch_draft_add(d, &c.cert), ERR_OK);
+		}
+		list = put(l == 0 ? "one" : "two", false, d, NULL);
+		watch_list_unref(list);
+	}
+	reopen();
+	v = load();
+	assert_int_equal(v->points->used, 4); /* two of each CA */
+	for (unsigned l = 0; l < 2; l++)
+		for (unsigned i = 0; i < 300; i++) {
+			struct serial s = kit_wide_serial(i);
+			const struct watched *e =
+			    watch_list_find(v->list[l], 1 + i % 2, &s);
+			const char *is = watch_points_url(v->points, watched_point(e));
+
+			assert_int_equal(is != NULL, i < 200);
+			if (is != NULL)
+				assert_string_equal(is, url[(i + l) % 2]);
+		}
+	inventory_unref(v);
 }
 
 static void a_list_is_there_after_a_restart(void **state)
@@ -381,7 +424,11 @@ static void two_puts_do_not_mix(void **state)
 				assert_int_equal(watch_put_step(p[i], &done[i]), ERR_OK);
 	v = load();
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(watch_put_list(p[i], NULL, &l[i]), ERR_OK);
+		struct watch_point_draft *points =
+		    watch_point_draft_new(&watch_points_none, NULL);
+
+		assert_int_equal(watch_put_list(p[i], NULL, points, &l[i]), ERR_OK);
+		watch_point_draft_free(points);
 		watch_put_free(p[i]);
 		assert_true(kit_same(inventory_list(v, name[i]), l[i]));
 		assert_int_equal(label_of(l[i], text), 50000);
@@ -587,6 +634,7 @@ static void an_unreadable_row_is_told(void **state)
 {
 	const struct watch_list *l = put("web", false, draft(0, 0, 100, "a"), NULL);
 	const struct inventory *v;
+	uint64_t left_out;
 	struct serial s = kit_wide_serial(50);
 	uint8_t key[WATCH_KEY_MAX];
 	char bad[] = "no row";
@@ -594,7 +642,7 @@ static void an_unreadable_row_is_told(void **state)
 
 	(void)state;
 	spoil(DBI_ROWS, k, (MDB_val){6, bad});
-	assert_int_equal(watch_db_load(db, &v), ERR_RECORD);
+	assert_int_equal(watch_db_load(db, &v, &left_out), ERR_RECORD);
 	assert_null(v);
 	watch_db_why(db, why, sizeof why);
 	assert_non_null(strstr(why, "unreadable row; restore it from a copy, or remove"));
@@ -606,13 +654,14 @@ static void a_list_that_lacks_a_row_is_told(void **state)
 	const struct watch_list *l = put("web", false, draft(0, 0, 100, "a"), NULL);
 	struct watch_head h = {.generation = l->generation, .n = 101};
 	const struct inventory *v;
+	uint64_t left_out;
 	MDB_txn *txn;
 
 	(void)state;
 	assert_int_equal(mdb_txn_begin(db->env, NULL, 0, &txn), 0);
 	assert_int_equal(watch_db_head_put(db, txn, "web", &h), 0);
 	assert_int_equal(mdb_txn_commit(txn), 0);
-	assert_int_equal(watch_db_load(db, &v), ERR_RECORD);
+	assert_int_equal(watch_db_load(db, &v, &left_out), ERR_RECORD);
 	watch_list_unref(l);
 }
 
@@ -636,10 +685,11 @@ static void *read_on(void *arg)
 
 	while (!over) {
 		const struct inventory *v;
+		uint64_t left_out;
 		const struct watch_list *l;
 		struct label label = {0};
 
-		if (watch_db_load(db, &v) != ERR_OK)
+		if (watch_db_load(db, &v, &left_out) != ERR_OK)
 			return NULL;
 		l = inventory_list(v, "web");
 		for (size_t i = 0; i < l->n; i += 100) {
@@ -699,6 +749,7 @@ static enum err everything(bool add, size_t n)
 	struct watch_draft *d = watch_draft_new(dir);
 	const struct watch_list *l = NULL, *rest = NULL;
 	const struct inventory *v = NULL;
+	uint64_t left_out;
 	bool more = true;
 	enum err e = d != NULL ? kit_fill(d, 1, 1000, n, "new") : ERR_NOMEM;
 
@@ -715,7 +766,7 @@ static enum err everything(bool add, size_t n)
 		e = watch_db_remove(db, l, l->ranges[l->ranges_n - 1].ca, &s, &rest);
 	}
 	if (e == ERR_OK)
-		e = watch_db_load(db, &v);
+		e = watch_db_load(db, &v, &left_out);
 	watch_list_unref(l);
 	watch_list_unref(rest);
 	inventory_unref(v);
@@ -855,6 +906,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    CASE(a_list_is_there_after_a_restart),
+	    CASE(lists_that_are_named_are_known_after_a_restart),
 	    CASE(a_put_replaces),
 	    CASE(an_empty_list_is_one),
 	    CASE(a_post_adds),

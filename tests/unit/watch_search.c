@@ -122,7 +122,7 @@ static void put_list(size_t l)
 	}
 	assert_int_equal(kit_put(db, list_name[l], false, d, NULL, &list), ERR_OK);
 	assert_int_equal(watch_db_cas(db, &cas), ERR_OK);
-	more = inventory_with(inventory, list, cas);
+	more = inventory_with(inventory, list, cas, &watch_points_none);
 	inventory_unref(inventory);
 	inventory = more;
 	watch_list_unref(list);
