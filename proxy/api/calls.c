@@ -199,17 +199,27 @@ static json_t *ocsp_evidence(const struct facts *f)
 	    "next_update", json_time(f->next_update), "crl_number");
 }
 
-/* The list that says what all of them together say; NULL where none is in force. */
-static json_t *crl_evidence(const struct evidence *st)
+/* Is it good by the list that it names? */
+static bool is_named_good(const struct evidence *st)
+{
+	return st->named.watch.verified && st->named.url != NULL &&
+	       st->named.absence == CRL_ABSENT_GOOD;
+}
+
+/* The list that says what all of them together say, or what it is good by; NULL where
+ * none is in force. */
+static json_t *crl_evidence(const struct issuer *i, const struct evidence *st)
 {
 	char number[CRL_NUMBER_TEXT_MAX];
-	enum status status = st->crl.listed                         ? STATUS_REVOKED
-			     : st->lists.absence == CRL_ABSENT_GOOD ? STATUS_GOOD
-								    : STATUS_UNKNOWN;
+	bool good = st->lists.absence == CRL_ABSENT_GOOD || is_named_good(st);
+	enum status status = st->crl.listed ? STATUS_REVOKED
+			     : good         ? STATUS_GOOD
+					    : STATUS_UNKNOWN;
 	const struct crl_facts *f;
-	size_t n;
+	size_t n = st->crl.listed ? st->crl.shard : crl_set_oldest(st->lists.set);
 
-	n = st->crl.listed ? st->crl.shard : crl_set_oldest(st->lists.set);
+	if (is_named_good(st))
+		crl_set_absence_at(st->lists.set, i, st->named.url, st->lists.now, &n);
 	if (n >= st->lists.set->shards_n || !st->lists.set->shard[n].in_force)
 		return NULL;
 	f = &st->lists.set->shard[n].facts;
@@ -219,7 +229,7 @@ static json_t *crl_evidence(const struct evidence *st)
 	    json_time(f->next_update), "crl_number", number[0] != '\0' ? number : NULL);
 }
 
-static json_t *evidence_json(const struct evidence *st)
+static json_t *evidence_json(const struct issuer *i, const struct evidence *st)
 {
 	const struct evidence_answer *each[] = {
 	    &st->revoked, &st->good, &st->kept.refused, &st->unknown};
@@ -230,24 +240,43 @@ static json_t *evidence_json(const struct evidence *st)
 	for (size_t n = 0; n < sizeof each / sizeof each[0]; n++)
 		if (each[n]->found)
 			json_array_append_new(list, ocsp_evidence(&each[n]->facts));
-	json_array_append_new(list, crl_evidence(st)); /* NULL adds nothing */
+	json_array_append_new(list, crl_evidence(i, st)); /* NULL adds nothing */
 	return list;
+}
+
+/* Why a watched one is not good by the list that it names. */
+static void put_named(char *text, size_t n, const struct evidence_named *named)
+{
+	if (!named->watch.watched)
+		text[0] = '\0';
+	else if (!named->watch.verified)
+		snprintf(text, n,
+		    "; it is watched, but its signature was not verified: "
+		    "put it as PEM");
+	else if (named->url == NULL)
+		snprintf(
+		    text, n, "; it is watched, but which list it names is not known");
+	else
+		snprintf(text, n, "; it is watched, but the list that it names (%s) %s",
+		    named->url, crl_absence_text_at(named->absence));
 }
 
 /* Of an unknown one: why it is not good by its absence from the lists.  NULL: nothing. */
 static json_t *missing_json(const struct issuer *i, const struct evidence *st)
 {
-	const char *why = crl_absence_text(st->lists.absence);
+	const char *why = crl_absence_text(st->lists.absence), *of = "";
 	bool of_one = st->lists.absence == CRL_ABSENT_MISSING ||
 		      st->lists.absence == CRL_ABSENT_OVERDUE ||
 		      st->lists.absence == CRL_ABSENT_REASONS;
-	char text[1024];
+	char text[1024 + WATCH_URL_MAX + 256], named[WATCH_URL_MAX + 128];
 
 	if (st->status != STATUS_UNKNOWN || i->crl_n == 0 || why == NULL)
 		return NULL;
-	if (!of_one || st->lists.absence_list >= i->crl_n)
-		return json_text(why);
-	snprintf(text, sizeof text, "%s: %s", why, i->crl[st->lists.absence_list]);
+	if (of_one && st->lists.absence_list < i->crl_n)
+		of = i->crl[st->lists.absence_list];
+	put_named(named, sizeof named, &st->named);
+	snprintf(text, sizeof text, "%s%s%.1024s%s", why, of[0] != '\0' ? ": " : "", of,
+	    named);
 	return json_text(text);
 }
 
@@ -263,7 +292,7 @@ static void reply_status(
 		"serial", serial, "status", status_name(st->status), "revoked_at",
 		revoked ? json_time(st->revoked_at) : json_null(), "reason",
 		revoked ? reason_name(st->reason) : NULL, "disagree", st->disagree,
-		"evidence", evidence_json(st), "missing", missing_json(i, st)));
+		"evidence", evidence_json(i, st), "missing", missing_json(i, st)));
 }
 
 static void on_flight(void *arg, const struct answer *a, enum err e, enum tier tier)

@@ -64,13 +64,29 @@ static bool is_as_configured(const struct crl_set *set, const struct issuer *i)
 	return true;
 }
 
-void evidence_list(const struct crl_set *set, const struct issuer *i, int64_t now,
-    struct evidence_lists *out)
+/* Where are the CAs that go by this issuer's name? */
+static void find_cas(struct evidence_lists *l, const char *issuer)
 {
-	out->set = set;
+	const struct watch_cas *cas = l->watched->cas;
+
+	for (size_t n = 0; n < cas->n; n++)
+		if (strcmp(cas->ca[n].issuer, issuer) == 0) {
+			l->last = &cas->ca[n];
+			if (l->first == NULL)
+				l->first = l->last;
+		}
+}
+
+void evidence_list(const struct crl_set *set, const struct issuer *i,
+    const struct inventory *watched, int64_t now, struct evidence_lists *out)
+{
+	*out = (struct evidence_lists){.set = set, .watched = watched, .now = now};
 	out->absence = crl_set_absence(set, i->rules.absent, now, &out->absence_list);
-	if (out->absence == CRL_ABSENT_GOOD && !is_as_configured(set, i))
+	out->as_configured = is_as_configured(set, i);
+	if (out->absence == CRL_ABSENT_GOOD && !out->as_configured)
 		out->absence = CRL_ABSENT_MISSING;
+	if (watched != NULL)
+		find_cas(out, i->name);
 }
 
 void evidence_keep(const struct evidence_sources *from, const struct issuer *i,
@@ -86,6 +102,86 @@ void evidence_keep(const struct evidence_sources *from, const struct issuer *i,
 	out->heard.found = memos_recall(from->memos, i, s, MEMO_HOLD, &out->heard.facts);
 	out->refused.found =
 	    memos_recall(from->memos, i, s, MEMO_REFUSED, &out->refused.facts);
+}
+
+/* What is watched. */
+
+struct evidence_watch evidence_watch_of(const struct watched *e)
+{
+	return (struct evidence_watch){true, watched_is_verified(e), watched_point(e)};
+}
+
+static struct evidence_watch watch_find(
+    const struct evidence_lists *l, const char *issuer, const struct serial *s)
+{
+	struct watched all, one;
+	bool found = false;
+
+	for (const struct watch_ca *ca = l->first; ca != NULL && ca <= l->last; ca++) {
+		if (strcmp(ca->issuer, issuer) != 0 ||
+		    !inventory_find(l->watched, ca->id, s, &one))
+			continue;
+		if (found)
+			watched_join(&all, &one);
+		else
+			all = one;
+		found = true;
+	}
+	return found ? evidence_watch_of(&all) : (struct evidence_watch){0};
+}
+
+struct evidence_watch evidence_watch_find(
+    const struct inventory *v, const char *issuer, const struct serial *s)
+{
+	struct evidence_lists l = {.watched = v};
+
+	find_cas(&l, issuer);
+	return watch_find(&l, issuer, s);
+}
+
+/* What the list of this number says of whom none has; NOT_OURS without a number. */
+static enum crl_absence absence_at(
+    const struct evidence_lists *l, const struct issuer *i, uint16_t point)
+{
+	const char *url = watch_points_url(l->watched->points, point);
+	enum crl_absence a;
+
+	if (url == NULL)
+		return CRL_ABSENT_NOT_OURS;
+	if (l->said != NULL && l->said[point] > 0)
+		return (enum crl_absence)(l->said[point] - 1);
+	a = crl_set_absence_at(l->set, i, url, l->now, NULL);
+	if (l->said != NULL)
+		l->said[point] = (uint8_t)(a + 1);
+	return a;
+}
+
+/* May the list that a certificate names make it good? */
+static bool names_count(const struct evidence_lists *l)
+{
+	return l->first != NULL && l->as_configured &&
+	       l->absence != CRL_ABSENT_BY_OPTION && !l->set->unopened;
+}
+
+bool evidence_names_good(const struct evidence_lists *lists, const struct issuer *i,
+    const struct evidence_watch *watch)
+{
+	return watch->verified && names_count(lists) &&
+	       absence_at(lists, i, watch->point) == CRL_ABSENT_GOOD;
+}
+
+static void name_list(struct evidence *st, const struct issuer *i, const struct serial *s,
+    const struct evidence_watch *watch)
+{
+	struct evidence_named *n = &st->named;
+
+	if (!names_count(&st->lists) || st->crl.listed)
+		return;
+	n->watch = watch != NULL ? *watch : watch_find(&st->lists, i->name, s);
+	n->url = watch_points_url(st->lists.watched->points, n->watch.point);
+	n->absence = absence_at(&st->lists, i, n->watch.point);
+	if (n->watch.verified && n->absence == CRL_ABSENT_GOOD)
+		st->status = STATUS_GOOD;
 }
 
 /* What it means. */
@@ -105,6 +201,15 @@ static void revoked(struct evidence *st, int64_t at, int reason)
 	st->reason = reason;
 }
 
+/* What is good or unknown where nothing says revoked. */
+static enum status unrevoked(const struct evidence *st)
+{
+	return (st->good.found && !st->lists.set->unopened) ||
+		       (st->lists.absence == CRL_ABSENT_GOOD && !st->crl.listed)
+		   ? STATUS_GOOD
+		   : STATUS_UNKNOWN;
+}
+
 /* What lasts first, so that it names date and reason. */
 static void judge(struct evidence *st)
 {
@@ -112,10 +217,7 @@ static void judge(struct evidence *st)
 	bool ocsp = st->revoked.found && !is_ended(st, facts_are_hold(f), f->this_update);
 	bool crl = st->crl.listed && !is_ended(st, st->crl.hold, st->crl.this_update);
 
-	st->status = (st->good.found && !st->lists.set->unopened) ||
-			     (st->lists.absence == CRL_ABSENT_GOOD && !st->crl.listed)
-			 ? STATUS_GOOD
-			 : STATUS_UNKNOWN;
+	st->status = unrevoked(st);
 	st->reason = REASON_NONE;
 	if (st->kept.latched)
 		revoked(st, st->kept.revoked_at, st->kept.reason);
@@ -156,14 +258,16 @@ static bool disagrees(const struct evidence *st)
 
 void evidence_judge(const struct evidence_kept *kept, const struct evidence_lists *lists,
     const struct hot *hot, const struct issuer *i, const struct serial *s,
-    const struct answer *extra, int64_t now, struct evidence *out)
+    const struct evidence_watch *watch, const struct answer *extra, struct evidence *out)
 {
 	assert(i != NULL && s->n > 0);
 	*out = (struct evidence){.kept = *kept, .lists = *lists};
-	gather_answers(out, hot, i, s, now);
-	hear_answer(out, extra, now);
+	gather_answers(out, hot, i, s, lists->now);
+	hear_answer(out, extra, lists->now);
 	crl_set_find(lists->set, s, &out->crl);
 	judge(out);
+	if (out->status == STATUS_UNKNOWN)
+		name_list(out, i, s, watch);
 	out->disagree = disagrees(out);
 }
 
@@ -172,9 +276,42 @@ void evidence_of(const struct evidence_sources *from, const struct issuer *i,
 {
 	struct evidence_kept kept;
 	struct evidence_lists lists;
-	int64_t now = clock_now();
+	const struct inventory *watched =
+	    from->shared != NULL
+		? atomic_load_explicit(&from->shared->inventory, memory_order_acquire)
+		: NULL;
 
 	evidence_keep(from, i, s, &kept);
-	evidence_list(crl_feed_set(from->crl_feed, i->name), i, now, &lists);
-	evidence_judge(&kept, &lists, from->hot, i, s, extra, now, out);
+	evidence_list(
+	    crl_feed_set(from->crl_feed, i->name), i, watched, clock_now(), &lists);
+	evidence_judge(&kept, &lists, from->hot, i, s, NULL, extra, out);
+}
+
+/* Is one of them all that there is, in force and in date? */
+static bool is_one_all(const struct crl_set *s, int64_t now)
+{
+	for (size_t n = 0; n < s->shards_n; n++) {
+		const struct crl_facts *f = &s->shard[n].facts;
+
+		if (s->shard[n].in_force && f->next_update > now && !f->has_point &&
+		    !f->only_ca && !f->some_reasons)
+			return true;
+	}
+	return false;
+}
+
+bool evidence_is_covered(
+    const struct evidence *e, const struct issuer *i, const struct evidence_watch *watch)
+{
+	const struct evidence_lists *l = &e->lists;
+
+	if (i == NULL)
+		return false;
+	if (e->good.found || e->revoked.found || e->unknown.found)
+		return true;
+	if (!l->as_configured || l->set->unopened)
+		return false;
+	return l->absence == CRL_ABSENT_GOOD || is_one_all(l->set, l->now) ||
+	       (watch->watched && l->watched != NULL &&
+		   absence_at(l, i, watch->point) == CRL_ABSENT_GOOD);
 }

@@ -3,10 +3,17 @@
  * Revoked if a latch, an in-date OCSP answer or a list in force says so (a
  * certificateHold no longer counts once a good newer than its evidence is admitted); else
  * good if an in-date OCSP answer says good, or every configured list is in date, none has
- * the serial and these are known to be all (crl_set_absence()); else unknown, and so it
- * is while a list has not been opened: who asks waits for that (crl_feed_wait()).  The
- * one place that knows this rule (README, Push): the API's status, the changes that are
- * told, bulk status and `explain` ask here.
+ * the serial and these are known to be all (crl_set_absence()), or none has it, it is
+ * watched, its signature by the issuer's key was verified, and the list that it names is
+ * in force and in date (crl_set_absence_at()); else unknown, and so it is while a list
+ * has not been opened: who asks waits for that (crl_feed_wait()).  The one place that
+ * knows this rule (README, Push): the API's status, the changes that are told, bulk
+ * status and `explain` ask here.
+ *
+ * *Watched* is what the inventory has (cache/watch/inventory.h).  What a line of text
+ * says of a certificate is a hint and proves nothing, and a certificate that somebody
+ * asks about is not watched for that.  The inventory is looked at only where it would
+ * make a difference.
  *
  * It comes in three parts, so that another thread can judge by the same rule: what only
  * the keeper knows of a certificate (evidence_kept), which may be copied from thread to
@@ -21,6 +28,8 @@
 #include "cache/crl/crl_set.h"
 #include "cache/held/hot.h"
 #include "cache/held/latch.h"
+#include "cache/watch/inventory.h"
+#include "proxy/base/shared.h"
 #include "proxy/keeper/memo.h"
 #include "proxy/lists/crl_feed.h"
 
@@ -38,11 +47,32 @@ struct evidence_kept {
 					   revoked, in date: no evidence, but part of
 					   what disagrees */
 };
-/* What it would mean that none of the lists has it, and the list in the way of that. */
+/* What the inventory says of a certificate; zeroes: it is not watched. */
+struct evidence_watch {
+	bool watched, verified;
+	uint16_t point; /* the list that it names, of the inventory's points */
+};
+/* What it would mean that none of the lists has it, and the list in the way of that; and
+ * what is watched of the issuer. */
 struct evidence_lists {
-	const struct crl_set *set; /* borrowed for this turn */
+	const struct crl_set *set; /* borrowed for this turn, as all here */
 	enum crl_absence absence;
 	size_t absence_list;
+	bool as_configured; /* they are the lists of the configuration */
+	const struct inventory *watched;
+	const struct watch_ca *first, *last; /* its CAs that go by the issuer's name stand
+						from first to last; NULL: there is none */
+	/* Where many are judged: what crl_set_absence_at() said of each number of
+	 * watched->points, plus one, 0 for what was not asked; else NULL.  The caller's.
+	 */
+	uint8_t *said;
+	int64_t now;
+};
+/* The list that a watched certificate names. */
+struct evidence_named {
+	struct evidence_watch watch;
+	const char *url;          /* borrowed for this turn; NULL: none that is known */
+	enum crl_absence absence; /* with a URL: what that list says of whom none has */
 };
 /* latch, answers of every key (each status's newest), list: what was found. */
 struct evidence {
@@ -54,6 +84,7 @@ struct evidence {
 	struct evidence_answer good, revoked, unknown; /* in-date OCSP answers */
 	struct evidence_lists lists;
 	struct crl_finding crl;
+	struct evidence_named named; /* zeroes where nothing else left it unknown */
 };
 
 /* Where this node has it; all borrowed for life. */
@@ -62,6 +93,7 @@ struct evidence_sources {
 	struct memos *memos;
 	struct latches *latches;
 	struct crl_feed *crl_feed;
+	const struct shared *shared; /* for the inventory; NULL: nothing is watched */
 };
 
 /* extra: an answer that may not be in the hot table (small hot-cache), or NULL.  Keeper's
@@ -72,12 +104,31 @@ void evidence_of(const struct evidence_sources *from, const struct issuer *i,
 /* The parts.  The first one on the keeper's thread; now is clock_now(). */
 void evidence_keep(const struct evidence_sources *from, const struct issuer *i,
     const struct serial *s, struct evidence_kept *out);
-/* set: of i's slot.  Once for all certificates that are judged in one turn: linear in
- * the issuer's lists. */
-void evidence_list(const struct crl_set *set, const struct issuer *i, int64_t now,
-    struct evidence_lists *out);
+/* set: of i's slot; watched: NULL or what is in force.  Once for all certificates that
+ * are judged in one turn: linear in the issuer's lists, and in the CAs that are watched.
+ */
+void evidence_list(const struct crl_set *set, const struct issuer *i,
+    const struct inventory *watched, int64_t now, struct evidence_lists *out);
+/* watch: what lists->watched says of it, where the caller has that; NULL: it is looked
+ * for where it counts. */
 void evidence_judge(const struct evidence_kept *kept, const struct evidence_lists *lists,
     const struct hot *hot, const struct issuer *i, const struct serial *s,
-    const struct answer *extra, int64_t now, struct evidence *out);
+    const struct evidence_watch *watch, const struct answer *extra, struct evidence *out);
+
+/* Of an entry of the inventory. */
+struct evidence_watch evidence_watch_of(const struct watched *e);
+/* What all CAs that go by this issuer's name have of it. */
+struct evidence_watch evidence_watch_find(
+    const struct inventory *v, const char *issuer, const struct serial *s);
+/* Is a certificate of which nothing else is known good by the list that it names?  What
+ * evidence_judge() says, without a look at the rest: for counting. */
+bool evidence_names_good(const struct evidence_lists *lists, const struct issuer *i,
+    const struct evidence_watch *watch);
+
+/* Would we learn of its revocation?  Its issuer is configured, and a list that is all, or
+ * the one that it names (verified or not: the status does not rest on this), is in force
+ * and in date, or the last answer about it is. */
+bool evidence_is_covered(
+    const struct evidence *e, const struct issuer *i, const struct evidence_watch *watch);
 
 #endif

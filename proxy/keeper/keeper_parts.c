@@ -6,7 +6,8 @@ bool keeper_parts_make(struct keeper_parts *p)
 	p->evidence = (struct evidence_sources){.hot = p->context.shared->hot,
 	    .memos = memos_new(),
 	    .latches = p->latches,
-	    .crl_feed = p->crl_feed};
+	    .crl_feed = p->crl_feed,
+	    .shared = p->context.shared};
 	p->revoker = revoker_new(&p->context, p->latches, p->latch_file, p->store);
 	p->answers = answers_new(&p->context, &p->evidence, p->revoker, p->store);
 	p->door = (struct door){.context = &p->context,

@@ -14,6 +14,7 @@
 
 #define SLICE_PEM   (16 * 1024) /* as an upload's */
 #define SLICE_LINES (64 * 1024)
+#define LINE        64 /* octets that a line has at least */
 
 /* A line of the answer.  Texts stand in the batch's, as strings of JSON. */
 struct bulk_row {
@@ -260,14 +261,16 @@ static void ask(struct bulk_status *b, bool well)
 static size_t on_body(void *arg, struct stream *s, struct bytes piece)
 {
 	struct bulk_status *b = arg;
+	size_t slice;
 
 	begin(b, s);
 	if (b->over)
 		return piece.n;
 	if (verdicts_are_asked(b->verdicts))
 		return 0;
-	if (piece.n > b->slice)
-		piece.n = b->slice;
+	slice = LINE * verdicts_turn(b->verdicts, b->slice / LINE);
+	if (piece.n > slice)
+		piece.n = slice;
 	ask(b, watch_body_feed(b->body, piece));
 	return piece.n;
 }

@@ -104,6 +104,7 @@ static enum err add_walk(struct count *c)
 	if (c->walk == NULL)
 		return ERR_NOMEM;
 	while (verdicts_count(c->verdicts) < BATCH) {
+		struct evidence_watch watch;
 		struct serial s;
 
 		if (!inventory_walk_next(c->walk, &entry)) {
@@ -113,9 +114,10 @@ static enum err add_walk(struct count *c)
 			return ERR_OK;
 		}
 		watched_serial(&entry, &s);
+		watch = evidence_watch_of(&entry);
 		c->of_ca[c->ca]++;
 		watch_expiry_add(&c->expiry, watched_not_after(&entry), c->now);
-		if (!verdicts_add(c->verdicts, issuer, &s))
+		if (!verdicts_add_watched(c->verdicts, issuer, &s, &watch))
 			return ERR_NOMEM;
 	}
 	return ERR_OK;
@@ -182,6 +184,8 @@ static struct count *make(const struct count_want *want, const struct inventory 
 	c->v = inventory_ref(v);
 	c->now = clock_now();
 	c->verdicts = verdicts_new(want->context, on_verdicts, c);
+	if (c->verdicts != NULL)
+		verdicts_watch(c->verdicts, c->v);
 	return c;
 }
 

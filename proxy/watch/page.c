@@ -171,9 +171,11 @@ static bool on_found(void *arg, const struct watch_found *f)
 {
 	struct page *p = arg;
 	const char *issuer = issuer_now(p, f->ca);
+	struct evidence_watch watch;
 
 	row_make(p, f, issuer);
-	if (!verdicts_add(p->verdicts, issuer, &f->serial))
+	watch = evidence_watch_find(p->v, issuer, &f->serial);
+	if (!verdicts_add_watched(p->verdicts, issuer, &f->serial, &watch))
 		p->error = ERR_NOMEM;
 	return p->error == ERR_OK;
 }
@@ -402,6 +404,7 @@ void page_make(struct watch_context *context, struct watch_ask *a)
 	p->context = context;
 	p->known = known_ref(context->known);
 	p->v = inventory_ref(ledger_inventory(context->shared));
+	verdicts_watch(p->verdicts, p->v);
 	p->ask = a;
 	p->next = a->filter.from;
 	begin(p);

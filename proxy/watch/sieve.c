@@ -27,7 +27,8 @@ struct sieve {
 	const struct watch_filter *filter;
 	void (*done)(void *arg, enum err e);
 	void *arg;
-	const struct inventory *v; /* a reference: all lists, or the one */
+	const struct inventory *v;   /* a reference: all lists, or the one */
+	const struct inventory *all; /* a reference */
 	struct verdicts *verdicts;
 	struct sieve_ca *ca; /* by DN, issuer and id, as the search has them */
 	size_t ca_n, at;
@@ -141,11 +142,23 @@ static bool is_asked_for(
 	return !s->begun || row_order(s, row, &s->from) > 0;
 }
 
-static enum err gather_ca(struct sieve *s, const char *issuer, size_t *passed)
+/* What a list does not have verified another may have. */
+static bool judge(struct sieve *s, const char *issuer, const struct watched *w,
+    const struct sieve_row *row)
+{
+	struct evidence_watch watch = evidence_watch_of(w);
+
+	return watch.verified || s->v == s->all
+		   ? verdicts_add_watched(s->verdicts, issuer, &row->serial, &watch)
+		   : verdicts_add(s->verdicts, issuer, &row->serial);
+}
+
+static enum err gather_ca(
+    struct sieve *s, const char *issuer, size_t *passed, size_t batch)
 {
 	struct watched w;
 
-	while (*passed < BATCH && inventory_walk_next(s->walk, &w)) {
+	while (*passed < batch && inventory_walk_next(s->walk, &w)) {
 		struct sieve_row *row = &s->seen[verdicts_count(s->verdicts)];
 
 		(*passed)++;
@@ -155,10 +168,10 @@ static enum err gather_ca(struct sieve *s, const char *issuer, size_t *passed)
 			continue;
 		if (s->filter->status == STATUS_NONE)
 			keep(s, row);
-		else if (!verdicts_add(s->verdicts, issuer, &row->serial))
+		else if (!judge(s, issuer, &w, row))
 			return ERR_NOMEM;
 	}
-	if (*passed < BATCH) {
+	if (*passed < batch) {
 		inventory_walk_free(s->walk);
 		s->walk = NULL;
 		s->at++;
@@ -176,9 +189,10 @@ static const char *issuer_now(const struct sieve *s, const struct watch_ca *ca)
 
 static enum err gather(struct sieve *s)
 {
+	size_t batch = s->v == s->all ? BATCH : verdicts_turn(s->verdicts, BATCH);
 	enum err e = ERR_OK;
 
-	for (size_t passed = 0; e == ERR_OK && s->at < s->ca_n && passed < BATCH;) {
+	for (size_t passed = 0; e == ERR_OK && s->at < s->ca_n && passed < batch;) {
 		const struct sieve_ca *c = &s->ca[s->at];
 
 		if (!c->wanted) {
@@ -187,7 +201,7 @@ static enum err gather(struct sieve *s)
 		}
 		if (s->walk == NULL)
 			s->walk = inventory_walk_new(s->v, c->ca->id, NULL);
-		e = s->walk != NULL ? gather_ca(s, issuer_now(s, c->ca), &passed)
+		e = s->walk != NULL ? gather_ca(s, issuer_now(s, c->ca), &passed, batch)
 				    : ERR_NOMEM;
 	}
 	return e;
@@ -232,6 +246,8 @@ static enum err choose_lists(struct sieve *s)
 	const struct inventory *v = ledger_inventory(s->context->shared);
 	const struct watch_list *l;
 
+	s->all = inventory_ref(v);
+	verdicts_watch(s->verdicts, v);
 	if (s->filter->list[0] == '\0') {
 		s->v = inventory_ref(v);
 		return ERR_OK;
@@ -295,8 +311,8 @@ void sieve_free(struct sieve *s)
 		return;
 	inventory_walk_free(s->walk);
 	verdicts_free(s->verdicts);
-	if (s->v != NULL)
-		inventory_unref(s->v);
+	inventory_unref(s->v);
+	inventory_unref(s->all);
 	free(s->ca);
 	free(s);
 }

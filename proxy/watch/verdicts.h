@@ -25,6 +25,15 @@ void verdicts_free(struct verdicts *v);
 /* A certificate of the issuer of this name ("" or one that is not configured: unknown, by
  * nobody's word); they are numbered from 0.  False when out of memory. */
 bool verdicts_add(struct verdicts *v, const char *issuer, const struct serial *s);
+/* The same with what the batch's inventory says of it, which is not looked for then. */
+bool verdicts_add_watched(struct verdicts *v, const char *issuer, const struct serial *s,
+    const struct evidence_watch *watch);
+/* So many, at most `most`, are a turn of the loop, where each is looked for in all lists.
+ */
+size_t verdicts_turn(const struct verdicts *v, size_t most);
+/* The batch's inventory, from now on, borrowed; else it is the one in force when it is
+ * judged. */
+void verdicts_watch(struct verdicts *v, const struct inventory *watched);
 size_t verdicts_count(const struct verdicts *v);
 const struct serial *verdicts_serial(const struct verdicts *v, size_t i);
 /* Until then, by clock_mono_ms(), each answer waits for lists that are not opened yet. */

@@ -106,15 +106,15 @@ static void judge_elsewhere(const struct serial *s, struct evidence *out)
 	struct evidence_item item[3] = {{*s, 0, 7}, {*s, 1, 7}, {*s, 1, 7}};
 	struct evidence_ask ask = {.name = name, .names_n = 2, .item = item, .n = 3};
 	struct evidence_lists lists;
-	int64_t now = clock_now();
 
 	evidence_ask_answer(from, shared_conf(&world_shared)->issuers, &ask);
 	assert_int_equal(ask.error, ERR_OK);
 	assert_int_equal(item[0].kept, 0);
 	assert_int_equal(item[2].kept, item[1].kept > 0 ? item[1].kept + 1 : 0);
-	evidence_list(crl_feed_set(from->crl_feed, i->name), i, now, &lists);
+	evidence_list(crl_feed_set(from->crl_feed, i->name), i, &inventory_none,
+	    clock_now(), &lists);
 	evidence_judge(item[1].kept > 0 ? &ask.kept[item[1].kept - 1] : &nothing, &lists,
-	    from->hot, i, s, NULL, now, out);
+	    from->hot, i, s, NULL, NULL, out);
 	free(ask.kept);
 }
 
