@@ -44,6 +44,7 @@ struct answer {
 	bool was_known; /* of an error answer: its key had a good or a revoked one before
 			 */
 	bool date_shared; /* another answer of this key and thisUpdate came before it */
+	bool fetched; /* by this node, at obtained_at; else the store had it, or nobody */
 	const struct crl_slot *crl; /* of its issuer; NULL for errors */
 	struct facts facts;
 	uint8_t data[]; /* canonical request, fixed head, body: one after the other */

@@ -219,6 +219,14 @@ static bool has_key_id(const struct issuer_ca *ca, struct bytes aki)
 	       bytes_equal(sha1_key_id(ca), aki);
 }
 
+unsigned watch_issuer_ca(const struct issuer *i, struct bytes aki)
+{
+	for (unsigned n = 0; n < i->ca_n; n++)
+		if (has_key_id(&i->ca[n], aki))
+			return n;
+	return 0;
+}
+
 /* By a signature that this issuer's rules believe (signature.h). */
 static bool verifies(const struct by_subject *s, const struct watch_x509 *x)
 {

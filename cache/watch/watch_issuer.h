@@ -40,6 +40,10 @@ const struct issuer *watch_issuers_named(
 const struct issuer *watch_issuers_with_key(
     const struct watch_issuers *w, struct bytes aki);
 
+/* Which of the issuer's certificates has a key of this identifier; 0 also where none has.
+ */
+unsigned watch_issuer_ca(const struct issuer *i, struct bytes aki);
+
 struct watch_x509; /* watch_x509.h */
 
 /* Who issued x, of which c tells the AKI: sets configured, issuer and verified of c.  w

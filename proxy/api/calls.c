@@ -485,6 +485,7 @@ static void purge_memory(struct keeper *k, const struct issuer *i, const struct 
 	struct key key;
 
 	memos_forget(d->evidence.memos, i, c->has_serial ? &c->serial : NULL);
+	polled_forget(d->evidence.polled, i->name, c->has_serial ? &c->serial : NULL);
 	flights_forget(keeper_parts(k)->flights, i, c->has_serial ? &c->serial : NULL);
 	if (!c->has_serial) {
 		hot_sweep(d->context.shared->hot, forget, &m);

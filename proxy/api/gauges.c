@@ -120,6 +120,29 @@ static void print_load(struct keeper *k, struct metrics_text *t, bool waiting)
 	}
 }
 
+static void print_polls(struct keeper *k, struct metrics_text *t, bool behind)
+{
+	const struct issuers *is = keeper_conf(k)->issuers;
+	const char *help =
+	    behind
+		? "By how much the watched certificate of the issuer that is asked for "
+		  "next by OCSP is late."
+		: "Watched certificates of the issuer that are asked for by OCSP each "
+		  "watch-interval, because no list of it is in date.";
+
+	for (size_t n = 0; n < issuers_count(is); n++) {
+		const struct issuer *i = issuers_at(is, n);
+		struct poll_state s;
+		char labels[128];
+
+		polls_state(keeper_parts(k)->polls, i->name, &s);
+		snprintf(labels, sizeof labels, "issuer=\"%s\"", i->name);
+		metrics_line(t, behind ? "polls_behind_seconds" : "polled_certificates",
+		    "gauge", n == 0 ? help : NULL, labels,
+		    behind ? (double)s.behind_s : (double)s.certificates);
+	}
+}
+
 static double healthy(const struct upstream_health *h)
 {
 	return h->healthy;
@@ -206,6 +229,8 @@ void gauges_print(struct keeper *k, struct metrics_text *t)
 	print_store(k, t);
 	print_load(k, t, false);
 	print_load(k, t, true);
+	print_polls(k, t, false);
+	print_polls(k, t, true);
 	for (size_t n = 0; n < sizeof rows / sizeof rows[0]; n++)
 		print_row(k, t, &rows[n]);
 	alarms_gauges(t);

@@ -89,8 +89,21 @@ static bool shares_date(const struct answers *all, const struct answer *a)
 	return old->date_shared || !bytes_equal(answer_body(old), answer_body(a));
 }
 
-const struct answer *answers_install(struct answers *all, const struct issuer *i,
-    const struct key *k, const struct facts *facts, struct bytes der)
+static void hold(struct answers *all, const struct key *k, struct answer *a, bool aside)
+{
+	struct hot *hot = all->context->shared->hot;
+
+	if (aside && hot_find(hot, key_der(k)) == NULL)
+		hot_discard(hot, a);
+	else if (hot_put(hot, a) == ERR_OK)
+		schedule_next_look(all, a, k);
+	else
+		schedule_cancel(all->context->schedule, k);
+}
+
+static const struct answer *install(struct answers *all, const struct issuer *i,
+    const struct key *k, const struct facts *facts, struct bytes der, bool aside,
+    bool fetched)
 {
 	char head[OCSP_HEAD_MAX];
 	struct facts shown = *facts;
@@ -113,15 +126,19 @@ const struct answer *answers_install(struct answers *all, const struct issuer *i
 	a->obtained_at = now;
 	a->max_age_cap = jittered_cap(all);
 	a->date_shared = shares_date(all, a);
+	a->fetched = fetched;
 	key_serial(k, &s);
 	memos_admitted(all->evidence->memos, i, &s, facts, set);
 	if (facts->status == STATUS_REVOKED)
 		revoke_withdraw(all->revoker, i, k, facts);
-	if (hot_put(all->context->shared->hot, a) == ERR_OK)
-		schedule_next_look(all, a, k);
-	else
-		schedule_cancel(all->context->schedule, k);
+	hold(all, k, a, aside);
 	return a;
+}
+
+const struct answer *answers_install(struct answers *all, const struct issuer *i,
+    const struct key *k, const struct facts *facts, struct bytes der, bool aside)
+{
+	return install(all, i, k, facts, der, aside, false);
 }
 
 void answers_install_error(
@@ -235,9 +252,10 @@ static void on_written(void *arg, enum err e)
 }
 
 const struct answer *answers_take(struct answers *all, const struct issuer *i,
-    const struct key *k, const struct facts *facts, struct bytes der, bool force)
+    const struct key *k, const struct facts *facts, struct bytes der, bool aside,
+    bool force)
 {
-	const struct answer *a = answers_install(all, i, k, facts, der);
+	const struct answer *a = install(all, i, k, facts, der, aside, true);
 
 	/* an unknown is repeated by nobody but us, and not for long (R151) */
 	if (a != NULL && facts->status != STATUS_UNKNOWN) {

@@ -46,13 +46,15 @@ void answers_refused(struct answers *all, const struct issuer *i, const struct k
 
 /* Serve what passed admit(): make the answer, put it into the hot table, set its next due
  * time. NULL when out of memory.  Borrowed until a barrier has passed, also where the
- * table did not keep it. */
+ * table did not keep it.  aside: no client uses it, so it goes into the table only in the
+ * place of one that is held: it shall take nobody else's. */
 const struct answer *answers_install(struct answers *all, const struct issuer *i,
-    const struct key *k, const struct facts *facts, struct bytes der);
+    const struct key *k, const struct facts *facts, struct bytes der, bool aside);
 /* The same for what came from upstream: the store gets it too (force: in place of a newer
  * value that was refused). */
 const struct answer *answers_take(struct answers *all, const struct issuer *i,
-    const struct key *k, const struct facts *facts, struct bytes der, bool force);
+    const struct key *k, const struct facts *facts, struct bytes der, bool aside,
+    bool force);
 /* An error that is repeated for ttl_ms, so that a failing CA is not asked for every
  * request.  Only where nothing in date is held. */
 void answers_install_error(

@@ -117,8 +117,9 @@ static const struct answer *take(const struct passage *n, struct bytes der, enum
 	key_serial(k, &s);
 	if (look)
 		evidence_of(d->evidence, i, &s, NULL, &before);
-	a = how == HOW_STORED ? answers_install(d->answers, i, k, f, der)
-			      : answers_take(d->answers, i, k, f, der, how == HOW_FORCED);
+	a = how == HOW_STORED
+		? answers_install(d->answers, i, k, f, der, n->x->aside)
+		: answers_take(d->answers, i, k, f, der, n->x->aside, how == HOW_FORCED);
 	/* nothing but a hold makes of a certificate that is not revoked one that is */
 	if (a == NULL || !look ||
 	    (f->status != STATUS_REVOKED && before.status != STATUS_REVOKED))
@@ -249,6 +250,26 @@ enum err door_look(const struct door *d, const struct key *k, struct bytes der,
 	return admit_der(d->admit, &q, der, &v, trace);
 }
 
+/* Another name has another slot for its lists. */
+static bool has_changed(const struct issuer *was, const struct issuer *is)
+{
+	return is == NULL || strcmp(was->name, is->name) != 0 ||
+	       was->rules.profile != is->rules.profile ||
+	       was->rules.allow_sha1 != is->rules.allow_sha1 ||
+	       was->rules.without_next_update_s != is->rules.without_next_update_s;
+}
+
+bool door_issuer_changed(const struct issuer *was, const struct issuer *is)
+{
+	bool changed = has_changed(was, is);
+
+	for (size_t n = 0; !changed && n < was->ca_n; n++)
+		changed = !issuer_vouches(is, was->ca[n].sha256);
+	for (size_t n = 0; !changed && n < was->responder_n; n++)
+		changed = !issuer_vouches(is, was->responder[n].sha256);
+	return changed;
+}
+
 bool door_rules_changed(
     const struct issuers *old, const struct issuers *new, const struct answer *a)
 {
@@ -260,12 +281,6 @@ bool door_rules_changed(
 		return true;
 	was = issuers_find(old, &k, NULL);
 	is = issuers_find(new, &k, NULL);
-	if (was == NULL || is == NULL)
-		return true;
-	/* another name has another slot for its lists */
-	return strcmp(was->name, is->name) != 0 ||
-	       was->rules.profile != is->rules.profile ||
-	       was->rules.allow_sha1 != is->rules.allow_sha1 ||
-	       was->rules.without_next_update_s != is->rules.without_next_update_s ||
+	return was == NULL || has_changed(was, is) ||
 	       !issuer_vouches(is, a->facts.issuer_sha256);
 }

@@ -38,6 +38,7 @@ struct door_visit {
 	    *newest;      /* heard under this key and perhaps not held; or NULL */
 	const char *from; /* the responder's URL; not for what was stored */
 	const struct admit_trace *trace; /* or NULL */
+	bool aside; /* no client uses what comes (answers_install()) */
 	/* What was found. */
 	struct facts facts; /* of what came, as far as it could be read */
 	bool newer;         /* than what was held or heard; when it was admitted */
@@ -70,5 +71,7 @@ enum err door_look(const struct door *d, const struct key *k, struct bytes der,
  * against, or are the rules others than those it was admitted by? */
 bool door_rules_changed(
     const struct issuers *old, const struct issuers *new, const struct answer *a);
+/* The same for all that was admitted of this issuer; is: NULL where it is gone. */
+bool door_issuer_changed(const struct issuer *was, const struct issuer *is);
 
 #endif

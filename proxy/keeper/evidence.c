@@ -49,6 +49,8 @@ static void gather_answers(struct evidence *st, const struct hot *hot,
 	}
 	if (st->kept.heard.found)
 		hear_facts(st, &st->kept.heard.facts);
+	if (st->kept.polled.found)
+		hear_facts(st, &st->kept.polled.facts);
 }
 
 /* Is the set of the lists that the configuration names?  Between a reload and the set
@@ -93,6 +95,7 @@ void evidence_keep(const struct evidence_sources *from, const struct issuer *i,
     const struct serial *s, struct evidence_kept *out)
 {
 	const struct latch *l = latches_find(from->latches, i, s);
+	struct polled_word word;
 
 	*out = (struct evidence_kept){.latched = l != NULL};
 	if (l != NULL) {
@@ -102,6 +105,10 @@ void evidence_keep(const struct evidence_sources *from, const struct issuer *i,
 	out->heard.found = memos_recall(from->memos, i, s, MEMO_HOLD, &out->heard.facts);
 	out->refused.found =
 	    memos_recall(from->memos, i, s, MEMO_REFUSED, &out->refused.facts);
+	out->polled.found = polled_find(from->polled, i->name, s, &word) &&
+			    word.facts.next_update > clock_now();
+	if (out->polled.found)
+		out->polled.facts = word.facts;
 }
 
 /* What is watched. */

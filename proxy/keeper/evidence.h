@@ -28,6 +28,7 @@
 #include "cache/crl/crl_set.h"
 #include "cache/held/hot.h"
 #include "cache/held/latch.h"
+#include "cache/held/polled.h"
 #include "cache/watch/inventory.h"
 #include "proxy/base/shared.h"
 #include "proxy/keeper/memo.h"
@@ -43,6 +44,7 @@ struct evidence_kept {
 	int64_t revoked_at;             /* the latch's */
 	int reason;                     /* the latch's */
 	struct evidence_answer heard;   /* last word about a hold, no answer in memory */
+	struct evidence_answer polled;  /* last word of polling, in date, the same */
 	struct evidence_answer refused; /* a good that is newer than the list that says
 					   revoked, in date: no evidence, but part of
 					   what disagrees */
@@ -91,6 +93,7 @@ struct evidence {
 struct evidence_sources {
 	const struct hot *hot;
 	struct memos *memos;
+	struct polled *polled; /* NULL: nothing was */
 	struct latches *latches;
 	struct crl_feed *crl_feed;
 	const struct shared *shared; /* for the inventory; NULL: nothing is watched */

@@ -1,4 +1,4 @@
-/* evidence_ask.c - a look into latches and memos for each. */
+/* evidence_ask.c - a look into latches, memos and what was polled for each. */
 #include "proxy/keeper/evidence_ask.h"
 
 #include <stdlib.h>
@@ -27,7 +27,8 @@ static enum err look(const struct evidence_sources *from, const struct issuer *i
 	if (i == NULL)
 		return ERR_OK;
 	evidence_keep(from, i, &item->serial, &kept);
-	if (!kept.latched && !kept.heard.found && !kept.refused.found)
+	if (!kept.latched && !kept.heard.found && !kept.refused.found &&
+	    !kept.polled.found)
 		return ERR_OK;
 	place = room_for_one(a);
 	if (place == NULL)

@@ -66,6 +66,12 @@ static bool is_ours_alone(enum err e)
 	}
 }
 
+/* Nobody but polling has asked: what comes is for its table (polled.h). */
+static bool is_aside(const struct flight *f)
+{
+	return f->first == NULL && (f->why == FLIGHT_HEAR || f->why == FLIGHT_POLL);
+}
+
 /* What is held stays, unless the lists contradict it; where nothing is, the failure is
  * repeated for a while.  Returns how long (ms) other nodes shall not try again. */
 static int64_t failed(struct flight *f, const struct issuer *i, enum err e)
@@ -75,8 +81,8 @@ static int64_t failed(struct flight *f, const struct issuer *i, enum err e)
 
 	if (e == ERR_RESP_UNAUTHORIZED || is_ours_alone(e))
 		for_others = 0;
-	if (f->why == FLIGHT_COMPARE || e == ERR_CANCELLED || e == ERR_RESP_LISTS ||
-	    answers_in_date(fs->answers, &f->key) != NULL)
+	if (f->why == FLIGHT_COMPARE || is_aside(f) || e == ERR_CANCELLED ||
+	    e == ERR_RESP_LISTS || answers_in_date(fs->answers, &f->key) != NULL)
 		return for_others;
 	if (f->contradicted)
 		return answers_back_off(fs->answers, &f->key);
@@ -86,12 +92,35 @@ static int64_t failed(struct flight *f, const struct issuer *i, enum err e)
 	return for_others;
 }
 
+/* A flight that will not end gives its lease back, or the other nodes would wait for a
+ * fetch that never comes. */
+static void lease_back(struct flight *f)
+{
+	if (f->leased)
+		store_release(f->all->store, &f->key, 0);
+	f->leased = false;
+}
+
+/* What is too old for a poll is not for a client who has joined it. */
+static bool goes_on(struct flight *f, const struct answer *a, enum err e)
+{
+	if (a != NULL || f->why != FLIGHT_POLL || f->first == NULL || e == ERR_CANCELLED)
+		return false;
+	f->why = FLIGHT_CLIENT;
+	lease_back(f);
+	flight_begin(f);
+	return true;
+}
+
 static void end(struct flight *f, const struct answer *a, enum err e, enum tier tier)
 {
 	struct flights *fs = f->all;
-	int64_t pause_ms = a == NULL ? failed(f, flights_issuer(fs, &f->key), e) : 0;
+	int64_t pause_ms;
 
 	assert(f->state < FLIGHT_OVER);
+	if (goes_on(f, a, e))
+		return;
+	pause_ms = a == NULL ? failed(f, flights_issuer(fs, &f->key), e) : 0;
 	flight_unlink(f);
 	if (f->leased)
 		store_release(fs->store, &f->key, (int)pause_ms);
@@ -124,8 +153,10 @@ void flight_leave(struct flight *f)
 /* A flight may know of a newer answer than memory holds. */
 static struct door_visit visit(const struct flight *f, const char *from)
 {
-	return (struct door_visit){
-	    .key = &f->key, .newest = f->has_held ? &f->held : NULL, .from = from};
+	return (struct door_visit){.key = &f->key,
+	    .newest = f->has_held ? &f->held : NULL,
+	    .from = from,
+	    .aside = is_aside(f)};
 }
 
 static enum err judge(void *arg, struct bytes der, const char *from)
@@ -214,15 +245,6 @@ void flight_on_look(evutil_socket_t fd, short what, void *arg)
 	flight_read_store(f);
 }
 
-/* A flight that will not end gives its lease back, or the other nodes would wait for a
- * fetch that never comes. */
-static void lease_back(struct flight *f)
-{
-	if (f->leased)
-		store_release(f->all->store, &f->key, 0);
-	f->leased = false;
-}
-
 static void on_leased(void *arg, enum lease l, int64_t retry_ms)
 {
 	struct flight *f = arg;
@@ -264,7 +286,7 @@ static void lease(struct flight *f)
 	bool compare = f->has_seen && !f->seen_change && f->why != FLIGHT_FORCE;
 
 	flight_answer_cached(f);
-	if (f->why == FLIGHT_COMPARE) {
+	if (f->why <= FLIGHT_COMPARE) {
 		end(f, NULL, ERR_NOT_FOUND, TIER_NONE);
 		return;
 	}
@@ -301,6 +323,45 @@ static const struct answer *admit_stored(
 	return a;
 }
 
+/* Its CA has said so within half of watch-interval: whoever asked it then, another node
+ * or this one before it was started anew, there is no need to ask so soon again. */
+static bool is_young(const struct flight *f, const struct answer *a)
+{
+	int64_t made = a->facts.produced_at > a->facts.this_update ? a->facts.produced_at
+								   : a->facts.this_update;
+
+	return (clock_now() - made) * 2000 < flights_conf(f->all)->watch_interval_ms;
+}
+
+/* Is a, which the store has, all that was asked for?  For a client any answer in date is,
+ * for a refresh one that is newer, for the operator none. */
+static bool will_do(const struct flight *f, const struct answer *a, bool newer)
+{
+	if (f->why == FLIGHT_POLL)
+		return is_young(f, a);
+	return f->why <= FLIGHT_CLIENT || (f->why == FLIGHT_REFRESH && newer);
+}
+
+/* Those who have joined a poll need not wait for what it fetches. */
+static void answer_clients(struct flight *f, const struct answer *a)
+{
+	if (f->why != FLIGHT_POLL || f->first == NULL)
+		return;
+	hot_mark_used(a);
+	flight_answer_all(f, a, ERR_OK, TIER_STORE);
+}
+
+/* A poll knows what it has heard last, and need not verify it each time. */
+static bool is_heard(const struct flight *f, struct bytes value)
+{
+	return f->why == FLIGHT_POLL && f->first == NULL && f->has_held &&
+	       value.n >= RECORD_NEXT_UPDATE_OFFSET && value.p[0] == RECORD_VERSION &&
+	       get_be(value.p + RECORD_THIS_UPDATE_OFFSET, 8) ==
+		   (uint64_t)f->held.this_update &&
+	       get_be(value.p + RECORD_PRODUCED_AT_OFFSET, 8) ==
+		   (uint64_t)f->held.produced_at;
+}
+
 static void on_stored(void *arg, enum err e, struct bytes value)
 {
 	struct flight *f = arg;
@@ -312,20 +373,21 @@ static void on_stored(void *arg, enum err e, struct bytes value)
 	assert(f->state == FLIGHT_READING);
 	f->has_seen = e == ERR_OK || e == ERR_NOT_FOUND;
 	f->seen = store_seen_of(value);
-	if (e == ERR_OK)
+	if (e == ERR_OK && !is_heard(f, value))
 		a = admit_stored(f, value, &newer);
-	else if (e != ERR_NOT_FOUND)
+	else if (e != ERR_OK && e != ERR_NOT_FOUND)
 		metrics_count(f->all->context->counters, M_STORE_ERRORS);
 	if (f->unjudged) {
 		flight_begin(f);
 		return;
 	}
-	/* a client takes any answer in date, a refresh one that is newer, the operator
-	 * neither */
-	if (a != NULL && (f->why <= FLIGHT_CLIENT || (f->why == FLIGHT_REFRESH && newer)))
+	if (a != NULL && will_do(f, a, newer)) {
 		end(f, a, ERR_OK, TIER_STORE);
-	else
-		lease(f);
+		return;
+	}
+	if (a != NULL)
+		answer_clients(f, a);
+	lease(f);
 }
 
 void flight_read_store(struct flight *f)

@@ -41,9 +41,12 @@ void flights_free(struct flights *f);
 void flights_ask(struct flights *f, struct ask *a);
 
 enum flight_why {       /* the stronger the later: who joins a flight never weakens it */
+	FLIGHT_HEAR,    /* as COMPARE, for who polls: nothing is held for it */
 	FLIGHT_COMPARE, /* read the store, fetch nothing: it has changed, or a client
 			   takes only what is cached */
 	FLIGHT_CLIENT,  /* somebody waits: any in-date answer will do */
+	FLIGHT_POLL,    /* only one that was made within half of watch-interval, and
+			   nothing is held for it but in the place of what is */
 	FLIGHT_REFRESH, /* the schedule: only a newer one */
 	FLIGHT_FORCE    /* the operator: ask upstream now, whatever back-off says; a fetch
 			   that is under way is followed by one more */
@@ -53,10 +56,11 @@ enum flight_why {       /* the stronger the later: who joins a flight never weak
 typedef void flight_done_fn(
     void *arg, const struct answer *a, enum err e, enum tier tier);
 
-/* Start or join a flight for k.  done may be NULL.  ERR_OK: done is called exactly once,
- * from the loop and never before this returns; at the latest by flights_cancel(), with
- * ERR_CANCELLED, and never after it.  Any other (ERR_CANCELLED, ERR_NOMEM): nothing
- * flies, and done is not called. */
+/* Start or join a flight for k.  A poll that brings nothing flies again for a client who
+ * has joined it: what is too old for a poll is not for him.  done may be NULL.  ERR_OK:
+ * done is called exactly once, from the loop and never before this returns; at the latest
+ * by flights_cancel(), with ERR_CANCELLED, and never after it.  Any other (ERR_CANCELLED,
+ * ERR_NOMEM): nothing flies, and done is not called. */
 enum err flights_go(struct flights *f, const struct key *k, enum flight_why why,
     flight_done_fn *done, void *arg);
 

@@ -29,6 +29,18 @@ static struct flight *find(struct flights *fs, const struct key *k)
 
 /* Start or join. */
 
+/* Polls of a certificate are all for one key, so that it is not one of another key's. */
+static void note_polled(struct flight *f)
+{
+	const struct issuer *i = flights_issuer(f->all, &f->key);
+	struct polled_word word;
+	struct serial s;
+
+	key_serial(&f->key, &s);
+	if (i != NULL && polled_find(f->all->door->evidence->polled, i->name, &s, &word))
+		flight_note_held(f, &word.facts);
+}
+
 static struct flight *flight_new(
     struct flights *fs, const struct key *k, enum flight_why why)
 {
@@ -44,6 +56,8 @@ static struct flight *flight_new(
 	/* in date or not: what comes is compared with it */
 	if (held != NULL && held->facts.status != STATUS_NONE && hot_is_allowed(held))
 		flight_note_held(f, &held->facts);
+	if (why == FLIGHT_POLL)
+		note_polled(f);
 	LIST_INSERT_HEAD(bucket_of(fs, k), f, link);
 	fs->n++;
 	metrics_count(fs->context->counters, M_FLIGHTS);

@@ -223,6 +223,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		beat(k);
 	revoke_tick(k->parts.revoker);
 	teller_tick(k->parts.teller);
+	polls_tick(k->parts.polls);
 	if (k->ticks % SWEEP_S == 0)
 		sweep_store(k);
 	if (k->ticks % LATCH_SWEEP_S == 0)
@@ -416,6 +417,7 @@ static void on_reload(void *arg, struct msg *m)
 	admit_forget(k->parts.admit);
 	configure(k, r->conf);
 	hot_sweep(k->shared->hot, rules_changed, &change);
+	polls_reload(k->parts.polls, change.old, change.new);
 	r->published(r->arg, old, r->conf);
 	r->conf = old;
 	r->want.done = conf_passed;

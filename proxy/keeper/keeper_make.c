@@ -26,6 +26,7 @@ static void on_store_changed(void *arg, const struct key *key)
 	struct keeper_parts *p = arg;
 
 	refreshes_compare(p->refreshes, key);
+	polls_hear(p->polls, key);
 }
 
 static void on_store_all_changed(void *arg)

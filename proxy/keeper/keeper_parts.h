@@ -7,6 +7,7 @@
 #define PROXY_KEEPER_KEEPER_PARTS_H
 
 #include "proxy/keeper/forward.h"
+#include "proxy/keeper/poll.h"
 #include "proxy/keeper/refresh.h"
 
 struct keeper_parts {
@@ -27,6 +28,7 @@ struct keeper_parts {
 	struct flights *flights;
 	struct forwards *forwards;
 	struct refreshes *refreshes;
+	struct polls *polls;
 	/* Nobody else's: */
 	struct inbox *inbox;
 	struct fetcher *fetcher;

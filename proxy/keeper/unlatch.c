@@ -161,6 +161,7 @@ static void take_back(struct unlatch *u)
 		return;
 	}
 	flights_forget(u->with->flights, i, &u->serial);
+	polled_forget(u->with->evidence.polled, i->name, &u->serial);
 	executor_run(u->with->context.disk, write_step, on_written, u);
 }
 

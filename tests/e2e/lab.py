@@ -222,6 +222,11 @@ def outcome(der):
     return basic["tbs_response_data"]["responses"][0]["cert_status"].name
 
 
+def requested(der):
+    """The serial that a request asks for."""
+    return aocsp.OCSPRequest.load(der)["tbs_request"]["request_list"][0]["req_cert"]["serial_number"].native
+
+
 def serial_of(der):
     r = aocsp.OCSPResponse.load(der)
     basic = r["response_bytes"]["response"].parsed
@@ -312,8 +317,7 @@ class Responder:
         return error("unauthorized")
 
     def serials(self):
-        return [aocsp.OCSPRequest.load(d)["tbs_request"]["request_list"][0]["req_cert"]["serial_number"].native
-                for d in self.requests]
+        return [requested(d) for d in self.requests]
 
     @property
     def count(self):

@@ -150,6 +150,8 @@ CASES = [
      {"$value | humanizePercentage": "1.98%"}),
     ("ResponderDown", {'responder_healthy{issuer="demo",url="http://ca.example/"}': "1 0x6"}, 5, 6, RESPONDER),
     ("RefreshOverdue", {"refresh_overdue_seconds": "300 301 361x9"}, 5, 7, {}, {"$value | humanizeDuration": "6m 1s"}),
+    ("PollsBehind", {'polls_behind_seconds{issuer="demo"}': "60 61 0x9 70x99"}, 15, 16, {"issuer": "demo"},
+     {"$value | humanizeDuration": "1m 10s"}),
     ("RefreshLate", {"refreshes_late_total": "0 0 1"}, 1, 2),
     ("AnswersRefused", {'refused_total{from="upstream"}': "0 0 1", 'refused_total{from="store"}': "0 7 8"}, 1, 2,
      {"from": "upstream"}),

@@ -6,7 +6,7 @@
 
 #include "tests/lib/world.h"
 
-#define VALUES_MAX 64
+#define VALUES_MAX 1024
 
 static struct {
 	struct key key;

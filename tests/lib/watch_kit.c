@@ -11,7 +11,7 @@
 #include "cache/base/issuer.h"
 #include "cache/watch/watch_issuer.h"
 
-#define ISSUERS_MAX 8
+#define ISSUERS_MAX 16
 
 static void print(struct watch_kit *k, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

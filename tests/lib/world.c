@@ -128,6 +128,17 @@ void world_begin(const char *global, const char *issuer)
 	asked_n = 0;
 }
 
+/* As the keeper does; what is held stays. */
+void world_reload(const char *global, const char *issuer)
+{
+	struct conf *old = (struct conf *)(uintptr_t)shared_conf(&world_shared);
+	struct conf *new = make_conf(global, issuer);
+
+	atomic_store(&world_shared.conf, new);
+	polls_reload(parts.polls, old->issuers, new->issuers);
+	conf_free(old);
+}
+
 static void remove_file(const char *name)
 {
 	char path[128];
@@ -166,8 +177,19 @@ void world_end(void)
 	rmdir(directory);
 }
 
+static void tick(void)
+{
+	static int64_t last_ms;
+
+	if (mono_ms < last_ms + 1000 && mono_ms >= last_ms)
+		return;
+	last_ms = mono_ms;
+	polls_tick(parts.polls);
+}
+
 static void turn(void)
 {
+	tick();
 	for (int i = 0; i < 3; i++) {
 		refreshes_due(world_refreshes);
 		event_base_loop(base, EVLOOP_NONBLOCK);

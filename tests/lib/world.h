@@ -20,6 +20,7 @@
  */
 void world_begin(const char *global, const char *issuer);
 void world_end(void);
+void world_reload(const char *global, const char *issuer);
 void world_elapse(int64_t ms); /* time passes, and what is due happens */
 
 extern struct flights *world_flights;

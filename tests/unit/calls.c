@@ -143,18 +143,19 @@ void answers_question(struct answers *h, const struct issuer *i, const struct ke
 	    .issuer = i, .key = key, .now = clock_now(), .held = held};
 }
 const struct answer *answers_take(struct answers *d, const struct issuer *i,
-    const struct key *key, const struct facts *facts, struct bytes der, bool force)
+    const struct key *key, const struct facts *facts, struct bytes der, bool aside,
+    bool force)
 {
 	static struct answer taken;
 
-	(void)d, (void)i, (void)key, (void)facts, (void)der, (void)force;
+	(void)d, (void)i, (void)key, (void)facts, (void)der, (void)aside, (void)force;
 	did.admitted++;
 	return &taken;
 }
 const struct answer *answers_install(struct answers *d, const struct issuer *i,
-    const struct key *key, const struct facts *facts, struct bytes der)
+    const struct key *key, const struct facts *facts, struct bytes der, bool aside)
 {
-	(void)d, (void)i, (void)key, (void)facts, (void)der;
+	(void)d, (void)i, (void)key, (void)facts, (void)der, (void)aside;
 	fail_msg("an explanation installs nothing");
 	return NULL;
 }
@@ -292,6 +293,11 @@ size_t flights_count(const struct flights *f)
 {
 	(void)f;
 	return 3;
+}
+void polls_state(const struct polls *u, const char *issuer, struct poll_state *out)
+{
+	(void)u, (void)issuer;
+	*out = (struct poll_state){0};
 }
 int64_t refreshes_overdue_s(const struct refreshes *u)
 {
@@ -501,7 +507,8 @@ static int setup(void **state)
 	assert_int_equal(
 	    latch_file_open(&k.d.latches, &k.d.latch_file, k.dir, why, sizeof why),
 	    ERR_OK);
-	k.d.evidence = (struct evidence_sources){.hot = k.hot, .latches = k.d.latches};
+	k.d.evidence = (struct evidence_sources){
+	    .hot = k.hot, .polled = polled_new(1), .latches = k.d.latches};
 	k.d.door = (struct door){.context = &k.d.context, .evidence = &k.d.evidence};
 	k.calls = calls_new();
 	assert_int_equal(serial_from_hex(&serial, "1000"), ERR_OK);
@@ -517,6 +524,7 @@ static int teardown(void **state)
 	crl_set_unref(did.lists);
 	inbox_free(k.replies);
 	event_base_free(k.base);
+	polled_free(k.d.evidence.polled);
 	latches_free(k.d.latches);
 	latch_file_close(k.d.latch_file);
 	schedule_free(k.d.context.schedule);
@@ -1211,11 +1219,26 @@ static bool held(const char *issuer, unsigned ca, enum certid_hash h)
 	return hot_find(k.hot, key_der(&key)) != NULL;
 }
 
+static void poll_one(const char *issuer, const struct serial *s, const struct facts *f)
+{
+	assert_true(polled_put(k.d.evidence.polled, issuer, s, f, NOW + 100, NOW));
+}
+
+static bool is_polled(const char *issuer, const struct serial *s)
+{
+	struct polled_word word;
+
+	return polled_find(k.d.evidence.polled, issuer, s, &word);
+}
+
 static void a_purge_waits_for_the_store_before_it_drops_memory(void **state)
 {
 	struct facts f = {.status = STATUS_GOOD, .signer_not_after = INT64_MAX};
+	struct serial another = {2, {0x10, 0x01}};
 
 	(void)state;
+	poll_one("demo", &serial, &f);
+	poll_one("demo", &another, &f);
 	did.store_waits = true;
 	hold("demo", 1, CERTID_SHA384, f, ERR_OK, NOW + 100);
 	hold("other", 0, CERTID_SHA1, f, ERR_OK, NOW + 100);
@@ -1230,6 +1253,8 @@ static void a_purge_waits_for_the_store_before_it_drops_memory(void **state)
 	assert_false(held("demo", 1, CERTID_SHA384));
 	assert_true(held("other", 0, CERTID_SHA1));
 	assert_int_equal(schedule_count(k.d.context.schedule), 1);
+	assert_false(is_polled("demo", &serial));
+	assert_true(is_polled("demo", &another));
 }
 
 static void a_purge_of_an_issuer_leaves_the_others_and_the_latches(void **state)
@@ -1237,6 +1262,8 @@ static void a_purge_of_an_issuer_leaves_the_others_and_the_latches(void **state)
 	struct facts f = {.status = STATUS_GOOD, .signer_not_after = INT64_MAX};
 
 	(void)state;
+	poll_one("demo", &serial, &f);
+	poll_one("other", &serial, &f);
 	latch(NOW - 500);
 	hold("demo", 0, CERTID_SHA1, f, ERR_OK, NOW + 100);
 	hold("demo", 1, CERTID_SHA384, f, ERR_OK, NOW + 100);
@@ -1249,6 +1276,8 @@ static void a_purge_of_an_issuer_leaves_the_others_and_the_latches(void **state)
 	assert_true(held("other", 0, CERTID_SHA1));
 	assert_int_equal(latches_count(k.d.latches), 1);
 	assert_int_equal(schedule_count(k.d.context.schedule), 1);
+	assert_false(is_polled("demo", &serial));
+	assert_true(is_polled("other", &serial));
 }
 
 /* P27 */

@@ -125,6 +125,34 @@ static const struct issuer *with_key(const struct watch_issuers *w, const char *
 	return watch_issuers_with_key(w, bytes_of(octets, n));
 }
 
+static unsigned ca_of(const struct issuer *i, const char *hex)
+{
+	uint8_t octets[64];
+
+	return watch_issuer_ca(i, bytes_of(octets, unhex(hex, octets, sizeof octets)));
+}
+
+static const struct issuer *issuer_a(const struct watch_kit_issuer *list)
+{
+	return watch_issuers_named(watch_kit_issuers(list), bytes_of("a", 1));
+}
+
+/* Which of a renewed CA's keys, so that its responder is asked by that one. */
+static void of_a_renewed_issuer_the_certificate_is_found_by_its_key(void **state)
+{
+	static const struct watch_kit_issuer first[] = {
+	    {"a", PEM_CA_A, false}, {"a", PEM_CA_A2, false}, {NULL}};
+	static const struct watch_kit_issuer second[] = {
+	    {"a", PEM_CA_A2, false}, {"a", PEM_CA_A, false}, {NULL}};
+	const struct issuer *as = issuer_a(first), *turned = issuer_a(second);
+
+	(void)state;
+	assert_int_equal(ca_of(as, KEY_A), 0);
+	assert_int_equal(ca_of(turned, KEY_A), 1);
+	assert_int_equal(ca_of(turned, KEY_B), 0);
+	assert_int_equal(watch_issuer_ca(turned, bytes_of(NULL, 0)), 0);
+}
+
 static void issuers_are_found_by_name_and_by_key(void **state)
 {
 	static const struct watch_kit_issuer list[] = {{"b", PEM_CA_B, false},
@@ -301,6 +329,7 @@ int main(void)
 	    cmocka_unit_test(without_its_key_it_is_found_by_its_signature),
 	    cmocka_unit_test(a_hint_is_not_verified),
 	    cmocka_unit_test(a_weak_signature_verifies_nothing),
+	    cmocka_unit_test(of_a_renewed_issuer_the_certificate_is_found_by_its_key),
 	    cmocka_unit_test(issuers_are_found_by_name_and_by_key),
 	    cmocka_unit_test(a_key_of_two_issuers_names_none),
 	    cmocka_unit_test(key_identifiers_are_read_as_they_are_printed),
