@@ -50,6 +50,12 @@ static inline int64_t facts_expiry(const struct facts *f)
 						    : f->signer_not_after;
 }
 
+/* When its CA made it, whoever repeats it. */
+static inline int64_t facts_made_at(const struct facts *f)
+{
+	return f->produced_at > f->this_update ? f->produced_at : f->this_update;
+}
+
 /* Later words are better ones (R68). */
 static inline bool facts_newer(const struct facts *a, const struct facts *b)
 {

@@ -150,9 +150,9 @@ static struct facts facts_of(const struct polled_place *p)
 }
 
 bool polled_put(struct polled *t, const char *issuer, const struct serial *s,
-    const struct facts *f, int64_t expiry, int64_t now)
+    const struct facts *f, int64_t expiry, int64_t heard_at)
 {
-	struct polled_place *p = place_for(t, issuer, s, now);
+	struct polled_place *p = place_for(t, issuer, s, heard_at);
 	struct facts here;
 
 	assert(f->status != STATUS_NONE && s->n > 0);
@@ -167,7 +167,7 @@ bool polled_put(struct polled *t, const char *issuer, const struct serial *s,
 	p->this_update = in_32(f->this_update);
 	p->produced_at = in_32(f->produced_at);
 	p->expiry = in_32(expiry);
-	p->heard_at = in_32(now);
+	p->heard_at = in_32(heard_at);
 	return true;
 }
 

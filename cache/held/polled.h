@@ -27,10 +27,10 @@ struct polled;
 struct polled *polled_new(uint64_t seed);
 void polled_free(struct polled *t); /* NULL is allowed */
 
-/* An answer with these facts, which lives until expiry, was heard at now.  One that is
- * older than what is here changes nothing.  False when out of memory: it is not here. */
+/* An answer with these facts, which lives until expiry, was heard.  One that is older
+ * than what is here changes nothing.  False when out of memory: it is not here. */
 bool polled_put(struct polled *t, const char *issuer, const struct serial *s,
-    const struct facts *f, int64_t expiry, int64_t now);
+    const struct facts *f, int64_t expiry, int64_t heard_at);
 
 struct polled_word {
 	struct facts facts; /* status, reason, dates; next_update: its expiry */

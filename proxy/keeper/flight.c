@@ -327,10 +327,9 @@ static const struct answer *admit_stored(
  * or this one before it was started anew, there is no need to ask so soon again. */
 static bool is_young(const struct flight *f, const struct answer *a)
 {
-	int64_t made = a->facts.produced_at > a->facts.this_update ? a->facts.produced_at
-								   : a->facts.this_update;
+	int64_t age = clock_now() - facts_made_at(&a->facts);
 
-	return (clock_now() - made) * 2000 < flights_conf(f->all)->watch_interval_ms;
+	return age * 2000 < flights_conf(f->all)->watch_interval_ms;
 }
 
 /* Is a, which the store has, all that was asked for?  For a client any answer in date is,

@@ -17,11 +17,18 @@
 
 #define STEP_SLICE   256    /* certificates looked at in one turn: the loop is not held */
 #define STEP_MS      20     /* those due within it are asked for together */
+#define READ_SLICE   16     /* read from the store in one step: 800 a second */
 #define LOOK_MS      100    /* until a bound that was reached is looked at again */
 #define LOOK_MAX_MS  1000   /* the same of a back-off */
 #define AGAIN_MAX    64     /* certificates of an issuer that wait to be tried again */
 #define AGAIN_TRIES  3      /* of one, in a round */
 #define AGAIN_MAX_MS 300000 /* as a failed refresh */
+
+enum poll_how {
+	POLL_ASK,  /* by a fetch */
+	POLL_HEAR, /* another node has just done so */
+	POLL_READ  /* nobody has; the store may know something */
+};
 
 /* A certificate, and how it is asked for. */
 struct poll_ask {
@@ -30,7 +37,7 @@ struct poll_ask {
 	struct serial serial;
 	unsigned ca; /* of its issuer's */
 	unsigned tries;
-	bool heard; /* another node has asked */
+	enum poll_how how;
 	int64_t due_ms;
 };
 
@@ -41,6 +48,8 @@ struct poller { /* an issuer, by its name: it may be gone when flights end */
 	struct event timer;
 	struct poll_place place;
 	struct poll_pace pace;
+	bool reads; /* as it begins: what the store has, of all */
+	struct poll_place read;
 	unsigned in_flight;
 	struct poll_ask again[AGAIN_MAX]; /* oldest first */
 	size_t again_n;
@@ -227,8 +236,9 @@ static void on_polled(void *arg, const struct answer *a, enum err e, enum tier t
 	p->all->cancelled = p->all->cancelled || e == ERR_CANCELLED;
 	if (ok)
 		polled_put(p->all->evidence->polled, p->name, &ask->serial, &a->facts,
-		    a->expiry, clock_now());
-	if (!ask->heard) {
+		    a->expiry,
+		    ask->how == POLL_READ ? facts_made_at(&a->facts) : clock_now());
+	if (ask->how == POLL_ASK) {
 		assert(p->in_flight > 0);
 		p->in_flight--;
 		metrics_count(counters, ok ? M_POLLS_ANSWERED : M_POLLS_FAILED);
@@ -250,9 +260,10 @@ static void ask(struct poller *p, const struct issuer *i, const struct poll_ask 
 		return; /* its next turn comes */
 	*a = *what;
 	a->tries++;
-	p->in_flight++;
+	p->in_flight += a->how == POLL_ASK;
 	issuer_key(i, a->ca < i->ca_n ? a->ca : 0, CERTID_SHA1, &a->serial, &k);
-	e = flights_go(p->all->flights, &k, FLIGHT_POLL, on_polled, a);
+	e = flights_go(p->all->flights, &k,
+	    a->how == POLL_ASK ? FLIGHT_POLL : FLIGHT_HEAR, on_polled, a);
 	if (e != ERR_OK)
 		on_polled(a, NULL, e, TIER_NONE);
 }
@@ -297,6 +308,30 @@ static bool take(struct poller *p, const struct issuer *i, struct poll_walk *w)
 	return true;
 }
 
+/* What was asked for before a start is known from the store, without asking anybody. */
+static void read_on(struct poller *p, const struct issuer *i)
+{
+	struct poll_walk w = {
+	    .v = inventory_of(p->all), .issuer = p->name, .place = &p->read};
+	struct polled_word word;
+
+	for (int n = 0; n < READ_SLICE && p->reads; n++) {
+		struct poll_ask a = {.poller = p, .how = POLL_READ};
+		bool wrapped = false;
+		struct bytes aki;
+
+		p->reads = poll_walk_next(&w, &a.watched, &aki, &wrapped) && !wrapped;
+		if (!p->reads)
+			break;
+		watched_serial(&a.watched, &a.serial);
+		a.ca = watch_issuer_ca(i, aki);
+		if (is_wanted(p, i, &a) &&
+		    !polled_find(p->all->evidence->polled, p->name, &a.serial, &word))
+			ask(p, i, &a);
+	}
+	poll_walk_end(&w);
+}
+
 /* In how many ms to look again. */
 static int64_t walk(struct poller *p, const struct issuer *i)
 {
@@ -322,14 +357,18 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct poller *p = arg;
 	const struct issuer *i = issuers_named(conf_of(p->all)->issuers, p->name);
-	int64_t wait;
+	int64_t wait, most = p->reads ? STEP_MS : LOOK_MAX_MS;
 
 	(void)fd, (void)what;
 	if (p->pace.n == 0 || p->all->cancelled || !is_polled(p->all, i))
 		return; /* the next tick sees */
+	if (p->reads && atomic_load(&p->all->context->shared->store_settled))
+		read_on(p, i);
 	again(p, i);
 	wait = walk(p, i);
-	wake(p, wait < LOOK_MAX_MS ? wait : LOOK_MAX_MS);
+	if (wait > most)
+		wait = most;
+	wake(p, wait);
 	tell_behind(p);
 }
 
@@ -338,7 +377,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 static struct poll_ask *ask_heard(
     struct polls *u, const struct issuer *i, const struct key *k)
 {
-	struct poll_ask a = {.heard = true}, *copy;
+	struct poll_ask a = {.how = POLL_HEAR}, *copy;
 	struct polled_word word;
 
 	key_serial(k, &a.serial);
@@ -381,6 +420,8 @@ static void begin(struct poller *p)
 
 	poll_place_by_chance(&p->place, inventory_of(p->all), p->name, chance);
 	p->again_n = 0;
+	p->reads = true;
+	p->read = (struct poll_place){0};
 	wake(p, STEP_MS);
 }
 

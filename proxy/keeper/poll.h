@@ -30,6 +30,9 @@
  * for, and the first client's question is one look into the store.  Its status is kept
  * beside (polled.h), for everybody who judges by evidence.h.
  *
+ * As it begins, what the store has of all of them is read, so that who asks for statuses
+ * need not wait for a round after each start.
+ *
  * Nodes that share a store: what one has written is read by those who poll the
  * certificate too (polls_hear()), and counts as asked there.
  *

@@ -93,8 +93,11 @@ def test_neither_start_nor_reload_nor_a_long_list_is_a_storm(box, daemons, world
         d.reload()
         lab.wait(lambda: asked.count() > n, 10, "polls go on")
     d.kill()
+    known = ndjson(*(line(s) for s in asked.at))
     d.start()
     n = asked.count()
+    lab.wait(lambda: sum(x["status"] == "good" for x in bulk(d, known)) >= 20, 10, "what the store has is read")
+    assert asked.count() < n + 200
     lab.wait(lambda: asked.count() > n + 20, 20, "polls go on")
     assert d.metric("polls_total", result="failed") == 0
     # 50 a second, up to a ninth more by jitter; a storm would have been of 3,000
@@ -140,6 +143,7 @@ def test_of_two_nodes_one_asks(box, daemons, streams, world, redis):
         nodes.append(d.start())
     both = ndjson(*(line(s) for s in serials))
     lab.wait(lambda: all(x["status"] == "good" for d in nodes for x in bulk(d, both)), 20, "all good on both")
+    lab.wait(lambda: all(len(asked.at[s]) >= 2 for s in serials), 20, "a round, in which both may have asked")
     begun, n = time.monotonic(), asked.count()
     lab.wait(lambda: asked.count() >= n + 24, 40, "three rounds")
     took = time.monotonic() - begun

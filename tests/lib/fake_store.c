@@ -16,6 +16,7 @@ static struct {
 static size_t values_n;
 
 static struct {
+	struct key key;
 	store_got_fn *done;
 	void *arg;
 } unanswered[VALUES_MAX];
@@ -73,8 +74,13 @@ void fake_store_speak(void)
 	size_t n = unanswered_n;
 
 	unanswered_n = 0;
-	for (size_t i = 0; i < n; i++)
-		unanswered[i].done(unanswered[i].arg, ERR_NOT_FOUND, bytes_of(NULL, 0));
+	for (size_t i = 0; i < n; i++) {
+		struct bytes value = {NULL, 0};
+		bool found = fake_store_get(&unanswered[i].key, &value);
+
+		unanswered[i].done(
+		    unanswered[i].arg, found ? ERR_OK : ERR_NOT_FOUND, value);
+	}
 }
 
 void fake_store_reset(void)
@@ -92,6 +98,7 @@ void store_get(struct store *s, const struct key *k, store_got_fn *done, void *a
 	(void)s;
 	fake_store.gets++;
 	if (fake_store.silent && unanswered_n < VALUES_MAX) {
+		unanswered[unanswered_n].key = *k;
 		unanswered[unanswered_n].done = done;
 		unanswered[unanswered_n++].arg = arg;
 	} else if (fake_store.down) {

@@ -94,8 +94,8 @@ static void watch_until(
 	qsort(w, last - first + 1, sizeof w[0], crl_order);
 	for (unsigned n = first; n <= last; n++)
 		assert_true(watch_list_add(l, 7, &w[n - first]));
-	put_in_force(
-	    inventory_with(inventory != NULL ? inventory : &inventory_none, l, c));
+	put_in_force(inventory_with(
+	    inventory != NULL ? inventory : &inventory_none, l, c, &watch_points_none));
 	assert_non_null(inventory);
 	watch_list_unref(l);
 	watch_cas_unref(c);
@@ -458,12 +458,13 @@ static void one_that_gets_no_answer_is_tried_again_soon(void **state)
 	asked[5] = 0;
 	while (asked[5] == 0) {
 		world_elapse(1000);
-		if (fake_fetches_waiting() > 0 && number_of(0) == 5 && failed < 2) {
+		for (size_t n = 0; n < fake_fetches_waiting() && failed < 2; n++) {
+			if (number_of(n) != 5)
+				continue;
 			first = failed++ == 0 ? clock_now() : first;
-			fake_fetch_fail(0, ERR_UP_TIMEOUT);
+			fake_fetch_fail(n, ERR_UP_TIMEOUT);
 			world_elapse(0);
-			while (fake_fetches_waiting() > 0 && number_of(0) == 5)
-				fake_fetch_fail(0, ERR_UP_TIMEOUT);
+			break;
 		}
 		answer_good();
 	}
@@ -652,6 +653,35 @@ static void who_joins_a_poll_gets_what_the_store_has(void **state)
 	assert_int_equal(w->tier, TIER_STORE);
 }
 
+/* The same while the store is being read: he has it, and the poll goes on. */
+static void who_joins_a_poll_in_time_does_not_wait_for_its_fetch(void **state)
+{
+	struct world_says says = {
+	    .serial = 1, .status = STATUS_GOOD, .from = -1000, .to = FOR_EVER};
+	struct world_asked *w;
+	struct key k;
+
+	(void)state;
+	world_key(1, CERTID_SHA1, &k);
+	fake_store_put(&k, world_sign(&says));
+	fake_store.silent = true;
+	watch("fleet", 1, 1);
+	while (fake_store.gets == 0)
+		world_elapse(1000);
+	w = world_ask(1, CERTID_SHA1);
+	assert_int_equal(w->answers, 0);
+	fake_store.silent = false;
+	fake_store_speak();
+	world_elapse(0);
+	assert_int_equal(w->answers, 1);
+	assert_int_equal(w->status, STATUS_GOOD);
+	assert_int_equal(w->tier, TIER_STORE);
+	assert_int_equal(fake_fetches_waiting(), 1);
+	answer_good();
+	assert_true(is_held(1)); /* he uses it */
+	assert_true(world_ask(1, CERTID_SHA1)->this_update > w->this_update);
+}
+
 static void put_as_another_node(unsigned number, enum status status, int64_t from)
 {
 	struct world_says says = {.serial = number,
@@ -704,6 +734,7 @@ static void what_the_store_has_counts_while_it_is_young(void **state)
 		says.from = says.serial <= 10 ? 0 : -1000;
 		world_key(says.serial, CERTID_SHA1, &k);
 		fake_store_put(&k, world_sign(&says));
+		forge_reset();
 	}
 	watch("fleet", 1, 20);
 	all_good(48);
@@ -712,6 +743,35 @@ static void what_the_store_has_counts_while_it_is_young(void **state)
 	all_good(INTERVAL_S);
 	for (unsigned n = 1; n <= 20; n++)
 		assert_true(asked[n] >= 1);
+}
+
+/* After a restart: what it has is known at once, and is no reason not to ask. */
+static void what_the_store_has_is_read_as_it_begins(void **state)
+{
+	struct world_says says = {
+	    .status = STATUS_GOOD, .reason = 1, .from = -1000, .to = FOR_EVER};
+	struct key k;
+
+	(void)state;
+	atomic_store(&world_shared.store_settled, true);
+	for (says.serial = 1; says.serial <= 200; says.serial++) {
+		says.status = says.serial == 7 ? STATUS_REVOKED : STATUS_GOOD;
+		world_key(says.serial, CERTID_SHA1, &k);
+		fake_store_put(&k, world_sign(&says));
+		forge_reset();
+	}
+	watch("fleet", 1, 200);
+	world_elapse(2000);
+	for (unsigned n = 1; n <= 200; n++) {
+		assert_int_equal(status_of(n), n == 7 ? STATUS_REVOKED : STATUS_GOOD);
+		assert_false(is_held(n));
+	}
+	assert_int_equal(fake_told.n, 1);
+	assert_in_range(fake_fetches(), 0, 6);
+	answer_good();
+	all_good(INTERVAL_S);
+	for (unsigned n = 1; n <= 200; n++)
+		assert_int_equal(asked[n] >= 1, n != 7);
 }
 
 /* R68: an answer that is older than what was heard is refused, held or not. */
@@ -828,8 +888,10 @@ int main(void)
 	    T(the_first_client_of_a_polled_one_gets_it_from_the_store),
 	    T(what_a_client_had_fetched_counts),
 	    T(who_joins_a_poll_gets_what_the_store_has),
+	    T(who_joins_a_poll_in_time_does_not_wait_for_its_fetch),
 	    T(what_another_node_has_stored_counts),
 	    T(what_the_store_has_counts_while_it_is_young),
+	    T(what_the_store_has_is_read_as_it_begins),
 	    T(nothing_older_is_heard),
 	    T(a_purge_forgets_what_was_heard),
 	    T(a_latch_that_is_taken_back_is_polled_again),

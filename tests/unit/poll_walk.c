@@ -32,7 +32,7 @@ static int begin(void **state)
 	add_ca(5, "other");
 	add_ca(7, "");
 	add_ca(9, "demo");
-	v = inventory_renamed(&inventory_none, cas);
+	v = inventory_renamed(&inventory_none, cas, &watch_points_none);
 	assert_non_null(v);
 	return 0;
 }
@@ -60,7 +60,7 @@ static void put(
 			watched_set(&w, &serial, WATCH_TIME_NONE, true);
 			assert_true(watch_list_add(l, ca[i], &w));
 		}
-	v = inventory_with(old, l, cas);
+	v = inventory_with(old, l, cas, &watch_points_none);
 	assert_non_null(v);
 	inventory_unref(old);
 	watch_list_unref(l);
