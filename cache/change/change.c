@@ -3,23 +3,25 @@
  *
  *   offset  bytes
  *        0      1  version, 0x02
- *        1      1  kind: 1 changes; 2 watched states, 3 notices and 4 alarms are those of
- *                  programs that know them
+ *        1      1  kind: 1 changes, 2 watched and revoked already; 3 notices and 4 alarms
+ *                  are those of programs that know them
  *        2      2  0
  *        4      4  n, the number of what it holds, 1..10,000: a place in the log counts
  *                  them
  *        8      8  when a node found it, milliseconds since 1970
  *
- * and goes on, where it holds changes:
+ * and goes on, where it is of kind 1 or 2:
  *
  *       16      1  evidence: 0 an OCSP answer, 1 a revocation list
  *       17      1  c, length of the issuer's name, 1..63
  *       18      1  m, length of the list's CRLNumber, 0..20; 0: it has none
- *       19      1  0
+ *       19      1  w, length of the watchlist's name, 0..63; 0: for everybody, as all of
+ *                  kind 1 is
  *       20      8  thisUpdate of the list or the answer, seconds since 1970
  *       28      c  the issuer's name: a-z, 0-9, '.', '_', '-'
  *     28+c      m  the CRLNumber, unsigned, without leading zeros
- *   28+c+m   32*n  the changes, 32 bytes each:
+ *   28+c+m      w  the watchlist's name, of the same characters
+ * 28+c+m+w   32*n  the changes, 32 bytes each:
  *
  *        0     21  the serial number, right-aligned, zeros before it
  *       21      1  how many octets of them are the serial's, 1..21: the content of its
@@ -28,8 +30,8 @@
  *                  ended
  *       27      1  CRLReason; 0xff for none
  *       28      2  0
- *       30      1  status now: 0 good, 1 revoked, 2 unknown, 3 removed
- *       31      1  status before
+ *       30      1  status now: 0 good, 1 revoked, 2 unknown, 3 removed; 1 in kind 2
+ *       31      1  status before; 4, which is none, in kind 2 and only there
  *
  * Nothing follows.  So a batch has one encoding.  Writers sort the changes of a list as
  * crl_entry_cmp() does; readers do not rely on it, and decoding does not check it.
@@ -50,10 +52,10 @@
 #include <stdlib.h>
 
 #define VERSION    0x02
-#define CHANGES    1 /* the kind */
 #define KIND_AT    1
+#define LIST_AT    19 /* length of the watchlist's name */
 #define HEAD_N     16 /* of any kind */
-#define ISSUER_MAX 63
+#define NAME_LIMIT 63 /* of an issuer, of a watchlist */
 
 /* Where the head of a version has what; its three lengths and times. */
 struct layout {
@@ -81,9 +83,10 @@ const char *change_status_name(enum change_status s)
 	    [CHANGE_REVOKED] = "revoked",
 	    [CHANGE_UNKNOWN] = "unknown",
 	    [CHANGE_REMOVED] = "removed",
+	    [CHANGE_NONE] = NULL,
 	};
 
-	assert(s <= CHANGE_REMOVED);
+	assert(s <= CHANGE_NONE);
 	return name[s];
 }
 
@@ -93,8 +96,10 @@ struct change_batch *change_batch_new(size_t n)
 
 	assert(n <= CHANGE_BATCH_MAX);
 	b = calloc(1, sizeof *b + n * sizeof b->change[0]);
-	if (b != NULL)
-		atomic_init(&b->refs, 1);
+	if (b == NULL)
+		return NULL;
+	atomic_init(&b->refs, 1);
+	b->kind = CHANGE_MOVES;
 	return b;
 }
 
@@ -115,6 +120,13 @@ void change_batch_unref(struct change_batch *b)
 		free(b);
 }
 
+bool change_batch_is_for(
+    const struct change_batch *b, const char *issuer, const char *watchlist)
+{
+	return (issuer[0] == '\0' || strcmp(issuer, b->issuer) == 0) &&
+	       (b->watchlist[0] == '\0' || strcmp(watchlist, b->watchlist) == 0);
+}
+
 /* Octets of the number without leading zeros; one for zero itself. */
 static size_t number_n(const struct change_batch *b)
 {
@@ -129,18 +141,22 @@ static size_t number_n(const struct change_batch *b)
 
 size_t change_batch_size(const struct change_batch *b)
 {
-	return ours->fixed + strlen(b->issuer) + number_n(b) + b->n * sizeof b->change[0];
+	return ours->fixed + strlen(b->issuer) + number_n(b) + strlen(b->watchlist) +
+	       b->n * sizeof b->change[0];
 }
 
 size_t change_batch_encode(const struct change_batch *b, uint8_t *out)
 {
-	size_t name = strlen(b->issuer), number = number_n(b);
+	size_t name = strlen(b->issuer), number = number_n(b),
+	       list = strlen(b->watchlist);
 	uint8_t *p = out + ours->fixed;
 
-	assert(name >= 1 && name <= ISSUER_MAX && b->n >= 1 && b->n <= CHANGE_BATCH_MAX);
+	assert(name >= 1 && name <= NAME_LIMIT && b->n >= 1 && b->n <= CHANGE_BATCH_MAX);
+	assert(list <= NAME_LIMIT && (list == 0 || b->kind == CHANGE_WATCHED));
 	memset(out, 0, ours->fixed);
 	out[0] = VERSION;
-	out[KIND_AT] = CHANGES;
+	out[KIND_AT] = (uint8_t)b->kind;
+	out[LIST_AT] = (uint8_t)list;
 	out[ours->evidence] = (uint8_t)b->evidence;
 	out[ours->name] = (uint8_t)name;
 	out[ours->number] = (uint8_t)number;
@@ -149,7 +165,8 @@ size_t change_batch_encode(const struct change_batch *b, uint8_t *out)
 	put_be(out + ours->count, b->n, 4);
 	memcpy(p, b->issuer, name);
 	memcpy(p + name, b->number + CRL_NUMBER_MAX - number, number);
-	memcpy(p + name + number, b->change, b->n * sizeof b->change[0]);
+	memcpy(p + name + number, b->watchlist, list);
+	memcpy(p + name + number + list, b->change, b->n * sizeof b->change[0]);
 	return change_batch_size(b);
 }
 
@@ -159,7 +176,7 @@ static bool name_is_good(const uint8_t *p, size_t n)
 		if (!((p[i] >= 'a' && p[i] <= 'z') || (p[i] >= '0' && p[i] <= '9') ||
 			p[i] == '.' || p[i] == '_' || p[i] == '-'))
 			return false;
-	return n >= 1 && n <= ISSUER_MAX;
+	return n >= 1 && n <= NAME_LIMIT;
 }
 
 static bool serial_is_good(const struct crl_entry *e)
@@ -177,14 +194,20 @@ static bool serial_is_good(const struct crl_entry *e)
 	       !((p[0] == 0x00 && p[1] < 0x80) || (p[0] == 0xff && p[1] >= 0x80));
 }
 
-static bool change_is_good(const struct change *c)
+static bool statuses_are_good(const struct change *c, enum change_kind kind)
+{
+	if (kind == CHANGE_WATCHED)
+		return change_now(c) == CHANGE_REVOKED && change_before(c) == CHANGE_NONE;
+	return change_now(c) <= CHANGE_REMOVED && change_before(c) <= CHANGE_REMOVED;
+}
+
+static bool change_is_good(const struct change *c, enum change_kind kind)
 {
 	const struct crl_entry *e = &c->entry;
 
 	return serial_is_good(e) &&
 	       (e->reason == CRL_NO_REASON || reason_name(e->reason) != NULL) &&
-	       crl_entry_shard(e) == 0 && e->spare[0] <= CHANGE_REMOVED &&
-	       e->spare[1] <= CHANGE_REMOVED;
+	       crl_entry_shard(e) == 0 && statuses_are_good(c, kind);
 }
 
 /* The layout of changes in this version, or NULL. */
@@ -197,29 +220,43 @@ static const struct layout *layout_of(struct bytes in)
 }
 
 /* What only our version has before the changes. */
+static enum change_kind kind_of(const uint8_t *p)
+{
+	return p[0] == VERSION ? (enum change_kind)p[KIND_AT] : CHANGE_MOVES;
+}
+
+static size_t list_of(const uint8_t *p)
+{
+	return p[0] == VERSION ? p[LIST_AT] : 0;
+}
+
 static bool kind_is_good(const uint8_t *p)
 {
-	return p[0] != VERSION ||
-	       (p[KIND_AT] == CHANGES && p[2] == 0 && p[3] == 0 && p[19] == 0);
+	if (p[0] != VERSION)
+		return true;
+	return p[2] == 0 && p[3] == 0 &&
+	       (p[KIND_AT] == CHANGE_WATCHED ||
+		   (p[KIND_AT] == CHANGE_MOVES && p[LIST_AT] == 0));
 }
 
 /* Lengths and the fields before the changes; *n: how many these are. */
 static bool head_is_good(struct bytes in, const struct layout *l, size_t *n)
 {
 	const uint8_t *p = in.p;
-	size_t name = p[l->name], number = p[l->number];
+	size_t name = p[l->name], number = p[l->number], list = list_of(p);
 
 	if (!kind_is_good(p) || p[l->evidence] > CHANGE_CRL)
 		return false;
-	if (name < 1 || name > ISSUER_MAX || number > CRL_NUMBER_MAX)
+	if (name < 1 || name > NAME_LIMIT || number > CRL_NUMBER_MAX || list > NAME_LIMIT)
 		return false;
 	*n = get_be(p + l->count, 4);
 	if (*n < 1 || *n > CHANGE_BATCH_MAX ||
-	    in.n != l->fixed + name + number + *n * sizeof(struct change))
+	    in.n != l->fixed + name + number + list + *n * sizeof(struct change))
 		return false;
 	if (number > 1 && p[l->fixed + name] == 0)
 		return false;
-	return name_is_good(p + l->fixed, name);
+	return name_is_good(p + l->fixed, name) &&
+	       (list == 0 || name_is_good(p + l->fixed + name + number, list));
 }
 
 bool change_batch_is_newer(struct bytes in)
@@ -228,7 +265,7 @@ bool change_batch_is_newer(struct bytes in)
 	uint64_t n = in.n >= HEAD_N ? get_be(p + ours->count, 4) : 0;
 
 	return n >= 1 && n <= CHANGE_BATCH_MAX && p[2] == 0 && p[3] == 0 &&
-	       (p[0] > VERSION || (p[0] == VERSION && p[KIND_AT] > CHANGES));
+	       (p[0] > VERSION || (p[0] == VERSION && p[KIND_AT] > CHANGE_WATCHED));
 }
 
 enum err change_batch_decode(struct change_batch **out, struct bytes in)
@@ -236,7 +273,7 @@ enum err change_batch_decode(struct change_batch **out, struct bytes in)
 	const struct layout *l = layout_of(in);
 	struct change_batch *b;
 	const uint8_t *p = in.p;
-	size_t n, name, number;
+	size_t n, name, number, list;
 
 	*out = NULL;
 	if (l == NULL || !head_is_good(in, l, &n))
@@ -246,16 +283,19 @@ enum err change_batch_decode(struct change_batch **out, struct bytes in)
 		return ERR_NOMEM;
 	name = p[l->name];
 	number = p[l->number];
+	list = list_of(p);
 	b->n = (uint32_t)n;
+	b->kind = kind_of(p);
 	b->evidence = (enum change_evidence)p[l->evidence];
 	b->has_number = number > 0;
 	b->seen_at_ms = (int64_t)get_be(p + l->seen, 8);
 	b->published_at = (int64_t)get_be(p + l->time, 8);
 	memcpy(b->issuer, p + l->fixed, name);
 	memcpy(b->number + CRL_NUMBER_MAX - number, p + l->fixed + name, number);
-	memcpy(b->change, p + l->fixed + name + number, n * sizeof b->change[0]);
+	memcpy(b->watchlist, p + l->fixed + name + number, list);
+	memcpy(b->change, p + l->fixed + name + number + list, n * sizeof b->change[0]);
 	for (size_t i = 0; i < n; i++) {
-		if (!change_is_good(&b->change[i])) {
+		if (!change_is_good(&b->change[i], b->kind)) {
 			change_batch_unref(b);
 			return ERR_RECORD;
 		}

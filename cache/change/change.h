@@ -5,6 +5,11 @@
  * one evidence, at most CHANGE_BATCH_MAX, in the order of crl_entry_cmp().  It is
  * immutable and counted: keeper and API share it.
  *
+ * A batch of kind CHANGE_WATCHED has no moves: its certificates are watched, and were
+ * revoked when that began, or when the first list of their scope came.  What they were
+ * before nobody knows (CHANGE_NONE).  One that names a watchlist came of what that list
+ * has gained, and is for those who subscribed by it and for nobody else.
+ *
  * A place in the log is (epoch, sequence number of a batch, changes of it that are
  * covered).  Its text, the id of an event, is hexadecimal of fixed width, so that ids
  * sort as they were given: opaque to everybody else.  A new epoch says that what came
@@ -13,7 +18,7 @@
  * Encoded batches come from stores that others may write to: every field is checked.
  *
  * The log is shared by nodes of different versions, and will hold more than changes
- * (watched states, notices, alarms): the head of a record says its version and kind.
+ * (notices, alarms): the head of a record says its version and kind.
  * Older versions are read.  A newer version, or a kind that this program does not know,
  * is a gap for who reads it here, as a record that cannot be read is, but no damage.  It
  * is not passed over in silence: a subscriber who goes on at a node that knows the kind
@@ -32,9 +37,11 @@ enum change_status {
 	CHANGE_GOOD, /* released: certificateHold ended */
 	CHANGE_REVOKED,
 	CHANGE_UNKNOWN,
-	CHANGE_REMOVED /* left a complete list without having been on hold: never good */
+	CHANGE_REMOVED, /* left a complete list without having been on hold: never good */
+	CHANGE_NONE     /* before, of CHANGE_WATCHED: nothing was told */
 };
-const char *change_status_name(enum change_status s); /* "good", "revoked", ... */
+/* "good", "revoked", ...; NULL of CHANGE_NONE. */
+const char *change_status_name(enum change_status s);
 
 /* 32 bytes: an entry whose spare octets tell the move. */
 struct change {
@@ -51,11 +58,14 @@ static inline enum change_status change_before(const struct change *c)
 }
 
 enum change_evidence { CHANGE_OCSP, CHANGE_CRL };
+enum change_kind { CHANGE_MOVES = 1, CHANGE_WATCHED };
 
 struct change_batch {
 	_Atomic unsigned refs;
 	uint32_t epoch; /* set by the log, as the next */
 	uint64_t seq;   /* 1.. */
+	enum change_kind kind;
+	char watchlist[64]; /* CHANGE_WATCHED: for whom; "", as else: for everybody */
 	char issuer[64];
 	enum change_evidence evidence;
 	bool has_number; /* of the list */
@@ -67,11 +77,15 @@ struct change_batch {
 	struct change change[];
 };
 
-/* Room for n changes (up to CHANGE_BATCH_MAX), all zero, its n too; one reference.  NULL
- * when out of memory. */
+/* Room for n changes (up to CHANGE_BATCH_MAX), all zero, its n too, of kind CHANGE_MOVES;
+ * one reference.  NULL when out of memory. */
 struct change_batch *change_batch_new(size_t n);
 struct change_batch *change_batch_ref(const struct change_batch *b);
 void change_batch_unref(struct change_batch *b); /* NULL is allowed */
+/* Is it for who wants changes of this issuer ("": of all), by this watchlist ("": by
+ * none)? */
+bool change_batch_is_for(
+    const struct change_batch *b, const char *issuer, const char *watchlist);
 
 /* Binary form (layout in change.c and ocspcached(8)).  Returns bytes written; out has
  * room for change_batch_size(b).  epoch and seq are the log's and not part of it.  b has

@@ -70,7 +70,8 @@ void change_log_told(struct change_log *l, const uint8_t scope[CHANGE_SCOPE_N],
  * with ERR_OK).
  * scope NULL: a single change, not of a list.  On a shared log it is left out where the
  * same (issuer, serial, status, revoked_at) was appended last for this certificate: then
- * done gets ERR_OK and b->seq stays 0.
+ * done gets ERR_OK and b->seq stays 0.  What is of another kind than CHANGE_MOVES may
+ * have several, and is appended as it is: it is no news of a certificate.
  * With a scope: only where told equals *expect, and told becomes *next in the same step;
  * b may be NULL, or have n 0: only told moves. */
 void change_log_append(struct change_log *l, struct change_batch *b, const uint8_t *scope,

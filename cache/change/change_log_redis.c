@@ -23,7 +23,8 @@
  *
  * Single changes: nodes find the same one each for itself, so one that `one` names
  * already is left out; unless `left` is newer, since the certificate may have been
- * released in between.
+ * released in between.  What is watched and revoked already is none of these, and is
+ * appended as it is.
  *
  * Epochs: LOG_CHECK runs whenever Redis is back and whenever an answer does not fit.  It
  * begins a new epoch where batches that were acknowledged may be gone: another run_id
@@ -603,6 +604,14 @@ static void add_single(struct redis_call *c, const struct change_batch *b)
 	redis_call_add(c, "", 0);
 }
 
+static void add_plain(struct redis_call *c, const struct change_batch *b)
+{
+	redis_call_add(c, "plain", 5);
+	add_batch(c, b);
+	for (int i = 0; i < 3; i++)
+		redis_call_add(c, "", 0);
+}
+
 /* NULL: out of memory. */
 static struct append *append_new(struct redis_log *l, struct change_batch *b,
     const uint8_t *scope, const struct change_told *expect,
@@ -624,8 +633,10 @@ static struct append *append_new(struct redis_log *l, struct change_batch *b,
 	}
 	if (scope != NULL)
 		add_list(&a->call, b, expect, next);
-	else
+	else if (b->kind == CHANGE_MOVES)
 		add_single(&a->call, b);
+	else
+		add_plain(&a->call, b);
 	redis_call_add_number(&a->call, ONE_KEPT_S);
 	a->l = l;
 	a->b = b != NULL ? change_batch_ref(b) : NULL;
@@ -639,7 +650,8 @@ static void redis_append(struct change_log *log, struct change_batch *b,
 	struct redis_log *l = of(log);
 	struct append *a;
 
-	assert(scope != NULL || (b != NULL && b->n == 1));
+	assert(scope != NULL ||
+	       (b != NULL && b->n > 0 && (b->n == 1 || b->kind != CHANGE_MOVES)));
 	if (conn_of(l) == NULL) {
 		end_done(l, done, arg, ERR_STORE);
 		return;

@@ -61,11 +61,11 @@ const char *const log_scripts[LOG_SCRIPTS + 1] = {
 	"return {why, s[1], s[2], s[3], s[4], s[5], durable == '1' and 1 or 0}\n",
 
     [LOG_APPEND] = ENDS
-    "local list, old = ARGV[1] == 'list', redis.call('GET', KEYS[3]) or ''\n"
-    "local status = 1\n"
+    "local list, single = ARGV[1] == 'list', ARGV[1] == 'single'\n"
+    "local old, status = redis.call('GET', KEYS[3]) or '', 1\n"
     "if list then\n"
     "  if old ~= ARGV[5] then status = 2 end\n"
-    "else\n"
+    "elseif single then\n"
     "  local what, e, q = string.match(old, '^(.+) (%d+) (%d+)$')\n"
     "  local left = redis.call('GET', KEYS[4]) or ''\n"
     "  local le, lq = string.match(left, '^(%d+) (%d+)$')\n"
@@ -86,9 +86,9 @@ const char *const log_scripts[LOG_SCRIPTS + 1] = {
     "  redis.call('HSET', KEYS[1], 'seq', s[2], 'n', s[3])\n"
     "end\n"
     "local here = string.format('%.0f %.0f', s[1], s[2])\n"
-    "if not list then\n"
+    "if single then\n"
     "  redis.call('SET', KEYS[3], ARGV[5] .. ' ' .. here, 'EX', ARGV[8])\n"
-    "else\n"
+    "elseif list then\n"
     "  redis.call('SET', KEYS[3], ARGV[6])\n"
     "  if ARGV[7] == '1' then redis.call('SET', KEYS[4], here, 'EX', ARGV[8]) end\n"
     "end\n"

@@ -21,11 +21,12 @@ enum log_script {
 	 * begin one whatever there is.  Status: enum log_checked.  Adds: durable, 0 or 1,
 	 * since this run of Redis began. */
 	LOG_CHECK,
-	/* KEYS: state, log, told or one, left.  ARGV: "list" or "single", batch ("" for
-	 * none), its time, its number of changes, then
+	/* KEYS: state, log, told or one, left.  ARGV: "list", "single" or "plain", batch
+	 * ("" for none), its time, its number of changes, then
 	 *   list: told as expected, told as it becomes, "1" when something is no longer
 	 *   revoked, seconds to keep left;
-	 *   single: what is said of the certificate, "", "", seconds to keep one.
+	 *   single: what is said of the certificate, "", "", seconds to keep one;
+	 *   plain: "", "", "", any: the batch alone, and neither of the last two keys.
 	 * Status: enum log_appended. */
 	LOG_APPEND,
 	/* KEYS: state, log.  ARGV: epoch, seq and index of a place (epoch 0: the oldest),

@@ -137,10 +137,11 @@ static inline struct roll *events_roll(struct sub *s, const struct change_pos *p
 	return s->page != NULL ? &s->page->roll : NULL;
 }
 
-/* A filter by issuer takes the whole of a batch, or nothing. */
+/* The whole of a batch, or nothing; what a watchlist has of it is looked up then. */
 static inline bool sub_wants(const struct sub *s, const struct sheet *sheet)
 {
-	return s->issuer[0] == '\0' || strcmp(s->issuer, sheet->batch->issuer) == 0;
+	return change_batch_is_for(
+	    sheet->batch, s->issuer, s->watch != NULL ? s->watch->list : "");
 }
 
 /* events_ask.c */

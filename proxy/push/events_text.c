@@ -251,10 +251,9 @@ size_t events_text_snapshot_begin(const struct events_snapshot *s, char *out)
 }
 
 size_t events_text_change(const struct crl_entry *e, enum change_status now,
-    const enum change_status *before, char *out)
+    enum change_status before, char *out)
 {
-	char *p = put_change(out, e, change_status_name(now),
-	    before != NULL ? change_status_name(*before) : NULL);
+	char *p = put_change(out, e, change_status_name(now), change_status_name(before));
 
 	return (size_t)(p - out) - 1; /* without the brace */
 }

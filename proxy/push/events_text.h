@@ -39,13 +39,13 @@ struct events_snapshot {
 size_t events_text_snapshot(const struct events_snapshot *s, char *out);
 /* The same in parts, for who has more to say of each change: up to the bracket of the
  * array, for an event that covers all up to end, which is of one width whatever it is;
- * and one change without the brace that closes it, in EVENTS_CHANGE_TEXT bytes (before
- * NULL: null).  Of s only what stands before the entries. */
+ * and one change without the brace that closes it, in EVENTS_CHANGE_TEXT bytes.  Of s
+ * only what stands before the entries. */
 size_t events_text_begin(
     const struct change_batch *b, const struct change_pos *end, bool member, char *out);
 size_t events_text_snapshot_begin(const struct events_snapshot *s, char *out);
 size_t events_text_change(const struct crl_entry *e, enum change_status now,
-    const enum change_status *before, char *out);
+    enum change_status before, char *out);
 /* "id: POSITION\n\n" */
 size_t events_text_position(const struct change_pos *p, char *out);
 /* ": waiting for ...\n\n": a comment, which says why nothing else comes. */

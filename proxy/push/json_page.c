@@ -141,7 +141,7 @@ static void write_events(
 	for (size_t i = 0; i < j->ask.n && w->changes < EVENTS_CHANGES && !w->full; i++) {
 		const struct change_batch *b = j->ask.batches[i];
 
-		if (j->query.issuer[0] != '\0' && strcmp(j->query.issuer, b->issuer) != 0)
+		if (!change_batch_is_for(b, j->query.issuer, j->query.watchlist))
 			*pos = (struct change_pos){b->epoch, b->seq, b->n};
 		else if (j->query.watchlist[0] != '\0')
 			write_watched(w, j, b, pos);

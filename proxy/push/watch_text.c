@@ -49,12 +49,10 @@ static size_t change_text(
     const struct watch_view *w, const struct crl_entry *e, char *out)
 {
 	const struct change *c = (const struct change *)e;
-	enum change_status before;
 
 	if (w->revoked)
-		return events_text_change(e, CHANGE_REVOKED, NULL, out);
-	before = change_before(c);
-	return events_text_change(e, change_now(c), &before, out);
+		return events_text_change(e, CHANGE_REVOKED, CHANGE_NONE, out);
+	return events_text_change(e, change_now(c), change_before(c), out);
 }
 
 static void on_row(void *arg, size_t i, const struct watch_record *row)

@@ -12,14 +12,14 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
-static void check_change(const struct change *c)
+static void check_change(const struct change *c, bool moves)
 {
 	struct serial s;
 
 	crl_entry_serial(&c->entry, &s);
 	MUST(s.n >= 1 && s.n <= SERIAL_MAX);
 	MUST(change_status_name(change_now(c)) != NULL);
-	MUST(change_status_name(change_before(c)) != NULL);
+	MUST((change_status_name(change_before(c)) != NULL) == moves);
 	MUST(crl_entry_reason(&c->entry) == REASON_NONE ||
 	     reason_name(crl_entry_reason(&c->entry)) != NULL);
 }
@@ -56,8 +56,9 @@ static void check_batch(struct bytes in)
 	}
 	MUST(!change_batch_is_newer(in));
 	MUST(b->n >= 1 && b->n <= CHANGE_BATCH_MAX);
+	MUST(b->watchlist[0] == '\0' || b->kind == CHANGE_WATCHED);
 	for (uint32_t i = 0; i < b->n; i++)
-		check_change(&b->change[i]);
+		check_change(&b->change[i], b->kind == CHANGE_MOVES);
 	n = change_batch_size(b);
 	out = malloc(n);
 	MUST(out != NULL && change_batch_encode(b, out) == n);

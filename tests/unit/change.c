@@ -80,6 +80,8 @@ static bool is_refused(const uint8_t *p, size_t n)
 
 static void assert_batch_equal(const struct change_batch *a, const struct change_batch *b)
 {
+	assert_int_equal(a->kind, b->kind);
+	assert_string_equal(a->watchlist, b->watchlist);
 	assert_string_equal(a->issuer, b->issuer);
 	assert_int_equal(a->evidence, b->evidence);
 	assert_int_equal(a->has_number, b->has_number);
@@ -200,7 +202,7 @@ static void a_field_with_a_value_that_nobody_writes_is_refused(void **state)
 	    {0, 0x03},              /* ... of the future */
 	    {0, 0x30},              /* DER */
 	    {1, 0},                 /* kind */
-	    {1, 2},                 /* ... that is not ours */
+	    {1, 2},                 /* ... whose changes have moved nowhere */
 	    {1, 0xff},              /* */
 	    {2, 1},                 /* zero */
 	    {3, 1},                 /* */
@@ -254,6 +256,123 @@ static void a_field_with_a_value_that_nobody_writes_is_refused(void **state)
 		bytes[row[i].at] = before;
 	}
 	assert_false(is_refused(bytes, n));
+}
+
+/* By hand from the same layout: of a watchlist, and of none. */
+static const char watched_hex[] = "02 02 0000 00000002" /* kind 2 */
+				  "0000018bcfe56800"
+				  "01 04 02 05"
+				  "000000006553f0ff"
+				  "64656d6f 0102 666c656574" /* fleet */
+				  "000000000000000000000000000000000000000080 02"
+				  "006553f100 01 0000 01 04"
+				  "00ffffffffffffffffffffffffffffffffffffffff 15"
+				  "ff00000000 ff 0000 01 04";
+
+static struct change_batch *watched(const char *list, uint8_t *bytes, size_t *n)
+{
+	struct change_batch *b = golden(bytes, n);
+
+	b->kind = CHANGE_WATCHED;
+	strcpy(b->watchlist, list);
+	for (uint32_t i = 0; i < b->n; i++) {
+		b->change[i].entry.spare[0] = CHANGE_REVOKED;
+		b->change[i].entry.spare[1] = CHANGE_NONE;
+	}
+	*n = unhex(watched_hex, bytes, 256);
+	return b;
+}
+
+static void what_is_revoked_already_is_written_in_its_layout(void **state)
+{
+	static const char *const lists[] = {"fleet", "",
+	    "a-z0-9._-a-z0-9._-a-z0-9._-a-z0-9._-a-z0-9._-a-z0-9._-abcdefghi"};
+	uint8_t want[256], got[512];
+	struct change_batch *b, *read;
+	size_t n;
+
+	(void)state;
+	b = watched("fleet", want, &n);
+	assert_int_equal(change_batch_encode(b, got), n);
+	assert_memory_equal(got, want, n);
+	assert_false(change_batch_is_newer(bytes_of(want, n)));
+	change_batch_unref(b);
+	for (size_t i = 0; i < 3; i++) {
+		b = watched(lists[i], want, &n);
+		n = change_batch_encode(b, got);
+		assert_int_equal(n, 28 + 4 + 2 + strlen(lists[i]) + 64);
+		assert_int_equal(change_batch_size(b), n);
+		assert_int_equal(decode(&read, got, n), ERR_OK);
+		assert_batch_equal(read, b);
+		change_batch_unref(read);
+		change_batch_unref(b);
+		for (size_t k = 0; k < n; k++)
+			assert_true(is_refused(got, k));
+	}
+}
+
+static void what_is_revoked_already_has_no_other_status(void **state)
+{
+	static const struct {
+		size_t at;
+		uint8_t value;
+	} row[] = {
+	    {1, 1},                     /* moves are nobody's alone */
+	    {1, 3},                     /* another kind */
+	    {2, 1},                     /* zero */
+	    {19, 4},                    /* a shorter name, a longer one: the total */
+	    {19, 64},                   /* longer than any */
+	    {19, 0xff},                 /* */
+	    {NUMBER_AT + 2, 'F'},       /* no name of a watchlist */
+	    {NUMBER_AT + 3, 0},         /* */
+	    {NUMBER_AT + 6, '/'},       /* */
+	    {FIRST_AT + 5 + 30, 0},     /* not revoked */
+	    {FIRST_AT + 5 + 30, 2},     /* */
+	    {FIRST_AT + 5 + 30, 3},     /* */
+	    {FIRST_AT + 5 + 30, 4},     /* */
+	    {FIRST_AT + 5 + 31, 0},     /* something before */
+	    {FIRST_AT + 5 + 31, 1},     /* */
+	    {SECOND_AT + 5 + 31, 3},    /* */
+	    {SECOND_AT + 5 + 31, 5},    /* */
+	    {SECOND_AT + 5 + 31, 0xff}, /* */
+	};
+	uint8_t bytes[256];
+	size_t n;
+
+	(void)state;
+	change_batch_unref(watched("fleet", bytes, &n));
+	for (size_t i = 0; i < sizeof row / sizeof row[0]; i++) {
+		uint8_t before = bytes[row[i].at];
+
+		assert_int_not_equal(before, row[i].value);
+		bytes[row[i].at] = row[i].value;
+		if (!is_refused(bytes, n))
+			fail_msg("row %zu", i);
+		bytes[row[i].at] = before;
+	}
+	assert_false(is_refused(bytes, n));
+}
+
+static void a_batch_of_a_watchlist_is_for_those_who_have_it(void **state)
+{
+	uint8_t bytes[256];
+	struct change_batch *b;
+	size_t n;
+
+	(void)state;
+	b = watched("fleet", bytes, &n);
+	assert_true(change_batch_is_for(b, "", "fleet"));
+	assert_true(change_batch_is_for(b, "demo", "fleet"));
+	assert_false(change_batch_is_for(b, "other", "fleet"));
+	assert_false(change_batch_is_for(b, "", ""));
+	assert_false(change_batch_is_for(b, "demo", ""));
+	assert_false(change_batch_is_for(b, "", "flee"));
+	change_batch_unref(b);
+	b = watched("", bytes, &n);
+	assert_true(change_batch_is_for(b, "", ""));
+	assert_true(change_batch_is_for(b, "demo", "fleet"));
+	assert_false(change_batch_is_for(b, "other", ""));
+	change_batch_unref(b);
 }
 
 /* Alone, whatever is where the octets of a shorter and a longer one would end. */
@@ -343,7 +462,7 @@ static void a_record_of_another_kind_or_a_newer_version_is_known_as_that(void **
 		uint8_t value;
 		bool newer;
 	} row[] = {
-	    {1, 2, true},
+	    {1, 2, false},
 	    {1, 3, true},
 	    {1, 4, true},
 	    {1, 0xff, true},
@@ -499,6 +618,7 @@ static void each_status_has_its_word(void **state)
 	assert_string_equal(change_status_name(CHANGE_REVOKED), "revoked");
 	assert_string_equal(change_status_name(CHANGE_UNKNOWN), "unknown");
 	assert_string_equal(change_status_name(CHANGE_REMOVED), "removed");
+	assert_null(change_status_name(CHANGE_NONE));
 }
 
 static void *ref_and_unref(void *batch)
@@ -533,6 +653,9 @@ int main(void)
 	    cmocka_unit_test(the_number_zero_is_a_number),
 	    cmocka_unit_test(a_batch_that_is_cut_or_longer_is_refused),
 	    cmocka_unit_test(a_field_with_a_value_that_nobody_writes_is_refused),
+	    cmocka_unit_test(what_is_revoked_already_is_written_in_its_layout),
+	    cmocka_unit_test(what_is_revoked_already_has_no_other_status),
+	    cmocka_unit_test(a_batch_of_a_watchlist_is_for_those_who_have_it),
 	    cmocka_unit_test(a_serial_has_1_to_21_octets),
 	    cmocka_unit_test(more_changes_than_a_batch_has_are_refused),
 	    cmocka_unit_test(batches_of_version_1_are_read),

@@ -509,6 +509,37 @@ static void a_single_change_that_both_nodes_find_is_told_once(void **state)
 	    2);
 }
 
+/* T23: what a watchlist has gained is no news of its certificates: it is appended though
+ * the same was said last, and is not taken for what was. */
+static void what_is_revoked_already_is_appended_as_it_is(void **state)
+{
+	(void)state;
+	start_two(NULL);
+	assert_int_equal(append_single(&one, 5, CHANGE_REVOKED, SEEN), 1);
+	for (int i = 0; i < 2; i++) {
+		struct change_batch *b = make_batch(3, 5);
+		int calls = two.done_calls + 1;
+
+		b->kind = CHANGE_WATCHED;
+		strcpy(b->watchlist, "fleet");
+		for (uint32_t n = 0; n < 3; n++)
+			b->change[n].entry.spare[1] = CHANGE_NONE;
+		change_log_append(two.log, b, NULL, NULL, NULL, on_done, &two);
+		assert_true(wait_for(&two.done_calls, calls, 5000));
+		assert_int_equal(two.e, ERR_OK);
+		assert_int_equal(b->seq, 2 + i);
+		change_batch_unref(b);
+	}
+	assert_int_equal(append_single(&two, 5, CHANGE_REVOKED, SEEN), 0);
+	assert_int_equal(append_single(&two, 6, CHANGE_REVOKED, SEEN), 4);
+	read_log(&one, oldest, 1 << 20);
+	assert_int_equal(one.page.n, 4);
+	assert_int_equal(one.batch[1]->kind, CHANGE_WATCHED);
+	assert_string_equal(one.batch[1]->watchlist, "fleet");
+	assert_int_equal(one.batch[1]->n, 3);
+	assert_int_equal(one.batch[3]->kind, CHANGE_MOVES);
+}
+
 /* Reading. */
 
 static void pages_hold_what_was_asked_for_and_one_batch_at_least(void **state)
@@ -1566,6 +1597,7 @@ int main(void)
 	    CASE(two_nodes_that_append_the_same_list_append_it_once),
 	    CASE(told_moves_only_from_where_it_is_expected),
 	    CASE(a_single_change_that_both_nodes_find_is_told_once),
+	    CASE(what_is_revoked_already_is_appended_as_it_is),
 	    CASE(pages_hold_what_was_asked_for_and_one_batch_at_least),
 	    CASE(a_place_inside_a_batch_reads_that_batch_first),
 	    CASE(what_cannot_be_followed_is_a_gap),
