@@ -9,6 +9,7 @@
 #include "proxy/base/calm.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/timer.h"
+#include "proxy/tell/batches.h"
 #include "proxy/tell/list_changes.h"
 #include "proxy/tell/log_writer.h"
 #include "proxy/tell/outlet.h"
@@ -20,6 +21,7 @@ struct teller {
 	struct log_writer writer;
 	struct singles *singles;
 	struct list_changes *list_changes;
+	struct batches *batches;
 	struct event trim;
 	struct calm calm; /* trimming is for good: not by a clock that may be wrong */
 	uint64_t seen_written; /* writer.written at the last tick that saw it move */
@@ -37,6 +39,7 @@ static void on_trim(evutil_socket_t fd, short what, void *arg)
 		change_log_trim(t->writer.log, before);
 	singles_look_again(t->singles);
 	list_changes_look_again(t->list_changes);
+	batches_look_again(t->batches);
 	timer_arm(&t->trim, TRIM_MS);
 }
 
@@ -55,7 +58,9 @@ struct teller *teller_new(const struct context *context, struct latches *latches
 	t->writer.outlet = outlet_new(context->base, log);
 	t->singles = singles_new(&t->writer);
 	t->list_changes = list_changes_new(&t->writer);
-	if (t->writer.outlet == NULL || t->singles == NULL || t->list_changes == NULL) {
+	t->batches = batches_new(&t->writer);
+	if (t->writer.outlet == NULL || t->singles == NULL || t->list_changes == NULL ||
+	    t->batches == NULL) {
 		t->writer.log = NULL;
 		teller_free(t);
 		return NULL;
@@ -73,6 +78,7 @@ void teller_start(struct teller *t)
 void teller_cancel(struct teller *t)
 {
 	list_changes_cancel(t->list_changes);
+	batches_cancel(t->batches);
 	outlet_cancel(t->writer.outlet);
 }
 
@@ -83,6 +89,7 @@ void teller_free(struct teller *t)
 	change_log_close(t->writer.log);
 	singles_free(t->singles);
 	list_changes_free(t->list_changes);
+	batches_free(t->batches);
 	outlet_free(t->writer.outlet);
 	event_del(&t->trim);
 	free(t);
@@ -96,6 +103,14 @@ void teller_single(struct teller *t, const struct single_change *c)
 bool teller_list(struct teller *t, const struct list_change *l)
 {
 	return list_changes_add(t->list_changes, l);
+}
+
+void teller_append(void *inbox_arg, struct msg *m)
+{
+	struct teller_batch *b = (struct teller_batch *)m;
+
+	(void)inbox_arg;
+	batches_add(b->teller->batches, b);
 }
 
 void teller_grown(struct teller *t)
@@ -135,7 +150,8 @@ void teller_known_from(const struct teller *t, struct change_pos *from)
 
 static uint64_t waiting(const struct teller *t)
 {
-	return singles_count(t->singles) + list_changes_waiting(t->list_changes);
+	return singles_count(t->singles) + list_changes_waiting(t->list_changes) +
+	       batches_waiting(t->batches);
 }
 
 void teller_tick(struct teller *t)

@@ -9,6 +9,10 @@
  * showed revoked has not moved), and appended one after the other with the scope's told
  * pointer, which says where any node goes on.
  *
+ * The first list of a scope comes as one from nothing, in which only what is watched is
+ * there to be told (crl_diff_first()); what watchlists have gained, and is revoked
+ * already, as batches that the inventory thread makes (proxy/watch/gains.h).
+ *
  * A latch stays marked untold on disk (latch.h) until its change is in the log: a kill
  * -9 between the two tells it again at the next start.
  *
@@ -20,11 +24,14 @@
 #ifndef PROXY_TELL_TELLER_H
 #define PROXY_TELL_TELLER_H
 
+#include <sys/queue.h>
+
 #include "cache/change/change_log.h"
 #include "cache/change/crl_diff.h"
 #include "cache/held/latch_file.h"
 #include "proxy/base/context.h"
 
+struct batches;
 struct teller;
 
 /* log is handed over, and closed by teller_free().  NULL when out of memory: then it is
@@ -74,7 +81,8 @@ struct list_change {
 	 * before seen_at_ms where lists came faster than they could be told.  What an
 	 * answer has said since then was not told by itself. */
 	int64_t untold_since_ms;
-	struct crl_diff *diff; /* handed over; NULL: no changes */
+	/* Handed over; NULL: no changes.  With baseline: crl_diff_first(). */
+	struct crl_diff *diff;
 	/* Called once, from the loop, never before teller_list() returns.  ERR_OK:
 	 * everything is in the log, by whichever node (or belongs to a newer list that
 	 * another node has told), and `to` is now what this node has told last.
@@ -85,6 +93,23 @@ struct list_change {
 /* One at a time for a scope.  l is copied.  False: out of memory; nothing was begun, and
  * l->diff is the caller's still. */
 bool teller_list(struct teller *t, const struct list_change *l);
+
+/* A batch that another thread has made, of any kind but CHANGE_MOVES. */
+struct teller_batch {
+	struct question question;   /* to shared->keeper, with teller_append */
+	struct teller *teller;      /* shared->teller */
+	struct change_batch *batch; /* the asker's reference; with changes */
+	/* Outcome.  ERR_OK: it is durable, and told.  ERR_CANCELLED: we stop; it may be
+	 * in the log all the same. */
+	enum err error;
+	/* the teller's: */
+	struct batches *_all;
+	struct barrier_want _want;
+	LIST_ENTRY(teller_batch) _link;
+	TAILQ_ENTRY(teller_batch) _ready;
+};
+/* The run of a teller_batch; answered when it is in the log, however long that takes. */
+void teller_append(void *inbox_arg, struct msg *m);
 
 /* The log has grown, perhaps by others: what follows goes to the API. */
 void teller_grown(struct teller *t);
