@@ -89,31 +89,6 @@ static bool diff_walk(struct crl_diff *d, const struct crl_entry *old, size_t ol
 	return ok;
 }
 
-/* The first entry at or after e whose serial is not before that of key: in steps that
- * double, then by halves, so that few changes cost little and many cost one walk. */
-static const struct crl_entry *gallop(
-    const struct crl_entry *e, const struct crl_entry *end, const struct crl_entry *key)
-{
-	size_t n = (size_t)(end - e), low = 0, high = 1;
-
-	if (n == 0 || crl_entry_cmp(e, key) >= 0)
-		return e;
-	while (high < n && crl_entry_cmp(e + high, key) < 0)
-		low = high, high *= 2;
-	if (high > n)
-		high = n;
-	/* low is before key, high is not (or is the end) */
-	while (high - low > 1) {
-		size_t middle = low + (high - low) / 2;
-
-		if (crl_entry_cmp(e + middle, key) < 0)
-			low = middle;
-		else
-			high = middle;
-	}
-	return e + high;
-}
-
 /* What the other lists say to a certificate. */
 enum elsewhere { NOWHERE, ON_HOLD, REVOKED };
 
@@ -156,7 +131,7 @@ static void diff_settle(struct crl_diff *d, const struct crl_diff_rules *rules)
 	for (size_t i = 0; i < d->n; i++) {
 		struct change *c = &d->changes[i];
 
-		e = gallop(e, end, &c->entry);
+		e = crl_entries_gallop(e, end, &c->entry);
 		change_settle(c, find_elsewhere(e, end, &c->entry, rules->shard),
 		    rules->others_wait);
 	}
@@ -175,6 +150,15 @@ static void diff_count(struct crl_diff *d)
 	}
 }
 
+/* All changes are there. */
+static void diff_end(struct crl_diff *d, const struct crl_diff_rules *rules)
+{
+	if (rules->others != NULL)
+		diff_settle(d, rules);
+	diff_trim(d);
+	diff_count(d);
+}
+
 enum err crl_diff_make(struct crl_diff **out, const struct crl_entry *old, size_t old_n,
     const struct crl_entry *new, size_t new_n, const struct crl_diff_rules *rules)
 {
@@ -188,12 +172,59 @@ enum err crl_diff_make(struct crl_diff **out, const struct crl_entry *old, size_
 		crl_diff_free(d);
 		return ERR_NOMEM;
 	}
-	if (rules->others != NULL)
-		diff_settle(d, rules);
-	diff_trim(d);
-	diff_count(d);
+	diff_end(d, rules);
+	d->cut = d->n;
 	*out = d;
 	return ERR_OK;
+}
+
+enum err crl_diff_first(struct crl_diff **out, const struct crl_entry *entries, size_t n,
+    uint32_t *places, size_t places_n, const struct crl_diff_rules *rules)
+{
+	struct crl_diff *d = calloc(1, sizeof *d);
+	bool ok = d != NULL;
+
+	*out = NULL;
+	for (size_t i = 0; ok && i < places_n; i++) {
+		assert(places[i] < n && (i == 0 || places[i - 1] < places[i]));
+		ok = diff_add(d, &entries[places[i]], CHANGE_REVOKED, CHANGE_NONE);
+	}
+	if (!ok) {
+		free(places);
+		crl_diff_free(d);
+		return ERR_NOMEM;
+	}
+	d->place = places;
+	d->cut = n;
+	diff_end(d, rules);
+	for (size_t i = 0; i < d->n; i++) /* also where another list has it on hold */
+		d->changes[i].entry.spare[1] = CHANGE_NONE;
+	*out = d;
+	return ERR_OK;
+}
+
+uint32_t crl_diff_batches(const struct crl_diff *d)
+{
+	size_t n = d != NULL ? d->cut : 0;
+
+	return (uint32_t)((n + CHANGE_BATCH_MAX - 1) / CHANGE_BATCH_MAX);
+}
+
+size_t crl_diff_from(const struct crl_diff *d, uint32_t at)
+{
+	size_t first = (size_t)at * CHANGE_BATCH_MAX, low = 0, high = d->n;
+
+	if (d->place == NULL)
+		return first < d->n ? first : d->n;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (d->place[middle] < first)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
 }
 
 void crl_diff_free(struct crl_diff *d)
@@ -202,6 +233,7 @@ void crl_diff_free(struct crl_diff *d)
 		return;
 	if (d->changes != NULL)
 		munmap(d->changes, d->mapped);
+	free(d->place);
 	free(d);
 }
 

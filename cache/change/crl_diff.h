@@ -5,6 +5,11 @@
  * go on with those of another.  What the issuer's other lists say, which may differ from
  * node to node, only marks changes that are not to be told.
  *
+ * The first list of a scope is a diff from nothing, of as many changes as it has entries.
+ * Only those that are watched are ever told, and only those are there, each with its
+ * place among all: so the cut is that of the list, and three million entries cost
+ * nothing.
+ *
  * Pure functions, any thread (ours: bulk).
  */
 #ifndef CACHE_CHANGE_CRL_DIFF_H
@@ -17,6 +22,9 @@ struct crl_diff {
 	struct change *changes; /* sorted by serial; mmap */
 	size_t n;
 	size_t mapped;
+	/* Of the first list: by change, which of the cut it is; owned.  Else NULL. */
+	uint32_t *place;
+	size_t cut; /* changes that the cut counts; n where all are there */
 	size_t added, released, removed; /* without those that are moot */
 };
 
@@ -48,7 +56,16 @@ struct crl_diff_rules {
  * ERR_NOMEM.  *out is the caller's, also when empty. */
 enum err crl_diff_make(struct crl_diff **out, const struct crl_entry *old, size_t old_n,
     const struct crl_entry *new, size_t new_n, const struct crl_diff_rules *rules);
+/* From nothing to a list of n entries, of which places[] are to be told, in rising order;
+ * handed over, also on failure (malloc; NULL where there are none).  Each change is
+ * revoked, previous none. */
+enum err crl_diff_first(struct crl_diff **out, const struct crl_entry *entries, size_t n,
+    uint32_t *places, size_t places_n, const struct crl_diff_rules *rules);
 void crl_diff_free(struct crl_diff *d); /* NULL is allowed */
+/* How many batches it is cut into; d may be NULL. */
+uint32_t crl_diff_batches(const struct crl_diff *d);
+/* The first change of batch `at`, or of a later one; d->n: there is none. */
+size_t crl_diff_from(const struct crl_diff *d, uint32_t at);
 /* A change of a diff that is there for the cut only. */
 static inline bool change_is_moot(const struct change *c)
 {

@@ -86,6 +86,29 @@ const struct crl_entry *crl_entries_find(
 	return crl_entry_cmp(at, key) == 0 ? at : NULL;
 }
 
+const struct crl_entry *crl_entries_gallop(
+    const struct crl_entry *e, const struct crl_entry *end, const void *key)
+{
+	size_t n = (size_t)(end - e), low = 0, high = 1;
+
+	if (n == 0 || crl_order(e, key) >= 0)
+		return e;
+	while (high < n && crl_order(e + high, key) < 0)
+		low = high, high *= 2;
+	if (high > n)
+		high = n;
+	/* low is before key, high is not (or is the end) */
+	while (high - low > 1) {
+		size_t middle = low + (high - low) / 2;
+
+		if (crl_order(e + middle, key) < 0)
+			low = middle;
+		else
+			high = middle;
+	}
+	return e + high;
+}
+
 static size_t mapping_of(size_t n)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);

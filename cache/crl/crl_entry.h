@@ -75,6 +75,11 @@ static inline int crl_entry_cmp(const struct crl_entry *a, const struct crl_entr
 /* The first of n sorted entries whose serial is that of key, or NULL.  O(log n). */
 const struct crl_entry *crl_entries_find(
     const struct crl_entry *entries, size_t n, const struct crl_entry *key);
+/* The first entry at or after e whose serial is not before that of key (of either kind,
+ * as crl_order()): in steps that double, then by halves, so that few keys cost little and
+ * many cost one walk. */
+const struct crl_entry *crl_entries_gallop(
+    const struct crl_entry *e, const struct crl_entry *end, const void *key);
 
 /* n zeroed entries in an anonymous mapping of their own; NULL when out of memory.
  * *mapped: bytes, for crl_entries_free(). */

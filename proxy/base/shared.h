@@ -51,5 +51,10 @@ static inline const struct conf *shared_conf(const struct shared *s)
 {
 	return atomic_load_explicit(&s->conf, memory_order_acquire);
 }
+/* As ledger_inventory(), but NULL where there is no ledger. */
+static inline const struct inventory *shared_inventory(const struct shared *s)
+{
+	return atomic_load_explicit(&s->inventory, memory_order_acquire);
+}
 
 #endif

@@ -16,7 +16,8 @@
  * the timer's and the operator's alike, is for the whole list.
  *
  * The first list of a scope, also after its files were lost, is a baseline: no changes,
- * but see below.
+ * but see below.  What it has of watched certificates is told all the same, before what
+ * follows it; where nothing of the issuer is watched nothing is compared.
  *
  * What cannot go on from in force to told (a disk that fails, no memory) is held back: an
  * error in the log, a gauge, degraded in readyz, and tried again with back-off.  A list

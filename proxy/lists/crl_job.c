@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cache/crl/crl_read.h"
+#include "cache/watch/watch_pick.h"
 #include "proxy/base/clock.h"
 #include "proxy/lists/crl_pem.h"
 
@@ -528,6 +529,7 @@ static void find_told(struct crl_job *j, const struct crl_state_seen *seen)
 	    has_current && j->open.has_told && same_inode(&told, &current);
 	j->open.next_left = j->open.has_told && identify(j, seen, CRL_NEXT, &next) &&
 			    !same_inode(&next, &told);
+	j->open.first_left = j->open.has_told && seen->file[CRL_FIRST];
 	if (has_current)
 		j->open.written_at = current.st_mtime;
 }
@@ -667,6 +669,59 @@ static enum err compare_told(struct crl_job *j)
 	return e;
 }
 
+/* The first list. */
+
+static enum err compare_first_entries(
+    struct crl_job *j, const struct crl_entry *entries, size_t n)
+{
+	struct crl_diff_rules rules = rules_of(j);
+	uint32_t *places;
+	size_t places_n;
+	enum err e;
+
+	rules.others_wait = j->diff.others_untold;
+	e = watch_pick(j->diff.watched, j->issuer->name, entries, n, &places, &places_n);
+	if (e != ERR_OK || places_n == 0)
+		return e;
+	return crl_diff_first(&j->diff_made, entries, n, places, places_n, &rules);
+}
+
+static enum err compare_first_of_set(struct crl_job *j)
+{
+	const struct crl_entry *entries;
+	size_t n, mapped;
+	enum err e;
+
+	j->facts = held(j)->facts;
+	e = crl_set_shard_entries(j->old, (unsigned)j->shard, &entries, &n, &mapped);
+	if (e != ERR_OK)
+		return e;
+	e = compare_first_entries(j, entries, n);
+	entries_free(entries, mapped);
+	return e;
+}
+
+/* Another may be in force by now; told is read then. */
+static enum err compare_first(struct crl_job *j)
+{
+	struct crl_list *told = NULL;
+	enum err e;
+
+	if (held(j) != NULL &&
+	    (j->to == CRL_CURRENT ||
+		memcmp(held(j)->facts.sha256, j->diff.told, sizeof j->diff.told) == 0))
+		return compare_first_of_set(j);
+	if (j->to == CRL_CURRENT)
+		return ERR_NOT_FOUND;
+	e = read_named(j, CRL_TOLD, &told);
+	if (e != ERR_OK)
+		return e;
+	j->facts = told->facts;
+	e = compare_first_entries(j, told->entries, told->n);
+	crl_list_free(told);
+	return e;
+}
+
 /* What cannot be read cannot be compared: as if it had never been. */
 static void compare(struct crl_job *j)
 {
@@ -685,7 +740,10 @@ static void compare(struct crl_job *j)
 /* Telling may take as long as the log is away: not with a set in hand. */
 static void work_diff(struct crl_job *j)
 {
-	compare(j);
+	if (j->diff.watched != NULL)
+		j->error = compare_first(j);
+	else
+		compare(j);
 	crl_set_unref(j->old);
 	j->old = NULL;
 }
@@ -711,6 +769,8 @@ void crl_job_clear(struct crl_job *j)
 	free(j->url);
 	if (j->kind == CRL_JOB_ARRANGE)
 		free(j->arrange.map);
+	if (j->kind == CRL_JOB_DIFF)
+		inventory_unref(j->diff.watched);
 	if (j->kind != CRL_JOB_READ)
 		return;
 	if (j->read.fd >= 0)

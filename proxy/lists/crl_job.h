@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "cache/change/crl_diff.h"
+#include "cache/watch/inventory.h"
 #include "proxy/lists/crl_state.h"
 
 enum crl_job_kind {
@@ -53,7 +54,8 @@ struct crl_job {
 	uint64_t max_size;
 	const _Atomic bool *stop;
 	bool compare; /* OPEN, READ: the list in force is the one that was told */
-	/* What is told: CRL_NEXT, or CRL_CURRENT, the list in force. */
+	/* What is told: CRL_NEXT, or CRL_CURRENT, the list in force; of a first list
+	 * CRL_CURRENT, or CRL_TOLD where it stands for told already. */
 	enum crl_state_name to;
 	struct crl_hints hints; /* OPEN: as they were; READ: to be kept with the list */
 
@@ -64,7 +66,8 @@ struct crl_job {
 			int64_t written_at; /* when current was */
 			bool has_told;      /* a list was told, be it readable or not */
 			bool told_is_current;
-			bool next_left; /* there is another that was being told */
+			bool next_left;  /* there is another that was being told */
+			bool first_left; /* told is a first list that was being told */
 		} open;
 		struct {
 			bool local, anew;   /* a local file; to be read whatever it is */
@@ -95,6 +98,12 @@ struct crl_job {
 			int64_t seen_at; /* when the list in force came, seconds */
 			bool give_up;    /* when told cannot be read now, or not be
 					    compared, it is as if it never could */
+			/* The first list of its scope, which is compared with none: what
+			 * is watched, a reference; else NULL. */
+			const struct inventory *watched;
+			uint8_t told[32];   /* its crl_facts.sha256, with CRL_TOLD */
+			bool others_untold; /* the issuer's other lists were not all
+					       told */
 		} diff;
 	};
 

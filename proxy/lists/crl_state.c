@@ -26,7 +26,7 @@
 #define LINK_NAME      "new.link"
 #define HINTS_NEW_NAME "new.hints"
 
-static const char *const file_name[] = {"current", "next", "told"};
+static const char *const file_name[] = {"current", "next", "told", "first"};
 
 bool crl_scope_id(const char *issuer, const char *scope, uint8_t id[CHANGE_SCOPE_N])
 {
@@ -229,6 +229,17 @@ int crl_state_told(const char *dir)
 	if (join(dir, file_name[CRL_NEXT], path, sizeof path) != 0)
 		return -1;
 	return move(dir, path, CRL_TOLD);
+}
+
+int crl_state_first_told(const char *dir)
+{
+	char path[PATH_MAX];
+
+	if (join(dir, file_name[CRL_FIRST], path, sizeof path) != 0)
+		return -1;
+	if (unlink(path) != 0 && errno != ENOENT)
+		return -1;
+	return sync_directory(dir);
 }
 
 /* Seconds from Last-Modified to Date, from which on nothing more is made in that second,

@@ -3,6 +3,8 @@
  *	STATE/crl/SCOPE/current   the DER in force
  *	STATE/crl/SCOPE/next      the list whose changes are being told, while they are
  *	STATE/crl/SCOPE/told      the list whose changes have all been told
+ *	STATE/crl/SCOPE/first     told, while that is the first list of its scope and what
+ *	                          it has of watched certificates is being told
  *	STATE/crl/SCOPE/hints     struct crl_hints of current, and its URL: text
  *	STATE/crl/SCOPE/new.*     under way; deleted at start
  *
@@ -22,7 +24,7 @@
 #include "cache/change/change_log.h"
 #include "cache/crl/crl_set.h"
 
-enum crl_state_name { CRL_CURRENT, CRL_NEXT, CRL_TOLD };
+enum crl_state_name { CRL_CURRENT, CRL_NEXT, CRL_TOLD, CRL_FIRST };
 
 /* The scope's id: SHA-256 over issuer name, NUL, scope.  False when out of memory. */
 bool crl_scope_id(const char *issuer, const char *scope, uint8_t id[CHANGE_SCOPE_N]);
@@ -33,7 +35,7 @@ int crl_state_path(const char *state_directory, const uint8_t id[CHANGE_SCOPE_N]
     char *dir, size_t dir_n);
 /* What is in a list's folder: the cheap first look at it. */
 struct crl_state_seen {
-	bool file[CRL_TOLD + 1]; /* by enum crl_state_name */
+	bool file[CRL_FIRST + 1]; /* by enum crl_state_name */
 	bool hints;
 };
 /* Look into dir, which is made when it is missing: in STATE/crl, whose entry of it is
@@ -55,6 +57,8 @@ int crl_state_install(const char *dir, const char *path, int fd);
  * crl_state_told(), which renames it to told. */
 int crl_state_link(const char *dir, enum crl_state_name from, enum crl_state_name to);
 int crl_state_told(const char *dir);
+/* CRL_FIRST is gone, durable; also where there is none. */
+int crl_state_first_told(const char *dir);
 
 /* By which a list is known again.  A validator that may be that of two lists hides the
  * second of them until a third one comes, so each is kept only where it cannot be. */

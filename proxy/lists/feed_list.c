@@ -207,3 +207,10 @@ void feed_retry_later(struct feed_list *l)
 {
 	feed_retry_in(l, FEED_RETRY_MS);
 }
+
+bool feed_all_told(const struct feed_list *l)
+{
+	return l->settle.n == 0 && l->tell.step == FEED_QUIET && l->settle.has_durable &&
+	       l->told.state >= FEED_LEFT && !l->told.first_left &&
+	       memcmp(l->settle.durable, l->told.sha256, sizeof l->settle.durable) == 0;
+}

@@ -6,6 +6,7 @@
  * feed_watch.c    what is told of lists that are late, or may not be all
  * feed_wait.c     who waits for what has not been opened
  * feed_work.c     whose job is next: of an issuer, and for the bulk thread
+ * feed_held.c     held back on the way from in force to told
  * feed_tell.c     from in force to told
  * feed_publish.c  into force
  * feed_ask.c      when each list is asked for, and what comes of it
@@ -199,6 +200,9 @@ struct feed_list {
 			FEED_PLACED,   /* the log knows what was told */
 			FEED_UNTIDY    /* and told on disk is another */
 		} state;
+		/* From LEFT on: it is the first of its scope, and what that has of
+		 * watched certificates comes before all else that is to be told. */
+		bool first_left;
 		uint8_t sha256[32]; /* from LEFT on: crl_facts.sha256 of the list that
 				       was; zeros: to be read first */
 		struct crl_facts base_facts;
@@ -210,15 +214,16 @@ struct feed_list {
 	 *
 	 *	QUIET --> COMPARING --> LINKING --> LOGGING --> RENAMING --> QUIET
 	 *
-	 * The first list has nothing to compare, next is linked already, and a place
-	 * alone ends with the log. */
+	 * The first list has nothing to compare but what is watched of its issuer, next
+	 * is linked already, and a place alone ends with the log. */
 	struct {
 		enum {
 			FEED_QUIET,
 			FEED_COMPARING, /* told, with next or current */
 			FEED_LINKING,   /* current is to be next */
 			FEED_LOGGING,   /* changes, or the place */
-			FEED_RENAMING   /* next, or current, is to be told */
+			FEED_RENAMING   /* next, or current, is to be told; or first
+					   goes */
 		} step;
 		int64_t seen_at_ms;
 		int64_t untold_since_ms; /* when the first one that is not told came
@@ -337,6 +342,7 @@ struct feed_work {
 		FEED_GIVEN_UP /* a later list is durable, or the list is gone */
 	} file;
 	bool base;     /* the first list of its scope: told as it is installed */
+	bool first;    /* base, and certificates of its issuer are watched */
 	bool pointing; /* nothing to tell but the place */
 	bool lost;     /* a list was told before, and nobody can say any more which */
 	int error_number;
@@ -413,6 +419,9 @@ void feed_arm(struct crl_feed *f);
 void feed_retry_later(struct feed_list *l);
 void feed_retry_in(struct feed_list *l, int64_t ms);
 
+/* Is everything told of it that is in force? */
+bool feed_all_told(const struct feed_list *l);
+
 /* feed_watch.c. */
 
 /* An alarm a day for a list that its CA does not renew (R114), and a warning from its
@@ -466,6 +475,17 @@ void feed_release_old(struct feed_work *w);
  * memory, and it says what it said. */
 bool feed_say(struct feed_issuer *i, bool unopened);
 
+/* feed_held.c. */
+
+/* It is tried again, with back-off. */
+void feed_hold_back(struct feed_list *l, enum feed_step at, const char *why);
+/* The disk's fault, with this file of the list's. */
+void feed_hold_back_file(struct feed_work *w, enum feed_step at, const char *file);
+/* This step has worked. */
+void feed_let_flow(struct feed_list *l, enum feed_step at);
+/* Is the list held back?  Then text (room for n) says where and why, for people. */
+bool feed_is_held_back(const struct feed_list *l, char *text, size_t n);
+
 /* feed_tell.c. */
 
 /* w has come into force, with its job's file to be made current (or durable already). */
@@ -474,10 +494,6 @@ void feed_settle(struct feed_work *w);
 void feed_tell(struct feed_list *l);
 /* One whose file could not be made current is given up. */
 void feed_drop_stuck(struct feed_list *l);
-/* Is everything told of it that is in force? */
-bool feed_all_told(const struct feed_list *l);
-/* Is the list held back?  Then text (room for n) says where and why, for people. */
-bool feed_is_held_back(const struct feed_list *l, char *text, size_t n);
 
 /* feed_publish.c: the list that w's job has read comes into force. */
 void feed_publish(struct feed_work *w);

@@ -28,6 +28,7 @@ static void learn_told(struct feed_list *l, const struct crl_job *j)
 	l->told.state = FEED_NOTHING;
 	if (j->open.has_told)
 		l->told.state = j->open.next_left ? FEED_LEFT : FEED_UNPLACED;
+	l->told.first_left = j->open.first_left;
 	l->ask.hints = j->hints;
 	if (j->open.told_is_current && j->error == ERR_OK)
 		memcpy(l->told.sha256, j->facts.sha256, sizeof l->told.sha256);

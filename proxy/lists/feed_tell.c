@@ -12,105 +12,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cache/watch/watch_pick.h"
 #include "proxy/base/log.h"
 #include "proxy/tell/teller.h"
 
 /* Tries to read the list that was told, over two minutes: memory and descriptors come
  * back in that time, a disk does not.  Then subscribers are sent for a snapshot, which
  * holds all that this list would have told them. */
-#define TRIES_MAX    6
-#define HELD_LAST_MS 60000 /* the longest pause between tries */
+#define TRIES_MAX 6
 
 static void tell(struct feed_work *w);
 
-/* Held back. */
-
-static const struct {
-	const char *name, *effect, *remedy;
-} step[] = {
-    [FEED_FOLDER] = {"folder", "its changes are not told",
-	"let the files of state-directory be read"},
-    [FEED_INSTALL] = {"install",
-	"it counts, but not after a restart; its changes are not told",
-	"let state-directory be written"},
-    [FEED_LINK] = {"next", "its changes are not told",
-	"let state-directory be written, where hard links can be made"},
-    [FEED_COMPARE] = {"compare", "its changes are not told",
-	"let the files of state-directory be read; else subscribers see a gap"},
-    [FEED_MEMORY] = {"memory", "its changes are not told", "more memory"},
-    [FEED_RENAME] = {"told", "what is told is not known after a restart",
-	"let state-directory be written"},
-};
-
-/* It is tried again, with back-off. */
-static void hold_back(struct feed_list *l, enum feed_step at, const char *why)
-{
-	int64_t ms = FEED_RETRY_MS;
-
-	if (l->held.at != at)
-		l->held.n = 0;
-	l->held.at = at;
-	snprintf(l->held.why, sizeof l->held.why, "%s", why);
-	log_error("crl_state_failed",
-	    "issuer=%s url=%s step=%s detail=%s effect=%s remedy=%s", l->issuer->name,
-	    l->url, step[at].name, why, step[at].effect, step[at].remedy);
-	for (unsigned n = 0; n < l->held.n && ms < HELD_LAST_MS; n++)
-		ms *= 2;
-	l->held.n++;
-	feed_retry_in(l, ms < HELD_LAST_MS ? ms : HELD_LAST_MS);
-}
-
-/* The disk's fault, with this file of the list's. */
-static void hold_back_file(struct feed_work *w, enum feed_step at, const char *file)
-{
-	char why[512];
-
-	snprintf(why, sizeof why, "%.400s/%s: %s", w->job.dir, file,
-	    crl_state_why(w->error_number));
-	hold_back(w->list, at, why);
-}
-
-/* This step has worked. */
-static void let_flow(struct feed_list *l, enum feed_step at)
-{
-	if (l->held.at != at)
-		return;
-	log_settled(LOG_INFO, "crl_state_recovered",
-	    "issuer=%s url=%s step=%s failures=%u", l->issuer->name, l->url,
-	    step[at].name, l->held.n);
-	l->held.at = FEED_FLOWS;
-	l->held.n = 0;
-}
-
-bool feed_is_held_back(const struct feed_list *l, char *text, size_t n)
-{
-	/* opened, but what was told is not known */
-	bool folder = l->ask.state != FEED_CLOSED && l->told.state == FEED_UNKNOWN &&
-		      feed_in_force(l) != NULL;
-	enum feed_step at = l->held.at != FEED_FLOWS ? l->held.at : FEED_FOLDER;
-
-	if (l->held.at == FEED_FLOWS && !folder)
-		return false;
-	if (text != NULL)
-		snprintf(text, n, "%s: %s%s%s", step[at].effect, step[at].name,
-		    l->held.at != FEED_FLOWS ? ": " : "",
-		    l->held.at != FEED_FLOWS ? l->held.why : "");
-	return true;
-}
-
 /* Settling. */
-
-bool feed_all_told(const struct feed_list *l)
-{
-	return l->settle.n == 0 && l->tell.step == FEED_QUIET && l->settle.has_durable &&
-	       l->told.state >= FEED_LEFT &&
-	       memcmp(l->settle.durable, l->told.sha256, sizeof l->settle.durable) == 0;
-}
 
 /* The comparison that was made while it was read still fits. */
 static bool diff_fits(const struct feed_list *l, const struct crl_job *j)
 {
-	if (j->diff_made == NULL || l->tell.step != FEED_QUIET)
+	if (j->diff_made == NULL || l->tell.step != FEED_QUIET || l->told.first_left)
 		return false;
 	if (j->kind == CRL_JOB_READ && j->read.succeeds)
 		return l->told.state == FEED_NOTHING;
@@ -162,9 +80,12 @@ static void install_work(void *arg)
 		w->error_number = errno;
 	else
 		crl_hints_write(w->job.dir, w->job.url, &w->job.hints);
-	/* Nothing is to be told of it, but of what follows, which may be here already. */
-	if (w->base && (w->error_number != 0 ||
-			   crl_state_link(w->job.dir, CRL_CURRENT, CRL_TOLD) != 0))
+	/* No moves are to be told of it, but of what follows, which may be here
+	 * already. */
+	if (w->base &&
+	    (w->error_number != 0 ||
+		(w->first && crl_state_link(w->job.dir, CRL_CURRENT, CRL_FIRST) != 0) ||
+		crl_state_link(w->job.dir, CRL_CURRENT, CRL_TOLD) != 0))
 		w->base = false;
 }
 
@@ -174,6 +95,7 @@ static void take_base(const struct feed_work *w)
 
 	assert(l->told.state == FEED_NOTHING && l->tell.step == FEED_QUIET);
 	l->told.state = FEED_BASE;
+	l->told.first_left = w->first;
 	l->told.base_facts = w->job.facts;
 	memcpy(l->told.sha256, w->job.facts.sha256, sizeof l->told.sha256);
 }
@@ -200,7 +122,7 @@ static void on_installed(void *arg)
 
 	assert(w->file == FEED_TO_INSTALL && l->settle.stuck != w);
 	if (w->error_number == 0) {
-		let_flow(l, FEED_INSTALL);
+		feed_let_flow(l, FEED_INSTALL);
 		feed_drop_stuck(l);
 		w->job.read.path[0] = '\0'; /* it is current now */
 		if (w->base)
@@ -211,7 +133,7 @@ static void on_installed(void *arg)
 	}
 	feed_drop_stuck(l);
 	l->settle.stuck = w;
-	hold_back_file(w, FEED_INSTALL, "current");
+	feed_hold_back_file(w, FEED_INSTALL, "current");
 }
 
 /* Changes start from the first list that was in force. */
@@ -221,6 +143,18 @@ static void note_first(struct feed_list *l, const struct crl_facts *f)
 		return;
 	l->told.has_first = true;
 	memcpy(l->told.first, f->sha256, sizeof l->told.first);
+}
+
+static const struct inventory *inventory_of(const struct feed_list *l)
+{
+	const struct inventory *v = shared_inventory(l->issuer->feed->context->shared);
+
+	return v != NULL ? v : &inventory_none;
+}
+
+static bool is_watched(const struct feed_list *l)
+{
+	return watch_picks_any(inventory_of(l), l->issuer->name);
 }
 
 void feed_settle(struct feed_work *w)
@@ -233,6 +167,7 @@ void feed_settle(struct feed_work *w)
 	w->base = install && l->told.state == FEED_NOTHING &&
 		  l->tell.step == FEED_QUIET && l->settle.n == 0 &&
 		  w->job.diff_made == NULL;
+	w->first = w->base && is_watched(l);
 	note_first(l, &w->job.facts);
 	l->settle.n++;
 	w->want.done = on_passed;
@@ -264,7 +199,7 @@ static void try_later(struct feed_work *w, enum feed_step at, const char *why)
 {
 	assert(w->list->tell.step != FEED_QUIET);
 	w->list->tell.step = FEED_QUIET;
-	hold_back(w->list, at, why);
+	feed_hold_back(w->list, at, why);
 	feed_work_free(w);
 }
 
@@ -278,11 +213,37 @@ static void on_told(void *arg)
 
 	assert(l->tell.step == FEED_RENAMING);
 	if (w->error_number != 0)
-		hold_back_file(w, FEED_RENAME, "told");
+		feed_hold_back_file(w, FEED_RENAME, "told");
 	else
-		let_flow(l, FEED_RENAME);
+		feed_let_flow(l, FEED_RENAME);
 	memcpy(l->told.sha256, w->job.facts.sha256, sizeof l->told.sha256);
 	l->told.state = w->error_number != 0 ? FEED_UNTIDY : FEED_PLACED;
+	end_telling(w);
+}
+
+static void first_told_work(void *arg)
+{
+	struct feed_work *w = feed_work_of(arg);
+
+	w->error_number = crl_state_first_told(w->job.dir) != 0 ? errno : 0;
+}
+
+/* While the disk keeps it, it is looked at again: the log says then that all is told. */
+static void on_first_told(void *arg)
+{
+	struct feed_work *w = feed_work_of(arg);
+	struct feed_list *l = w->list;
+
+	assert(l->tell.step == FEED_RENAMING && l->told.first_left);
+	if (w->error_number != 0) {
+		feed_hold_back_file(w, FEED_RENAME, "first");
+	} else {
+		feed_let_flow(l, FEED_RENAME);
+		l->told.first_left = false;
+	}
+	memcpy(l->told.sha256, w->job.facts.sha256, sizeof l->told.sha256);
+	if (l->told.state != FEED_LEFT)
+		l->told.state = FEED_PLACED;
 	end_telling(w);
 }
 
@@ -295,6 +256,9 @@ static void on_in_log(void *arg, enum err e)
 	if (e == ERR_CANCELLED) {
 		w->list->tell.step = FEED_QUIET;
 		feed_work_free(w);
+	} else if (w->list->told.first_left) {
+		w->list->tell.step = FEED_RENAMING;
+		executor_run(w->feed->context->disk, first_told_work, on_first_told, w);
 	} else if (w->pointing) {
 		w->list->told.state = FEED_PLACED;
 		end_telling(w);
@@ -310,6 +274,12 @@ static void log_changes(const struct feed_work *w, const struct crl_diff *d)
 
 	crl_number_text(&w->job.facts, number);
 	crl_number_hex(&w->job.facts, hex);
+	if (w->job.baseline) {
+		log_each(LOG_INFO, "crl_watched_revoked",
+		    "issuer=%s url=%s crl_number=%s crl_number_hex=%s certificates=%zu",
+		    w->issuer->name, w->list->url, number, hex, d->added);
+		return;
+	}
 	log_each(LOG_INFO, "crl_changes",
 	    "issuer=%s url=%s crl_number=%s crl_number_hex=%s added=%zu released=%zu "
 	    "removed=%zu",
@@ -324,7 +294,7 @@ static void tell_log(struct feed_work *w)
 	    .facts = w->job.facts,
 	    .seen_at_ms = w->list->tell.seen_at_ms,
 	    .untold_since_ms = w->list->tell.untold_since_ms,
-	    .diff = w->job.baseline ? NULL : w->job.diff_made,
+	    .diff = w->job.diff_made,
 	    .done = on_in_log,
 	    .arg = w};
 
@@ -358,11 +328,11 @@ static void on_linked(void *arg)
 	assert(w->list->tell.step == FEED_LINKING);
 	if (w->error_number != 0) {
 		w->list->tell.step = FEED_QUIET;
-		hold_back_file(w, FEED_LINK, "next");
+		feed_hold_back_file(w, FEED_LINK, "next");
 		feed_work_free(w);
 		return;
 	}
-	let_flow(w->list, FEED_LINK);
+	feed_let_flow(w->list, FEED_LINK);
 	tell_log(w);
 }
 
@@ -370,8 +340,8 @@ static void on_linked(void *arg)
 static void tell(struct feed_work *w)
 {
 	assert(w->list->tell.step <= FEED_COMPARING);
-	assert(w->job.to == CRL_NEXT || w->list->settle.n == 0);
-	if (w->job.to == CRL_NEXT || w->pointing) {
+	assert(w->job.to != CRL_CURRENT || w->list->settle.n == 0);
+	if (w->job.to != CRL_CURRENT || w->pointing) {
 		tell_log(w);
 		return;
 	}
@@ -405,7 +375,7 @@ static void take_comparison(struct feed_work *w)
 		 memcmp(l->told.sha256, j->from, sizeof j->from) != 0)
 		begin_anew(w, "not the list that was told last");
 	else
-		let_flow(w->list, FEED_COMPARE);
+		feed_let_flow(w->list, FEED_COMPARE);
 }
 
 static void compared(struct feed_work *w, bool skipped)
@@ -435,25 +405,69 @@ static void compared(struct feed_work *w, bool skipped)
 	}
 }
 
-static struct feed_work *begin_telling(struct feed_list *l)
+/* A list that took the place of the first before that one was on the disk has changes
+ * that nobody can tell any more. */
+static bool has_lost(const struct feed_list *l, const struct crl_facts *facts)
 {
-	struct feed_work *w = feed_work_new(l->issuer, l, CRL_JOB_DIFF, compared);
+	return l->told.has_first &&
+	       memcmp(l->told.first, facts->sha256, sizeof l->told.first) != 0;
+}
+
+/* It cannot be read any more, nor will it be: what follows it says so when it is to be
+ * compared. */
+static void give_first_up(struct feed_work *w)
+{
+	refused(w, "told", w->job.why);
+	w->list->told.first_left = false;
+	end_telling(w);
+}
+
+static void first_compared(struct feed_work *w, bool skipped)
+{
+	struct feed_list *l = w->list;
+	struct crl_job *j = &w->job;
+	bool again = j->error == ERR_NOMEM || (j->error == ERR_STORE && !j->diff.give_up);
+
+	assert(l->tell.step == FEED_COMPARING);
+	if (skipped) {
+		l->tell.step = FEED_QUIET;
+		feed_work_free(w);
+	} else if (j->error != ERR_OK && again) {
+		try_later(w, FEED_COMPARE, j->why);
+	} else if (j->error != ERR_OK && j->to == CRL_TOLD) {
+		give_first_up(w);
+	} else if (j->error != ERR_OK ||
+		   (j->to == CRL_CURRENT &&
+		       (l->settle.n > 0 ||
+			   memcmp(l->settle.durable, j->facts.sha256, 32) != 0))) {
+		end_telling(w); /* a newer one is on its way, or none */
+	} else {
+		feed_let_flow(l, FEED_COMPARE);
+		j->baseline = true;
+		w->lost = j->to == CRL_CURRENT && has_lost(l, &j->facts);
+		w->pointing = j->to == CRL_TOLD;
+		tell(w);
+	}
+}
+
+static struct feed_work *begin_telling(
+    struct feed_list *l, void (*done)(struct feed_work *w, bool skipped))
+{
+	struct feed_work *w = feed_work_new(l->issuer, l, CRL_JOB_DIFF, done);
 
 	assert(l->tell.step == FEED_QUIET);
 	if (w == NULL) {
-		hold_back(l, FEED_MEMORY, err_text(ERR_NOMEM));
+		feed_hold_back(l, FEED_MEMORY, err_text(ERR_NOMEM));
 		return NULL;
 	}
-	let_flow(l, FEED_MEMORY);
+	feed_let_flow(l, FEED_MEMORY);
 	return w;
 }
 
-static void tell_difference(struct feed_list *l, enum crl_state_name to)
+static void compare(struct feed_work *w, enum crl_state_name to)
 {
-	struct feed_work *w = begin_telling(l);
+	struct feed_list *l = w->list;
 
-	if (w == NULL)
-		return;
 	w->job.to = to;
 	w->job.diff.seen_at = l->tell.seen_at_ms / 1000;
 	w->job.diff.give_up = l->held.at == FEED_COMPARE && l->held.n + 1 >= TRIES_MAX;
@@ -461,19 +475,38 @@ static void tell_difference(struct feed_list *l, enum crl_state_name to)
 	feed_work_queue(w);
 }
 
-/* Nothing to compare: the first list, or the place alone.  A list that took the place of
- * the first before that one was on the disk has changes that nobody can tell any more. */
+static void tell_difference(struct feed_list *l, enum crl_state_name to)
+{
+	struct feed_work *w = begin_telling(l, compared);
+
+	if (w != NULL)
+		compare(w, to);
+}
+
+/* The first list, with what it has of watched certificates: the list in force, or the one
+ * that stands for told. */
+static void tell_first(struct feed_list *l, enum crl_state_name to)
+{
+	struct feed_work *w = begin_telling(l, first_compared);
+
+	if (w == NULL)
+		return;
+	w->job.diff.watched = inventory_ref(inventory_of(l));
+	memcpy(w->job.diff.told, l->told.sha256, sizeof w->job.diff.told);
+	compare(w, to);
+}
+
+/* Nothing to compare: the first list, or the place alone. */
 static void tell_plainly(struct feed_list *l, const struct crl_facts *facts)
 {
-	struct feed_work *w = begin_telling(l);
+	struct feed_work *w = begin_telling(l, compared);
 
 	if (w == NULL)
 		return;
 	w->job.to = CRL_CURRENT;
 	w->job.facts = *facts;
 	w->job.baseline = l->told.state != FEED_UNPLACED;
-	w->lost = w->job.baseline && l->told.has_first &&
-		  memcmp(l->told.first, facts->sha256, sizeof l->told.first) != 0;
+	w->lost = w->job.baseline && has_lost(l, facts);
 	w->pointing = l->told.state != FEED_NOTHING;
 	memcpy(w->job.from, facts->sha256, sizeof w->job.from);
 	tell(w);
@@ -490,7 +523,7 @@ static void tidy_work(void *arg)
 /* All is told that is current: that is what told has to be. */
 static void tidy(struct feed_list *l)
 {
-	struct feed_work *w = begin_telling(l);
+	struct feed_work *w = begin_telling(l, compared);
 
 	if (w == NULL)
 		return;
@@ -519,6 +552,8 @@ static void tell_current(struct feed_list *l)
 	if (l->told.state >= FEED_UNPLACED &&
 	    memcmp(l->told.sha256, l->settle.durable, sizeof l->told.sha256) != 0)
 		tell_difference(l, CRL_CURRENT);
+	else if (l->told.state == FEED_NOTHING && is_watched(l))
+		tell_first(l, CRL_CURRENT);
 	else if (l->told.state == FEED_NOTHING || l->told.state == FEED_UNPLACED)
 		tell_plainly(l, &s->facts);
 	else if (l->told.state == FEED_UNTIDY)
@@ -536,6 +571,8 @@ void feed_tell(struct feed_list *l)
 		retry_install(l);
 	else if (l->settle.n > 0 || l->told.state == FEED_UNKNOWN)
 		return;
+	else if (l->told.first_left)
+		tell_first(l, CRL_TOLD);
 	else if (l->told.state == FEED_LEFT)
 		tell_difference(l, CRL_NEXT);
 	else if (l->told.state == FEED_BASE)

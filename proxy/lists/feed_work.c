@@ -280,7 +280,8 @@ static bool told_is_in_force(const struct feed_list *l)
 {
 	const struct crl_shard *s = feed_in_force(l);
 
-	return s != NULL && l->told.state >= FEED_BASE && l->tell.step == FEED_QUIET &&
+	return s != NULL && l->told.state >= FEED_BASE && !l->told.first_left &&
+	       l->tell.step == FEED_QUIET &&
 	       memcmp(l->told.sha256, s->facts.sha256, sizeof l->told.sha256) == 0;
 }
 
@@ -306,6 +307,17 @@ static void fill_in_read(struct feed_work *w)
 	j->read.others_untold = j->read.succeeds && is_kept_untold(l->issuer);
 }
 
+static bool others_untold(const struct feed_list *l)
+{
+	const struct feed_issuer *i = l->issuer;
+
+	for (size_t n = 0; n < i->n; n++)
+		if (i->list[n] != l && feed_in_force(i->list[n]) != NULL &&
+		    !feed_all_told(i->list[n]))
+			return true;
+	return is_kept_untold(i);
+}
+
 static void begin_job(struct feed_work *w)
 {
 	struct feed_list *l = w->list;
@@ -321,6 +333,8 @@ static void begin_job(struct feed_work *w)
 		j->open.first = l->told.state == FEED_UNKNOWN && l->works == 1;
 	if (j->kind == CRL_JOB_READ)
 		fill_in_read(w);
+	if (j->kind == CRL_JOB_DIFF && j->diff.watched != NULL)
+		j->diff.others_untold = others_untold(l);
 	run_job(w);
 }
 

@@ -244,6 +244,7 @@ static void fill(
 	    .append = x};
 	struct change_batch *b = x->batch;
 
+	b->kind = j->l.baseline ? CHANGE_WATCHED : CHANGE_MOVES;
 	memcpy(b->issuer, j->l.issuer, sizeof b->issuer);
 	b->evidence = CHANGE_CRL;
 	b->has_number = j->l.facts.has_number;
@@ -316,7 +317,6 @@ static void on_appended(void *arg, enum err e, const struct change_pos *end)
 static struct list_append *append_new(struct list_job *j)
 {
 	struct list_append *x = calloc(1, sizeof *x);
-	size_t at = (size_t)j->next * CHANGE_BATCH_MAX, n;
 
 	if (x == NULL)
 		return NULL;
@@ -324,8 +324,9 @@ static struct list_append *append_new(struct list_job *j)
 	x->expect = j->expect;
 	x->next = told_after(j, j->total > 0 ? j->next + 1 : 0);
 	if (j->total > 0) {
-		n = j->l.diff->n - at;
-		n = n < CHANGE_BATCH_MAX ? n : CHANGE_BATCH_MAX;
+		size_t at = crl_diff_from(j->l.diff, j->next);
+		size_t n = crl_diff_from(j->l.diff, j->next + 1) - at;
+
 		x->batch = change_batch_new(n);
 		if (x->batch == NULL) {
 			free(x);
@@ -338,11 +339,24 @@ static struct list_append *append_new(struct list_job *j)
 	return x;
 }
 
+/* Over those of a baseline that have nothing to tell; the last one moves the pointer to
+ * the end. */
+static void leap(struct list_job *j)
+{
+	const struct crl_diff *d = j->l.diff;
+
+	while (j->l.baseline && j->next + 1 < j->total &&
+	       crl_diff_from(d, j->next) == crl_diff_from(d, j->next + 1))
+		j->next++;
+}
+
 static void launch(struct list_job *j)
 {
-	struct list_append *x = append_new(j);
+	struct list_append *x;
 
 	assert(j->state == LIST_APPENDING && j->going);
+	leap(j);
+	x = append_new(j);
 	if (x == NULL) {
 		j->broke = ERR_NOMEM;
 		return;
@@ -464,9 +478,16 @@ static void leave_gap(struct list_job *j)
 	change_log_new_epoch(j->all->writer->log, on_epoch, j);
 }
 
-/* Nothing to tell, and no base to tell it from.  A newer list that is being told holds
- * all that follows a list which this node has told; what leads to one that it has not
- * told may end on the way. */
+/* The pointer of a baseline: from no list. */
+static bool is_from_none(const struct change_told *p)
+{
+	static const uint8_t none[32];
+
+	return p->known && same(p->from, none);
+}
+
+/* No base to tell from.  A newer list that is being told holds all that follows a list
+ * which this node has told; what leads to one that it has not told may end on the way. */
 static void decide_without_base(struct list_job *j, const struct change_told *p)
 {
 	if (!p->known && !j->l.lost) {
@@ -522,11 +543,16 @@ static void decide_other(struct list_job *j, const struct change_told *p)
 static void decide(struct list_job *j, const struct change_told *p)
 {
 	bool is_to = p->known && same(p->to, j->l.to);
+	bool first = is_to && j->l.baseline && is_from_none(p);
 
 	assert(j->state == LIST_ASKING);
 	see(j, p);
-	if (is_to && p->done == p->total)
+	if (first && j->total > 0 && p->total == 0)
+		begin(j, p, 0); /* by a node that watches none of it */
+	else if ((is_to && p->done == p->total) || (first && j->total == 0))
 		finish(j, ERR_OK);
+	else if (first)
+		decide_ours_begun(j, p);
 	else if (j->l.baseline || same(j->l.from, j->l.to))
 		decide_without_base(j, p);
 	else if (is_to)
@@ -591,16 +617,17 @@ static void barrier_passed(struct barrier_want *w)
 bool list_changes_add(struct list_changes *l, const struct list_change *c)
 {
 	struct list_job *j = calloc(1, sizeof *j);
-	size_t n = c->diff != NULL ? c->diff->n : 0;
+	size_t n = c->diff != NULL && !c->baseline ? c->diff->n : 0;
 
 	if (j == NULL)
 		return false;
-	assert(c->done != NULL && (c->diff == NULL || !c->baseline));
+	assert(c->done != NULL);
+	assert(c->diff == NULL || c->baseline == (c->diff->place != NULL));
 	j->magic = LIST_JOB_MAGIC;
 	j->all = l;
 	j->l = *c;
-	j->total = (uint32_t)((n + CHANGE_BATCH_MAX - 1) / CHANGE_BATCH_MAX);
-	if (c->baseline || same(c->from, c->to))
+	j->total = crl_diff_batches(c->diff);
+	if (!c->baseline && same(c->from, c->to))
 		j->total = 0;
 	LIST_INIT(&j->appends);
 	LIST_INSERT_HEAD(&l->jobs, j, link);
@@ -634,6 +661,12 @@ void list_changes_look_again(struct list_changes *l)
 			arm(j, 0);
 }
 
+/* Changes of its diff that are behind it. */
+static size_t told_of(const struct list_job *j)
+{
+	return j->state == LIST_APPENDING ? crl_diff_from(j->l.diff, j->next) : 0;
+}
+
 uint64_t list_changes_waiting(const struct list_changes *l)
 {
 	const struct list_job *j;
@@ -645,9 +678,7 @@ uint64_t list_changes_waiting(const struct list_changes *l)
 		if (j->total == 0)
 			n += j->waits; /* a gap */
 		else if (j->state != LIST_LINKED)
-			n += j->l.diff->n;
-		if (j->state == LIST_APPENDING)
-			n -= (size_t)j->next * CHANGE_BATCH_MAX;
+			n += j->l.diff->n - told_of(j);
 	}
 	return n;
 }

@@ -15,10 +15,16 @@
  * believed where ours was told before, and only its place is to be made known (from is
  * to).
  *
- * Without a base (baseline) there is nothing to tell, so a pointer that stands at an
+ * Without a base (baseline) there are no moves to tell, so a pointer that stands at an
  * older list can only be moved by a node that has one; if none does within LISTS_BASE_MS,
  * the changes in between are lost to this log, and a new epoch says so.  Nor is a log
  * believed that knows nothing of the scope, where this node has lost what it told (lost).
+ *
+ * What a baseline has of watched certificates is told all the same, as batches from no
+ * list to this one; those of the cut that have none are leapt over, so that it takes as
+ * many appends as there is to tell.  A node that watches nothing of the issuer leaves a
+ * pointer without batches there, from which one that does begins; and takes one that
+ * another has begun for told.
  *
  * Keeper's thread.
  */

@@ -33,6 +33,8 @@ int64_t feed_now_ms, feed_mono_ms;
 struct telling_told told[TELLINGS_MAX];
 size_t told_n;
 bool tell_at_once;
+bool tell_later;
+const struct inventory *feed_watched;
 bool tell_nothing;
 
 bool feed_told(struct teller *t, const struct list_change *l)
@@ -154,13 +156,14 @@ void jump(int64_t ms)
 void live(const char *global, const char *issuer)
 {
 	told_n = 0;
-	tell_at_once = true;
+	tell_at_once = !tell_later;
 	fake_fetch_reset();
 	memset(&shared, 0, sizeof shared);
 	base = event_base_new();
 	own = inbox_new(base, NULL);
 	shared.readers[0] = inbox_new(base, NULL);
 	shared.readers_n = 1;
+	atomic_store(&shared.inventory, feed_watched);
 	atomic_store(&shared.conf, load(global, issuer));
 	context = (struct context){.base = base,
 	    .shared = &shared,

@@ -31,8 +31,10 @@ extern struct telling_told {
 } told[TELLINGS_MAX];
 
 extern size_t told_n;
-extern bool tell_at_once; /* done follows with the next turn */
-extern bool tell_nothing; /* for want of memory */
+extern bool tell_at_once;                    /* done follows with the next turn */
+extern bool tell_later;                      /* not in the lives to come */
+extern bool tell_nothing;                    /* for want of memory */
+extern const struct inventory *feed_watched; /* in the lives to come; NULL: none */
 
 bool feed_told(struct teller *t, const struct list_change *l);
 void tell_done(size_t i, enum err e);

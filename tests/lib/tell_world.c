@@ -538,6 +538,27 @@ static const uint8_t scope[CHANGE_SCOPE_N] = {9};
 size_t moot;
 bool lost;
 unsigned list_warnings;
+uint32_t watched_every;
+
+static struct crl_diff *first_of(const struct crl *l)
+{
+	struct crl_diff_rules rules = {.covered = true};
+	uint32_t *places = malloc((l->to - l->from + 1) * sizeof *places);
+	struct crl_diff *d;
+	struct crl_entry *e;
+	size_t n, mapped, picked = 0;
+
+	e = entries_of(l, &n, &mapped);
+	for (size_t i = 0; i < n; i++) {
+		struct change c = {.entry = e[i]};
+
+		if (number_of(&c) % watched_every == 0)
+			places[picked++] = (uint32_t)i;
+	}
+	assert_int_equal(crl_diff_first(&d, e, n, places, picked, &rules), ERR_OK);
+	crl_entries_free(e, mapped);
+	return d;
+}
 
 void tell_list(struct node *n, const struct crl *old, const struct crl *new)
 {
@@ -554,6 +575,8 @@ void tell_list(struct node *n, const struct crl *old, const struct crl *new)
 
 	memcpy(c.scope, scope, sizeof scope);
 	memset(c.to, new->name, 32);
+	if (old == NULL && watched_every > 0)
+		c.diff = first_of(new);
 	if (old != NULL) {
 		memset(c.from, old->name, 32);
 		a = entries_of(old, &a_n, &a_mapped);

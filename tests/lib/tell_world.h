@@ -100,6 +100,8 @@ struct crl {
 extern size_t moot; /* the first changes of a list, as the issuer's other lists say */
 extern bool lost;   /* of a baseline: the node has told lists before */
 extern unsigned list_warnings; /* of the next lists */
+extern uint32_t watched_every; /* of a baseline: certificates whose number it divides are
+				  watched; 0: none is */
 
 void tell_list(struct node *n, const struct crl *old, const struct crl *new);
 

@@ -383,6 +383,63 @@ static void the_entries_of_one_list_of_a_set_are_a_list(void **state)
 	}
 }
 
+/* Of 25,003 entries every thousandth, and the last. */
+static struct crl_diff *first_of_many(size_t *entries_n)
+{
+	size_t n = 25003, mapped, picked = 0;
+	struct crl_entry *e = crl_entries_new(n, &mapped);
+	uint32_t *places = malloc(n * sizeof *places);
+	struct crl_diff *d;
+
+	for (size_t i = 0; i < n; i++) {
+		struct serial s = {.n = 5, .octets = {0x10}};
+
+		put_be(s.octets + 1, i * 2654435761u, 4);
+		crl_entry_set_serial(&e[i], &s);
+		crl_entry_set_at(&e[i], NOW);
+		e[i].reason = 1;
+	}
+	*entries_n = crl_entries_sort(e, n);
+	for (size_t i = 0; i < *entries_n; i++)
+		if (i % 1000 == 0 || i + 1 == *entries_n)
+			places[picked++] = (uint32_t)i;
+	assert_int_equal(
+	    crl_diff_first(&d, e, *entries_n, places, picked, &covered), ERR_OK);
+	assert_int_equal(d->n, picked);
+	assert_int_equal(d->added, picked);
+	crl_entries_free(e, mapped);
+	return d;
+}
+
+/* Only what is watched is there, and the cut is that of all entries. */
+static void a_first_list_is_cut_by_all_that_it_has(void **state)
+{
+	size_t n;
+	struct crl_diff *d = first_of_many(&n);
+
+	(void)state;
+	assert_int_equal(d->cut, n);
+	assert_int_equal(crl_diff_batches(d), (n + 9999) / 10000);
+	for (uint32_t at = 0; at <= crl_diff_batches(d); at++) {
+		size_t from = crl_diff_from(d, at);
+
+		assert_true(from == d->n || d->place[from] >= at * 10000);
+		assert_true(from == 0 || d->place[from - 1] < at * 10000);
+	}
+	for (size_t i = 0; i < d->n; i++) {
+		assert_change(&d->changes[i], CHANGE_REVOKED, CHANGE_NONE, 1, NOW);
+		assert_true(i == 0 || crl_entry_cmp(&d->changes[i - 1].entry,
+					  &d->changes[i].entry) < 0);
+	}
+	crl_diff_free(d);
+	assert_int_equal(crl_diff_batches(NULL), 0);
+	assert_int_equal(crl_diff_first(&d, NULL, 20001, NULL, 0, &covered), ERR_OK);
+	assert_int_equal(crl_diff_batches(d), 3); /* nothing of it is watched */
+	assert_int_equal(crl_diff_from(d, 0), 0);
+	assert_int_equal(d->n, 0);
+	crl_diff_free(d);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, kit_begin, kit_end)
@@ -394,6 +451,7 @@ int main(void)
 	    CASE(other_lists_move_no_boundary),
 	    CASE(many_changes_cost_their_own_memory_and_no_more),
 	    CASE(without_memory_there_is_no_diff),
+	    CASE(a_first_list_is_cut_by_all_that_it_has),
 	    CASE(the_entries_of_one_list_of_a_set_are_a_list),
 	};
 

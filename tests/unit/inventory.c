@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "cache/watch/watch_pick.h"
 #include "tests/lib/inventory_kit.h"
 
 #define DAY INT64_C(86400)
@@ -343,6 +344,85 @@ static void a_walk_meets_every_certificate_once(void **state)
 	}
 }
 
+/* The CAs 1 and 2 are demo's, 3 is nobody's. */
+static const struct watch_cas *cas_of_demo(void)
+{
+	const struct watch_cas *cas = watch_cas_ref(&watch_cas_none), *more;
+
+	for (uint32_t id = 1; id <= 3; id++) {
+		more = watch_cas_with(cas, &(struct watch_ca){.id = id,
+					       .issuer = id < 3 ? "demo" : "",
+					       .dn = id == 1 ? "CN=1" : "CN=2"});
+		assert_non_null(more);
+		watch_cas_unref(cas);
+		cas = more;
+	}
+	return cas;
+}
+
+static bool is_of_demo(size_t lists, const struct serial *s)
+{
+	for (size_t l = 0; l < lists; l++)
+		for (uint32_t ca = 1; ca <= 2; ca++)
+			if (model_find(models[l], models_n[l], ca, s) != NULL)
+				return true;
+	return false;
+}
+
+static size_t entries_make(struct crl_entry *e, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct serial s = kit_odd_serial();
+
+		memset(&e[i], 0, sizeof e[i]);
+		crl_entry_set_serial(&e[i], &s);
+	}
+	return crl_entries_sort(e, n);
+}
+
+/* Of a list the entries that are watched, each once, whichever of the issuer's CAs they
+ * are of. */
+static void of_a_list_those_are_picked_that_are_watched(void **state)
+{
+	static struct crl_entry e[400];
+	const struct watch_cas *cas = cas_of_demo();
+	size_t all = 0;
+
+	(void)state;
+	for (int round = 0; round < 100; round++) {
+		size_t lists = kit_random() % (LISTS + 1), n = kit_random() % 400, at = 0;
+		const struct inventory *bare = make_inventory(lists);
+		const struct inventory *v = inventory_renamed(bare, cas);
+		uint32_t *places;
+		size_t picked;
+
+		n = entries_make(e, n);
+		assert_int_equal(watch_pick(v, "demo", e, n, &places, &picked), ERR_OK);
+		for (size_t i = 0; i < n; i++) {
+			struct serial s;
+
+			crl_entry_serial(&e[i], &s);
+			if (!is_of_demo(lists, &s))
+				continue;
+			assert_true(at < picked);
+			assert_int_equal(places[at++], i);
+		}
+		assert_int_equal(at, picked);
+		assert_true(picked == 0 || watch_picks_any(v, "demo"));
+		assert_false(watch_picks_any(v, "other"));
+		all += picked;
+		free(places);
+		assert_int_equal(watch_pick(v, "other", e, n, &places, &picked), ERR_OK);
+		assert_int_equal(picked, 0);
+		assert_null(places);
+		inventory_unref(v);
+		inventory_unref(bare);
+	}
+	assert_true(all > 500);
+	assert_false(watch_picks_any(&inventory_none, "demo"));
+	watch_cas_unref(cas);
+}
+
 static void ends_are_counted_by_the_days_that_are_left(void **state)
 {
 	struct watch_expiry x = {0};
@@ -542,6 +622,7 @@ int main(void)
 	    cmocka_unit_test(a_new_inventory_shares_the_lists_that_did_not_change),
 	    cmocka_unit_test(who_is_watched_is_told_with_the_lists),
 	    cmocka_unit_test(a_walk_meets_every_certificate_once),
+	    cmocka_unit_test(of_a_list_those_are_picked_that_are_watched),
 	    cmocka_unit_test(ends_are_counted_by_the_days_that_are_left),
 	    cmocka_unit_test(a_ca_is_known_by_the_strongest_that_is_said),
 	    cmocka_unit_test(whose_signature_was_verified_says_which_list_it_names),
