@@ -52,6 +52,13 @@ enum err watch_db_drop(struct watch_db *db, const char *name);
  * the one that it had.  ERR_NOT_FOUND: no such list, or it is not on it. */
 enum err watch_db_remove(struct watch_db *db, const struct watch_list *old, uint32_t ca,
     const struct serial *s, const struct watch_list **out);
+/* What a put has brought is marked untold in the same step; a drop takes the mark away.
+ * Is the list marked? */
+enum err watch_db_is_untold(struct watch_db *db, const char *name, bool *untold);
+/* All is told that the list had gained up to this generation and version of it: a mark of
+ * a later one stays. */
+enum err watch_db_told(
+    struct watch_db *db, const char *name, uint32_t generation, uint32_t version);
 /* Delete a slice of what no list has; *more: there may be more.  Before the first put,
  * and after each put and drop, until nothing more is. */
 enum err watch_db_sweep(struct watch_db *db, bool *more);

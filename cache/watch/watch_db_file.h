@@ -1,7 +1,8 @@
 /* watch_db_file.h - the file's databases and keys; for those who read and
  * write it only.
  *
- *   meta     "format"; "generation" -> the next one, be32
+ *   meta     "format"; "generation" -> the next one, be32; "untold NAME" -> generation
+ *            and version, be32 each, of a list whose last gain was not told
  *   cas      id be32 -> length of the AKI u8, AKI; issuer and DN as texts of a row
  *   lists    name -> generation be32, version be32, source u8, certificates be32
  *   gens     generation be32 -> nothing: rows of it may be there
@@ -78,6 +79,9 @@ int watch_db_head_get(
     struct watch_db *db, MDB_txn *txn, const char *name, struct watch_head *h);
 int watch_db_head_put(
     struct watch_db *db, MDB_txn *txn, const char *name, const struct watch_head *h);
+int watch_db_mark_put(
+    struct watch_db *db, MDB_txn *txn, const char *name, const struct watch_head *h);
+int watch_db_mark_del(struct watch_db *db, MDB_txn *txn, const char *name);
 bool watch_db_head_read(
     MDB_val k, MDB_val v, char name[WATCH_NAME_MAX], struct watch_head *h);
 int watch_db_cas_read(struct watch_db *db, MDB_txn *txn, const struct watch_cas **out);

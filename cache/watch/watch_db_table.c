@@ -52,8 +52,9 @@ static int drop_step(struct watch_db *db, MDB_txn *txn, void *arg)
 {
 	const char *name = arg;
 	MDB_val k = watch_val(name, strlen(name));
+	int e = mdb_del(txn, db->dbi[DBI_LISTS], &k, NULL);
 
-	return mdb_del(txn, db->dbi[DBI_LISTS], &k, NULL);
+	return e == 0 ? watch_db_mark_del(db, txn, name) : e;
 }
 
 enum err watch_db_drop(struct watch_db *db, const char *name)

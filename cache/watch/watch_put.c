@@ -262,6 +262,15 @@ static enum err sort_step(struct watch_put *p)
 	return e;
 }
 
+/* The list is this one now, and nobody was told what it has gained. */
+static int move_name(struct watch_db *db, MDB_txn *txn, const struct watch_put *p,
+    const struct watch_head *h)
+{
+	int e = watch_db_head_put(db, txn, p->name, h);
+
+	return e == 0 ? watch_db_mark_put(db, txn, p->name, h) : e;
+}
+
 /* INSERT. */
 static int insert_step(struct watch_db *db, MDB_txn *txn, void *arg)
 {
@@ -282,7 +291,7 @@ static int insert_step(struct watch_db *db, MDB_txn *txn, void *arg)
 		return e;
 	p->opened.generation = h.generation;
 	p->version = ++h.version;
-	return watch_db_head_put(db, txn, p->name, &h);
+	return move_name(db, txn, p, &h);
 }
 
 /* WRITE. */
@@ -298,7 +307,7 @@ static int slice_step(struct watch_db *db, MDB_txn *txn, void *arg)
 		return e;
 	h = (struct watch_head){
 	    .generation = g->number, .source = p->source, .n = g->count};
-	return watch_db_head_put(db, txn, p->name, &h);
+	return move_name(db, txn, p, &h);
 }
 
 static enum err slice(struct watch_put *p)

@@ -25,6 +25,8 @@ struct ledger {
 	bool sweeping, sweep_again;
 	void (*changed)(void *arg);
 	void *changed_arg;
+	ledger_gain_fn *gained;
+	void *gained_arg;
 	/* the shelf's while sweeping: */
 	bool more;
 	enum err sweep_error;
@@ -80,7 +82,7 @@ static enum err publish(struct ledger_job *j, const struct inventory *v)
 
 const struct inventory *ledger_inventory(const struct shared *s)
 {
-	return atomic_load_explicit(&s->inventory, memory_order_acquire);
+	return shared_inventory(s);
 }
 
 /* Jobs, on the shelf. */
@@ -141,6 +143,15 @@ static void tell_left_out(struct ledger *l, const char *list, uint64_t left_out)
 	l->full = left_out > 0;
 }
 
+/* All that it has, where there is no memory to say less. */
+static const struct watch_list *gain_of(
+    const struct watch_list *list, const struct watch_list *old)
+{
+	const struct watch_list *gain = watch_list_minus(list, old);
+
+	return gain != NULL ? gain : watch_list_ref(list);
+}
+
 /* The put is done: its list comes into force, which takes the place of old. */
 static enum err put_end(struct ledger_job *j, struct watch_put *p,
     const struct watch_list *old, struct watch_point_draft *points)
@@ -151,8 +162,10 @@ static enum err put_end(struct ledger_job *j, struct watch_put *p,
 
 	if (e == ERR_OK && (table = watch_point_draft_end(points)) == NULL)
 		e = ERR_NOMEM;
-	if (e == ERR_OK)
+	if (e == ERR_OK) {
+		j->_gain = gain_of(list, old); /* before old may go */
 		e = with_list(j, list, table);
+	}
 	if (e == ERR_OK)
 		tell_left_out(j->_ledger, j->name, watch_point_draft_left_out(points));
 	watch_points_unref(table);
@@ -264,8 +277,10 @@ static enum err name_all(struct ledger_job *j)
 	if (!changed || e != ERR_OK)
 		return e;
 	e = watch_db_cas(l->db, &cas);
-	if (e == ERR_OK)
+	if (e == ERR_OK) {
+		j->_before = watch_cas_ref(l->v->cas);
 		e = publish(j, inventory_renamed(l->v, cas, l->v->points));
+	}
 	watch_cas_unref(cas);
 	return e;
 }
@@ -282,6 +297,8 @@ static enum err job_run(struct ledger_job *j)
 		return ERR_NOMEM;
 	if (j->what == LEDGER_NAME)
 		return name_all(j);
+	if (j->what == LEDGER_TOLD)
+		return watch_db_told(l->db, j->name, j->generation, j->version);
 	if (old == NULL && j->what != LEDGER_PUT)
 		return ERR_NOT_FOUND;
 	j->foreign = old != NULL && old->source != j->source;
@@ -380,6 +397,67 @@ static void sweep(struct ledger *l)
 	executor_run(l->shelf, sweep_work, swept, l);
 }
 
+/* Gains. */
+
+/* Is the CA an issuer's now that was not it before? */
+static bool is_new_name(
+    const struct watch_cas *before, const struct watch_cas *now, uint32_t ca)
+{
+	const struct watch_ca *x = watch_cas_at(before, ca), *y = watch_cas_at(now, ca);
+
+	return y != NULL && y->issuer[0] != '\0' &&
+	       (x == NULL || strcmp(x->issuer, y->issuer) != 0);
+}
+
+/* What l has of such CAs, as of no generation: no mark goes with it.  NULL: nothing, or
+ * out of memory. */
+static struct watch_list *named_of(const struct watch_list *l,
+    const struct watch_cas *before, const struct watch_cas *now)
+{
+	struct watch_list *out = NULL;
+
+	for (size_t n = 0; n < l->ranges_n; n++) {
+		const struct watch_range *r = &l->ranges[n];
+
+		if (!is_new_name(before, now, r->ca))
+			continue;
+		if (out == NULL)
+			out = watch_list_new(l->name, l->source, 0, l->n);
+		for (uint32_t i = 0; out != NULL && i < r->n; i++)
+			if (!watch_list_add(out, r->ca, &l->entries[r->first + i]))
+				return watch_list_unref(out), NULL;
+	}
+	return out;
+}
+
+static void gain_names(struct ledger *l, const struct watch_cas *before)
+{
+	const struct inventory *v = ledger_inventory(l->shared);
+
+	for (size_t i = 0; i < v->n; i++) {
+		struct watch_list *named = named_of(v->list[i], before, v->cas);
+
+		if (named != NULL)
+			l->gained(l->gained_arg, named);
+	}
+}
+
+static void tell_gains(struct ledger_job *j)
+{
+	struct ledger *l = j->_ledger;
+	bool is_told = j->_published && l->gained != NULL;
+
+	if (is_told && j->_before != NULL)
+		gain_names(l, j->_before);
+	if (is_told && j->_gain != NULL)
+		l->gained(l->gained_arg, j->_gain);
+	else
+		watch_list_unref(j->_gain);
+	watch_cas_unref(j->_before);
+	j->_gain = NULL;
+	j->_before = NULL;
+}
+
 static void job_done(void *arg)
 {
 	struct ledger_job *j = arg;
@@ -387,8 +465,9 @@ static void job_done(void *arg)
 
 	if (!j->foreign && (j->error != ERR_OK || j->_published))
 		look_at_outcome(l, j->error);
-	if (j->what != LEDGER_NAME && !atomic_load(&l->stopping))
+	if (j->what < LEDGER_TOLD && !atomic_load(&l->stopping))
 		sweep(l);
+	tell_gains(j);
 	if (j->_published && l->changed != NULL)
 		l->changed(l->changed_arg);
 	j->done(j->arg, j);
@@ -398,6 +477,19 @@ void ledger_on_change(struct ledger *l, void (*changed)(void *arg), void *arg)
 {
 	l->changed = changed;
 	l->changed_arg = arg;
+}
+
+void ledger_on_gain(struct ledger *l, ledger_gain_fn *gained, void *arg)
+{
+	l->gained = gained;
+	l->gained_arg = arg;
+	for (size_t i = 0; i < l->v->n; i++) {
+		bool untold = true;
+
+		watch_db_is_untold(l->db, l->v->list[i]->name, &untold);
+		if (untold)
+			gained(arg, watch_list_ref(l->v->list[i]));
+	}
 }
 
 void ledger_do(struct ledger *l, struct ledger_job *j)

@@ -7,6 +7,12 @@
  * then whoever asked is told.  The old inventory is the keeper's to drop, when a barrier
  * has passed (readers: the keeper itself and all that its barriers go through).
  *
+ * What a PUT or ADD has brought is a gain, which has to be told where it is revoked
+ * already (gains.h).  The file has a mark of it from the step on that made it the list,
+ * until LEDGER_TOLD: at a start, lists with a mark have gained all that they are.  So are
+ * the certificates of a CA that the configuration calls by another name than before, or
+ * only now; of these there is no mark.
+ *
  * What no list has any more in the file is swept behind each job, a slice at a time, so
  * that a job waits for one slice at most.
  *
@@ -28,8 +34,13 @@ enum ledger_what {
 	LEDGER_ADD,    /* the draft is added to the list */
 	LEDGER_DROP,   /* the list is gone */
 	LEDGER_REMOVE, /* a certificate of it is */
+	LEDGER_TOLD,   /* what it has gained is told, up to a generation and version */
 	LEDGER_NAME    /* the configuration has changed: who is called what */
 };
+
+/* list: what it has gained, with the list's name, generation and version; a reference,
+ * handed over.  It may have nothing. */
+typedef void ledger_gain_fn(void *arg, const struct watch_list *list);
 
 struct ledger_job {
 	enum ledger_what what;
@@ -39,6 +50,7 @@ struct ledger_job {
 	struct known *known;                /* NAME: a reference, handed over */
 	char issuer[2 * WATCH_AKI_MAX + 1]; /* REMOVE: a name or a hexadecimal AKI */
 	struct serial serial;               /* REMOVE */
+	uint32_t generation, version;       /* TOLD */
 	/* Once, from the loop; the job is the asker's again. */
 	void (*done)(void *arg, struct ledger_job *j);
 	void *arg;
@@ -53,6 +65,8 @@ struct ledger_job {
 	/* the ledger's: */
 	struct ledger *_ledger;
 	struct ledger_retired *_retired;
+	const struct watch_list *_gain;
+	const struct watch_cas *_before; /* NAME: who was called what */
 	bool _published;
 };
 
@@ -63,6 +77,9 @@ struct ledger *ledger_new(struct shared *shared, struct inbox *inbox, const char
     size_t size, char *why, size_t why_n);
 /* changed is called when an inventory has come into force, before its job is done. */
 void ledger_on_change(struct ledger *l, void (*changed)(void *arg), void *arg);
+/* gained is called for each gain, before its job is done; and from here for those that an
+ * earlier life has left untold. */
+void ledger_on_gain(struct ledger *l, ledger_gain_fn *gained, void *arg);
 void ledger_do(struct ledger *l, struct ledger_job *j);
 /* What is being written is given up between two steps, what waits or comes is not begun;
  * all come back with ERR_CANCELLED. */

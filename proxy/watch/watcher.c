@@ -15,6 +15,7 @@
 #include "proxy/watch/bulk_status.h"
 #include "proxy/watch/counts.h"
 #include "proxy/watch/follow.h"
+#include "proxy/watch/gains.h"
 #include "proxy/watch/known.h"
 #include "proxy/watch/ledger.h"
 
@@ -22,6 +23,7 @@ struct watcher {
 	struct watch_context context;
 	struct counts *counts;
 	struct follow *follow;
+	struct gains *gains;
 	struct order reload, drain, cancel, stop;
 	_Atomic size_t streams; /* as of the last turn */
 	bool leaving;
@@ -103,6 +105,7 @@ static void on_cancel(void *arg)
 	w->context.stopping = true;
 	streams_drain(w->context.streams);
 	follow_cancel(w->follow);
+	gains_cancel(w->gains);
 	ledger_cancel(w->context.ledger);
 }
 
@@ -256,7 +259,8 @@ static bool make(struct watcher *w, char *why, size_t why_n)
 	if (x->ledger != NULL)
 		ledger_on_change(x->ledger, on_change, w);
 	w->follow = x->ledger != NULL ? follow_new(x) : NULL;
-	return w->follow != NULL;
+	w->gains = gains_new(x);
+	return w->follow != NULL && w->gains != NULL;
 }
 
 struct watcher *watcher_new(struct shared *shared, char *why, size_t why_n)
@@ -290,6 +294,7 @@ int watcher_start(struct watcher *w)
 	int e;
 
 	assert(!w->started);
+	ledger_on_gain(w->context.ledger, gains_add, w->gains);
 	name_all(w); /* the configuration may be another than the last run's */
 	follow_reload(w->follow);
 	e = thread_start(&w->thread, "inventory", run, w);
@@ -322,6 +327,7 @@ void watcher_free(struct watcher *w)
 	counts_free(w->counts);
 	executor_free(x->search);
 	follow_free(w->follow);
+	gains_free(w->gains);
 	ledger_free(x->ledger);
 	known_unref(x->known);
 	if (x->base != NULL)

@@ -1,61 +1,13 @@
 """Watchlists from files and folders of this machine: loaded, followed as they change, no key kept."""
-import datetime
 import os
 import time
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 import fleet
 import lab
 from daemon import FAST
-from fleet import PEM, find, put, serials, upload, watchlist
-
-SERIAL = 0x100000
-
-
-class Folder:
-    """Files as servers have them: a certificate, its key behind it.  Signed by a CA that nobody has configured, or by
-    the demo's, whose signatures are verified."""
-
-    def __init__(self, box, ca=None):
-        self.path = os.path.join(box, "certs")
-        os.mkdir(self.path)
-        self.signer = ec.generate_private_key(ec.SECP256R1())
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.key_pem = self.key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
-        self.key_der = self.key.private_bytes(
-            serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        self.issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Fleet CA")])
-
-    def pem(self, serial):
-        start = datetime.datetime.utcnow() - datetime.timedelta(hours=1)
-        name = "host-%x.example" % serial
-        return x509.CertificateBuilder().issuer_name(self.issuer).subject_name(
-            x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])).serial_number(serial).not_valid_before(
-            start).not_valid_after(start + datetime.timedelta(days=90)).public_key(
-            self.key.public_key()).add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), False).add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(self.signer.public_key()), False).sign(
-            self.signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
-
-    def file(self, name):
-        return os.path.join(self.path, name)
-
-    def write(self, name, text):
-        """As who renews does: beside it, then in its place."""
-        part = os.path.join(os.path.dirname(self.file(name)), ".part")
-        with open(part, "w") as f:
-            f.write(text)
-        os.rename(part, self.file(name))
-
-    def fill(self, n):
-        for i in range(n):
-            os.makedirs(self.file("%d" % (i % 20)), exist_ok=True)
-            self.write("%d/%d.pem" % (i % 20, i), self.pem(SERIAL + i) + self.key_pem)
+from fleet import SERIAL, Folder, PEM, count, find, put, serials, upload, wait_count, watchlist
 
 
 def start(daemons, feed, watchlists, **more):
@@ -63,15 +15,6 @@ def start(daemons, feed, watchlists, **more):
     d.watchlists = watchlists
     d.write()
     return d.start()
-
-
-def count(d, name="web"):
-    status, body = d.api("GET", "/v1/watchlists/" + name)
-    return body["certificates"] if status == 200 else None
-
-
-def wait_count(d, n, seconds=15, name="web"):
-    lab.wait(lambda: count(d, name) == n, seconds, "%d certificates" % n)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ static void watch(const char *letters)
 		assert_true(watch_list_add(l, 1, &w));
 	}
 	inventory_unref(feed_watched);
-	feed_watched = inventory_with(&inventory_none, l, cas);
+	feed_watched = inventory_with(&inventory_none, l, cas, &watch_points_none);
 	watch_list_unref(l);
 	watch_cas_unref(cas);
 }

@@ -244,6 +244,71 @@ static void a_put_replaces(void **state)
 	watch_list_unref(new);
 }
 
+static bool is_untold(const char *name)
+{
+	bool untold;
+
+	assert_int_equal(watch_db_is_untold(db, name, &untold), ERR_OK);
+	return untold;
+}
+
+static void told(const struct watch_list *l)
+{
+	assert_int_equal(watch_db_told(db, l->name, l->generation, l->version), ERR_OK);
+}
+
+/* T23: from the step on that makes it the list until it is told up to there. */
+static void what_a_list_has_gained_is_marked_until_it_is_told(void **state)
+{
+	const struct watch_list *one, *few, *many;
+
+	(void)state;
+	assert_false(is_untold("web"));
+	one = put("web", false, draft(0, 0, 100, "a"), NULL);
+	assert_true(is_untold("web"));
+	assert_false(is_untold("we"));
+	reopen();
+	assert_true(is_untold("web"));
+	few = put("web", true, draft(0, 100, 5, "a"), one);
+	told(one); /* what came since is not */
+	assert_true(is_untold("web"));
+	told(few);
+	assert_false(is_untold("web"));
+	many = put("web", true, draft(0, 200, 9000, "a"), few);
+	told(few);
+	assert_true(is_untold("web"));
+	reopen();
+	told(many);
+	assert_false(is_untold("web"));
+	told(many); /* nothing is marked */
+	watch_list_unref(one);
+	watch_list_unref(few);
+	watch_list_unref(many);
+}
+
+/* And not before: a put that is given up marks nothing; a list that is dropped takes its
+ * mark with it. */
+static void a_mark_comes_and_goes_with_its_list(void **state)
+{
+	struct watch_put *p;
+	bool done;
+
+	(void)state;
+	assert_int_equal(
+	    watch_put_new(&p, db, "web", WATCH_API, false, draft(0, 0, 30000, "a")),
+	    ERR_OK);
+	assert_int_equal(watch_put_step(p, &done), ERR_OK);
+	assert_int_equal(watch_put_step(p, &done), ERR_OK);
+	assert_false(done);
+	watch_put_free(p);
+	assert_false(is_untold("web"));
+	watch_list_unref(put("web", false, draft(0, 0, 10, "a"), NULL));
+	assert_true(is_untold("web"));
+	assert_int_equal(watch_db_drop(db, "web"), ERR_OK);
+	assert_false(is_untold("web"));
+	assert_int_equal(count(DBI_META), 2); /* the format, the next generation */
+}
+
 static void an_empty_list_is_one(void **state)
 {
 	const struct watch_list *l = put("web", false, watch_draft_new(dir), NULL);
@@ -630,6 +695,19 @@ static void spoil(int dbi, MDB_val k, MDB_val v)
 	assert_int_equal(mdb_txn_commit(txn), 0);
 }
 
+/* Whatever the row is, the list is told once more, and then it is one of ours. */
+static void an_odd_mark_is_one(void **state)
+{
+	const struct watch_list *l = put("web", false, draft(0, 0, 10, "a"), NULL);
+
+	(void)state;
+	spoil(DBI_META, watch_val("untold web", 10), watch_val("abc", 3));
+	assert_true(is_untold("web"));
+	told(l);
+	assert_false(is_untold("web"));
+	watch_list_unref(l);
+}
+
 static void an_unreadable_row_is_told(void **state)
 {
 	const struct watch_list *l = put("web", false, draft(0, 0, 100, "a"), NULL);
@@ -908,6 +986,9 @@ int main(void)
 	    CASE(a_list_is_there_after_a_restart),
 	    CASE(lists_that_are_named_are_known_after_a_restart),
 	    CASE(a_put_replaces),
+	    CASE(what_a_list_has_gained_is_marked_until_it_is_told),
+	    CASE(a_mark_comes_and_goes_with_its_list),
+	    CASE(an_odd_mark_is_one),
 	    CASE(an_empty_list_is_one),
 	    CASE(a_post_adds),
 	    CASE(large_rows_take_more_steps),
