@@ -6,8 +6,9 @@
  * Entry i (from --first, 0) is the same in every list of one --seed, so that a list with
  * more entries contains the one with fewer, as a CA's lists do from one day to the next.
  * Serials are random, 16 to 20 octets; dates lie in 2025; each entry has a reason.
- *3,048,289 entries are 155 MB, as the day of that many revocations had.
+ * 3,048,289 entries are 155 MB, as the day of that many revocations had.
  */
+#include "bench/listed.h"
 #include "cache/base/bytes.h"
 
 #include <err.h>
@@ -84,15 +85,6 @@ static void put_header(struct sink *s, uint8_t tag, size_t n)
 	put(s, h, header(h, tag, n));
 }
 
-/* splitmix64, the generator of Steele, Lea and Flood. */
-static uint64_t mix(uint64_t x)
-{
-	x += UINT64_C(0x9e3779b97f4a7c15);
-	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-	return x ^ x >> 31;
-}
-
 static void digits(uint8_t *p, int n)
 {
 	p[0] = (uint8_t)('0' + n / 10);
@@ -124,18 +116,13 @@ static size_t entry(uint64_t i, uint8_t out[ENTRY_MAX])
 	static const uint8_t reasons[] = {1, 4, 5};
 	static const uint8_t extension[] = {
 	    0x30, 12, 0x30, 10, 0x06, 3, 0x55, 0x1d, 21, 0x04, 3, 0x0a, 1};
-	uint64_t r = mix(order.seed + 4 * i);
-	size_t serial_n = 16 + r % 5, n = 2;
+	uint64_t r = listed_word(order.seed, i);
+	size_t n = 2, serial_n;
 	uint8_t *p = out + n;
 
+	serial_n = listed_serial(order.seed, i, p + 2);
 	p[0] = 0x02;
 	p[1] = (uint8_t)serial_n;
-	for (size_t k = 0; k < serial_n; k += 8) {
-		uint64_t part = mix(order.seed + 4 * i + 1 + k / 8);
-
-		memcpy(p + 2 + k, &part, serial_n - k < 8 ? serial_n - k : 8);
-	}
-	p[2] = (p[2] & 0x7f) | 0x01; /* positive, and in the fewest octets */
 	n += 2 + serial_n;
 	put_date(out + n, (uint32_t)((r >> 16) % (365 * DAY)));
 	n += 15;
@@ -392,7 +379,7 @@ static bool take_option(int o)
 		order.first = strtoull(optarg, NULL, 10);
 		return true;
 	case 's':
-		order.seed = mix(strtoull(optarg, NULL, 10));
+		order.seed = listed_mix(strtoull(optarg, NULL, 10));
 		return true;
 	case 'N':
 		order.number = strtoull(optarg, NULL, 10);

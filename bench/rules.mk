@@ -1,6 +1,6 @@
 # What the bench is made of, and how it is started.  bench/run says what it does.
-BENCH := $(patsubst %,$(B)/bench/%,floor load ca make_answers make_crl near publisher subscribers)
-BENCH_LIB := $(patsubst %,$(B)/bench/%.o,hist pairs cpu wire loop)
+BENCH := $(patsubst %,$(B)/bench/%,floor load ca make_answers make_crl near publisher subscribers fleet)
+BENCH_LIB := $(patsubst %,$(B)/bench/%.o,hist pairs cpu wire loop listed)
 SOURCES += $(wildcard bench/*.[ch])
 
 $(B)/bench/libbench.a: $(BENCH_LIB)
@@ -12,9 +12,10 @@ $(BENCH): $(B)/bench/%: $(B)/bench/%.o $(B)/bench/libbench.a
 $(B)/bench/inventory: $(B)/bench/inventory.o $(B)/libocspcached.a
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
-bench bench-quick bench-lists:
+bench bench-quick bench-lists bench-watchlists:
 	@.ci/packages build redis bench
 	@$(SUBMAKE) all bench-tools
-	@B=$(B) bench/run $(if $(filter bench-quick,$@),--quick) $(if $(filter bench-lists,$@),--parts lists$(comma)burden$(comma)push)
+	@B=$(B) bench/run $(if $(filter bench-quick,$@),--quick) $(if $(filter bench-lists,$@),--parts lists$(comma)burden$(comma)push) \
+		$(if $(filter bench-watchlists,$@),--parts watchlists)
 bench-tools: $(BENCH) $(B)/bench/inventory
-.PHONY: bench bench-quick bench-lists bench-tools
+.PHONY: bench bench-quick bench-lists bench-watchlists bench-tools
