@@ -8,7 +8,9 @@
 
 #include <assert.h>
 
-#define STEPS 8 /* one after the other, before halving */
+#define STEPS 8  /* one after the other, before halving */
+#define PASS  16 /* entries, one after the other, before a leap */
+#define FINE  (WATCH_FINE_BITS - WATCH_INDEX_BITS)
 
 /* The first word of the order: it tells nearly all serials apart. */
 static inline uint64_t word_of(const void *entry)
@@ -25,7 +27,6 @@ static inline uint64_t word_of(const void *entry)
 void watch_index_make(struct watch_index *x, const struct change *changes, size_t n)
 {
 	size_t bucket = 0;
-	uint64_t first, span;
 
 	assert(n <= CHANGE_BATCH_MAX);
 	*x = (struct watch_index){.change = changes, .n = n, .sorted = true};
@@ -33,13 +34,18 @@ void watch_index_make(struct watch_index *x, const struct change *changes, size_
 		x->sorted = crl_order(&changes[i - 1], &changes[i]) <= 0;
 	if (n == 0 || !x->sorted)
 		return;
-	first = word_of(&changes[0]);
-	span = word_of(&changes[n - 1]) - first;
-	while (span >> x->shift >> WATCH_INDEX_BITS != 0)
+	x->first = word_of(&changes[0]);
+	x->span = word_of(&changes[n - 1]) - x->first;
+	while (x->span >> x->shift >> WATCH_INDEX_BITS != 0)
 		x->shift++;
-	for (size_t i = 0; i < n; i++)
-		while (bucket <= (word_of(&changes[i]) - first) >> x->shift)
+	x->fine = x->shift > FINE ? x->shift - FINE : 0;
+	for (size_t i = 0; i < n; i++) {
+		uint64_t way = word_of(&changes[i]) - x->first;
+
+		x->any[way >> x->fine >> 6] |= UINT64_C(1) << (way >> x->fine & 63);
+		while (bucket <= way >> x->shift)
 			x->before[bucket++] = (uint16_t)i;
+	}
 	while (bucket <= 1u << WATCH_INDEX_BITS)
 		x->before[bucket++] = (uint16_t)n;
 }
@@ -62,8 +68,8 @@ static size_t halve(const char *p, size_t n, size_t size, const void *key)
 static inline size_t change_from(
     const struct watch_index *x, size_t from, const struct watched *e)
 {
-	uint64_t w = word_of(e), first = word_of(&x->change[0]);
-	uint64_t bucket = w > first ? (w - first) >> x->shift : 0;
+	uint64_t w = word_of(e);
+	uint64_t bucket = w > x->first ? (w - x->first) >> x->shift : 0;
 	size_t at;
 
 	if (bucket >= 1u << WATCH_INDEX_BITS)
@@ -74,6 +80,21 @@ static inline size_t change_from(
 			return at;
 	return at +
 	       halve((const char *)&x->change[at], x->n - at, sizeof x->change[0], e);
+}
+
+/* The next entry that may be a change's; only so many are passed that there is not one.
+ */
+static inline const struct watched *entry_pass(
+    const struct watch_index *x, const struct watched *e, const struct watched *end)
+{
+	for (int i = 0; i < PASS && e < end; i++, e++) {
+		uint64_t way = word_of(e) - x->first;
+
+		if (way > x->span ||
+		    (x->any[way >> x->fine >> 6] >> (way >> x->fine & 63) & 1) != 0)
+			break;
+	}
+	return e;
 }
 
 /* The first entry that is not before the change. */
@@ -124,6 +145,18 @@ static size_t next_unsorted(struct watch_match *m, const struct watched **entry)
 	return x->n;
 }
 
+/* The entry stays where the certificate has moved twice, or may have: in what follows. */
+static inline size_t match(struct watch_match *m, const struct watched **entry)
+{
+	const struct watch_index *x = m->index;
+	size_t i = m->change++;
+
+	*entry = m->entry;
+	if (m->change < x->n && crl_order(&x->change[m->change], m->entry) != 0)
+		m->entry++;
+	return i;
+}
+
 size_t watch_match_next(struct watch_match *m, const struct watched **entry)
 {
 	const struct watch_index *x = m->index;
@@ -133,15 +166,13 @@ size_t watch_match_next(struct watch_match *m, const struct watched **entry)
 		entry = &here;
 	if (!x->sorted)
 		return next_unsorted(m, entry);
-	while (m->change < x->n && m->entry < m->end) {
+	while (
+	    m->change < x->n && (m->entry = entry_pass(x, m->entry, m->end)) < m->end) {
 		m->change = change_from(x, m->change, m->entry);
 		if (m->change == x->n)
 			break;
-		if (crl_order(&x->change[m->change], m->entry) == 0) {
-			/* the entry stays: the certificate may have moved twice */
-			*entry = m->entry;
-			return m->change++;
-		}
+		if (crl_order(&x->change[m->change], m->entry) == 0)
+			return match(m, entry);
 		m->entry = entry_from(m, &x->change[m->change]);
 	}
 	m->change = x->n;

@@ -4,7 +4,8 @@
  * and leaps over what lies between: over changes by an index, which is made once for a
  * batch, whatever number of lists it is matched with; over entries in steps that double.
  * A list of 15 through 10,000 changes costs 15 looks, and so does a list of a million
- * through 15 changes.
+ * through 15 changes.  Where entries are many, most are told by one bit that no change is
+ * theirs.
  *
  * Rejected: to leap over changes by doubling and halving too.  1,000 lists of 15,000
  * against 3 million changes are 15 million leaps of 200; by halves each costs 130 ns,
@@ -20,15 +21,20 @@
 #include "cache/watch/watched.h"
 
 #define WATCH_INDEX_BITS 13
+#define WATCH_FINE_BITS  17
 
-/* 16 KiB, for one batch. */
+/* 32 KiB, for one batch. */
 struct watch_index {
 	const struct change *change; /* borrowed */
 	size_t n;
 	bool sorted; /* a batch from a store that others write to may not be */
-	unsigned shift;
+	unsigned shift, fine;
+	uint64_t first, span; /* the first words of the order of the first and the last */
 	/* by the first bits of the order: how many changes are before those */
 	uint16_t before[(1u << WATCH_INDEX_BITS) + 1];
+	/* by some more bits: has any change these?  One of thirteen, where they are full.
+	 */
+	uint64_t any[(1u << WATCH_FINE_BITS) / 64];
 };
 
 /* n changes: 0..CHANGE_BATCH_MAX. */

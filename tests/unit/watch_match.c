@@ -135,6 +135,65 @@ static void serials_that_end_alike_are_found_too(void **state)
 	assert_int_equal(hits, n);
 }
 
+/* Also a list far longer than the changes, and one where each has many: few changes are
+ * come to by leaps, many by their bits. */
+static void what_is_passed_is_no_match(void **state)
+{
+	static const uint64_t spans[] = {3001, 100000, 1000000, UINT64_C(1) << 40};
+	static const size_t sizes[] = {3, 64, CHANGE_BATCH_MAX};
+	size_t hits = 0;
+
+	(void)state;
+	for (size_t c = 0; c < sizeof sizes / sizeof sizes[0]; c++)
+		for (size_t k = 0; k < sizeof spans / sizeof spans[0]; k++) {
+			struct watch_match m;
+			size_t n, i, want = 0, got = 0;
+
+			make_changes(sizes[c], false, spans[k]);
+			n = make_entries(MOST, false, spans[k]);
+			for (i = 0; i < sizes[c]; i++)
+				want += bsearch(&changes[i], entries, n,
+					    sizeof entries[0], by_order) != NULL;
+			watch_index_make(&built, changes, sizes[c]);
+			watch_match_start(&m, &built, 0, entries, entries + n);
+			for (; watch_match_next(&m, NULL) < sizes[c]; got++)
+				;
+			assert_int_equal(got, want);
+			hits += got;
+		}
+	assert_true(hits > 3000);
+}
+
+/* The same certificate may stand behind itself, in a batch and at the end of one. */
+static void a_certificate_that_moved_twice_is_found_twice(void **state)
+{
+	struct watch_match m;
+	size_t n, k;
+
+	(void)state;
+	make_changes(400, false, 1000000);
+	for (size_t i = 1; i < 400; i += 2)
+		changes[i] = changes[i - 1];
+	for (n = 0; n < 200; n++) {
+		struct serial s;
+
+		crl_entry_serial(&changes[2 * n].entry, &s);
+		watched_set(&entries[n], &s, 0, false);
+	}
+	watch_index_make(&built, changes, 400);
+	assert_int_equal(check(400, 0, n, false), 400);
+	watch_index_make(&built, changes, 5); /* its last one's second is in the next */
+	watch_match_start(&m, &built, 0, entries, entries + n);
+	for (k = 0; k < 5; k++)
+		assert_int_equal(watch_match_next(&m, NULL), k);
+	assert_int_equal(watch_match_next(&m, NULL), 5);
+	watch_index_make(&built, changes + 5, 395);
+	watch_match_start(&m, &built, 0, m.entry, entries + n);
+	for (k = 0; watch_match_next(&m, NULL) < 395; k++)
+		;
+	assert_int_equal(k, 395);
+}
+
 /* The batches of a diff, one after the other: the entries that were passed stay passed.
  */
 static void batches_are_gone_through_one_after_the_other(void **state)
@@ -188,6 +247,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_gallop_finds_what_looking_at_each_pair_finds),
 	    cmocka_unit_test(serials_that_end_alike_are_found_too),
+	    cmocka_unit_test(what_is_passed_is_no_match),
+	    cmocka_unit_test(a_certificate_that_moved_twice_is_found_twice),
 	    cmocka_unit_test(batches_are_gone_through_one_after_the_other),
 	    cmocka_unit_test(changes_in_no_order_are_found_all_the_same),
 	};
