@@ -282,7 +282,7 @@ bool watch_point_draft_entry(struct watch_point_draft *d, uint32_t ca,
 	struct bytes run = row->crl, url;
 	uint16_t number = 0;
 
-	watched_set(out, s, row->not_after, row->verified);
+	watch_record_watched(row, s, out);
 	if (watch_run_next(&run, &url) && url.n > 0 && !find(d, ca, url, &number))
 		return false;
 	watched_set_point(out, number);

@@ -125,3 +125,11 @@ enum err watch_record_decode(struct watch_record *r, struct bytes in)
 		return ERR_RECORD;
 	return ERR_OK;
 }
+
+void watch_record_watched(
+    const struct watch_record *r, const struct serial *s, struct watched *out)
+{
+	watched_set(out, s, r->not_after, r->verified);
+	if (r->names.n == 0 && r->labels.n == 0 && r->names_more == 0)
+		out->flags |= WATCH_BARE;
+}

@@ -38,4 +38,9 @@ size_t watch_record_runs_at(const struct watch_record *r);
  * bytes. */
 enum err watch_record_decode(struct watch_record *r, struct bytes in);
 
+/* What is kept in memory of it. */
+struct watched;
+void watch_record_watched(
+    const struct watch_record *r, const struct serial *s, struct watched *out);
+
 #endif

@@ -56,7 +56,8 @@ void watched_join(struct watched *e, const struct watched *more)
 
 	if (stronger || (equal && watched_point(e) == 0))
 		memcpy(e->point, more->point, sizeof e->point);
-	e->flags |= more->flags;
+	e->flags = (uint8_t)(((e->flags | more->flags) & WATCH_VERIFIED) |
+			     (e->flags & more->flags & WATCH_BARE));
 	if (there != WATCH_TIME_NONE && (here == WATCH_TIME_NONE || there < here))
 		memcpy(e->not_after, more->not_after, sizeof e->not_after);
 }

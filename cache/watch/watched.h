@@ -18,7 +18,7 @@ struct watched {
 	uint8_t octets[SERIAL_MAX]; /* as crl_entry.octets */
 	uint8_t n;                  /* as crl_entry.n */
 	uint8_t not_after[5];       /* watch_date_put() */
-	uint8_t flags;              /* WATCH_VERIFIED */
+	uint8_t flags;              /* WATCH_VERIFIED, WATCH_BARE */
 	uint8_t point[2];           /* its list, of the inventory's points; 0: none */
 };
 _Static_assert(sizeof(struct watched) == 30, "an entry is at most 32 bytes (contract)");
@@ -28,6 +28,8 @@ _Static_assert(offsetof(struct watched, n) == offsetof(struct crl_entry, n),
 /* Its signature by its issuer's key was verified, when it was read.  An issuer that has
  * another key later is another CA to whoever names its key (watch_ca.h). */
 #define WATCH_VERIFIED 1u
+/* The list has neither names nor labels for it: nobody asks the file. */
+#define WATCH_BARE 2u
 
 /* A date in 40 bits: seconds, or WATCH_TIME_NONE.  What they do not hold is cut to what
  * they do (the years -15451 to 19391). */
@@ -55,6 +57,11 @@ static inline uint16_t watched_point(const struct watched *e)
  * of them says so, whose list it names then (a line of text may say what it likes), and
  * ends when the earliest says. */
 void watched_join(struct watched *e, const struct watched *more);
+
+static inline bool watched_is_bare(const struct watched *e)
+{
+	return (e->flags & WATCH_BARE) != 0;
+}
 
 /* The first of n sorted entries that is not before the serial of key, which is that of an
  * entry of either kind; n where there is none.  O(log n). */

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "cache/watch/watched.h"
 #include "tests/lib/inventory_kit.h"
 
 static void what_was_encoded_is_read(void **state)
@@ -59,6 +60,32 @@ static void runs_may_be_made_where_they_belong(void **state)
 	assert_memory_equal(a, b, watch_record_size(&r));
 }
 
+/* Who is bare is not asked for. */
+static void what_has_neither_names_nor_labels_is_bare(void **state)
+{
+	const struct serial serial = {.n = 2, .octets = {1, 2}};
+	uint8_t text[16];
+	size_t n = 0;
+	struct watched e;
+	struct watch_record r = {.not_after = 77, .verified = true};
+
+	(void)state;
+	watch_run_add(text, &n, "x", 1);
+	r.crl = bytes_of(text, n);
+	watch_record_watched(&r, &serial, &e);
+	assert_true(watched_is_bare(&e) && watched_is_verified(&e));
+	assert_int_equal(watched_not_after(&e), 77);
+	for (int what = 0; what < 3; what++) {
+		r = (struct watch_record){.names_more = what == 0};
+		if (what == 1)
+			r.names = bytes_of(text, n);
+		if (what == 2)
+			r.labels = bytes_of(text, n);
+		watch_record_watched(&r, &serial, &e);
+		assert_false(watched_is_bare(&e) || watched_is_verified(&e));
+	}
+}
+
 /* What is read encodes to the same bytes; every other value is refused. */
 static void a_damaged_row_is_refused_or_is_another_one(void **state)
 {
@@ -97,6 +124,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_was_encoded_is_read),
 	    cmocka_unit_test(runs_may_be_made_where_they_belong),
+	    cmocka_unit_test(what_has_neither_names_nor_labels_is_bare),
 	    cmocka_unit_test(a_damaged_row_is_refused_or_is_another_one),
 	};
 
