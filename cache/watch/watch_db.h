@@ -14,7 +14,7 @@
  *
  * Threads: what writes (put, drop, remove, sweep, name) is called by one thread at a
  * time; what reads, by any, at any time.  Every read is one transaction that ends with
- * the call.
+ * the call, but for rows (watch_rows.h).
  *
  * Weak point: LMDB trusts its file; a page that something else overwrote can end the
  * process.
@@ -62,13 +62,6 @@ enum err watch_db_told(
 /* Delete a slice of what no list has; *more: there may be more.  Before the first put,
  * and after each put and drop, until nothing more is. */
 enum err watch_db_sweep(struct watch_db *db, bool *more);
-
-/* What a list of this generation says of n certificates of a CA, which come in the order
- * of crl_order(): take is called for each with its number, and with NULL where the list
- * has it no more (or was swept).  Sequential: a fraction of a microsecond each. */
-enum err watch_db_rows(struct watch_db *db, uint32_t generation, uint32_t ca,
-    const struct crl_entry *const *entries, size_t n,
-    void (*take)(void *arg, size_t i, const struct watch_record *row), void *arg);
 
 /* Bytes in use, of so many that may be.  Any thread. */
 enum err watch_db_used(struct watch_db *db, uint64_t *used, uint64_t *limit);

@@ -1,5 +1,4 @@
-/* watch_db_row.c - one certificate's row and what the indices have of it; what lists say
- * of many. */
+/* watch_db_row.c - one certificate's row and what the indices have of it. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -132,50 +131,4 @@ enum err watch_db_remove(struct watch_db *db, const struct watch_list *old, uint
 	rest->version = r.head.version;
 	*out = rest;
 	return ERR_OK;
-}
-
-struct asked {
-	uint32_t generation, ca;
-	const struct crl_entry *const *entries;
-	size_t n;
-	void (*take)(void *arg, size_t i, const struct watch_record *row);
-	void *arg;
-};
-
-static int rows_step(struct watch_db *db, MDB_txn *txn, void *arg)
-{
-	const struct asked *a = arg;
-	uint8_t key[WATCH_KEY_MAX];
-	MDB_cursor *cursor;
-	int e = mdb_cursor_open(txn, db->dbi[DBI_ROWS], &cursor);
-
-	if (e != 0)
-		return e;
-	for (size_t i = 0; e == 0 && i < a->n; i++) {
-		struct watch_record row;
-		struct serial s;
-		MDB_val k, v;
-
-		crl_entry_serial(a->entries[i], &s);
-		k = watch_val(key, watch_record_key(key, a->generation, a->ca, &s));
-		e = mdb_cursor_get(cursor, &k, &v, MDB_SET_KEY);
-		if (e == 0 &&
-		    watch_record_decode(&row, bytes_of(v.mv_data, v.mv_size)) != ERR_OK)
-			e = WATCH_DB_UNREADABLE;
-		if (e == 0 || e == MDB_NOTFOUND)
-			a->take(a->arg, i, e == 0 ? &row : NULL);
-		if (e == MDB_NOTFOUND)
-			e = 0;
-	}
-	mdb_cursor_close(cursor);
-	return e;
-}
-
-enum err watch_db_rows(struct watch_db *db, uint32_t generation, uint32_t ca,
-    const struct crl_entry *const *entries, size_t n,
-    void (*take)(void *arg, size_t i, const struct watch_record *row), void *arg)
-{
-	struct asked a = {generation, ca, entries, n, take, arg};
-
-	return watch_db_read(db, rows_step, &a);
 }

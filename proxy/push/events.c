@@ -21,15 +21,20 @@
 #include "proxy/push/events_core.h"
 #include "proxy/push/events_say.h"
 
-/* Recent batches and their text: six of a list's. */
-#define WINDOW_BYTES (8u << 20)
-#define NEWS_BYTES   (WINDOW_BYTES / 2) /* of text, in one walk */
-#define SLICE_BYTES  (4u << 20)         /* written in one turn */
-#define DUE_SLICE    64                 /* of those who are not at the end, in one turn */
-#define DROPPED_MAX  (64 * 1024)        /* a subscriber has nothing to say */
-#define TICK_MAX_MS  1000
-#define TICK_MIN_MS  20
-#define SILENT_MS    300 /* without a head */
+/* Recent batches and their text: six of a list's.  Where there are watchlists, 190
+ * without text: who reads slowly meanwhile is not worth a page of his own, of which his
+ * list has next to nothing. */
+#define WINDOW_BYTES  (8u << 20)
+#define WATCHED_BYTES (64u << 20)
+#define NEWS_BYTES    (WINDOW_BYTES / 2) /* of text, in one walk */
+#define NEWS_CHANGES  250000             /* the same where nobody wants all of it */
+#define SLICE_BYTES   (4u << 20)         /* written in one turn */
+#define DUE_SLICE     64          /* of those who are not at the end, in one turn */
+#define DROPPED_MAX   (64 * 1024) /* a subscriber has nothing to say */
+#define TICK_MAX_MS   1000
+#define TICK_MIN_MS   20
+#define QUIET_MS      5000 /* since the last walk: everybody has been told */
+#define SILENT_MS     300  /* without a head */
 
 /* What a subscriber says. */
 
@@ -112,7 +117,9 @@ static void window_add(struct events *e, struct change_batch *b)
 	e->end = end;
 }
 
-/* Take the next news into the window; returns how much text it will be, about. */
+/* Take the next news into the window; returns how much of a walk it is, as bytes of
+ * text.  Who has a watchlist is told little of each batch: many batches in one walk, so
+ * that one write has something of several. */
 static size_t take_news(struct events *e)
 {
 	struct teller_news *n = news_take(&e->news);
@@ -121,7 +128,8 @@ static size_t take_news(struct events *e)
 	news_put(&e->walked, n);
 	if (b != NULL && b->n > 0) {
 		window_add(e, b);
-		return (size_t)b->n * EVENTS_CHANGE_TEXT;
+		return e->watching < e->count ? (size_t)b->n * EVENTS_CHANGE_TEXT
+					      : (size_t)b->n * NEWS_BYTES / NEWS_CHANGES;
 	}
 	if (n->end.epoch != 0) {
 		window_restart(e, n->end);
@@ -140,15 +148,44 @@ void events_news(struct events *e, struct teller_news *n)
 
 /* The walk. */
 
+static size_t window_max(const struct events *e)
+{
+	return e->watching > 0 ? WATCHED_BYTES : WINDOW_BYTES;
+}
+
+static void window_trim(struct events *e, size_t bytes)
+{
+	while (roll_n(&e->window) > 0 && e->window.bytes > bytes) {
+		e->start = sheet_end(e->window.sheet[e->window.first]);
+		roll_drop_first(&e->window);
+	}
+}
+
+/* Would news put out of the window what somebody still has to read, whose socket takes
+ * it?  They wait for those, who are served in this turn or the next, and for nobody whose
+ * socket is full: else a burst of batches would make laggards of all. */
+static bool is_window_read(const struct events *e)
+{
+	const struct sub *s;
+	struct change_pos end;
+
+	if (e->window.bytes <= window_max(e) || roll_n(&e->window) == 0)
+		return false;
+	end = sheet_end(e->window.sheet[e->window.first]);
+	TAILQ_FOREACH(s, &e->due, link)
+		if (s->verified && events_has(e, &s->pos) &&
+		    change_pos_cmp(&s->pos, &end) < 0)
+			return true;
+	return false;
+}
+
 static void walk_begin(struct events *e)
 {
 	size_t text = 0;
 
 	assert(e->cursor == NULL && e->walked.first == NULL);
-	while (roll_n(&e->window) > 0 && e->window.bytes > WINDOW_BYTES) {
-		e->start = sheet_end(e->window.sheet[e->window.first]);
-		roll_drop_first(&e->window);
-	}
+	e->told_ms = e->now_ms;
+	window_trim(e, window_max(e));
 	while (e->news.first != NULL && text < NEWS_BYTES)
 		text += take_news(e);
 	e->cursor = TAILQ_FIRST(&e->live);
@@ -177,7 +214,7 @@ static void walk(struct events *e)
 			continue;
 		}
 		walk_end(e);
-		if (e->news.first == NULL)
+		if (e->news.first == NULL || is_window_read(e))
 			return;
 		walk_begin(e);
 	}
@@ -288,6 +325,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	while ((s = TAILQ_FIRST(&e->later)) != NULL)
 		sub_move(s, &e->due);
 	cut_slow(e);
+	if (e->now_ms - e->told_ms > QUIET_MS)
+		window_trim(e, WINDOW_BYTES);
 	tell_positions(e);
 	events_wake(e);
 }
@@ -358,6 +397,7 @@ static void subscribe(
 		return;
 	}
 	e->count++;
+	e->watching += s->watch != NULL;
 	atomic_fetch_add(&e->shared->subscribers, 1);
 	metrics_count(e->counters, M_SUBSCRIBERS_OPENED);
 	sub_move(s, &e->due); /* in the list before the log is looked at (P37) */

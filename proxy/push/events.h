@@ -4,7 +4,8 @@
  * costs its struct and nothing else; what comes is formatted once (per batch and thousand
  * changes) and the same bytes are written to everybody, directly, in slices of
  * EVENTS_SLICE subscribers a turn, so that other requests are answered in between.  Who
- * is behind the window of recent batches reads the log through the keeper.  Whose socket
+ * is behind the window of recent batches reads the log through the keeper; nobody gets
+ * there while he has his turn still to come (events.c).  Whose socket
  * is full keeps its place and how many bytes of what is there it has had; who takes
  * nothing for subscriber-timeout, or a snapshot at a trickle (proxy/http/pace.h), is cut
  * off and never waited for.

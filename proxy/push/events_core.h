@@ -92,6 +92,7 @@ struct events {
 	void *idle_arg;
 	bool draining;
 	size_t count, asking;
+	size_t watching; /* of count: by watchlist */
 	/* options: */
 	size_t max;
 	int64_t timeout_ms, position_ms;
@@ -106,6 +107,7 @@ struct events {
 	struct change_pos first; /* the end of the log when it became known */
 	struct change_pos start, end;
 	struct roll window;
+	int64_t told_ms;               /* when the last walk began */
 	struct news_list news, walked; /* to come; passed on by the walk under way */
 	/* questions: */
 	TAILQ_HEAD(, lag_read) lag_reads;

@@ -7,8 +7,9 @@
 #include "proxy/base/log.h"
 
 #define WATCH_GATHER (32 * 1024) /* of text, before it is written */
-/* A step of a gallop, in bytes written: both some 50 ns. */
+/* What a step of a gallop, and a byte of text, cost to make, in bytes written. */
 #define STEP_BYTES 64
+#define TEXT_BYTES 4
 #define TURN_STEPS 2048 /* then others have their turn */
 #define SAY_MS     60000
 
@@ -63,10 +64,11 @@ static enum step push(struct sub *s, uint32_t events, uint32_t changes)
 	return STEP_FULL;
 }
 
-/* What it has cost to look. */
-static void charge(struct events *e)
+/* It was looked at: what that has cost. */
+static void looked(struct events *e)
 {
-	e->turn_bytes += STEP_BYTES * e->view.steps;
+	watch_view_rest(&e->view);
+	e->turn_bytes += STEP_BYTES * e->view.steps + TEXT_BYTES * e->view.out.n;
 	e->view.steps = 0;
 }
 
@@ -151,7 +153,7 @@ enum step events_watch_changes(struct sub *s)
 	struct gleaned g;
 
 	gather(s, &g);
-	charge(s->events);
+	looked(s->events);
 	say_unreadable(s->events, s);
 	if (s->events->view.out.n > 0)
 		return push(s, g.events, g.changes);
@@ -204,7 +206,7 @@ enum step events_watch_snapshot(struct sub *s, bool *end)
 		events += v->changes > 0;
 		changes += v->changes;
 	}
-	charge(e);
+	looked(e);
 	say_unreadable(e, s);
 	if (v->out.failed)
 		return *end = false, STEP_LATER;

@@ -2,9 +2,9 @@
  *
  * Of each batch that it comes to it gets what its list has (watch_text.h), as the list is
  * at that moment.  Text of several batches goes out together; what its socket does not
- * take is kept, and nothing more is looked at until that has gone.  A gallop is charged
- * to the turn as if it had been written, so that subscribers of long lists hold the loop
- * no longer than those who read much.
+ * take is kept, and nothing more is looked at until that has gone.  A gallop, and
+ * text that is made for one alone, are charged to the turn as if more had been written,
+ * so that subscribers of long lists hold the loop no longer than those who read much.
  *
  * API's thread.
  */

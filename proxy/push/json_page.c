@@ -124,6 +124,7 @@ static void write_watched(struct writing *w, const struct json_page *j,
 	watch_index_make(x, b->change, b->n);
 	view->out.n = 0;
 	watch_text_changes(view, b, x, pos, EVENTS_CHANGES - w->changes, true);
+	watch_view_rest(view);
 	free(x);
 	w->failed = w->failed || view->out.failed;
 	if (view->changes > 0) {

@@ -85,6 +85,7 @@ void sub_close(struct sub *s)
 	event_del(&s->ev);
 	close(event_get_fd(&s->ev));
 	lag_page_unref(e, s->page);
+	e->watching -= s->watch != NULL;
 	sub_watch_free(s->watch);
 	if (s->share != NULL)
 		snapshot_share_unref(s->share);

@@ -8,7 +8,8 @@
 #include "proxy/watch/ledger.h"
 #include "proxy/watch/watcher.h"
 
-#define SLICE 2048 /* of a list, in one look at a snapshot: some 0.5 ms */
+#define SLICE      2048 /* of a list, in one look at a snapshot: some 0.5 ms */
+#define WATCH_PICK 64   /* of it, in one event */
 
 bool watch_view_open(struct watch_view *w, const struct shared *shared, const char *name)
 {
@@ -19,12 +20,20 @@ bool watch_view_open(struct watch_view *w, const struct shared *shared, const ch
 	w->out.n = 0;
 	w->out.failed = false;
 	w->steps = 0;
+	w->entries = w->last = NULL;
 	w->missing = w->unreadable = false;
 	return w->list != NULL && w->db != NULL;
 }
 
+void watch_view_rest(struct watch_view *w)
+{
+	watch_rows_close(w->rows);
+	w->rows = NULL;
+}
+
 void watch_view_close(struct watch_view *w)
 {
+	watch_view_rest(w);
 	free(w->out.p);
 	w->out = (struct json_line){0};
 }
@@ -55,43 +64,46 @@ static size_t change_text(
 	return events_text_change(e, change_now(c), change_before(c), out);
 }
 
-static void on_row(void *arg, size_t i, const struct watch_record *row)
+/* What the list says of it; nothing where that cannot be read. */
+static void find_row(struct watch_view *w, uint32_t ca, const struct crl_entry *e,
+    struct watch_record *row)
 {
-	static const struct watch_record none;
-	struct watch_view *w = arg;
-	char text[EVENTS_CHANGE_TEXT];
+	enum err error = ERR_OK;
 
-	if (w->full)
-		return;
-	w->missing = w->missing || row == NULL;
-	if (row == NULL)
-		row = &none;
-	json_put(&w->out, w->changes > 0 ? "," : "");
-	json_put_bytes(&w->out, text, change_text(w, w->entry[i], text));
-	put_run(&w->out, ",\"names\":[", row->names);
-	if (row->names_more > 0) {
-		json_put(&w->out, ",\"names_more\":");
-		json_put_number(&w->out, row->names_more);
-	}
-	put_run(&w->out, ",\"labels\":[", row->labels);
-	json_put(&w->out, "}");
-	w->changes++;
-	w->taken = i + 1;
-	w->full = w->out.n - w->begun >= WATCH_EVENT_BYTES || w->out.failed;
+	*row = (struct watch_record){0};
+	if (w->rows == NULL)
+		error = watch_rows_open(&w->rows, w->db);
+	if (error == ERR_OK)
+		error = watch_rows_find(w->rows, w->list->generation, ca, e, row);
+	w->missing = w->missing || error == ERR_NOT_FOUND;
+	w->unreadable = w->unreadable || (error != ERR_OK && error != ERR_NOT_FOUND);
+	if (error != ERR_OK)
+		*row = (struct watch_record){0};
 }
 
-/* w->entry[0..n), of one CA.  w->taken of them went in: all, or the event is full. */
-static void put_entries(struct watch_view *w, uint32_t ca, size_t n)
+/* bare: the list has nothing to say of it. */
+static void put_entry(
+    struct watch_view *w, uint32_t ca, const struct crl_entry *e, bool bare)
 {
-	enum err e;
+	char text[EVENTS_CHANGE_TEXT];
+	struct watch_record row;
 
-	w->taken = 0;
-	e = watch_db_rows(w->db, w->list->generation, ca, w->entry, n, on_row, w);
-	if (e == ERR_OK)
-		return;
-	w->unreadable = true;
-	for (size_t i = w->taken; i < n; i++)
-		on_row(w, i, NULL);
+	json_put(&w->out, w->changes > 0 ? "," : "");
+	json_put_bytes(&w->out, text, change_text(w, e, text));
+	w->changes++;
+	if (bare) {
+		json_put(&w->out, ",\"names\":[],\"labels\":[]}");
+	} else {
+		find_row(w, ca, e, &row);
+		put_run(&w->out, ",\"names\":[", row.names);
+		if (row.names_more > 0) {
+			json_put(&w->out, ",\"names_more\":");
+			json_put_number(&w->out, row.names_more);
+		}
+		put_run(&w->out, ",\"labels\":[", row.labels);
+		json_put(&w->out, "}");
+	}
+	w->full = w->out.n - w->begun >= WATCH_EVENT_BYTES || w->out.failed;
 }
 
 static void begin(struct watch_view *w, bool revoked)
@@ -125,27 +137,43 @@ static size_t hits_merge(struct watch_hit *hit, size_t n, size_t room)
 	return kept;
 }
 
+/* Batches of a list are parts of one order: what was passed over in the last one need not
+ * be looked at again. */
+static const struct watched *first_entry(const struct watch_view *w,
+    const struct watch_index *x, uint32_t from, const struct watched *entries)
+{
+	bool on = x->sorted && from < x->n && w->entries == entries &&
+		  w->last > entries && crl_order(w->last - 1, &x->change[from]) < 0;
+
+	return on ? w->last : entries;
+}
+
 static size_t hits_of_ca(struct watch_view *w, const struct watch_index *x, uint32_t from,
     uint32_t ca, struct watch_hit *hit, size_t room)
 {
-	const struct watched *entries;
+	const struct watched *entries, *first;
 	struct watch_match m;
 	size_t count, n = 0, walked;
 
 	entries = watch_list_of(w->list, ca, &count);
 	if (count == 0)
 		return 0;
-	watch_match_start(&m, x, from, entries, entries + count);
+	first = first_entry(w, x, from, entries);
+	watch_match_start(&m, x, from, first, entries + count);
+	first = m.entry; /* a leap to there */
 	while (n < room) {
-		size_t i = watch_match_next(&m, NULL);
+		const struct watched *entry;
+		size_t i = watch_match_next(&m, &entry);
 
 		if (i == x->n)
 			break;
-		hit[n++] = (struct watch_hit){(uint32_t)i, ca};
+		hit[n++] = (struct watch_hit){(uint32_t)i, ca, watched_is_bare(entry)};
 	}
 	/* a step passes an entry at least, and a change */
-	walked = x->sorted ? (size_t)(m.entry - entries) + 1 : x->n;
+	walked = x->sorted ? (size_t)(m.entry - first) + 1 : x->n;
 	w->steps += walked < x->n - from ? walked : x->n - from;
+	w->entries = entries;
+	w->last = x->sorted ? m.entry : entries;
 	return n;
 }
 
@@ -169,15 +197,9 @@ static size_t put_hits(struct watch_view *w, const struct change_batch *b, size_
 {
 	size_t done = 0;
 
-	while (done < n && !w->full) {
-		uint32_t ca = w->hit[done].ca;
-		size_t k = 0;
-
-		for (; k < WATCH_TAKE_N && done + k < n && w->hit[done + k].ca == ca; k++)
-			w->entry[k] = &b->change[w->hit[done + k].change].entry;
-		put_entries(w, ca, k);
-		done += w->taken;
-	}
+	for (; done < n && !w->full; done++)
+		put_entry(w, w->hit[done].ca, &b->change[w->hit[done].change].entry,
+		    w->hit[done].bare);
 	return done;
 }
 
@@ -207,9 +229,10 @@ static void put_changes(struct watch_view *w, const struct change_batch *b,
 		return;
 	put_begin(w, b, pos, member, false);
 	done = put_hits(w, b, n);
-	if (done < n || n == room)
+	if (done < n || n == room) {
 		pos->index = w->hit[done > 0 ? done - 1 : 0].change + 1;
-	put_begin(w, b, pos, member, true);
+		put_begin(w, b, pos, member, true);
+	}
 	json_put(&w->out, member ? "]}}" : "]}\n\n");
 }
 
@@ -222,6 +245,7 @@ static bool is_newer(struct watch_view *w)
 	if (!w->missing || v == w->v)
 		return false;
 	list = inventory_list(v, w->list->name);
+	watch_view_rest(w); /* the file as it was may not have its rows */
 	w->missing = false;
 	w->v = v;
 	if (list != NULL)
@@ -278,8 +302,12 @@ static bool is_told(const struct watch_list *list, const struct watch_cas *cas,
 	return false;
 }
 
-struct picked { /* of a slice: as many as fit in one question to the file */
-	size_t at[WATCH_TAKE_N]; /* where in the list they are */
+struct picked { /* of a slice */
+	struct {
+		const struct crl_entry *entry;
+		size_t at; /* where in the list it is */
+		bool bare;
+	} of[WATCH_PICK];
 	size_t n, next;
 	bool from_list; /* all of them, or none */
 };
@@ -293,7 +321,7 @@ static void pick(struct watch_view *w, const struct snapshot_issuer *of,
 	const struct watched *entries = watch_list_of(list, ca->id, &count);
 
 	*p = (struct picked){.next = at};
-	for (; p->next < count && p->next < end && p->n < WATCH_TAKE_N; p->next++) {
+	for (; p->next < count && p->next < end && p->n < WATCH_PICK; p->next++) {
 		struct crl_entry key = {0};
 		const struct crl_entry *e;
 		struct serial serial;
@@ -307,8 +335,10 @@ static void pick(struct watch_view *w, const struct snapshot_issuer *of,
 		if (p->n > 0 && from_list != p->from_list)
 			break;
 		p->from_list = from_list;
-		p->at[p->n] = p->next;
-		w->entry[p->n++] = e;
+		p->of[p->n].entry = e;
+		p->of[p->n].at = p->next;
+		p->of[p->n++].bare =
+		    list == w->list && watched_is_bare(&entries[p->next]);
 	}
 	w->steps += p->next - at + 1;
 }
@@ -352,9 +382,12 @@ bool watch_text_snapshot(struct watch_view *w, const struct snapshot *s,
 	if (p.n == 0)
 		return true;
 	put_snapshot_begin(w, s, of, p.from_list);
-	put_entries(w, ca->id, p.n);
+	for (size_t i = 0; i < p.n && !w->full; i++) {
+		put_entry(w, ca->id, p.of[i].entry, p.of[i].bare);
+		c->at = p.of[i].at + 1;
+	}
+	if (!w->full)
+		c->at = p.next;
 	json_put(&w->out, "]}\n\n");
-	if (w->taken > 0 && w->taken < p.n)
-		c->at = p.at[w->taken - 1] + 1;
 	return true;
 }

@@ -7,14 +7,14 @@
  * may have 16 KiB of names.  A change of an issuer is that of a certificate of each CA
  * that goes by its name (one that was renewed has several).
  *
- * Names are read from watch.mdb, a few tens at a time, in the list's order.  Where they
+ * Names are read from watch.mdb, in the list's order, where the list has any.  Where they
  * cannot be read the change is told without: it is what matters.  A list that was
  * replaced since it was borrowed may have lost its rows: `missing` says so, and whoever
  * has a newer one looks again.
  *
- * The API's thread reads the file itself: a question is at most WATCH_TAKE_N rows by
- * their keys, 0.05 ms.  Weak point: a page that is not in memory is waited for; no hit
- * is, but the other streams and calls of the API are.
+ * The API's thread reads the file itself: a view, which lasts as long as what is gathered
+ * for one subscriber, is one transaction, and a row 0.2 us.  Weak point: a page that is
+ * not in memory is waited for; no hit is, but the other streams and calls of the API are.
  *
  * Rejected: a text of each change for all whose lists have it.  Few certificates stand on
  * two lists, and names differ by list; writing a change costs 0.15 us, its names 1 us.
@@ -27,16 +27,17 @@
 #include "cache/watch/inventory.h"
 #include "cache/watch/watch_db.h"
 #include "cache/watch/watch_match.h"
+#include "cache/watch/watch_rows.h"
 #include "proxy/base/json_line.h"
 #include "proxy/base/shared.h"
 #include "proxy/push/events_text.h"
 #include "proxy/push/snapshot.h"
 
 #define WATCH_EVENT_BYTES (32 * 1024)
-#define WATCH_TAKE_N      64 /* rows in one question to the file */
 
 struct watch_hit { /* in a batch */
 	uint32_t change, ca;
+	bool bare; /* the file has nothing to say of it */
 };
 
 struct watch_view {
@@ -44,22 +45,25 @@ struct watch_view {
 	const struct inventory *v;     /* in force; borrowed */
 	const struct watch_list *list; /* of it */
 	struct watch_db *db;
-	struct json_line out; /* what is written; its memory stays */
-	size_t steps;         /* of gallops: what it has cost */
-	bool missing;         /* a row is not there */
-	bool unreadable;      /* names could not be read */
+	struct watch_rows *rows; /* NULL: nobody has asked yet */
+	struct json_line out;    /* what is written; its memory stays */
+	size_t steps;            /* of gallops: what it has cost */
+	bool missing;            /* a row is not there */
+	bool unreadable;         /* names could not be read */
+	/* where the gallop through the last batch ended, in the entries of a CA: */
+	const struct watched *entries, *last;
 	/* an event under way: */
 	size_t begun;     /* of out */
 	uint32_t changes; /* in it */
 	bool full;        /* nothing more is put in */
 	bool revoked;     /* entries are no changes: they are revoked */
-	const struct crl_entry *entry[WATCH_TAKE_N];
-	size_t taken;
 	struct watch_hit hit[2 * EVENTS_CHANGES];
 };
 
 /* False: there is no list of this name.  out is emptied. */
 bool watch_view_open(struct watch_view *w, const struct shared *shared, const char *name);
+/* What it holds of the file is given back: last in each callback. */
+void watch_view_rest(struct watch_view *w);
 void watch_view_close(struct watch_view *w); /* frees out */
 
 /* Write the event of what *pos does not cover of b, with at most `room` changes

@@ -90,6 +90,36 @@ def test_each_list_is_told_its_own(box, feed, d, streams):
     assert d.api("GET", "/v1/events?watchlist=a&issuer=nobody")[0] == 404
 
 
+def test_a_mass_event_reaches_each_of_many_lists(feed, d, streams):
+    """T21: the mass event in small (bench/watchlists.py has it in full): all of its own, once, and nothing else; every
+    other list has names."""
+    seed = random.Random(12)
+    serials = sorted({seed.getrandbits(8 * seed.randrange(9, 20)) | 1 << 64 for _ in range(6100)})
+    seed.shuffle(serials)
+    hit, others = serials[:5000], serials[5000:6000]
+    lists = {"l%02d" % i: hit[i::20] + others[i::20] for i in range(20)}
+    for name, of in lists.items():
+        assert put(d, name, named(of, name) if name[-1] in "02468" else ndjson(*map(line, of)))[0] == 201
+    subscribers = {name: streams(d, "watchlist=" + name) for name in lists}
+    starts = {name: s.ready() for name, s in subscribers.items()}
+    feed.bring(d, listed(hit))
+    for i, (name, s) in enumerate(subscribers.items()):
+        assert sorted(s.wait_serials(hit[i::20])) == sorted(hit[i::20])
+        if name[-1] in "02468":
+            check(s.changes(), name)
+        assert all(c["status"] == "revoked" for c in s.changes())
+        assert name[-1] in "02468" or all(c["names"] == c["labels"] == [] for c in s.changes())
+    # the same for who comes back, and beside one who wants all
+    everything, again = streams(d, last=starts["l00"]), streams(d, "watchlist=l03", last=starts["l03"])
+    assert sorted(again.wait_serials(hit[3::20])) == sorted(hit[3::20])
+    everything.wait_serials(hit)
+    feed.bring(d, listed(hit + others[:100]))
+    everything.wait_serials(hit + others[:100])
+    for i, s in enumerate(subscribers.values()):
+        mine = hit[i::20] + others[:100][i::20]
+        assert sorted(s.wait_serials(mine)) == sorted(mine)
+
+
 def test_a_place_is_resumed_over_a_restart_and_a_kill(feed, d, streams):
     """T23: what comes while nobody listens, and while the daemon is away, is told."""
     mine = [0x2000 + i for i in range(0, 6000, 3)]
