@@ -104,7 +104,7 @@ static void add(struct watch_draft *d, size_t l, size_t i, uint64_t number)
 {
 	static uint8_t aki[20] = {7};
 	static const char dn[] = "CN=Bench CA,O=Bench";
-	char name[64], label[] = "owner=web team";
+	char name[80], label[] = "owner=web team";
 	struct bytes names[1], labels[1] = {bytes_of(label, sizeof label - 1)};
 	struct watch_cert c = {.serial = serial_of(number),
 	    .aki = bytes_of(aki, sizeof aki),
@@ -117,7 +117,8 @@ static void add(struct watch_draft *d, size_t l, size_t i, uint64_t number)
 	    .labels_n = 1};
 
 	names[0] = bytes_of(
-	    name, (size_t)snprintf(name, sizeof name, "h%zu.l%zu.shop.example", i, l));
+	    name, (size_t)snprintf(name, sizeof name,
+		      "h%zu.l%zu.four%zu.eight%zu.shop.example", i, l, l / 4, l / 8));
 	must(watch_draft_add(d, &c));
 }
 
@@ -336,9 +337,11 @@ int main(int argc, char **argv)
 	match_all(v, true);
 	count_all(v);
 	find_one(v, n);
-	search("find one host by name", "h7.l0.shop.example", 20, 100);
-	search("find one list by name", "l0.shop.example", 20, 100);
-	search("find all by name", "shop.example", 1, 100);
+	search("find one host by name", "h7.l0.four0.eight0.shop.example", 20, 100);
+	search("find one list by name", "l0.four0.eight0.shop.example", 20, 100);
+	search("find four lists by name", "four0.eight0.shop.example", 20, 100);
+	search("find eight lists by name", "eight0.shop.example", 20, 100);
+	search("find all by name", "shop.example", 20, 100);
 	search("page after page", "", 20, 100);
 	begin();
 	must(watch_db_drop(db, "list0000"));

@@ -4,7 +4,9 @@
  * The index is in the order of names and a page in that of serials, so all keys of both
  * ranges are looked at for each batch, and the first ones kept.  Where so many fit that
  * trying one certificate after the other soon fills a page, that is done instead: a key
- * costs 50 ns, a certificate 2 us, of which one in (all / those that fit) fits. */
+ * costs 50 ns, a certificate 2 us, of which one in (all / those that fit) fits.  A few
+ * are tried before all keys are read (watch_search.c); where these tell wrong, the keys
+ * do. */
 #include <stdlib.h>
 
 #include "cache/watch/watch_candidate.h"
@@ -37,6 +39,16 @@ bool watch_name_fits(struct bytes name, struct bytes asked)
 	       memcmp(name.p + name.n - asked.n, asked.p, asked.n) == 0;
 }
 
+bool watch_row_fits(const struct watch_record *row, struct bytes asked)
+{
+	struct bytes run = row->names, name;
+
+	while (watch_run_next(&run, &name))
+		if (watch_name_fits(name, asked))
+			return true;
+	return false;
+}
+
 /* The first ones stay. */
 static void batch_cut(struct watch_page *p)
 {
@@ -59,11 +71,13 @@ static void batch_add(struct watch_page *p, const struct watch_candidate *c)
 		batch_cut(p);
 }
 
-#define KEYS_FOR_ONE 40 /* cost as much as one certificate */
+#define KEYS_FOR_ONE 40   /* cost as much as one certificate */
+#define TRY_FROM     5000 /* keys: 0.3 ms */
 
-static bool are_many(const struct watch_page *p, size_t keys)
+bool watch_are_many(const struct watch_page *p, size_t fit, size_t n)
 {
-	return keys * keys > KEYS_FOR_ONE * p->keep * p->certificates;
+	return (double)fit * (double)fit * (double)p->certificates >
+	       (double)KEYS_FOR_ONE * (double)p->keep * (double)n * (double)n;
 }
 
 /* All keys that begin with prefix. */
@@ -73,7 +87,7 @@ static int scan(
 	MDB_val k = {prefix_n, (void *)(uintptr_t)prefix}, v;
 	int e = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
 
-	while (e == 0 && !p->many && k.mv_size >= prefix_n &&
+	while (e == 0 && !p->many && !p->unsure && k.mv_size >= prefix_n &&
 	       memcmp(k.mv_data, prefix, prefix_n) == 0) {
 		struct watch_candidate c;
 		struct serial s;
@@ -81,7 +95,8 @@ static int scan(
 
 		if (!watch_name_key_read(k, &ca, &s))
 			return WATCH_DB_UNREADABLE;
-		p->many = are_many(p, ++p->keys);
+		p->many = watch_are_many(p, ++p->keys, p->certificates);
+		p->unsure = !p->tried && p->keys == TRY_FROM;
 		if (watch_candidate_make(p, ca, &s, &c, &e))
 			batch_add(p, &c);
 		if (e == 0)
@@ -124,7 +139,8 @@ int watch_by_name(struct watch_page *p)
 	p->batch_n = p->keys = 0;
 	p->more = false;
 	/* also of lists that are not searched: what one says is a certificate's name */
-	for (size_t i = 0; e == 0 && i < p->live_n; i++)
+	p->unsure = false;
+	for (size_t i = 0; e == 0 && !p->unsure && i < p->live_n; i++)
 		e = scan_list(p, cursor, p->live[i].head.generation);
 	mdb_cursor_close(cursor);
 	p->looked += p->keys;

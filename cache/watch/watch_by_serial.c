@@ -5,8 +5,6 @@
 
 #include "cache/watch/watch_candidate.h"
 
-#define LOOK_MAX 100000 /* keys in one batch: some 30 ms */
-
 /* One list's certificates of one CA. */
 struct side {
 	MDB_cursor *cursor;
@@ -18,6 +16,7 @@ struct sides {
 	struct side *side; /* a heap by the serials of their keys */
 	size_t n, room;
 	MDB_cursor *spare;
+	MDB_cursor *rows; /* of who is asked for by name; NULL: nobody yet */
 };
 
 /* Behind generation and CA: the octets' number, the octets. */
@@ -131,6 +130,8 @@ static void sides_close(struct sides *s)
 		mdb_cursor_close(s->side[i].cursor);
 	if (s->spare != NULL)
 		mdb_cursor_close(s->spare);
+	if (s->rows != NULL)
+		mdb_cursor_close(s->rows);
 	free(s->side);
 }
 
@@ -161,17 +162,47 @@ static bool expires(const struct watch_page *p, const struct side *s)
 	       (at != WATCH_TIME_NONE && at < p->query->expires_before);
 }
 
+/* May it have a name that fits?  Each list that has it is asked for its own; but where
+ * one list is searched, or another list may say its end, it is looked at as a whole. */
+static int is_named(struct watch_page *p, struct sides *s, uint32_t ca,
+    const struct serial *serial, bool *is)
+{
+	uint32_t generation = (uint32_t)get_be(s->side[0].k.mv_data, 4);
+	uint8_t key[WATCH_KEY_MAX];
+	struct watch_record row;
+	MDB_val k = {0, key}, v;
+	int e = 0;
+
+	*is = true;
+	if (p->query->name.n == 0 || p->query->list != NULL ||
+	    p->query->expires_before != INT64_MAX)
+		return 0;
+	if (s->rows == NULL)
+		e = mdb_cursor_open(p->txn, p->db->dbi[DBI_ROWS], &s->rows);
+	k.mv_size = watch_record_key(key, generation, ca, serial);
+	if (e == 0)
+		e = mdb_cursor_get(s->rows, &k, &v, MDB_SET_KEY);
+	if (e == MDB_NOTFOUND ||
+	    (e == 0 &&
+		watch_record_decode(&row, bytes_of(v.mv_data, v.mv_size)) != ERR_OK))
+		return WATCH_DB_UNREADABLE;
+	*is = e == 0 && watch_row_fits(&row, p->query->name);
+	return e;
+}
+
 /* The first one of the heap is looked at: *stop, and it is left, where the batch is full
  * or enough was looked at, but for one more list of the certificate that was looked at
  * last. */
-static int look_at(struct watch_page *p, const struct side *s, size_t look, bool *stop)
+static int look_at(struct watch_page *p, struct sides *s, size_t look, bool *stop)
 {
+	const struct side *first = &s->side[0];
 	struct watch_candidate c;
 	struct serial serial;
+	bool is = false;
 	uint32_t ca;
 	int e = 0;
 
-	if (!watch_serial_key_read(s->k, &ca, &serial))
+	if (!watch_serial_key_read(first->k, &ca, &serial))
 		return WATCH_DB_UNREADABLE;
 	if (!watch_candidate_make(p, ca, &serial, &c, &e))
 		return e;
@@ -181,10 +212,12 @@ static int look_at(struct watch_page *p, const struct side *s, size_t look, bool
 		return 0;
 	p->looked++;
 	p->reached = c;
-	if (expires(p, s) &&
+	if (expires(p, first) &&
 	    (p->batch_n == 0 || watch_candidate_cmp(&p->batch[p->batch_n - 1], &c) != 0))
+		e = is_named(p, s, ca, &serial, &is);
+	if (is && e == 0)
 		p->batch[p->batch_n++] = c;
-	return 0;
+	return e;
 }
 
 static int walk(struct watch_page *p, struct sides *s, size_t look)
@@ -192,18 +225,18 @@ static int walk(struct watch_page *p, struct sides *s, size_t look)
 	int e = 0;
 
 	while (e == 0 && s->n > 0 && !p->more) {
-		e = look_at(p, &s->side[0], look, &p->more);
+		e = look_at(p, s, look, &p->more);
 		if (e == 0 && !p->more)
 			e = sides_step(s);
 	}
 	return e;
 }
 
-int watch_by_serial(struct watch_page *p)
+int watch_by_serial(struct watch_page *p, size_t look)
 {
-	size_t look = p->looked + LOOK_MAX;
 	int e = 0;
 
+	look += p->looked;
 	p->batch_n = 0;
 	p->more = false;
 	for (uint32_t dn = p->begun ? p->after.dn : 0; e == 0 && !p->more && dn < p->dns;

@@ -51,7 +51,10 @@ struct watch_page {
 	size_t looked;                  /* keys looked at, of all batches */
 	size_t certificates;            /* on the lists that are searched */
 	size_t keys;                    /* by name: looked at for this batch */
-	bool many; /* no name, or so many that it is to be done by serial */
+	bool unsure; /* by name: a few certificates are to be tried; the batch is nothing
+		      */
+	bool tried;  /* they were, or cannot be */
+	bool many;   /* no name, or so many that it is to be done by serial */
 };
 
 /* Fill p->rank and p->dns, by p->cas; false: out of memory.  Then p->rank[].wanted, by
@@ -63,11 +66,15 @@ void watch_ranks_choose(struct watch_page *p);
 bool watch_candidate_make(const struct watch_page *p, uint32_t ca, const struct serial *s,
     struct watch_candidate *out, int *e);
 
-/* Fill the batch: by the index of names (or say that they are many), by that of serials.
- * 0 or what LMDB says. */
+/* Fill the batch: by the index of names (or say that they are many), by that of serials,
+ * looking at so many keys at most.  0 or what LMDB says. */
 int watch_by_name(struct watch_page *p);
-int watch_by_serial(struct watch_page *p);
-/* Does this name of a certificate fit what is asked for? */
+int watch_by_serial(struct watch_page *p, size_t look);
+/* Are so many of n certificates that fit so many that those of all lists are tried, one
+ * after the other? */
+bool watch_are_many(const struct watch_page *p, size_t fit, size_t n);
+/* Does this name of a certificate fit what is asked for?  One of these names? */
 bool watch_name_fits(struct bytes name, struct bytes asked);
+bool watch_row_fits(const struct watch_record *row, struct bytes asked);
 
 #endif

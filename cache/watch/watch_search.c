@@ -9,6 +9,7 @@
 #include "cache/watch/watch_candidate.h"
 
 #define LOOK_MAX 100000 /* keys; a page that has looked at so many ends */
+#define TRY      256    /* certificates, for how many have the name: 0.5 ms */
 
 /* Places. */
 
@@ -118,6 +119,8 @@ static int page_open(struct watch_page *p)
 	if (e != 0)
 		return e;
 	p->keep = p->query->limit + 1;
+	/* what others say of one list's certificates is not known by serial */
+	p->tried = p->query->list != NULL || p->query->expires_before != INT64_MAX;
 	p->batch = malloc(2 * p->keep * sizeof *p->batch);
 	if (p->batch == NULL)
 		return ENOMEM;
@@ -145,16 +148,6 @@ struct looked_up {
 	bool listed;         /* the one that is searched has it */
 };
 
-static bool row_is_named(const struct watch_record *row, struct bytes asked)
-{
-	struct bytes run = row->names, name;
-
-	while (watch_run_next(&run, &name))
-		if (watch_name_fits(name, asked))
-			return true;
-	return false;
-}
-
 static void take_row(struct looked_up *f, const char *list,
     const struct watch_record *row, const struct watch_query *q)
 {
@@ -165,7 +158,7 @@ static void take_row(struct looked_up *f, const char *list,
 	if (row->not_after != WATCH_TIME_NONE && (f->found.not_after == WATCH_TIME_NONE ||
 						     row->not_after < f->found.not_after))
 		f->found.not_after = row->not_after;
-	f->named |= q->name.n == 0 || row_is_named(row, q->name);
+	f->named |= q->name.n == 0 || watch_row_fits(row, q->name);
 	f->listed |= q->list == NULL || strcmp(list, q->list) == 0;
 }
 
@@ -193,6 +186,23 @@ static int look_up(struct watch_page *p, MDB_cursor *cursor, const struct watch_
 	return e == MDB_NOTFOUND ? 0 : e;
 }
 
+/* All lists at once wait for memory. */
+static void look_ahead(const struct watch_page *p, const struct looked_up *f,
+    const struct serial *s, bool again)
+{
+	struct watched key;
+
+	watched_set(&key, s, 0, false);
+	for (size_t i = 0; i < p->live_n; i++)
+		for (size_t k = 0; p->live[i].memory != NULL && k < f->ids; k++) {
+			size_t n;
+			const struct watched *e =
+			    watch_list_of(p->live[i].memory, f->id[k], &n);
+
+			watched_ahead(e, n, &key, again);
+		}
+}
+
 static int find(struct watch_page *p, MDB_cursor *cursor, const struct watch_candidate *c,
     struct looked_up *f)
 {
@@ -208,6 +218,8 @@ static int find(struct watch_page *p, MDB_cursor *cursor, const struct watch_can
 	    .not_before = WATCH_TIME_NONE,
 	    .not_after = WATCH_TIME_NONE,
 	    .on = f->on};
+	look_ahead(p, f, &c->serial, false);
+	look_ahead(p, f, &c->serial, true);
 	for (size_t i = 0; e == 0 && i < p->live_n; i++)
 		e = look_up(p, cursor, &p->live[i], &c->serial, f);
 	return e;
@@ -253,6 +265,19 @@ static int show(struct watch_page *p, struct taker *t, struct looked_up *f, bool
 	return e;
 }
 
+/* What fits of the first few is the batch, where that tells that many do. */
+static int try_some(struct watch_page *p)
+{
+	size_t before = p->looked;
+	int e = watch_by_serial(p, TRY);
+
+	p->tried = true;
+	p->many = !p->more || watch_are_many(p, p->batch_n, p->looked - before);
+	if (!p->many)
+		p->looked = before;
+	return e;
+}
+
 /* The next batch, by what is cheaper; whichever it is, the page gets on. */
 static int batch_fill(struct watch_page *p)
 {
@@ -262,7 +287,13 @@ static int batch_fill(struct watch_page *p)
 		p->many = true;
 	if (!p->many)
 		e = watch_by_name(p);
-	return e == 0 && p->many ? watch_by_serial(p) : e;
+	if (e == 0 && p->unsure) {
+		e = try_some(p);
+		if (e != 0 || p->many)
+			return e;
+		e = watch_by_name(p);
+	}
+	return e == 0 && p->many ? watch_by_serial(p, LOOK_MAX) : e;
 }
 
 static int page_run(struct watch_page *p, struct taker *t, bool *left)

@@ -67,4 +67,9 @@ static inline bool watched_is_bare(const struct watched *e)
  * entry of either kind; n where there is none.  O(log n). */
 size_t watched_from(const struct watched *entries, size_t n, const void *key);
 
+/* The same search is to come: what it will look at first is brought near, and once more
+ * what follows from that (again).  Whoever searches many lists does so for all of them,
+ * twice, before. */
+void watched_ahead(const struct watched *entries, size_t n, const void *key, bool again);
+
 #endif

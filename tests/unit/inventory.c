@@ -52,6 +52,58 @@ static void a_date_has_forty_bits(void **state)
 	assert_int_equal(watched_not_after(&e), -(INT64_C(1) << 39) + 1);
 }
 
+static int by_order(const void *a, const void *b)
+{
+	return crl_order(a, b);
+}
+
+/* Serials that are spread, of few shapes, that count up, and that end in the same octets.
+ */
+static struct serial of_shape(int shape, uint64_t i)
+{
+	struct serial s = {.n = 12, .octets = {1}};
+
+	if (shape == 0)
+		return kit_wide_serial(i);
+	if (shape == 1)
+		return kit_odd_serial();
+	put_be(shape == 2 ? s.octets + 8 : s.octets + 1, i, 4);
+	return s;
+}
+
+/* Wherever a search begins, it ends where halves would. */
+static void a_place_is_found_in_lists_of_every_shape(void **state)
+{
+	static const size_t sizes[] = {0, 1, 64, 65, 700, 5000};
+	static struct watched e[5000];
+
+	(void)state;
+	for (int shape = 0; shape < 4; shape++)
+		for (size_t k = 0; k < sizeof sizes / sizeof sizes[0]; k++) {
+			size_t n = sizes[k];
+
+			for (size_t i = 0; i < n; i++) {
+				struct serial s = of_shape(shape, 2 * i);
+
+				watched_set(&e[i], &s, 0, false);
+			}
+			qsort(e, n, sizeof e[0], by_order);
+			for (size_t i = 0; i < 500; i++) {
+				struct serial s =
+				    of_shape(shape, kit_random() % (2 * n + 3));
+				struct watched key;
+				size_t at;
+
+				watched_set(&key, &s, 0, false);
+				watched_ahead(e, n, &key, i % 2 == 0);
+				at = watched_from(e, n, &key);
+				assert_true(at <= n);
+				assert_true(at == 0 || crl_order(&e[at - 1], &key) < 0);
+				assert_true(at == n || crl_order(&e[at], &key) >= 0);
+			}
+		}
+}
+
 /* A model: plain arrays, looked through from one end to the other. */
 struct model {
 	uint32_t ca;
@@ -617,6 +669,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(an_entry_keeps_its_serial_as_it_is),
 	    cmocka_unit_test(a_date_has_forty_bits),
+	    cmocka_unit_test(a_place_is_found_in_lists_of_every_shape),
 	    cmocka_unit_test(a_list_has_what_was_put_there),
 	    cmocka_unit_test(lists_are_joined_and_compared),
 	    cmocka_unit_test(a_new_inventory_shares_the_lists_that_did_not_change),

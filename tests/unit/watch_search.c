@@ -405,6 +405,68 @@ static void a_name_that_nearly_all_have_is_found_by_serial(void **state)
 	assert_int_equal(n, all);
 }
 
+static void put_named(const char *name, size_t n, size_t every, size_t named)
+{
+	struct watch_draft *d = watch_draft_new(dir);
+	const struct watch_list *l;
+
+	for (size_t i = 0; i < n; i += every) {
+		struct kit_cert c;
+		char host[32];
+
+		kit_cert(&c, 0, kit_wide_serial(i));
+		snprintf(host, sizeof host, "h%zu.%s.example", i,
+		    named > 0 && i % named == 0 ? "some" : "other");
+		kit_name(&c, host);
+		assert_int_equal(watch_draft_add(d, &c.cert), ERR_OK);
+	}
+	assert_int_equal(kit_put(db, name, false, d, NULL, &l), ERR_OK);
+	watch_list_unref(l);
+}
+
+struct ordered {
+	size_t n;
+	struct serial last;
+};
+
+static bool on_ordered(void *arg, const struct watch_found *f)
+{
+	struct ordered *o = arg;
+
+	assert_true(o->n++ == 0 || o->last.n < f->serial.n ||
+		    memcmp(o->last.octets, f->serial.octets, f->serial.n) < 0);
+	o->last = f->serial;
+	return true;
+}
+
+/* One in two, three, twelve has the name, by one list or by another: found by serial, by
+ * name when some were tried, by name at once; the same rows, each once, in one order. */
+static void a_name_that_some_have_is_found_in_each_way(void **state)
+{
+	static const size_t share[] = {2, 3, 12};
+	const size_t all = 20000;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof share / sizeof share[0]; i++) {
+		struct watch_query q = {.name = bytes_of("some.example", 12),
+		    .expires_before = INT64_MAX,
+		    .limit = 100};
+		struct ordered o = {0};
+		struct watch_place next;
+
+		put_named("a", all, 2, 0);
+		put_named("b", all, 1, share[i]);
+		put_named("c", all, 4, share[i]);
+		do {
+			assert_int_equal(
+			    watch_search(db, &q, on_ordered, &o, &next), ERR_OK);
+			q.from = next;
+			q.limit = 900;
+		} while (next.ca != 0);
+		assert_int_equal(o.n, (all + share[i] - 1) / share[i]);
+	}
+}
+
 /* Two numbers of one CA: it was watched before it was configured, and lists name it in
  * two ways. */
 static void a_ca_with_two_numbers_is_one(void **state)
@@ -546,6 +608,7 @@ int main(void)
 	    CASE(pages_have_what_is_looked_for),
 	    CASE(pages_stay_right_while_lists_change),
 	    CASE(a_name_that_nearly_all_have_is_found_by_serial),
+	    CASE(a_name_that_some_have_is_found_in_each_way),
 	    CASE(a_ca_with_two_numbers_is_one),
 	    CASE(a_long_name_is_found_by_all_of_it),
 	    CASE(without_memory_a_page_is_refused),
