@@ -1,3 +1,4 @@
+/* listed.c - three or four words of the generator for each. */
 #include "bench/listed.h"
 
 #include <string.h>

@@ -8,9 +8,6 @@
  * Serials are random, 16 to 20 octets; dates lie in 2025; each entry has a reason.
  * 3,048,289 entries are 155 MB, as the day of that many revocations had.
  */
-#include "bench/listed.h"
-#include "cache/base/bytes.h"
-
 #include <err.h>
 #include <getopt.h>
 #include <openssl/err.h>
@@ -19,6 +16,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+
+#include "bench/listed.h"
+#include "cache/base/bytes.h"
 
 #define DAY       (24 * 60 * 60)
 #define YEAR_2025 1735689600

@@ -1,3 +1,4 @@
+/* watch_rows.c - a cursor that stays where the last question led it. */
 #include "cache/watch/watch_rows.h"
 
 #include <errno.h>
