@@ -2165,7 +2165,7 @@ static void a_slow_reader_of_a_list_is_flat_and_gets_whole_events(void **state)
 		run(w);
 	}
 	after = mallinfo2();
-	/* the made-up log keeps 320 KB of each batch, for itself; the window 8 MiB */
+	/* the made-up log keeps 320 KB of each batch, and so the window does: the same */
 	assert_true(after.uordblks + after.hblkhd <
 		    before.uordblks + before.hblkhd + 200000 * 32 + (10u << 20));
 	put_list(w, "web", draft_of(w, 0, 1, 300000, 2));
