@@ -3,7 +3,6 @@
 #include "conf/check.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -12,85 +11,13 @@
 #include "cache/base/utf8.h"
 #include "cache/ocsp/responder.h"
 #include "conf/address.h"
+#include "conf/fault.h"
 #include "conf/values.h"
 
 /* No CA of the public web may keep an answer alive for longer (CA/Browser Forum BR
  * 4.9.10), and one without nextUpdate deserves no more. */
 #define WITHOUT_NEXT_UPDATE_MIN_MS INT64_C(1000)
 #define WITHOUT_NEXT_UPDATE_MAX_MS INT64_C(864000000)
-
-#define TWICE "is named twice; take one out"
-
-static const struct setting *setting_of(const struct group *g, enum option_id id)
-{
-	return &g->setting[id];
-}
-
-static bool is_refused(const struct group *g, enum option_id id)
-{
-	return g->setting[id].refused;
-}
-
-static bool is_given(const struct group *g, enum option_id id)
-{
-	return g->setting[id].line > 0;
-}
-
-/* Where value i of an option was written; else where its group starts. */
-static const char *place(const struct group *g, enum option_id id, size_t i, int *line)
-{
-	const struct setting *set = setting_of(g, id);
-
-	if (set->line == 0) {
-		*line = g->line;
-		return g->file;
-	}
-	*line = i < set->n ? set->value_line[i] : set->line;
-	return set->file;
-}
-
-static void fault(const struct draft *d, const struct group *g, enum option_id id,
-    size_t i, const char *format, ...) __attribute__((format(printf, 5, 6)));
-static void fault(const struct draft *d, const struct group *g, enum option_id id,
-    size_t i, const char *format, ...)
-{
-	char text[768];
-	int line;
-	const char *file = place(g, id, i, &line);
-	va_list ap;
-
-	va_start(ap, format);
-	vsnprintf(text, sizeof text, format, ap);
-	va_end(ap);
-	report_error(d->report, file, line, option_table[id].name, "%s", text);
-}
-
-/* What is wrong with value i, which may be a URL with a password. */
-static void fault_value(const struct draft *d, const struct group *g, enum option_id id,
-    size_t i, const char *value, const char *why)
-{
-	char shown[512];
-
-	fault(d, g, id, i, "\"%s\" %s", url_shown(value, shown, sizeof shown), why);
-}
-
-static void advise(
-    const struct draft *d, const struct group *g, enum option_id id, const char *text)
-{
-	int line;
-	const char *file = place(g, id, 0, &line);
-
-	report_warning(d->report, file, line, option_table[id].name, "%s", text);
-}
-
-/* Index of an earlier equal item, or i. */
-static size_t first_equal(char **list, size_t i)
-{
-	for (size_t k = 0; k < i; k++)
-		if (strcmp(list[k], list[i]) == 0)
-			return k;
-	return i;
-}
 
 /* In "unix:PATH", "lmdb:DIR" and "redis+unix://PATH", make the path absolute against the
  * file that names it. */
@@ -436,108 +363,6 @@ static void check_responders(const struct draft *d, size_t i)
 	}
 }
 
-/* "file:PATH" and "file:///PATH" become "file:///PATH", absolute.  False: out of memory.
- */
-static bool normalize_file(const struct group *g, char **text)
-{
-	const char *path = *text + 5;
-	char *absolute, *made = NULL;
-
-	if (strncmp(*text, "file:", 5) != 0 || *path == '\0')
-		return true;
-	if (strncmp(path, "//", 2) == 0 && path[2] != '/')
-		return true; /* a host: check_list_url() says so */
-	if (strncmp(path, "//", 2) == 0)
-		path += 2;
-	absolute = *path == '/' ? strdup(path)
-				: path_beside(setting_of(g, OPTION_crl)->file, path);
-	if (absolute != NULL && asprintf(&made, "file://%s", absolute) < 0)
-		made = NULL;
-	free(absolute);
-	if (made == NULL)
-		return false;
-	free(*text);
-	*text = made;
-	return true;
-}
-
-static const char *check_list_url(const char *text)
-{
-	struct url u;
-
-	if (strncmp(text, "file://", 7) == 0)
-		return text[7] == '/' && text[8] != '\0'
-			   ? NULL
-			   : "has no path from the root; write file:///PATH, or "
-			     "file:PATH for one beside this file";
-	if (strncmp(text, "file:", 5) == 0)
-		return "names no file; write file:///PATH";
-	if (strncmp(text, "ldap", 4) == 0)
-		return "is LDAP, which is not spoken; write the http URL or file of the "
-		       "same list";
-	if (strstr(text, "://") == NULL)
-		return "is no URL; write http://HOST[:PORT]/PATH, or file:PATH for a "
-		       "file";
-	return url_parse(text, &u);
-}
-
-/* One that is missing may come later, and is read then. */
-static void check_list_file(
-    const struct draft *d, const struct group *g, size_t i, const char *url)
-{
-	const char *why = NULL, *file;
-	struct stat st;
-	int line;
-
-	if (strncmp(url, "file://", 7) != 0)
-		return;
-	if (stat(url + 7, &st) != 0)
-		why = strerror(errno);
-	else if (!S_ISREG(st.st_mode))
-		why = "it is no regular file";
-	if (why == NULL)
-		return;
-	file = place(g, OPTION_crl, i, &line);
-	report_warning(d->report, file, line, option_table[OPTION_crl].name,
-	    "\"%s\" cannot be read now: %s", url, why);
-}
-
-static bool has_scope(const struct conf_issuer *is, size_t k)
-{
-	return k < is->crl_scope_n && *is->crl_scope[k] != '\0';
-}
-
-/* Is the scope of list k the name of another list too?  Of two that crl-scope names, the
- * second is told. */
-static bool is_taken(const struct conf_issuer *is, size_t k)
-{
-	for (size_t j = 0; j < is->crl_n; j++) {
-		bool named = has_scope(is, j);
-
-		if ((j < k || !named) &&
-		    strcmp(named ? is->crl_scope[j] : is->crl[j], is->crl_scope[k]) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* Number and time of the last list are kept by its scope: two lists would each take the
- * other's for its own. */
-static void check_scopes(
-    const struct draft *d, const struct group *g, const struct conf_issuer *is)
-{
-	if (is_refused(g, OPTION_crl_scope))
-		return;
-	if (is->crl_scope_n > is->crl_n)
-		fault(d, g, OPTION_crl_scope, is->crl_n,
-		    "names more scopes than crl has lists; write one for each list, in "
-		    "the same order");
-	for (size_t k = 0; k < is->crl_n; k++)
-		if (has_scope(is, k) && is_taken(is, k))
-			fault_value(d, g, OPTION_crl_scope, k, is->crl_scope[k],
-			    "is the name of two lists; give each its own");
-}
-
 /* A serial is of the CA that issued it: what is said of one CA's must not count for
  * another's of the same number (RFC 5280 section 4.1.2.2). */
 static void check_names(const struct draft *d, size_t i)
@@ -553,33 +378,6 @@ static void check_names(const struct draft *d, size_t i)
 			    "section for each CA");
 			return;
 		}
-}
-
-static bool check_lists(const struct draft *d, size_t i)
-{
-	const struct group *g = d->settings->issuer[i];
-	struct conf_issuer *is = &d->conf->issuer[i];
-
-	if (is_refused(g, OPTION_crl))
-		return true;
-	if (is->crl_n > CONF_CRL_MAX)
-		fault(d, g, OPTION_crl, CONF_CRL_MAX,
-		    "names more than %d lists; write fewer", CONF_CRL_MAX);
-	for (size_t k = 0; k < is->crl_n; k++) {
-		const char *why;
-
-		if (!normalize_file(g, &is->crl[k]))
-			return false;
-		why = check_list_url(is->crl[k]);
-		if (why != NULL)
-			fault_value(d, g, OPTION_crl, k, is->crl[k], why);
-		else if (first_equal(is->crl, k) < k)
-			fault_value(d, g, OPTION_crl, k, is->crl[k], TWICE);
-		else
-			check_list_file(d, g, k, is->crl[k]);
-	}
-	check_scopes(d, g, is);
-	return true;
 }
 
 bool without_next_update_parse(const char *text, int64_t *s, char *why, size_t why_n)
@@ -723,7 +521,7 @@ static bool check_names_of_all(const struct draft *d)
 	return first != NULL;
 }
 
-static bool check_issuers(const struct draft *d)
+static bool check_issuers(struct draft *d)
 {
 	if (!check_names_of_all(d))
 		return false;
@@ -732,7 +530,7 @@ static bool check_issuers(const struct draft *d)
 			return false;
 		check_names(d, i);
 		check_responders(d, i);
-		if (!check_lists(d, i))
+		if (!draft_check_lists(d, i))
 			return false;
 		check_rules(d, i);
 	}

@@ -8,6 +8,7 @@
 #define CONF_CHECK_H
 
 #include "conf/certificates.h"
+#include "conf/crl_lists.h"
 #include "conf/settings.h"
 
 /* A configuration on its way from settings to struct conf. */
@@ -16,6 +17,7 @@ struct draft {
 	struct settings *settings; /* where each value was written; issuers as in conf */
 	struct report *report;
 	struct certificates *ca, *responder; /* of each issuer */
+	struct crl_lists *lists;             /* of each issuer */
 	bool trial; /* try also what a start does besides reading the configuration */
 };
 
@@ -26,6 +28,10 @@ bool draft_check(struct draft *d);
 /* The folders of state and store: who may write to them (a warning); in a trial also
  * whether we could make and use them.  Makes nothing. */
 void draft_check_folders(const struct draft *d);
+
+/* The URLs of issuer i's crl, and crl-scope: into d->lists[i].  False when memory ran
+ * out. */
+bool draft_check_lists(struct draft *d, size_t i);
 
 /* May the responders that issuer i names sign for it?  is: what was made of it. */
 void draft_check_responders(const struct draft *d, size_t i, const struct issuer *is);

@@ -94,6 +94,16 @@ static bool add_mirror(struct conf *c, size_t issuer, size_t list, const char *t
 	return add_authority(c, &u.at);
 }
 
+/* Each place of a list, and its scope. */
+static bool add_mirrors(
+    struct conf *c, size_t issuer, size_t list, const struct issuer_list *l)
+{
+	for (size_t p = 0; p < l->place_n; p++)
+		if (!add_mirror(c, issuer, list, l->place[p]))
+			return false;
+	return add_mirror(c, issuer, list, l->scope);
+}
+
 /* Names point into the set of issuers, which lives as long as the configuration. */
 static bool make_mirrors(struct conf *c)
 {
@@ -101,8 +111,7 @@ static bool make_mirrors(struct conf *c)
 		const struct issuer *is = issuers_at(c->issuers, i);
 
 		for (size_t k = 0; k < is->crl_n; k++)
-			if (!add_mirror(c, i, k, is->crl[k]) ||
-			    !add_mirror(c, i, k, is->crl_scope[k]))
+			if (!add_mirrors(c, i, k, &is->crl[k]))
 				return false;
 	}
 	return true;
@@ -134,6 +143,19 @@ static bool make_paths(struct conf *c)
 	return true;
 }
 
+/* What is fetched because watched certificates name it is not known to be all, whatever
+ * `absent` says of what is configured. */
+static enum absent absent_of(const struct conf_issuer *is, const struct crl_lists *l)
+{
+	bool named = l->n == 0 && l->learns[LEARNT_CERTIFICATES] && !l->all;
+
+	if (is->absent == ABSENT_UNKNOWN)
+		return ABSENT_UNKNOWN;
+	if (is->crl_need == CRL_NEED_WATCHED || named)
+		return ABSENT_UNSAID;
+	return l->all ? ABSENT_GOOD : (enum absent)is->absent;
+}
+
 static struct issuer_spec spec_of(const struct draft *d, size_t i)
 {
 	const struct conf_issuer *is = &d->conf->issuer[i];
@@ -144,10 +166,8 @@ static struct issuer_spec spec_of(const struct draft *d, size_t i)
 	    .responders_n = d->responder[i].n,
 	    .ocsp = is->ocsp,
 	    .ocsp_n = is->ocsp_n,
-	    .crl = is->crl,
-	    .crl_n = is->crl_n,
-	    .crl_scope = is->crl_scope,
-	    .crl_scope_n = is->crl_scope_n};
+	    .crl = d->lists[i].list,
+	    .crl_n = d->lists[i].n};
 	char why[256];
 
 	spec.rules = (struct issuer_rules){
@@ -159,7 +179,10 @@ static struct issuer_spec spec_of(const struct draft *d, size_t i)
 	    .max_in_flight = (unsigned)is->max_in_flight,
 	    .max_waiting = (unsigned)is->max_waiting,
 	    .fetch_rate = (unsigned)is->fetch_rate,
-	    .absent = (enum absent)is->absent};
+	    .absent = absent_of(is, &d->lists[i]),
+	    .learns = {d->lists[i].learns[LEARNT_CCADB],
+		d->lists[i].learns[LEARNT_CERTIFICATES]},
+	    .need_watched = is->crl_need == CRL_NEED_WATCHED};
 	without_next_update_parse(
 	    is->without_next_update, &spec.rules.without_next_update_s, why, sizeof why);
 	return spec;
@@ -177,8 +200,9 @@ static void report_clash(const struct draft *d, size_t a, size_t b)
 	    y->name, x->name, x->file, x->line);
 }
 
-/* Also when something else was refused: two issuers alike are then said in the same load.
- * at: the issuer of each spec. */
+/* Also when something else was refused: two issuers alike are then said in the same load;
+ * lists that were refused have no names, and are not needed for that.  at: the issuer of
+ * each spec. */
 static bool build_issuers(struct draft *d, struct issuer_spec *spec, size_t *at)
 {
 	size_t n = 0, clash[2] = {0, 0};
@@ -187,7 +211,9 @@ static bool build_issuers(struct draft *d, struct issuer_spec *spec, size_t *at)
 	for (size_t i = 0; i < d->conf->issuer_n; i++)
 		if (d->ca[i].n > 0) {
 			at[n] = i;
-			spec[n++] = spec_of(d, i);
+			spec[n] = spec_of(d, i);
+			spec[n].crl_n = report_is_clean(d->report) ? spec[n].crl_n : 0;
+			n++;
 		}
 	e = issuers_new(&d->conf->issuers, spec, n, clash);
 	if (e == ERR_REQ_ISSUER)
@@ -223,7 +249,9 @@ static bool fill_issuers(struct draft *d)
 	c->issuer = calloc(n + 1, sizeof *c->issuer);
 	d->ca = calloc(n + 1, sizeof *d->ca);
 	d->responder = calloc(n + 1, sizeof *d->responder);
-	if (c->issuer == NULL || d->ca == NULL || d->responder == NULL)
+	d->lists = calloc(n + 1, sizeof *d->lists);
+	if (c->issuer == NULL || d->ca == NULL || d->responder == NULL ||
+	    d->lists == NULL)
 		return false;
 	for (size_t i = 0; i < n; i++) {
 		struct group *g = d->settings->issuer[i];
@@ -273,8 +301,11 @@ static void draft_free(struct draft *d)
 		certificates_free(&d->ca[i]);
 	for (size_t i = 0; d->responder != NULL && i < d->settings->issuer_n; i++)
 		certificates_free(&d->responder[i]);
+	for (size_t i = 0; d->lists != NULL && i < d->settings->issuer_n; i++)
+		crl_lists_free(&d->lists[i]);
 	free(d->ca);
 	free(d->responder);
+	free(d->lists);
 	settings_free(d->settings);
 }
 

@@ -40,6 +40,7 @@
 #define CONF_WATCHLIST_WATCHLIST(type, f) CONF_FIELD_##type(f)
 
 enum { NONCE_IGNORE, NONCE_FORWARD };                      /* conf_issuer.nonce */
+enum { CRL_NEED_ALL, CRL_NEED_WATCHED };                   /* conf_issuer.crl_need */
 enum { LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };               /* conf.log_format */
 enum { LEVEL_ERROR, LEVEL_WARN, LEVEL_INFO, LEVEL_DEBUG }; /* conf.log_level */
 
@@ -79,12 +80,11 @@ struct conf_mirror {
 	char *host; /* lower case, no brackets */
 	int port;
 	const char *target;  /* path and query, "/" where the URL has none; borrowed from
-			      * the issuer's crl or crl_scope */
+			      * the issuer's crl */
 	size_t issuer, list; /* of conf.issuers */
 };
 
-#define CONF_CRL_MAX    4096 /* an issuer's lists; the largest public CA has 128 */
-#define CONF_LISTEN_MAX 64   /* addresses; each worker has a socket for each */
+#define CONF_LISTEN_MAX 64 /* addresses; each worker has a socket for each */
 
 struct conf {
 #define OPTION(scope, type, field, name, dflt, min, max, when, text)                     \

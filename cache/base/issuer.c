@@ -129,6 +129,34 @@ static enum err fill_certificates(struct issuer *i, const struct issuer_spec *sp
 	return e;
 }
 
+/* Appends a copy to the *n of out. */
+static bool copy_text(char **out, size_t *n, const char *text)
+{
+	out[*n] = strdup(text);
+	return out[(*n)++] != NULL;
+}
+
+static bool list_fill(struct issuer_list *l, const struct issuer_list *from)
+{
+	bool ok;
+
+	l->strict = from->strict;
+	l->scope = strdup(from->scope);
+	l->place = calloc(from->place_n, sizeof *l->place);
+	ok = l->scope != NULL && l->place != NULL;
+	for (size_t k = 0; ok && k < from->place_n; k++)
+		ok = copy_text(l->place, &l->place_n, from->place[k]);
+	return ok;
+}
+
+void issuer_list_clear(struct issuer_list *l)
+{
+	for (size_t k = 0; k < l->place_n; k++)
+		free(l->place[k]);
+	free(l->place);
+	free(l->scope);
+}
+
 static enum err issuer_fill(struct issuer *i, const struct issuer_spec *spec)
 {
 	i->rules = spec->rules;
@@ -137,23 +165,16 @@ static enum err issuer_fill(struct issuer *i, const struct issuer_spec *spec)
 	i->responder = calloc(spec->responders_n + 1, sizeof *i->responder);
 	i->ocsp = calloc(spec->ocsp_n + 1, sizeof *i->ocsp);
 	i->crl = calloc(spec->crl_n + 1, sizeof *i->crl);
-	i->crl_scope = calloc(spec->crl_n + 1, sizeof *i->crl_scope);
 	if (i->name == NULL || i->ca == NULL || i->responder == NULL || i->ocsp == NULL ||
-	    i->crl == NULL || i->crl_scope == NULL)
+	    i->crl == NULL)
 		return ERR_NOMEM;
-	for (; i->ocsp_n < spec->ocsp_n; i->ocsp_n++) {
-		i->ocsp[i->ocsp_n] = strdup(spec->ocsp[i->ocsp_n]);
-		if (i->ocsp[i->ocsp_n] == NULL)
+	while (i->ocsp_n < spec->ocsp_n)
+		if (!copy_text(i->ocsp, &i->ocsp_n, spec->ocsp[i->ocsp_n]))
 			return ERR_NOMEM;
-	}
-	for (; i->crl_n < spec->crl_n; i->crl_n++) {
-		const char *scope =
-		    i->crl_n < spec->crl_scope_n ? spec->crl_scope[i->crl_n] : "";
+	while (i->crl_n < spec->crl_n) {
+		size_t n = i->crl_n++;
 
-		i->crl[i->crl_n] = strdup(spec->crl[i->crl_n]);
-		i->crl_scope[i->crl_n] =
-		    strdup(scope[0] != '\0' ? scope : spec->crl[i->crl_n]);
-		if (i->crl[i->crl_n] == NULL || i->crl_scope[i->crl_n] == NULL)
+		if (!list_fill(&i->crl[n], &spec->crl[n]))
 			return ERR_NOMEM;
 	}
 	return fill_certificates(i, spec);
@@ -171,13 +192,9 @@ static void issuer_empty(struct issuer *i)
 	}
 	for (size_t u = 0; u < i->ocsp_n; u++)
 		free(i->ocsp[u]);
-	/* one more than crl_n: the list at which memory ended */
-	for (size_t u = 0; i->crl != NULL && i->crl_scope != NULL && u <= i->crl_n; u++) {
-		free(i->crl[u]);
-		free(i->crl_scope[u]);
-	}
+	for (size_t u = 0; u < i->crl_n; u++)
+		issuer_list_clear(&i->crl[u]);
 	free(i->crl);
-	free(i->crl_scope);
 	free(i->ca);
 	free(i->responder);
 	free(i->ocsp);

@@ -25,6 +25,9 @@ enum profile {
 /* What it means that no list in force has a serial: absent (crl_set.h). */
 enum absent { ABSENT_UNSAID, ABSENT_GOOD, ABSENT_UNKNOWN };
 
+/* Who names lists of an issuer besides its configuration. */
+enum learnt { LEARNT_CCADB, LEARNT_CERTIFICATES, LEARNT_COUNT };
+
 /* What the operator decided for this issuer (conf/options.def has ranges and reasons). */
 struct issuer_rules {
 	enum profile profile;
@@ -38,7 +41,9 @@ struct issuer_rules {
 			      */
 	unsigned nonce_rate; /* ... so often in a second */
 	unsigned fetch_rate; /* fetches started in a second */
-	enum absent absent;
+	enum absent absent;  /* as it counts: said, or what `crl` says of itself */
+	bool learns[LEARNT_COUNT]; /* lists of it come from there, too */
+	bool need_watched;         /* only lists that are needed are fetched (crl-need) */
 };
 
 struct issuer_ca {
@@ -58,6 +63,15 @@ struct issuer_responder {
 	uint8_t sha256[32]; /* of the certificate's DER */
 };
 
+/* One of its lists, and where it is to be had. */
+struct issuer_list {
+	char **place;   /* URLs (http, https, file) in order of preference */
+	size_t place_n; /* 1.. */
+	char *scope;    /* the name that the list has for itself */
+	/* It has no other one: else it may have that of any of its places. */
+	bool strict;
+};
+
 struct crl_slot; /* cache/crl/crl_set.h */
 
 struct issuer {
@@ -69,9 +83,7 @@ struct issuer {
 	struct issuer_rules rules;
 	char **ocsp; /* responder URLs in order of preference */
 	size_t ocsp_n;
-	char **crl; /* list URLs (http, https, file): every shard */
-	char *
-	    *crl_scope; /* of each: the name that the list has for itself (never NULL) */
+	struct issuer_list *crl; /* every shard */
 	size_t crl_n;
 	/* Where its lists in force are (crl_set.h).  The one field that is set later: by
 	 * the keeper, before the set of issuers is in force.  NULL in tools and tests. */
@@ -89,11 +101,18 @@ struct issuer_spec {
 	struct issuer_rules rules;
 	char *const *ocsp;
 	size_t ocsp_n;
-	char *const *crl;
+	const struct issuer_list *crl;
 	size_t crl_n;
-	char *const *crl_scope; /* of the first lists; "" and those after: their URL */
-	size_t crl_scope_n;
 };
+
+/* Has it any, or may have when they are learnt? */
+static inline bool issuer_has_lists(const struct issuer *i)
+{
+	return i->crl_n > 0 || i->rules.learns[LEARNT_CCADB] ||
+	       i->rules.learns[LEARNT_CERTIFICATES];
+}
+/* Frees what l points to. */
+void issuer_list_clear(struct issuer_list *l);
 
 struct issuers; /* the set; opaque */
 

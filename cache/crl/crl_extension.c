@@ -291,6 +291,16 @@ static struct bytes scope_text(BIO *b, const GENERAL_NAME *n)
 	return bytes_of(p, (size_t)size);
 }
 
+static bool is_wanted(const struct crl_want *w, struct bytes own)
+{
+	if (bytes_equal(own, bytes_of(w->scope, strlen(w->scope))))
+		return true;
+	for (size_t k = 0; k < w->names_n; k++)
+		if (bytes_equal(own, bytes_of(w->names[k], strlen(w->names[k]))))
+			return true;
+	return false;
+}
+
 /* R104: a list speaks for its own part of the certificates only. */
 static enum err find_scope(struct crl_walk *w, const GENERAL_NAMES *names, BIO *b)
 {
@@ -304,7 +314,7 @@ static enum err find_scope(struct crl_walk *w, const GENERAL_NAMES *names, BIO *
 		if (!is_scope(n))
 			continue;
 		own = scope_text(b, n);
-		found |= bytes_equal(own, bytes_of(scope, strlen(scope)));
+		found |= is_wanted(w->want, own);
 		if (n->type == GEN_URI)
 			crl_facts_add_point(&w->list->facts, own);
 	}

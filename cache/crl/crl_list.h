@@ -79,6 +79,8 @@ struct crl_want {
 	 * has one (RFC 5280 section 5.2.5): the URL, or crl-scope; "dirName:" and the
 	 * form of RFC 2253 for a directoryName. */
 	const char *scope;
+	char *const *names; /* or one of these: the other places where it is to be had */
+	size_t names_n;
 	int64_t now, skew_s;
 	uint64_t max_size; /* crl-max-size */
 	/* The list of this scope in force, NULL for none: nothing older is taken (R95,

@@ -130,6 +130,7 @@ struct crl_set *crl_set_again(const struct crl_set *s, uint64_t generation)
 	for (size_t i = 0; i < s->shards_n; i++)
 		shard_copy(&again->shard[i], &s->shard[i]);
 	again->unopened = s->unopened;
+	again->unlearnt = s->unlearnt;
 	again->entries = s->entries;
 	again->n = s->n;
 	/* of the set that has them, so that no chain of sets is kept */
@@ -341,6 +342,8 @@ static enum crl_absence absence(const struct crl_set *s, size_t place,
 		return CRL_ABSENT_BY_OPTION;
 	if (s->unopened)
 		return CRL_ABSENT_UNOPENED;
+	if (s->unlearnt)
+		return CRL_ABSENT_UNLEARNT;
 	if (s->shards_n == 0)
 		return CRL_ABSENT_NO_LIST;
 	for (size_t i = 0; i < s->shards_n; i++) {
@@ -379,24 +382,36 @@ enum crl_absence crl_set_absence_with(const struct crl_set *s, size_t place,
 	return absence(s, place, facts, said, now, &here);
 }
 
-/* Is the list at this place the one of this URL? */
-static bool is_at(
-    const struct crl_shard *s, const struct issuer *i, size_t place, struct bytes url)
+static bool is_named(const struct issuer_list *l, const char *url)
 {
-	const char *scope = i->crl_scope[place], *from = i->crl[place];
+	if (strcmp(l->scope, url) == 0)
+		return true;
+	for (size_t p = 0; p < l->place_n; p++)
+		if (strcmp(l->place[p], url) == 0)
+			return true;
+	return false;
+}
 
-	return bytes_equal(bytes_of(from, strlen(from)), url) ||
-	       bytes_equal(bytes_of(scope, strlen(scope)), url) ||
-	       (s->in_force && crl_facts_have_point(&s->facts, url));
+/* Is the list at this place the one of this URL?  Behind those that are configured are
+ * those that were learnt, each by its name. */
+static bool is_at(
+    const struct crl_set *s, const struct issuer *i, size_t place, const char *url)
+{
+	const struct crl_shard *h = &s->shard[place];
+
+	if (place < i->crl_n && is_named(&i->crl[place], url))
+		return true;
+	return h->in_force &&
+	       (crl_facts_have_point(&h->facts, bytes_of(url, strlen(url))) ||
+		   (h->file != NULL && strcmp(h->file->scope, url) == 0));
 }
 
 enum crl_absence crl_set_absence_at(const struct crl_set *s, const struct issuer *i,
     const char *url, int64_t now, size_t *list)
 {
-	struct bytes wanted = bytes_of(url, strlen(url));
 	enum crl_absence said = CRL_ABSENT_NOT_OURS;
 
-	assert(s->unopened || s->shards_n == i->crl_n);
+	assert(s->unopened || s->shards_n >= i->crl_n);
 	if (s->unopened)
 		return CRL_ABSENT_UNOPENED;
 	for (size_t n = 0; n < s->shards_n && said != CRL_ABSENT_GOOD; n++) {
@@ -404,7 +419,7 @@ enum crl_absence crl_set_absence_at(const struct crl_set *s, const struct issuer
 		    s->shard[n].in_force ? &s->shard[n].facts : NULL;
 		enum crl_absence a = shard_absence(f, now);
 
-		if (!is_at(&s->shard[n], i, n, wanted))
+		if (!is_at(s, i, n, url))
 			continue;
 		if (a == CRL_ABSENT_GOOD && f->only_ca)
 			a = CRL_ABSENT_ONLY_CA;
@@ -437,6 +452,8 @@ const char *crl_absence_text(enum crl_absence a)
 	static const char *const text[] = {
 	    [CRL_ABSENT_BY_OPTION] = "absent = \"unknown\" is configured",
 	    [CRL_ABSENT_UNOPENED] = "a list has not been opened yet",
+	    [CRL_ABSENT_UNLEARNT] =
+		"it is not known yet which lists there are; crl says who knows them",
 	    [CRL_ABSENT_NO_LIST] = "no list is in force",
 	    [CRL_ABSENT_MISSING] = "a configured list is not in force",
 	    [CRL_ABSENT_OVERDUE] = "a list is past its nextUpdate",

@@ -64,6 +64,9 @@ struct crl_set {
 	/* A configured list has not been opened: what is not listed here may be listed
 	 * there.  Whoever puts the set into its slot says so before. */
 	bool unopened;
+	/* Nor is it known which lists there are: some are learnt, and who learns them
+	 * does not know them yet.  Said with it. */
+	bool unlearnt;
 	const struct crl_set *owner; /* a reference: of the set that the entries belong
 					to; NULL: they are this one's */
 	const struct crl_entry *entries; /* sorted by serial; of a serial that several
@@ -125,6 +128,7 @@ enum crl_absence {
 	CRL_ABSENT_GOOD,
 	CRL_ABSENT_BY_OPTION, /* the operator says unknown */
 	CRL_ABSENT_UNOPENED,  /* one has not been opened */
+	CRL_ABSENT_UNLEARNT,  /* nobody knows yet which there are */
 	CRL_ABSENT_NO_LIST,   /* none is in force */
 	CRL_ABSENT_MISSING,   /* one is not */
 	CRL_ABSENT_OVERDUE,   /* one is past its nextUpdate */

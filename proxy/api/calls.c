@@ -270,10 +270,10 @@ static json_t *missing_json(const struct issuer *i, const struct evidence *st)
 		      st->lists.absence == CRL_ABSENT_REASONS;
 	char text[1024 + WATCH_URL_MAX + 256], named[WATCH_URL_MAX + 128];
 
-	if (st->status != STATUS_UNKNOWN || i->crl_n == 0 || why == NULL)
+	if (st->status != STATUS_UNKNOWN || !issuer_has_lists(i) || why == NULL)
 		return NULL;
 	if (of_one && st->lists.absence_list < i->crl_n)
-		of = i->crl[st->lists.absence_list];
+		of = i->crl[st->lists.absence_list].place[0];
 	put_named(named, sizeof named, &st->named);
 	snprintf(text, sizeof text, "%s%s%.1024s%s", why, of[0] != '\0' ? ": " : "", of,
 	    named);
@@ -770,14 +770,14 @@ static void ready_issuer(
 		upstream_health(keeper_parts(k)->source, i->ocsp[n], &h);
 		healthy += h.healthy || !h.asked; /* nobody knows better yet */
 	}
-	if (i->crl_n > 0 && (set->unopened || set->shards_n == 0)) {
+	if (issuer_has_lists(i) && (set->unopened || set->shards_n == 0)) {
 		snprintf(text, sizeof text, "issuer %s: %s", i->name,
 		    set->unopened ? "nothing is good: a list has not been opened"
 				  : "no list is in force");
 		json_array_append_new(degraded, json_text(text));
 	}
 	ready_overdue(i, set, degraded);
-	if (healthy > 0 || (i->ocsp_n == 0 && i->crl_n > 0))
+	if (healthy > 0 || (i->ocsp_n == 0 && issuer_has_lists(i)))
 		return;
 	if (i->ocsp_n == 0)
 		snprintf(text, sizeof text,

@@ -41,7 +41,7 @@ static struct crl_file *file_of(const struct issuer *i, size_t list)
 	if (i->slot == NULL)
 		return NULL;
 	return crl_set_file(atomic_load_explicit(&i->slot->set, memory_order_acquire),
-	    list, i->crl_scope[list]);
+	    list, i->crl[list].scope);
 }
 
 int mirror_reply(struct conn_loop *l, struct conn *c, const struct http1_request *r,

@@ -53,15 +53,16 @@ static void gather_answers(struct evidence *st, const struct hot *hot,
 		hear_facts(st, &st->kept.polled.facts);
 }
 
-/* Is the set of the lists that the configuration names?  Between a reload and the set
+/* Is the set of the lists that the configuration names, with others behind them that were
+ * learnt?  Between a reload and the set
  * that follows it (later, where memory was short) it is not, and absence says nothing. */
 static bool is_as_configured(const struct crl_set *set, const struct issuer *i)
 {
-	if (set->shards_n != i->crl_n)
+	if (set->shards_n < i->crl_n)
 		return false;
 	for (size_t n = 0; n < i->crl_n; n++)
 		if (set->shard[n].file != NULL &&
-		    strcmp(set->shard[n].file->scope, i->crl_scope[n]) != 0)
+		    strcmp(set->shard[n].file->scope, i->crl[n].scope) != 0)
 			return false;
 	return true;
 }

@@ -151,6 +151,7 @@ void crl_feed_refresh(struct crl_feed *f, const struct issuer *issuer, bool acce
 
 		l->ask.failures = 0;
 		l->ask.anew = true;
+		feed_sites_excuse(l);
 		if (accept_number)
 			l->ask.accept_ms = clock_mono_ms() + FEED_ACCEPT_MS;
 		if (l->held.at != FEED_FLOWS) /* whoever asks may have mended it */
@@ -168,7 +169,7 @@ bool crl_feed_tried_all(const struct crl_feed *f)
 
 	LIST_FOREACH(i, &f->issuers, link)
 		for (size_t n = 0; n < i->n; n++)
-			if (!i->list[n]->ask.tried)
+			if (!i->list[n]->ask.tried && !i->list[n]->parked)
 				return false;
 	return true;
 }

@@ -43,6 +43,11 @@
  * is started with the changed configuration knows nothing of the old one, and keeps
  * nothing.
  *
+ * A list may be had at several places.  An ask begins with the first and goes on to the
+ * next at once when one fails, or brings what is refused; back-off begins when all have.
+ * One that fails is passed over for a growing time, so that the first is the one that is
+ * asked as soon as it is well (feed_sites.c).  Validators are each place's own.
+ *
  * Keeper's thread; the work on lists on the bulk thread, one list at a time.  The feed
  * owns the issuers' slots (crl_set.h), which live as long as it does.
  */
@@ -108,6 +113,42 @@ size_t crl_feed_waiting(const struct crl_feed *f, const char *issuer);
 /* Wait no longer: done is not called.  Also for one that does not wait. */
 void crl_feed_wait_end(struct crl_wait *w);
 
+/* Lists that somebody else names (`crl = "ccadb"`, "certificates"): a source speaks for
+ * each issuer whose configuration asks for it (issuer_rules.learns) after
+ * crl_feed_start(), after each reload, and when what it knows has changed.
+ *
+ * crl_feed_expect(), before crl_feed_start(): there is this source.  From then on such an
+ * issuer is not opened until the source has spoken: at a start nobody knows which lists
+ * the state directory has of it, and what they revoke must not be good.  So a source
+ * speaks at once, from a state of its own that outlives the process; where it has none it
+ * says so (lists NULL): then the issuer is open, for what OCSP says, and nothing of it is
+ * good by absence (CRL_ABSENT_UNLEARNT) until it knows more.  A source that is not
+ * expected is waited for by nobody, and nothing is good by absence all the same. */
+void crl_feed_expect(struct crl_feed *f, enum learnt from);
+/* One that was learnt, and where it is to be had: URLs as they are, in order of
+ * preference; there are no ranges in them.  Borrowed for the call. */
+struct learnt_list {
+	const char *const *url;
+	size_t n;
+};
+/* These n are the issuer's lists by this source, and those that it named before go, as
+ * they do with a reload; NULL: it knows nothing yet (and what it knew before stays).
+ * What is no http or https URL is left out; so are those beyond crl-max-lists that are
+ * not here yet: then nothing is good by absence, and that is told once.  One that has a
+ * place in common with one that is configured, or stands before it, is that one.  They
+ * are lists as others are, but for the mirror, and fetched as learnt URLs are (fetch.h).
+ * False: out of memory; nothing has changed, to be said again.  Nothing happens where the
+ * issuer does not ask for this source. */
+bool crl_feed_learn(struct crl_feed *f, const char *issuer, enum learnt from,
+    const struct learnt_list *lists, size_t n);
+/* Of an issuer with `crl-need = "watched"`: these are the names of the lists that are
+ * needed, places or crl-scope, byte for byte, in the place of those that were said
+ * before; none are until the first call.  The others are neither asked for nor missed;
+ * what is in force of them still revokes.  Kept for an issuer that needs all.  False: out
+ * of memory, and nothing has changed. */
+bool crl_feed_need(
+    struct crl_feed *f, const char *issuer, const char *const *url, size_t n);
+
 /* Fetch all lists of the issuer now, whatever back-off says; one under way is followed by
  * another.  What is held back is tried now too.  accept_number: the next list of each
  * that is another than the one in force is taken with the number and the date that it
@@ -133,8 +174,9 @@ size_t crl_feed_refused_by_disk(
     const struct crl_feed *f, const char **issuer, const char **why);
 
 /* For people: GET /v1/issuers' "crls" of this issuer, one object for each
- * configured list that is in force or has an error.  {"url","crl_number","this_update",
- * "next_update","entries","fetched_at","last_error"}; what is not known is null. */
+ * list that is in force or has an error, or is not needed.  {"url","from","crl_number",
+ * "this_update","next_update","entries","fetched_at","last_error"}, with "learnt" where
+ * it is, and "needed":false; what is not known is null. */
 json_t *crl_feed_json(struct crl_feed *f, const struct issuer *i);
 
 /* Gauges: age and entries of each list, seconds to nextUpdate, whether it is held back,

@@ -21,6 +21,8 @@ static struct crl_want want_of(const struct crl_job *j)
 {
 	return (struct crl_want){.issuer = j->issuer,
 	    .scope = j->scope,
+	    .names = j->urls,
+	    .names_n = j->strict ? 0 : j->urls_n,
 	    .now = j->now,
 	    .skew_s = j->skew_s,
 	    .max_size = j->max_size,
@@ -545,8 +547,9 @@ static void work_open(struct crl_job *j)
 		j->error = failed(j, ERR_STORE, j->dir);
 		return;
 	}
+	j->open.site = j->urls_n;
 	if (seen.hints)
-		crl_hints_read(j->dir, j->url, &j->hints);
+		j->open.site = crl_hints_read(j->dir, j->urls, j->urls_n, &j->hints);
 	find_told(j, &seen);
 	if (!seen.file[CRL_CURRENT]) {
 		j->error = ERR_NOT_FOUND;
@@ -766,7 +769,6 @@ void crl_job_clear(struct crl_job *j)
 	crl_set_unref(j->old);
 	crl_set_unref(j->set);
 	crl_diff_free(j->diff_made);
-	free(j->url);
 	if (j->kind == CRL_JOB_ARRANGE)
 		free(j->arrange.map);
 	if (j->kind == CRL_JOB_DIFF)

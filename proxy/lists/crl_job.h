@@ -44,7 +44,10 @@ struct crl_job {
 	/* Given: */
 	const struct issuer *issuer;
 	const char *scope, *dir;
-	char *url;                 /* owned */
+	char *const *urls; /* the sites of the list; names that it may have, too */
+	size_t urls_n;
+	bool strict;               /* it may have none of them, but scope */
+	const char *url;           /* READ: the site that it is read from */
 	const struct crl_set *old; /* a reference; the set in force, or NULL */
 	size_t shards_n;
 	int shard;           /* the list's place in old; -1 (only DIFF): none */
@@ -63,6 +66,7 @@ struct crl_job {
 		struct {
 			bool first; /* nothing of this life is in the folder */
 			/* Outcome: */
+			size_t site;        /* whose hints are there; urls_n: none's */
 			int64_t written_at; /* when current was */
 			bool has_told;      /* a list was told, be it readable or not */
 			bool told_is_current;

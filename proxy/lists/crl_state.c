@@ -323,37 +323,51 @@ static bool digest_value(uint8_t out[32], const char *value)
 	return value != NULL && strlen(value) == 64 && hex_decode(value, 32, out);
 }
 
-static bool parse_hints(FILE *f, const char *url, struct crl_hints *h)
+static size_t find_url(char *const *url, size_t n, const char *value)
+{
+	size_t k = 0;
+
+	while (k < n && (value == NULL || strcmp(value, url[k]) != 0))
+		k++;
+	return k;
+}
+
+/* Of which URL they are; n: of none. */
+static size_t parse_hints(FILE *f, char *const *url, size_t n, struct crl_hints *h)
 {
 	char line[LINE_MAX_BYTES];
-	const char *value = next_value(f, "url", line);
+	size_t k = find_url(url, n, next_value(f, "url", line));
+	bool all = k < n &&
+		   copy_value(h->etag, sizeof h->etag, next_value(f, "etag", line)) &&
+		   copy_value(h->last_modified, sizeof h->last_modified,
+		       next_value(f, "last-modified", line)) &&
+		   number_value(&h->before, next_value(f, "before", line)) &&
+		   digest_value(h->sha256, next_value(f, "sha256", line));
 
-	return value != NULL && strcmp(value, url) == 0 &&
-	       copy_value(h->etag, sizeof h->etag, next_value(f, "etag", line)) &&
-	       copy_value(h->last_modified, sizeof h->last_modified,
-		   next_value(f, "last-modified", line)) &&
-	       number_value(&h->before, next_value(f, "before", line)) &&
-	       digest_value(h->sha256, next_value(f, "sha256", line));
+	return all ? k : n;
 }
 
 static const struct crl_hints no_hints = {.before = CRL_BEFORE_UNKNOWN};
 
-void crl_hints_read(const char *dir, const char *url, struct crl_hints *h)
+size_t crl_hints_read(const char *dir, char *const *url, size_t n, struct crl_hints *h)
 {
+	size_t k;
 	int fd = open_regular(dir, "hints");
 	FILE *f;
 
 	*h = no_hints;
 	if (fd < 0)
-		return;
+		return n;
 	f = fdopen(fd, "r");
 	if (f == NULL) {
 		close(fd);
-		return;
+		return n;
 	}
-	if (!parse_hints(f, url, h))
+	k = parse_hints(f, url, n, h);
+	if (k == n)
 		*h = no_hints;
 	fclose(f);
+	return k;
 }
 
 void crl_hints_write(const char *dir, const char *url, const struct crl_hints *h)

@@ -75,9 +75,9 @@ struct crl_hints {
  * is kept.  A weak one may stay when the list changes, and never is. */
 void crl_hints_take(
     struct crl_hints *h, const char *etag, const char *last_modified, const char *date);
-/* Only hints: absent, unreadable or no regular file gives empty ones, with
- * CRL_BEFORE_UNKNOWN. */
-void crl_hints_read(const char *dir, const char *url, struct crl_hints *h);
+/* Only hints: absent, unreadable, no regular file or of a URL that is none of these gives
+ * empty ones, with CRL_BEFORE_UNKNOWN.  Returns whose they are; n: nobody's. */
+size_t crl_hints_read(const char *dir, char *const *url, size_t n, struct crl_hints *h);
 void crl_hints_write(const char *dir, const char *url, const struct crl_hints *h);
 
 #endif

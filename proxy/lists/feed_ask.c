@@ -68,45 +68,117 @@ static void ask_ends(struct feed_list *l, bool failed)
 	l->ask.tried = true;
 	feed_watch_ask(l);
 	plan(l, failed);
-	if (again && !l->issuer->feed->cancelled)
+	if (again && !l->parked && !l->issuer->feed->cancelled)
 		feed_ask(l);
 	else
 		feed_due(l);
 }
 
-static void log_failed(const struct feed_list *l)
+static const char *asked_url(const struct feed_list *l)
 {
-	log_warn(feed_is_refusal(l->ask.error) ? "crl_refused" : "crl_fetch_failed",
-	    "issuer=%s url=%s err=%s detail=%s failures=%d", l->issuer->name, l->url,
-	    err_label(l->ask.error), l->ask.why, l->ask.failures + 1);
+	return l->urls->url[l->ask.site];
+}
+
+/* next: the site that is asked instead; as many as there are: none. */
+static void log_failed(
+    const struct feed_list *l, enum err e, const char *why, size_t next)
+{
+	const char *event = feed_is_refusal(e) ? "crl_refused" : "crl_fetch_failed";
+
+	if (next < l->urls->n)
+		log_warn(event, "issuer=%s url=%s err=%s detail=%s failures=%d next=%s",
+		    l->issuer->name, asked_url(l), err_label(e), why,
+		    l->site[l->ask.site].failures, l->urls->url[next]);
+	else
+		log_warn(event, "issuer=%s url=%s err=%s detail=%s failures=%d",
+		    l->issuer->name, asked_url(l), err_label(e), why,
+		    l->ask.failures + 1);
+}
+
+/* Another site would be met by it too. */
+static bool is_our_fault(enum err e)
+{
+	return e == ERR_NOMEM || e == ERR_STORE || e == ERR_CANCELLED;
+}
+
+static void ask_site(struct feed_list *l, size_t site);
+
+/* The site that is asked has failed: the next one; as many as there are: none, or nobody
+ * waits for it any more. */
+static size_t pass_on(struct feed_list *l, enum err e)
+{
+	if (l->ask.state < FEED_ASKING || feed_is_gone(l) || is_our_fault(e) ||
+	    l->issuer->feed->cancelled)
+		return l->urls->n;
+	feed_site_failed(l, l->ask.site);
+	return feed_site_next(l);
 }
 
 /* The file is the one that was refused, and is not read again: told less and less. */
 static void ask_refused_again(struct feed_list *l)
 {
+	size_t next = pass_on(l, l->ask.error);
+
+	if (next < l->urls->n) {
+		ask_site(l, next);
+		return;
+	}
 	if (l->ask.error != ERR_OK && feed_again(&l->ask.refused))
-		log_failed(l);
+		log_failed(l, l->ask.error, l->ask.why, next);
 	ask_ends(l, true);
+}
+
+/* Of several sites each error says which it was. */
+static void note_error(struct feed_list *l, enum err e, const char *why)
+{
+	bool named = l->urls->n > 1 && !is_our_fault(e);
+
+	l->ask.error = e;
+	snprintf(l->ask.why, sizeof l->ask.why, "%.200s%s%s", named ? asked_url(l) : "",
+	    named ? ": " : "", why);
 }
 
 static void ask_failed(struct feed_list *l, enum err e, const char *why)
 {
-	l->ask.error = e;
-	snprintf(l->ask.why, sizeof l->ask.why, "%s", why[0] != '\0' ? why : err_text(e));
+	const char *words = why[0] != '\0' ? why : err_text(e);
+	size_t next = pass_on(l, e);
+
 	if (e != ERR_CANCELLED) {
 		l->issuer->failed[e]++;
 		l->ask.refused = (struct feed_again){0};
 		feed_again(&l->ask.refused);
-		log_failed(l);
+		log_failed(l, e, words, next);
 	}
-	ask_ends(l, true);
+	note_error(l, e, words);
+	if (next < l->urls->n)
+		ask_site(l, next);
+	else
+		ask_ends(l, true);
 }
 
-static void ask_went_well(struct feed_list *l)
+/* site: as many as there are where a reload has taken it away since. */
+static void site_is_well(struct feed_list *l, size_t site)
 {
-	if (l->ask.error != ERR_OK)
+	bool known = site < l->urls->n;
+	int failures = known ? l->site[site].failures : 0;
+	/* not where only one that was asked before it in this ask has failed */
+	bool was_failing =
+	    l->ask.error != ERR_OK && (l->ask.been == 0 || l->ask.failures > 0);
+
+	if (was_failing || failures > 0)
 		log_settled(LOG_INFO, "crl_recovered", "issuer=%s url=%s failures=%d",
-		    l->issuer->name, l->url, l->ask.failures);
+		    l->issuer->name, known ? l->urls->url[site] : feed_url(l),
+		    was_failing ? l->ask.failures : failures);
+	l->ask.from = site;
+	if (known) {
+		l->site[site].failures = 0;
+		l->site[site].again_ms = 0;
+	}
+}
+
+static void ask_went_well(struct feed_list *l, size_t site)
+{
+	site_is_well(l, site);
 	l->ask.error = ERR_OK;
 	l->ask.fetched_at = clock_now();
 	if (l->conf ==
@@ -138,7 +210,7 @@ static void log_number(
 	log_event(level, event,
 	    "issuer=%s url=%s crl_number=%s crl_number_hex=%s was=%s was_hex=%s "
 	    "effect=%s",
-	    w->issuer->name, w->list->url, number, hex, was, was_hex, effect);
+	    w->issuer->name, w->job.url, number, hex, was, was_hex, effect);
 }
 
 static void number_refused(const struct feed_work *w)
@@ -160,21 +232,29 @@ static void number_taken(struct feed_work *w)
 }
 
 /* By which the list is known again where it was read from, unless a reload has moved it
- * meanwhile. */
-static void learn_marks(struct feed_list *l, const struct crl_job *j)
+ * meanwhile.  A file elsewhere that is the one that was read there is not the list in
+ * force any more. */
+static void learn_marks(const struct feed_work *w, size_t site)
 {
-	if (strcmp(j->url, l->url) != 0)
+	struct feed_list *l = w->list;
+	const struct crl_job *j = &w->job;
+
+	if (j->error == ERR_OK && j->read.found == CRL_READ_NEW)
+		for (size_t k = 0; k < l->urls->n; k++)
+			l->site[k].stamp.known &= k == site || l->site[k].stamp.refused;
+	if (site == l->urls->n)
 		return;
 	if (j->read.local)
-		l->ask.stamp = j->read.stamp;
+		l->site[site].stamp = j->read.stamp;
 	else if (j->error == ERR_OK)
-		l->ask.hints = j->hints;
+		l->site[site].hints = j->hints;
 }
 
 static void read_done(struct feed_work *w, bool skipped)
 {
 	struct feed_list *l = w->list;
 	const struct crl_job *j = &w->job;
+	size_t site;
 
 	assert(j->kind == CRL_JOB_READ && l->ask.fetching != w);
 	if (skipped) {
@@ -188,11 +268,12 @@ static void read_done(struct feed_work *w, bool skipped)
 		ask_ends(l, false);
 		return;
 	}
-	learn_marks(l, j);
+	site = feed_urls_find(l->urls, j->url);
+	learn_marks(w, site);
 	if (j->error == ERR_OK && j->read.found == CRL_READ_NEW) {
 		number_taken(w);
 		feed_publish(w);
-		ask_went_well(l);
+		ask_went_well(l, site);
 		return;
 	}
 	if (j->read.found != CRL_READ_REFUSED)
@@ -202,7 +283,7 @@ static void read_done(struct feed_work *w, bool skipped)
 	if (j->read.found == CRL_READ_REFUSED)
 		ask_refused_again(l);
 	else if (j->read.found == CRL_READ_UNCHANGED)
-		ask_went_well(l);
+		ask_went_well(l, site);
 	else
 		ask_failed(l, j->error, j->why);
 	feed_work_free(w);
@@ -231,7 +312,7 @@ static void on_fetched(void *arg, const struct fetch_result *r)
 		snprintf(why, sizeof why, "%.400s: %s", w->job.read.path, r->detail);
 		ask_failed(l, ERR_STORE, why);
 	} else if (r->error == ERR_OK && r->status == 304 && w->conditional) {
-		ask_went_well(l);
+		ask_went_well(l, w->site);
 	} else {
 		ask_failed(l, r->error != ERR_OK ? r->error : ERR_UP_HTTP, r->detail);
 	}
@@ -243,9 +324,11 @@ static void begin_fetch(struct feed_work *w)
 {
 	struct feed_list *l = w->list;
 	const struct crl_shard *s = feed_in_force(l);
+	const struct crl_hints *hints = &l->site[w->site].hints;
 	const struct conf *c = feed_conf(w->feed);
 	char why[sizeof l->ask.why];
-	struct fetch_request r = {.url = l->url,
+	struct fetch_request r = {.url = w->job.url,
+	    .learnt = l->learnt != LEARNT_COUNT,
 	    .accept = "application/pkix-crl",
 	    .timeout_ms = (int)c->crl_timeout_ms,
 	    .max_size = (size_t)c->crl_max_size,
@@ -260,11 +343,10 @@ static void begin_fetch(struct feed_work *w)
 		return;
 	}
 	r.sink_fd = w->job.read.fd;
-	if (s != NULL && memcmp(l->ask.hints.sha256, s->facts.sha256, 32) == 0) {
-		r.if_none_match = l->ask.hints.etag[0] != '\0' ? l->ask.hints.etag : NULL;
-		r.if_modified_since = l->ask.hints.last_modified[0] != '\0'
-					  ? l->ask.hints.last_modified
-					  : NULL;
+	if (s != NULL && memcmp(hints->sha256, s->facts.sha256, 32) == 0) {
+		r.if_none_match = hints->etag[0] != '\0' ? hints->etag : NULL;
+		r.if_modified_since =
+		    hints->last_modified[0] != '\0' ? hints->last_modified : NULL;
 	}
 	w->conditional = r.if_none_match != NULL || r.if_modified_since != NULL;
 	l->ask.fetching = w;
@@ -296,12 +378,12 @@ void feed_ask_again(struct feed_list *l)
 		l->ask.state = FEED_ASKING_AGAIN;
 }
 
-void feed_ask(struct feed_list *l)
+static void ask_site(struct feed_list *l, size_t site)
 {
 	struct feed_work *w;
 
-	assert(l->ask.state == FEED_IDLE && l->ask.fetch == NULL && !feed_is_gone(l));
-	l->ask.state = FEED_ASKING;
+	assert(l->ask.state >= FEED_ASKING && l->ask.fetch == NULL);
+	l->ask.site = site;
 	w = feed_work_new(l->issuer, l, CRL_JOB_READ, read_done);
 	if (w == NULL) {
 		ask_failed(l, ERR_NOMEM, "");
@@ -309,8 +391,18 @@ void feed_ask(struct feed_list *l)
 	}
 	w->job.read.anew = l->ask.anew;
 	l->ask.anew = false;
-	if (l->local)
+	if (l->site[site].local)
 		feed_work_queue(w);
 	else
 		begin_fetch(w);
+}
+
+void feed_ask(struct feed_list *l)
+{
+	assert(l->ask.state == FEED_IDLE && l->ask.fetch == NULL && !feed_is_gone(l));
+	if (l->parked)
+		return;
+	l->ask.state = FEED_ASKING;
+	l->ask.been = 0;
+	ask_site(l, feed_site_next(l));
 }

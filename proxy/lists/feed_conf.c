@@ -19,22 +19,27 @@
 #define AGE_WITHOUT_OCSP_MS (4 * FEED_DAY_MS)
 
 /* The same list from elsewhere. */
-static bool list_move(struct feed_list *l, const char *url)
+static bool list_move(struct feed_list *l, struct feed_urls *urls)
 {
-	char *copy;
+	struct feed_site *site;
+	size_t from;
 
-	if (strcmp(l->url, url) == 0)
+	if (feed_urls_same(l->urls, urls))
 		return true;
-	copy = strdup(url);
-	if (copy == NULL)
+	site = feed_sites_new(urls, l);
+	if (site == NULL)
 		return false;
 	feed_stop_fetch(l);
-	feed_watch_no_more(l);
-	free(l->url);
-	l->url = copy;
-	l->local = feed_url_is_local(url);
-	memset(&l->ask.hints, 0, sizeof l->ask.hints);
-	l->ask.stamp.known = false;
+	if (strcmp(feed_url(l), urls->url[0]) != 0)
+		feed_watch_no_more(l);
+	from = l->ask.from < l->urls->n ? feed_urls_find(urls, l->urls->url[l->ask.from])
+					: urls->n;
+	feed_urls_unref(l->urls);
+	free(l->site);
+	l->urls = feed_urls_ref(urls);
+	l->site = site;
+	l->ask.site = 0;
+	l->ask.from = from;
 	l->ask.failures = 0;
 	feed_ask_again(l);
 	l->ask.due_ms = clock_mono_ms();
@@ -82,10 +87,11 @@ static void list_gone(struct feed_list *l, bool others)
 		l->conf = feed_all_told(l) ? FEED_KEPT : FEED_KEPT_UNTOLD;
 	if (feed_is_kept(l))
 		log_info("crl_kept", "issuer=%s url=%s entries=%zu until=%s",
-		    l->issuer->name, l->url, s->n, "the lists that came are in force");
+		    l->issuer->name, feed_url(l), s->n,
+		    "the lists that came are in force");
 	else if (s != NULL)
 		log_warn("crl_dropped", "issuer=%s url=%s entries=%zu reason=%s",
-		    l->issuer->name, l->url, s->n, "configuration");
+		    l->issuer->name, feed_url(l), s->n, "configuration");
 	feed_stop_fetch(l);
 	feed_drop_stuck(l);
 	feed_watch_no_more(l);
@@ -95,8 +101,7 @@ static void list_gone(struct feed_list *l, bool others)
 	LIST_INSERT_HEAD(&l->issuer->gone, l, link);
 }
 
-/* Those that nothing names any more. */
-static void forget_gone(struct feed_issuer *i)
+void feed_forget_gone(struct feed_issuer *i)
 {
 	struct feed_list *l, *next;
 
@@ -112,52 +117,113 @@ static void forget_gone(struct feed_issuer *i)
 /* The list with this id.  A new one begins as one that is gone: what comes of this
  * configuration is not known yet.  NULL: out of memory. */
 static struct feed_list *list_for(
-    struct feed_issuer *i, const char *url, const char *scope, const uint8_t *id)
+    struct feed_issuer *i, struct feed_urls *urls, const char *scope, const uint8_t *id)
 {
 	struct feed_list *l = find_id(i->list, i->n, id);
 
 	if (l == NULL)
 		l = find_gone(i, id);
 	if (l != NULL)
-		return list_move(l, url) ? l : NULL;
-	l = feed_list_new(i, url, scope, id);
+		return list_move(l, urls) ? l : NULL;
+	l = feed_list_new(i, urls, scope, id);
 	if (l == NULL)
 		return NULL;
 	LIST_INSERT_HEAD(&i->gone, l, link);
 	return l;
 }
 
-/* Puts one of the configuration's lists behind the *n others. */
-static bool add_list(struct feed_issuer *i, const char *url, const char *scope,
-    struct feed_list **list, size_t *n)
+/* The lists that an issuer is to have. */
+struct wanted {
+	struct feed_list **list;
+	size_t n;
+};
+
+/* Puts one of them behind the others. */
+static bool add_list(struct feed_issuer *i, struct feed_urls *urls, const char *scope,
+    enum learnt learnt, struct wanted *all)
 {
 	uint8_t id[CHANGE_SCOPE_N];
+	struct feed_list *l;
 
-	if (!crl_scope_id(i->name, scope, id))
+	if (urls == NULL || !crl_scope_id(i->name, scope, id))
 		return false;
-	if (find_id(list, *n, id) != NULL) {
-		log_warn("crl_twice", "issuer=%s url=%s scope=%s", i->name, url, scope);
-		return true;
-	}
-	list[*n] = list_for(i, url, scope, id);
-	return list[(*n)++] != NULL;
+	if (find_id(all->list, all->n, id) != NULL)
+		return true; /* two sources name it: the first one's word counts */
+	l = list_for(i, urls, scope, id);
+	if (l == NULL)
+		return false;
+	l->learnt = learnt;
+	all->list[all->n++] = l;
+	return true;
 }
 
-/* The configuration's lists, *n of them; NULL: out of memory. */
-static struct feed_list **find_lists(
-    struct feed_issuer *i, const struct issuer *c, size_t *n)
+static bool add_configured(
+    struct feed_issuer *i, const struct issuer_list *c, struct wanted *all)
 {
-	size_t want = c != NULL ? c->crl_n : 0;
-	struct feed_list **list = calloc(want + 1, sizeof *list);
-	bool found = list != NULL;
+	struct feed_urls *urls =
+	    feed_urls_new((const char *const *)c->place, c->place_n, c->strict);
+	bool ok = add_list(i, urls, c->scope, LEARNT_COUNT, all);
 
-	*n = 0;
-	for (size_t k = 0; found && k < want; k++)
-		found = add_list(i, c->crl[k], c->crl_scope[k], list, n);
-	if (found)
-		return list;
-	free(list);
-	return NULL;
+	feed_urls_unref(urls);
+	return ok;
+}
+
+static bool is_there(const struct wanted *all, const struct feed_urls *urls)
+{
+	for (size_t k = 0; k < all->n; k++)
+		if (feed_urls_meet(all->list[k]->urls, urls))
+			return true;
+	return false;
+}
+
+/* The name of a learnt list: that of its URLs which is first by the alphabet, so that it
+ * is the same list, also after a restart, when they are named in another order; and the
+ * one that it had for as long as that is among them. */
+static const char *scope_of(const struct feed_issuer *i, const struct feed_urls *urls)
+{
+	const char *first = urls->url[0];
+
+	for (size_t k = 0; k < i->n; k++)
+		if (i->list[k]->learnt != LEARNT_COUNT &&
+		    feed_urls_find(urls, i->list[k]->scope) < urls->n)
+			return i->list[k]->scope;
+	for (size_t k = 1; k < urls->n; k++)
+		if (strcmp(urls->url[k], first) < 0)
+			first = urls->url[k];
+	return first;
+}
+
+static bool add_learnt(struct feed_issuer *i, const struct issuer *c, struct wanted *all)
+{
+	for (int from = 0; from < LEARNT_COUNT; from++) {
+		const struct feed_learnt *l = &i->learnt[from];
+
+		for (size_t k = 0; c->rules.learns[from] && k < l->n; k++)
+			if (!is_there(all, l->urls[k]) &&
+			    !add_list(i, l->urls[k], scope_of(i, l->urls[k]),
+				(enum learnt)from, all))
+				return false;
+	}
+	return true;
+}
+
+/* False: out of memory. */
+static bool find_lists(struct feed_issuer *i, const struct issuer *c, struct wanted *all)
+{
+	size_t most = c != NULL ? c->crl_n : 0;
+	bool found;
+
+	for (int from = 0; from < LEARNT_COUNT; from++)
+		most += i->learnt[from].n;
+	*all = (struct wanted){.list = calloc(most + 1, sizeof(struct feed_list *))};
+	found = all->list != NULL;
+	for (size_t k = 0; found && c != NULL && k < c->crl_n; k++)
+		found = add_configured(i, &c->crl[k], all);
+	if (found && c != NULL)
+		found = add_learnt(i, c, all);
+	if (!found)
+		free(all->list);
+	return found;
 }
 
 static bool one_comes(struct feed_list *const *list, size_t n)
@@ -209,21 +275,31 @@ static void take_lists(struct feed_issuer *i, struct feed_list **list, size_t n)
 	feed_drop_kept(i, "configuration");
 }
 
-/* False: out of memory.  Before the lists are taken, the set says that one is unopened,
- * or they are those that they were. */
-static bool set_lists(struct feed_issuer *i, const struct issuer *c)
+/* Before the lists are taken, the set says that one is unopened, or they are those that
+ * they were. */
+bool feed_set_lists(struct feed_issuer *i, const struct issuer *c)
 {
-	size_t n;
-	struct feed_list **list = find_lists(i, c, &n);
+	struct wanted all;
 
-	if (list == NULL)
+	if (!find_lists(i, c, &all))
 		return false;
-	if (one_comes(list, n) && !feed_say(i, true)) {
-		free(list);
+	if (one_comes(all.list, all.n) && !feed_say(i, true)) {
+		free(all.list);
 		return false;
 	}
-	take_lists(i, list, n);
+	take_lists(i, all.list, all.n);
+	feed_park(i);
 	return feed_say(i, feed_is_unopened(i));
+}
+
+void feed_begin_lists(struct feed_issuer *i)
+{
+	feed_next(i);
+	for (size_t k = 0; k < i->n; k++) {
+		feed_watch_age(i->list[k]);
+		feed_open(i->list[k]);
+	}
+	feed_watch_part(i);
 }
 
 static struct feed_ca *ca_new(const struct issuer *c)
@@ -274,7 +350,7 @@ static bool set_ca(struct feed_issuer *i, const struct issuer *c)
 	feed_ca_unref(old);
 	for (size_t k = 0; k < i->n; k++) {
 		feed_open_again(i->list[k]);
-		i->list[k]->ask.stamp.known = false;
+		feed_sites_read_again(i->list[k], false);
 	}
 	return true;
 }
@@ -296,23 +372,25 @@ static bool configure(
 	bool done;
 
 	i->configured = is != NULL;
-	forget_gone(i);
+	feed_forget_gone(i);
 	if (is != NULL) {
 		i->interval_ms = o->crl_interval_ms;
 		i->age_alarm_ms = age_alarm_of(o, is);
 		i->absent = is->rules.absent;
 	}
+	i->need_watched = is != NULL && is->rules.need_watched;
+	for (int from = 0; from < LEARNT_COUNT; from++) {
+		i->learns[from] = is != NULL && is->rules.learns[from];
+		if (!i->learns[from])
+			feed_learnt_clear(&i->learnt[from]);
+	}
 	if (is != NULL && !set_ca(i, is))
 		return false;
-	done = set_lists(i, is);
-	feed_next(i);
-	for (size_t k = 0; k < i->n; k++) {
-		/* what was refused may be taken now: crl-max-size */
-		i->list[k]->ask.stamp.known &= !i->list[k]->ask.stamp.refused;
-		feed_watch_age(i->list[k]);
-		feed_open(i->list[k]);
-	}
-	feed_watch_part(i);
+	done = feed_set_lists(i, is);
+	/* what was refused may be taken now: crl-max-size */
+	for (size_t k = 0; k < i->n; k++)
+		feed_sites_read_again(i->list[k], true);
+	feed_begin_lists(i);
 	return done;
 }
 

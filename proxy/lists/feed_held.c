@@ -36,7 +36,7 @@ void feed_hold_back(struct feed_list *l, enum feed_step at, const char *why)
 	snprintf(l->held.why, sizeof l->held.why, "%s", why);
 	log_error("crl_state_failed",
 	    "issuer=%s url=%s step=%s detail=%s effect=%s remedy=%s", l->issuer->name,
-	    l->url, step[at].name, why, step[at].effect, step[at].remedy);
+	    feed_url(l), step[at].name, why, step[at].effect, step[at].remedy);
 	for (unsigned n = 0; n < l->held.n && ms < HELD_LAST_MS; n++)
 		ms *= 2;
 	l->held.n++;
@@ -59,7 +59,7 @@ void feed_let_flow(struct feed_list *l, enum feed_step at)
 	if (l->held.at != at)
 		return;
 	log_settled(LOG_INFO, "crl_state_recovered",
-	    "issuer=%s url=%s step=%s failures=%u", l->issuer->name, l->url,
+	    "issuer=%s url=%s step=%s failures=%u", l->issuer->name, feed_url(l),
 	    step[at].name, l->held.n);
 	l->held.at = FEED_FLOWS;
 	l->held.n = 0;

@@ -25,19 +25,15 @@ void feed_ca_unref(struct feed_ca *c)
 
 static void list_clear(struct feed_list *l)
 {
-	free(l->url);
+	feed_urls_unref(l->urls);
+	free(l->site);
 	free(l->scope);
 	free(l->dir);
 	free(l);
 }
 
-bool feed_url_is_local(const char *url)
-{
-	return strncmp(url, "file:", 5) == 0;
-}
-
 struct feed_list *feed_list_new(
-    struct feed_issuer *i, const char *url, const char *scope, const uint8_t *id)
+    struct feed_issuer *i, struct feed_urls *urls, const char *scope, const uint8_t *id)
 {
 	struct feed_list *l = calloc(1, sizeof *l);
 	char dir[PATH_MAX];
@@ -49,13 +45,15 @@ struct feed_list *feed_list_new(
 	}
 	l->issuer = i;
 	l->place = -1;
-	l->local = feed_url_is_local(url);
+	l->learnt = LEARNT_COUNT;
+	l->ask.from = urls->n;
 	l->alarm_ms = l->retry_ms = INT64_MAX;
 	memcpy(l->id, id, sizeof l->id);
-	l->url = strdup(url);
+	l->urls = feed_urls_ref(urls);
+	l->site = feed_sites_new(urls, NULL);
 	l->scope = strdup(scope);
 	l->dir = strdup(dir);
-	if (l->url == NULL || l->scope == NULL || l->dir == NULL ||
+	if (l->site == NULL || l->scope == NULL || l->dir == NULL ||
 	    !dues_add(&i->feed->dues, &l->due, INT64_MAX)) {
 		list_clear(l);
 		return NULL;
@@ -68,6 +66,12 @@ void feed_list_free(struct feed_list *l)
 	assert(l->works == 0 && l->ask.fetch == NULL);
 	dues_remove(&l->issuer->feed->dues, &l->due);
 	list_clear(l);
+}
+
+void feed_learnt_clear(struct feed_learnt *l)
+{
+	feed_urls_clear(l->urls, l->n);
+	*l = (struct feed_learnt){0};
 }
 
 struct feed_issuer *feed_issuer_find(const struct crl_feed *f, const char *name)
@@ -90,6 +94,11 @@ void feed_issuer_free(struct feed_issuer *i)
 	for (size_t n = 0; n < i->n; n++)
 		feed_list_free(i->list[n]);
 	free(i->list);
+	for (int from = 0; from < LEARNT_COUNT; from++)
+		feed_learnt_clear(&i->learnt[from]);
+	for (size_t n = 0; n < i->need_n; n++)
+		free(i->need[n]);
+	free(i->need);
 	while ((l = LIST_FIRST(&i->gone)) != NULL) {
 		LIST_REMOVE(l, link);
 		feed_list_free(l);
@@ -115,6 +124,17 @@ bool feed_is_unopened(const struct feed_issuer *i)
 	for (size_t n = 0; n < i->n; n++)
 		if (!i->list[n]->open.looked)
 			return true;
+	for (int from = 0; from < LEARNT_COUNT; from++)
+		if (i->learns[from] && i->feed->expected[from] && !i->learnt[from].told)
+			return true;
+	return false;
+}
+
+bool feed_is_unlearnt(const struct feed_issuer *i)
+{
+	for (int from = 0; from < LEARNT_COUNT; from++)
+		if (i->learns[from] && !i->learnt[from].known)
+			return true;
 	return false;
 }
 
@@ -128,8 +148,10 @@ const struct crl_set *feed_put(struct feed_issuer *i, struct crl_set *s, bool un
 {
 	const struct crl_set *old = feed_set_of(i);
 
-	if (s->shards_n > 0) /* the two others are everybody's */
+	if (s->shards_n > 0) { /* the two others are everybody's */
 		s->unopened = unopened;
+		s->unlearnt = feed_is_unlearnt(i);
+	}
 	assert(s->unopened == unopened);
 	i->feed->unopened += (size_t)s->unopened - (size_t)old->unopened;
 	atomic_store_explicit(&i->slot->set, s, memory_order_release);
@@ -151,7 +173,7 @@ void feed_drop_kept(struct feed_issuer *i, const char *why)
 	struct feed_list *l;
 
 	for (size_t n = 0; n < i->n; n++)
-		if (i->list[n]->conf == FEED_RELIEVING)
+		if (i->list[n]->conf == FEED_RELIEVING && !i->list[n]->parked)
 			return;
 	LIST_FOREACH(l, &i->gone, link) {
 		if (!feed_is_kept(l))
@@ -159,7 +181,7 @@ void feed_drop_kept(struct feed_issuer *i, const char *why)
 		l->conf = FEED_GONE;
 		i->rearrange = true;
 		log_warn("crl_dropped", "issuer=%s url=%s entries=%zu reason=%s", i->name,
-		    l->url, feed_in_force(l) != NULL ? feed_in_force(l)->n : 0, why);
+		    feed_url(l), feed_in_force(l) != NULL ? feed_in_force(l)->n : 0, why);
 	}
 }
 
@@ -169,7 +191,9 @@ int64_t feed_next_ms(const struct feed_list *l)
 {
 	int64_t next = l->retry_ms < l->alarm_ms ? l->retry_ms : l->alarm_ms;
 
-	return l->ask.state == FEED_IDLE && l->ask.due_ms < next ? l->ask.due_ms : next;
+	return l->ask.state == FEED_IDLE && !l->parked && l->ask.due_ms < next
+		   ? l->ask.due_ms
+		   : next;
 }
 
 void feed_arm(struct crl_feed *f)

@@ -2,6 +2,7 @@
  *
  * Each file calls those above it, and none below:
  *
+ * feed_sites.c    the places where a list is to be had, and which is asked next
  * feed_list.c     what each list has in force, and when it is next looked after
  * feed_watch.c    what is told of lists that are late, or may not be all
  * feed_wait.c     who waits for what has not been opened
@@ -11,16 +12,20 @@
  * feed_publish.c  into force
  * feed_ask.c      when each list is asked for, and what comes of it
  * feed_open.c     what the state directory has of it
+ * feed_park.c     which of them are needed
  * feed_conf.c     what the configuration makes of them
+ * feed_learn.c    what is learnt of them elsewhere
  * crl_feed.c      the timer, and what others ask
  * feed_print.c    for people: JSON and gauges
  *
  * Nobody else includes it.  Keeper's thread.
  *
- * A list is what one scope of an issuer is: its URL may change, its files and its place
- * in what was told stay.  One that is gone from the configuration is kept until a later
- * reload finds no work that names it, and is the same again when it comes back.  It may
- * be in force still (kept), until what came with its going is.
+ * A list is what one scope of an issuer is: where it is to be had may change, its files
+ * and its place in what was told stay.  There may be several such sites, and the list is
+ * the same at each: the next one is asked when one fails.  One that is gone from the
+ * configuration is kept until a later reload finds no work that names it, and is the same
+ * again when it comes back.  It may be in force still (kept), until what came with its
+ * going is.
  *
  * Each list lives through four things at once, a struct each in struct feed_list: `open`
  * (what the disk has), `ask` (what the CA has), `settle` and `tell`, with `told` for what
@@ -70,6 +75,23 @@ enum feed_step {
 	FEED_RENAME /* told, but its file cannot be made told */
 };
 
+/* Where a list is to be had, in order of preference.  Immutable: jobs outlive it. */
+struct feed_urls {
+	unsigned refs;
+	size_t n;
+	bool strict; /* none of them is a name that the list may have */
+	char *url[];
+};
+
+/* What is known of one of these. */
+struct feed_site {
+	bool local;
+	struct crl_hints hints; /* validators are the site's own: no other sees them */
+	struct crl_stamp stamp; /* local */
+	int failures;           /* in a row */
+	int64_t again_ms; /* monotonic: passed over until then, where there is another */
+};
+
 struct feed_work;
 TAILQ_HEAD(feed_queue, feed_work);
 
@@ -83,9 +105,15 @@ struct feed_list {
 	struct due due;             /* first; when it is next looked after */
 	LIST_ENTRY(feed_list) link; /* in gone */
 	struct feed_issuer *issuer;
-	unsigned works; /* under way that name it */
-	char *url, *scope, *dir;
+	unsigned works;         /* under way that name it */
+	struct feed_urls *urls; /* a reference */
+	struct feed_site *site; /* of each */
+	char *scope, *dir;
 	uint8_t id[CHANGE_SCOPE_N];
+	enum learnt learnt; /* who names it; LEARNT_COUNT: the configuration */
+	/* Nobody needs it, and only what is needed is fetched: not asked for, nor missed.
+	 * What is in force of it stays so. */
+	bool parked;
 	/* In the configuration, and out of it again.
 	 *
 	 *	GONE ---------------+-- list_comes() --+--> LISTED
@@ -107,7 +135,6 @@ struct feed_list {
 	int place; /* in the set in force; -1: none */
 	int next_place;
 
-	bool local;
 	/* What is current on disk is verified: at start, and again with other
 	 * certificates of the issuer.
 	 *
@@ -146,6 +173,9 @@ struct feed_list {
 		} state;
 		bool anew; /* read the file whatever its stamp says */
 		bool tried;
+		size_t site; /* that is asked, or was last */
+		size_t from; /* that the list came from; as many as there are: unknown */
+		uint32_t been; /* a bit for each site that has failed in this ask */
 		struct feed_work *fetching;
 		struct fetch *fetch;
 		int64_t due_ms;    /* monotonic */
@@ -158,8 +188,6 @@ struct feed_list {
 		struct feed_again refused; /* the same file, and not read again */
 		char why[512];
 		int64_t fetched_at; /* last time that all was well; 0: never */
-		struct crl_hints hints;
-		struct crl_stamp stamp;
 	} ask;
 	int64_t alarm_ms;   /* when its age and its end are next looked at */
 	int64_t alarmed_ms; /* last alarm; 0: none */
@@ -239,6 +267,15 @@ struct feed_list {
 
 TAILQ_HEAD(crl_waits, crl_wait);
 
+/* What a source of lists says of an issuer. */
+struct feed_learnt {
+	bool told;               /* it has spoken */
+	bool known;              /* and knows them */
+	bool surplus;            /* it was told that there are too many */
+	struct feed_urls **urls; /* references */
+	size_t n;
+};
+
 struct feed_issuer {
 	LIST_ENTRY(feed_issuer) link;
 	struct feed_issuer *next; /* of the same hash */
@@ -247,8 +284,14 @@ struct feed_issuer {
 	char name[64];
 	struct crl_slot *slot; /* of the feed's slots */
 	struct feed_ca *ca;
-	struct feed_list **list; /* as configured */
+	struct feed_list *
+	    *list; /* as configured, and those that are learnt behind them */
 	size_t n;
+	struct feed_learnt learnt[LEARNT_COUNT];
+	bool learns[LEARNT_COUNT]; /* by the configuration */
+	bool need_watched;
+	char **need; /* names of the lists that are needed, sorted */
+	size_t need_n;
 	LIST_HEAD(, feed_list) gone;
 	int64_t interval_ms, age_alarm_ms; /* 0: none */
 	enum absent absent;
@@ -276,6 +319,7 @@ struct crl_feed {
 	struct fetcher *fetcher;
 	struct executor *bulk;
 	struct teller *teller;
+	bool expected[LEARNT_COUNT]; /* there is a source that will speak */
 	struct crl_slots *slots;
 	char *state_directory; /* jobs outlive a configuration */
 	LIST_HEAD(, feed_issuer) issuers;
@@ -321,6 +365,8 @@ struct feed_work {
 	struct crl_feed *feed;
 	struct feed_issuer *issuer;
 	struct feed_list *list; /* NULL for CRL_JOB_ARRANGE */
+	struct feed_urls *urls; /* of the list; its job borrows from them */
+	size_t site;            /* READ: that it is read from */
 	struct feed_ca *ca;
 	/* The job is back, or skipped: not begun, or for nobody any more.  w is whose
 	 * this is now. */
@@ -387,20 +433,53 @@ static inline bool feed_is_refusal(int e)
 	return e >= ERR_CRL_LARGE && e <= ERR_CRL_ROLLBACK;
 }
 
+/* The name by which people know it. */
+static inline const char *feed_url(const struct feed_list *l)
+{
+	return l->urls->url[0];
+}
+
+/* feed_sites.c. */
+
+/* One reference; NULL: out of memory.  Of n at most CRL_PLACES_MAX are taken. */
+struct feed_urls *feed_urls_new(const char *const *url, size_t n, bool strict);
+struct feed_urls *feed_urls_ref(struct feed_urls *u);
+void feed_urls_unref(struct feed_urls *u);               /* NULL is allowed */
+void feed_urls_clear(struct feed_urls **urls, size_t n); /* all of an array, and it */
+bool feed_urls_same(const struct feed_urls *a, const struct feed_urls *b);
+/* Which of them is this one; u->n: none. */
+size_t feed_urls_find(const struct feed_urls *u, const char *url);
+/* Is one of a's one of b's? */
+bool feed_urls_meet(const struct feed_urls *a, const struct feed_urls *b);
+/* Sites for them, with what `old` (may be NULL) knows of those that it had.  NULL: out of
+ * memory. */
+struct feed_site *feed_sites_new(const struct feed_urls *u, const struct feed_list *old);
+/* Which is asked next: of those that have not failed in this ask the first one that is
+ * not passed over, else the one whose pause ends first.  As many as there are: none. */
+size_t feed_site_next(const struct feed_list *l);
+void feed_site_failed(struct feed_list *l, size_t site);
+/* None is passed over any more. */
+void feed_sites_excuse(struct feed_list *l);
+/* Local files are read again; of those that were refused only. */
+void feed_sites_read_again(struct feed_list *l, bool refused_only);
+
 /* feed_list.c. */
 
 void feed_ca_unref(struct feed_ca *c); /* NULL is allowed */
-bool feed_url_is_local(const char *url);
-/* NULL: out of memory. */
+/* urls: a reference is taken.  NULL: out of memory. */
 struct feed_list *feed_list_new(
-    struct feed_issuer *i, const char *url, const char *scope, const uint8_t *id);
+    struct feed_issuer *i, struct feed_urls *urls, const char *scope, const uint8_t *id);
 void feed_list_free(struct feed_list *l);
+/* What a source has said counts no more. */
+void feed_learnt_clear(struct feed_learnt *l);
 struct feed_issuer *feed_issuer_find(const struct crl_feed *f, const char *name);
 void feed_issuer_free(struct feed_issuer *i);
 /* What the set in force has of this list; NULL: nothing. */
 const struct crl_shard *feed_in_force(const struct feed_list *l);
-/* Is one of the configured lists not opened? */
+/* Is one of its lists not opened, or a source still to say which there are? */
 bool feed_is_unopened(const struct feed_issuer *i);
+/* Is it not known which lists there are? */
+bool feed_is_unlearnt(const struct feed_issuer *i);
 /* A generation that no other set has. */
 uint64_t feed_generation(void);
 /* Put s (a reference) into the slot, unopened or not; the slot's reference to the one
@@ -500,11 +579,26 @@ void feed_publish(struct feed_work *w);
 
 /* feed_ask.c. */
 
-/* Of one that is opened, and not asked for now. */
+/* Of one that is opened, and not asked for now; nothing where it is parked. */
 void feed_ask(struct feed_list *l);
 /* Once more after that, where it is asked for now. */
 void feed_ask_again(struct feed_list *l);
 void feed_stop_fetch(struct feed_list *l);
+
+/* feed_park.c. */
+
+/* Those that nobody needs are parked, and those that are needed are no more. */
+void feed_park(struct feed_issuer *i);
+
+/* feed_conf.c. */
+
+/* The lists of what is configured (NULL: nothing) and learnt are the issuer's.  False:
+ * out of memory, and they are those that they were. */
+bool feed_set_lists(struct feed_issuer *i, const struct issuer *c);
+/* Those that have come are begun with. */
+void feed_begin_lists(struct feed_issuer *i);
+/* Those of a gone configuration that nothing names any more. */
+void feed_forget_gone(struct feed_issuer *i);
 
 /* feed_open.c: what is current on disk is verified, where that is to be done and nothing
  * of the list is on its way. */

@@ -15,21 +15,26 @@ static void drop_list(struct feed_list *l, const char *why)
 	if (s == NULL)
 		return;
 	log_warn("crl_dropped", "issuer=%s url=%s entries=%zu reason=%s", l->issuer->name,
-	    l->url, s->n, why);
+	    feed_url(l), s->n, why);
 	l->drop = true;
 	l->issuer->rearrange = true;
 }
 
 /* Once in a life: what this node told before. */
-static void learn_told(struct feed_list *l, const struct crl_job *j)
+static void learn_told(struct feed_list *l, const struct feed_work *w)
 {
+	const struct crl_job *j = &w->job;
+
 	if (l->told.state != FEED_UNKNOWN)
 		return;
 	l->told.state = FEED_NOTHING;
 	if (j->open.has_told)
 		l->told.state = j->open.next_left ? FEED_LEFT : FEED_UNPLACED;
 	l->told.first_left = j->open.first_left;
-	l->ask.hints = j->hints;
+	if (w->urls == l->urls && j->open.site < l->urls->n) {
+		l->site[j->open.site].hints = j->hints;
+		l->ask.from = j->open.site;
+	}
 	if (j->open.told_is_current && j->error == ERR_OK)
 		memcpy(l->told.sha256, j->facts.sha256, sizeof l->told.sha256);
 }
@@ -73,9 +78,9 @@ static void opened(struct feed_work *w, bool skipped)
 	if (j->error != ERR_OK && j->error != ERR_NOT_FOUND)
 		log_warn("crl_state_refused",
 		    "issuer=%s url=%s file=current err=%s detail=%s", w->issuer->name,
-		    l->url, err_label(j->error), j->why);
+		    feed_url(l), err_label(j->error), j->why);
 	if (!cannot_be_read(j->error))
-		learn_told(l, j);
+		learn_told(l, w);
 	if (is_riddle(l, j->error)) {
 		feed_retry_later(l);
 		if (j->error == ERR_NOMEM || l->ask.state != FEED_CLOSED) {

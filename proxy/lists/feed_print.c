@@ -29,20 +29,27 @@ static json_t *list_json(const struct feed_list *l)
 {
 	const struct crl_shard *s = feed_in_force(l);
 	const struct crl_facts *f = s != NULL ? &s->facts : NULL;
+	static const char *const source[LEARNT_COUNT] = {"ccadb", "certificates"};
 	char number[CRL_NUMBER_TEXT_MAX] = "";
-	json_t *error = error_json(l);
+	json_t *error = error_json(l), *row;
 
 	if (f != NULL)
 		crl_number_text(f, number);
 	if (error == NULL) /* bytes that are no UTF-8 */
 		error = json_string(err_label(l->ask.error));
-	return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "url", l->url,
+	row = json_pack("{s:s, s:s?, s:o, s:o, s:o, s:o, s:o, s:o}", "url", feed_url(l),
+	    "from", l->ask.from < l->urls->n ? l->urls->url[l->ask.from] : NULL,
 	    "crl_number", number[0] != '\0' ? json_string(number) : json_null(),
 	    "this_update", time_json(f != NULL, f != NULL ? f->this_update : 0),
 	    "next_update", time_json(f != NULL, f != NULL ? f->next_update : 0),
 	    "entries", s != NULL ? json_integer((json_int_t)s->n) : json_null(),
 	    "fetched_at", time_json(l->ask.fetched_at != 0, l->ask.fetched_at),
 	    "last_error", error);
+	if (l->learnt != LEARNT_COUNT)
+		json_object_set_new(row, "learnt", json_string(source[l->learnt]));
+	if (l->parked)
+		json_object_set_new(row, "needed", json_false());
+	return row;
 }
 
 json_t *crl_feed_json(struct crl_feed *f, const struct issuer *issuer)
@@ -51,7 +58,8 @@ json_t *crl_feed_json(struct crl_feed *f, const struct issuer *issuer)
 	json_t *all = json_array();
 
 	for (size_t n = 0; i != NULL && n < i->n; n++)
-		if (feed_in_force(i->list[n]) != NULL || i->list[n]->ask.error != ERR_OK)
+		if (feed_in_force(i->list[n]) != NULL || i->list[n]->parked ||
+		    i->list[n]->ask.error != ERR_OK)
 			json_array_append_new(all, list_json(i->list[n]));
 	return all;
 }
@@ -69,7 +77,8 @@ size_t crl_feed_held_back(const struct crl_feed *f, char *text, size_t n)
 
 			if (!feed_is_held_back(l, why, sizeof why) || count++ > 0)
 				continue;
-			snprintf(text, n, "issuer %s: list %s: %s", i->name, l->url, why);
+			snprintf(
+			    text, n, "issuer %s: list %s: %s", i->name, feed_url(l), why);
 		}
 	return count;
 }
@@ -92,8 +101,8 @@ size_t crl_feed_failing(const struct crl_feed *f, char *text, size_t n)
 
 			if (!is_failing(l) || count++ > 0)
 				continue;
-			snprintf(text, n, "issuer %s: list %s: %s: %s", i->name, l->url,
-			    err_label(l->ask.error), l->ask.why);
+			snprintf(text, n, "issuer %s: list %s: %s: %s", i->name,
+			    feed_url(l), err_label(l->ask.error), l->ask.why);
 		}
 	return count;
 }

@@ -10,7 +10,7 @@ static void log_entries(const struct feed_work *w, const char *warning, uint64_t
 {
 	if (n > 0)
 		log_warn("crl_warning", "issuer=%s url=%s warning=%s entries=%llu",
-		    w->issuer->name, w->list->url, warning, (unsigned long long)n);
+		    w->issuer->name, feed_url(w->list), warning, (unsigned long long)n);
 }
 
 static void log_warnings(const struct feed_work *w)
@@ -31,13 +31,13 @@ static void log_warnings(const struct feed_work *w)
 	for (size_t n = 0; n < sizeof names / sizeof names[0]; n++)
 		if ((warnings & names[n].bit) != 0)
 			log_warn("crl_warning", "issuer=%s url=%s warning=%s",
-			    w->issuer->name, w->list->url, names[n].name);
+			    w->issuer->name, feed_url(w->list), names[n].name);
 	log_entries(w, "odd_entries", w->job.facts.odd);
 	log_entries(w, "entries_left_out", w->job.facts.left_out);
 	/* RFC 5280 section 5.2.3: another list has another number (R95) */
 	if (warnings & CRL_WARN_REUSED)
 		log_warn("crl_number_reused", "issuer=%s url=%s", w->issuer->name,
-		    w->list->url);
+		    feed_url(w->list));
 }
 
 static void log_in_force(const struct feed_work *w)
@@ -50,7 +50,8 @@ static void log_in_force(const struct feed_work *w)
 	log_info("crl_in_force",
 	    "issuer=%s url=%s crl_number=%s crl_number_hex=%s entries=%llu from=%s "
 	    "fetch_ms=%lld read_ms=%lld diff_ms=%lld",
-	    w->issuer->name, w->list->url, number, hex, (unsigned long long)f->entries,
+	    w->issuer->name, feed_url(w->list), number, hex,
+	    (unsigned long long)f->entries,
 	    w->job.kind == CRL_JOB_OPEN ? "state" : "fetch",
 	    (long long)(w->fetch_us / 1000),
 	    (long long)((w->job.us - w->job.diff_us) / 1000),

@@ -277,13 +277,13 @@ static void log_changes(const struct feed_work *w, const struct crl_diff *d)
 	if (w->job.baseline) {
 		log_each(LOG_INFO, "crl_watched_revoked",
 		    "issuer=%s url=%s crl_number=%s crl_number_hex=%s certificates=%zu",
-		    w->issuer->name, w->list->url, number, hex, d->added);
+		    w->issuer->name, feed_url(w->list), number, hex, d->added);
 		return;
 	}
 	log_each(LOG_INFO, "crl_changes",
 	    "issuer=%s url=%s crl_number=%s crl_number_hex=%s added=%zu released=%zu "
 	    "removed=%zu",
-	    w->issuer->name, w->list->url, number, hex, d->added, d->released,
+	    w->issuer->name, feed_url(w->list), number, hex, d->added, d->released,
 	    d->removed);
 }
 
@@ -352,7 +352,7 @@ static void tell(struct feed_work *w)
 static void refused(const struct feed_work *w, const char *file, const char *why)
 {
 	log_warn("crl_state_refused", "issuer=%s url=%s file=%s detail=%s",
-	    w->issuer->name, w->list->url, file, why);
+	    w->issuer->name, feed_url(w->list), file, why);
 }
 
 /* What was told cannot be compared with: the scope begins anew. */

@@ -48,11 +48,12 @@ static int64_t age_at(struct feed_list *l, const struct crl_facts *f)
 	int64_t limit = l->issuer->age_alarm_ms, now = clock_mono_ms(), left;
 
 	if (limit == 0) {
-		alarm_clear(ALARM_CRL_OLD, l->issuer->name, l->url);
+		alarm_clear(ALARM_CRL_OLD, l->issuer->name, feed_url(l));
 		return INT64_MAX;
 	}
 	left = f->this_update * 1000 + limit - clock_now_ms();
-	alarm_set(ALARM_CRL_OLD, left < 0, l->issuer->name, l->url, "no newer one came");
+	alarm_set(
+	    ALARM_CRL_OLD, left < 0, l->issuer->name, feed_url(l), "no newer one came");
 	if (left >= 0)
 		return now + left + 1;
 	if (l->alarmed_ms == 0 || now - l->alarmed_ms >= FEED_DAY_MS) {
@@ -60,8 +61,9 @@ static int64_t age_at(struct feed_list *l, const struct crl_facts *f)
 		log_error("crl_old",
 		    "issuer=%s url=%s age_s=%lld limit_s=%lld "
 		    "remedy=%s",
-		    l->issuer->name, l->url, (long long)(clock_now() - f->this_update),
-		    (long long)(limit / 1000), "ask the CA why it issues no list");
+		    l->issuer->name, feed_url(l),
+		    (long long)(clock_now() - f->this_update), (long long)(limit / 1000),
+		    "ask the CA why it issues no list");
 	}
 	return l->alarmed_ms + FEED_DAY_MS;
 }
@@ -78,8 +80,8 @@ static int64_t end_at(struct feed_list *l, const struct crl_facts *f)
 {
 	char next_update[CLOCK_TEXT_MAX];
 
-	alarm_set(
-	    ALARM_CRL_OVERDUE, feed_is_over(l), l->issuer->name, l->url, why_late(l));
+	alarm_set(ALARM_CRL_OVERDUE, feed_is_over(l), l->issuer->name, feed_url(l),
+	    why_late(l));
 	if (!feed_is_over(l)) {
 		l->overdue = (struct feed_again){0};
 		return clock_mono_ms() + f->next_update * 1000 - clock_now_ms();
@@ -90,7 +92,7 @@ static int64_t end_at(struct feed_list *l, const struct crl_facts *f)
 		log_warn("crl_overdue",
 		    "issuer=%s url=%s next_update=%s overdue_s=%lld looks=%d detail=%s "
 		    "effect=%s remedy=%s",
-		    l->issuer->name, l->url, next_update,
+		    l->issuer->name, feed_url(l), next_update,
 		    (long long)(clock_now() - f->next_update), l->ask.failures,
 		    why_late(l), "what it does not have is unknown",
 		    "where it stays so, tell the CA that its next list is late");
@@ -102,9 +104,9 @@ void feed_watch_ask(const struct feed_list *l)
 {
 	const char *issuer = l->issuer->name;
 
-	alarm_set(
-	    ALARM_CRL_REFUSED, feed_is_refusal(l->ask.error), issuer, l->url, l->ask.why);
-	alarm_set(ALARM_CRL_NUMBER_BACK, feed_number_is_back(l), issuer, l->url,
+	alarm_set(ALARM_CRL_REFUSED, feed_is_refusal(l->ask.error), issuer, feed_url(l),
+	    l->ask.why);
+	alarm_set(ALARM_CRL_NUMBER_BACK, feed_number_is_back(l), issuer, feed_url(l),
 	    l->ask.error == ERR_CRL_ROLLBACK ? "refused"
 					     : "taken, after the end of the one before");
 }
@@ -115,12 +117,13 @@ void feed_watch_no_more(const struct feed_list *l)
 	    ALARM_CRL_OVERDUE, ALARM_CRL_OLD, ALARM_CRL_REFUSED, ALARM_CRL_NUMBER_BACK};
 
 	for (size_t n = 0; n < sizeof of_lists / sizeof of_lists[0]; n++)
-		alarm_clear(of_lists[n], l->issuer->name, l->url);
+		alarm_clear(of_lists[n], l->issuer->name, feed_url(l));
 }
 
 void feed_watch_age(struct feed_list *l)
 {
-	const struct crl_shard *s = feed_is_gone(l) ? NULL : feed_in_force(l);
+	const struct crl_shard *s =
+	    feed_is_gone(l) || l->parked ? NULL : feed_in_force(l);
 	int64_t age = s != NULL ? age_at(l, &s->facts) : INT64_MAX;
 	int64_t end = s != NULL ? end_at(l, &s->facts) : INT64_MAX;
 

@@ -39,14 +39,16 @@ struct feed_work *feed_work_new(struct feed_issuer *i, struct feed_list *l,
 	w->issuer = i;
 	w->list = l;
 	if (l != NULL) {
+		w->urls = feed_urls_ref(l->urls);
+		w->site = l->ask.site;
 		w->job.scope = l->scope;
 		w->job.dir = l->dir;
-		if (kind == CRL_JOB_READ)
-			w->job.read.local = l->local;
-		w->job.url = strdup(l->url);
-		if (w->job.url == NULL) {
-			free(w);
-			return NULL;
+		w->job.urls = l->urls->url;
+		w->job.urls_n = l->urls->n;
+		w->job.strict = l->urls->strict;
+		if (kind == CRL_JOB_READ) {
+			w->job.url = l->urls->url[w->site];
+			w->job.read.local = l->site[w->site].local;
 		}
 		l->works++;
 	}
@@ -69,6 +71,7 @@ static void detach(struct feed_work *w)
 	TAILQ_REMOVE(&w->feed->works, w, link);
 	if (w->list != NULL)
 		w->list->works--;
+	feed_urls_unref(w->urls); /* what the job has of them it needs no more */
 	feed_ca_unref(w->ca);
 }
 
@@ -300,7 +303,8 @@ static void fill_in_read(struct feed_work *w)
 	struct feed_list *l = w->list;
 	struct crl_job *j = &w->job;
 
-	j->read.stamp = l->ask.stamp;
+	if (w->urls == l->urls)
+		j->read.stamp = l->site[w->site].stamp;
 	j->read.accept_number = clock_mono_ms() < l->ask.accept_ms;
 	j->read.succeeds = l->conf == FEED_RELIEVING && l->told.state == FEED_NOTHING &&
 			   feed_kept(l->issuer) > 0;
@@ -498,7 +502,8 @@ bool feed_say(struct feed_issuer *i, bool unopened)
 	struct feed_work *w;
 	struct crl_set *s;
 
-	if (feed_set_of(i)->unopened == unopened)
+	if (feed_set_of(i)->unopened == unopened &&
+	    (!feed_has_places(i) || feed_set_of(i)->unlearnt == feed_is_unlearnt(i)))
 		return true;
 	if (!feed_has_places(i)) {
 		s = unopened ? &crl_set_unopened : &crl_set_none;

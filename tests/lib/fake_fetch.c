@@ -11,7 +11,7 @@
 struct fetch {
 	struct fetch *next;
 	char *url, *if_none_match, *if_modified_since;
-	bool sink;
+	bool learnt, sink;
 	int sink_fd;
 	fetch_done_fn *done;
 	void *arg;
@@ -37,6 +37,7 @@ struct fetch *fetch_start(
 		n->if_none_match = strdup(r->if_none_match);
 	if (r->if_modified_since != NULL)
 		n->if_modified_since = strdup(r->if_modified_since);
+	n->learnt = r->learnt;
 	n->sink = r->sink;
 	n->sink_fd = r->sink_fd;
 	n->done = done;
@@ -158,6 +159,11 @@ size_t fake_fetches_waiting(void)
 const char *fake_fetch_url(size_t i)
 {
 	return (*nth(i))->url;
+}
+
+bool fake_fetch_learnt(size_t i)
+{
+	return (*nth(i))->learnt;
 }
 
 const char *fake_fetch_if_none_match(size_t i)

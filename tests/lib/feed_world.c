@@ -36,6 +36,7 @@ bool tell_at_once;
 bool tell_later;
 const struct inventory *feed_watched;
 bool tell_nothing;
+bool feed_expects[LEARNT_COUNT];
 
 bool feed_told(struct teller *t, const struct list_change *l)
 {
@@ -171,6 +172,9 @@ void live(const char *global, const char *issuer)
 	    .schedule = schedule_new(1)};
 	feed = crl_feed_new(&context, NULL, NULL, NULL);
 	assert_non_null(feed);
+	for (int from = 0; from < LEARNT_COUNT; from++)
+		if (feed_expects[from])
+			crl_feed_expect(feed, (enum learnt)from);
 	assert_non_null(crl_feed_slot(feed, "demo"));
 	crl_feed_start(feed);
 	feed_turn();
@@ -260,6 +264,7 @@ int feed_begin(void **state)
 int feed_end(void **state)
 {
 	(void)state;
+	memset(feed_expects, 0, sizeof feed_expects);
 	if (feed != NULL)
 		die();
 	remove_tree(directory);
@@ -305,6 +310,33 @@ struct bytes list(const struct says *s)
 void answer(size_t i, struct bytes b)
 {
 	fake_fetch_answer(i, 200, b);
+	feed_turn();
+}
+
+size_t place_of(const char *url)
+{
+	size_t i = 0;
+
+	while (i < fake_fetches_waiting() && strcmp(fake_fetch_url(i), url) != 0)
+		i++;
+	return i;
+}
+
+bool is_asked_for(const char *url)
+{
+	return place_of(url) < fake_fetches_waiting();
+}
+
+void answer_url(const char *url, struct bytes b)
+{
+	assert_true(is_asked_for(url));
+	answer(place_of(url), b);
+}
+
+void fail_url(const char *url)
+{
+	assert_true(is_asked_for(url));
+	fake_fetch_fail(place_of(url), ERR_UP_CONNECT);
 	feed_turn();
 }
 

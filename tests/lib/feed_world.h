@@ -47,6 +47,9 @@ void feed_elapse(int64_t ms);
 /* The same at once, so that what is due in between is late. */
 void jump(int64_t ms);
 
+/* Sources of lists that the next life has. */
+extern bool feed_expects[LEARNT_COUNT];
+
 /* The daemon begins, on whatever is in the state directory. */
 void live(const char *global, const char *issuer);
 
@@ -70,6 +73,11 @@ struct says {
 struct bytes list(const struct says *s);
 
 void answer(size_t i, struct bytes b);
+/* Its place among the fetches that wait; their number when it is not asked for. */
+size_t place_of(const char *url);
+bool is_asked_for(const char *url);
+void answer_url(const char *url, struct bytes b);
+void fail_url(const char *url);
 #define LIST(...) list(&(struct says){__VA_ARGS__})
 
 const struct crl_set *set(void);

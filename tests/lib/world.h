@@ -74,6 +74,7 @@ void fake_fetch_fail(size_t i, enum err e);
 /* Of a waiting one: a header of it, NULL for none. */
 const char *fake_fetch_if_none_match(size_t i);
 const char *fake_fetch_if_modified_since(size_t i);
+bool fake_fetch_learnt(size_t i); /* its URL is a stranger's word */
 struct fake_reply {
 	int status;
 	struct bytes body; /* goes to the sink where there is one */

@@ -92,27 +92,6 @@ static void a_list_that_is_configured_no_more_goes_alone(void **state)
 	assert_string_equal(field(0, "crl_number"), "1");
 }
 
-/* Its place among the fetches that wait; their number when it is not asked for. */
-static size_t place_of(const char *url)
-{
-	size_t i = 0;
-
-	while (i < fake_fetches_waiting() && strcmp(fake_fetch_url(i), url) != 0)
-		i++;
-	return i;
-}
-
-static bool is_asked_for(const char *url)
-{
-	return place_of(url) < fake_fetches_waiting();
-}
-
-static void answer_url(const char *url, struct bytes b)
-{
-	assert_true(is_asked_for(url));
-	answer(place_of(url), b);
-}
-
 #define ONLY(url) "certificate = \"ca.pem\" crl = { \"" url "\" } "
 
 /* T19: a list whose URL has changed is another list; the old one is in force until the

@@ -458,7 +458,8 @@ static X509 *ca_new(const char *cn)
 static int setup(void **state)
 {
 	char url[] = "http://good/", bad[] = "http://bad\"/", crl[] = "file:///crl";
-	char *urls[] = {url, bad}, *crls[] = {crl};
+	char *urls[] = {url, bad}, *place[] = {crl};
+	struct issuer_list crls[] = {{.place = place, .place_n = 1, .scope = crl}};
 	X509 *demo[2] = {ca_new("demo"), ca_new("demo 2")}, *other = ca_new("other");
 	struct issuer_spec spec[] = {
 	    {.name = "demo",
@@ -1622,7 +1623,8 @@ static void a_responder_that_was_never_asked_is_not_called_healthy(void **state)
  * /v1/status. */
 static void ready_waits_until_the_lists_were_tried(void **state)
 {
-	char crl[] = "file:///crl", *crls[] = {crl};
+	char crl[] = "file:///crl", *place[] = {crl};
+	struct issuer_list crls[] = {{.place = place, .place_n = 1, .scope = crl}};
 	X509 *only = ca_new("lists only");
 	struct issuer_spec spec = {.name = "demo",
 	    .certificates = &only,

@@ -849,19 +849,6 @@ static void lists_are_checked_and_have_their_names(void **state)
 	refused_in_issuer("crl = { \"http://x/a\", \"http://x/a\" }", "crl", "twice");
 	refused_in_issuer("crl = \"http://x/a\" crl-scope = { \"a\", \"b\" }",
 	    "crl-scope", "more scopes");
-	/* of two lists with one name, one would never be read */
-	refused_in_issuer("crl = { \"http://x/a\", \"http://x/b\" } "
-			  "crl-scope = { \"dirName:CN=a\", \"dirName:CN=a\" }",
-	    "crl-scope", "name of two lists");
-	refused_in_issuer("crl = { \"http://x/a\", \"http://x/b\" } "
-			  "crl-scope = { \"http://x/b\" }",
-	    "crl-scope", "name of two lists");
-	refused_in_issuer("crl = { \"http://x/a\", \"http://x/b\" } "
-			  "crl-scope = { \"\", \"http://x/a\" }",
-	    "crl-scope", "name of two lists");
-	refused_in_issuer("crl = { \"http://x/a\", \"http://x/b\" } "
-			  "crl-scope = { \"http://x/b\", \"\" }",
-	    "crl-scope", "name of two lists");
 	refused_in_issuer("crl = \"http://x?a\"", "crl", "no path");
 	assert_true(load("issuer demo { certificate = ca.pem crl = { \"file:a.crl\", "
 			 "\"HTTP://C.test/b.crl?x=1\", \"file:///c\" } "
@@ -872,11 +859,12 @@ static void lists_are_checked_and_have_their_names(void **state)
 	assert_int_equal(i->ocsp_n, 0); /* lists are a way to answer, but not OCSP */
 	assert_true(errors.warning_n > 0);
 	assert_non_null(strstr(errors.warning[0], "OCSP requests get tryLater"));
-	assert_string_equal(i->crl[0] + strlen(i->crl[0]) - 6, "/a.crl");
-	assert_memory_equal(i->crl[0], "file:///", 8);
-	assert_string_equal(i->crl_scope[0], "http://ca.test/a.crl");
-	assert_string_equal(i->crl_scope[1], "HTTP://C.test/b.crl?x=1");
-	assert_string_equal(i->crl_scope[2], "file:///c");
+	assert_string_equal(
+	    i->crl[0].place[0] + strlen(i->crl[0].place[0]) - 6, "/a.crl");
+	assert_memory_equal(i->crl[0].place[0], "file:///", 8);
+	assert_string_equal(i->crl[0].scope, "http://ca.test/a.crl");
+	assert_string_equal(i->crl[1].scope, "HTTP://C.test/b.crl?x=1");
+	assert_string_equal(i->crl[2].scope, "file:///c");
 	assert_int_equal(conf->mirror_n, 2);
 	assert_string_equal(conf->mirror[0].host, "ca.test");
 	assert_string_equal(conf->mirror[0].target, "/a.crl");
@@ -885,6 +873,145 @@ static void lists_are_checked_and_have_their_names(void **state)
 	assert_int_equal(conf->mirror[1].port, 80);
 	assert_string_equal(conf->mirror[1].target, "/b.crl?x=1");
 	assert_int_equal(conf->mirror[1].list, 1);
+}
+
+/* The lists of the only issuer in short: scope and places of each. */
+static const char *lists_are(const char *options)
+{
+	static char out[2048];
+	char text[1024];
+	const struct issuer *i;
+	size_t n = 0;
+
+	snprintf(text, sizeof text, "issuer demo { certificate = ca.pem %s }", options);
+	assert_true(load(text));
+	i = issuers_named(conf->issuers, "demo");
+	out[0] = '\0';
+	for (size_t k = 0; k < i->crl_n; k++) {
+		n += (size_t)snprintf(out + n, sizeof out - n,
+		    "%s%s%s:", k > 0 ? "; " : "", i->crl[k].scope,
+		    i->crl[k].strict ? "!" : "");
+		for (size_t p = 0; p < i->crl[k].place_n; p++)
+			n += (size_t)snprintf(
+			    out + n, sizeof out - n, " %s", i->crl[k].place[p]);
+	}
+	return out;
+}
+
+/* One line for many lists, and several places for one. */
+static void ranges_and_alternates_are_lists_with_places(void **state)
+{
+	const struct issuer *i;
+
+	(void)state;
+	assert_string_equal(lists_are("crl = 'http://x/{9..10}.crl'"),
+	    "http://x/9.crl: http://x/9.crl; http://x/10.crl: http://x/10.crl");
+	assert_string_equal(
+	    lists_are("crl = { 'http://a/{1..2} | http://b/{01..02}', 'http://c/' }"),
+	    "http://a/1: http://a/1 http://b/01; http://a/2: http://a/2 http://b/02; "
+	    "http://c/: http://c/");
+	/* Host and path of every place; the number is that of the list */
+	assert_int_equal(conf->mirror_n, 5);
+	assert_string_equal(conf->mirror[3].host, "b");
+	assert_string_equal(conf->mirror[3].target, "/02");
+	assert_int_equal(conf->mirror[3].list, 1);
+	assert_int_equal(conf->mirror[4].list, 2);
+	assert_int_equal(conf->authority_n, 3);
+	/* what was written stays, with paths that are absolute */
+	assert_string_equal(
+	    conf->issuer[0].crl[0], "http://a/{1..2} | http://b/{01..02}");
+	assert_true(load("issuer demo { certificate = ca.pem "
+			 "crl = 'file:x{1..2}.crl |  http://b/{1..2}' }"));
+	i = issuers_named(conf->issuers, "demo");
+	assert_memory_equal(i->crl[1].place[0], "file:///", 8);
+	assert_non_null(strstr(i->crl[1].place[0], "/x2.crl"));
+	assert_memory_equal(conf->issuer[0].crl[0], "file:///", 8);
+	assert_non_null(strstr(conf->issuer[0].crl[0], "/x{1..2}.crl | http://b/{1..2}"));
+	refused_in_issuer("crl = 'http://x/{2..1}'", "crl", "counts down");
+	refused_in_issuer("crl = 'http://x/a | ldap://y'", "crl", "is LDAP");
+	refused_in_issuer("crl = 'http://x:6553{5..6}/'", "crl", "its port is no number");
+	refused_in_issuer("crl = 'http://x/a | http://x/a'", "crl", "twice");
+	refused_in_issuer(
+	    "crl = { 'http://x/{1..3}', 'http://y/ | http://x/2' }", "crl", "twice");
+	refused_in_issuer("crl = 'http://a|http://b'", "crl", "no URL has");
+}
+
+static void lists_of_an_issuer_are_bounded(void **state)
+{
+	(void)state;
+	refused_in_issuer("crl = 'http://x/{1..4097}'", "crl", "more than 4096 lists");
+	refused_in_issuer(
+	    "crl = 'http://x/{1..999999999}'", "crl", "more than 4096 lists");
+	refused_line("crl-max-lists = 3\nissuer a { certificate = ca.pem crl = {\n"
+		     "'http://x/{1..2}',\n'http://y/{1..2}' } }",
+	    4, "crl", "more than 3 lists");
+	refused("crl-max-lists = 0", "crl-max-lists", "out of range");
+	assert_true(load("crl-max-lists = 5000 issuer a { certificate = ca.pem "
+			 "crl = 'http://x/{1..5000}' }"));
+	assert_int_equal(issuers_at(conf->issuers, 0)->crl_n, 5000);
+}
+
+/* A range is the operator's word that these are all; so is "ccadb", and not what
+ * watched certificates happen to name. */
+static void words_of_crl_name_who_knows_lists(void **state)
+{
+	static const struct {
+		const char *options;
+		bool ccadb, certificates;
+		enum absent absent;
+	} rows[] = {{"crl = 'http://x/'", false, false, ABSENT_UNSAID},
+	    {"crl = 'http://x/{1..2}'", false, false, ABSENT_GOOD},
+	    {"crl = 'http://x/{1..2}' absent = unknown", false, false, ABSENT_UNKNOWN},
+	    {"crl = 'http://x/{1..2}' crl-need = watched", false, false, ABSENT_UNSAID},
+	    {"crl = ccadb", true, false, ABSENT_GOOD},
+	    {"crl = certificates", false, true, ABSENT_UNSAID},
+	    {"crl = certificates absent = good", false, true, ABSENT_UNSAID},
+	    {"crl = { certificates, 'http://x/' } absent = good", false, true,
+		ABSENT_GOOD},
+	    {"crl = { certificates, ccadb, 'http://x/' }", true, true, ABSENT_GOOD}};
+
+	(void)state;
+	for (size_t n = 0; n < sizeof rows / sizeof *rows; n++) {
+		const struct issuer_rules *r;
+
+		(void)lists_are(rows[n].options);
+		r = &issuers_at(conf->issuers, 0)->rules;
+		assert_int_equal(r->learns[LEARNT_CCADB], rows[n].ccadb);
+		assert_int_equal(r->learns[LEARNT_CERTIFICATES], rows[n].certificates);
+		assert_int_equal(r->absent, rows[n].absent);
+		assert_int_equal(
+		    r->need_watched, strstr(rows[n].options, "watched") != NULL);
+	}
+	(void)lists_are("crl = certificates absent = good");
+	must_warn("take it out");
+	refused_in_issuer("crl = { ccadb, ccadb }", "crl", "twice");
+	refused_in_issuer("crl = 'ccadb | http://x/'", "crl", "no URL");
+	refused_in_issuer("crl = 'http://x/' crl-need = some", "crl-need", "watched");
+}
+
+/* R104: number and time of a list are kept by its name: of two lists with one name each
+ * would take the other's for its own. */
+static void lists_of_one_name_are_one_list(void **state)
+{
+	(void)state;
+#define TWO "crl = { 'http://x/a', 'http://x/b' } "
+	assert_string_equal(
+	    lists_are(TWO "crl-scope = { 'dirName:CN=a', 'dirName:CN=a' }"),
+	    "dirName:CN=a: http://x/a http://x/b");
+	must_warn("\"http://x/a\" and \"http://x/b\" are of one name");
+	must_warn("write \"http://x/a | http://x/b\"");
+	assert_string_equal(lists_are(TWO "crl-scope = 'http://x/b'"),
+	    "http://x/b: http://x/a http://x/b");
+	assert_string_equal(lists_are(TWO "crl-scope = { '', 'http://x/a' }"),
+	    "http://x/a: http://x/a http://x/b");
+	/* each has its own: then where one is to be had is the name of the other only */
+	assert_string_equal(lists_are(TWO "crl-scope = { 'http://x/b', 'http://y' }"),
+	    "http://x/b: http://x/a; http://y!: http://x/b");
+	assert_string_equal(lists_are("crl = 'http://x/{1..3}' "
+				      "crl-scope = { '', 'http://x/3' }"),
+	    "http://x/1: http://x/1; http://x/3: http://x/2 http://x/3");
+	refused_in_issuer("crl = 'http://x/{1..2}' crl-scope = { a, b, c }", "crl-scope",
+	    "more scopes");
 }
 
 static void options_are_checked_against_each_other(void **state)
@@ -1276,8 +1403,7 @@ static void a_password_in_what_is_refused_is_never_repeated(void **state)
 	    "issuer a { certificate = ca.pem crl = 'https://u:geheim@h/x.crl' }",
 	    "issuer a { certificate = ca.pem crl = { 'http://h/x', 'ftp://u:geheim@h/x' "
 	    "} }",
-	    "issuer a { certificate = ca.pem crl = { 'http://h/x', 'http://h/y' }\n"
-	    "crl-scope = { 'http://u:geheim@h/x', 'http://u:geheim@h/x' } }",
+	    "issuer a { certificate = ca.pem crl = 'https://u:geheim@h/{2..1}' }",
 	    "issuer 'http://u:geheim@h' { certificate = ca.pem ocsp = 'http://h/' }",
 	    "issuer a { certificate = 'http://u:geheim@h' ocsp = 'http://h/' }",
 	    "listen = 'http://u:geheim@h'", "api-listen = 'http://u:geheim@h'",
@@ -1743,6 +1869,11 @@ int main(void)
 		stores_are_checked_and_their_passwords_never_repeated, forget),
 	    cmocka_unit_test_teardown(responders_are_checked, forget),
 	    cmocka_unit_test_teardown(lists_are_checked_and_have_their_names, forget),
+	    cmocka_unit_test_teardown(
+		ranges_and_alternates_are_lists_with_places, forget),
+	    cmocka_unit_test_teardown(lists_of_an_issuer_are_bounded, forget),
+	    cmocka_unit_test_teardown(words_of_crl_name_who_knows_lists, forget),
+	    cmocka_unit_test_teardown(lists_of_one_name_are_one_list, forget),
 	    cmocka_unit_test_teardown(options_are_checked_against_each_other, forget),
 	    cmocka_unit_test_teardown(certificates_are_checked, forget),
 	    cmocka_unit_test_teardown(

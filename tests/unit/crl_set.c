@@ -337,8 +337,10 @@ static void parts_are_not_all_until_the_operator_says_so(void **state)
 static void the_list_that_is_named_speaks_for_itself(void **state)
 {
 	static char a[] = "http://a/1.crl", b[] = "http://b/2.crl", s[] = "http://own/2";
-	char *crl[] = {a, b}, *scope[] = {a, s};
-	const struct issuer i = {.crl = crl, .crl_scope = scope, .crl_n = 2};
+	char *place[] = {a, b};
+	struct issuer_list crl[] = {{.place = place, .place_n = 1, .scope = a},
+	    {.place = place + 1, .place_n = 1, .scope = s}};
+	const struct issuer i = {.crl = crl, .crl_n = 2};
 	struct crl_set *set = crl_set_new(2, 1);
 	struct crl_facts *f = &set->shard[0].facts;
 	size_t list = 9;

@@ -198,6 +198,17 @@ static void telling_a_list_again_leaves_no_name_behind(void **state)
 	assert_int_equal(files(), 2);
 }
 
+/* Those of the last of several URLs; whose they are is told. */
+static void read_hints(const char *url, struct crl_hints *h)
+{
+	char first[] = "http://first.example/", *own = strdup(url);
+	char *const urls[] = {first, own};
+	size_t whose = crl_hints_read(dir, urls, 2, h);
+
+	assert_true(whose == (h->before == CRL_BEFORE_UNKNOWN ? 2 : 1));
+	free(own);
+}
+
 static void what_was_under_way_is_cleaned_and_nothing_else(void **state)
 {
 	char path[300];
@@ -282,13 +293,13 @@ static void hints_are_of_one_url_or_none(void **state)
 
 	(void)state;
 	memset(h.sha256, 0xa5, 32);
-	crl_hints_read(dir, URL, &r);
+	read_hints(URL, &r);
 	assert_string_equal(r.etag, "");
 	assert_true(r.before == CRL_BEFORE_UNKNOWN);
 	crl_hints_write(dir, URL, &h);
-	crl_hints_read(dir, URL, &r);
+	read_hints(URL, &r);
 	assert_memory_equal(&h, &r, sizeof h);
-	crl_hints_read(dir, URL "x", &r);
+	read_hints(URL "x", &r);
 	assert_string_equal(r.etag, "");
 	assert_int_equal(r.sha256[0], 0);
 }
@@ -322,7 +333,7 @@ static void broken_hints_are_none(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
 		write_text("hints", broken[i]);
-		crl_hints_read(dir, URL, &h);
+		read_hints(URL, &h);
 		assert_string_equal(h.etag, "");
 		assert_true(h.before == CRL_BEFORE_UNKNOWN);
 	}
@@ -330,7 +341,7 @@ static void broken_hints_are_none(void **state)
 	strcpy(h.etag, "\"1\"\nX: y");
 	remove_all(dir);
 	crl_hints_write(dir, URL, &h);
-	crl_hints_read(dir, URL, &h);
+	read_hints(URL, &h);
 	assert_string_equal(h.etag, "");
 	make_dir();
 }
@@ -372,10 +383,10 @@ static void what_is_no_regular_file_is_neither_read_nor_waited_for(void **state)
 	snprintf(new, sizeof new, "%s/new.hints", dir);
 	assert_int_equal(mkfifo(path, 0600), 0);
 	assert_int_equal(mkfifo(new, 0600), 0);
-	crl_hints_read(dir, URL, &read);
+	read_hints(URL, &read);
 	assert_string_equal(read.etag, "");
 	crl_hints_write(dir, URL, &h);
-	crl_hints_read(dir, URL, &read);
+	read_hints(URL, &read);
 	assert_string_equal(read.etag, "\"1\"");
 }
 

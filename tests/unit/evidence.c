@@ -17,7 +17,8 @@ static char url[3][32] = {
  * Certificates 1.. are watched, each on one list of a CA of its name. */
 static struct {
 	struct issuer issuer;
-	char *crl[2];
+	char *place[2];
+	struct issuer_list crl[2];
 	struct crl_set *set;
 	const struct watch_cas *cas;
 	const struct watch_points *points;
@@ -93,10 +94,12 @@ static int begin(void **state)
 	add(1, UNVERIFIED, t.number[0], false);
 	add(3, OTHER_NAME, t.number[0], true); /* its CA has two numbers */
 	t.v = inventory_with(&inventory_none, t.list, t.cas, t.points);
-	t.crl[0] = url[0];
-	t.crl[1] = url[1];
-	t.issuer =
-	    (struct issuer){.name = name, .crl = t.crl, .crl_scope = t.crl, .crl_n = 2};
+	for (size_t i = 0; i < 2; i++) {
+		t.place[i] = url[i];
+		t.crl[i] = (struct issuer_list){
+		    .place = &t.place[i], .place_n = 1, .scope = url[i]};
+	}
+	t.issuer = (struct issuer){.name = name, .crl = t.crl, .crl_n = 2};
 	t.set = crl_set_new(2, 1);
 	t.set->shard[0].in_force = true;
 	t.set->shard[0].facts =

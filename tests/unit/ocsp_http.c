@@ -516,7 +516,10 @@ static X509 *a_ca(void)
 static void a_list_is_found_by_each_of_its_names(void **state)
 {
 	static char url0[] = "http://crl.ca.example/a.crl", url1[] = "http://x/b";
-	char *one[] = {url0}, *two[] = {url0, url1};
+	char *place[] = {url0, url1};
+	struct issuer_list one[] = {{.place = place, .place_n = 1, .scope = url0}};
+	struct issuer_list two[] = {
+	    one[0], {.place = place + 1, .place_n = 1, .scope = url1}};
 	X509 *ca[] = {a_ca(), a_ca()};
 	struct issuer_spec spec[] = {{.name = "one",
 					 .certificates = ca,
@@ -574,7 +577,9 @@ static void a_name_is_the_same_in_each_of_its_spellings(void **state)
 {
 	static char url0[] = "http://ca.example/~pki/a%2cb.crl?dn=CN%3D%7Ex,O",
 		    url1[] = "http://ca.example/%7Epki/c";
-	char *one[] = {url0, url1};
+	char *place[] = {url0, url1};
+	struct issuer_list one[] = {{.place = place, .place_n = 1, .scope = url0},
+	    {.place = place + 1, .place_n = 1, .scope = url1}};
 	X509 *ca[] = {a_ca()};
 	struct issuer_spec spec[] = {{.name = "one",
 	    .certificates = ca,
