@@ -94,11 +94,13 @@ void crl_set_unref(const struct crl_set *s)
 		crl_set_unref(w->owner);
 	else if (w->entries != NULL)
 		crl_entries_free((struct crl_entry *)(uintptr_t)w->entries, w->mapped);
+	crl_joins_unref(w->joins);
 	free(w);
 }
 
 struct crl_file *crl_set_file(const struct crl_set *s, size_t place, const char *scope)
 {
+	scope = crl_joins_name(s->joins, scope);
 	for (size_t i = 0; i < s->shards_n; i++) {
 		struct crl_file *f = s->shard[(place + i) % s->shards_n].file;
 
@@ -131,6 +133,7 @@ struct crl_set *crl_set_again(const struct crl_set *s, uint64_t generation)
 		shard_copy(&again->shard[i], &s->shard[i]);
 	again->unopened = s->unopened;
 	again->unlearnt = s->unlearnt;
+	again->joins = crl_joins_ref(s->joins);
 	again->entries = s->entries;
 	again->n = s->n;
 	/* of the set that has them, so that no chain of sets is kept */
@@ -392,15 +395,24 @@ static bool is_named(const struct issuer_list *l, const char *url)
 	return false;
 }
 
-/* Is the list at this place the one of this URL?  Behind those that are configured are
- * those that were learnt, each by its name. */
+/* Is the list at this place the one of this URL?  The configured ones stand in their
+ * order, but for those that are joined with another and are it by each of their names;
+ * behind them are those that were learnt, each by its name. */
 static bool is_at(
     const struct crl_set *s, const struct issuer *i, size_t place, const char *url)
 {
 	const struct crl_shard *h = &s->shard[place];
+	const char *scope = NULL;
+	size_t at = 0;
 
-	if (place < i->crl_n && is_named(&i->crl[place], url))
-		return true;
+	for (size_t n = 0; n < i->crl_n && scope == NULL; n++)
+		if (crl_joins_name(s->joins, i->crl[n].scope) == i->crl[n].scope &&
+		    at++ == place)
+			scope = i->crl[n].scope;
+	for (size_t n = 0; scope != NULL && n < i->crl_n; n++)
+		if (is_named(&i->crl[n], url) &&
+		    strcmp(crl_joins_name(s->joins, i->crl[n].scope), scope) == 0)
+			return true;
 	return h->in_force &&
 	       (crl_facts_have_point(&h->facts, bytes_of(url, strlen(url))) ||
 		   (h->file != NULL && strcmp(h->file->scope, url) == 0));
@@ -411,7 +423,6 @@ enum crl_absence crl_set_absence_at(const struct crl_set *s, const struct issuer
 {
 	enum crl_absence said = CRL_ABSENT_NOT_OURS;
 
-	assert(s->unopened || s->shards_n >= i->crl_n);
 	if (s->unopened)
 		return CRL_ABSENT_UNOPENED;
 	for (size_t n = 0; n < s->shards_n && said != CRL_ABSENT_GOOD; n++) {

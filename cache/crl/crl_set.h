@@ -27,6 +27,7 @@
 
 #include "cache/base/facts.h"
 #include "cache/base/shared_file.h"
+#include "cache/crl/crl_joins.h"
 #include "cache/crl/crl_list.h"
 
 /* A list's file, for the mirror, and what its head says of it. */
@@ -67,6 +68,7 @@ struct crl_set {
 	/* Nor is it known which lists there are: some are learnt, and who learns them
 	 * does not know them yet.  Said with it. */
 	bool unlearnt;
+	struct crl_joins *joins;     /* a reference; NULL: none.  Said with it, too */
 	const struct crl_set *owner; /* a reference: of the set that the entries belong
 					to; NULL: they are this one's */
 	const struct crl_entry *entries; /* sorted by serial; of a serial that several
@@ -105,9 +107,9 @@ enum err crl_set_rearrange(struct crl_set **out, const struct crl_set *old,
     const int *map, size_t shards_n, uint64_t generation);
 const struct crl_set *crl_set_ref(const struct crl_set *s);
 void crl_set_unref(const struct crl_set *s); /* NULL is allowed */
-/* The file of the list that goes by this name, borrowed from the set; NULL: it is not in
- * force, or has no file.  It stands at place, unless the lists are about to be arranged
- * for another configuration. */
+/* The file of the list that goes by this name, or is joined with one, borrowed from the
+ * set; NULL: it is not in force, or has no file.  It stands at place, unless the lists
+ * are about to be arranged for another configuration. */
 struct crl_file *crl_set_file(const struct crl_set *s, size_t place, const char *scope);
 
 struct crl_finding {

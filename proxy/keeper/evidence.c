@@ -58,12 +58,19 @@ static void gather_answers(struct evidence *st, const struct hot *hot,
  * that follows it (later, where memory was short) it is not, and absence says nothing. */
 static bool is_as_configured(const struct crl_set *set, const struct issuer *i)
 {
-	if (set->shards_n < i->crl_n)
-		return false;
-	for (size_t n = 0; n < i->crl_n; n++)
-		if (set->shard[n].file != NULL &&
-		    strcmp(set->shard[n].file->scope, i->crl[n].scope) != 0)
+	size_t place = 0;
+
+	for (size_t n = 0; n < i->crl_n; n++) {
+		const char *scope = i->crl[n].scope;
+
+		if (crl_joins_name(set->joins, scope) != scope)
+			continue; /* it is one of the others */
+		if (place == set->shards_n ||
+		    (set->shard[place].file != NULL &&
+			strcmp(set->shard[place].file->scope, scope) != 0))
 			return false;
+		place++;
+	}
 	return true;
 }
 

@@ -32,9 +32,12 @@ static void rearrange_all(struct crl_feed *f)
 	struct feed_issuer *i;
 
 	f->arrange_ms = INT64_MAX;
-	LIST_FOREACH(i, &f->issuers, link)
+	LIST_FOREACH(i, &f->issuers, link) {
+		if (i->joining)
+			feed_join(i);
 		if (i->rearrange)
 			feed_next(i);
+	}
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)

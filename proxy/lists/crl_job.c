@@ -444,6 +444,8 @@ static int64_t before_of(const struct crl_job *j)
 	const struct crl_shard *h = held(j);
 	int fd;
 
+	if (j->read.found == CRL_READ_TWIN)
+		return CRL_BEFORE_UNKNOWN;
 	if (j->read.found == CRL_READ_UNCHANGED)
 		return h->file != NULL ? h->file->before : CRL_BEFORE_UNKNOWN;
 	if (h != NULL)
@@ -457,6 +459,20 @@ static int64_t before_of(const struct crl_job *j)
 	return CRL_BEFORE_UNKNOWN;
 }
 
+/* RFC 5280 section 5.2.5: without a distribution point it is about all that the CA
+ * issues, and so is the other: what differs is where it is published. */
+static int find_twin(const struct crl_job *j, const struct crl_facts *f)
+{
+	if (j->old == NULL || f->has_point || j->read.peer == NULL ||
+	    !j->read.peer[j->shard])
+		return -1;
+	for (size_t n = 0; n < j->old->shards_n; n++)
+		if ((int)n != j->shard && j->read.peer[n] && j->old->shard[n].in_force &&
+		    memcmp(j->old->shard[n].facts.sha256, f->sha256, 32) == 0)
+			return (int)n;
+	return -1;
+}
+
 static void take_list(struct crl_job *j, struct crl_list *l)
 {
 	const struct crl_shard *h = held(j);
@@ -466,8 +482,12 @@ static void take_list(struct crl_job *j, struct crl_list *l)
 	memcpy(j->hints.sha256, j->facts.sha256, sizeof j->hints.sha256);
 	if (h != NULL && memcmp(h->facts.sha256, l->facts.sha256, 32) == 0)
 		j->read.found = CRL_READ_UNCHANGED;
+	else
+		j->read.twin = find_twin(j, &j->facts);
+	if (j->read.twin >= 0 && j->read.twin < j->shard)
+		j->read.found = CRL_READ_TWIN;
 	j->hints.before = before_of(j);
-	if (j->read.found == CRL_READ_UNCHANGED)
+	if (j->read.found != CRL_READ_NEW)
 		return;
 	fd = open(j->read.path, O_RDONLY | O_CLOEXEC);
 	j->error = fd >= 0 ? merge(j, l, fd) : failed(j, ERR_STORE, j->read.path);
@@ -487,6 +507,7 @@ static void work_read(struct crl_job *j)
 	struct crl_list *l = NULL;
 
 	assert(j->read.found == CRL_READ_NEW && j->read.local == (j->read.fd < 0));
+	j->read.twin = -1;
 	w.held = held(j) != NULL ? &held(j)->facts : NULL;
 	w.accept_number = j->read.accept_number;
 	w.older = &j->facts;
@@ -550,6 +571,8 @@ static void work_open(struct crl_job *j)
 	j->open.site = j->urls_n;
 	if (seen.hints)
 		j->open.site = crl_hints_read(j->dir, j->urls, j->urls_n, &j->hints);
+	if (seen.same)
+		j->open.same = crl_state_same(j->dir);
 	find_told(j, &seen);
 	if (!seen.file[CRL_CURRENT]) {
 		j->error = ERR_NOT_FOUND;
@@ -773,8 +796,11 @@ void crl_job_clear(struct crl_job *j)
 		free(j->arrange.map);
 	if (j->kind == CRL_JOB_DIFF)
 		inventory_unref(j->diff.watched);
+	if (j->kind == CRL_JOB_OPEN)
+		free(j->open.same);
 	if (j->kind != CRL_JOB_READ)
 		return;
+	free(j->read.peer);
 	if (j->read.fd >= 0)
 		close(j->read.fd);
 	if (j->read.path[0] != '\0')

@@ -66,6 +66,7 @@ struct crl_job {
 		struct {
 			bool first; /* nothing of this life is in the folder */
 			/* Outcome: */
+			char *same;         /* the list that this one was; owned */
 			size_t site;        /* whose hints are there; urls_n: none's */
 			int64_t written_at; /* when current was */
 			bool has_told;      /* a list was told, be it readable or not */
@@ -80,7 +81,9 @@ struct crl_job {
 			 * which old has still: compared with none, and what they say is
 			 * moot */
 			bool succeeds;
-			bool others_untold;     /* succeeds: they were not all told */
+			bool others_untold; /* succeeds: they were not all told */
+			bool
+			    *peer; /* of each place: it may have a twin; owned, or NULL */
 			struct crl_stamp stamp; /* local: of the file read last; then of
 						   this one */
 			/* The list's file in the state directory, new.*; path "" when it
@@ -91,8 +94,13 @@ struct crl_job {
 			enum {
 				CRL_READ_NEW,       /* `error` says what came of it */
 				CRL_READ_UNCHANGED, /* it is the list in force */
-				CRL_READ_REFUSED    /* the file that was refused before */
+				CRL_READ_REFUSED,   /* the file that was refused before */
+				CRL_READ_TWIN       /* it is that of an earlier place */
 			} found;
+			/* Place of the list in force that has the same bytes, where it is
+			 * complete; -1: none.  One of a later place does not keep this
+			 * one from coming into force. */
+			int twin;
 			bool number_back; /* ERR_CRL_ROLLBACK: its number is lower */
 		} read;
 		struct {

@@ -25,6 +25,7 @@
 #define LINE_MAX_BYTES 8192 /* of hints: a URL has at most 4 KiB */
 #define LINK_NAME      "new.link"
 #define HINTS_NEW_NAME "new.hints"
+#define SAME_NEW_NAME  "new.same"
 
 static const char *const file_name[] = {"current", "next", "told", "first"};
 
@@ -110,6 +111,7 @@ static void note_seen(struct crl_state_seen *seen, const char *name)
 	for (size_t n = 0; n < sizeof file_name / sizeof file_name[0]; n++)
 		seen->file[n] |= strcmp(name, file_name[n]) == 0;
 	seen->hints |= strcmp(name, "hints") == 0;
+	seen->same |= strcmp(name, "same") == 0;
 }
 
 int crl_state_look(const char *dir, bool clean, struct crl_state_seen *seen)
@@ -199,10 +201,13 @@ static bool is_current(const char *dir, int fd)
 /* Tried again after a rename that could not be made durable, it has its name already. */
 int crl_state_install(const char *dir, const char *path, int fd)
 {
+	char same[PATH_MAX];
 	int e;
 
 	if (fsync(fd) != 0)
 		return -1;
+	if (join(dir, "same", same, sizeof same) == 0)
+		unlink(same); /* it has a list of its own */
 	e = is_current(dir, fd) ? sync_directory(dir) : move(dir, path, CRL_CURRENT);
 	return e != 0 ? -1 : sync_made(dir);
 }
@@ -389,4 +394,44 @@ void crl_hints_write(const char *dir, const char *url, const struct crl_hints *h
 	    h->etag, h->last_modified, (long long)h->before, hex);
 	if (fclose(f) == 0 && n > 0)
 		rename(temporary, path);
+}
+
+/* Joins. */
+
+void crl_state_join(const char *dir, const char *scope)
+{
+	char path[PATH_MAX], temporary[PATH_MAX];
+	FILE *f;
+	int n;
+
+	if (!is_clean(scope) || join(dir, "same", path, sizeof path) != 0 ||
+	    join(dir, SAME_NEW_NAME, temporary, sizeof temporary) != 0)
+		return;
+	unlink(temporary);
+	f = fopen(temporary, "wxe");
+	if (f == NULL)
+		return;
+	n = fprintf(f, "scope %s\n", scope);
+	if (fclose(f) == 0 && n > 0)
+		rename(temporary, path);
+}
+
+char *crl_state_same(const char *dir)
+{
+	char line[LINE_MAX_BYTES];
+	int fd = open_regular(dir, "same");
+	FILE *f = fd >= 0 ? fdopen(fd, "r") : NULL;
+	const char *scope;
+	char *same = NULL;
+
+	if (f == NULL) {
+		if (fd >= 0)
+			close(fd);
+		return NULL;
+	}
+	scope = next_value(f, "scope", line);
+	if (scope != NULL)
+		same = strdup(scope);
+	fclose(f);
+	return same;
 }

@@ -6,7 +6,8 @@
  *	STATE/crl/SCOPE/first     told, while that is the first list of its scope and what
  *	                          it has of watched certificates is being told
  *	STATE/crl/SCOPE/hints     struct crl_hints of current, and its URL: text
- *	STATE/crl/SCOPE/new.*     under way; deleted at start
+ *	STATE/crl/SCOPE/same      the scope of the list that this one is, under another
+ *name STATE/crl/SCOPE/new.*     under way; deleted at start
  *
  * SCOPE is the hexadecimal of the scope's id (change_log.h).  next and told are hard
  * links: a list is written once.  Every step is a rename after an fsync, so that a kill
@@ -37,6 +38,7 @@ int crl_state_path(const char *state_directory, const uint8_t id[CHANGE_SCOPE_N]
 struct crl_state_seen {
 	bool file[CRL_FIRST + 1]; /* by enum crl_state_name */
 	bool hints;
+	bool same;
 };
 /* Look into dir, which is made when it is missing: in STATE/crl, whose entry of it is
  * durable when crl_state_install() has returned.  clean: delete what an earlier life left
@@ -59,6 +61,11 @@ int crl_state_link(const char *dir, enum crl_state_name from, enum crl_state_nam
 int crl_state_told(const char *dir);
 /* CRL_FIRST is gone, durable; also where there is none. */
 int crl_state_first_told(const char *dir);
+
+/* The list is that of another scope, until one of its own is made current.  Only a hint:
+ * where it cannot be written or read, that is found out again. */
+void crl_state_join(const char *dir, const char *scope);
+char *crl_state_same(const char *dir); /* owned; NULL: it is not known to be another */
 
 /* By which a list is known again.  A validator that may be that of two lists hides the
  * second of them until a third one comes, so each is kept only where it cannot be. */

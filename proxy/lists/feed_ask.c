@@ -68,7 +68,7 @@ static void ask_ends(struct feed_list *l, bool failed)
 	l->ask.tried = true;
 	feed_watch_ask(l);
 	plan(l, failed);
-	if (again && !l->parked && !l->issuer->feed->cancelled)
+	if (again && !l->parked && l->joining == NULL && !l->issuer->feed->cancelled)
 		feed_ask(l);
 	else
 		feed_due(l);
@@ -250,6 +250,29 @@ static void learn_marks(const struct feed_work *w, size_t site)
 		l->site[site].hints = j->hints;
 }
 
+/* The list that stands at this place in the set in force. */
+static struct feed_list *list_at(const struct feed_issuer *i, int place)
+{
+	for (size_t n = 0; n < i->n; n++)
+		if (i->list[n]->place == place)
+			return i->list[n];
+	return NULL;
+}
+
+/* A list that is complete was read under two URLs: the later one is a place of the
+ * earlier one. */
+static void join_twin(const struct feed_work *w)
+{
+	struct feed_list *other = list_at(w->issuer, w->job.read.twin);
+
+	if (w->job.read.twin < 0 || other == NULL)
+		return;
+	if (w->job.read.found == CRL_READ_TWIN)
+		feed_join_soon(w->list, other);
+	else
+		feed_join_soon(other, w->list);
+}
+
 static void read_done(struct feed_work *w, bool skipped)
 {
 	struct feed_list *l = w->list;
@@ -270,6 +293,7 @@ static void read_done(struct feed_work *w, bool skipped)
 	}
 	site = feed_urls_find(l->urls, j->url);
 	learn_marks(w, site);
+	join_twin(w);
 	if (j->error == ERR_OK && j->read.found == CRL_READ_NEW) {
 		number_taken(w);
 		feed_publish(w);
@@ -282,7 +306,7 @@ static void read_done(struct feed_work *w, bool skipped)
 		number_refused(w);
 	if (j->read.found == CRL_READ_REFUSED)
 		ask_refused_again(l);
-	else if (j->read.found == CRL_READ_UNCHANGED)
+	else if (j->read.found == CRL_READ_UNCHANGED || j->read.found == CRL_READ_TWIN)
 		ask_went_well(l, site);
 	else
 		ask_failed(l, j->error, j->why);
@@ -400,7 +424,7 @@ static void ask_site(struct feed_list *l, size_t site)
 void feed_ask(struct feed_list *l)
 {
 	assert(l->ask.state == FEED_IDLE && l->ask.fetch == NULL && !feed_is_gone(l));
-	if (l->parked)
+	if (l->parked || l->joining != NULL)
 		return;
 	l->ask.state = FEED_ASKING;
 	l->ask.been = 0;

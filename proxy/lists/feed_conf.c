@@ -18,54 +18,6 @@
 #define AGE_WITH_OCSP_MS    (7 * FEED_DAY_MS) /* CA/B BR 4.9.7 (R114) */
 #define AGE_WITHOUT_OCSP_MS (4 * FEED_DAY_MS)
 
-/* The same list from elsewhere. */
-static bool list_move(struct feed_list *l, struct feed_urls *urls)
-{
-	struct feed_site *site;
-	size_t from;
-
-	if (feed_urls_same(l->urls, urls))
-		return true;
-	site = feed_sites_new(urls, l);
-	if (site == NULL)
-		return false;
-	feed_stop_fetch(l);
-	if (strcmp(feed_url(l), urls->url[0]) != 0)
-		feed_watch_no_more(l);
-	from = l->ask.from < l->urls->n ? feed_urls_find(urls, l->urls->url[l->ask.from])
-					: urls->n;
-	feed_urls_unref(l->urls);
-	free(l->site);
-	l->urls = feed_urls_ref(urls);
-	l->site = site;
-	l->ask.site = 0;
-	l->ask.from = from;
-	l->ask.failures = 0;
-	feed_ask_again(l);
-	l->ask.due_ms = clock_mono_ms();
-	feed_due(l);
-	return true;
-}
-
-static struct feed_list *find_id(
-    struct feed_list *const *list, size_t n, const uint8_t *id)
-{
-	for (size_t k = 0; k < n; k++)
-		if (memcmp(list[k]->id, id, sizeof list[k]->id) == 0)
-			return list[k];
-	return NULL;
-}
-
-static struct feed_list *find_gone(const struct feed_issuer *i, const uint8_t *id)
-{
-	struct feed_list *l;
-
-	LIST_FOREACH(l, &i->gone, link)
-		if (memcmp(l->id, id, sizeof l->id) == 0)
-			return l;
-	return NULL;
-}
-
 static void list_comes(struct feed_list *l)
 {
 	LIST_REMOVE(l, link);
@@ -114,118 +66,6 @@ void feed_forget_gone(struct feed_issuer *i)
 	}
 }
 
-/* The list with this id.  A new one begins as one that is gone: what comes of this
- * configuration is not known yet.  NULL: out of memory. */
-static struct feed_list *list_for(
-    struct feed_issuer *i, struct feed_urls *urls, const char *scope, const uint8_t *id)
-{
-	struct feed_list *l = find_id(i->list, i->n, id);
-
-	if (l == NULL)
-		l = find_gone(i, id);
-	if (l != NULL)
-		return list_move(l, urls) ? l : NULL;
-	l = feed_list_new(i, urls, scope, id);
-	if (l == NULL)
-		return NULL;
-	LIST_INSERT_HEAD(&i->gone, l, link);
-	return l;
-}
-
-/* The lists that an issuer is to have. */
-struct wanted {
-	struct feed_list **list;
-	size_t n;
-};
-
-/* Puts one of them behind the others. */
-static bool add_list(struct feed_issuer *i, struct feed_urls *urls, const char *scope,
-    enum learnt learnt, struct wanted *all)
-{
-	uint8_t id[CHANGE_SCOPE_N];
-	struct feed_list *l;
-
-	if (urls == NULL || !crl_scope_id(i->name, scope, id))
-		return false;
-	if (find_id(all->list, all->n, id) != NULL)
-		return true; /* two sources name it: the first one's word counts */
-	l = list_for(i, urls, scope, id);
-	if (l == NULL)
-		return false;
-	l->learnt = learnt;
-	all->list[all->n++] = l;
-	return true;
-}
-
-static bool add_configured(
-    struct feed_issuer *i, const struct issuer_list *c, struct wanted *all)
-{
-	struct feed_urls *urls =
-	    feed_urls_new((const char *const *)c->place, c->place_n, c->strict);
-	bool ok = add_list(i, urls, c->scope, LEARNT_COUNT, all);
-
-	feed_urls_unref(urls);
-	return ok;
-}
-
-static bool is_there(const struct wanted *all, const struct feed_urls *urls)
-{
-	for (size_t k = 0; k < all->n; k++)
-		if (feed_urls_meet(all->list[k]->urls, urls))
-			return true;
-	return false;
-}
-
-/* The name of a learnt list: that of its URLs which is first by the alphabet, so that it
- * is the same list, also after a restart, when they are named in another order; and the
- * one that it had for as long as that is among them. */
-static const char *scope_of(const struct feed_issuer *i, const struct feed_urls *urls)
-{
-	const char *first = urls->url[0];
-
-	for (size_t k = 0; k < i->n; k++)
-		if (i->list[k]->learnt != LEARNT_COUNT &&
-		    feed_urls_find(urls, i->list[k]->scope) < urls->n)
-			return i->list[k]->scope;
-	for (size_t k = 1; k < urls->n; k++)
-		if (strcmp(urls->url[k], first) < 0)
-			first = urls->url[k];
-	return first;
-}
-
-static bool add_learnt(struct feed_issuer *i, const struct issuer *c, struct wanted *all)
-{
-	for (int from = 0; from < LEARNT_COUNT; from++) {
-		const struct feed_learnt *l = &i->learnt[from];
-
-		for (size_t k = 0; c->rules.learns[from] && k < l->n; k++)
-			if (!is_there(all, l->urls[k]) &&
-			    !add_list(i, l->urls[k], scope_of(i, l->urls[k]),
-				(enum learnt)from, all))
-				return false;
-	}
-	return true;
-}
-
-/* False: out of memory. */
-static bool find_lists(struct feed_issuer *i, const struct issuer *c, struct wanted *all)
-{
-	size_t most = c != NULL ? c->crl_n : 0;
-	bool found;
-
-	for (int from = 0; from < LEARNT_COUNT; from++)
-		most += i->learnt[from].n;
-	*all = (struct wanted){.list = calloc(most + 1, sizeof(struct feed_list *))};
-	found = all->list != NULL;
-	for (size_t k = 0; found && c != NULL && k < c->crl_n; k++)
-		found = add_configured(i, &c->crl[k], all);
-	if (found && c != NULL)
-		found = add_learnt(i, c, all);
-	if (!found)
-		free(all->list);
-	return found;
-}
-
 static bool one_comes(struct feed_list *const *list, size_t n)
 {
 	for (size_t k = 0; k < n; k++)
@@ -237,7 +77,7 @@ static bool one_comes(struct feed_list *const *list, size_t n)
 static bool one_goes(const struct feed_issuer *i, struct feed_list *const *list, size_t n)
 {
 	for (size_t k = 0; k < i->n; k++)
-		if (find_id(list, n, i->list[k]->id) == NULL)
+		if (feed_list_find(list, n, i->list[k]->id) == NULL)
 			return true;
 	return false;
 }
@@ -266,7 +106,7 @@ static void take_lists(struct feed_issuer *i, struct feed_list **list, size_t n)
 	i->rearrange |= n != i->n;
 	for (size_t k = 0; k < i->n; k++) {
 		i->rearrange |= k >= n || list[k] != i->list[k];
-		if (find_id(list, n, i->list[k]->id) == NULL)
+		if (feed_list_find(list, n, i->list[k]->id) == NULL)
 			list_gone(i->list[k], others);
 	}
 	free(i->list);
@@ -279,15 +119,16 @@ static void take_lists(struct feed_issuer *i, struct feed_list **list, size_t n)
  * they were. */
 bool feed_set_lists(struct feed_issuer *i, const struct issuer *c)
 {
-	struct wanted all;
+	struct feed_wanted all;
 
-	if (!find_lists(i, c, &all))
+	if (!feed_wanted(i, c, &all))
 		return false;
 	if (one_comes(all.list, all.n) && !feed_say(i, true)) {
 		free(all.list);
 		return false;
 	}
 	take_lists(i, all.list, all.n);
+	feed_forget_joins(i);
 	feed_park(i);
 	return feed_say(i, feed_is_unopened(i));
 }

@@ -29,6 +29,7 @@ static void list_clear(struct feed_list *l)
 	free(l->site);
 	free(l->scope);
 	free(l->dir);
+	free(l->joining);
 	free(l);
 }
 
@@ -104,6 +105,7 @@ void feed_issuer_free(struct feed_issuer *i)
 		feed_list_free(l);
 	}
 	feed_ca_unref(i->ca);
+	crl_joins_unref(i->joins);
 	free(i);
 }
 
@@ -151,6 +153,8 @@ const struct crl_set *feed_put(struct feed_issuer *i, struct crl_set *s, bool un
 	if (s->shards_n > 0) { /* the two others are everybody's */
 		s->unopened = unopened;
 		s->unlearnt = feed_is_unlearnt(i);
+		crl_joins_unref(s->joins);
+		s->joins = crl_joins_ref(i->joins);
 	}
 	assert(s->unopened == unopened);
 	i->feed->unopened += (size_t)s->unopened - (size_t)old->unopened;
@@ -183,6 +187,31 @@ void feed_drop_kept(struct feed_issuer *i, const char *why)
 		log_warn("crl_dropped", "issuer=%s url=%s entries=%zu reason=%s", i->name,
 		    feed_url(l), feed_in_force(l) != NULL ? feed_in_force(l)->n : 0, why);
 	}
+}
+
+/* May it be another list under another name?  Not where its names are crl-scope's, which
+ * are said of this one alone; nor while it has to relieve others. */
+bool feed_may_join(const struct feed_list *l)
+{
+	return l->conf == FEED_LISTED && l->joining == NULL && !l->urls->strict &&
+	       feed_urls_find(l->urls, l->scope) < l->urls->n;
+}
+
+void feed_join_soon(struct feed_list *l, const struct feed_list *with)
+{
+	struct crl_feed *f = l->issuer->feed;
+
+	/* what is learnt and what is not are never one: a learnt URL would become a
+	 * configured one */
+	if (!feed_may_join(l) || !feed_may_join(with) ||
+	    (l->learnt == LEARNT_COUNT) != (with->learnt == LEARNT_COUNT))
+		return;
+	l->joining = strdup(with->scope);
+	if (l->joining == NULL)
+		return; /* with the next list, then */
+	l->issuer->joining = true;
+	f->arrange_ms = clock_mono_ms();
+	feed_arm(f);
 }
 
 /* Times. */

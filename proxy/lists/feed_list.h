@@ -13,7 +13,9 @@
  * feed_ask.c      when each list is asked for, and what comes of it
  * feed_open.c     what the state directory has of it
  * feed_park.c     which of them are needed
+ * feed_wanted.c   which lists an issuer is to have
  * feed_conf.c     what the configuration makes of them
+ * feed_join.c     one list under two URLs
  * feed_learn.c    what is learnt of them elsewhere
  * crl_feed.c      the timer, and what others ask
  * feed_print.c    for people: JSON and gauges
@@ -114,6 +116,9 @@ struct feed_list {
 	/* Nobody needs it, and only what is needed is fetched: not asked for, nor missed.
 	 * What is in force of it stays so. */
 	bool parked;
+	/* The name of the list that it was found to be, and is about to be joined with:
+	 * not asked for any more.  NULL: none. */
+	char *joining;
 	/* In the configuration, and out of it again.
 	 *
 	 *	GONE ---------------+-- list_comes() --+--> LISTED
@@ -290,7 +295,10 @@ struct feed_issuer {
 	struct feed_learnt learnt[LEARNT_COUNT];
 	bool learns[LEARNT_COUNT]; /* by the configuration */
 	bool need_watched;
-	char **need; /* names of the lists that are needed, sorted */
+	/* Lists that are others under another name: their places are the others'. */
+	struct crl_joins *joins;
+	bool joining; /* one of the lists is about to be one */
+	char **need;  /* names of the lists that are needed, sorted */
 	size_t need_n;
 	LIST_HEAD(, feed_list) gone;
 	int64_t interval_ms, age_alarm_ms; /* 0: none */
@@ -489,6 +497,9 @@ const struct crl_set *feed_put(struct feed_issuer *i, struct crl_set *s, bool un
 size_t feed_kept(const struct feed_issuer *i);
 /* They go, if nothing relieves them any more, with a word of the reason. */
 void feed_drop_kept(struct feed_issuer *i, const char *why);
+bool feed_may_join(const struct feed_list *l);
+/* l is the list `with` under another name: it is joined with it, in the next turn. */
+void feed_join_soon(struct feed_list *l, const struct feed_list *with);
 /* When it is to be looked after; INT64_MAX: what it waits for moves it. */
 int64_t feed_next_ms(const struct feed_list *l);
 /* One of the list's times has changed: the timer, for the earliest of all lists. */
@@ -590,6 +601,27 @@ void feed_stop_fetch(struct feed_list *l);
 /* Those that nobody needs are parked, and those that are needed are no more. */
 void feed_park(struct feed_issuer *i);
 
+/* feed_wanted.c. */
+
+/* The lists that an issuer is to have: as they are named, then as they are. */
+struct feed_wanted {
+	struct want_list {
+		struct feed_urls *urls; /* a reference; NULL: it is another one */
+		const char *scope;
+		enum learnt learnt;
+	} * want;
+	size_t want_n;
+	struct feed_list **list; /* owned */
+	size_t n;
+};
+/* By c (NULL: nothing) and by what is learnt.  False: out of memory. */
+bool feed_wanted(struct feed_issuer *i, const struct issuer *c, struct feed_wanted *all);
+/* The one with this id; NULL: none. */
+struct feed_list *feed_list_find(
+    struct feed_list *const *list, size_t n, const uint8_t *id);
+/* A list is another one for as long as that is there. */
+void feed_forget_joins(struct feed_issuer *i);
+
 /* feed_conf.c. */
 
 /* The lists of what is configured (NULL: nothing) and learnt are the issuer's.  False:
@@ -599,6 +631,9 @@ bool feed_set_lists(struct feed_issuer *i, const struct issuer *c);
 void feed_begin_lists(struct feed_issuer *i);
 /* Those of a gone configuration that nothing names any more. */
 void feed_forget_gone(struct feed_issuer *i);
+
+/* feed_join.c: those that wait for it are joined. */
+void feed_join(struct feed_issuer *i);
 
 /* feed_open.c: what is current on disk is verified, where that is to be done and nothing
  * of the list is on its way. */

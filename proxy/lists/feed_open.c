@@ -59,6 +59,27 @@ static void open_again(struct feed_list *l)
 	feed_retry_later(l);
 }
 
+static struct feed_list *list_named(const struct feed_issuer *i, const char *scope)
+{
+	for (size_t n = 0; n < i->n; n++)
+		if (strcmp(i->list[n]->scope, scope) == 0)
+			return i->list[n];
+	return NULL;
+}
+
+/* An earlier life found it to be another one, which is there: of its own it has
+ * nothing. */
+static bool is_another(struct feed_list *l, const struct crl_job *j)
+{
+	const struct feed_list *with =
+	    j->open.same != NULL ? list_named(l->issuer, j->open.same) : NULL;
+
+	if (with == NULL || with == l)
+		return false;
+	feed_join_soon(l, with);
+	return l->joining != NULL;
+}
+
 static void opened(struct feed_work *w, bool skipped)
 {
 	struct feed_list *l = w->list;
@@ -73,6 +94,14 @@ static void opened(struct feed_work *w, bool skipped)
 	if (w->ca != l->issuer->ca || l->settle.n > 0) { /* again, with what is now */
 		feed_work_free(w);
 		feed_open(l);
+		return;
+	}
+	if (is_another(l, j)) {
+		l->open.looked = true;
+		l->open.state = FEED_OPENED;
+		feed_work_free(w);
+		if (!feed_say(l->issuer, feed_is_unopened(l->issuer)))
+			open_again(l);
 		return;
 	}
 	if (j->error != ERR_OK && j->error != ERR_NOT_FOUND)

@@ -298,6 +298,24 @@ static bool is_kept_untold(const struct feed_issuer *i)
 	return false;
 }
 
+/* Which lists may turn out to be this one: of thousands of shards none does, so that it
+ * costs an array for each read.  Out of memory none may. */
+static bool *peers_of(const struct feed_list *l, size_t places)
+{
+	const struct feed_issuer *i = l->issuer;
+	bool *peer = i->n > 1 && feed_may_join(l) ? calloc(places, sizeof *peer) : NULL;
+
+	for (size_t n = 0; peer != NULL && n < i->n; n++) {
+		const struct feed_list *k = i->list[n];
+
+		if (k->place >= 0 && (size_t)k->place < places)
+			peer[k->place] =
+			    feed_may_join(k) && !k->parked &&
+			    (k->learnt == LEARNT_COUNT) == (l->learnt == LEARNT_COUNT);
+	}
+	return peer;
+}
+
 static void fill_in_read(struct feed_work *w)
 {
 	struct feed_list *l = w->list;
@@ -309,6 +327,7 @@ static void fill_in_read(struct feed_work *w)
 	j->read.succeeds = l->conf == FEED_RELIEVING && l->told.state == FEED_NOTHING &&
 			   feed_kept(l->issuer) > 0;
 	j->read.others_untold = j->read.succeeds && is_kept_untold(l->issuer);
+	j->read.peer = peers_of(l, j->shards_n);
 }
 
 static bool others_untold(const struct feed_list *l)

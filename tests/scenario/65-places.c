@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+#include "proxy/base/clock.h"
+#include "proxy/keeper/evidence.h"
 #include "proxy/lists/crl_state.h"
 #include "tests/lib/feed_world.h"
 
@@ -229,12 +231,14 @@ static void places_come_and_go_with_a_reload(void **state)
 	begin_with("01", "A");
 	reload("", ALTERNATES);
 	assert_true(listed('A'));
-	assert_int_equal(fake_fetches_waiting(), 1);
+	assert_int_equal(fake_fetches_waiting(), 0); /* it is known, and from there */
+	refresh();
 	fail_url(A);
 	answer_tagged(B, LIST(.number = "02", .serials = "AB"), "\"b\"");
 	assert_int_equal(told[told_n - 1].added, 1);
 	reload("", "certificate = \"ca.pem\" crl = { \"" A " | " C " | " B "\" }");
-	assert_false(is_asked_for(A)); /* it has failed just now */
+	refresh();
+	fail_url(A);
 	assert_string_equal(condition_of(C), "");
 	fail_url(C);
 	assert_string_equal(condition_of(B), "\"b\"");
@@ -313,7 +317,8 @@ static void places_need_memory(void **state)
 		crl_feed_reload(feed, shared_conf(&shared));
 		calls = faults_disarm();
 		conf_free(old);
-		feed_turn();
+		feed_elapse(6000);
+		refresh();
 		for (int k = 0; k < 60 && !is_asked_for(A); k++)
 			feed_elapse(1000);
 		fail_url(A);
@@ -323,6 +328,179 @@ static void places_need_memory(void **state)
 			feed_elapse(1000);
 		}
 		answer_url(B, LIST(.number = "02", .serials = "AB"));
+		assert_true(listed('B'));
+		die();
+		remove_tree(folder);
+	} while (calls >= n);
+}
+
+/* What the mirror and a certificate's status find by the name of each configured list. */
+static bool is_mirrored(size_t n)
+{
+	const struct issuer *i = issuers_named(shared_conf(&shared)->issuers, "demo");
+
+	return crl_set_file(set(), n, i->crl[n].scope) != NULL;
+}
+
+static enum crl_absence evidence_absence(void)
+{
+	const struct issuer *i = issuers_named(shared_conf(&shared)->issuers, "demo");
+	struct evidence_lists lists;
+
+	evidence_list(set(), i, NULL, clock_now(), &lists);
+	return lists.absence;
+}
+
+/* A complete list under two URLs, which is known when it has come from both: fetched,
+ * indexed and told once from then on, from the other place when the first fails. */
+static void one_list_under_two_urls_is_one(void **state)
+{
+	struct bytes one;
+	const char *text;
+
+	(void)state;
+	live("", BOTH);
+	one = LIST(.number = "01", .serials = "ABC");
+	answer_url(A, one);
+	overhear();
+	answer_url(B, one);
+	text = heard();
+	assert_int_equal(
+	    times(text, "event=crl_twice issuer=demo url=" B " same_as=" A), 1);
+	assert_non_null(strstr(text, A " | " B));
+	assert_int_equal(set()->shards_n, 1);
+	assert_int_equal(set()->n, 3);
+	assert_int_equal(told_n, 1);
+	assert_string_equal(field(0, "url"), A);
+	assert_string_equal(field(1, "url"), "");
+	assert_int_equal(evidence_absence(), CRL_ABSENT_GOOD);
+	assert_true(is_mirrored(0) && is_mirrored(1));
+	for (int k = 0; k < 2; k++) { /* also after a reload */
+		refresh();
+		assert_int_equal(fake_fetches_waiting(), 1);
+		fail_url(A);
+		answer_url(B, k == 0 ? LIST(.number = "02", .serials = "ABCD")
+				     : LIST(.number = "03", .serials = "ABCDE"));
+		assert_int_equal(told[told_n - 1].added, 1);
+		assert_string_equal(field(0, "from"), B);
+		reload("", BOTH);
+		assert_int_equal(set()->shards_n, 1);
+		assert_int_equal(fake_fetches_waiting(), 0);
+	}
+	die();
+	live("", BOTH); /* and in the next life */
+	assert_int_equal(fake_fetches_waiting(), 1);
+	assert_true(listed('E'));
+	assert_int_equal(evidence_absence(), CRL_ABSENT_GOOD);
+	fail_url(A);
+	answer_url(B, LIST(.number = "04", .serials = "ABCDEF"));
+	assert_false(told[told_n - 1].c.baseline);
+	assert_int_equal(told[told_n - 1].added, 1);
+	assert_true(is_mirrored(1));
+}
+
+/* When the one that it was goes, it is its own again, and nothing is good meanwhile that
+ * was revoked, nor told twice or not at all. */
+static void a_list_that_was_another_is_its_own_again(void **state)
+{
+	struct bytes one;
+
+	(void)state;
+	live("", BOTH);
+	one = LIST(.number = "01", .serials = "A");
+	answer_url(A, one);
+	answer_url(B, one);
+	assert_int_equal(set()->shards_n, 1);
+	reload("", "certificate = \"ca.pem\" crl = { \"" B "\" }");
+	assert_true(listed('A'));
+	answer_url(B, LIST(.number = "02", .serials = "AB"));
+	assert_true(listed('B'));
+	assert_int_equal(told[told_n - 1].added, 1);
+	assert_int_equal(set()->shards_n, 1);
+	die();
+	live("", BOTH); /* it has a list of its own by now */
+	assert_int_equal(fake_fetches_waiting(), 2);
+	assert_true(listed('B'));
+	assert_int_equal(set()->shards_n, 2);
+}
+
+/* Two versions of it, then the same one: the place of both is the first's. */
+static void the_later_place_goes_whichever_is_read_first(void **state)
+{
+	struct bytes two;
+
+	(void)state;
+	live("", BOTH);
+	answer_url(B, LIST(.number = "01", .serials = "A"));
+	answer_url(A, LIST(.number = "01", .serials = "A"));
+	assert_int_equal(set()->shards_n, 2); /* two signatures, two lists */
+	refresh();
+	two = LIST(.number = "02", .serials = "AB");
+	answer_url(B, two);
+	answer_url(A, two);
+	assert_int_equal(set()->shards_n, 1);
+	assert_string_equal(field(0, "url"), A);
+	assert_true(listed('A') && listed('B'));
+	refresh();
+	assert_int_equal(fake_fetches_waiting(), 1);
+}
+
+/* R104, T18: what names a distribution point is the list of that alone; nor is one that
+ * crl-scope names another. */
+static void a_part_is_no_other_list(void **state)
+{
+	struct bytes one;
+
+	(void)state;
+	live("", BOTH "crl-scope = { \"\", \"" C "\" }");
+	one = LIST(.number = "01", .serials = "A");
+	answer_url(A, one);
+	answer_url(B, one);
+	assert_int_equal(set()->shards_n, 2);
+	assert_string_equal(field(1, "url"), B);
+	assert_int_equal(evidence_absence(), CRL_ABSENT_GOOD);
+	die();
+	remove_tree(folder);
+	live("", BOTH);
+	one = LIST(.number = "01", .serials = "A", .idp = "fullname:URI:" A);
+	answer_url(A, one);
+	answer_url(B, one);
+	assert_int_equal(set()->shards_n, 2);
+}
+
+/* Wherever memory ends, nothing that is revoked is good, and in the end it is one. */
+static void joining_needs_memory(void **state)
+{
+	unsigned long n = 0, calls;
+
+	(void)state;
+	do {
+		struct bytes one;
+
+		n++;
+		live("", BOTH);
+		one = LIST(.number = "01", .serials = "A");
+		answer_url(A, one);
+		fake_disk_hold(true);
+		fake_fetch_answer(0, 200, one);
+		assert_true(fake_disk_step()); /* it was read */
+		faults_arm(FAULT_MEMORY, n, 1);
+		fake_disk_hold(false);
+		feed_turn();
+		calls = faults_disarm();
+		assert_true(listed('A'));
+		feed_elapse(11000);
+		assert_true(listed('A'));
+		die();
+		live("", BOTH);
+		assert_true(listed('A'));
+		refresh();
+		one = LIST(.number = "02", .serials = "AB");
+		answer_url(A, one);
+		if (is_asked_for(B))
+			answer_url(B, one);
+		feed_elapse(11000);
+		assert_int_equal(set()->shards_n, 1);
 		assert_true(listed('B'));
 		die();
 		remove_tree(folder);
@@ -343,6 +521,11 @@ int main(void)
 	    CASE(one_of_the_places_may_be_a_file),
 	    CASE(a_full_disk_is_not_the_places_fault),
 	    CASE(places_need_memory),
+	    CASE(one_list_under_two_urls_is_one),
+	    CASE(a_list_that_was_another_is_its_own_again),
+	    CASE(the_later_place_goes_whichever_is_read_first),
+	    CASE(a_part_is_no_other_list),
+	    CASE(joining_needs_memory),
 	};
 
 	return cmocka_run_group_tests(cases, NULL, NULL);

@@ -288,6 +288,8 @@ static void what_is_learnt_needs_memory(void **state)
 		assert_true(listed('A'));
 		if (!taken)
 			learn(L1 " " L3);
+		feed_elapse(6000);
+		refresh();
 		for (int k = 0; k < 60 && !is_asked_for(L1); k++)
 			feed_elapse(1000);
 		fail_url(L1);
