@@ -110,22 +110,8 @@ static size_t pass_on(struct feed_list *l, enum err e)
 	if (l->ask.state < FEED_ASKING || feed_is_gone(l) || is_our_fault(e) ||
 	    l->issuer->feed->cancelled)
 		return l->urls->n;
-	feed_site_failed(l, l->ask.site);
+	feed_site_failed(l, l->ask.site, e);
 	return feed_site_next(l);
-}
-
-/* The file is the one that was refused, and is not read again: told less and less. */
-static void ask_refused_again(struct feed_list *l)
-{
-	size_t next = pass_on(l, l->ask.error);
-
-	if (next < l->urls->n) {
-		ask_site(l, next);
-		return;
-	}
-	if (l->ask.error != ERR_OK && feed_again(&l->ask.refused))
-		log_failed(l, l->ask.error, l->ask.why, next);
-	ask_ends(l, true);
 }
 
 /* Of several sites each error says which it was. */
@@ -136,6 +122,24 @@ static void note_error(struct feed_list *l, enum err e, const char *why)
 	l->ask.error = e;
 	snprintf(l->ask.why, sizeof l->ask.why, "%.200s%s%s", named ? asked_url(l) : "",
 	    named ? ": " : "", why);
+}
+
+/* The file is the one that was refused, and is not read again: told less and less.  The
+ * list may have had no error since, from other sites. */
+static void ask_refused_again(struct feed_list *l)
+{
+	enum err e = l->site[l->ask.site].error;
+	size_t next = pass_on(l, e);
+
+	if (next < l->urls->n) {
+		ask_site(l, next);
+		return;
+	}
+	if (l->ask.error == ERR_OK)
+		note_error(l, e, err_text(e));
+	if (feed_again(&l->ask.refused))
+		log_failed(l, l->ask.error, l->ask.why, next);
+	ask_ends(l, true);
 }
 
 static void ask_failed(struct feed_list *l, enum err e, const char *why)
@@ -149,11 +153,12 @@ static void ask_failed(struct feed_list *l, enum err e, const char *why)
 		feed_again(&l->ask.refused);
 		log_failed(l, e, words, next);
 	}
-	note_error(l, e, words);
-	if (next < l->urls->n)
+	if (next < l->urls->n) {
 		ask_site(l, next);
-	else
-		ask_ends(l, true);
+		return;
+	}
+	note_error(l, e, words);
+	ask_ends(l, true);
 }
 
 /* site: as many as there are where a reload has taken it away since. */
@@ -161,9 +166,7 @@ static void site_is_well(struct feed_list *l, size_t site)
 {
 	bool known = site < l->urls->n;
 	int failures = known ? l->site[site].failures : 0;
-	/* not where only one that was asked before it in this ask has failed */
-	bool was_failing =
-	    l->ask.error != ERR_OK && (l->ask.been == 0 || l->ask.failures > 0);
+	bool was_failing = l->ask.error != ERR_OK;
 
 	if (was_failing || failures > 0)
 		log_settled(LOG_INFO, "crl_recovered", "issuer=%s url=%s failures=%d",

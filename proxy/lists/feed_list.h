@@ -91,6 +91,7 @@ struct feed_site {
 	struct crl_hints hints; /* validators are the site's own: no other sees them */
 	struct crl_stamp stamp; /* local */
 	int failures;           /* in a row */
+	enum err error;         /* of the last one */
 	int64_t again_ms; /* monotonic: passed over until then, where there is another */
 };
 
@@ -465,7 +466,7 @@ struct feed_site *feed_sites_new(const struct feed_urls *u, const struct feed_li
 /* Which is asked next: of those that have not failed in this ask the first one that is
  * not passed over, else the one whose pause ends first.  As many as there are: none. */
 size_t feed_site_next(const struct feed_list *l);
-void feed_site_failed(struct feed_list *l, size_t site);
+void feed_site_failed(struct feed_list *l, size_t site, enum err e);
 /* None is passed over any more. */
 void feed_sites_excuse(struct feed_list *l);
 /* Local files are read again; of those that were refused only. */

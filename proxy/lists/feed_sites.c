@@ -117,13 +117,14 @@ size_t feed_site_next(const struct feed_list *l)
 	return best;
 }
 
-void feed_site_failed(struct feed_list *l, size_t site)
+void feed_site_failed(struct feed_list *l, size_t site, enum err e)
 {
 	struct feed_site *s = &l->site[site];
 	int64_t ms = l->issuer->interval_ms, most = ms > PASS_MAX_MS ? ms : PASS_MAX_MS;
 
 	for (int n = 0; n < s->failures && ms < most; n++)
 		ms *= 2;
+	s->error = e;
 	if (s->failures < PASS_DOUBLES)
 		s->failures++;
 	s->again_ms = clock_mono_ms() + (ms < most ? ms : most);

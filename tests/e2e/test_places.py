@@ -136,3 +136,32 @@ def test_two_urls_of_one_name_are_places_of_one_list(box, publisher, mirror, dae
     d = daemons([one(box, ca, *urls, **{"crl-scope": ["", urls[0]], "absent": "good"})], **FAST).start()
     assert list(d.crls()) == urls[:1] and d.crls()[urls[0]]["from"] == urls[1]
     assert [d.status("demo", s)["status"] for s in (LISTED, ABSENT)] == ["revoked", "good"]
+
+
+def test_a_complete_list_under_two_urls_is_one(box, publisher, mirror, daemons, streams):
+    """Known when it has come from both: then fetched, indexed and told once, also in the next life."""
+    ca = lab.CA("complete CA")
+    urls = [publisher.url("x.crl"), mirror.url("y.crl")]
+
+    def publish(number, *serials):
+        der = crl(ca, serials, number=number, this=number - 600)
+        publisher.publish("x.crl", der)
+        mirror.publish("y.crl", der)
+        return der
+    publish(1, LISTED)
+    d = daemons([one(box, ca, *urls, ocsp=["http://127.0.0.1:9/"])], store="lmdb:" + box + "/s", **FAST).start()
+    lab.wait(lambda: list(d.crls()) == urls[:1], 10, "one list")
+    assert urls[0] in d.wait_event("crl_twice")[0] and urls[1] in d.events("crl_twice")[0]
+    s = streams(d, "issuer=demo")
+    s.ready()
+    hits = mirror["y.crl"].hits
+    der = publish(2, LISTED, LISTED + 1)
+    d.refresh()
+    d.wait_number(urls[0], 2)
+    s.wait_serials([LISTED + 1])
+    d.stop()
+    d.start()
+    assert mirror["y.crl"].hits == hits and list(d.crls()) == urls[:1]
+    assert [d.status("demo", n)["status"] for n in (LISTED, LISTED + 1, ABSENT)] == ["revoked", "revoked", "good"]
+    r = wire.exchange(d.port, b"GET /crl/demo/1.crl HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (r.status, r.body) == (200, der)

@@ -390,6 +390,28 @@ static void what_is_no_regular_file_is_neither_read_nor_waited_for(void **state)
 	assert_string_equal(read.etag, "\"1\"");
 }
 
+/* The name of another list, until there is one of its own. */
+static void a_list_may_be_known_to_be_another(void **state)
+{
+	struct crl_state_seen seen;
+	char *same;
+
+	(void)state;
+	assert_null(crl_state_same(dir));
+	crl_state_join(dir, "http://first.example/");
+	crl_state_join(dir, URL);
+	crl_state_join(dir, "a\nb"); /* not written */
+	assert_int_equal(crl_state_look(dir, true, &seen), 0);
+	assert_true(seen.same);
+	same = crl_state_same(dir);
+	assert_string_equal(same, URL);
+	free(same);
+	install("one");
+	assert_null(crl_state_same(dir));
+	assert_int_equal(crl_state_look(dir, true, &seen), 0);
+	assert_false(seen.same);
+}
+
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
@@ -404,6 +426,8 @@ int main(void)
 		what_is_current_is_made_current_again, begin, end),
 	    cmocka_unit_test_setup_teardown(
 		what_was_under_way_is_cleaned_and_nothing_else, begin, end),
+	    cmocka_unit_test_setup_teardown(
+		a_list_may_be_known_to_be_another, begin, end),
 	    cmocka_unit_test(validators_that_two_lists_may_share_are_not_kept),
 	    cmocka_unit_test_setup_teardown(hints_are_of_one_url_or_none, begin, end),
 	    cmocka_unit_test_setup_teardown(broken_hints_are_none, begin, end),
