@@ -395,24 +395,39 @@ static bool is_named(const struct issuer_list *l, const char *url)
 	return false;
 }
 
-/* Is the list at this place the one of this URL?  The configured ones stand in their
- * order, but for those that are joined with another and are it by each of their names;
- * behind them are those that were learnt, each by its name. */
-static bool is_at(
-    const struct crl_set *s, const struct issuer *i, size_t place, const char *url)
+/* Where the configured list of this name stands: in their order, but for those that are
+ * joined with another. */
+static size_t place_of(const struct crl_set *s, const struct issuer *i, const char *scope)
 {
-	const struct crl_shard *h = &s->shard[place];
-	const char *scope = NULL;
-	size_t at = 0;
+	size_t place = 0;
 
-	for (size_t n = 0; n < i->crl_n && scope == NULL; n++)
-		if (crl_joins_name(s->joins, i->crl[n].scope) == i->crl[n].scope &&
-		    at++ == place)
-			scope = i->crl[n].scope;
-	for (size_t n = 0; scope != NULL && n < i->crl_n; n++)
-		if (is_named(&i->crl[n], url) &&
-		    strcmp(crl_joins_name(s->joins, i->crl[n].scope), scope) == 0)
-			return true;
+	for (size_t n = 0; n < i->crl_n && strcmp(i->crl[n].scope, scope) != 0; n++)
+		place += crl_joins_name(s->joins, i->crl[n].scope) == i->crl[n].scope;
+	return place;
+}
+
+/* The list at this place is one that the URL names: of several the first one is told, or
+ * one that is well. */
+static void hear_list(const struct crl_set *s, size_t place, int64_t now,
+    enum crl_absence *said, size_t *list)
+{
+	const struct crl_facts *f =
+	    s->shard[place].in_force ? &s->shard[place].facts : NULL;
+	enum crl_absence a = shard_absence(f, now);
+
+	if (a == CRL_ABSENT_GOOD && f->only_ca)
+		a = CRL_ABSENT_ONLY_CA;
+	if (*said == CRL_ABSENT_GOOD ||
+	    (a != CRL_ABSENT_GOOD && *said != CRL_ABSENT_NOT_OURS))
+		return;
+	*said = a;
+	if (list != NULL)
+		*list = place;
+}
+
+/* By its distribution point, or (a learnt one) by its name. */
+static bool is_called(const struct crl_shard *h, const char *url)
+{
 	return h->in_force &&
 	       (crl_facts_have_point(&h->facts, bytes_of(url, strlen(url))) ||
 		   (h->file != NULL && strcmp(h->file->scope, url) == 0));
@@ -425,21 +440,17 @@ enum crl_absence crl_set_absence_at(const struct crl_set *s, const struct issuer
 
 	if (s->unopened)
 		return CRL_ABSENT_UNOPENED;
-	for (size_t n = 0; n < s->shards_n && said != CRL_ABSENT_GOOD; n++) {
-		const struct crl_facts *f =
-		    s->shard[n].in_force ? &s->shard[n].facts : NULL;
-		enum crl_absence a = shard_absence(f, now);
+	for (size_t n = 0; n < i->crl_n; n++)
+		if (is_named(&i->crl[n], url)) {
+			size_t place =
+			    place_of(s, i, crl_joins_name(s->joins, i->crl[n].scope));
 
-		if (!is_at(s, i, n, url))
-			continue;
-		if (a == CRL_ABSENT_GOOD && f->only_ca)
-			a = CRL_ABSENT_ONLY_CA;
-		if (a != CRL_ABSENT_GOOD && said != CRL_ABSENT_NOT_OURS)
-			continue; /* the first one is told, or one that is well */
-		said = a;
-		if (list != NULL)
-			*list = n;
-	}
+			assert(place < s->shards_n);
+			hear_list(s, place, now, &said, list);
+		}
+	for (size_t n = 0; n < s->shards_n; n++)
+		if (is_called(&s->shard[n], url))
+			hear_list(s, n, now, &said, list);
 	return said;
 }
 

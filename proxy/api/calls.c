@@ -272,7 +272,8 @@ static json_t *missing_json(const struct issuer *i, const struct evidence *st)
 
 	if (st->status != STATUS_UNKNOWN || !issuer_has_lists(i) || why == NULL)
 		return NULL;
-	if (of_one && st->lists.absence_list < i->crl_n)
+	/* where each configured list has its place */
+	if (of_one && st->lists.absence_list < i->crl_n && st->lists.set->joins == NULL)
 		of = i->crl[st->lists.absence_list].place[0];
 	put_named(named, sizeof named, &st->named);
 	snprintf(text, sizeof text, "%s%s%.1024s%s", why, of[0] != '\0' ? ": " : "", of,

@@ -331,6 +331,42 @@ static void parts_are_not_all_until_the_operator_says_so(void **state)
 		assert_non_null(crl_absence_text(a));
 }
 
+#define AT(url) crl_set_absence_at(set, &i, url, NOW, &list)
+
+/* By each place of the list, by those of one that is joined with it, and a learnt one by
+ * its name; the places of what is behind a joined one move up. */
+static void a_list_is_named_by_each_of_its_places(void **state)
+{
+	static char a[] = "http://a/", a2[] = "http://a2/", b[] = "http://b/",
+		    c[] = "http://c/";
+	char *place[] = {a, a2, b, c};
+	struct issuer_list crl[] = {{.place = place, .place_n = 2, .scope = a},
+	    {.place = place + 2, .place_n = 1, .scope = b},
+	    {.place = place + 3, .place_n = 1, .scope = c}};
+	const struct issuer i = {.crl = crl, .crl_n = 3};
+	struct crl_facts facts = {.next_update = LATER};
+	struct crl_set *set = crl_set_new(3, 1);
+	size_t list = 9;
+
+	(void)state;
+	set->joins = crl_joins_new(NULL, b, a);
+	set->shard[0].in_force = set->shard[2].in_force = true;
+	set->shard[0].facts = set->shard[2].facts = facts;
+	set->shard[2].file =
+	    crl_file_new(memfd_create("list", 0), &facts, "http://learnt/");
+	for (size_t n = 0; n < 3; n++) {
+		assert_int_equal(AT(place[n]), CRL_ABSENT_GOOD);
+		assert_int_equal(list, 0);
+	}
+	assert_int_equal(AT(c), CRL_ABSENT_MISSING);
+	assert_int_equal(list, 1);
+	assert_int_equal(AT("http://learnt/"), CRL_ABSENT_GOOD);
+	assert_int_equal(list, 2);
+	set->unlearnt = true;
+	assert_int_equal(absence(set, NOW, NULL), CRL_ABSENT_UNLEARNT);
+	crl_set_unref(set);
+}
+
 /* R104: what the one list says that a certificate names, as its URL in the configuration
  * or as the distribution point that it has itself; how the others stand is nothing to it.
  */
@@ -346,7 +382,6 @@ static void the_list_that_is_named_speaks_for_itself(void **state)
 	size_t list = 9;
 
 	(void)state;
-#define AT(url) crl_set_absence_at(set, &i, url, NOW, &list)
 	assert_int_equal(AT(a), CRL_ABSENT_MISSING);
 	assert_int_equal(list, 0);
 	set->shard[0].in_force = true;
@@ -666,6 +701,7 @@ int main(void)
 	    CASE(a_set_without_lists_covers_nothing),
 	    CASE(scope_and_reasons_decide_whether_absent_means_anything),
 	    CASE(parts_are_not_all_until_the_operator_says_so),
+	    CASE(a_list_is_named_by_each_of_its_places),
 	    CASE(the_list_that_is_named_speaks_for_itself),
 	    CASE(a_statement_is_judged_by_the_table),
 	    CASE(an_unopened_list_lets_nobody_be_good),

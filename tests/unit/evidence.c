@@ -195,7 +195,7 @@ static void what_is_said_of_the_issuer_counts_before_it(void **state)
 	assert_int_equal(status_of(NAMED), STATUS_UNKNOWN);
 	t.set->unopened = false;
 	/* between a reload and the set that follows it nobody knows which is which */
-	t.issuer.crl_n = 1;
+	t.set->shards_n = 1;
 	assert_int_equal(status_of(NAMED), STATUS_UNKNOWN);
 }
 
