@@ -43,7 +43,7 @@ bool watch_texts_label(struct watch_texts *t, struct bytes text)
 	return true;
 }
 
-static bool is_fetchable(struct bytes url)
+bool watch_url_is_fetchable(struct bytes url)
 {
 	const char *text = (const char *)url.p;
 
@@ -60,7 +60,7 @@ void watch_texts_url(struct watch_texts *t, struct bytes text)
 {
 	char *at;
 
-	if (t->crl_n == WATCH_URLS_MAX || text.n > WATCH_URL_MAX || !is_fetchable(text))
+	if (t->crl_n == WATCH_URLS_MAX || text.n > WATCH_URL_MAX || !watch_url_is_fetchable(text))
 		return;
 	at = t->crl_room[t->crl_n];
 	memcpy(at, text.p, text.n);

@@ -23,7 +23,9 @@ void watch_texts_reset(struct watch_texts *t);
 /* Valid UTF-8; an empty one is passed over. */
 void watch_texts_name(struct watch_texts *t, struct bytes text);
 bool watch_texts_label(struct watch_texts *t, struct bytes text); /* false: no room */
-/* Passed over unless it is http or https in printable ASCII. */
+/* http or https, in printable ASCII?  More is seen by whoever fetches it. */
+bool watch_url_is_fetchable(struct bytes url);
+/* Passed over unless it is fetchable. */
 void watch_texts_url(struct watch_texts *t, struct bytes text);
 /* Into c; names that labels left no room for are counted. */
 void watch_texts_end(struct watch_texts *t, struct watch_cert *c);
