@@ -24,7 +24,7 @@ static const char *const column[COLUMNS] = {
 
 #define NO_COLUMN SIZE_MAX
 
-struct urls {
+struct ccadb_urls {
 	struct bytes at[CCADB_URLS_MAX];
 	size_t n;
 };
@@ -37,7 +37,7 @@ struct ccadb_reader {
 	size_t columns; /* 0: the header is still to come */
 	uint8_t bom_n;  /* octets of a byte order mark so far */
 	uint8_t key[WATCH_AKI_MAX];
-	struct urls full, part;
+	struct ccadb_urls full, part;
 	/* Strings with escapes are decoded here. */
 	uint8_t room[2][CCADB_ROW_MAX];
 };
@@ -142,7 +142,7 @@ static bool take_fingerprint(struct ccadb_reader *r, struct ccadb_record *out)
 
 /* Lists. */
 
-static bool has_url(const struct urls *u, struct bytes url)
+static bool has_url(const struct ccadb_urls *u, struct bytes url)
 {
 	for (size_t i = 0; i < u->n; i++)
 		if (u->at[i].n == url.n && memcmp(u->at[i].p, url.p, url.n) == 0)
@@ -151,7 +151,7 @@ static bool has_url(const struct urls *u, struct bytes url)
 }
 
 /* False: it is no URL that can be a list's, or one too many. */
-static bool add_url(struct urls *u, struct bytes url)
+static bool add_url(struct ccadb_urls *u, struct bytes url)
 {
 	if (url.n == 0 || has_url(u, url))
 		return true;
@@ -163,7 +163,8 @@ static bool add_url(struct urls *u, struct bytes url)
 }
 
 /* False: not all of it could be read. */
-static bool add_array(struct ccadb_reader *r, struct urls *u, struct bytes text, int room)
+static bool add_array(
+    struct ccadb_reader *r, struct ccadb_urls *u, struct bytes text, int room)
 {
 	struct watch_error e = {0};
 	struct watch_json j = {text.p, text.p, text.p + text.n, r->room[room], &e};
