@@ -453,6 +453,66 @@ static bool check_allowed(const struct draft *d)
 	return true;
 }
 
+static bool is_url(const char *text)
+{
+	return strstr(text, "://") != NULL;
+}
+
+/* A path is made absolute.  False: out of memory. */
+static bool check_records(const struct draft *d, size_t i)
+{
+	const struct group *g = &d->settings->global;
+	char **place = &d->conf->ccadb[i];
+	struct url u;
+	const char *why = is_url(*place) ? url_parse(*place, &u) : NULL;
+
+	if (!is_url(*place) && **place != '/') {
+		char *path = path_beside(setting_of(g, OPTION_ccadb)->file, *place);
+
+		if (path == NULL)
+			return false;
+		free(*place);
+		*place = path;
+	}
+	if (why != NULL)
+		fault_value(d, g, OPTION_ccadb, i, *place, why);
+	else if (first_equal(d->conf->ccadb, i) < i)
+		fault_value(d, g, OPTION_ccadb, i, *place, TWICE);
+	return true;
+}
+
+/* Does the issuer ask for them?  Where there are none, that is a mistake. */
+static bool asks_for_records(const struct draft *d, size_t i)
+{
+	const struct conf_issuer *is = &d->conf->issuer[i];
+	size_t k = 0;
+
+	while (k < is->crl_n && strcmp(is->crl[k], "ccadb") != 0)
+		k++;
+	if (k < is->crl_n && d->conf->ccadb_n == 0 &&
+	    !is_refused(&d->settings->global, OPTION_ccadb))
+		fault(d, d->settings->issuer[i], OPTION_crl, k,
+		    "\"ccadb\" needs to be told where its records are; write ccadb = "
+		    "\"URL "
+		    "or file\" outside of issuers");
+	return k < is->crl_n;
+}
+
+static bool check_ccadb(const struct draft *d)
+{
+	bool asked = false;
+
+	for (size_t i = 0; i < d->conf->ccadb_n; i++)
+		if (!check_records(d, i))
+			return false;
+	for (size_t i = 0; i < d->conf->issuer_n; i++)
+		asked = asks_for_records(d, i) || asked;
+	if (d->conf->ccadb_n > 0 && !asked)
+		advise(d, &d->settings->global, OPTION_ccadb,
+		    "no issuer has crl = \"ccadb\": it is not read");
+	return true;
+}
+
 static bool check_server_cas(const struct draft *d)
 {
 	const struct group *g = &d->settings->global;
@@ -626,5 +686,5 @@ bool draft_check(struct draft *d)
 	check_order(d, OPTION_backoff_initial, OPTION_backoff_max);
 	check_lease(d);
 	check_watchlists(d);
-	return check_issuers(d);
+	return check_ccadb(d) && check_issuers(d);
 }

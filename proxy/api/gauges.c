@@ -9,6 +9,7 @@
 #include "proxy/base/clock.h"
 #include "proxy/base/version.h"
 #include "proxy/keeper/refresh.h"
+#include "proxy/lists/ccadb_source.h"
 #include "proxy/lists/crl_feed.h"
 #include "proxy/tell/teller.h"
 #include "proxy/watch/watcher.h"
@@ -235,6 +236,7 @@ void gauges_print(struct keeper *k, struct metrics_text *t)
 		print_row(k, t, &rows[n]);
 	alarms_gauges(t);
 	crl_feed_gauges(keeper_parts(k)->crl_feed, t);
+	ccadb_source_gauges(keeper_parts(k)->ccadb, t);
 	teller_gauges(keeper_parts(k)->teller, t);
 	if (keeper_parts(k)->context.shared->watcher != NULL)
 		watcher_gauges(keeper_parts(k)->context.shared->watcher, t);

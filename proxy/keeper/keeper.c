@@ -23,6 +23,7 @@
 #include "proxy/base/timer.h"
 #include "proxy/keeper/evidence_ask.h"
 #include "proxy/keeper/keeper_make.h"
+#include "proxy/lists/ccadb_source.h"
 
 #define GARBAGE_MS    20   /* garbage of so long goes into one barrier */
 #define SWEEP_S       60   /* store_sweep(): expired answers in the store */
@@ -235,6 +236,7 @@ static void *run(void *arg)
 	struct keeper *k = arg;
 
 	teller_start(k->parts.teller);
+	ccadb_source_start(k->parts.ccadb, shared_conf(k->shared));
 	crl_feed_start(k->parts.crl_feed);
 	arm_due(k);
 	while (!k->stopping) {
@@ -412,6 +414,7 @@ static void on_reload(void *arg, struct msg *m)
 	set_mistake(k, NULL);
 	give_slots(k, r->conf);
 	crl_feed_reload(k->parts.crl_feed, r->conf);
+	ccadb_source_reload(k->parts.ccadb, r->conf);
 	alarms_keep(is_asked, r->conf);
 	atomic_store_explicit(&k->shared->conf, r->conf, memory_order_release);
 	admit_forget(k->parts.admit);
@@ -446,6 +449,7 @@ static void on_cancel(void *arg)
 {
 	struct keeper *k = arg;
 
+	ccadb_source_cancel(k->parts.ccadb);
 	crl_feed_cancel(k->parts.crl_feed);
 	teller_cancel(k->parts.teller);
 	forwards_cancel(k->parts.forwards);

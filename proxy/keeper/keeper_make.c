@@ -12,6 +12,7 @@
 #include "proxy/base/log.h"
 #include "proxy/base/seed.h"
 #include "proxy/base/version.h"
+#include "proxy/lists/ccadb_source.h"
 #include "proxy/source/upstream.h"
 
 /* What response-max-size may become by a reload, and its record. */
@@ -104,7 +105,10 @@ static enum err make_telling(struct keeper_parts *p, const struct conf *c,
 		return ERR_NOMEM;
 	}
 	p->crl_feed = crl_feed_new(&p->context, p->fetcher, p->bulk, p->teller);
-	return p->crl_feed != NULL ? ERR_OK : ERR_NOMEM;
+	if (p->crl_feed == NULL)
+		return ERR_NOMEM;
+	p->ccadb = ccadb_source_new(&p->context, p->crl_feed, p->fetcher, p->bulk);
+	return p->ccadb != NULL ? ERR_OK : ERR_NOMEM;
 }
 
 static enum err open_stores(
@@ -203,6 +207,8 @@ bool keeper_make(struct keeper_parts *p, struct shared *shared, void *inbox_arg,
  * any more. */
 static void let_go(struct keeper_parts *p)
 {
+	if (p->ccadb != NULL)
+		ccadb_source_cancel(p->ccadb);
 	if (p->crl_feed != NULL)
 		crl_feed_cancel(p->crl_feed);
 	if (p->teller != NULL)
@@ -224,6 +230,7 @@ static void let_go(struct keeper_parts *p)
 void keeper_unmake(struct keeper_parts *p)
 {
 	let_go(p);
+	ccadb_source_free(p->ccadb);
 	crl_feed_free(p->crl_feed);
 	teller_free(p->teller);
 	store_close(p->store);

@@ -20,6 +20,7 @@ struct keeper_parts {
 	struct store *store;
 	struct teller *teller;
 	struct crl_feed *crl_feed;
+	struct ccadb_source *ccadb; /* what crl = "ccadb" asks */
 	/* keeper_parts_make(): */
 	struct evidence_sources evidence;
 	struct revoker *revoker;

@@ -54,9 +54,12 @@ def everything(box, world, daemons, publisher):
     """A daemon that has something to tell of every family: a list in force, a refused one, one that is not there."""
     crl = [publisher.publish("a.crl", lists.crl(world.ca, [world.revoked.serial])),
            publisher.publish("b.crl", b"<html>"), publisher.url("nothing.crl")]
-    d = daemons([world.issuer(crl=crl)], store="lmdb:" + os.path.join(box, "store")).start(ready=False)
+    report = publisher.publish("ccadb.csv", b"Certificate Name,Subject Key Identifier,Full CRL Issued By This CA,"
+                               b"JSON Array of Partitioned CRLs\nA,AQI=,,\n")
+    d = daemons([world.issuer(crl=crl + ["ccadb"])], ccadb=[report], store="lmdb:" + os.path.join(box, "store")).start(ready=False)
     d.ask(world.ca, world.good.serial)
     d.wait_number(crl[0], 1)
+    lab.wait(lambda: "ocspcached_ccadb_age_seconds" in d.metrics(), 10, "the records")
     for family in ("crl_refused_total", "crl_fetch_failures_total"):
         lab.wait(lambda f=family: d.metric(f, issuer="demo") >= 1, 10, family)
     return d

@@ -21,6 +21,7 @@
 #include "proxy/keeper/memo.h"
 #include "proxy/keeper/refresh.h"
 #include "proxy/keeper/revoke.h"
+#include "proxy/lists/ccadb_source.h"
 #include "proxy/lists/crl_feed.h"
 #include "proxy/tell/teller.h"
 #include "proxy/watch/watcher.h"
@@ -270,6 +271,11 @@ void teller_single(struct teller *t, const struct single_change *c)
 	(void)t;
 	did.told = c->now;
 	did.told_n++;
+}
+void ccadb_source_gauges(const struct ccadb_source *s, struct metrics_text *t)
+{
+	(void)s;
+	metrics_line(t, "ccadb_age_seconds", "gauge", "Of records.", "", 1);
 }
 void teller_gauges(struct teller *f, struct metrics_text *t)
 {

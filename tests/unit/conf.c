@@ -875,6 +875,25 @@ static void lists_are_checked_and_have_their_names(void **state)
 	assert_int_equal(conf->mirror[1].list, 1);
 }
 
+static void records_are_urls_or_files(void **state)
+{
+	char wanted[512];
+
+	(void)state;
+	assert_true(load("ccadb = { 'https://c.example/a.csv', b.csv, /c.csv }"
+			 " issuer demo { certificate = ca.pem crl = ccadb }"));
+	assert_int_equal(conf->ccadb_n, 3);
+	assert_string_equal(conf->ccadb[0], "https://c.example/a.csv");
+	snprintf(wanted, sizeof wanted, "%s/b.csv", dir);
+	assert_string_equal(conf->ccadb[1], wanted);
+	assert_string_equal(conf->ccadb[2], "/c.csv");
+	assert_false(load("ccadb = 'ftp://c.example/a.csv'"
+			  " issuer demo { certificate = ca.pem crl = ccadb }"));
+	must_say("ccadb: \"ftp://c.example/a.csv\" is no http");
+	assert_false(load("issuer demo { certificate = ca.pem crl = ccadb }"));
+	must_say("crl: \"ccadb\" needs to be told where its records are");
+}
+
 /* The lists of the only issuer in short: scope and places of each. */
 static const char *lists_are(const char *options)
 {
@@ -883,7 +902,8 @@ static const char *lists_are(const char *options)
 	const struct issuer *i;
 	size_t n = 0;
 
-	snprintf(text, sizeof text, "issuer demo { certificate = ca.pem %s }", options);
+	snprintf(text, sizeof text, "%s issuer demo { certificate = ca.pem %s }",
+	    strstr(options, "ccadb") != NULL ? "ccadb = records.csv" : "", options);
 	assert_true(load(text));
 	i = issuers_named(conf->issuers, "demo");
 	out[0] = '\0';
@@ -984,7 +1004,7 @@ static void words_of_crl_name_who_knows_lists(void **state)
 	}
 	(void)lists_are("crl = certificates absent = good");
 	must_warn("take it out");
-	refused_in_issuer("crl = { ccadb, ccadb }", "crl", "twice");
+	refused_in_issuer("crl = { certificates, certificates }", "crl", "twice");
 	refused_in_issuer("crl = 'ccadb | http://x/'", "crl", "no URL");
 	refused_in_issuer("crl = 'http://x/' crl-need = some", "crl-need", "watched");
 }
@@ -1873,6 +1893,7 @@ int main(void)
 		ranges_and_alternates_are_lists_with_places, forget),
 	    cmocka_unit_test_teardown(lists_of_an_issuer_are_bounded, forget),
 	    cmocka_unit_test_teardown(words_of_crl_name_who_knows_lists, forget),
+	    cmocka_unit_test_teardown(records_are_urls_or_files, forget),
 	    cmocka_unit_test_teardown(lists_of_one_name_are_one_list, forget),
 	    cmocka_unit_test_teardown(options_are_checked_against_each_other, forget),
 	    cmocka_unit_test_teardown(certificates_are_checked, forget),
