@@ -26,12 +26,6 @@
 #include "cache/ocsp/record.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <openssl/crypto.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #define NOT_AFTER_OFFSET  25
 #define REVOKED_AT_OFFSET 33
@@ -44,108 +38,15 @@
 #define FIXED             81
 #define FLAG_MAC          1
 #define NO_REASON         0xff
-#define MAC_SIZE          32
-#define MAC_KEY_SIZE      32
-#define HMAC_BLOCK        64 /* octets of one block of SHA-256 */
 #define DER_TAG           0x30
 
 _Static_assert(
     FIXED + KEY_DER_MAX + MAC_SIZE <= RECORD_OVERHEAD, "the overhead is enough");
 
-/* What SHA-256 is after the padded key: begun once, copied for each MAC.  1,700 bytes
- * cost 1.1 us so, 1.6 with EVP_MAC_CTX_dup() and 2.7 with HMAC(); 1.0 is SHA-256 itself.
- */
-struct mac_key {
-	EVP_MD_CTX *inner, *outer;
-};
-
-struct mac_keys {
-	size_t n;
-	struct mac_key key[];
-};
-
-static EVP_MD_CTX *begin_pad(const uint8_t key[MAC_KEY_SIZE], uint8_t pad)
+/* What a record is named in its MAC. */
+static struct bytes mac_name(const struct key *k, char name[KEY_NAME_MAX])
 {
-	uint8_t block[HMAC_BLOCK];
-	EVP_MD_CTX *c = EVP_MD_CTX_new();
-	bool ok;
-
-	memset(block, pad, sizeof block);
-	for (size_t i = 0; i < MAC_KEY_SIZE; i++)
-		block[i] ^= key[i];
-	ok = c != NULL && EVP_DigestInit_ex(c, EVP_sha256(), NULL) == 1 &&
-	     EVP_DigestUpdate(c, block, sizeof block) == 1;
-	OPENSSL_cleanse(block, sizeof block);
-	if (ok)
-		return c;
-	EVP_MD_CTX_free(c);
-	return NULL;
-}
-
-struct mac_keys *mac_keys_new(const uint8_t (*keys)[32], size_t n)
-{
-	struct mac_keys *k = calloc(1, sizeof *k + n * sizeof k->key[0]);
-
-	if (k == NULL)
-		return NULL;
-	for (; k->n < n; k->n++) {
-		k->key[k->n].inner = begin_pad(keys[k->n], 0x36);
-		k->key[k->n].outer = begin_pad(keys[k->n], 0x5c);
-		if (k->key[k->n].inner == NULL || k->key[k->n].outer == NULL) {
-			k->n++;
-			mac_keys_free(k);
-			return NULL;
-		}
-	}
-	return k;
-}
-
-void mac_keys_free(struct mac_keys *k)
-{
-	if (k == NULL)
-		return;
-	for (size_t i = 0; i < k->n; i++) {
-		EVP_MD_CTX_free(k->key[i].inner);
-		EVP_MD_CTX_free(k->key[i].outer);
-	}
-	free(k);
-}
-
-/* HMAC (RFC 2104) over the name of k and the value. */
-static bool mac_make(const struct mac_key *m, const struct key *k, struct bytes value,
-    uint8_t out[MAC_SIZE])
-{
-	char name[4 + KEY_NAME_MAX] = {0};
-	size_t n = key_name(k, name + 4);
-	EVP_MD_CTX *c = EVP_MD_CTX_new();
-	bool ok;
-
-	name[2] = (char)(n >> 8);
-	name[3] = (char)n;
-	ok = c != NULL && EVP_MD_CTX_copy_ex(c, m->inner) == 1 &&
-	     EVP_DigestUpdate(c, name, 4 + n) == 1 &&
-	     EVP_DigestUpdate(c, value.p, value.n) == 1 &&
-	     EVP_DigestFinal_ex(c, out, NULL) == 1 &&
-	     EVP_MD_CTX_copy_ex(c, m->outer) == 1 &&
-	     EVP_DigestUpdate(c, out, MAC_SIZE) == 1 &&
-	     EVP_DigestFinal_ex(c, out, NULL) == 1;
-	EVP_MD_CTX_free(c);
-	if (!ok)
-		ERR_clear_error();
-	return ok;
-}
-
-static bool mac_is_good(const struct mac_keys *keys, const struct key *k,
-    struct bytes value, const uint8_t mac[MAC_SIZE])
-{
-	uint8_t made[MAC_SIZE];
-
-	for (size_t i = 0; keys != NULL && i < keys->n; i++) {
-		if (mac_make(&keys->key[i], k, value, made) &&
-		    CRYPTO_memcmp(made, mac, MAC_SIZE) == 0)
-			return true;
-	}
-	return false;
+	return bytes_of(name, key_name(k, name));
 }
 
 static void put_fixed(uint8_t *out, const struct key *k, const struct facts *f, size_t n)
@@ -168,15 +69,16 @@ size_t record_encode(uint8_t *out, const struct key *k, const struct facts *f,
     struct bytes der, const struct mac_keys *keys)
 {
 	size_t n = FIXED + k->der_n + der.n;
+	char name[KEY_NAME_MAX];
 
 	assert(der.n > 0 && der.n <= UINT32_MAX && f->status != STATUS_NONE);
 	put_fixed(out, k, f, der.n);
 	memcpy(out + FIXED, k->der, k->der_n);
 	memcpy(out + FIXED + k->der_n, der.p, der.n);
-	if (keys == NULL || keys->n == 0)
+	if (keys == NULL)
 		return n;
 	out[FLAGS_OFFSET] = FLAG_MAC;
-	if (mac_make(&keys->key[0], k, bytes_of(out, n), out + n))
+	if (mac_make(keys, mac_name(k, name), bytes_of(out, n), out + n))
 		return n + MAC_SIZE;
 	/* Out of memory: a record without MAC is good too, and costs its reader more. */
 	out[FLAGS_OFFSET] = 0;
@@ -207,6 +109,7 @@ static enum err decode(struct record *r, struct bytes value, const struct key *k
 {
 	size_t der_n, mac_n, n;
 	const uint8_t *p = value.p;
+	char name[KEY_NAME_MAX];
 
 	if (value.n < FIXED || p[0] != RECORD_VERSION || p[FLAGS_OFFSET] > FLAG_MAC)
 		return ERR_RECORD;
@@ -223,7 +126,8 @@ static enum err decode(struct record *r, struct bytes value, const struct key *k
 		return ERR_RECORD_KEY;
 	r->der = bytes_of(p + n, der_n);
 	n += der_n;
-	r->mac_ok = mac_n > 0 && mac_is_good(keys, k, bytes_of(p, n), p + n);
+	r->mac_ok =
+	    mac_n > 0 && mac_is_good(keys, mac_name(k, name), bytes_of(p, n), p + n);
 	return ERR_OK;
 }
 
@@ -237,77 +141,4 @@ enum err record_decode(struct record *r, struct bytes value, const struct key *k
 		return ERR_OK;
 	}
 	return decode(r, value, k, keys);
-}
-
-static bool key_read(const char *line, size_t n, uint8_t key[MAC_KEY_SIZE])
-{
-	return n == 2 * MAC_KEY_SIZE && hex_decode(line, MAC_KEY_SIZE, key);
-}
-
-/* More lines than anybody rotates through; each costs a MAC where none is good. */
-#define MAC_KEYS_MAX 16
-
-/* The number of keys; -1 with a line in why. */
-static int keys_read(
-    FILE *f, const char *path, uint8_t (*keys)[MAC_KEY_SIZE], char *why, size_t why_n)
-{
-	char *line = NULL;
-	size_t room = 0;
-	ssize_t n;
-	int count = 0;
-
-	for (int number = 1; (n = getline(&line, &room, f)) >= 0; number++) {
-		while (n > 0 && (line[n - 1] == '\n' || line[n - 1] == '\r'))
-			n--;
-		if (n == 0 || line[0] == '#')
-			continue;
-		if (count == MAC_KEYS_MAX) {
-			snprintf(why, why_n, "%s:%d: more than %d keys", path, number,
-			    MAC_KEYS_MAX);
-			count = -1;
-			break;
-		}
-		if (!key_read(line, (size_t)n, keys[count])) {
-			snprintf(why, why_n,
-			    "%s:%d: not a key of 64 hexadecimal digits; openssl rand "
-			    "-hex "
-			    "32 makes one",
-			    path, number);
-			count = -1;
-			break;
-		}
-		count++;
-	}
-	if (line != NULL)
-		OPENSSL_cleanse(line, room);
-	free(line);
-	return count;
-}
-
-enum err mac_keys_load(struct mac_keys **out, const char *path, char *why, size_t why_n)
-{
-	uint8_t keys[MAC_KEYS_MAX][MAC_KEY_SIZE];
-	FILE *f = fopen(path, "re");
-	enum err e = ERR_RECORD;
-	int n;
-
-	if (f == NULL) {
-		snprintf(why, why_n, "%s: %s", path, strerror(errno));
-		return ERR_RECORD;
-	}
-	n = keys_read(f, path, keys, why, why_n);
-	if (n >= 0 && ferror(f)) {
-		snprintf(why, why_n, "%s: cannot be read: %s", path, strerror(errno));
-	} else if (n == 0) {
-		snprintf(
-		    why, why_n, "%s: no key in it; openssl rand -hex 32 makes one", path);
-	} else if (n > 0) {
-		*out = mac_keys_new((const uint8_t(*)[MAC_KEY_SIZE])keys, (size_t)n);
-		e = *out != NULL ? ERR_OK : ERR_NOMEM;
-		if (e != ERR_OK)
-			snprintf(why, why_n, "%s: out of memory", path);
-	}
-	fclose(f);
-	OPENSSL_cleanse(keys, sizeof keys);
-	return e;
 }

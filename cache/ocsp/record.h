@@ -14,15 +14,7 @@
 
 #include "cache/base/facts.h"
 #include "cache/base/key.h"
-
-/* Keys of the MAC, from store-key-file: the first line writes, all verify (key rotation).
- * Each line is 64 hexadecimal digits; empty lines and those that start with '#' are
- * skipped. Immutable; owned by the caller.  ERR_RECORD with a line in why (file, line,
- * what). */
-struct mac_keys;
-enum err mac_keys_load(struct mac_keys **out, const char *path, char *why, size_t why_n);
-struct mac_keys *mac_keys_new(const uint8_t (*keys)[32], size_t n);
-void mac_keys_free(struct mac_keys *k);
+#include "cache/base/mac.h"
 
 struct record {
 	struct facts facts;
