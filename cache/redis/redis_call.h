@@ -4,7 +4,7 @@
  * nobody name one, the same arguments are sent again with its text, which is what the
  * link has tried (redis_link.h).  So they are kept until the answer.
  *
- * The keeper's thread.
+ * The thread of the link's loop.
  */
 #ifndef CACHE_REDIS_REDIS_CALL_H
 #define CACHE_REDIS_REDIS_CALL_H

@@ -17,7 +17,7 @@
  * the link is up, but `refuses`; the trial is repeated at each heartbeat until it goes
  * well.  A command that is refused later begins the same.
  *
- * The keeper's thread.
+ * The thread of its loop.
  */
 #ifndef CACHE_REDIS_REDIS_LINK_H
 #define CACHE_REDIS_REDIS_LINK_H
@@ -26,8 +26,9 @@
 #include "cache/redis/redis_conn.h"
 #include "cache/redis/redis_url.h"
 
-#define REDIS_PREFIX_MAX 200 /* characters of store-prefix */
-#define REDIS_TRACK_MAX  8   /* of what is tracked behind it */
+#define REDIS_PREFIX_MAX 200  /* characters of store-prefix */
+#define REDIS_TRACK_MAX  8    /* of what is tracked behind it */
+#define REDIS_CONNECT_MS 2000 /* what is given to one attempt to connect */
 
 struct redis_link;
 

@@ -7,18 +7,18 @@
 #include <string.h>
 
 #include "cache/change/change_log.h"
-#include "proxy/base/alarms.h"
+#include "cache/redis/redis_link.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/base/seed.h"
+#include "proxy/base/store_event.h"
 #include "proxy/base/version.h"
 #include "proxy/lists/ccadb_source.h"
 #include "proxy/source/upstream.h"
 
 /* What response-max-size may become by a reload, and its record. */
-#define STORED_MAX       ((1 << 20) + RECORD_OVERHEAD)
-#define REDIS_CONNECT_MS 2000 /* one attempt to connect */
-#define BULK_NICE        10   /* lists are read when nobody else wants the core */
+#define STORED_MAX ((1 << 20) + RECORD_OVERHEAD)
+#define BULK_NICE  10 /* lists are read when nobody else wants the core */
 
 /* Store hooks. */
 
@@ -44,26 +44,6 @@ static void on_store_settled(void *arg)
 	atomic_store(&p->context.shared->store_settled, true);
 }
 
-/* A state is told each time that it changes; what happens often is counted together. */
-static bool is_state(const char *event)
-{
-	return strcmp(event, "store_up") == 0 || strcmp(event, "store_down") == 0 ||
-	       strcmp(event, "store_refuses") == 0 || strcmp(event, "store_well") == 0;
-}
-
-static void on_store_event(void *arg, bool warn, const char *event, const char *text)
-{
-	(void)arg;
-	if (is_state(event)) {
-		log_each(warn ? LOG_WARN : LOG_INFO, event, "detail=%s", text);
-		if (strncmp(text, "log=", 4) == 0)
-			alarm_set(ALARM_LOG_DOWN, warn, "", "change log", text);
-		else
-			alarm_set(ALARM_STORE_DOWN, warn, "", "store", text);
-	} else
-		log_event(warn ? LOG_WARN : LOG_INFO, event, "detail=%s", text);
-}
-
 /* Change log hooks. */
 
 static void on_log_grown(void *arg)
@@ -85,7 +65,7 @@ static enum err make_telling(struct keeper_parts *p, const struct conf *c,
 	    .store = sc,
 	    .size = (size_t)c->events_size,
 	    .now = clock_now(),
-	    .hooks = {on_log_grown, on_store_event, p},
+	    .hooks = {on_log_grown, store_event_log, p},
 	};
 	struct change_log_health health;
 	struct change_log *log;
@@ -127,7 +107,7 @@ static enum err open_stores(
 	    .hooks = {.changed = on_store_changed,
 		.all_changed = on_store_all_changed,
 		.settled = on_store_settled,
-		.event = on_store_event,
+		.event = store_event_log,
 		.arg = p},
 	};
 	enum err e;
