@@ -5,6 +5,7 @@
  *            and version, be32 each, of a list whose last gain was not told
  *   cas      id be32 -> length of the AKI u8, AKI; issuer and DN as texts of a row
  *   lists    name -> generation be32, version be32, source u8, certificates be32
+ *            [, its mark (watch_list.h): revision, number be64, where it has one]
  *   gens     generation be32 -> nothing: rows of it may be there
  *   rows     generation be32, id be32, serial from its last octet to its first
  *            -> the row (watch_record.c); LMDB's order is crl_order() then
@@ -49,6 +50,7 @@ struct watch_head {
 	uint32_t generation, version;
 	enum watch_source source;
 	uint32_t n;
+	struct watch_mark mark;
 };
 
 /* ERR_OK, ERR_NOMEM, ERR_STORE_FULL, ERR_STORE, of what LMDB says; kept for

@@ -59,6 +59,7 @@ static int load_next(
 	if ((l = watch_list_new(name, h.source, h.generation, h.n)) == NULL)
 		return ENOMEM;
 	l->version = h.version;
+	l->mark = h.mark;
 	e = load_list(db, txn, to, l);
 	if (e == 0 &&
 	    (more = inventory_with(to->all, l, to->all->cas, to->all->points)) == NULL)

@@ -104,6 +104,7 @@ static int remove_step(struct watch_db *db, MDB_txn *txn, void *arg)
 		return e;
 	r->head.n--;
 	r->head.version++;
+	r->head.mark = (struct watch_mark){{0}, 0}; /* of nothing a copy any more */
 	return watch_db_head_put(db, txn, r->name, &r->head);
 }
 

@@ -4,7 +4,8 @@
 
 #include "cache/watch/watch_db_file.h"
 
-#define HEAD_N 13 /* of a list's row */
+#define HEAD_N 13 /* of a list's row; of one with a mark: */
+#define MARK_N (HEAD_N + WATCH_REVISION_N + 8)
 
 /* Lists. */
 
@@ -13,7 +14,8 @@ bool watch_db_head_read(
 {
 	const uint8_t *p = v.mv_data;
 
-	if (k.mv_size < 1 || k.mv_size >= WATCH_NAME_MAX || v.mv_size != HEAD_N ||
+	if (k.mv_size < 1 || k.mv_size >= WATCH_NAME_MAX ||
+	    (v.mv_size != HEAD_N && v.mv_size != MARK_N) ||
 	    memchr(k.mv_data, 0, k.mv_size) != NULL || p[8] > WATCH_FILES)
 		return false;
 	memcpy(name, k.mv_data, k.mv_size);
@@ -22,6 +24,11 @@ bool watch_db_head_read(
 	h->version = (uint32_t)get_be(p + 4, 4);
 	h->source = (enum watch_source)p[8];
 	h->n = (uint32_t)get_be(p + 9, 4);
+	h->mark = (struct watch_mark){{0}, 0};
+	if (v.mv_size == HEAD_N)
+		return true;
+	memcpy(h->mark.revision, p + HEAD_N, WATCH_REVISION_N);
+	h->mark.number = get_be(p + HEAD_N + WATCH_REVISION_N, 8);
 	return true;
 }
 
@@ -38,13 +45,17 @@ int watch_db_head_get(
 int watch_db_head_put(
     struct watch_db *db, MDB_txn *txn, const char *name, const struct watch_head *h)
 {
-	uint8_t value[HEAD_N];
-	MDB_val k = watch_val(name, strlen(name)), v = watch_val(value, sizeof value);
+	uint8_t value[MARK_N];
+	bool marked = watch_mark_is_set(&h->mark);
+	MDB_val k = watch_val(name, strlen(name)),
+		v = watch_val(value, marked ? MARK_N : HEAD_N);
 
 	put_be(value, h->generation, 4);
 	put_be(value + 4, h->version, 4);
 	value[8] = (uint8_t)h->source;
 	put_be(value + 9, h->n, 4);
+	memcpy(value + HEAD_N, h->mark.revision, WATCH_REVISION_N);
+	put_be(value + HEAD_N + WATCH_REVISION_N, h->mark.number, 8);
 	return mdb_put(txn, db->dbi[DBI_LISTS], &k, &v, 0);
 }
 

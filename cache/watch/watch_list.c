@@ -77,6 +77,19 @@ bool watch_list_add(struct watch_list *l, uint32_t ca, const struct watched *e)
 	return true;
 }
 
+bool watch_mark_equal(const struct watch_mark *a, const struct watch_mark *b)
+{
+	return a->number == b->number &&
+	       memcmp(a->revision, b->revision, sizeof a->revision) == 0;
+}
+
+bool watch_mark_is_set(const struct watch_mark *m)
+{
+	static const struct watch_mark none;
+
+	return !watch_mark_equal(m, &none);
+}
+
 const struct watch_list *watch_list_ref(const struct watch_list *l)
 {
 	struct watch_list *w = (struct watch_list *)(uintptr_t)l;

@@ -18,6 +18,14 @@
 
 enum watch_source { WATCH_API, WATCH_FILES };
 
+/* Which state of a shared store a list is the copy of (watch_stored.h); all zeros: of
+ * none. */
+#define WATCH_REVISION_N 16
+struct watch_mark {
+	uint8_t revision[WATCH_REVISION_N];
+	uint64_t number;
+};
+
 /* The entries of one CA. */
 struct watch_range {
 	uint32_t ca;       /* watch_ca.id */
@@ -30,6 +38,7 @@ struct watch_list {
 	enum watch_source source;
 	uint32_t generation; /* the file's, under which it has the names */
 	uint32_t version;    /* counts the changes that a generation has had */
+	struct watch_mark mark;
 	size_t n;
 	struct watched *entries;    /* sorted within each range */
 	struct watch_range *ranges; /* by ca */
@@ -43,6 +52,9 @@ struct watch_list *watch_list_new(
 /* While it is built: by ca, then by serial, each once, within the room.  False when out
  * of memory. */
 bool watch_list_add(struct watch_list *l, uint32_t ca, const struct watched *e);
+
+bool watch_mark_equal(const struct watch_mark *a, const struct watch_mark *b);
+bool watch_mark_is_set(const struct watch_mark *m);
 
 const struct watch_list *watch_list_ref(const struct watch_list *l);
 void watch_list_unref(const struct watch_list *l); /* NULL is allowed */

@@ -27,7 +27,8 @@ struct watch_put {
 	enum phase phase;
 	struct watch_opened opened; /* its generation; linked while that is nobody's */
 	bool is_opened;
-	uint32_t version;       /* the list's, at the end */
+	uint32_t version; /* the list's, at the end */
+	struct watch_mark mark;
 	struct watch_head base; /* GATHER, INSERT: the list that it adds to */
 	uint8_t from[WATCH_KEY_MAX];
 	size_t from_n;
@@ -161,6 +162,11 @@ enum err watch_put_new(struct watch_put **out, struct watch_db *db, const char *
 	return ERR_OK;
 }
 
+void watch_put_mark(struct watch_put *p, const struct watch_mark *mark)
+{
+	p->mark = *mark;
+}
+
 static void close_generation(struct watch_put *p)
 {
 	struct watch_opened **o = &p->db->opened;
@@ -291,6 +297,7 @@ static int insert_step(struct watch_db *db, MDB_txn *txn, void *arg)
 		return e;
 	p->opened.generation = h.generation;
 	p->version = ++h.version;
+	h.mark = p->mark;
 	return move_name(db, txn, p, &h);
 }
 
@@ -306,7 +313,7 @@ static int slice_step(struct watch_db *db, MDB_txn *txn, void *arg)
 	if (e != 0 || g->writing != WRITE_DONE)
 		return e;
 	h = (struct watch_head){
-	    .generation = g->number, .source = p->source, .n = g->count};
+	    .generation = g->number, .source = p->source, .n = g->count, .mark = p->mark};
 	return move_name(db, txn, p, &h);
 }
 
@@ -358,8 +365,10 @@ static struct watch_list *list_of(
 	struct watch_list *l =
 	    watch_list_new(p->name, p->source, p->opened.generation, n);
 
-	if (l != NULL)
+	if (l != NULL) {
 		l->version = p->version;
+		l->mark = p->mark;
+	}
 	for (size_t i = 0; l != NULL && i < n; i++) {
 		uint32_t ca = watch_draft_id(p->draft, i);
 		struct watched e;

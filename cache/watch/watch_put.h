@@ -20,6 +20,8 @@ struct watch_put;
  * ERR_STORE_FULL. */
 enum err watch_put_new(struct watch_put **out, struct watch_db *db, const char *name,
     enum watch_source source, bool add, struct watch_draft *draft);
+/* What comes of it has this mark; without, it loses the one that it had. */
+void watch_put_mark(struct watch_put *p, const struct watch_mark *mark);
 /* One transaction.  ERR_STORE_FULL, ERR_STORE, ERR_NOMEM: then only free may follow. */
 enum err watch_put_step(struct watch_put *p, bool *done);
 /* When it is done, once: the list as it is now, for the inventory; a reference for the

@@ -918,6 +918,49 @@ static void what_fails_is_told_and_mixes_nothing(void **state)
 		}
 }
 
+static void assert_mark(const char *name, const struct watch_mark *mark)
+{
+	const struct inventory *v = load();
+
+	assert_true(watch_mark_equal(&inventory_list(v, name)->mark, mark));
+	inventory_unref(v);
+}
+
+/* Of a copy of what a shared store has: until it is another. */
+static void a_list_keeps_its_mark_until_it_changes(void **state)
+{
+	const struct watch_mark mark = {{1, 2, 3}, 7}, none = {{0}, 0};
+	const struct watch_list *list = NULL, *more = NULL;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct watch_point_draft *points =
+		    watch_point_draft_new(&watch_points_none, NULL);
+		struct watch_put *p;
+		struct serial s = kit_wide_serial(1);
+
+		assert_int_equal(
+		    watch_put_new(&p, db, "a", WATCH_API, false, draft(1, 0, 10, "x")),
+		    ERR_OK);
+		watch_put_mark(p, &mark);
+		for (bool done = false; !done;)
+			assert_int_equal(watch_put_step(p, &done), ERR_OK);
+		assert_int_equal(watch_put_list(p, NULL, points, &list), ERR_OK);
+		watch_put_free(p);
+		watch_point_draft_free(points);
+		assert_true(watch_mark_equal(&list->mark, &mark));
+		assert_mark("a", &mark);
+		if (i == 0)
+			more = put("a", true, draft(1, 50, 1, "x"), list);
+		else
+			assert_int_equal(watch_db_remove(db, list, 1, &s, &more), ERR_OK);
+		assert_false(watch_mark_is_set(&more->mark));
+		assert_mark("a", &none);
+		watch_list_unref(list);
+		watch_list_unref(more);
+	}
+}
+
 /* PUTs of lists of n and of 1.5 n certificates, in turn, until it is killed; what is done
  * is told by an octet. */
 static void put_until_killed(int fd, size_t n, bool odd)
@@ -1023,6 +1066,7 @@ int main(void)
 	    CASE(any_thread_reads_while_one_writes),
 	    CASE(the_file_is_for_its_owner_alone),
 	    CASE(what_fails_is_told_and_mixes_nothing),
+	    CASE(a_list_keeps_its_mark_until_it_changes),
 	    CASE(no_kill_mixes_the_old_list_with_the_new_one),
 	};
 
