@@ -141,7 +141,8 @@ static void answer_ask(struct conn *c, const struct watch_ask *ask)
 	const struct refusal *r = &ask->refusal;
 
 	if (r->status != 0)
-		answer_error(c, r->status, r->code, NULL, r->message);
+		answer_error(c, r->status, r->code,
+		    r->status == 503 ? "Retry-After: 5\r\n" : NULL, r->message);
 	else if (ask->body == NULL)
 		api_reply(c, ask->status, NULL, NULL, bytes_of(NULL, 0));
 	else
@@ -250,6 +251,9 @@ static void serve_events(struct api *a, struct conn *c, const struct http1_reque
 		answer_error(c, 404, "not_found", NULL,
 		    q.watchlist[0] != '\0' ? "no issuer, or no watchlist, has this name"
 					   : "no issuer has this name");
+	else if (q.watchlist[0] != '\0' && shared_waits_for_lists(a->shared))
+		answer_error(c, 503, "unavailable", "Retry-After: 5\r\n",
+		    "the watchlists have not been read from Redis yet; try again");
 	else
 		answer_error(c, 503, "unavailable", "Retry-After: 5\r\n",
 		    "no more event streams now: stopping, or max-subscribers reached");

@@ -42,6 +42,9 @@ struct shared {
 	/* What is watched (ledger_inventory()); set before threads start, then by the
 	 * watcher's ledger. */
 	_Atomic(const struct inventory *) inventory;
+	/* Those of the shared store have not been read yet; set by the watcher's share.
+	 */
+	_Atomic bool watchlists_waiting;
 	/* Threads that a barrier goes through; fixed before the keeper starts. */
 	struct inbox *readers[SHARED_READERS_MAX];
 	unsigned readers_n;
@@ -55,6 +58,12 @@ static inline const struct conf *shared_conf(const struct shared *s)
 static inline const struct inventory *shared_inventory(const struct shared *s)
 {
 	return atomic_load_explicit(&s->inventory, memory_order_acquire);
+}
+
+/* A watchlist that is not here may be in the shared store, which was not read yet. */
+static inline bool shared_waits_for_lists(const struct shared *s)
+{
+	return atomic_load_explicit(&s->watchlists_waiting, memory_order_acquire);
 }
 
 #endif

@@ -421,7 +421,7 @@ static bool has_list(struct events *e, const struct events_query *q, int *status
 {
 	if (e->shared->watcher == NULL)
 		return false;
-	*status = 404;
+	*status = shared_waits_for_lists(e->shared) ? 503 : 404;
 	if (!watch_view_open(&e->view, e->shared, q->watchlist))
 		return false;
 	*status = 503;

@@ -244,7 +244,7 @@ void counts_list(struct counts *c, struct watch_ask *a)
 	struct refusal r;
 
 	if (list == v->n) {
-		refusal_of_list(&r);
+		refusal_of_list(&r, c->context);
 		watch_reply_refuse(a, &r);
 		return;
 	}

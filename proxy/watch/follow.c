@@ -14,7 +14,7 @@
 #include "proxy/base/log.h"
 #include "proxy/base/timer.h"
 #include "proxy/watch/known.h"
-#include "proxy/watch/ledger.h"
+#include "proxy/watch/share.h"
 #include "proxy/watch/watch_files.h"
 
 #define NICENESS 10
@@ -42,6 +42,7 @@ struct follow {
 	bool busy;                        /* a round or its jobs are under way */
 	bool woken;                       /* something has changed since it began */
 	bool reload;
+	bool put_again; /* all lists */
 	size_t jobs;
 	/* Of the round; the thread's while it lasts. */
 	struct known *known;
@@ -144,7 +145,7 @@ static void on_put(void *arg, struct ledger_job *j)
 {
 	struct follow_list *l = arg;
 
-	l->dirty = j->foreign || j->error != ERR_OK;
+	l->dirty = j->foreign || j->error != ERR_OK || j->alone;
 	tell(j);
 	job_over(l->follow);
 }
@@ -164,7 +165,7 @@ static void put(struct follow *f, struct follow_list *l)
 	l->draft = NULL;
 	f->jobs++;
 	f->context->away++;
-	ledger_do(f->context->ledger, &l->job);
+	share_change(f->context, &l->job);
 }
 
 static void on_dropped(void *arg, struct ledger_job *j)
@@ -277,11 +278,13 @@ static void take_conf(struct follow *f)
 	f->anew = true;
 	f->max = (size_t)c->watch_max_files;
 	take_sections(f, c);
-	if (f->n > 0 && strncmp(c->store, "redis", 5) == 0)
+	if (f->n > 0 && strncmp(c->store, "redis", 5) == 0 && f->context->share == NULL)
 		log_warn("watchlists_of_this_node", "watchlists=%zu why=%s", f->n,
-		    "lists from files are this node's alone: other nodes of the store do "
-		    "not have them");
-	drop_others(f, c);
+		    "without store-key-file lists from files are this node's alone: "
+		    "other "
+		    "nodes of the store do not have them");
+	if (f->context->share == NULL) /* else it looks at what is left of them */
+		drop_others(f, c);
 	open_inotify(f);
 }
 
@@ -333,6 +336,9 @@ static void begin_round(struct follow *f)
 {
 	f->busy = true;
 	f->woken = false;
+	for (size_t i = 0; i < f->n && f->put_again; i++)
+		f->list[i].dirty = true;
+	f->put_again = false;
 	f->known = known_ref(f->context->known);
 	f->context->away++;
 	executor_run(f->thread, round_work, round_done, f);
@@ -374,6 +380,14 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	listen_to(f);
 	f->again = INT64_MAX;
 	job_over(f);
+}
+
+void follow_again(struct follow *f)
+{
+	f->put_again = true;
+	if (!f->woken && !f->busy)
+		timer_arm(f->timer, FOLLOW_DELAY_MS);
+	f->woken = true;
 }
 
 void follow_reload(struct follow *f)

@@ -10,6 +10,9 @@
  * The first round of a run puts each list, whatever the last run left; from then on one
  * is written only when something of it has changed.
  *
+ * On a shared store what they say is this node's part of a list (share.h); a list that
+ * could be put here alone, as Redis was away, is put again when that is back.
+ *
  * A reload adds, changes and removes lists, and all files are read anew, since others may
  * have issued them now.  A list of the API that has the name of a section stays, and is
  * told: watchlist_conflict.
@@ -31,6 +34,8 @@ struct follow *follow_new(struct watch_context *context);
 /* The configuration in force is another, or the first one (also before the thread has
  * started). */
 void follow_reload(struct follow *f);
+/* All lists are put again, soon, as if all of them had changed. */
+void follow_again(struct follow *f);
 void follow_cancel(struct follow *f); /* we stop: what is under way ends early */
 /* Ends its thread; what it has done is in the inbox.  NULL is allowed, as in the next. */
 void follow_stop(struct follow *f);

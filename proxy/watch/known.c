@@ -157,6 +157,15 @@ void known_complete(const struct known *k, struct watch_cert *c)
 		c->issuer_name = bytes_of(of->dn, strlen(of->dn));
 }
 
+const char *known_called(const struct known *k, struct bytes aki, const char *issuer)
+{
+	const struct issuer *i = aki.n > 0 ? watch_issuers_with_key(k->index, aki) : NULL;
+
+	if (i != NULL)
+		return i->name;
+	return aki.n > 0 ? "" : issuer;
+}
+
 const char *known_dn(const struct known *k, const char *issuer)
 {
 	const struct issuer *i = issuers_named(k->issuers, issuer);

@@ -36,6 +36,9 @@ void known_unref(struct known *k); /* NULL is allowed */
  * its key and its DN, so that the certificate's CA is known by them also when the
  * configuration calls it otherwise one day, or no more.  Borrowed from k. */
 void known_complete(const struct known *k, struct watch_cert *c);
+/* What a CA is called: by the configuration, which knows it by its key; what has no known
+ * key keeps this name, which is all that it has.  Borrowed from k, or issuer itself. */
+const char *known_called(const struct known *k, struct bytes aki, const char *issuer);
 /* The DN of a configured issuer; "": not configured. */
 const char *known_dn(const struct known *k, const char *issuer);
 

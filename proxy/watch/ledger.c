@@ -184,8 +184,10 @@ static enum err put(struct ledger_job *j, const struct watch_list *old)
 	j->added = old == NULL;
 	j->draft = NULL;
 	e = watch_put_new(&p, l->db, j->name, j->source, j->what == LEDGER_ADD, draft);
-	if (e == ERR_OK)
+	if (e == ERR_OK) {
+		watch_put_mark(p, &j->mark);
 		e = put_steps(l, p);
+	}
 	if (e == ERR_OK &&
 	    (points = points_new(l, j->what == LEDGER_PUT ? old : NULL)) == NULL)
 		e = ERR_NOMEM;
@@ -235,19 +237,6 @@ static enum err remove_one(struct ledger_job *j, const struct watch_list *old)
 	return e;
 }
 
-/* A CA's name, from the configuration: by its key; what has no known key keeps its name,
- * which is all that it has. */
-static const char *called_now(const struct known *k, const struct watch_ca *ca)
-{
-	const struct issuer *i =
-	    ca->aki_n > 0 ? watch_issuers_with_key(k->index, bytes_of(ca->aki, ca->aki_n))
-			  : NULL;
-
-	if (i != NULL)
-		return i->name;
-	return ca->aki_n > 0 ? "" : ca->issuer;
-}
-
 /* *changed: one at least is called otherwise. */
 static enum err name_each(struct ledger *l, const struct known *k, bool *changed)
 {
@@ -256,12 +245,14 @@ static enum err name_each(struct ledger *l, const struct known *k, bool *changed
 
 	*changed = false;
 	for (size_t n = 0; e == ERR_OK && n < cas->n; n++) {
-		const char *name = called_now(k, &cas->ca[n]);
+		const struct watch_ca *ca = &cas->ca[n];
+		const char *name =
+		    known_called(k, bytes_of(ca->aki, ca->aki_n), ca->issuer);
 
-		if (strcmp(name, cas->ca[n].issuer) == 0)
+		if (strcmp(name, ca->issuer) == 0)
 			continue;
 		*changed = true;
-		e = watch_db_name_ca(l->db, cas->ca[n].id, name);
+		e = watch_db_name_ca(l->db, ca->id, name);
 	}
 	watch_cas_unref(cas);
 	return e;

@@ -45,9 +45,11 @@ typedef void ledger_gain_fn(void *arg, const struct watch_list *list);
 struct ledger_job {
 	enum ledger_what what;
 	char name[WATCH_NAME_MAX];
-	enum watch_source source;           /* whose lists the asker changes */
-	struct watch_draft *draft;          /* PUT, ADD: handed over */
-	struct known *known;                /* NAME: a reference, handed over */
+	enum watch_source source;  /* whose lists the asker changes */
+	struct watch_draft *draft; /* PUT, ADD: handed over */
+	struct known *known;       /* NAME: a reference, handed over */
+	struct watch_mark mark;    /* PUT: of the shared store; or zeros */
+	bool copy;                 /* PUT: another node made the change, and told of it */
 	char issuer[2 * WATCH_AKI_MAX + 1]; /* REMOVE: a name or a hexadecimal AKI */
 	struct serial serial;               /* REMOVE */
 	uint32_t generation, version;       /* TOLD */
@@ -59,6 +61,8 @@ struct ledger_job {
 	 * where memory was short at the very end, when the file had it already, and a
 	 * restart will show it; ERR_CANCELLED: we stop. */
 	enum err error;
+	bool shared;  /* error is of the shared store (share.h) */
+	bool alone;   /* done on this node alone: to be done again when Redis is back */
 	bool foreign; /* nothing was done: the list is of another source */
 	bool added;   /* PUT: there was none of this name */
 	size_t certificates;

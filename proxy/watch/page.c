@@ -55,7 +55,7 @@ static void fail(struct page *p, enum err e)
 	struct refusal r;
 
 	if (e == ERR_NOT_FOUND) {
-		refusal_of_list(&r);
+		refusal_of_list(&r, p->context);
 		watch_reply_refuse(p->ask, &r);
 	} else {
 		watch_reply_fail(p->ask, p->context, e);

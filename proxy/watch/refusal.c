@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "cache/watch/watch_db.h"
-#include "proxy/watch/ledger.h"
+#include "proxy/watch/share.h"
 
 static void fill(struct refusal *r, int status, const char *code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
@@ -49,9 +49,32 @@ void refusal_of_err(struct refusal *r, const struct watch_context *context, enum
 		    why[0] != '\0' ? ": " : "", why);
 }
 
-void refusal_of_list(struct refusal *r)
+void refusal_of_job(
+    struct refusal *r, const struct watch_context *context, const struct ledger_job *j)
 {
-	fill(r, 404, "not_found", "no watchlist has this name");
+	if (!j->shared || j->error == ERR_CANCELLED || j->error == ERR_NOMEM)
+		refusal_of_err(r, context, j->error);
+	else if (j->error == ERR_STORE_FULL)
+		fill(r, 507, "store_full",
+		    "Redis has no room; the list is what it was: remove watchlists, or "
+		    "raise maxmemory");
+	else if (j->error == ERR_CONFLICT)
+		fill(r, 503, "unavailable",
+		    "others change this list all the time; it has not been changed: try "
+		    "again");
+	else
+		fill(r, 503, "unavailable",
+		    "Redis was lost in the middle: the list is the old one or the new "
+		    "one; try again");
+}
+
+void refusal_of_list(struct refusal *r, const struct watch_context *context)
+{
+	if (shared_waits_for_lists(context->shared))
+		fill(r, 503, "unavailable",
+		    "the watchlists have not been read from Redis yet; try again");
+	else
+		fill(r, 404, "not_found", "no watchlist has this name");
 }
 
 void refusal_of_entry(struct refusal *r)
@@ -89,6 +112,17 @@ bool refusal_of_source(
 	return true;
 }
 
+bool refusal_of_share(struct refusal *r, const struct watch_context *context)
+{
+	if (context->share == NULL || share_is_up(context->share))
+		return false;
+	fill(r, 503, "unavailable",
+	    "Redis is away, and nothing has changed: watchlists stay as they are until "
+	    "it "
+	    "is back; try again");
+	return true;
+}
+
 bool refusal_of_store(struct refusal *r, const struct watch_context *context)
 {
 	const char *store = shared_conf(context->shared)->store;
@@ -99,9 +133,11 @@ bool refusal_of_store(struct refusal *r, const struct watch_context *context)
 		fill(r, 409, "conflict",
 		    "with store = \"memory:\" watchlists of the API would be lost with "
 		    "the process: set store to lmdb:DIR");
+	else if (context->share != NULL)
+		return refusal_of_share(r, context);
 	else
 		fill(r, 409, "conflict",
-		    "a shared store takes watchlists only under a MAC "
-		    "(store-key-file), and this version not yet: set store to lmdb:DIR");
+		    "a shared store takes watchlists only under a MAC: set "
+		    "store-key-file, the same on all nodes");
 	return true;
 }

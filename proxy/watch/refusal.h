@@ -22,8 +22,12 @@ void refusal_of_line(struct refusal *r, const struct watch_error *e);
  * else 500, with what watch.mdb says.  context may be NULL with
  * ERR_NOMEM. */
 void refusal_of_err(struct refusal *r, const struct watch_context *context, enum err e);
-/* 404: no watchlist has this name. */
-void refusal_of_list(struct refusal *r);
+/* The same of a job that failed, or 503 where the shared store did. */
+struct ledger_job;
+void refusal_of_job(
+    struct refusal *r, const struct watch_context *context, const struct ledger_job *j);
+/* 404: no watchlist has this name; 503 while those of the shared store are not known. */
+void refusal_of_list(struct refusal *r, const struct watch_context *context);
 /* 404: it does not have this certificate; nobody is called so. */
 void refusal_of_entry(struct refusal *r);
 void refusal_of_issuer(struct refusal *r);
@@ -33,8 +37,10 @@ void refusal_of_files(struct refusal *r, const char *name);
  * configuration has its name.  False: it is the API's to change. */
 bool refusal_of_source(
     struct refusal *r, const struct watch_context *context, const char *name);
+/* 503: the shared store is away.  False: lists can be changed. */
+bool refusal_of_share(struct refusal *r, const struct watch_context *context);
 /* 409: this store keeps none that come by the API; with the option that does.  False: it
- * does keep them. */
+ * does keep them, and is there (else 503). */
 bool refusal_of_store(struct refusal *r, const struct watch_context *context);
 
 #endif

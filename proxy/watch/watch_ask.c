@@ -6,8 +6,8 @@
 
 #include "proxy/base/log.h"
 #include "proxy/watch/counts.h"
-#include "proxy/watch/ledger.h"
 #include "proxy/watch/page.h"
+#include "proxy/watch/share.h"
 #include "proxy/watch/watch_reply.h"
 #include "proxy/watch/watcher.h"
 
@@ -27,11 +27,11 @@ static void refuse_job(struct asked_job *j)
 	if (j->job.foreign)
 		refusal_of_files(&r, j->job.name);
 	else if (j->job.error == ERR_NOT_FOUND && j->job.what == LEDGER_DROP)
-		refusal_of_list(&r);
+		refusal_of_list(&r, j->context);
 	else if (j->job.error == ERR_NOT_FOUND)
 		refusal_of_entry(&r);
 	else
-		refusal_of_err(&r, j->context, j->job.error);
+		refusal_of_job(&r, j->context, &j->job);
 	watch_reply_refuse(j->ask, &r);
 }
 
@@ -57,7 +57,7 @@ static void change(struct watch_context *context, struct watch_ask *a)
 	struct asked_job *j;
 	struct refusal r;
 
-	if (refusal_of_source(&r, context, a->name)) {
+	if (refusal_of_source(&r, context, a->name) || refusal_of_share(&r, context)) {
 		watch_reply_refuse(a, &r);
 		return;
 	}
@@ -75,7 +75,7 @@ static void change(struct watch_context *context, struct watch_ask *a)
 	j->job.done = on_job;
 	j->job.arg = j;
 	context->away++;
-	ledger_do(context->ledger, &j->job);
+	share_change(context, &j->job);
 }
 
 /* All of them. */

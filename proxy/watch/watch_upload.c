@@ -11,8 +11,8 @@
 #include "proxy/http/api_reply.h"
 #include "proxy/http/stream.h"
 #include "proxy/watch/known.h"
-#include "proxy/watch/ledger.h"
 #include "proxy/watch/refusal.h"
+#include "proxy/watch/share.h"
 
 /* What is read in one turn of the loop: of PEM a dozen certificates, each of which costs
  * a signature check; of lines a thousand. */
@@ -99,7 +99,7 @@ static bool is_refused(struct watch_upload *u)
 	else if (!refusal_of_source(&r, u->context, u->job.name) &&
 		 !refusal_of_store(&r, u->context) && list == NULL &&
 		 u->job.what == LEDGER_ADD)
-		refusal_of_list(&r);
+		refusal_of_list(&r, u->context);
 	if (r.status == 0)
 		return false;
 	drop_reader(u);
@@ -152,9 +152,9 @@ static void answer(struct watch_upload *u)
 	if (u->job.foreign)
 		refusal_of_files(&r, u->job.name);
 	else if (u->job.error == ERR_NOT_FOUND)
-		refusal_of_list(&r);
+		refusal_of_list(&r, u->context);
 	else if (u->job.error != ERR_OK)
-		refusal_of_err(&r, u->context, u->job.error);
+		refusal_of_job(&r, u->context, &u->job);
 	if (r.status == 0)
 		answer_put(u);
 	else
@@ -198,7 +198,7 @@ static void on_end(void *arg, struct stream *s)
 	drop_reader(u);
 	u->writing = true;
 	u->context->away++;
-	ledger_do(u->context->ledger, &u->job);
+	share_change(u->context, &u->job);
 }
 
 static void on_closed(void *arg)

@@ -18,6 +18,7 @@
 #include "proxy/watch/gains.h"
 #include "proxy/watch/known.h"
 #include "proxy/watch/ledger.h"
+#include "proxy/watch/share.h"
 
 struct watcher {
 	struct watch_context context;
@@ -89,6 +90,8 @@ static void on_reload(void *arg)
 	w->context.known = known;
 	name_all(w);
 	follow_reload(w->follow);
+	if (w->context.share != NULL)
+		share_reload(w->context.share);
 }
 
 static void on_drain(void *arg)
@@ -106,6 +109,8 @@ static void on_cancel(void *arg)
 	streams_drain(w->context.streams);
 	follow_cancel(w->follow);
 	gains_cancel(w->gains);
+	if (w->context.share != NULL)
+		share_cancel(w->context.share);
 	ledger_cancel(w->context.ledger);
 }
 
@@ -235,6 +240,21 @@ static const char *folder_of(const struct conf *c)
 	return strncmp(c->store, "lmdb:", 5) == 0 ? c->store + 5 : c->state_directory;
 }
 
+static void on_files_again(void *arg)
+{
+	struct watcher *w = arg;
+
+	follow_again(w->follow);
+}
+
+static bool make_share(struct watcher *w, char *why, size_t why_n)
+{
+	w->context.share = share_new(&w->context, why, why_n);
+	if (w->context.share != NULL)
+		share_on_files_again(w->context.share, on_files_again, w);
+	return w->context.share != NULL;
+}
+
 static bool make(struct watcher *w, char *why, size_t why_n)
 {
 	struct watch_context *x = &w->context;
@@ -260,7 +280,8 @@ static bool make(struct watcher *w, char *why, size_t why_n)
 		ledger_on_change(x->ledger, on_change, w);
 	w->follow = x->ledger != NULL ? follow_new(x) : NULL;
 	w->gains = gains_new(x);
-	return w->follow != NULL && w->gains != NULL;
+	return w->follow != NULL && w->gains != NULL &&
+	       (!share_is_wanted(c) || make_share(w, why, why_n));
 }
 
 struct watcher *watcher_new(struct shared *shared, char *why, size_t why_n)
@@ -319,6 +340,7 @@ void watcher_free(struct watcher *w)
 	assert(!w->started);
 	x = &w->context;
 	follow_stop(w->follow);
+	share_stop(x->share);
 	ledger_stop(x->ledger);
 	executor_stop(x->search);
 	if (x->inbox != NULL)
@@ -328,6 +350,7 @@ void watcher_free(struct watcher *w)
 	executor_free(x->search);
 	follow_free(w->follow);
 	gains_free(w->gains);
+	share_free(x->share);
 	ledger_free(x->ledger);
 	known_unref(x->known);
 	if (x->base != NULL)

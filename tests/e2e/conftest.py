@@ -123,6 +123,16 @@ def redis(box):
     r.stop()
 
 
+@pytest.fixture
+def mac_key(box):
+    """A file for store-key-file."""
+    path = os.path.join(box, "mac")
+    with open(path, "w") as f:
+        f.write("0123456789abcdef" * 4 + "\n")
+    os.chmod(path, 0o600)
+    return path
+
+
 class World:
     """A CA, its responder and the options of its issuer."""
 

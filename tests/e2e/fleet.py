@@ -1,9 +1,13 @@
 """fleet - certificates as openssl makes them, and calls of the API about them."""
 import datetime
+import http.client
 import json
 import os
+import random
 import re
 import subprocess
+import threading
+import time
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -163,3 +167,37 @@ def count(d, name="web"):
 
 def wait_count(d, n, seconds=15, name="web"):
     lab.wait(lambda: count(d, name) == n, seconds, "%d certificates" % n)
+
+
+def killed_in_a_put(d, rounds, n, others=(), truth=None):
+    """kill -9 anywhere in a PUT: the old list or the new one, on this node and the others: the one that the store has,
+    where truth() says how many certificates that are.  Returns how often which."""
+    seen, now = {"old": 0, "new": 0}, 0
+    bodies = [ndjson(*[line("%x%07x" % (k + 10, i), names=["h%d.k%d.example" % (i, k)]) for i in range(n + k)]).encode()
+              for k in (0, 1)]
+    start = time.monotonic()
+    assert put(d, "web", bodies[0], timeout=60)[0] == 201
+    whole = time.monotonic() - start
+    for _ in range(rounds):
+        def send():
+            try:
+                put(d, "web", bodies[1 - now], timeout=60)
+            except (OSError, http.client.HTTPException):
+                pass
+        t = threading.Thread(target=send)
+        t.start()
+        time.sleep(random.uniform(0, whole * 1.1))
+        d.kill()
+        t.join()
+        d.start()
+        for node in (d, *others) if truth else ():
+            lab.wait(lambda: node.api("GET", "/v1/watchlists/web")[1].get("certificates") == truth(), 30, "the store's list")
+        count = watchlist(d, "web")["certificates"]
+        assert count in (n, n + 1)
+        seen["new" if count == n + (1 - now) else "old"] += 1
+        now = count - n
+        for node in (d, *others):
+            assert len(find(node, "name=h5.k%d.example" % now)) == 1
+            assert find(node, "name=h5.k%d.example" % (1 - now)) == []
+            assert node.api("GET", "/v1/summary")[1]["certificates"] == count
+    return seen

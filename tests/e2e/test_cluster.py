@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+import fleet
 import lab
 from daemon import FAST
 from lists import entry
@@ -61,12 +62,14 @@ def slot(server, key):
     return server.client.execute_command("CLUSTER", "KEYSLOT", key)
 
 
-def test_what_one_script_touches_is_declared_and_in_one_slot(cluster, feed, daemons, responders, streams):
-    """All that two nodes do there: answers, leases, failures, a purge; lists and single changes told, read, gone on with."""
+def test_what_one_script_touches_is_declared_and_in_one_slot(cluster, feed, daemons, responders, streams, mac_key):
+    """All that two nodes do there: answers, leases, failures, a purge; lists and single changes told, read, gone on with;
+    watchlists put, added to, lost, deleted."""
     r = responders(feed.ca, this=-10)
     feed.ca.statuses = {n: {"status": "good"} for n in range(100, 104)}
     feed.publish([entry(1)])
-    a, b = [daemons([feed.issuer(ocsp=[r.url])], store=cluster.url, **FAST).start() for _ in range(2)]
+    a, b = [daemons([feed.issuer(ocsp=[r.url])], store=cluster.url, store_key_file=mac_key, **FAST).start()
+            for _ in range(2)]
     s = streams(a)
     s.ready()
     for serial in (100, 101):
@@ -88,6 +91,13 @@ def test_what_one_script_touches_is_declared_and_in_one_slot(cluster, feed, daem
     r.mode = "ok"
     assert a.ctl("purge", "demo").returncode == 0
     lab.wait(lambda: not cluster.answers(), 10, "the purge")
+    for n, (d, method) in enumerate(((a, "PUT"), (b, "PUT"), (a, "POST"))):
+        assert fleet.upload(d, method, "web", fleet.ndjson(fleet.line(n + 1)))[0] in (200, 201)
+    lab.wait(lambda: fleet.watchlist(b, "web")["certificates"] == 2, 10, "the list")
+    head = "ocspcached:{w}:l:lists"
+    cluster.client.delete(head)
+    lab.wait(lambda: cluster.client.exists(head), 10, "the list in Redis")
+    assert a.api("DELETE", "/v1/watchlists/web")[0] == 204
     for d in (a, b):
         assert not d.degraded() and d.metric("store_up") == 1 and d.metric("events_log_up") == 1
     errors = [e for e in cluster.client.info("errorstats") if "CROSSSLOT" in e or "MOVED" in e]
@@ -107,7 +117,7 @@ def test_what_one_script_touches_is_declared_and_in_one_slot(cluster, feed, daem
 
     # CRC16 of what stands in the first braces: the value of 123456789 is the specification's.
     assert slot(cluster, "123456789") == 0x31c3
-    assert slots["ocspcached:{e}:log"] == slot(cluster, "e")
+    assert slots["ocspcached:{e}:log"] == slot(cluster, "e") and slots[head] == slot(cluster, "w")
     name = re.search(r"\{(.*)\}", next(k for k in slots if k.startswith("ocspcached:l:"))).group(1)
     assert slots["ocspcached:l:{%s}" % name] == slot(cluster, name)
     assert slot(cluster, "{ocspcached:{e}:log") != slot(cluster, "e")  # why a prefix has no braces

@@ -356,43 +356,13 @@ def test_a_restart_has_all(site):
     assert find(d, "") == before
 
 
-def killed_in_a_put(site, rounds, n):
-    """kill -9 anywhere in a PUT: the old list or the new one.  Returns how often which."""
-    d, seen, now = site.d, {"old": 0, "new": 0}, 0
-    bodies = [ndjson(*[line("%x%07x" % (k + 10, i), names=["h%d.k%d.example" % (i, k)]) for i in range(n + k)]).encode()
-              for k in (0, 1)]
-    start = time.monotonic()
-    assert put(d, "web", bodies[0], timeout=60)[0] == 201
-    whole = time.monotonic() - start
-    for _ in range(rounds):
-        def send():
-            try:
-                put(d, "web", bodies[1 - now], timeout=60)
-            except (OSError, http.client.HTTPException):
-                pass
-        t = threading.Thread(target=send)
-        t.start()
-        time.sleep(random.uniform(0, whole * 1.1))
-        d.kill()
-        t.join()
-        d.start()
-        count = watchlist(d, "web")["certificates"]
-        assert count in (n, n + 1)
-        seen["new" if count == n + (1 - now) else "old"] += 1
-        now = count - n
-        assert d.api("GET", "/v1/certificates?name=h5.k%d.example" % now)[1]["certificates"]
-        assert not d.api("GET", "/v1/certificates?name=h5.k%d.example" % (1 - now))[1]["certificates"]
-        assert d.api("GET", "/v1/summary")[1]["certificates"] == count
-    return seen
-
-
 def test_a_kill_leaves_one_of_both_lists(site):
-    killed_in_a_put(site, 3, 5000)
+    fleet.killed_in_a_put(site.d, 3, 5000)
 
 
 @pytest.mark.long
 def test_a_kill_leaves_one_of_both_lists_twenty_times(site):
-    seen = killed_in_a_put(site, 20, 100000)
+    seen = fleet.killed_in_a_put(site.d, 20, 100000)
     assert seen["old"] > 0, seen
 
 
