@@ -64,6 +64,10 @@ def test_the_demo(box, store, sig, group):
             assert r.returncode == (1 if " status " in c else 0), (c, r)
             assert "WARNING" not in r.stderr, (c, r)
         assert "good" in subprocess.run(commands[0], shell=True, cwd=daemon.TOP, capture_output=True, text=True).stdout
+        # Watchlists, with a key that was made where the store is shared.
+        r = subprocess.run([daemon.CLIENT, "--url", "http://127.0.0.1:%d" % demo.api_port, "watchlist", "put", "fleet",
+                            os.path.join(demo.env["DEMO"], "good.pem")], capture_output=True, text=True)
+        assert r.returncode == 0, r
         # One subscribes, another revokes: the change is there within a second, and the next answer is revoked.
         fourth = next(c for c in commands if "fourth.pem" in c)
         said = os.path.join(box, "watched")

@@ -367,6 +367,7 @@ def test_files_are_followed_while_redis_is_away(box, feed, nodes, redis):
 
 
 def test_a_part_that_is_not_seen_for_a_week_goes(box, feed, nodes):
+    six, eight = lab.fake_clock("+6d"), lab.fake_clock("+8d")
     f = fleet.Fleet(box, feed.ca)
     a, b = nodes()
     with_files(a, site(box, "a", f.issue(0xa1, "DNS:a.example")))
@@ -376,11 +377,11 @@ def test_a_part_that_is_not_seen_for_a_week_goes(box, feed, nodes):
     b.stop()
     assert count(a, "files") == 2
     a.stop()
-    a.env.update(lab.fake_clock("+6d"))
+    a.env.update(six)
     a.start()
     wait_count(a, "files", 2)
     a.stop()
-    a.env.update(lab.fake_clock("+8d"))
+    a.env.update(eight)
     a.start()
     wait_count(a, "files", 1)
     assert serials(find(a, "watchlist=files")) == ["a1"]
