@@ -13,17 +13,6 @@ static void *fields_of(const void *holder)
 	return (void *)(uintptr_t)holder;
 }
 
-/* n octets in quotes; "${" would be a variable. */
-static void print_quoted(FILE *out, const char *text, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (strchr("\"\\", text[i]) != NULL ||
-		    (text[i] == '$' && text[i + 1] == '{'))
-			fputc('\\', out);
-		fputc(text[i], out);
-	}
-}
-
 static void print_string(FILE *out, const struct option *o, const char *text)
 {
 	unsigned long secret_n = 0;
@@ -32,10 +21,10 @@ static void print_string(FILE *out, const struct option *o, const char *text)
 	if (o == &option_table[OPTION_store])
 		secret = store_url_password(text, &secret_n);
 	fputc('"', out);
-	print_quoted(out, text, (size_t)(secret - text));
+	value_quote(out, text, (size_t)(secret - text));
 	if (secret_n > 0)
 		fputs("***", out);
-	print_quoted(out, secret + secret_n, strlen(secret + secret_n));
+	value_quote(out, secret + secret_n, strlen(secret + secret_n));
 	fputc('"', out);
 }
 

@@ -34,6 +34,17 @@ const char *value_text(enum option_type type, int64_t value, char out[VALUE_TEXT
 	return out;
 }
 
+/* "${" would be a variable. */
+void value_quote(FILE *out, const char *text, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (strchr("\"\\", text[i]) != NULL ||
+		    (text[i] == '$' && text[i + 1] == '{'))
+			fputc('\\', out);
+		fputc(text[i], out);
+	}
+}
+
 static const char *form_of(enum option_type type)
 {
 	switch (type) {
