@@ -26,6 +26,9 @@ static const struct command_row {
     {"watchlist", COMMAND_WATCHLIST, 1, INT_MAX,
 	"watchlist list | show NAME | progress NAME | put NAME [FILE | DIR]... | "
 	"add NAME [FILE | DIR]... | rm NAME [ISSUER SERIAL]"},
+    {"discover", COMMAND_DISCOVER, 1, INT_MAX,
+	"discover [--fetch [--allow-address NET[:PORT]]...] [--write DIR] "
+	"FILE | DIR | HOST:PORT..."},
 };
 
 static const struct verb_row {
@@ -40,7 +43,7 @@ static const struct verb_row {
     {"rm", 1, 3},
 };
 
-static const char *const later[] = {"webhook", "discover", "incident"};
+static const char *const later[] = {"webhook", "incident"};
 
 #define JOBS_MAX 1000 /* commands at once: a typing mistake is no fork bomb */
 
@@ -66,6 +69,8 @@ static const char usage[] =
     "  latches [ISSUER]          certificates that were seen revoked and stay so\n"
     "  watch [ISSUER]            print each change of a certificate's status as it "
     "comes\n"
+    "  discover FILE | DIR | HOST:PORT...   print the issuer sections that these\n"
+    "                            certificates (PEM, DER, crt-list, a server's) need\n"
     "\n"
     "  --url URL                 http://HOST:PORT or unix:/PATH ($OCSPCTL_URL, else\n"
     "                            http://127.0.0.1:8081)\n"
@@ -76,6 +81,13 @@ static const char usage[] =
     "watchlist put and add, check:\n"
     "  --map MAP                 CSV: which column has what: serial=Col,issuer=Col,...\n"
     "  --serial hex | dec        serials in NDJSON and CSV\n"
+    "\n"
+    "discover:\n"
+    "  --fetch                   fetch CA certificates that are missing from where the\n"
+    "                            certificates say; only public addresses are asked\n"
+    "  --allow-address NET[:PORT]   and these, such as 10.0.0.0/8 (many times)\n"
+    "  --write DIR               a NAME.conf and NAME.pem for each issuer, for\n"
+    "                            include(\"DIR/*.conf\")\n"
     "\n"
     "refresh:\n"
     "  --accept-number           the next lists' numbers begin a new count: take them,\n"
@@ -101,15 +113,65 @@ static const char usage[] =
 
 static const char hint[] = "ocspctl --help tells how it is used\n";
 
-static bool read_jobs(struct args *a, const char *text)
+static bool read_jobs(struct args *a, const char *text, FILE *err)
 {
 	char *end;
 	long n = strtol(text, &end, 10);
 
-	if (end == text || *end != '\0' || n < 1 || n > JOBS_MAX)
+	if (end == text || *end != '\0' || n < 1 || n > JOBS_MAX) {
+		fprintf(err, "ocspctl: --jobs %s: is a number from 1 to %d\n", text,
+		    JOBS_MAX);
 		return false;
+	}
 	a->jobs = (unsigned)n;
 	return true;
+}
+
+static bool read_allowed(struct args *a, const char *text, FILE *err)
+{
+	const char *why = a->allow_n == ALLOW_MAX
+			      ? "is one more than the 16 that there may be"
+			      : network_parse(text, &a->allow[a->allow_n]);
+
+	if (why != NULL)
+		fprintf(err, "ocspctl: --allow-address %s: %s\n", text, why);
+	else
+		a->allow_n++;
+	return why == NULL;
+}
+
+/* An option with a text, or none: false. */
+static bool take_text(struct args *a, int c)
+{
+	const struct {
+		int c;
+		const char **text;
+	} texts[] = {{'u', &a->url}, {'t', &a->token_file}, {'e', &a->exec},
+	    {'p', &a->place}, {'s', &a->since}, {'w', &a->watchlist}, {'m', &a->map},
+	    {'x', &a->base}, {'r', &a->write}};
+
+	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+		if (texts[i].c == c) {
+			*texts[i].text = optarg;
+			return true;
+		}
+	return false;
+}
+
+static bool take_flag(struct args *a, int c)
+{
+	const struct {
+		int c;
+		bool *flag;
+	} flags[] = {{'j', &a->json}, {'d', &a->strict}, {'b', &a->batch},
+	    {'a', &a->snapshot}, {'c', &a->accept_number}, {'f', &a->fetch}};
+
+	for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
+		if (flags[i].c == c) {
+			*flags[i].flag = true;
+			return true;
+		}
+	return false;
 }
 
 /* true: go on; otherwise *code. */
@@ -131,6 +193,9 @@ static bool read_options(
 	    {"accept-number", no_argument, NULL, 'c'},
 	    {"map", required_argument, NULL, 'm'},
 	    {"serial", required_argument, NULL, 'x'},
+	    {"fetch", no_argument, NULL, 'f'},
+	    {"allow-address", required_argument, NULL, 'o'},
+	    {"write", required_argument, NULL, 'r'},
 	    {"help", no_argument, NULL, 'h'},
 	    {"version", no_argument, NULL, 'V'},
 	    {NULL, 0, NULL, 0},
@@ -140,69 +205,21 @@ static bool read_options(
 	optind = 0; /* glibc: start anew, also after another argv */
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, ":hV", options, NULL)) != -1) {
-		switch (c) {
-		case 'u':
-			a->url = optarg;
-			break;
-		case 't':
-			a->token_file = optarg;
-			break;
-		case 'j':
-			a->json = true;
-			break;
-		case 'd':
-			a->strict = true;
-			break;
-		case 'e':
-			a->exec = optarg;
-			break;
-		case 'p':
-			a->place = optarg;
-			break;
-		case 's':
-			a->since = optarg;
-			break;
-		case 'n':
-			if (!read_jobs(a, optarg)) {
-				fprintf(err,
-				    "ocspctl: --jobs %s: is a number from 1 to %d\n",
-				    optarg, JOBS_MAX);
-				*code = EXIT_USAGE;
-				return false;
-			}
-			break;
-		case 'b':
-			a->batch = true;
-			break;
-		case 'a':
-			a->snapshot = true;
-			break;
-		case 'w':
-			a->watchlist = optarg;
-			break;
-		case 'c':
-			a->accept_number = true;
-			break;
-		case 'm':
-			a->map = optarg;
-			break;
-		case 'x':
-			a->base = optarg;
-			break;
-		case 'h':
-			fputs(usage, out);
+		if (take_text(a, c) || take_flag(a, c))
+			continue;
+		*code = EXIT_USAGE;
+		if (c == 'n'   ? read_jobs(a, optarg, err)
+		    : c == 'o' ? read_allowed(a, optarg, err)
+			       : false)
+			continue;
+		if (c == 'h' || c == 'V') {
+			fputs(c == 'h' ? usage : "ocspctl " OCSPCACHED_VERSION "\n", out);
 			*code = EXIT_WELL;
-			return false;
-		case 'V':
-			fputs("ocspctl " OCSPCACHED_VERSION "\n", out);
-			*code = EXIT_WELL;
-			return false;
-		default:
+		} else if (c == ':' || c == '?') {
 			fprintf(err, "ocspctl: %s: %s\n%s", argv[optind - 1],
 			    c == ':' ? "needs a value" : "no such option", hint);
-			*code = EXIT_USAGE;
-			return false;
 		}
+		return false;
 	}
 	return true;
 }
@@ -267,6 +284,12 @@ static bool options_fit(const struct args *a, const char *name, FILE *err)
 		    "ocspctl: %s: --map goes with watchlist put and add, --serial with "
 		    "these and check\n%s",
 		    name, hint);
+	else if (a->command != COMMAND_DISCOVER &&
+		 (a->fetch || a->write != NULL || a->allow_n > 0))
+		fprintf(err, "ocspctl: %s: takes none of the options of discover\n%s",
+		    name, hint);
+	else if (a->allow_n > 0 && !a->fetch)
+		fprintf(err, "ocspctl: discover: --allow-address goes with --fetch\n");
 	else
 		return true;
 	return false;

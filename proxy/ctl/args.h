@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "conf/network.h"
+
 enum {
 	EXIT_WELL = 0,
 	EXIT_REVOKED = 1,      /* something is revoked */
@@ -27,13 +29,16 @@ enum command {
 	COMMAND_FIND,
 	COMMAND_WATCHLIST,
 	COMMAND_CHECK,
-	COMMAND_ALARMS
+	COMMAND_ALARMS,
+	COMMAND_DISCOVER
 };
+
+#define ALLOW_MAX 16 /* --allow-address */
 
 struct args { /* borrowed from argv */
 	enum command command;
 	const char *issuer, *serial; /* NULL where not given */
-	char **rest; /* find, watchlist, check, status FILE: all arguments */
+	char **rest; /* find, watchlist, check, discover, status FILE: all arguments */
 	int rest_n;
 	const char *url;
 	const char *token_file; /* or NULL */
@@ -46,6 +51,11 @@ struct args { /* borrowed from argv */
 	const char *watchlist;            /* or NULL: all */
 	unsigned jobs;                    /* 1.. */
 	bool batch, snapshot;
+	/* discover: */
+	bool fetch;
+	const char *write; /* or NULL */
+	struct network allow[ALLOW_MAX];
+	size_t allow_n;
 };
 
 /* Read argv, whose order may change; without --url, OCSPCTL_URL of the environment says

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "proxy/ctl/discover.h"
 #include "proxy/ctl/elements.h"
 #include "proxy/ctl/inspect.h"
 #include "proxy/ctl/run.h"
@@ -196,6 +197,8 @@ static int run_command(const struct run *run)
 		return find(run);
 	case COMMAND_WATCHLIST:
 		return watchlist(run);
+	case COMMAND_DISCOVER:
+		return discover(run);
 	case COMMAND_CHECK:
 		return inspect(run);
 	case COMMAND_STATUS:

@@ -51,12 +51,16 @@ static int width(void)
 	return n < DRAWN_MAX ? n : DRAWN_MAX;
 }
 
-/* The name has a quarter of it, the bar a fifth. */
+/* The name has a quarter of it, the bar a fifth; without an amount the name has all. */
 static void put_line(
     char *out, int room, const struct progress *p, int64_t done, int64_t all)
 {
 	char bar[COLUMNS + 3] = "", size[32];
 
+	if (done < 0) {
+		snprintf(out, (size_t)room, "%s", p->what);
+		return;
+	}
 	if (all > 0)
 		progress_bar(bar, room / 5 < COLUMNS ? room / 5 : COLUMNS, done, all);
 	amount(done, size);

@@ -14,7 +14,8 @@ struct progress { /* starts as zeros but for what and shown */
 	int64_t drawn_ms;
 	int drawn; /* columns */
 };
-/* done of all (-1: nobody knows); at most ten times a second, or at once. */
+/* done of all (-1: nobody knows; done -1: no amount is shown); at most ten times a
+ * second, or at once. */
 void progress_draw(struct progress *p, int64_t done, int64_t all, bool now);
 void progress_clear(struct progress *p);
 /* A bar of so many columns into out (room for columns + 3 and NUL): "[###   ]". */

@@ -247,6 +247,24 @@ def certbot_folder(site, *leaves):
     return {"XDG_CONFIG_HOME": site.path("xdg")}
 
 
+def test_certbots_certificates_become_a_configuration(site):
+    """By its own command, include() and hook; what is written serves the other recipe too."""
+    certbot_folder(site, site.leaf("www.example"), site.leaf("mail.example"))
+    command, conf, hook = blocks("certbot.md")[:3]
+    places = {"/etc/ocspcached/issuers.d": site.path("issuers.d"), "/etc/letsencrypt/live": site.path("etc/live"),
+              "ocspctl": daemon.CLIENT}
+    r = clients.run("sh", "-c", moved(command, places))
+    assert r.returncode == 0 and r.stdout.endswith(".conf  written\n"), r
+    with open(site.path("discovered.conf"), "w") as f:
+        f.write(moved(conf, {"/etc/letsencrypt/live": site.path("etc/live")}))
+    assert clients.run(daemon.PROGRAM, "-t", "-c", site.path("discovered.conf")).returncode == 0
+    r = clients.run("sh", "-c", moved(hook, dict(places, **{"systemctl reload ocspcached": "echo reloaded"})))
+    assert r.stdout.endswith(".conf  unchanged\nreloaded\n"), r
+    r = clients.run("sh", os.path.join(RECIPES, "renew-when-revoked"), "--check", env={
+        "LIVE": site.path("etc/live"), "ISSUERS": site.path("issuers.d")})
+    assert r.returncode == 0 and "www.example" in r.stdout + r.stderr, r
+
+
 def test_certbot_asks_for_a_status(d, site):
     clients.need("certbot")
     env = certbot_folder(site, site.leaf("good.example"), site.leaf("revoked.example", "revoked"))

@@ -38,6 +38,32 @@ static int read_args(struct args *a, const char *text)
 	return code;
 }
 
+static void discover_has_options_of_its_own(void **state)
+{
+	struct args a;
+
+	(void)state;
+	assert_int_equal(
+	    read_args(&a, "ocspctl discover --fetch --allow-address 10.0.0.0/8 "
+			  "--allow-address [fd00::]/8:443 --write d a.pem b:443"),
+	    -1);
+	assert_int_equal(a.command, COMMAND_DISCOVER);
+	assert_true(a.fetch);
+	assert_string_equal(a.write, "d");
+	assert_int_equal(a.rest_n, 2);
+	assert_int_equal(a.allow_n, 2);
+	assert_int_equal(a.allow[1].first.port, 443);
+	assert_int_equal(read_args(&a, "ocspctl discover"), EXIT_USAGE);
+	assert_int_equal(read_args(&a, "ocspctl status --fetch"), EXIT_USAGE);
+	assert_int_equal(read_args(&a, "ocspctl discover x --snapshot"), EXIT_USAGE);
+	assert_int_equal(
+	    read_args(&a, "ocspctl discover x --allow-address 10.0.0.0/8"), EXIT_USAGE);
+	assert_int_equal(
+	    read_args(&a, "ocspctl discover x --fetch --allow-address 10.1.0.0/8"),
+	    EXIT_USAGE);
+	assert_non_null(strstr(said, "has bits behind its prefix"));
+}
+
 static void options_stand_before_and_after_the_command(void **state)
 {
 	static const char *const lines[] = {
@@ -514,6 +540,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(options_stand_before_and_after_the_command),
+	    cmocka_unit_test(discover_has_options_of_its_own),
 	    cmocka_unit_test(strict_goes_with_the_status_of_all),
 	    cmocka_unit_test(an_array_is_cut_into_its_elements),
 	    cmocka_unit_test(an_element_without_an_end_is_not_kept),

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#define N(list) (sizeof(list) / sizeof *(list))
+#define N(list) (sizeof list / sizeof *list)
 
 static void taken(const char *text, bool v6, int bits, int port)
 {
