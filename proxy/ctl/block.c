@@ -8,6 +8,8 @@
 
 #include "conf/values.h"
 
+#define MIRRORS_MAX 3 /* of a list: who has lost four places has lost the CA */
+
 void block_comment(FILE *out, const char *format, ...)
 {
 	char *text = NULL;
@@ -92,10 +94,27 @@ static void say_lists(FILE *out, const struct proposal *p)
 		    "has of a public CA");
 	else if (p->crl.n > 1)
 		block_comment(out,
-		    "the CA divides its list; these are the parts that the certificates "
-		    "found name, and the next ones may name others");
-	for (size_t i = 0; i < p->mirrors.n && i < PROPOSAL_PLACES_MAX; i++)
-		block_comment(out, "a list of it is also at %s", p->mirrors.url[i].text);
+		    "the CA divides its list in %zu parts or more; fetched are those "
+		    "that "
+		    "certificates on watchlists name",
+		    p->crl.n);
+}
+
+/* The one list, at all its places; the next certificate may name another part of a list
+ * that is divided. */
+static void put_lists(FILE *out, const struct proposal *p)
+{
+	if (p->crl.n > 1)
+		fputs("\tcrl = \"certificates\"\n\tcrl-need = \"watched\"\n", out);
+	if (p->crl.n != 1)
+		return;
+	fputs("\tcrl = \"", out);
+	value_quote(out, p->crl.url[0].text, strlen(p->crl.url[0].text));
+	for (size_t i = 0; i < p->mirrors.n && i < MIRRORS_MAX; i++) {
+		fputs(" | ", out);
+		value_quote(out, p->mirrors.url[i].text, strlen(p->mirrors.url[i].text));
+	}
+	fprintf(out, "\" # named by %u of %u\n", p->crl.url[0].named, p->issued);
 }
 
 bool block_is_whole(const struct proposal *p)
@@ -113,6 +132,6 @@ void block_write(
 	fputs(" {\n", out);
 	put_certificates(out, certificate, n);
 	put_urls(out, p, "ocsp", &p->ocsp);
-	put_urls(out, p, "crl", &p->crl);
+	put_lists(out, p);
 	fputs("}\n", out);
 }
