@@ -474,17 +474,17 @@ const char *crl_absence_text(enum crl_absence a)
 	static const char *const text[] = {
 	    [CRL_ABSENT_BY_OPTION] = "absent = \"unknown\" is configured",
 	    [CRL_ABSENT_UNOPENED] = "a list has not been opened yet",
-	    [CRL_ABSENT_UNLEARNT] =
-		"it is not known yet which lists there are; crl says who knows them",
+	    [CRL_ABSENT_UNLEARNT] = "it is not known yet which lists there are",
 	    [CRL_ABSENT_NO_LIST] = "no list is in force",
 	    [CRL_ABSENT_MISSING] = "a configured list is not in force",
 	    [CRL_ABSENT_OVERDUE] = "a list is past its nextUpdate",
 	    [CRL_ABSENT_REASONS] = "a list is about some reasons only",
-	    [CRL_ABSENT_ONLY_CA] = "all lists are about CA certificates only; configure "
-				   "those for the others too",
-	    [CRL_ABSENT_PART] = "each list names a distribution point of its own and may "
-				"be one of several; configure all of the CA's lists, and "
-				"write absent = \"good\", or watch the certificate",
+	    [CRL_ABSENT_ONLY_CA] = ("all lists are about CA certificates only; configure "
+				    "those for the others too"),
+	    [CRL_ABSENT_PART] =
+		("each list names a distribution point of its own and may "
+		 "be one of several; configure all of the CA's lists, and "
+		 "write absent = \"good\", or watch the certificate"),
 	    [CRL_ABSENT_NOT_OURS] = "the list is not configured",
 	};
 

@@ -333,8 +333,8 @@ static void parts_are_not_all_until_the_operator_says_so(void **state)
 
 #define AT(url) crl_set_absence_at(set, &i, url, NOW, &list)
 
-/* By each place of the list, by those of one that is joined with it, and a learnt one by
- * its name; the places of what is behind a joined one move up. */
+/* R104: by each place of the list, by those of one that is joined with it, and a learnt
+ * one by its name; the places of what is behind a joined one move up. */
 static void a_list_is_named_by_each_of_its_places(void **state)
 {
 	static char a[] = "http://a/", a2[] = "http://a2/", b[] = "http://b/",
