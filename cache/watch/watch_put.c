@@ -29,6 +29,7 @@ struct watch_put {
 	bool is_opened;
 	uint32_t version; /* the list's, at the end */
 	struct watch_mark mark;
+	bool told;
 	struct watch_head base; /* GATHER, INSERT: the list that it adds to */
 	uint8_t from[WATCH_KEY_MAX];
 	size_t from_n;
@@ -162,6 +163,11 @@ enum err watch_put_new(struct watch_put **out, struct watch_db *db, const char *
 	return ERR_OK;
 }
 
+void watch_put_told(struct watch_put *p)
+{
+	p->told = true;
+}
+
 void watch_put_mark(struct watch_put *p, const struct watch_mark *mark)
 {
 	p->mark = *mark;
@@ -268,13 +274,14 @@ static enum err sort_step(struct watch_put *p)
 	return e;
 }
 
-/* The list is this one now, and nobody was told what it has gained. */
+/* The list is this one now, and, unless others see to that, nobody was told what it has
+ * gained. */
 static int move_name(struct watch_db *db, MDB_txn *txn, const struct watch_put *p,
     const struct watch_head *h)
 {
 	int e = watch_db_head_put(db, txn, p->name, h);
 
-	return e == 0 ? watch_db_mark_put(db, txn, p->name, h) : e;
+	return e == 0 && !p->told ? watch_db_mark_put(db, txn, p->name, h) : e;
 }
 
 /* INSERT. */

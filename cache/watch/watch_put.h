@@ -20,6 +20,8 @@ struct watch_put;
  * ERR_STORE_FULL. */
 enum err watch_put_new(struct watch_put **out, struct watch_db *db, const char *name,
     enum watch_source source, bool add, struct watch_draft *draft);
+/* What it gains is told elsewhere: it is not marked as untold (watch_db_told()). */
+void watch_put_told(struct watch_put *p);
 /* What comes of it has this mark; without, it loses the one that it had. */
 void watch_put_mark(struct watch_put *p, const struct watch_mark *mark);
 /* One transaction.  ERR_STORE_FULL, ERR_STORE, ERR_NOMEM: then only free may follow. */

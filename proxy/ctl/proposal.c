@@ -170,7 +170,7 @@ static size_t who_issued(const struct found_cert *const *ca, size_t n, X509 *x)
 
 /* Proposals. */
 
-struct making {
+struct proposing {
 	struct proposals *out;
 	const struct found_cert **ca; /* sorted */
 	size_t n;
@@ -218,7 +218,7 @@ static void add_list(void *arg, const char *text)
 	crl->urls = crl->mirrors;
 }
 
-static void add_urls(struct making *m, struct proposal *p, X509 *x)
+static void add_urls(struct proposing *m, struct proposal *p, X509 *x)
 {
 	struct adding ocsp = {.urls = &p->ocsp};
 	struct adding crl = {.urls = &p->crl, .mirrors = &p->mirrors};
@@ -236,7 +236,8 @@ static bool is_same(const struct found_cert *a, const struct found_cert *b)
 }
 
 /* All certificates of this CA: those of its name and key stand together. */
-static bool add_cas(const struct making *m, struct proposal *p, size_t one, size_t index)
+static bool add_cas(
+    const struct proposing *m, struct proposal *p, size_t one, size_t index)
 {
 	size_t first = one, end = one + 1;
 
@@ -272,7 +273,7 @@ static bool digest(struct proposal *p)
 	return ok;
 }
 
-static struct proposal *proposal_of(struct making *m, size_t ca)
+static struct proposal *proposal_of(struct proposing *m, size_t ca)
 {
 	struct proposals *out = m->out;
 	struct proposal *grown;
@@ -305,7 +306,7 @@ static bool add_orphan(struct proposals *out, const struct found_cert *c)
 	return true;
 }
 
-static void add_leaf(struct making *m, const struct found_cert *c)
+static void add_leaf(struct proposing *m, const struct found_cert *c)
 {
 	struct proposal *p;
 	size_t ca;
@@ -331,7 +332,7 @@ static void add_leaf(struct making *m, const struct found_cert *c)
 	add_urls(m, p, c->x);
 }
 
-static bool collect_cas(struct making *m, const struct found *f)
+static bool collect_cas(struct proposing *m, const struct found *f)
 {
 	m->ca = calloc(f->n + 1, sizeof(const struct found_cert *));
 	m->of = calloc(f->n + 1, sizeof *m->of);
@@ -356,7 +357,7 @@ static int by_issuer(const void *a, const void *b)
 bool proposals_make(struct proposals *out, const struct found *f,
     const struct proposal_namer *namer, time_t now)
 {
-	struct making m = {.out = out, .now = now};
+	struct proposing m = {.out = out, .now = now};
 
 	*out = (struct proposals){0};
 	m.nomem = !collect_cas(&m, f);

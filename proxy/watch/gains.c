@@ -26,6 +26,7 @@ struct gain {
 	const struct watch_list *list;
 	uint32_t generation, version; /* all that it gained up to these is told */
 	bool *over;                   /* by range: it was judged */
+	int64_t from_ms;              /* monotonic: not before */
 	bool begun;                   /* some of it was asked about */
 	size_t range, entry;
 };
@@ -118,6 +119,7 @@ static bool join(struct gains *g, struct gain *x, const struct gain *y)
 	free(x->over);
 	x->list = both;
 	x->over = over;
+	x->from_ms = y->from_ms;
 	take_moment(x, y);
 	return true;
 }
@@ -136,6 +138,7 @@ void gains_add(void *gains, const struct watch_list *list)
 		return;
 	}
 	x->list = list;
+	x->from_ms = clock_mono_ms() + (g->context->share != NULL ? GAINS_SETTLE_MS : 0);
 	x->generation = list->generation;
 	x->version = list->version;
 	y = other_of(g, x);
@@ -336,6 +339,8 @@ static bool gather(struct gains *g, struct gain *x)
 	const struct watch_list *now = inventory_list(v, x->list->name);
 
 	verdicts_clear(g->verdicts);
+	if (x->from_ms > clock_mono_ms())
+		return true;
 	for (; now != NULL && x->range < x->list->ranges_n; x->range++, x->entry = 0) {
 		const struct watch_range *r = &x->list->ranges[x->range];
 		const struct issuer *i = issuer_of(g, v, r);

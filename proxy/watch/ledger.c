@@ -163,7 +163,8 @@ static enum err put_end(struct ledger_job *j, struct watch_put *p,
 	if (e == ERR_OK && (table = watch_point_draft_end(points)) == NULL)
 		e = ERR_NOMEM;
 	if (e == ERR_OK) {
-		j->_gain = gain_of(list, old); /* before old may go */
+		if (!j->copy)
+			j->_gain = gain_of(list, old); /* before old may go */
 		e = with_list(j, list, table);
 	}
 	if (e == ERR_OK)
@@ -186,6 +187,8 @@ static enum err put(struct ledger_job *j, const struct watch_list *old)
 	e = watch_put_new(&p, l->db, j->name, j->source, j->what == LEDGER_ADD, draft);
 	if (e == ERR_OK) {
 		watch_put_mark(p, &j->mark);
+		if (j->copy)
+			watch_put_told(p);
 		e = put_steps(l, p);
 	}
 	if (e == ERR_OK &&

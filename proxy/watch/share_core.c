@@ -5,7 +5,9 @@
 #include <xxhash.h>
 
 #include "proxy/base/alarms.h"
+#include "proxy/base/clock.h"
 #include "proxy/base/log.h"
+#include "proxy/watch/ledger.h"
 
 bool share_head_set(struct share_head *h, const struct share_core *s, const char *field,
     struct bytes value)
@@ -70,4 +72,15 @@ void share_tell_lost(struct share_core *s, const char *name, const char *source)
 	    "it had vanished from Redis, or was older there, and this node writes it "
 	    "back: see whether Redis was flushed, evicts keys without TTL, or went back "
 	    "to an older state");
+}
+
+bool share_is_copy(const struct share_core *s, const struct share_head *h)
+{
+	const struct inventory *v = ledger_inventory(s->context->shared);
+	int64_t late_s = clock_now() - h->stored.at;
+
+	if (!h->part && memcmp(h->stored.node, s->node, sizeof s->node) == 0)
+		return false;
+	/* whole seconds: within two */
+	return inventory_list(v, h->name) == NULL || (late_s >= -1 && late_s <= 1);
 }

@@ -60,6 +60,12 @@ static inline bool share_head_is_live(const struct share_head *h)
 void share_tell_refused(
     struct share_core *s, const struct share_head *h, enum err e, const char *what);
 
+/* Is another node sure to tell what the list has gained by this head?  Not where this
+ * node wrote it, in a life that ended right then, nor where this node has had the list,
+ * and the head comes so late (by these clocks) that who wrote it has told it already
+ * (GAINS_SETTLE_MS): what reached this node's subscribers meanwhile was not taken for
+ * theirs. */
+bool share_is_copy(const struct share_core *s, const struct share_head *h);
 /* A list (source "shared"), or this node's part of one ("files"), had vanished, or was
  * older there, and is written again. */
 void share_tell_lost(struct share_core *s, const char *name, const char *source);

@@ -166,7 +166,7 @@ static void load(struct share_sync *y, size_t n, bool add)
 	y->load = (struct share_load){.core = y->want.core,
 	    .head = y->live,
 	    .n = n,
-	    .copy = true,
+	    .copy = share_is_copy(y->want.core, y->live[0]),
 	    .add = add,
 	    .done = on_loaded,
 	    .arg = y};

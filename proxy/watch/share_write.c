@@ -224,7 +224,7 @@ static void catch_up(struct share_write *w)
 	w->load = (struct share_load){.core = w->core,
 	    .head = &w->loading,
 	    .n = 1,
-	    .copy = true,
+	    .copy = share_is_copy(w->core, &w->head),
 	    .done = on_caught_up,
 	    .arg = w};
 	share_load_start(&w->load);

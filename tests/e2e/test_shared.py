@@ -90,6 +90,23 @@ def test_what_one_node_changes_all_have(feed, nodes, redis, streams):
     wait_count(b, "web", 1)
 
 
+def test_what_is_revoked_already_is_told_by_who_changed_the_list(feed, nodes, streams):
+    """Once, whichever node it is read from: the others have a copy of the change, and of its telling."""
+    feed.publish([entry(2), entry(3)])
+    a, b = nodes()
+    for d in (a, b):
+        d.wait_number(feed.url, feed.count)
+    put(a, "web", some(1))
+    wait_count(b, "web", 1)
+    s = streams(b, "watchlist=web")
+    s.ready()
+    assert upload(a, "POST", "web", some(2, first=2))[0] == 200
+    assert s.wait_serials({2, 3}, 15) == [2, 3]
+    wait_count(b, "web", 3)
+    feed.bring(a, [entry(1), entry(2), entry(3)])
+    assert s.wait_serials({1, 2, 3}, 15) == [2, 3, 1]  # and nothing between them
+
+
 def test_only_the_list_in_force_is_kept(nodes, redis):
     """What was before has an end."""
     a, _ = nodes()
