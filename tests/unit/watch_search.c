@@ -412,7 +412,7 @@ static void put_named(const char *name, size_t n, size_t every, size_t named)
 
 	for (size_t i = 0; i < n; i += every) {
 		struct kit_cert c;
-		char host[32];
+		char host[64];
 
 		kit_cert(&c, 0, kit_wide_serial(i));
 		snprintf(host, sizeof host, "h%zu.%s.example", i,
