@@ -1,3 +1,4 @@
+/* cpu.c - what the threads of a process have used, by /proc. */
 #include "bench/cpu.h"
 
 #include <dirent.h>

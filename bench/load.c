@@ -12,9 +12,6 @@
  * could do no more: in a closed loop the rate means something only when it is the server;
  * CPU for a request means something in any case.
  */
-#include "bench/cpu.h"
-#include "bench/loop.h"
-
 #include <arpa/inet.h>
 #include <err.h>
 #include <signal.h>
@@ -22,6 +19,9 @@
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "bench/cpu.h"
+#include "bench/loop.h"
 
 #define PIDS     16
 #define FULL     0.95 /* of a core: then it is the limit */

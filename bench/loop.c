@@ -1,3 +1,4 @@
+/* loop.c - clients on one epoll loop: requests out, answers compared, times kept. */
 #include "bench/loop.h"
 
 #include <err.h>
@@ -57,7 +58,7 @@ static uint64_t random_next(struct loop *l)
 	return l->random;
 }
 
-/* Connections */
+/* Connections. */
 
 static void conn_open(struct loop *l, struct conn *c)
 {
@@ -93,7 +94,7 @@ static void conn_want(struct loop *l, struct conn *c, uint32_t events)
 	epoll_ctl(l->epoll, EPOLL_CTL_MOD, c->fd, &e);
 }
 
-/* Sending */
+/* Sending. */
 
 static ssize_t request_send(struct loop *l, const struct conn *c)
 {
@@ -169,7 +170,7 @@ static void pump(struct loop *l)
 	}
 }
 
-/* Answers */
+/* Answers. */
 
 /* The open loop loses the request; the closed loop sends it again, from the event loop
  * and not from here: who calls may be sending for thousands of connections in a row. */
@@ -282,7 +283,7 @@ static void on_event(struct loop *l, const struct epoll_event *e)
 		conn_read(l, c, e->events);
 }
 
-/* Time */
+/* Time. */
 
 /* Sleep until something has come, a request is due that can be sent, or `until`. */
 static int wait_some(struct loop *l, struct epoll_event *ready, int64_t until)

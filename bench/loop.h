@@ -9,10 +9,10 @@
 #ifndef BENCH_LOOP_H
 #define BENCH_LOOP_H
 
+#include <netinet/in.h>
+
 #include "bench/hist.h"
 #include "bench/wire.h"
-
-#include <netinet/in.h>
 
 struct plan {
 	struct sockaddr_in at;

@@ -1,3 +1,4 @@
+/* pairs.c - requests and their answers in a file that is mapped. */
 #include "bench/pairs.h"
 
 #include <err.h>

@@ -7,9 +7,9 @@
 #ifndef BENCH_PAIRS_H
 #define BENCH_PAIRS_H
 
-#include "cache/base/bytes.h"
-
 #include <stdio.h>
+
+#include "cache/base/bytes.h"
 
 struct pair {
 	struct bytes request, answer; /* borrowed from the mapping */

@@ -1,3 +1,4 @@
+/* wire.c - requests as they go over the wire, and what is to come back. */
 #include "bench/wire.h"
 
 #include <err.h>

@@ -60,7 +60,8 @@ void watch_texts_url(struct watch_texts *t, struct bytes text)
 {
 	char *at;
 
-	if (t->crl_n == WATCH_URLS_MAX || text.n > WATCH_URL_MAX || !watch_url_is_fetchable(text))
+	if (t->crl_n == WATCH_URLS_MAX || text.n > WATCH_URL_MAX ||
+	    !watch_url_is_fetchable(text))
 		return;
 	at = t->crl_room[t->crl_n];
 	memcpy(at, text.p, text.n);

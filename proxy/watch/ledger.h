@@ -49,7 +49,7 @@ struct ledger_job {
 	struct watch_draft *draft; /* PUT, ADD: handed over */
 	struct known *known;       /* NAME: a reference, handed over */
 	struct watch_mark mark;    /* PUT: of the shared store; or zeros */
-	bool copy;                 /* PUT, ADD: another node made the change, and tells of it */
+	bool copy; /* PUT, ADD: another node made the change, and tells of it */
 	char issuer[2 * WATCH_AKI_MAX + 1]; /* REMOVE: a name or a hexadecimal AKI */
 	struct serial serial;               /* REMOVE */
 	uint32_t generation, version;       /* TOLD */

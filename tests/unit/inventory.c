@@ -444,7 +444,8 @@ static void of_a_list_those_are_picked_that_are_watched(void **state)
 	for (int round = 0; round < 100; round++) {
 		size_t lists = kit_random() % (LISTS + 1), n = kit_random() % 400, at = 0;
 		const struct inventory *bare = make_inventory(lists);
-		const struct inventory *v = inventory_renamed(bare, cas, &watch_points_none);
+		const struct inventory *v =
+		    inventory_renamed(bare, cas, &watch_points_none);
 		uint32_t *places;
 		size_t picked;
 
