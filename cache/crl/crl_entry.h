@@ -39,19 +39,26 @@ static inline unsigned crl_entry_shard(const struct crl_entry *e)
 	return (unsigned)e->shard[0] << 8 | e->shard[1];
 }
 
+/* The first word of the order: it tells nearly all serials apart. */
+static inline uint64_t crl_order_word(const void *entry)
+{
+	uint64_t w;
+
+	/* little-endian loads make the last octet the most significant one */
+	memcpy(&w, (const uint8_t *)entry + 13, 8);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	w = __builtin_bswap64(w);
+#endif
+	return w;
+}
+
 /* The order of serials alone: <0, 0, >0.  Of whatever begins as an entry does: octets,
  * then n (watched certificates do too). */
 static inline int crl_order(const void *a, const void *b)
 {
-	/* little-endian loads make the last octet the most significant one */
 	const uint8_t *p = a, *q = b;
-	uint64_t x, y;
+	uint64_t x = crl_order_word(p), y = crl_order_word(q);
 
-	memcpy(&x, p + 13, 8);
-	memcpy(&y, q + 13, 8);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-	x = __builtin_bswap64(x), y = __builtin_bswap64(y);
-#endif
 	if (x != y)
 		return x < y ? -1 : 1;
 	memcpy(&x, p + 5, 8);

@@ -154,8 +154,10 @@ bool inventory_find(
 	return found;
 }
 
-/* One list's entries of the CA that are still to come. */
+/* One list's entries of the CA that are still to come.  The word stands here since lists
+ * are far from each other in memory: it decides nearly always. */
 struct strand {
+	uint64_t word; /* crl_order_word() of at */
 	const struct watched *at, *end;
 };
 
@@ -163,6 +165,11 @@ struct inventory_walk {
 	size_t n; /* strands that are not at their end: a heap by their first entries */
 	struct strand strand[];
 };
+
+static inline bool is_before(const struct strand *a, const struct strand *b)
+{
+	return a->word != b->word ? a->word < b->word : crl_order(a->at, b->at) < 0;
+}
 
 static void sink(struct inventory_walk *w, size_t i)
 {
@@ -174,9 +181,9 @@ static void sink(struct inventory_walk *w, size_t i)
 		if (child >= w->n)
 			break;
 		if (child + 1 < w->n &&
-		    crl_order(w->strand[child + 1].at, w->strand[child].at) < 0)
+		    is_before(&w->strand[child + 1], &w->strand[child]))
 			child++;
-		if (crl_order(w->strand[child].at, moved.at) >= 0)
+		if (!is_before(&w->strand[child], &moved))
 			break;
 		w->strand[i] = w->strand[child];
 		i = child;
@@ -198,7 +205,8 @@ struct inventory_walk *inventory_walk_new(
 
 		from += from < n && after != NULL && crl_order(&e[from], after) == 0;
 		if (from < n)
-			w->strand[w->n++] = (struct strand){e + from, e + n};
+			w->strand[w->n++] =
+			    (struct strand){crl_order_word(e + from), e + from, e + n};
 	}
 	for (size_t i = w->n / 2; i-- > 0;)
 		sink(w, i);
@@ -211,9 +219,13 @@ bool inventory_walk_next(struct inventory_walk *w, struct watched *out)
 		return false;
 	*out = *w->strand[0].at;
 	do {
-		watched_join(out, w->strand[0].at);
-		if (++w->strand[0].at == w->strand[0].end)
-			w->strand[0] = w->strand[--w->n];
+		struct strand *first = &w->strand[0];
+
+		watched_join(out, first->at);
+		if (++first->at == first->end)
+			*first = w->strand[--w->n];
+		else
+			first->word = crl_order_word(first->at);
 		if (w->n > 0)
 			sink(w, 0);
 	} while (w->n > 0 && crl_order(w->strand[0].at, out) == 0);

@@ -12,18 +12,6 @@
 #define PASS  16 /* entries, one after the other, before a leap */
 #define FINE  (WATCH_FINE_BITS - WATCH_INDEX_BITS)
 
-/* The first word of the order: it tells nearly all serials apart. */
-static inline uint64_t word_of(const void *entry)
-{
-	uint64_t w;
-
-	memcpy(&w, (const uint8_t *)entry + 13, 8);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-	w = __builtin_bswap64(w);
-#endif
-	return w;
-}
-
 void watch_index_make(struct watch_index *x, const struct change *changes, size_t n)
 {
 	size_t bucket = 0;
@@ -34,13 +22,13 @@ void watch_index_make(struct watch_index *x, const struct change *changes, size_
 		x->sorted = crl_order(&changes[i - 1], &changes[i]) <= 0;
 	if (n == 0 || !x->sorted)
 		return;
-	x->first = word_of(&changes[0]);
-	x->span = word_of(&changes[n - 1]) - x->first;
+	x->first = crl_order_word(&changes[0]);
+	x->span = crl_order_word(&changes[n - 1]) - x->first;
 	while (x->span >> x->shift >> WATCH_INDEX_BITS != 0)
 		x->shift++;
 	x->fine = x->shift > FINE ? x->shift - FINE : 0;
 	for (size_t i = 0; i < n; i++) {
-		uint64_t way = word_of(&changes[i]) - x->first;
+		uint64_t way = crl_order_word(&changes[i]) - x->first;
 
 		x->any[way >> x->fine >> 6] |= UINT64_C(1) << (way >> x->fine & 63);
 		while (bucket <= way >> x->shift)
@@ -68,7 +56,7 @@ static size_t halve(const char *p, size_t n, size_t size, const void *key)
 static inline size_t change_from(
     const struct watch_index *x, size_t from, const struct watched *e)
 {
-	uint64_t w = word_of(e);
+	uint64_t w = crl_order_word(e);
 	uint64_t bucket = w > x->first ? (w - x->first) >> x->shift : 0;
 	size_t at;
 
@@ -88,7 +76,7 @@ static inline const struct watched *entry_pass(
     const struct watch_index *x, const struct watched *e, const struct watched *end)
 {
 	for (int i = 0; i < PASS && e < end; i++, e++) {
-		uint64_t way = word_of(e) - x->first;
+		uint64_t way = crl_order_word(e) - x->first;
 
 		if (way > x->span ||
 		    (x->any[way >> x->fine >> 6] >> (way >> x->fine & 63) & 1) != 0)

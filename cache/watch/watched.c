@@ -67,18 +67,6 @@ void watched_join(struct watched *e, const struct watched *more)
 		memcpy(e->not_after, more->not_after, sizeof e->not_after);
 }
 
-/* The first word of the order: serials are spread evenly by it. */
-static inline uint64_t word_of(const void *key)
-{
-	uint64_t w;
-
-	memcpy(&w, (const uint8_t *)key + SERIAL_MAX - 8, 8);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-	w = __builtin_bswap64(w);
-#endif
-	return w;
-}
-
 /* Where a word so far behind another one is, in a list of n. */
 static inline size_t way_of(uint64_t w, size_t n)
 {
@@ -88,10 +76,10 @@ static inline size_t way_of(uint64_t w, size_t n)
 /* About where it is: by its word, and once more by how far that was off. */
 static size_t about(const struct watched *entries, size_t n, const void *key)
 {
-	uint64_t w = word_of(key), there;
+	uint64_t w = crl_order_word(key), there;
 	size_t at = way_of(w, n), off;
 
-	there = word_of(&entries[at]);
+	there = crl_order_word(&entries[at]);
 	off = way_of(w > there ? w - there : there - w, n);
 	if (w > there)
 		return off < n - 1 - at ? at + off : n - 1;
@@ -144,7 +132,7 @@ void watched_ahead(const struct watched *entries, size_t n, const void *key, boo
 
 	if (n <= FEW)
 		return;
-	at = again ? about(entries, n, key) : way_of(word_of(key), n);
+	at = again ? about(entries, n, key) : way_of(crl_order_word(key), n);
 	__builtin_prefetch(&entries[at]);
 	__builtin_prefetch((const uint8_t *)&entries[at] + 64);
 }
