@@ -13,8 +13,9 @@
  * A certificate may stand on several lists.  Nothing in memory says for all lists at once
  * who is watched: that would be as large as the lists, and made anew with each of them.
  * A question about one certificate costs a search in every list that has its CA (1,000
- * lists of 15,000: under a millisecond); questions about many (a diff, a round of
- * polling) are walks, whose cost does not depend on it.
+ * lists of 15,000: a millisecond or a few); about many they are asked at once
+ * (inventory_many.h); a diff and a round of polling are walks, whose cost does not depend
+ * on it.
  */
 #ifndef CACHE_WATCH_INVENTORY_H
 #define CACHE_WATCH_INVENTORY_H

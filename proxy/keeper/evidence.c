@@ -145,15 +145,6 @@ static struct evidence_watch watch_find(
 	return found ? evidence_watch_of(&all) : (struct evidence_watch){0};
 }
 
-struct evidence_watch evidence_watch_find(
-    const struct inventory *v, const char *issuer, const struct serial *s)
-{
-	struct evidence_lists l = {.watched = v};
-
-	find_cas(&l, issuer);
-	return watch_find(&l, issuer, s);
-}
-
 /* What the list of this number says of whom none has; NOT_OURS without a number. */
 static enum crl_absence absence_at(
     const struct evidence_lists *l, const struct issuer *i, uint16_t point)
@@ -176,6 +167,15 @@ static bool names_count(const struct evidence_lists *l)
 {
 	return l->first != NULL && l->as_configured &&
 	       l->absence != CRL_ABSENT_BY_OPTION && !l->set->unopened;
+}
+
+bool evidence_may_name(const struct evidence_lists *lists)
+{
+	bool in_force = false;
+
+	for (size_t n = 0; n < lists->set->shards_n && !in_force; n++)
+		in_force = lists->set->shard[n].in_force;
+	return in_force && lists->absence != CRL_ABSENT_GOOD && names_count(lists);
 }
 
 bool evidence_names_good(const struct evidence_lists *lists, const struct issuer *i,

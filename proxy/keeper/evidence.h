@@ -120,9 +120,10 @@ void evidence_judge(const struct evidence_kept *kept, const struct evidence_list
 
 /* Of an entry of the inventory. */
 struct evidence_watch evidence_watch_of(const struct watched *e);
-/* What all CAs that go by this issuer's name have of it. */
-struct evidence_watch evidence_watch_find(
-    const struct inventory *v, const char *issuer, const struct serial *s);
+/* May what the inventory says make a difference there, whoever it is?  Whoever judges
+ * many looks for them before (inventory_many.h) where it may, and gives zeroes where it
+ * may not. */
+bool evidence_may_name(const struct evidence_lists *lists);
 /* Is a certificate of which nothing else is known good by the list that it names?  What
  * evidence_judge() says, without a look at the rest: for counting. */
 bool evidence_names_good(const struct evidence_lists *lists, const struct issuer *i,

@@ -6,7 +6,7 @@
  * at by who asks (evidence.h).
  *
  * One turn of the keeper for all: some 0.1 us for each, so whoever asks for many asks for
- * a few thousand at a time.
+ * some ten thousand at most at a time.
  */
 #ifndef PROXY_KEEPER_EVIDENCE_ASK_H
 #define PROXY_KEEPER_EVIDENCE_ASK_H

@@ -2,11 +2,13 @@
 #include "proxy/watch/bulk_status.h"
 
 #include <assert.h>
+#include <event2/event.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "proxy/base/clock.h"
 #include "proxy/base/json_line.h"
+#include "proxy/base/timer.h"
 #include "proxy/http/stream.h"
 #include "proxy/watch/known.h"
 #include "proxy/watch/refusal.h"
@@ -14,7 +16,13 @@
 
 #define SLICE_PEM   (16 * 1024) /* as an upload's */
 #define SLICE_LINES (64 * 1024)
-#define LINE        64 /* octets that a line has at least */
+#define LINES_TURN  4096 /* that are made in one turn */
+/* A batch waits for more of the body so long, where that pays longer, and no longer than
+ * that in all: a client that waits for an answer to what he has sent gets it, and a slow
+ * body is told as it goes. */
+#define QUIET_MS   2
+#define GATHER_MS  500
+#define QUIET_ROWS 2048 /* that are worth waiting for, for each ms more */
 
 /* A line of the answer.  Texts stand in the batch's, as strings of JSON. */
 struct bulk_row {
@@ -33,6 +41,9 @@ struct bulk_status {
 	struct verdicts *verdicts; /* a certificate for each row that is not bad */
 	struct bulk_row *row;
 	size_t n, room, slice;
+	size_t told, verdict; /* rows that have their lines, verdicts of these */
+	struct event *quiet;
+	int64_t since; /* the first of the batch came; monotonic ms */
 	struct json_line texts, out;
 	bool failed; /* out of memory, in a batch */
 	bool over;   /* the body has ended, well or not */
@@ -41,6 +52,8 @@ struct bulk_status {
 
 static void bulk_free(struct bulk_status *b)
 {
+	if (b->quiet != NULL)
+		event_free(b->quiet);
 	watch_body_free(b->body);
 	verdicts_free(b->verdicts);
 	known_unref(b->known);
@@ -161,16 +174,19 @@ static void put_verdict(struct bulk_status *b, const struct bulk_row *r, size_t 
 	}
 }
 
+/* As many as a turn makes. */
 static void put_lines(struct bulk_status *b)
 {
-	size_t verdict = 0;
+	size_t end = b->n - b->told < LINES_TURN ? b->n : b->told + LINES_TURN;
 
 	b->out.n = 0;
-	for (size_t n = 0; n < b->n; n++) {
-		if (b->row[n].bad)
-			put_bad(b, &b->row[n]);
+	for (; b->told < end; b->told++) {
+		const struct bulk_row *r = &b->row[b->told];
+
+		if (r->bad)
+			put_bad(b, r);
 		else
-			put_verdict(b, &b->row[n], verdict++);
+			put_verdict(b, r, b->verdict++);
 	}
 }
 
@@ -178,7 +194,8 @@ static void batch_clear(struct bulk_status *b)
 {
 	metrics_add(b->context->counters, M_BULK_STATUS, b->n);
 	verdicts_clear(b->verdicts);
-	b->n = b->texts.n = 0;
+	b->n = b->texts.n = b->told = b->verdict = 0;
+	b->since = 0;
 }
 
 static void fail(struct bulk_status *b, enum err e)
@@ -204,12 +221,17 @@ static void on_verdicts(void *arg)
 		put_lines(b);
 	else
 		b->failed = true;
-	batch_clear(b);
 	if (b->failed || b->out.failed) {
+		batch_clear(b);
 		fail(b, e != ERR_OK ? e : ERR_NOMEM);
 		return;
 	}
 	stream_write(b->stream, bytes_of(b->out.p, b->out.n));
+	if (b->told < b->n) {
+		verdicts_later(b->verdicts);
+		return;
+	}
+	batch_clear(b);
 	if (b->over)
 		stream_finish(b->stream);
 	else
@@ -244,6 +266,7 @@ static void end_badly(struct bulk_status *b)
 /* Ask the keeper for what came; well: the body is, so far. */
 static void ask(struct bulk_status *b, bool well)
 {
+	event_del(b->quiet);
 	if (!well)
 		end_badly(b);
 	if (b->failed) {
@@ -258,20 +281,42 @@ static void ask(struct bulk_status *b, bool well)
 	}
 }
 
+/* Whom the lists leave unknown is looked for in every watchlist, which costs hardly more
+ * for thousands than for one. */
+static bool is_enough(struct bulk_status *b)
+{
+	size_t worth = verdicts_worth(b->verdicts);
+	int64_t now = clock_mono_ms();
+
+	if (b->n == 0)
+		return false;
+	if (b->since == 0)
+		b->since = now;
+	return b->n >= worth || now >= b->since + GATHER_MS ||
+	       !timer_arm(b->quiet, QUIET_MS + (int64_t)(worth / QUIET_ROWS));
+}
+
+static void on_quiet(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	ask(arg, true);
+}
+
 static size_t on_body(void *arg, struct stream *s, struct bytes piece)
 {
 	struct bulk_status *b = arg;
-	size_t slice;
+	bool well;
 
 	begin(b, s);
 	if (b->over)
 		return piece.n;
 	if (verdicts_are_asked(b->verdicts))
 		return 0;
-	slice = LINE * verdicts_turn(b->verdicts, b->slice / LINE);
-	if (piece.n > slice)
-		piece.n = slice;
-	ask(b, watch_body_feed(b->body, piece));
+	if (piece.n > b->slice)
+		piece.n = b->slice;
+	well = watch_body_feed(b->body, piece);
+	if (!well || is_enough(b))
+		ask(b, well);
 	return piece.n;
 }
 
@@ -294,6 +339,7 @@ static void on_closed(void *arg)
 	struct bulk_status *b = arg;
 
 	b->closed = true;
+	event_del(b->quiet);
 	if (!verdicts_are_asked(b->verdicts))
 		bulk_free(b);
 }
@@ -310,6 +356,7 @@ static bool make(struct bulk_status *b, const struct watch_order *o)
 	    .arg = b};
 
 	b->slice = o->format == WATCH_PEM ? SLICE_PEM : SLICE_LINES;
+	b->quiet = evtimer_new(b->context->base, on_quiet, b);
 	b->known = known_ref(b->context->known);
 	want.issuers = b->known->index;
 	b->body = watch_body_new(&want);
@@ -317,7 +364,7 @@ static bool make(struct bulk_status *b, const struct watch_order *o)
 	if (b->verdicts != NULL)
 		verdicts_wait(b->verdicts,
 		    clock_mono_ms() + shared_conf(b->context->shared)->answer_timeout_ms);
-	return b->body != NULL && b->verdicts != NULL;
+	return b->quiet != NULL && b->body != NULL && b->verdicts != NULL;
 }
 
 void bulk_status_open(struct watch_context *context, struct watch_order *o)

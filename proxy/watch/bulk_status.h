@@ -4,8 +4,10 @@
  * A line for each, in order; a bad line is answered in its place.  Never fetches.  Behind
  * a start it waits, as a single status does, until the lists of the issuers are opened,
  * but no longer than answer-timeout for all of the body: then what only they know is
- * unknown. What one read of the body brings is a batch (verdicts.h): the body waits while
- * the keeper is asked for it, so memory is that of a batch and its text.
+ * unknown. A batch (verdicts.h) is what the body brings until it pauses, a few thousand
+ * lines with few watchlists and INVENTORY_MANY_MAX with many: the body waits while the
+ * keeper is asked for it and whom lists leave unknown is looked for in the watchlists, so
+ * memory is that of a batch and its text (10 MB at most but for what bad lines say).
  *
  * The inventory thread.
  */

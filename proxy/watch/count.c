@@ -63,7 +63,7 @@ static enum err add_range(
 		struct serial s;
 
 		watched_serial(&l->entries[r->first + c->entry], &s);
-		if (!verdicts_add(c->verdicts, issuer, &s))
+		if (!verdicts_add_unwatched(c->verdicts, issuer, &s))
 			return ERR_NOMEM;
 		c->of[n] = (uint32_t)(c->list - c->first);
 	}

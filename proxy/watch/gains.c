@@ -326,7 +326,7 @@ static bool add_range(struct gains *g, struct gain *x, const struct watch_list *
 
 		watched_serial(&x->list->entries[r->first + x->entry], &s);
 		if (watch_list_find(now, r->ca, &s) != NULL &&
-		    !verdicts_add(g->verdicts, issuer, &s))
+		    !verdicts_add_unwatched(g->verdicts, issuer, &s))
 			return false;
 	}
 	return true;

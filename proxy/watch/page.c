@@ -171,11 +171,9 @@ static bool on_found(void *arg, const struct watch_found *f)
 {
 	struct page *p = arg;
 	const char *issuer = issuer_now(p, f->ca);
-	struct evidence_watch watch;
 
 	row_make(p, f, issuer);
-	watch = evidence_watch_find(p->v, issuer, &f->serial);
-	if (!verdicts_add_watched(p->verdicts, issuer, &f->serial, &watch))
+	if (!verdicts_add(p->verdicts, issuer, &f->serial))
 		p->error = ERR_NOMEM;
 	return p->error == ERR_OK;
 }

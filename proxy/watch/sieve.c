@@ -153,12 +153,11 @@ static bool judge(struct sieve *s, const char *issuer, const struct watched *w,
 		   : verdicts_add(s->verdicts, issuer, &row->serial);
 }
 
-static enum err gather_ca(
-    struct sieve *s, const char *issuer, size_t *passed, size_t batch)
+static enum err gather_ca(struct sieve *s, const char *issuer, size_t *passed)
 {
 	struct watched w;
 
-	while (*passed < batch && inventory_walk_next(s->walk, &w)) {
+	while (*passed < BATCH && inventory_walk_next(s->walk, &w)) {
 		struct sieve_row *row = &s->seen[verdicts_count(s->verdicts)];
 
 		(*passed)++;
@@ -171,7 +170,7 @@ static enum err gather_ca(
 		else if (!judge(s, issuer, &w, row))
 			return ERR_NOMEM;
 	}
-	if (*passed < batch) {
+	if (*passed < BATCH) {
 		inventory_walk_free(s->walk);
 		s->walk = NULL;
 		s->at++;
@@ -189,10 +188,9 @@ static const char *issuer_now(const struct sieve *s, const struct watch_ca *ca)
 
 static enum err gather(struct sieve *s)
 {
-	size_t batch = s->v == s->all ? BATCH : verdicts_turn(s->verdicts, BATCH);
 	enum err e = ERR_OK;
 
-	for (size_t passed = 0; e == ERR_OK && s->at < s->ca_n && passed < batch;) {
+	for (size_t passed = 0; e == ERR_OK && s->at < s->ca_n && passed < BATCH;) {
 		const struct sieve_ca *c = &s->ca[s->at];
 
 		if (!c->wanted) {
@@ -201,7 +199,7 @@ static enum err gather(struct sieve *s)
 		}
 		if (s->walk == NULL)
 			s->walk = inventory_walk_new(s->v, c->ca->id, NULL);
-		e = s->walk != NULL ? gather_ca(s, issuer_now(s, c->ca), &passed, batch)
+		e = s->walk != NULL ? gather_ca(s, issuer_now(s, c->ca), &passed)
 				    : ERR_NOMEM;
 	}
 	return e;

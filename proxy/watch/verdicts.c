@@ -2,9 +2,12 @@
 #include "proxy/watch/verdicts.h"
 
 #include <assert.h>
+#include <event2/event.h>
 #include <stdlib.h>
 
+#include "cache/watch/inventory_many.h"
 #include "proxy/base/clock.h"
+#include "proxy/base/timer.h"
 #include "proxy/keeper/evidence_ask.h"
 #include "proxy/keeper/keeper.h"
 #include "proxy/watch/ledger.h"
@@ -13,11 +16,12 @@
 struct batch_issuer {
 	const struct issuer *issuer; /* NULL: it is not configured */
 	struct evidence_lists lists;
+	bool looked; /* in the inventory, for those of whom nobody has said what it has */
 };
 
 /* What is known of a certificate's place in the inventory. */
 struct batch_watch {
-	bool known; /* else it is looked for */
+	bool known; /* by who added it; else it is looked for */
 	struct evidence_watch watch;
 };
 
@@ -30,13 +34,22 @@ struct verdicts {
 	struct batch_issuer *issuers;    /* as many */
 	struct batch_watch *watch;       /* for each of ask.item */
 	const struct inventory *watched; /* of the caller; NULL: the one in force */
-	uint8_t *said;                   /* evidence_lists.said of each issuer */
+	const struct inventory *held;   /* a reference to that, from the answer to done */
+	const struct inventory *judged; /* borrowed, in done */
+	struct inventory_many *many;    /* NULL: nobody was looked for yet */
+	struct event *turn;
+	size_t looks;              /* the issuer whose certificates are looked for */
+	const struct watch_ca *ca; /* of it; NULL: none is looked for */
+	size_t from, to;           /* those that are at once, of ask.item */
+	uint8_t *said;             /* evidence_lists.said of each issuer */
 	size_t said_room;
 	size_t names_room, items_room;
 	size_t last; /* the issuer of the certificate before: mostly the next one's too */
 	bool asked;
 	int64_t now;
 };
+
+static void on_turn(evutil_socket_t fd, short what, void *arg);
 
 struct verdicts *verdicts_new(
     struct watch_context *context, void (*done)(void *arg), void *arg)
@@ -48,6 +61,11 @@ struct verdicts *verdicts_new(
 	v->context = context;
 	v->done = done;
 	v->arg = arg;
+	v->turn = evtimer_new(context->base, on_turn, v);
+	if (v->turn == NULL) {
+		free(v);
+		return NULL;
+	}
 	return v;
 }
 
@@ -56,6 +74,8 @@ void verdicts_free(struct verdicts *v)
 	if (v == NULL)
 		return;
 	assert(!v->asked);
+	event_free(v->turn);
+	inventory_many_free(v->many);
 	free(v->ask.kept);
 	free(v->ask.item);
 	free(v->names);
@@ -65,20 +85,16 @@ void verdicts_free(struct verdicts *v)
 	free(v);
 }
 
-/* Searches in one list: some 10 ms. */
-#define SEARCHES_MAX 16384
-#define SAID_MAX     ((size_t)1 << 20) /* bytes; they are cleared for each batch */
+#define SAID_MAX ((size_t)1 << 20) /* bytes; they are cleared for each batch */
 
 static const struct inventory *inventory_of(const struct verdicts *v)
 {
 	return v->watched != NULL ? v->watched : ledger_inventory(v->context->shared);
 }
 
-size_t verdicts_turn(const struct verdicts *v, size_t most)
+size_t verdicts_worth(const struct verdicts *v)
 {
-	size_t n = SEARCHES_MAX / (inventory_of(v)->n + 1);
-
-	return n < 1 ? 1 : n < most ? n : most;
+	return inventory_many_worth(inventory_of(v));
 }
 
 /* Adding. */
@@ -114,6 +130,7 @@ static size_t place_of(struct verdicts *v, const char *name)
 		return SIZE_MAX;
 	assert(length < sizeof v->names[0]);
 	memcpy(v->names[n], name, length + 1);
+	v->issuers[n].looked = false;
 	v->ask.names_n++;
 	return v->last = n;
 }
@@ -159,6 +176,12 @@ bool verdicts_add_watched(struct verdicts *v, const char *issuer, const struct s
 {
 	assert(v->watched != NULL);
 	return add(v, issuer, s, (struct batch_watch){true, *watch});
+}
+
+bool verdicts_add_unwatched(
+    struct verdicts *v, const char *issuer, const struct serial *s)
+{
+	return add(v, issuer, s, (struct batch_watch){.known = true});
 }
 
 void verdicts_watch(struct verdicts *v, const struct inventory *watched)
@@ -211,7 +234,7 @@ static uint8_t *said_of(struct verdicts *v, const struct inventory *watched)
 static void find_issuers(struct verdicts *v)
 {
 	const struct issuers *is = shared_conf(v->context->shared)->issuers;
-	const struct inventory *watched = inventory_of(v);
+	const struct inventory *watched = v->judged;
 	uint8_t *said = said_of(v, watched);
 
 	for (size_t n = 0; n < v->ask.names_n; n++) {
@@ -226,17 +249,142 @@ static void find_issuers(struct verdicts *v)
 	}
 }
 
+/* Looking for certificates in the inventory. */
+
+static bool is_looked_for(const struct verdicts *v, size_t i)
+{
+	return v->ask.item[i].issuer == v->looks && !v->watch[i].known;
+}
+
+/* As many of an issuer, from v->from on, as go at once.  False: out of memory. */
+static bool look_begin(struct verdicts *v)
+{
+	if (v->many == NULL && (v->many = inventory_many_new()) == NULL)
+		return false;
+	inventory_many_clear(v->many);
+	for (v->to = v->from;
+	     v->to < v->ask.n && inventory_many_count(v->many) < INVENTORY_MANY_MAX;
+	     v->to++)
+		if (is_looked_for(v, v->to) &&
+		    !inventory_many_add(v->many, &v->ask.item[v->to].serial))
+			return false;
+	v->ca = v->issuers[v->looks].lists.first;
+	inventory_many_begin(v->many, v->judged, v->ca->id);
+	return true;
+}
+
+/* The next issuer for whose certificates it counts.  False: there is none. */
+static bool look_next(struct verdicts *v)
+{
+	for (size_t n = 0; n < v->ask.names_n; n++) {
+		struct batch_issuer *b = &v->issuers[n];
+
+		if (b->looked || b->issuer == NULL || !evidence_may_name(&b->lists))
+			continue;
+		v->looks = n;
+		v->from = 0;
+		return true;
+	}
+	return false;
+}
+
+static void look_end(struct verdicts *v)
+{
+	for (size_t i = v->from, n = 0; i < v->to; i++) {
+		const struct watched *e;
+
+		if (!is_looked_for(v, i))
+			continue;
+		e = inventory_many_at(v->many, n++);
+		v->watch[i].watch =
+		    e != NULL ? evidence_watch_of(e) : (struct evidence_watch){0};
+	}
+	v->from = v->to;
+	v->ca = NULL;
+	v->issuers[v->looks].looked = v->from == v->ask.n;
+}
+
+/* The next CA that goes by the issuer's name, or that was all. */
+static void look_on(struct verdicts *v)
+{
+	const struct watch_cas *cas = v->judged->cas;
+	const char *name = v->names[v->looks];
+
+	while (++v->ca < cas->ca + cas->n)
+		if (strcmp(v->ca->issuer, name) == 0) {
+			inventory_many_begin(v->many, v->judged, v->ca->id);
+			return;
+		}
+	look_end(v);
+}
+
+/* A slice.  False: there is more to do. */
+static bool look(struct verdicts *v)
+{
+	size_t left = INVENTORY_SLICE;
+
+	while (v->ca != NULL || v->from < v->ask.n || look_next(v)) {
+		if (v->ca == NULL && !look_begin(v)) {
+			v->ask.error = ERR_NOMEM;
+			return true;
+		}
+		if (!inventory_many_go_on(v->many, &left))
+			return false;
+		look_on(v);
+	}
+	return true;
+}
+
+static void turn_soon(struct verdicts *v)
+{
+	if (!timer_arm(v->turn, 0))
+		event_active(v->turn, EV_TIMEOUT, 1);
+}
+
+/* By now lists may have changed, and what counts. */
+static void go_on(struct verdicts *v)
+{
+	const struct inventory *held = v->held;
+
+	v->now = clock_now();
+	find_issuers(v);
+	if (v->ask.error == ERR_OK && !look(v)) {
+		turn_soon(v);
+		return;
+	}
+	v->asked = false;
+	v->held = NULL;
+	assert(v->context->away > 0);
+	v->context->away--;
+	v->done(v->arg); /* v may be gone behind it */
+	inventory_unref(held);
+}
+
+static void on_turn(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what;
+	go_on(arg);
+}
+
 static void on_answer(void *inbox_arg, struct question *q)
 {
 	struct verdicts *v = (struct verdicts *)q;
 
 	(void)inbox_arg;
-	assert(v->asked && v->context->away > 0);
-	v->asked = false;
-	v->context->away--;
-	v->now = clock_now();
-	find_issuers(v);
-	v->done(v->arg);
+	assert(v->asked && v->held == NULL);
+	v->judged = v->held = inventory_ref(inventory_of(v));
+	v->ca = NULL;
+	v->from = v->ask.n;
+	go_on(v);
+}
+
+void verdicts_later(struct verdicts *v)
+{
+	assert(!v->asked && v->held == NULL);
+	v->asked = true;
+	v->context->away++;
+	v->held = inventory_ref(v->judged);
+	turn_soon(v);
 }
 
 void verdicts_wait(struct verdicts *v, int64_t until_ms)
@@ -285,7 +433,7 @@ static const struct evidence_kept *kept_of(const struct verdicts *v, size_t i)
 
 static const struct evidence_watch *watch_of(const struct verdicts *v, size_t i)
 {
-	return v->watch[i].known ? &v->watch[i].watch : NULL;
+	return &v->watch[i].watch;
 }
 
 void verdicts_at(struct verdicts *v, size_t i, struct evidence *out)
@@ -319,7 +467,7 @@ static bool is_good_by_lists(const struct verdicts *v, size_t i)
 	const struct evidence_watch *watch = watch_of(v, i);
 
 	return b->lists.absence == CRL_ABSENT_GOOD ||
-	       (watch != NULL && evidence_names_good(&b->lists, b->issuer, watch));
+	       evidence_names_good(&b->lists, b->issuer, watch);
 }
 
 enum status verdicts_status(struct verdicts *v, size_t i)

@@ -1,10 +1,11 @@
 /* verdicts.h - the status of many certificates, without a fetch: a batch.
  *
- * Begin, add, ask; `done` is called when the keeper has said what it alone knows, and
- * within that call each certificate is judged by the one rule (evidence.h) from that, the
- * hot table and the lists in force.  While an issuer's lists have not been opened nothing
- * of it is good; who tells somebody waits for that, for a while (verdicts_wait()), and
- * who counts does not.
+ * Begin, add, ask; `done` is called when the keeper has said what it alone knows and the
+ * watchlists, in slices of some milliseconds, what they have of whom their word may make
+ * good (inventory_many.h); within that call each certificate is judged by the one rule
+ * (evidence.h) from that, the hot table and the lists in force.  While an issuer's lists
+ * have not been opened nothing of it is good; who tells somebody waits for that, for a
+ * while (verdicts_wait()), and who counts does not.
  *
  * The inventory thread, through which the keeper's barriers go.
  */
@@ -28,9 +29,12 @@ bool verdicts_add(struct verdicts *v, const char *issuer, const struct serial *s
 /* The same with what the batch's inventory says of it, which is not looked for then. */
 bool verdicts_add_watched(struct verdicts *v, const char *issuer, const struct serial *s,
     const struct evidence_watch *watch);
-/* So many, at most `most`, are a turn of the loop, where each is looked for in all lists.
- */
-size_t verdicts_turn(const struct verdicts *v, size_t most);
+/* The same for who asks for revocations alone, which nothing that is watched changes. */
+bool verdicts_add_unwatched(
+    struct verdicts *v, const char *issuer, const struct serial *s);
+/* Whom the caller says nothing of is looked for in all watchlists, where that counts: a
+ * batch of so many pays. */
+size_t verdicts_worth(const struct verdicts *v);
 /* The batch's inventory, from now on, borrowed; else it is the one in force when it is
  * judged. */
 void verdicts_watch(struct verdicts *v, const struct inventory *watched);
@@ -40,6 +44,8 @@ const struct serial *verdicts_serial(const struct verdicts *v, size_t i);
 void verdicts_wait(struct verdicts *v, int64_t until_ms);
 void verdicts_ask(struct verdicts *v);
 bool verdicts_are_asked(const struct verdicts *v);
+/* In done: call it once more for the same batch, in another turn of the loop. */
+void verdicts_later(struct verdicts *v);
 
 /* In done.  ERR_NOMEM, ERR_CANCELLED (we stop, and it waited): there are none. */
 enum err verdicts_error(const struct verdicts *v);

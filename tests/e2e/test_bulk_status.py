@@ -144,6 +144,16 @@ def test_answers_come_before_the_body_is_whole(site):
     assert c.recv(100).endswith(b"0\r\n\r\n")
 
 
+def test_a_large_batch_is_told_in_order(site):
+    """More lines than one turn makes: batches grow with the number of watchlists."""
+    n = 20000
+    for i in range(50):
+        fleet.put(site.d, "list%d" % i, ndjson(line(i)))
+    rows = bulk(site.d, ndjson(*[line(i) for i in range(0x50, 0x50 + n)]))
+    assert [r["serial"] for r in rows] == ["%x" % i for i in range(0x50, 0x50 + n)]
+    assert [r["serial"] for r in rows if say(r) != "good"] == ["51", "52"]
+
+
 def test_refused_at_once(site):
     d = site.d
     assert d.api("POST", "/v1/status", b"x", headers={"Content-Type": "text/csv"})[0] == 415

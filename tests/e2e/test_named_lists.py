@@ -118,6 +118,23 @@ def test_who_is_watched_is_good_by_the_list_that_he_names(site):
     assert [site.status(s) for s in (0xa1, 0xa2)] == ["unknown", "unknown"]
 
 
+def test_many_are_told_as_each_is(site):
+    """R104: more than are looked for one by one, on several watchlists: what each of them says counts."""
+    d, p = site.d, site.part
+    mine = [site.issue(0xa1, p[0].url), site.issue(0xa2, p[1].url)]
+    put(d, "lines", ndjson(*[line(s) for s in (*range(0xa1, 0xa9), *range(0x1000, 0x2000))]))
+    put(d, "first", mine[0], PEM)
+    put(d, "second", mine[1], PEM)
+    asked = [0xa1, *range(0xfff, 0x1800), 0xa2, 0xdead, *range(0x3000, 0x3800), 0xa1]
+    rows = bulk(d, ndjson(*[line(s) for s in asked]))
+    assert [int(r["serial"], 16) for r in rows] == asked
+    assert [int(r["serial"], 16) for r in rows if r["status"] == "good"] == [0xa1, 0xa2, 0xa1]
+    assert [int(r["serial"], 16) for r in rows if r["status"] == "revoked"] == [0xdead]
+    # of a watchlist that has not verified it, by what another one has
+    assert serials(find(d, "watchlist=lines&status=good")) == ["a1", "a2"]
+    assert len(find(d, "watchlist=lines&status=unknown&limit=1000")) == 6 + 0x1000
+
+
 def test_what_is_not_good_says_why(site):
     d, p = site.d, site.part
     put(d, "web", site.issue(0xa1, p[2].url) + site.issue(0xa2), PEM)

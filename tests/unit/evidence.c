@@ -118,13 +118,32 @@ static int end(void **state)
 	return 0;
 }
 
+/* What the inventory has of it, of each CA that goes by the issuer's name. */
+static struct evidence_watch watch_of(const struct serial *s)
+{
+	const struct watch_ca *ca = NULL;
+	struct watched e, all;
+	bool found = false;
+
+	while ((ca = watch_cas_called(t.v->cas, "demo", ca)) != NULL) {
+		if (!inventory_find(t.v, ca->id, s, &e))
+			continue;
+		if (found)
+			watched_join(&all, &e);
+		else
+			all = e;
+		found = true;
+	}
+	return found ? evidence_watch_of(&all) : (struct evidence_watch){0};
+}
+
 /* By a look into the inventory, by what the caller has of it, and with a memory of what
  * was said: all the same. */
 static enum status status_of(uint8_t which)
 {
 	static const struct evidence_kept nothing;
 	struct serial s = serial_of(which);
-	struct evidence_watch watch = evidence_watch_find(t.v, "demo", &s);
+	struct evidence_watch watch = watch_of(&s);
 	uint8_t said[4] = {0};
 	struct evidence_lists lists;
 
@@ -140,6 +159,8 @@ static enum status status_of(uint8_t which)
 		assert_int_equal(again.named.absence, t.e.named.absence);
 		assert_ptr_equal(again.named.url, t.e.named.url);
 	}
+	if (t.e.named.watch.watched && t.e.status == STATUS_GOOD)
+		assert_true(evidence_may_name(&lists));
 	assert_int_equal(evidence_names_good(&lists, &t.issuer, &watch) ||
 			     lists.absence == CRL_ABSENT_GOOD,
 	    t.e.status == STATUS_GOOD);
@@ -149,7 +170,7 @@ static enum status status_of(uint8_t which)
 static bool is_covered(uint8_t which)
 {
 	struct serial s = serial_of(which);
-	struct evidence_watch watch = evidence_watch_find(t.v, "demo", &s);
+	struct evidence_watch watch = watch_of(&s);
 
 	status_of(which);
 	return evidence_is_covered(&t.e, &t.issuer, &watch);
