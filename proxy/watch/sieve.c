@@ -213,6 +213,15 @@ static void end(struct sieve *s, enum err e)
 	s->done(s->arg, e);
 }
 
+/* Of most nothing says revoked, which is told without a look at the answers. */
+static bool is_of_status(const struct sieve *s, size_t i)
+{
+	enum status wanted = s->filter->status;
+
+	return wanted == STATUS_REVOKED ? verdicts_is_revoked(s->verdicts, i)
+					: verdicts_status(s->verdicts, i) == wanted;
+}
+
 static void on_verdicts(void *arg)
 {
 	struct sieve *s = arg;
@@ -220,7 +229,7 @@ static void on_verdicts(void *arg)
 	enum err e = verdicts_error(s->verdicts);
 
 	for (size_t i = 0; e == ERR_OK && i < n; i++)
-		if (verdicts_status(s->verdicts, i) == s->filter->status)
+		if (is_of_status(s, i))
 			keep(s, &s->seen[i]);
 	if (s->context->stopping)
 		e = ERR_CANCELLED;
