@@ -133,6 +133,15 @@ static bool set_place(struct watch_filter *f, const char *text, struct api_error
 	       bad(e, "next: not what \"next\" of a page before said");
 }
 
+static bool set_covered(struct watch_filter *f, const char *text, struct api_error *e)
+{
+	if (strcmp(text, "1") == 0)
+		f->covered = WATCH_COVERED;
+	else if (strcmp(text, "0") == 0)
+		f->covered = WATCH_NOT_COVERED;
+	return f->covered != WATCH_COVERED_OR_NOT || bad(e, "covered: there are 0 and 1");
+}
+
 enum parameter {
 	NAME,
 	ISSUER,
@@ -141,13 +150,13 @@ enum parameter {
 	EXPIRES_BEFORE,
 	LIMIT_OF,
 	NEXT,
+	COVERED,
 	INCIDENT,
 	NOTICE,
-	COVERED,
 	PARAMETERS
 };
 static const char *const parameter_name[PARAMETERS] = {"name", "issuer", "status",
-    "watchlist", "expires_before", "limit", "next", "incident", "notice", "covered"};
+    "watchlist", "expires_before", "limit", "next", "covered", "incident", "notice"};
 
 static bool set_filter(
     struct watch_filter *f, enum parameter which, const char *text, struct api_error *e)
@@ -167,10 +176,12 @@ static bool set_filter(
 		return set_limit(f, text, e);
 	case NEXT:
 		return set_place(f, text, e);
+	case COVERED:
+		return set_covered(f, text, e);
 	default:
 		return refuse(e, 400, "not_in_this_version",
-		    "this version of ocspcached has neither incident, notice nor covered "
-		    "as a filter");
+		    "this version of ocspcached has neither incident nor notice as a "
+		    "filter");
 	}
 }
 

@@ -26,7 +26,7 @@ const char *table_text(const json_t *object, const char *field);
 #define TABLE_FIRST_MAX 300
 const char *table_first(const json_t *texts, char out[TABLE_FIRST_MAX]);
 
-#define COLUMNS_MAX 8
+#define COLUMNS_MAX 9
 
 /* Cells are borrowed; NULL is printed as "-".  A row at a time is given to table_row(),
  * twice: first to measure, then to print, so that nothing is kept. */

@@ -32,8 +32,8 @@ static void joined(const json_t *texts, char out[300])
 static void show_certificate(struct certificates *c, const json_t *row)
 {
 	static const char *const heading[] = {"STATUS", "SERIAL", "ISSUER", "NOT AFTER",
-	    "REVOKED AT", "REASON", "WATCHLISTS", "NAMES"};
-	const char *issuer = table_text(row, "issuer"), *cell[8];
+	    "REVOKED AT", "REASON", "COVERED", "WATCHLISTS", "NAMES"};
+	const char *issuer = table_text(row, "issuer"), *cell[9];
 	char names[TABLE_FIRST_MAX], lists[300];
 
 	joined(json_object_get(row, "watchlists"), lists);
@@ -43,10 +43,11 @@ static void show_certificate(struct certificates *c, const json_t *row)
 	cell[3] = table_text(row, "not_after");
 	cell[4] = table_text(row, "revoked_at");
 	cell[5] = table_text(row, "reason");
-	cell[6] = lists;
-	cell[7] = table_first(json_object_get(row, "names"), names);
+	cell[6] = json_is_true(json_object_get(row, "covered")) ? "yes" : "NO";
+	cell[7] = lists;
+	cell[8] = table_first(json_object_get(row, "names"), names);
 	c->table.heading = heading;
-	c->table.columns = 8;
+	c->table.columns = 9;
 	table_feed(&c->table, cell);
 }
 
@@ -265,14 +266,19 @@ static size_t read_body(void *arg, char *p, size_t room)
 
 static int report_sent(const struct run *run, const struct reply *r)
 {
+	char count[24];
+
 	if (r->status / 100 != 2)
 		return run_server_error(r);
-	if (run->args->json)
+	if (run->args->json) {
 		run_print_json(run, r->body);
-	else
-		fprintf(run->show.out, "%s: %lld certificates\n", run->args->rest[1],
-		    (long long)json_integer_value(
-			json_object_get(r->body, "certificates")));
+		return EXIT_WELL;
+	}
+	fprintf(run->show.out, "%s: %lld certificates", run->args->rest[1],
+	    (long long)json_integer_value(json_object_get(r->body, "certificates")));
+	if (count_of(r->body, "not_covered", count) != NULL && strcmp(count, "0") != 0)
+		fprintf(run->show.out, ", %s of them not covered", count);
+	fputs("\n", run->show.out);
 	return EXIT_WELL;
 }
 

@@ -87,12 +87,26 @@ static void find_cas(struct evidence_lists *l, const char *issuer)
 		}
 }
 
+/* Is one of them all that there is, in force and in date? */
+static bool is_one_all(const struct crl_set *s, int64_t now)
+{
+	for (size_t n = 0; n < s->shards_n; n++) {
+		const struct crl_facts *f = &s->shard[n].facts;
+
+		if (s->shard[n].in_force && f->next_update > now && !f->has_point &&
+		    !f->only_ca && !f->some_reasons)
+			return true;
+	}
+	return false;
+}
+
 void evidence_list(const struct crl_set *set, const struct issuer *i,
     const struct inventory *watched, int64_t now, struct evidence_lists *out)
 {
 	*out = (struct evidence_lists){.set = set, .watched = watched, .now = now};
 	out->absence = crl_set_absence(set, i->rules.absent, now, &out->absence_list);
 	out->as_configured = is_as_configured(set, i);
+	out->one_all = is_one_all(set, now);
 	if (out->absence == CRL_ABSENT_GOOD && !out->as_configured)
 		out->absence = CRL_ABSENT_MISSING;
 	if (watched != NULL)
@@ -175,7 +189,9 @@ bool evidence_may_name(const struct evidence_lists *lists)
 
 	for (size_t n = 0; n < lists->set->shards_n && !in_force; n++)
 		in_force = lists->set->shard[n].in_force;
-	return in_force && lists->absence != CRL_ABSENT_GOOD && names_count(lists);
+	/* where absence is no evidence it is covered all the same */
+	return in_force && lists->absence != CRL_ABSENT_GOOD && lists->first != NULL &&
+	       lists->as_configured && !lists->set->unopened;
 }
 
 bool evidence_names_good(const struct evidence_lists *lists, const struct issuer *i,
@@ -302,31 +318,19 @@ void evidence_of(const struct evidence_sources *from, const struct issuer *i,
 	evidence_judge(&kept, &lists, from->hot, i, s, NULL, extra, out);
 }
 
-/* Is one of them all that there is, in force and in date? */
-static bool is_one_all(const struct crl_set *s, int64_t now)
+bool evidence_lists_cover(const struct evidence_lists *l, const struct issuer *i,
+    const struct evidence_watch *watch)
 {
-	for (size_t n = 0; n < s->shards_n; n++) {
-		const struct crl_facts *f = &s->shard[n].facts;
-
-		if (s->shard[n].in_force && f->next_update > now && !f->has_point &&
-		    !f->only_ca && !f->some_reasons)
-			return true;
-	}
-	return false;
+	if (!l->as_configured || l->set->unopened)
+		return false;
+	return l->absence == CRL_ABSENT_GOOD || l->one_all ||
+	       (watch->watched && l->watched != NULL &&
+		   absence_at(l, i, watch->point) == CRL_ABSENT_GOOD);
 }
 
 bool evidence_is_covered(
     const struct evidence *e, const struct issuer *i, const struct evidence_watch *watch)
 {
-	const struct evidence_lists *l = &e->lists;
-
-	if (i == NULL)
-		return false;
-	if (e->good.found || e->revoked.found || e->unknown.found)
-		return true;
-	if (!l->as_configured || l->set->unopened)
-		return false;
-	return l->absence == CRL_ABSENT_GOOD || is_one_all(l->set, l->now) ||
-	       (watch->watched && l->watched != NULL &&
-		   absence_at(l, i, watch->point) == CRL_ABSENT_GOOD);
+	return i != NULL && (e->good.found || e->revoked.found || e->unknown.found ||
+				evidence_lists_cover(&e->lists, i, watch));
 }

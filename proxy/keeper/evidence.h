@@ -61,6 +61,7 @@ struct evidence_lists {
 	enum crl_absence absence;
 	size_t absence_list;
 	bool as_configured; /* they are the lists of the configuration */
+	bool one_all;       /* one of them is all that there is, in force and in date */
 	const struct inventory *watched;
 	const struct watch_ca *first, *last; /* its CAs that go by the issuer's name stand
 						from first to last; NULL: there is none */
@@ -134,5 +135,8 @@ bool evidence_names_good(const struct evidence_lists *lists, const struct issuer
  * and in date, or the last answer about it is. */
 bool evidence_is_covered(
     const struct evidence *e, const struct issuer *i, const struct evidence_watch *watch);
+/* By lists alone: for counting. */
+bool evidence_lists_cover(const struct evidence_lists *lists, const struct issuer *i,
+    const struct evidence_watch *watch);
 
 #endif

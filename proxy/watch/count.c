@@ -16,8 +16,8 @@ struct count {
 	int64_t now;
 	/* Of lists: */
 	size_t list, first, end, range, entry;
-	size_t *revoked;    /* by list - first */
-	uint32_t of[BATCH]; /* whose is the certificate: list - first */
+	size_t *revoked, *not_covered; /* by list - first */
+	uint32_t of[BATCH];            /* whose is the certificate: list - first */
 	/* Of all: */
 	size_t ca;
 	struct inventory_walk *walk; /* of that CA; NULL: not begun */
@@ -34,6 +34,7 @@ void count_free(struct count *c)
 	verdicts_free(c->verdicts);
 	inventory_unref(c->v);
 	free(c->revoked);
+	free(c->not_covered);
 	free(c->of_ca);
 	free(c);
 }
@@ -57,13 +58,17 @@ static enum err add_range(
 	const char *issuer = issuer_now(c, watch_cas_at(c->v->cas, r->ca));
 	size_t n = verdicts_count(c->verdicts);
 
-	if (issuer[0] == '\0')
+	if (issuer[0] == '\0') {
+		c->not_covered[c->list - c->first] += r->n;
 		c->entry = r->n;
+	}
 	for (; c->entry < r->n && n < BATCH; c->entry++, n++) {
+		const struct watched *entry = &l->entries[r->first + c->entry];
+		struct evidence_watch watch = evidence_watch_of(entry);
 		struct serial s;
 
-		watched_serial(&l->entries[r->first + c->entry], &s);
-		if (!verdicts_add_unwatched(c->verdicts, issuer, &s))
+		watched_serial(entry, &s);
+		if (!verdicts_add_watched(c->verdicts, issuer, &s, &watch))
 			return ERR_NOMEM;
 		c->of[n] = (uint32_t)(c->list - c->first);
 	}
@@ -166,10 +171,12 @@ static void on_verdicts(void *arg)
 	size_t n = e == ERR_OK ? verdicts_count(c->verdicts) : 0;
 
 	for (size_t i = 0; i < n; i++) {
-		if (c->revoked == NULL)
+		if (c->revoked == NULL) {
 			add_status(c, i);
-		else if (verdicts_is_revoked(c->verdicts, i))
-			c->revoked[c->of[i]]++;
+			continue;
+		}
+		c->revoked[c->of[i]] += verdicts_is_revoked(c->verdicts, i);
+		c->not_covered[c->of[i]] += !verdicts_is_covered(c->verdicts, i);
 	}
 	step(c, e);
 }
@@ -217,7 +224,8 @@ struct count *count_of_lists(
 	c->list = c->first = first;
 	c->end = end;
 	c->revoked = calloc(end - first + 1, sizeof *c->revoked);
-	return begin(c, c->revoked != NULL);
+	c->not_covered = calloc(end - first + 1, sizeof *c->not_covered);
+	return begin(c, c->revoked != NULL && c->not_covered != NULL);
 }
 
 struct count *count_of_all(const struct count_want *want, const struct inventory *v)
@@ -239,6 +247,12 @@ size_t count_revoked(const struct count *c, size_t list)
 {
 	assert(list >= c->first && list < c->end);
 	return c->revoked[list - c->first];
+}
+
+size_t count_not_covered(const struct count *c, size_t list)
+{
+	assert(list >= c->first && list < c->end);
+	return c->not_covered[list - c->first];
 }
 
 size_t count_of_ca(const struct count *c, size_t ca)

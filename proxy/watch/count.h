@@ -1,6 +1,7 @@
 /* count.h - one count: a walk through an inventory, certificate by certificate.
  *
- * Of lists: each of their entries, and whether it is revoked.  Of all: each certificate
+ * Of lists: each of their entries, and whether it is revoked, and whether covered by
+ * what that entry names.  Of all: each certificate
  * once, with its status and its end.
  *
  * The inventory thread; see counts.h.
@@ -32,7 +33,9 @@ struct count *count_of_all(const struct count_want *want, const struct inventory
 void count_free(struct count *c); /* NULL is allowed */
 
 const struct inventory *count_inventory(const struct count *c);
-size_t count_revoked(const struct count *c, size_t list); /* of lists; place in v->list */
+/* Of lists; by place in v->list. */
+size_t count_revoked(const struct count *c, size_t list);
+size_t count_not_covered(const struct count *c, size_t list);
 /* Of all. */
 size_t count_of_ca(const struct count *c, size_t ca); /* place in v->cas->ca */
 const struct count_status *count_status(const struct count *c);

@@ -37,8 +37,10 @@ struct counting_one {
 
 /* Text. */
 
-static void put_list(struct json_line *l, const struct watch_list *list, size_t revoked)
+static void put_list(struct json_line *l, const struct count *c, size_t place)
 {
+	const struct watch_list *list = count_inventory(c)->list[place];
+
 	json_put(l, "{\"name\":");
 	json_put_text(l, list->name);
 	json_put(l,
@@ -46,8 +48,10 @@ static void put_list(struct json_line *l, const struct watch_list *list, size_t 
 	json_put(l, ",\"certificates\":");
 	json_put_number(l, list->n);
 	json_put(l, ",\"revoked\":");
-	json_put_number(l, revoked);
-	json_put(l, ",\"announced\":0,\"replaced\":0,\"in_use\":0,\"not_covered\":null}");
+	json_put_number(l, count_revoked(c, place));
+	json_put(l, ",\"announced\":0,\"replaced\":0,\"in_use\":0,\"not_covered\":");
+	json_put_number(l, count_not_covered(c, place));
+	json_put(l, "}");
 }
 
 static void put_lists(struct counting *k, struct json_line *l)
@@ -57,7 +61,7 @@ static void put_lists(struct counting *k, struct json_line *l)
 	json_put(l, "[");
 	for (size_t n = 0; n < v->n; n++) {
 		json_put(l, n > 0 ? ",\n" : "");
-		put_list(l, v->list[n], count_revoked(k->kept, n));
+		put_list(l, k->kept, n);
 	}
 	json_put(l, "]\n");
 }
@@ -211,11 +215,10 @@ void counts_forget(struct counts *c)
 static void on_counted_one(void *arg, enum err e)
 {
 	struct counting_one *o = arg;
-	const struct inventory *v = count_inventory(o->count);
 	struct json_line l = {0};
 
 	if (e == ERR_OK) {
-		put_list(&l, v->list[o->list], count_revoked(o->count, o->list));
+		put_list(&l, o->count, o->list);
 		json_put(&l, "\n");
 		watch_reply(o->ask, &l);
 	} else {

@@ -19,7 +19,7 @@
 /* A certificate that was found; its texts stand in page.texts. */
 struct page_row {
 	struct watch_place place;
-	size_t head, middle, end; /* head up to middle; status; middle up to end */
+	size_t head, middle, end; /* head to middle; status; middle to end; covered */
 };
 
 struct page {
@@ -143,7 +143,7 @@ static void put_tail(struct page *p, const struct watch_found *f)
 	json_put(l, "],\"labels\":");
 	put_texts(l, f, true);
 	json_put(l, ",\"notices\":[],\"replaced_by\":null,\"last_asked\":null,"
-		    "\"covered\":null}");
+		    "\"covered\":");
 }
 
 /* The issuer's name as it is configured now; "": it is not. */
@@ -192,7 +192,8 @@ static bool on_wanted(void *arg, const struct watch_found *f)
 	return true;
 }
 
-static void put_row(struct page *p, const struct page_row *r, const struct evidence *e)
+static void put_row(
+    struct page *p, const struct page_row *r, const struct evidence *e, bool covered)
 {
 	struct json_line *l = &p->out;
 	bool revoked = e->status == STATUS_REVOKED;
@@ -209,6 +210,7 @@ static void put_row(struct page *p, const struct page_row *r, const struct evide
 	json_put(l, ",\"reason\":");
 	json_put_text(l, revoked ? reason_name(e->reason) : NULL);
 	json_put_bytes(l, p->texts.p + r->middle, r->end - r->middle);
+	json_put(l, covered ? "true}" : "false}");
 }
 
 /* The page. */
@@ -238,6 +240,12 @@ static void query_make(const struct page *p, struct watch_query *q)
 	    .inventory = p->v};
 }
 
+/* Is each certificate that the search finds a row? */
+static bool is_each_one(const struct watch_filter *f)
+{
+	return f->status == STATUS_NONE && f->covered == WATCH_COVERED_OR_NOT;
+}
+
 /* The search thread: a search may look at 100,000 rows, and no barrier waits for that. */
 
 static void look_work(void *arg)
@@ -249,7 +257,7 @@ static void look_work(void *arg)
 	enum err e;
 
 	query_make(p, &q);
-	q.limit = f->status == STATUS_NONE ? room : SLICE; /* the page is of one moment */
+	q.limit = is_each_one(f) ? room : SLICE; /* the page is of one moment */
 	e = watch_search(ledger_db(p->context->ledger), &q, on_found, p, &p->next);
 	if (p->error == ERR_OK)
 		p->error = e;
@@ -314,14 +322,18 @@ static void take_rows(struct page *p)
 
 	for (size_t n = 0; n < p->n; n++) {
 		struct evidence e;
+		bool covered;
 
 		if (p->told == f->limit) {
 			p->next = p->row[n - 1].place;
 			return;
 		}
 		verdicts_at(p->verdicts, n, &e);
-		if (f->status == STATUS_NONE || e.status == f->status)
-			put_row(p, &p->row[n], &e);
+		covered = verdicts_is_covered(p->verdicts, n);
+		if ((f->status == STATUS_NONE || e.status == f->status) &&
+		    (f->covered == WATCH_COVERED_OR_NOT ||
+			covered == (f->covered == WATCH_COVERED)))
+			put_row(p, &p->row[n], &e, covered);
 	}
 	p->looked_at += p->n > 0 ? p->n : SLICE;
 }

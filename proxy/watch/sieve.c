@@ -165,7 +165,8 @@ static enum err gather_ca(struct sieve *s, const char *issuer, size_t *passed)
 		watched_serial(&w, &row->serial);
 		if (!is_asked_for(s, &w, row))
 			continue;
-		if (s->filter->status == STATUS_NONE)
+		if (s->filter->status == STATUS_NONE &&
+		    s->filter->covered == WATCH_COVERED_OR_NOT)
 			keep(s, row);
 		else if (!judge(s, issuer, &w, row))
 			return ERR_NOMEM;
@@ -218,8 +219,18 @@ static bool is_of_status(const struct sieve *s, size_t i)
 {
 	enum status wanted = s->filter->status;
 
-	return wanted == STATUS_REVOKED ? verdicts_is_revoked(s->verdicts, i)
-					: verdicts_status(s->verdicts, i) == wanted;
+	return wanted == STATUS_NONE ||
+	       (wanted == STATUS_REVOKED ? verdicts_is_revoked(s->verdicts, i)
+					 : verdicts_status(s->verdicts, i) == wanted);
+}
+
+static bool is_one(const struct sieve *s, size_t i)
+{
+	enum watch_covered wanted = s->filter->covered;
+
+	return is_of_status(s, i) &&
+	       (wanted == WATCH_COVERED_OR_NOT ||
+		   verdicts_is_covered(s->verdicts, i) == (wanted == WATCH_COVERED));
 }
 
 static void on_verdicts(void *arg)
@@ -229,7 +240,7 @@ static void on_verdicts(void *arg)
 	enum err e = verdicts_error(s->verdicts);
 
 	for (size_t i = 0; e == ERR_OK && i < n; i++)
-		if (is_of_status(s, i))
+		if (is_one(s, i))
 			keep(s, &s->seen[i]);
 	if (s->context->stopping)
 		e = ERR_CANCELLED;
@@ -306,7 +317,8 @@ bool sieve_fits(const struct watch_context *context, const struct watch_filter *
 {
 	if (f->name[0] != '\0')
 		return false;
-	if (f->status != STATUS_NONE || f->expires_before != INT64_MAX)
+	if (f->status != STATUS_NONE || f->covered != WATCH_COVERED_OR_NOT ||
+	    f->expires_before != INT64_MAX)
 		return true;
 	return (f->list[0] != '\0' || f->issuer[0] != '\0') &&
 	       entries_of(context, f->list) <= SIEVE_FEW;

@@ -488,3 +488,16 @@ bool verdicts_is_revoked(struct verdicts *v, size_t i)
 	return b->issuer != NULL && is_noted(v, i) &&
 	       verdicts_status(v, i) == STATUS_REVOKED;
 }
+
+bool verdicts_is_covered(struct verdicts *v, size_t i)
+{
+	const struct batch_issuer *b = &v->issuers[v->ask.item[i].issuer];
+	struct evidence e;
+
+	if (b->issuer == NULL)
+		return false;
+	if (evidence_lists_cover(&b->lists, b->issuer, watch_of(v, i)))
+		return true;
+	verdicts_at(v, i, &e);
+	return evidence_is_covered(&e, b->issuer, watch_of(v, i));
+}

@@ -58,6 +58,8 @@ void verdicts_at(struct verdicts *v, size_t i, struct evidence *out);
  * hold that only an OCSP answer told, when MEMOS_MAX others were told after it. */
 enum status verdicts_status(struct verdicts *v, size_t i);
 bool verdicts_is_revoked(struct verdicts *v, size_t i);
+/* Would we learn of its revocation (evidence_is_covered())? */
+bool verdicts_is_covered(struct verdicts *v, size_t i);
 void verdicts_clear(struct verdicts *v); /* empty, for the next batch */
 
 #endif

@@ -25,12 +25,15 @@ enum watch_ask_what {
 #define WATCH_ISSUER_MAX     (2 * WATCH_AKI_MAX + 1) /* a name or a hexadecimal AKI */
 #define WATCH_QUERY_NAME_MAX 1024
 
-/* GET /v1/certificates; "" and STATUS_NONE: not asked for. */
+enum watch_covered { WATCH_COVERED_OR_NOT, WATCH_COVERED, WATCH_NOT_COVERED };
+
+/* GET /v1/certificates; "" and zeroes: not asked for. */
 struct watch_filter {
 	char name[WATCH_QUERY_NAME_MAX]; /* as watch_name() writes it */
 	char issuer[WATCH_ISSUER_MAX];
 	char list[WATCH_NAME_MAX];
 	enum status status;
+	enum watch_covered covered;
 	int64_t expires_before; /* INT64_MAX: not asked for */
 	size_t limit;           /* 1..WATCH_PAGE_MAX */
 	struct watch_place from;

@@ -2,14 +2,17 @@
 #include "proxy/watch/watch_upload.h"
 
 #include <assert.h>
+#include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "cache/watch/watch_draft.h"
 #include "proxy/base/log.h"
+#include "proxy/base/timer.h"
 #include "proxy/http/api_reply.h"
 #include "proxy/http/stream.h"
+#include "proxy/watch/count.h"
 #include "proxy/watch/known.h"
 #include "proxy/watch/refusal.h"
 #include "proxy/watch/share.h"
@@ -29,6 +32,9 @@ struct watch_upload {
 	size_t slice;
 	bool writing; /* the job is at the ledger */
 	struct ledger_job job;
+	struct count *count;   /* under way; NULL: none is */
+	struct event *timeout; /* then: who waits for the answer waits no longer */
+	size_t place;          /* of the list that is counted */
 };
 
 void watch_order_drop(struct watch_context *context, struct watch_order *o)
@@ -52,6 +58,9 @@ static void drop_reader(struct watch_upload *u)
 static void watch_upload_free(struct watch_upload *u)
 {
 	drop_reader(u);
+	count_free(u->count);
+	if (u->timeout != NULL)
+		event_free(u->timeout);
 	free(u);
 }
 
@@ -134,15 +143,61 @@ static size_t on_body(void *arg, struct stream *s, struct bytes piece)
 
 /* Without memory of its own: a 500 would say that nothing has changed.  The name is
  * plain, name.h. */
-static void answer_put(struct watch_upload *u)
+static void answer_put(struct watch_upload *u, const char *not_covered)
 {
-	char text[sizeof u->job.name + 80];
+	char text[sizeof u->job.name + 104];
 	int n = snprintf(text, sizeof text,
-	    "{\"name\":\"%s\",\"certificates\":%zu,\"not_covered\":null}\n", u->job.name,
-	    u->job.certificates);
+	    "{\"name\":\"%s\",\"certificates\":%zu,\"not_covered\":%s}\n", u->job.name,
+	    u->job.certificates, not_covered);
 
 	stream_answer(u->stream, u->job.added ? 201 : 200, API_JSON, NULL,
 	    bytes_of(text, (size_t)n));
+}
+
+static void on_timeout(evutil_socket_t fd, short what, void *arg)
+{
+	struct watch_upload *u = arg;
+
+	(void)fd, (void)what;
+	if (u->stream != NULL)
+		answer_put(u, "null");
+}
+
+static void on_counted(void *arg, enum err e)
+{
+	struct watch_upload *u = arg;
+	bool waits = u->stream != NULL && evtimer_pending(u->timeout, NULL);
+	char text[24] = "null";
+
+	if (e == ERR_OK)
+		snprintf(text, sizeof text, "%zu", count_not_covered(u->count, u->place));
+	count_free(u->count);
+	u->count = NULL;
+	event_del(u->timeout);
+	if (waits)
+		answer_put(u, text);
+	else if (u->stream == NULL)
+		watch_upload_free(u);
+}
+
+/* Of the list as it is now.  False: there is none, or no memory. */
+static bool count(struct watch_upload *u)
+{
+	struct count_want want = {u->context, on_counted, u};
+	const struct inventory *v = ledger_inventory(u->context->shared);
+
+	u->place = 0;
+	while (u->place < v->n && strcmp(v->list[u->place]->name, u->job.name) != 0)
+		u->place++;
+	if (u->place == v->n)
+		return false;
+	u->timeout = evtimer_new(u->context->base, on_timeout, u);
+	if (u->timeout == NULL || !timer_arm(u->timeout, UPLOAD_COUNT_MS))
+		return false;
+	u->count = count_of_lists(&want, v, u->place, u->place + 1);
+	if (u->count == NULL)
+		event_del(u->timeout);
+	return u->count != NULL;
 }
 
 static void answer(struct watch_upload *u)
@@ -155,10 +210,10 @@ static void answer(struct watch_upload *u)
 		refusal_of_list(&r, u->context);
 	else if (u->job.error != ERR_OK)
 		refusal_of_job(&r, u->context, &u->job);
-	if (r.status == 0)
-		answer_put(u);
-	else
+	if (r.status > 0)
 		refuse(u, &r);
+	else if (!count(u))
+		answer_put(u, "null");
 }
 
 static void on_written(void *arg, struct ledger_job *j)
@@ -206,7 +261,7 @@ static void on_closed(void *arg)
 	struct watch_upload *u = arg;
 
 	u->stream = NULL;
-	if (!u->writing)
+	if (!u->writing && u->count == NULL)
 		watch_upload_free(u);
 }
 

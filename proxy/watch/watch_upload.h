@@ -5,6 +5,10 @@
  * does a client that leaves before its body is whole; one that leaves later has its list
  * all the same.
  *
+ * The answer says how many of the list's certificates are not covered (count.h), as of
+ * the moment when it has come into force; where counting takes longer than
+ * UPLOAD_COUNT_MS nobody waits for it, and it is null.
+ *
  * The inventory thread.
  */
 #ifndef PROXY_WATCH_WATCH_UPLOAD_H
@@ -14,6 +18,8 @@
 #include "cache/watch/watch_list.h"
 #include "proxy/http/conn.h"
 #include "proxy/watch/watch_context.h"
+
+#define UPLOAD_COUNT_MS 2000 /* a million certificates are counted in less */
 
 enum watch_order_what { WATCH_ORDER_PUT, WATCH_ORDER_ADD, WATCH_ORDER_STATUS };
 

@@ -68,9 +68,9 @@ def test_a_fleet_of_folders_from_one_end_to_the_other(site):
     r = d.ctl("watchlist", "put", "web", f)
     assert (r.returncode, r.stdout) == (0, "web: 3 certificates\n"), r
     r = d.ctl("watchlist", "list")
-    assert (r.returncode, rows(r)) == (0, [["web", "api", "3", "0", "0", "0", "0", "-"]])
+    assert (r.returncode, rows(r)) == (0, [["web", "api", "3", "0", "0", "0", "0", "0"]])
     r = d.ctl("find", "shop.example")
-    assert r.returncode == 0 and [x[1] for x in rows(r)] == ["a1", "a2"]
+    assert r.returncode == 0 and [(x[1], x[6]) for x in rows(r)] == [("a1", "yes"), ("a2", "yes")]
     site.feed.bring(d, [entry(1), entry(0xa2, "keyCompromise")])
     r = d.ctl("find", "x.b.shop.example")
     assert r.returncode == 1 and rows(r)[0][:3] == ["revoked", "a2", "demo"] and "keyCompromise" in r.stdout
@@ -99,6 +99,9 @@ def test_check_says_which_file(site, box):
     other.issue(9, "DNS:o.example")
     r = d.ctl("check", f, other.path("9.pem"))
     assert r.returncode == 2 and rows(r)[3][:3] == ["unknown", "9", "CN=Other CA"]
+    r = d.ctl("watchlist", "put", "all", f, other.path("9.pem"))
+    assert (r.returncode, r.stdout) == (0, "all: 4 certificates, 1 of them not covered\n"), r
+    assert [x[6] for x in rows(d.ctl("watchlist", "show", "all"))].count("NO") == 1
     site.feed.bring(d, [entry(1), entry(0xa3)])
     assert d.ctl("check", f).returncode == 1
     assert d.ctl("check", f, other.path("9.pem")).returncode == 1  # revoked wins

@@ -63,7 +63,7 @@ def some(n, first=1, **more):
 def test_what_one_node_changes_all_have(feed, nodes, redis, streams):
     """Put, added to, taken from, deleted; searched for and told by the other node, with names and labels."""
     a, b = nodes()
-    assert put(a, "web", some(3, labels=["owner=x"])) == (201, {"name": "web", "certificates": 3, "not_covered": None})
+    assert put(a, "web", some(3, labels=["owner=x"])) == (201, {"name": "web", "certificates": 3, "not_covered": 0})
     wait_count(b, "web", 3)
     assert serials(find(b, "name=h2.example")) == ["2"] and find(b, "name=h2.example")[0]["labels"] == ["owner=x"]
     assert find(b, "watchlist=web") == find(a, "watchlist=web")

@@ -53,8 +53,8 @@ def test_a_bundle_as_servers_have_it(site):
                       "email:ops@shop.example", "URI:spiffe://shop.example/web") + f.key(0xa1) +
               f.issue(0xa2, "DNS:xn--bcher-kva.example", days=5) + f.issue(0xa3, cn="Old-Server.example") +
               lab.read(f.ca))
-    assert put(d, "web", bundle, PEM) == (201, {"name": "web", "certificates": 3, "not_covered": None})
-    assert put(d, "web", bundle, PEM) == (200, {"name": "web", "certificates": 3, "not_covered": None})
+    assert put(d, "web", bundle, PEM) == (201, {"name": "web", "certificates": 3, "not_covered": 0})
+    assert put(d, "web", bundle, PEM) == (200, {"name": "web", "certificates": 3, "not_covered": 0})
     r = row(d, "name=www.shop.example")
     subject = fleet.openssl("x509", "-in", f.path("ca.pem"), "-noout", "-subject", "-nameopt", "RFC2253").decode()
     assert r["issuer"] == "demo" and "subject=" + r["issuer_name"] == subject.strip()
@@ -64,13 +64,15 @@ def test_a_bundle_as_servers_have_it(site):
     end = fleet.openssl("x509", "-in", f.path("a1.pem"), "-noout", "-enddate", "-dateopt", "iso_8601").decode()
     assert r["not_after"] == end.strip().split("=")[1].replace(" ", "T")
     assert r["status"] == "good" and r["revoked_at"] is None and r["reason"] is None
-    assert r["notices"] == [] and r["replaced_by"] is None and r["last_asked"] is None and r["covered"] is None
+    assert r["notices"] == [] and r["replaced_by"] is None and r["last_asked"] is None and r["covered"] is True
     for query, found in [("name=shop.example", ["a1"]),  # what lies below it
                          ("name=eu.api.shop.example", ["a1"]),  # the wildcard covers it
                          ("name=x.eu.api.shop.example", []), ("name=hop.example", []),
                          ("name=B%C3%BCcher.example".replace("B%C3", "b%C3"), ["a2"]),  # as people write it
                          ("name=old-server.EXAMPLE.", ["a3"]), ("name=192.0.2.7", ["a1"]), ("name=2001:DB8:0::7", ["a1"]),
-                         ("issuer=demo", ["a1", "a2", "a3"]), ("watchlist=web&status=good", ["a1", "a2", "a3"]),
+                         ("issuer=demo", ["a1", "a2", "a3"]), ("covered=0", []), ("covered=1", ["a1", "a2", "a3"]),
+                         ("name=old-server.example&covered=1", ["a3"]), ("name=old-server.example&covered=0", []),
+                         ("watchlist=web&status=good", ["a1", "a2", "a3"]),
                          ("status=revoked", [])]:
         assert serials(find(d, query)) == found, query
     soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 7 * 86400))
@@ -206,7 +208,7 @@ def test_what_is_refused_at_once(site):
     assert d.api("POST", "/v1/watchlists")[0] == 405 and d.api("GET", "/v1/watchlists/a/b")[0] == 404
     assert d.api("PUT", "/v1/summary")[0] == 405 and d.api("DELETE", "/v1/certificates")[0] == 405
     for query in ("limit=0", "limit=1001", "limit=x", "status=odd", "next=zz", "name=", "expires_before=soon",
-                  "incident=a", "notice=ari", "covered=1", "colour=red", "limit=1&limit=2"):
+                  "incident=a", "notice=ari", "covered=2", "colour=red", "limit=1&limit=2"):
         assert d.api("GET", "/v1/certificates?" + query)[0] == 400, query
     assert d.api("GET", "/v1/certificates?issuer=nobody")[0] == 404
     assert d.api("GET", "/v1/certificates?watchlist=nobody")[0] == 404
@@ -231,7 +233,7 @@ def test_a_list_that_revokes_shows_at_once(site):
     assert {w["name"]: (w["certificates"], w["revoked"]) for w in d.api("GET", "/v1/watchlists")[1]} == {
         "web": (10, 2), "mail": (3, 1)}
     assert watchlist(d, "mail") == {"name": "mail", "source": "api", "certificates": 3, "revoked": 1, "announced": 0,
-                                    "replaced": 0, "in_use": 0, "not_covered": None}
+                                    "replaced": 0, "in_use": 0, "not_covered": 0}
     status, s = d.api("GET", "/v1/summary")
     assert s["certificates"] == 12 and s["status"] == {"good": 10, "revoked": 2, "unknown": 0}
     assert s["watchlists"] == [{"name": "mail", "certificates": 3}, {"name": "web", "certificates": 10}]

@@ -79,6 +79,9 @@ static void each_list_has_its_own(void **state)
 	assert_int_equal(count_revoked(c, 1), 1);
 	assert_int_equal(count_revoked(c, 2), 0);
 	assert_int_equal(count_revoked(c, 3), 0);
+	assert_int_equal(count_not_covered(c, 0), 0);
+	assert_int_equal(count_not_covered(c, 2), 5); /* nobody's */
+	assert_int_equal(count_not_covered(c, 3), 0);
 	assert_ptr_equal(count_inventory(c), ledger_inventory(&h.shared));
 	count_free(c);
 	c = count_lists(1, 2);

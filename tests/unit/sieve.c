@@ -118,6 +118,14 @@ static void few_of_many_are_revoked(void **state)
 	assert_int_equal(walk(f), 2);
 	f.status = STATUS_UNKNOWN;
 	assert_int_equal(walk(f), 5);
+	f.covered = WATCH_COVERED;
+	assert_int_equal(walk(f), 0);
+	f.covered = WATCH_NOT_COVERED;
+	assert_int_equal(walk(f), 5);
+	f.status = STATUS_NONE;
+	assert_int_equal(walk(f), 5);
+	f.covered = WATCH_COVERED;
+	assert_int_equal(walk(f), MANY);
 }
 
 static void pages_are_all_of_it(void **state)

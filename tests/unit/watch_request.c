@@ -87,6 +87,7 @@ static void a_filter_has_all_its_parts(void **state)
 	is("GET /v1/certificates", WATCH_CERTIFICATES);
 	assert_int_equal(ask.filter.limit, 100);
 	assert_int_equal(ask.filter.status, STATUS_NONE);
+	assert_int_equal(ask.filter.covered, WATCH_COVERED_OR_NOT);
 	assert_int_equal(ask.filter.expires_before, INT64_MAX);
 	assert_int_equal(ask.filter.from.ca, 0);
 	watch_place_text(&place, text);
@@ -105,6 +106,10 @@ static void a_filter_has_all_its_parts(void **state)
 	assert_int_equal(ask.filter.limit, 1000);
 	assert_int_equal(ask.filter.from.ca, 7);
 	assert_true(serial_equal(&ask.filter.from.serial, &place.serial));
+	is("GET /v1/certificates?covered=0", WATCH_CERTIFICATES);
+	assert_int_equal(ask.filter.covered, WATCH_NOT_COVERED);
+	is("GET /v1/certificates?covered=1", WATCH_CERTIFICATES);
+	assert_int_equal(ask.filter.covered, WATCH_COVERED);
 	is("GET /v1/certificates?name=b%C3%BCcher.example", WATCH_CERTIFICATES);
 	assert_string_equal(ask.filter.name, "xn--bcher-kva.example");
 }
@@ -124,7 +129,8 @@ static void what_is_no_filter_is_refused(void **state)
 	refused("GET /v1/certificates?expires_before=2026", 400, "expires_before");
 	refused("GET /v1/certificates?limit=1&limit=1", 400, "limit");
 	refused("GET /v1/certificates?colour=red", 400, "unknown parameter");
-	refused("GET /v1/certificates?covered=1", 400, "this version");
+	refused("GET /v1/certificates?covered=2", 400, "covered");
+	refused("GET /v1/certificates?covered=", 400, "covered");
 	refused("GET /v1/certificates?incident=a", 400, "this version");
 	refused("GET /v1/certificates?notice=ari", 400, "this version");
 	refused("GET /v1/certificates?watchlist=A", 404, "watchlist");
