@@ -24,6 +24,7 @@
 #include "proxy/keeper/evidence_ask.h"
 #include "proxy/keeper/keeper_make.h"
 #include "proxy/lists/ccadb_source.h"
+#include "proxy/lists/watched_source.h"
 
 #define GARBAGE_MS    20   /* garbage of so long goes into one barrier */
 #define SWEEP_S       60   /* store_sweep(): expired answers in the store */
@@ -225,6 +226,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	revoke_tick(k->parts.revoker);
 	teller_tick(k->parts.teller);
 	polls_tick(k->parts.polls);
+	watched_source_tick(k->parts.watched);
 	if (k->ticks % SWEEP_S == 0)
 		sweep_store(k);
 	if (k->ticks % LATCH_SWEEP_S == 0)
@@ -237,6 +239,7 @@ static void *run(void *arg)
 
 	teller_start(k->parts.teller);
 	ccadb_source_start(k->parts.ccadb, shared_conf(k->shared));
+	watched_source_start(k->parts.watched);
 	crl_feed_start(k->parts.crl_feed);
 	arm_due(k);
 	while (!k->stopping) {
@@ -313,6 +316,19 @@ static void on_ask_evidence(void *arg, struct msg *m)
 void keeper_ask_evidence(struct shared *shared, struct evidence_ask *a)
 {
 	question_ask(&a->question, shared->keeper, on_ask_evidence);
+}
+
+static void on_names(void *arg, struct msg *m)
+{
+	struct keeper *k = arg;
+
+	watched_source_hear(k->parts.watched, (struct watched_names *)m);
+}
+
+void keeper_tell_names(struct shared *shared, struct watched_names *n)
+{
+	n->msg.run = on_names;
+	inbox_post(shared->keeper, &n->msg);
 }
 
 static void configure(struct keeper *k, const struct conf *c)
@@ -415,6 +431,7 @@ static void on_reload(void *arg, struct msg *m)
 	give_slots(k, r->conf);
 	crl_feed_reload(k->parts.crl_feed, r->conf);
 	ccadb_source_reload(k->parts.ccadb, r->conf);
+	watched_source_reload(k->parts.watched);
 	alarms_keep(is_asked, r->conf);
 	atomic_store_explicit(&k->shared->conf, r->conf, memory_order_release);
 	admit_forget(k->parts.admit);

@@ -33,6 +33,8 @@ void keeper_reload_failed(struct keeper *k, const char *why);
 void keeper_ask(struct shared *shared, struct ask *a); /* handed over */
 struct evidence_ask;                                   /* evidence_ask.h */
 void keeper_ask_evidence(struct shared *shared, struct evidence_ask *a);
+struct watched_names; /* watched_source.h */
+void keeper_tell_names(struct shared *shared, struct watched_names *n); /* handed over */
 /* From now on everybody who waits or asks is told ERR_CANCELLED at once: the first step
  * of a stop, so that the other threads get their parked requests back. */
 void keeper_cancel(struct keeper *k); /* once */

@@ -14,6 +14,7 @@
 #include "proxy/base/store_event.h"
 #include "proxy/base/version.h"
 #include "proxy/lists/ccadb_source.h"
+#include "proxy/lists/watched_source.h"
 #include "proxy/source/upstream.h"
 
 /* What response-max-size may become by a reload, and its record. */
@@ -88,7 +89,8 @@ static enum err make_telling(struct keeper_parts *p, const struct conf *c,
 	if (p->crl_feed == NULL)
 		return ERR_NOMEM;
 	p->ccadb = ccadb_source_new(&p->context, p->crl_feed, p->fetcher, p->bulk);
-	return p->ccadb != NULL ? ERR_OK : ERR_NOMEM;
+	p->watched = watched_source_new(&p->context, p->crl_feed);
+	return p->ccadb != NULL && p->watched != NULL ? ERR_OK : ERR_NOMEM;
 }
 
 static enum err open_stores(
@@ -210,6 +212,7 @@ static void let_go(struct keeper_parts *p)
 void keeper_unmake(struct keeper_parts *p)
 {
 	let_go(p);
+	watched_source_free(p->watched);
 	ccadb_source_free(p->ccadb);
 	crl_feed_free(p->crl_feed);
 	teller_free(p->teller);

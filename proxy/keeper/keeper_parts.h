@@ -20,7 +20,8 @@ struct keeper_parts {
 	struct store *store;
 	struct teller *teller;
 	struct crl_feed *crl_feed;
-	struct ccadb_source *ccadb; /* what crl = "ccadb" asks */
+	struct ccadb_source *ccadb;     /* what crl = "ccadb" asks */
+	struct watched_source *watched; /* what crl = "certificates" does */
 	/* keeper_parts_make(): */
 	struct evidence_sources evidence;
 	struct revoker *revoker;

@@ -149,6 +149,13 @@ bool crl_feed_learn(struct crl_feed *f, const char *issuer, enum learnt from,
 bool crl_feed_need(
     struct crl_feed *f, const char *issuer, const char *const *url, size_t n);
 
+/* Of these n URLs, is each a list that the issuer has: a place or the crl-scope of one
+ * that is configured or learnt, or in the distribution point of one in force?  Each is
+ * where one in force is all that there is, and while its lists are not opened.  An issuer
+ * that is not there has none.  False: out of memory. */
+bool crl_feed_has(
+    struct crl_feed *f, const char *issuer, const char *const *url, size_t n, bool *has);
+
 /* Fetch all lists of the issuer now, whatever back-off says; one under way is followed by
  * another.  What is held back is tried now too.  accept_number: the next list of each
  * that is another than the one in force is taken with the number and the date that it

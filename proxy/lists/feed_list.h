@@ -18,6 +18,7 @@
  * feed_join.c     one list under two URLs
  * feed_learn.c    what is learnt of them elsewhere
  * crl_feed.c      the timer, and what others ask
+ * feed_has.c      does an issuer have the lists that others name
  * feed_print.c    for people: JSON and gauges
  *
  * Nobody else includes it.  Keeper's thread.

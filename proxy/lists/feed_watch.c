@@ -136,7 +136,8 @@ void feed_watch_part(struct feed_issuer *i)
 	const struct crl_set *s = feed_set_of(i);
 	enum crl_absence a = crl_set_absence(s, i->absent, clock_now(), NULL);
 
-	if (a == CRL_ABSENT_PART && !i->part)
+	/* who asks for those of watched certificates alone knows that they are a part */
+	if (a == CRL_ABSENT_PART && !i->part && !i->learns[LEARNT_CERTIFICATES])
 		log_warn("crl_part", "issuer=%s detail=%s", i->name, crl_absence_text(a));
 	/* not where one of them is only late */
 	if (a == CRL_ABSENT_PART || a == CRL_ABSENT_GOOD || a == CRL_ABSENT_BY_OPTION)

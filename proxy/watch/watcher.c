@@ -14,6 +14,7 @@
 #include "proxy/http/stream.h"
 #include "proxy/watch/bulk_status.h"
 #include "proxy/watch/counts.h"
+#include "proxy/watch/coverage.h"
 #include "proxy/watch/follow.h"
 #include "proxy/watch/gains.h"
 #include "proxy/watch/known.h"
@@ -25,6 +26,8 @@ struct watcher {
 	struct counts *counts;
 	struct follow *follow;
 	struct gains *gains;
+	struct coverage *coverage;
+	size_t naming; /* jobs that give CAs their names */
 	struct order reload, drain, cancel, stop;
 	_Atomic size_t streams; /* as of the last turn */
 	bool leaving;
@@ -45,6 +48,8 @@ static void on_named(void *arg, struct ledger_job *job)
 	char why[512] = "";
 
 	n->watcher->context.away--;
+	if (--n->watcher->naming == 0)
+		coverage_go(n->watcher->coverage);
 	if (job->error != ERR_OK && job->error != ERR_CANCELLED) {
 		watch_db_why(ledger_db(n->watcher->context.ledger), why, sizeof why);
 		log_error("watch_names_failed", "err=%s why=%s remedy=%s",
@@ -57,15 +62,19 @@ static void on_named(void *arg, struct ledger_job *job)
 
 /* Watched certificates whose issuer is configured now, is called otherwise, or is not any
  * more. */
-static void name_all(struct watcher *w)
+static void name_all(struct watcher *w, const struct conf *c)
 {
 	struct renaming *n = calloc(1, sizeof *n);
 
+	coverage_hold(w->coverage, c);
 	if (n == NULL) {
 		log_error("watch_names_failed", "err=%s", err_label(ERR_NOMEM));
+		if (w->naming == 0)
+			coverage_go(w->coverage);
 		return;
 	}
 	n->watcher = w;
+	w->naming++;
 	n->job = (struct ledger_job){.what = LEDGER_NAME,
 	    .known = known_ref(w->context.known),
 	    .done = on_named,
@@ -84,11 +93,13 @@ static void on_reload(void *arg)
 	streams_limits(w->context.streams, &limits);
 	if (known == NULL) {
 		log_error("watch_names_failed", "err=%s", err_label(ERR_NOMEM));
+		coverage_hold(w->coverage, c);
+		coverage_go(w->coverage);
 		return;
 	}
 	known_unref(w->context.known);
 	w->context.known = known;
-	name_all(w);
+	name_all(w, c);
 	follow_reload(w->follow);
 	if (w->context.share != NULL)
 		share_reload(w->context.share);
@@ -109,6 +120,7 @@ static void on_cancel(void *arg)
 	streams_drain(w->context.streams);
 	follow_cancel(w->follow);
 	gains_cancel(w->gains);
+	coverage_cancel(w->coverage);
 	if (w->context.share != NULL)
 		share_cancel(w->context.share);
 	ledger_cancel(w->context.ledger);
@@ -233,6 +245,7 @@ static void on_change(void *arg)
 	struct watcher *w = arg;
 
 	counts_forget(w->counts);
+	coverage_changed(w->coverage);
 }
 
 static const char *folder_of(const struct conf *c)
@@ -280,7 +293,8 @@ static bool make(struct watcher *w, char *why, size_t why_n)
 		ledger_on_change(x->ledger, on_change, w);
 	w->follow = x->ledger != NULL ? follow_new(x) : NULL;
 	w->gains = gains_new(x);
-	return w->follow != NULL && w->gains != NULL &&
+	w->coverage = coverage_new(x);
+	return w->follow != NULL && w->gains != NULL && w->coverage != NULL &&
 	       (!share_is_wanted(c) || make_share(w, why, why_n));
 }
 
@@ -316,7 +330,8 @@ int watcher_start(struct watcher *w)
 
 	assert(!w->started);
 	ledger_on_gain(w->context.ledger, gains_add, w->gains);
-	name_all(w); /* the configuration may be another than the last run's */
+	/* the configuration may be another than the last run's */
+	name_all(w, shared_conf(w->context.shared));
 	follow_reload(w->follow);
 	e = thread_start(&w->thread, "inventory", run, w);
 	w->started = e == 0;
@@ -350,6 +365,7 @@ void watcher_free(struct watcher *w)
 	executor_free(x->search);
 	follow_free(w->follow);
 	gains_free(w->gains);
+	coverage_free(w->coverage);
 	share_free(x->share);
 	ledger_free(x->ledger);
 	known_unref(x->known);
