@@ -188,8 +188,14 @@ def test_any_name_of_its_distribution_point_is_the_lists(site):
     mirror = "http://mirror.example/part-0.crl"
     put(d, "web", site.issue(0xa1, mirror), PEM)
     assert "(%s) is not configured" % mirror in site.missing(0xa1)
+
+    def missed():
+        return [a["subject"] for a in d.api("GET", "/v1/alarms")[1] if a["alarm"] == "uncovered"]
+    lab.wait(lambda: missed() == [mirror], 10, "the alarm")
     site.bring(0, points=[mirror, p[0].url])
     assert site.status(0xa1) == "good"
+    put(d, "more", site.issue(0xa2, mirror), PEM)
+    lab.wait(lambda: missed() == [], 10, "its end")
 
 
 @pytest.mark.parametrize("absent,good", [("unknown", 0), ("good", 3)])
@@ -199,6 +205,11 @@ def test_the_operators_word_comes_first(box, publisher, daemons, absent, good):
     assert [site.status(s) for s in (0xa1, 0xa2, 0xa3)].count("good") == good
     if not good:
         assert site.missing(0xa1) == 'absent = "unknown" is configured'
+    # what absence means is no matter of who would be told of a revocation; that these lists are all is
+    missed = [] if good else ["a2"]
+    assert serials(r for r in find(site.d, "issuer=demo") if not r["covered"]) == missed
+    assert serials(find(site.d, "covered=0")) == missed == serials(find(site.d, "covered=0&name=example"))
+    assert site.d.api("GET", "/v1/watchlists/web")[1]["not_covered"] == len(missed)
 
 
 def test_strangers_names_of_lists_are_bounded(site):

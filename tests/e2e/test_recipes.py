@@ -265,6 +265,21 @@ def test_certbots_certificates_become_a_configuration(site):
     assert r.returncode == 0 and "www.example" in r.stdout + r.stderr, r
 
 
+def test_the_sections_of_public_cas(box):
+    """As they stand; tests/e2e/test_coverage.py follows lists of these shapes from the leaf to the subscriber."""
+    text = "\n".join(blocks("public-cas.md"))
+    assert re.findall('(?m)^ +crl += (.*)', text) == [
+        '"http://r10.c.lencr.org/{1..128}.crl"', '"certificates"', '"ccadb"',
+        '"http://crl.sectigo.com/SectigoRSADomainValidationSecureServerCA.crl"']
+    for name in re.findall(r"/etc/ocspcached/(.*)\.pem", text):
+        lab.CA(name).write(os.path.join(box, name + ".pem"))
+    path = os.path.join(box, "recipe.conf")
+    with open(path, "w") as f:
+        f.write('state-directory = "%s"\nstore = "memory:"\n' % box + moved(text, {"/etc/ocspcached": box}))
+    r = daemon.check(path, "-t")
+    assert r.returncode == 0, r
+
+
 def test_certbot_asks_for_a_status(d, site):
     clients.need("certbot")
     env = certbot_folder(site, site.leaf("good.example"), site.leaf("revoked.example", "revoked"))
