@@ -11,6 +11,7 @@
 #include <strings.h>
 
 #include "cache/ocsp/ocsp_response.h"
+#include "proxy/base/alarms.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/seed.h"
 #include "proxy/source/upstream_core.h"
@@ -377,7 +378,10 @@ void upstream_retry_now(struct source *s, const struct issuer *i)
 	for (size_t n = 0; n < i->ocsp_n; n++) {
 		struct responder *r = find_named(&u->responders, i->ocsp[n]);
 
-		if (r != NULL)
-			endpoint_clear(&r->endpoint);
+		if (r == NULL)
+			continue;
+		endpoint_clear(&r->endpoint);
+		/* nobody knows any more; the next failure raises it again */
+		alarm_clear_all(ALARM_RESPONDER_DOWN, i->ocsp[n]);
 	}
 }

@@ -136,7 +136,7 @@ def test_which_of_mine_are_hit_pasted_from_the_readme(box):
             shell.wait()
         out = open(pasted).read()
         assert told and "fleet: 12 certificates" in out, out
-        found = re.findall(r"^good  (\w+)  demo  \S+Z  -  -  fleet  (\S+)", out, re.M)
+        found = re.findall(r"^good  (\w+)  demo  \S+Z  -  -  yes  fleet  (\S+)", out, re.M)
         assert found == [("2001", "www.shop.example"), ("2002", "*.shop.example"), ("2003", "api.shop.example"),
                          ("2004", "img.shop.example"), ("2005", "pay.shop.example"),
                          ("2006", "ledger.pay.shop.example")], out
