@@ -233,7 +233,11 @@ static struct watch_list *pair_list(
 struct watch_list *watch_list_join(
     const struct watch_list *base, const struct watch_list *more)
 {
-	return pair_list(base, more, false);
+	struct watch_list *both = pair_list(base, more, false);
+
+	if (both != NULL)
+		both->mark = more->mark;
+	return both;
 }
 
 struct watch_list *watch_list_minus(

@@ -64,7 +64,8 @@ const struct watched *watch_list_of(const struct watch_list *l, uint32_t ca, siz
 const struct watched *watch_list_find(
     const struct watch_list *l, uint32_t ca, const struct serial *s); /* or NULL */
 
-/* All of base and of more; of one that both have, more's.  It is called as more is.
+/* All of base and of more; of one that both have, more's.  It is called as more is, and
+ * has its mark.
  * NULL when out of memory, as the next. */
 struct watch_list *watch_list_join(
     const struct watch_list *base, const struct watch_list *more);

@@ -74,13 +74,34 @@ void share_tell_lost(struct share_core *s, const char *name, const char *source)
 	    "to an older state");
 }
 
-bool share_is_copy(const struct share_core *s, const struct share_head *h)
+/* Has the last look seen this part as it is now? */
+static bool was_seen(const struct share_core *s, const struct share_head *h)
+{
+	for (size_t i = 0; h->part && i < s->seen_n; i++)
+		if (strcmp(s->seen[i].field, h->field) == 0)
+			return memcmp(s->seen[i].revision, h->stored.mark.revision,
+				   WATCH_REVISION_N) == 0;
+	return false;
+}
+
+bool share_is_copy(
+    const struct share_core *s, const struct share_head *const *head, size_t n)
 {
 	const struct inventory *v = ledger_inventory(s->context->shared);
-	int64_t late_s = clock_now() - h->stored.at;
+	bool had = inventory_list(v, head[0]->name) != NULL;
+	size_t news = 0;
 
-	if (!h->part && memcmp(h->stored.node, s->node, sizeof s->node) == 0)
-		return false;
-	/* whole seconds: within two */
-	return inventory_list(v, h->name) == NULL || (late_s >= -1 && late_s <= 1);
+	for (size_t i = 0; i < n; i++) {
+		const struct watch_stored *of = &head[i]->stored;
+		int64_t late_s = clock_now() - of->at;
+
+		if (was_seen(s, head[i]))
+			continue;
+		news++;
+		/* whole seconds: within two */
+		if (memcmp(of->node, s->node, sizeof s->node) == 0 ||
+		    (had && (late_s < -1 || late_s > 1)))
+			return false;
+	}
+	return news > 0;
 }

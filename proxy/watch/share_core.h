@@ -14,9 +14,10 @@
 
 #define SHARE_TOLD 64 /* refused values that are remembered as told */
 
-/* A part of a list that a look has seen, and when its node last was. */
+/* A part of a list that a look has seen, as it was then, and when its node last was. */
 struct share_seen {
 	char field[WATCH_FIELD_MAX];
+	uint8_t revision[WATCH_REVISION_N];
 	int64_t at;
 };
 
@@ -60,12 +61,17 @@ static inline bool share_head_is_live(const struct share_head *h)
 void share_tell_refused(
     struct share_core *s, const struct share_head *h, enum err e, const char *what);
 
-/* Is another node sure to tell what the list has gained by this head?  Not where this
- * node wrote it, in a life that ended right then, nor where this node has had the list,
- * and the head comes so late (by these clocks) that who wrote it has told it already
- * (GAINS_SETTLE_MS): what reached this node's subscribers meanwhile was not taken for
- * theirs. */
-bool share_is_copy(const struct share_core *s, const struct share_head *h);
+/* Are other nodes sure to tell what the list has gained by these heads (of one list, or
+ * parts of one; what is new of them counts)?  Not where this node wrote one: in a life
+ * that ended right then, or its part, which comes into force with the others'.  Nor where
+ * this node has had the list, and a head comes so late (by these clocks) that who wrote
+ * it has told it already (GAINS_SETTLE_MS): what reached this node's subscribers meanwhile
+ * was not taken for theirs.
+ *
+ * Weak point: who changed a list and ended right then tells it at his next start, and not
+ * where another node has changed it before that, and he had no such list before. */
+bool share_is_copy(
+    const struct share_core *s, const struct share_head *const *head, size_t n);
 /* A list (source "shared"), or this node's part of one ("files"), had vanished, or was
  * older there, and is written again. */
 void share_tell_lost(struct share_core *s, const char *name, const char *source);

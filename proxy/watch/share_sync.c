@@ -166,7 +166,7 @@ static void load(struct share_sync *y, size_t n, bool add)
 	y->load = (struct share_load){.core = y->want.core,
 	    .head = y->live,
 	    .n = n,
-	    .copy = share_is_copy(y->want.core, y->live[0]),
+	    .copy = share_is_copy(y->want.core, y->live, n),
 	    .add = add,
 	    .done = on_loaded,
 	    .arg = y};
@@ -279,12 +279,13 @@ static size_t live_parts(struct share_sync *y, const struct group *g, bool *bad)
 	return n;
 }
 
-static void note(struct share_sync *y, const char *field, int64_t at)
+static void note(struct share_sync *y, const struct share_head *h)
 {
 	struct share_seen *s = &y->seen[y->seen_n++];
 
-	strcpy(s->field, field);
-	s->at = at;
+	strcpy(s->field, h->field);
+	memcpy(s->revision, h->stored.mark.revision, sizeof s->revision);
+	s->at = h->stored.at;
 }
 
 static bool has_head(const struct group *g, const char *field)
@@ -304,14 +305,14 @@ static size_t note_parts(
 	size_t missing = 0, n = strlen(name);
 
 	for (size_t i = 0; i < live; i++)
-		note(y, y->live[i]->field, y->live[i]->stored.at);
+		note(y, y->live[i]);
 	for (size_t i = 0; i < c->seen_n; i++) {
 		const struct share_seen *s = &c->seen[i];
 
 		if (strncmp(s->field, name, n) != 0 || s->field[n] != '/' ||
 		    has_head(g, s->field) || s->at < clock_now() - SHARE_PART_S)
 			continue;
-		note(y, s->field, s->at);
+		y->seen[y->seen_n++] = *s;
 		missing++;
 	}
 	return missing;

@@ -224,7 +224,7 @@ static void catch_up(struct share_write *w)
 	w->load = (struct share_load){.core = w->core,
 	    .head = &w->loading,
 	    .n = 1,
-	    .copy = share_is_copy(w->core, &w->head),
+	    .copy = share_is_copy(w->core, &w->loading, 1),
 	    .done = on_caught_up,
 	    .arg = w};
 	share_load_start(&w->load);

@@ -357,6 +357,31 @@ def test_a_list_from_files_is_that_of_all_nodes(box, feed, nodes, redis):
     wait_count(b, "files", 1)
 
 
+def test_what_files_have_gained_is_told_by_the_node_that_has_them(box, feed, nodes, streams):
+    """The part of a node is its own change, whoever else has a part, and whichever node it is read from."""
+    f = fleet.Fleet(box, feed.ca)
+    pem = {n: f.issue(n, "DNS:h%x.example" % n) for n in (0xa1, 0xa2, 0xa3, 0xa4)}
+    feed.publish([entry(n) for n in pem])
+    a, b = nodes()
+    for d in (a, b):
+        d.wait_number(feed.url, feed.count)
+    everybody = streams(b)
+    start = everybody.ready()
+    mine, other = site(box, "a", pem[0xa1]), site(box, "b", pem[0xa2])
+    with_files(a, mine)
+    wait_count(a, "files", 1)
+    wait_count(b, "files", 1)
+    s = streams(b, "watchlist=files&since=" + start)
+    assert s.wait_serials({0xa1}, 15) == [0xa1]
+    with_files(b, other)
+    s.wait_serials({0xa1, 0xa2}, 15)
+    for n, (path, serial) in enumerate(((mine, 0xa3), (other, 0xa4))):
+        with open(os.path.join(path, "9.pem"), "w") as out:
+            out.write(pem[serial])
+        s.wait_serials({0xa1, 0xa2, 0xa3, 0xa4} if n else {0xa1, 0xa2, 0xa3}, 15)
+    assert s.serials() == [0xa1, 0xa2, 0xa3, 0xa4]  # each by one node
+
+
 def test_files_are_followed_while_redis_is_away(box, feed, nodes, redis):
     f = fleet.Fleet(box, feed.ca)
     pem = {n: f.issue(n, "DNS:h%x.example" % n) for n in (0xa1, 0xa2, 0xa3)}

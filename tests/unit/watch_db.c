@@ -961,6 +961,32 @@ static void a_list_keeps_its_mark_until_it_changes(void **state)
 	}
 }
 
+/* A copy that is added to: where a part of it is lost in the shared store, what is left
+ * there comes to what the copy has. */
+static void what_is_added_to_has_the_new_mark(void **state)
+{
+	const struct watch_mark mark = {{1, 2, 3}, 7};
+	const struct watch_list *list = put("a", false, draft(1, 0, 10, "x"), NULL),
+				*more = NULL;
+	struct watch_point_draft *points = watch_point_draft_new(&watch_points_none, NULL);
+	struct watch_put *p;
+
+	(void)state;
+	assert_int_equal(
+	    watch_put_new(&p, db, "a", WATCH_API, true, draft(1, 50, 1, "x")), ERR_OK);
+	watch_put_mark(p, &mark);
+	for (bool done = false; !done;)
+		assert_int_equal(watch_put_step(p, &done), ERR_OK);
+	assert_int_equal(watch_put_list(p, list, points, &more), ERR_OK);
+	watch_put_free(p);
+	watch_point_draft_free(points);
+	assert_int_equal(more->n, 11);
+	assert_mark("a", &mark);
+	assert_true(watch_mark_equal(&more->mark, &mark));
+	watch_list_unref(list);
+	watch_list_unref(more);
+}
+
 /* PUTs of lists of n and of 1.5 n certificates, in turn, until it is killed; what is done
  * is told by an octet. */
 static void put_until_killed(int fd, size_t n, bool odd)
@@ -1067,6 +1093,7 @@ int main(void)
 	    CASE(the_file_is_for_its_owner_alone),
 	    CASE(what_fails_is_told_and_mixes_nothing),
 	    CASE(a_list_keeps_its_mark_until_it_changes),
+	    CASE(what_is_added_to_has_the_new_mark),
 	    CASE(no_kill_mixes_the_old_list_with_the_new_one),
 	};
 
