@@ -53,10 +53,7 @@ static void gather_answers(struct evidence *st, const struct hot *hot,
 		hear_facts(st, &st->kept.polled.facts);
 }
 
-/* Is the set of the lists that the configuration names, with others behind them that were
- * learnt?  Between a reload and the set
- * that follows it (later, where memory was short) it is not, and absence says nothing. */
-static bool is_as_configured(const struct crl_set *set, const struct issuer *i)
+bool evidence_is_as_configured(const struct crl_set *set, const struct issuer *i)
 {
 	size_t place = 0;
 
@@ -105,7 +102,7 @@ void evidence_list(const struct crl_set *set, const struct issuer *i,
 {
 	*out = (struct evidence_lists){.set = set, .watched = watched, .now = now};
 	out->absence = crl_set_absence(set, i->rules.absent, now, &out->absence_list);
-	out->as_configured = is_as_configured(set, i);
+	out->as_configured = evidence_is_as_configured(set, i);
 	out->one_all = is_one_all(set, now);
 	if (out->absence == CRL_ABSENT_GOOD && !out->as_configured)
 		out->absence = CRL_ABSENT_MISSING;

@@ -113,6 +113,10 @@ void evidence_keep(const struct evidence_sources *from, const struct issuer *i,
  */
 void evidence_list(const struct crl_set *set, const struct issuer *i,
     const struct inventory *watched, int64_t now, struct evidence_lists *out);
+/* Is the set that of the lists that the configuration names, with others behind them that
+ * were learnt?  Between a reload and the set that follows it (later, where memory was
+ * short) it is not, and absence says nothing. */
+bool evidence_is_as_configured(const struct crl_set *set, const struct issuer *i);
 /* watch: what lists->watched says of it, where the caller has that; NULL: it is looked
  * for where it counts. */
 void evidence_judge(const struct evidence_kept *kept, const struct evidence_lists *lists,

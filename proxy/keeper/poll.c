@@ -90,12 +90,30 @@ static struct poller *poller_of(const struct polls *u, const char *issuer)
 
 /* Whom. */
 
+static const struct crl_set *set_of(const struct polls *u, const struct issuer *i)
+{
+	return crl_feed_set(u->evidence->crl_feed, i->name);
+}
+
+/* Configured or learnt. */
 static bool lists_tell(const struct crl_set *s, const struct issuer *i)
 {
 	enum crl_absence a = crl_set_absence(s, ABSENT_GOOD, clock_now(), NULL);
 
-	return i->crl_n > 0 && s->shards_n == i->crl_n &&
+	return evidence_is_as_configured(s, i) &&
 	       (a == CRL_ABSENT_GOOD || a == CRL_ABSENT_REASONS);
+}
+
+/* The one that it names, where others are not in force: those that nobody needs are not
+ * asked for.  A hint may name a list that will never have it. */
+static bool its_list_tells(const struct polls *u, const struct issuer *i,
+    const struct inventory *v, const struct watched *w)
+{
+	const char *url = watch_points_url(v->points, watched_point(w));
+	const struct crl_set *s = set_of(u, i);
+
+	return url != NULL && watched_is_verified(w) && evidence_is_as_configured(s, i) &&
+	       crl_set_absence_at(s, i, url, clock_now(), NULL) == CRL_ABSENT_GOOD;
 }
 
 static bool is_polled(const struct polls *u, const struct issuer *i)
@@ -104,7 +122,7 @@ static bool is_polled(const struct polls *u, const struct issuer *i)
 
 	if (i == NULL || i->ocsp_n == 0)
 		return false;
-	s = crl_feed_set(u->evidence->crl_feed, i->name);
+	s = set_of(u, i);
 	return !s->unopened && !lists_tell(s, i);
 }
 
@@ -143,8 +161,7 @@ static bool is_revoked_for_good(
 	struct crl_finding found;
 
 	return latches_find(u->evidence->latches, i, s) != NULL ||
-	       (crl_set_find(crl_feed_set(u->evidence->crl_feed, i->name), s, &found) &&
-		   !found.hold);
+	       (crl_set_find(set_of(u, i), s, &found) && !found.hold);
 }
 
 static bool is_over(const struct watched *w)
@@ -303,7 +320,7 @@ static bool take(struct poller *p, const struct issuer *i, struct poll_walk *w)
 	poll_pace_next(&p->pace, interval_us(p), by_chance(p->all));
 	watched_serial(&a.watched, &a.serial);
 	a.ca = watch_issuer_ca(i, aki);
-	if (is_wanted(p, i, &a))
+	if (is_wanted(p, i, &a) && !its_list_tells(p->all, i, w->v, &a.watched))
 		ask(p, i, &a);
 	return true;
 }

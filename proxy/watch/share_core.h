@@ -65,8 +65,8 @@ void share_tell_refused(
  * parts of one; what is new of them counts)?  Not where this node wrote one: in a life
  * that ended right then, or its part, which comes into force with the others'.  Nor where
  * this node has had the list, and a head comes so late (by these clocks) that who wrote
- * it has told it already (GAINS_SETTLE_MS): what reached this node's subscribers meanwhile
- * was not taken for theirs.
+ * it has told it already (GAINS_SETTLE_MS): what reached this node's subscribers
+ * meanwhile was not taken for theirs.
  *
  * Weak point: who changed a list and ended right then tells it at his next start, and not
  * where another node has changed it before that, and he had no such list before. */

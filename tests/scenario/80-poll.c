@@ -63,6 +63,26 @@ static int begin_with_list(void **state)
 	return 0;
 }
 
+static int begin_with_learnt(void **state)
+{
+	begin(state);
+	world_end();
+	world_begin(
+	    "watch-interval = \"100s\" ccadb = \"none.csv\"", "crl = { \"ccadb\" }");
+	return 0;
+}
+
+#define LIST_1 "http://lists.example/1.crl"
+#define LIST_2 "http://lists.example/2.crl"
+
+static int begin_with_two_lists(void **state)
+{
+	begin(state);
+	world_end();
+	world_begin(every, "crl = { \"" LIST_1 "\", \"" LIST_2 "\" }");
+	return 0;
+}
+
 static const struct watch_cas *cas(void)
 {
 	static const struct watch_ca ca = {
@@ -97,6 +117,39 @@ static void watch_until(
 	put_in_force(inventory_with(
 	    inventory != NULL ? inventory : &inventory_none, l, c, &watch_points_none));
 	assert_non_null(inventory);
+	watch_list_unref(l);
+	watch_cas_unref(c);
+}
+
+/* The certificates first and first + 1 name this list; the second one is a hint. */
+static void watch_naming(const char *name, unsigned first, const char *url)
+{
+	const struct inventory *v = inventory != NULL ? inventory : &inventory_none;
+	struct watch_list *l = watch_list_new(name, WATCH_API, 1, 2);
+	struct watch_point_draft *d = watch_point_draft_new(v->points, NULL);
+	const struct watch_points *points;
+	const struct watch_cas *c = cas();
+	struct watch_record row = {.not_after = WATCH_TIME_NONE};
+	struct watched w[2];
+	uint8_t run[128];
+	size_t n = 0;
+
+	watch_run_add(run, &n, url, strlen(url));
+	row.crl = bytes_of(run, n);
+	for (unsigned i = 0; i < 2; i++) {
+		struct serial s;
+
+		row.verified = i == 0;
+		world_serial(first + i, &s);
+		assert_true(watch_point_draft_entry(d, 7, &s, &row, &w[i]));
+	}
+	qsort(w, 2, sizeof w[0], crl_order);
+	assert_true(watch_list_add(l, 7, &w[0]) && watch_list_add(l, 7, &w[1]));
+	points = watch_point_draft_end(d);
+	put_in_force(inventory_with(v, l, c, points));
+	assert_non_null(inventory);
+	watch_points_unref(points);
+	watch_point_draft_free(d);
 	watch_list_unref(l);
 	watch_cas_unref(c);
 }
@@ -350,6 +403,39 @@ static void lists_that_are_in_date_are_left_to_tell(void **state)
 	before = asked_in_all();
 	all_good(3 * INTERVAL_S);
 	assert_int_equal(asked_in_all(), before);
+}
+
+/* No list is configured by its URL. */
+static void learnt_lists_that_are_in_date_are_left_to_tell(void **state)
+{
+	(void)state;
+	fake_list(-10, 2 * INTERVAL_S, NULL, 0);
+	watch("fleet", 1, 10);
+	all_good(2 * INTERVAL_S - 10);
+	assert_int_equal(asked_in_all(), 0);
+	all_good(INTERVAL_S + 15);
+	assert_in_range(asked_in_all(), 10, 12);
+}
+
+/* LIST_2 is not in force. */
+static void a_list_that_is_in_date_is_left_to_tell_of_who_names_it(void **state)
+{
+	struct crl_slot *slot = crl_feed_slot(NULL, NULL);
+	struct crl_set *two;
+
+	(void)state;
+	fake_list(-10, FOR_EVER, NULL, 0);
+	assert_int_equal(crl_set_rearrange(&two, atomic_load(&slot->set),
+			     (const int[]){0, -1}, 2, 1000),
+	    ERR_OK);
+	crl_set_unref(atomic_exchange(&slot->set, two));
+	watch_naming("one", 1, LIST_1);
+	watch_naming("two", 11, LIST_2);
+	all_good(3 * INTERVAL_S);
+	assert_int_equal(asked[1], 0);
+	assert_in_range(asked[2], 2, 4);
+	assert_in_range(asked[11], 2, 4);
+	assert_in_range(asked[12], 2, 4);
 }
 
 static void lists_that_are_not_opened_are_waited_for(void **state)
@@ -861,6 +947,7 @@ static void a_stop_ends_it(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, begin, end)
 #define L(name) cmocka_unit_test_setup_teardown(name, begin_with_list, end)
+#define N(name) cmocka_unit_test_setup_teardown(name, begin_with_learnt, end)
 
 int main(void)
 {
@@ -875,6 +962,10 @@ int main(void)
 	    T(who_stands_on_two_lists_is_asked_for_once),
 	    T(it_ends_with_the_certificate_and_with_its_list),
 	    L(lists_that_are_in_date_are_left_to_tell),
+	    N(learnt_lists_that_are_in_date_are_left_to_tell),
+	    cmocka_unit_test_setup_teardown(
+		a_list_that_is_in_date_is_left_to_tell_of_who_names_it,
+		begin_with_two_lists, end),
 	    L(lists_that_are_not_opened_are_waited_for),
 	    L(what_an_overdue_list_has_revoked_needs_no_asking),
 	    T(a_revocation_is_latched_told_once_and_asked_for_no_more),

@@ -968,7 +968,8 @@ static void what_is_added_to_has_the_new_mark(void **state)
 	const struct watch_mark mark = {{1, 2, 3}, 7};
 	const struct watch_list *list = put("a", false, draft(1, 0, 10, "x"), NULL),
 				*more = NULL;
-	struct watch_point_draft *points = watch_point_draft_new(&watch_points_none, NULL);
+	struct watch_point_draft *points =
+	    watch_point_draft_new(&watch_points_none, NULL);
 	struct watch_put *p;
 
 	(void)state;
