@@ -17,6 +17,7 @@
 #include "proxy/tell/teller.h"
 #include "proxy/watch/gained.h"
 #include "proxy/watch/ledger.h"
+#include "proxy/watch/share.h"
 #include "proxy/watch/verdicts.h"
 
 #define SLICE 4096 /* certificates in one question, and so in one batch */
@@ -332,6 +333,18 @@ static bool add_range(struct gains *g, struct gain *x, const struct watch_list *
 	return true;
 }
 
+/* What files have brought while Redis was away the others do not have yet, while the log
+ * may be back before they have: what it tells then, they would not take for theirs. */
+static bool has_to_settle(const struct gains *g, struct gain *x)
+{
+	struct share *share = g->context->share;
+
+	if (share != NULL && x->list->source == WATCH_FILES &&
+	    share_owes(share, x->list->name))
+		x->from_ms = clock_mono_ms() + GAINS_SETTLE_MS;
+	return x->from_ms > clock_mono_ms();
+}
+
 /* The next slice of x.  False: out of memory. */
 static bool gather(struct gains *g, struct gain *x)
 {
@@ -339,7 +352,7 @@ static bool gather(struct gains *g, struct gain *x)
 	const struct watch_list *now = inventory_list(v, x->list->name);
 
 	verdicts_clear(g->verdicts);
-	if (x->from_ms > clock_mono_ms())
+	if (has_to_settle(g, x))
 		return true;
 	for (; now != NULL && x->range < x->list->ranges_n; x->range++, x->entry = 0) {
 		const struct watch_range *r = &x->list->ranges[x->range];

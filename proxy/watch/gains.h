@@ -30,7 +30,8 @@
 /* With lists that nodes share, a gain is judged so long after it came: by then the others
  * have it, so that their subscribers hear of it with its names, and what a list has told
  * meanwhile, that they did not take for theirs, is told now.  Who loads it later than
- * that tells it himself (share_sync.c). */
+ * that tells it himself (share_sync.c).  A part of this node counts as come when Redis
+ * has it. */
 #define GAINS_SETTLE_MS 2000
 
 struct gains;

@@ -77,6 +77,12 @@ static bool has_part(void *arg, const char *name)
 	return *part_of(arg, name) != NULL;
 }
 
+bool share_owes(struct share *s, const char *name)
+{
+	return conf_watchlist_named(shared_conf(s->core.context->shared), name) != NULL &&
+	       !has_part(s, name);
+}
+
 static void part_is_there(struct share *s, const char *name)
 {
 	struct share_part **p = part_of(s, name);

@@ -42,6 +42,9 @@ void share_reload(struct share *s);
  * alone.  As ledger_do(); job->shared: its error is the shared store's. */
 void share_change(struct watch_context *context, struct ledger_job *j);
 
+/* Does Redis not have this node's part of the list yet, as its files say it now? */
+bool share_owes(struct share *s, const char *name);
+
 /* Can lists be changed now? */
 bool share_is_up(const struct share *s);
 

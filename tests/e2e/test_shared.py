@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import http.client
 import os
+import signal
 import struct
 import threading
 import time
@@ -380,6 +381,34 @@ def test_what_files_have_gained_is_told_by_the_node_that_has_them(box, feed, nod
             out.write(pem[serial])
         s.wait_serials({0xa1, 0xa2, 0xa3, 0xa4} if n else {0xa1, 0xa2, 0xa3}, 15)
     assert s.serials() == [0xa1, 0xa2, 0xa3, 0xa4]  # each by one node
+
+
+def test_what_files_have_gained_while_redis_is_away_is_told_to_all(box, feed, nodes, redis, streams):
+    """When the other nodes have it: the log may be back before the part is there."""
+    f = fleet.Fleet(box, feed.ca)
+    pem = {n: f.issue(n, "DNS:h%x.example" % n) for n in (0xa1, 0xa2)}
+    feed.publish([entry(0xa2)])
+    a, b = nodes()
+    for d in (a, b):
+        d.wait_number(feed.url, feed.count)
+    mine = site(box, "a", pem[0xa1])
+    with_files(a, mine)
+    for d in (a, b):
+        wait_count(d, "files", 1)
+    s = streams(b, "watchlist=files")
+    s.ready()
+    redis.process.send_signal(signal.SIGSTOP)
+    try:
+        a.wait_event("store_down", 3)
+        with open(os.path.join(mine, "1.pem"), "w") as out:
+            out.write(pem[0xa2])
+        wait_count(a, "files", 2)
+        time.sleep(2.3)  # so that what it has gained waits for the log
+    finally:
+        redis.process.send_signal(signal.SIGCONT)
+    wait_count(b, "files", 2, 20)
+    assert s.wait_serials({0xa2}, 15) == [0xa2]
+    assert s.changes()[0]["names"] == ["ha2.example"]
 
 
 def test_files_are_followed_while_redis_is_away(box, feed, nodes, redis):
