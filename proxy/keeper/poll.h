@@ -5,8 +5,8 @@
  * none, one is not in force or past its nextUpdate, or all are about CA certificates
  * only.  Lists that are all in date, configured or learnt, are left to tell, whatever
  * `absent` makes of who is on none of them; lists that are still to be opened are waited
- * for.  Not polled is what has ended (notAfter), what was revoked for good, and a
- *verified certificate whose own list is in date, whatever the others are.
+ * for.  Not polled is what has ended (notAfter), what was revoked for good, and who is
+ * verified and names a list that is in date, whatever the others are.
  *
  *	tick (1 s)  who is to be polled, and how many certificates that are
  *	step        the next of the issuer's (poll_walk.h), when its time has come:
