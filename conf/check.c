@@ -51,7 +51,7 @@ static const char *check_listener(const char *text, bool loopback_only)
 		return socket_path_check(text + 5);
 	why = address_parse(text, &a);
 	if (why == NULL && loopback_only && !address_is_loopback(&a))
-		why = "is not on loopback, and TLS and tokens for the API come in a "
+		why = "is not on loopback, and TLS for the API comes in a "
 		      "later version; write 127.0.0.1:PORT, [::1]:PORT or unix:PATH";
 	if (why == NULL && !address_is_numeric(&a))
 		why = "names a host, and names are not looked up to listen; write an "
@@ -686,5 +686,6 @@ bool draft_check(struct draft *d)
 	check_order(d, OPTION_backoff_initial, OPTION_backoff_max);
 	check_lease(d);
 	check_watchlists(d);
+	draft_check_tokens(d);
 	return check_ccadb(d) && check_issuers(d);
 }

@@ -32,6 +32,8 @@ void draft_check_folders(const struct draft *d);
 /* The URLs of issuer i's crl, and crl-scope: into d->lists[i].  False when memory ran
  * out. */
 bool draft_check_lists(struct draft *d, size_t i);
+/* Names, hashes, rights and reach of tokens; fills in hash and rights_set. */
+void draft_check_tokens(const struct draft *d);
 
 /* May the responders that issuer i names sign for it?  is: what was made of it. */
 void draft_check_responders(const struct draft *d, size_t i, const struct issuer *is);

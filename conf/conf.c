@@ -288,11 +288,32 @@ static bool fill_watchlists(struct draft *d)
 	return true;
 }
 
+static bool fill_tokens(struct draft *d)
+{
+	struct conf *c = d->conf;
+	size_t n = d->settings->token_n;
+
+	c->token = calloc(n + 1, sizeof *c->token);
+	if (c->token == NULL)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		struct group *g = d->settings->token[i];
+		struct conf_token *t = &c->token[i];
+
+		c->token_n++;
+		t->name = strdup(g->name != NULL ? g->name : "");
+		if (t->name == NULL || !values_apply(t, SCOPE_TOKEN, g, d->report))
+			return false;
+	}
+	return true;
+}
+
 static bool build(struct draft *d)
 {
 	return values_apply(d->conf, SCOPE_GLOBAL, &d->settings->global, d->report) &&
-	       fill_issuers(d) && fill_watchlists(d) && draft_check(d) &&
-	       make_issuers(d) && make_paths(d->conf) && make_mirrors(d->conf);
+	       fill_issuers(d) && fill_watchlists(d) && fill_tokens(d) &&
+	       draft_check(d) && make_issuers(d) && make_paths(d->conf) &&
+	       make_mirrors(d->conf);
 }
 
 static void draft_free(struct draft *d)
@@ -363,6 +384,11 @@ void conf_free(struct conf *c)
 		free(c->watchlist[i].name);
 	}
 	free(c->watchlist);
+	for (size_t i = 0; i < c->token_n; i++) {
+		values_free(&c->token[i], SCOPE_TOKEN);
+		free(c->token[i].name);
+	}
+	free(c->token);
 	for (size_t i = 0; i < c->path_n; i++)
 		free(c->path[i]);
 	free(c->path);

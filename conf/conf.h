@@ -32,12 +32,19 @@
 #define CONF_GLOBAL_GLOBAL(type, f) CONF_FIELD_##type(f)
 #define CONF_GLOBAL_ISSUER(type, f)
 #define CONF_GLOBAL_WATCHLIST(type, f)
+#define CONF_GLOBAL_TOKEN(type, f)
 #define CONF_ISSUER_GLOBAL(type, f)
 #define CONF_ISSUER_ISSUER(type, f) CONF_FIELD_##type(f)
 #define CONF_ISSUER_WATCHLIST(type, f)
+#define CONF_ISSUER_TOKEN(type, f)
 #define CONF_WATCHLIST_GLOBAL(type, f)
 #define CONF_WATCHLIST_ISSUER(type, f)
 #define CONF_WATCHLIST_WATCHLIST(type, f) CONF_FIELD_##type(f)
+#define CONF_WATCHLIST_TOKEN(type, f)
+#define CONF_TOKEN_GLOBAL(type, f)
+#define CONF_TOKEN_ISSUER(type, f)
+#define CONF_TOKEN_WATCHLIST(type, f)
+#define CONF_TOKEN_TOKEN(type, f) CONF_FIELD_##type(f)
 
 enum { NONCE_IGNORE, NONCE_FORWARD };                      /* conf_issuer.nonce */
 enum { CRL_NEED_ALL, CRL_NEED_WATCHED };                   /* conf_issuer.crl_need */
@@ -65,6 +72,29 @@ struct conf_watchlist {
 #include "conf/options.def"
 #undef OPTION
 #undef LATER
+};
+
+/* What a token may do; none contains another. */
+enum right {
+	RIGHT_READ = 1 << 0,
+	RIGHT_SUBSCRIBE = 1 << 1,
+	RIGHT_MANAGE = 1 << 2,
+	RIGHT_OPERATE = 1 << 3
+};
+/* "read", ...; 0: there is no such right. */
+enum right conf_right(const char *word);
+
+/* Who may call the API: whoever has the token that has this SHA-256. */
+struct conf_token {
+	char *name;
+#define OPTION(scope, type, field, name, dflt, min, max, when, text)                     \
+	CONF_TOKEN_##scope(type, field)
+#define LATER(scope, name, reason)
+#include "conf/options.def"
+#undef OPTION
+#undef LATER
+	uint8_t hash[32];    /* of sha256 */
+	unsigned rights_set; /* of rights: enum right */
 };
 
 /* host (lower case, no brackets) and port of a configured ocsp or crl URL: where an
@@ -97,6 +127,8 @@ struct conf {
 	size_t issuer_n;
 	struct conf_watchlist *watchlist;
 	size_t watchlist_n;
+	struct conf_token *token;
+	size_t token_n;
 
 	/* made from the above: */
 	struct issuers *issuers;
@@ -153,6 +185,9 @@ void conf_changed(const struct conf *old, const struct conf *new,
 enum conf_change { CONF_ADDED, CONF_REMOVED, CONF_CHANGED };
 void conf_issuers_changed(const struct conf *old, const struct conf *new,
     void (*fn)(void *arg, enum conf_change what, const char *issuer), void *arg);
+
+/* Do tokens differ, in anything? */
+bool conf_tokens_differ(const struct conf *old, const struct conf *new);
 
 /* The watchlist of files of this name; NULL: there is none. */
 const struct conf_watchlist *conf_watchlist_named(const struct conf *c, const char *name);

@@ -104,6 +104,22 @@ static bool same_options(const struct conf_issuer *a, const struct conf_issuer *
 	return true;
 }
 
+bool conf_tokens_differ(const struct conf *old, const struct conf *new)
+{
+	if (old->token_n != new->token_n)
+		return true;
+	for (size_t t = 0; t < old->token_n; t++) {
+		if (strcmp(old->token[t].name, new->token[t].name) != 0)
+			return true;
+		for (int i = 0; i < OPTION_COUNT; i++)
+			if (option_table[i].scope == SCOPE_TOKEN &&
+			    differs(&option_table[i], fields_of(&old->token[t]),
+				fields_of(&new->token[t])))
+				return true;
+	}
+	return false;
+}
+
 /* The number of the issuer of this name, or that of all.  Two configurations have most of
  * theirs in one order: looked for from *from on, so that 10,000 are found in one walk. */
 static size_t find(const struct conf *c, const char *name, size_t *from)

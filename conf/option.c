@@ -16,6 +16,7 @@
 #define HOLDER_GLOBAL      struct conf
 #define HOLDER_ISSUER      struct conf_issuer
 #define HOLDER_WATCHLIST   struct conf_watchlist
+#define HOLDER_TOKEN       struct conf_token
 
 /* Only lists have a count, only words have words: the others' are empty. */
 #define COUNT_INT(holder, f)      0
@@ -69,7 +70,8 @@ const size_t later_count = sizeof later_table / sizeof *later_table;
 
 const char *scope_word(enum option_scope scope)
 {
-	static const char *const words[SCOPE_COUNT] = {"", "issuer", "watchlist"};
+	static const char *const words[SCOPE_COUNT] = {
+	    "", "issuer", "watchlist", "token"};
 
 	return words[scope];
 }

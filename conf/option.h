@@ -9,7 +9,13 @@
 #include "conf/conf.h"
 
 /* Outside of sections, and each kind of section. */
-enum option_scope { SCOPE_GLOBAL, SCOPE_ISSUER, SCOPE_WATCHLIST, SCOPE_COUNT };
+enum option_scope {
+	SCOPE_GLOBAL,
+	SCOPE_ISSUER,
+	SCOPE_WATCHLIST,
+	SCOPE_TOKEN,
+	SCOPE_COUNT
+};
 
 enum option_type {
 	TYPE_INT,
@@ -42,7 +48,7 @@ struct option {
 	const char *words; /* ENUM: "one|two" */
 	bool restart;
 	const char *text;
-	size_t offset;   /* of the field in struct conf, conf_issuer or conf_watchlist */
+	size_t offset;   /* of the field in struct conf, conf_issuer, ... */
 	size_t n_offset; /* LIST, PATHS: of its count */
 };
 

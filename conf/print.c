@@ -103,4 +103,9 @@ void conf_print(const struct conf *c, FILE *out)
 		print_scope(out, SCOPE_WATCHLIST, fields_of(&c->watchlist[i]));
 		fputs("}\n", out);
 	}
+	for (size_t i = 0; i < c->token_n; i++) {
+		fprintf(out, "token \"%s\" {\n", c->token[i].name);
+		print_scope(out, SCOPE_TOKEN, fields_of(&c->token[i]));
+		fputs("}\n", out);
+	}
 }

@@ -260,8 +260,8 @@ static void parse_option(struct scanner *s, struct statement *st, bool bad_name)
 	st->refused = bad_name;
 	if (st->id == OPTION_COUNT && is_unknown_section(s)) {
 		complain(s, st, st->line,
-		    "unknown section; there are issuer \"NAME\" { } and watchlist "
-		    "\"NAME\" { }");
+		    "unknown section; there are issuer \"NAME\" { }, watchlist "
+		    "\"NAME\" { } and token \"NAME\" { }");
 		if (token_is_text(&s->l))
 			token_next(&s->l);
 		skip_braces(s, st);
@@ -303,8 +303,8 @@ static void parse_include(struct scanner *s, struct statement *st)
 	st->kind = STATEMENT_INCLUDE;
 	if (st->section >= 0)
 		complain(s, st, st->line,
-		    "is taken only outside of an issuer or a watchlist; move it out of "
-		    "the braces");
+		    "is taken only outside of an issuer, a watchlist or a token; move it "
+		    "out of the braces");
 	if (s->l.token.kind == TOKEN_PAREN) {
 		token_next(&s->l);
 		if (token_is_text(&s->l)) {

@@ -108,12 +108,19 @@ static cfg_t *parser_of(cfg_errfunc_t on_error)
 #define IN_GLOBAL_GLOBAL(form) form,
 #define IN_GLOBAL_ISSUER(form)
 #define IN_GLOBAL_WATCHLIST(form)
+#define IN_GLOBAL_TOKEN(form)
 #define IN_ISSUER_GLOBAL(form)
 #define IN_ISSUER_ISSUER(form) form,
 #define IN_ISSUER_WATCHLIST(form)
+#define IN_ISSUER_TOKEN(form)
 #define IN_WATCHLIST_GLOBAL(form)
 #define IN_WATCHLIST_ISSUER(form)
 #define IN_WATCHLIST_WATCHLIST(form) form,
+#define IN_WATCHLIST_TOKEN(form)
+#define IN_TOKEN_GLOBAL(form)
+#define IN_TOKEN_ISSUER(form)
+#define IN_TOKEN_WATCHLIST(form)
+#define IN_TOKEN_TOKEN(form) form,
 #define LATER(scope, name, reason)
 	cfg_opt_t issuer[] = {
 #define OPTION(scope, type, field, name, dflt, min, max, when, text)                     \
@@ -127,6 +134,12 @@ static cfg_t *parser_of(cfg_errfunc_t on_error)
 #include "conf/options.def"
 #undef OPTION
 	    CFG_END()};
+	cfg_opt_t token[] = {
+#define OPTION(scope, type, field, name, dflt, min, max, when, text)                     \
+	IN_TOKEN_##scope(FORM_##type(name))
+#include "conf/options.def"
+#undef OPTION
+	    CFG_END()};
 	cfg_opt_t global[] = {
 #define OPTION(scope, type, field, name, dflt, min, max, when, text)                     \
 	IN_GLOBAL_##scope(FORM_##type(name))
@@ -134,7 +147,8 @@ static cfg_t *parser_of(cfg_errfunc_t on_error)
 #undef OPTION
 #undef LATER
 	    CFG_SEC("issuer", issuer, CFGF_MULTI),
-	    CFG_SEC("watchlist", watchlist, CFGF_MULTI), CFG_END()};
+	    CFG_SEC("watchlist", watchlist, CFGF_MULTI),
+	    CFG_SEC("token", token, CFGF_MULTI), CFG_END()};
 	cfg_t *parser = cfg_init(global, CFGF_NONE);
 
 	if (parser != NULL)
@@ -162,29 +176,42 @@ static void on_parser_error(cfg_t *parser, const char *format, va_list ap)
 
 /* From statements to settings. */
 
+/* The sections of a kind, as they stand in *s. */
+struct section_list {
+	struct group ***all;
+	size_t *n;
+};
+static struct section_list sections_of(struct settings *s, enum option_scope scope)
+{
+	if (scope == SCOPE_ISSUER)
+		return (struct section_list){&s->issuer, &s->issuer_n};
+	if (scope == SCOPE_WATCHLIST)
+		return (struct section_list){&s->watchlist, &s->watchlist_n};
+	return (struct section_list){&s->token, &s->token_n};
+}
+
 /* How many sections of each kind the files before had. */
 struct sections {
-	size_t issuers, watchlists;
+	size_t n[SCOPE_COUNT];
 };
 
 static struct setting *setting_of(
     struct settings *s, const struct sections *before, const struct statement *st)
 {
 	size_t n = (size_t)st->section;
-	struct group *g = st->section < 0 ? &s->global
-			  : st->scope == SCOPE_ISSUER
-			      ? s->issuer[before->issuers + n]
-			      : s->watchlist[before->watchlists + n];
+	struct group *g = &s->global;
 
+	if (st->section >= 0)
+		g = (*sections_of(s, st->scope).all)[before->n[st->scope] + n];
 	return &g->setting[st->id];
 }
 
 static bool add_section(
     struct settings_reader *rd, const char *file, struct statement *st)
 {
-	bool issuer = st->scope == SCOPE_ISSUER;
-	struct group ***all = issuer ? &rd->out->issuer : &rd->out->watchlist;
-	size_t *n = issuer ? &rd->out->issuer_n : &rd->out->watchlist_n;
+	struct section_list list = sections_of(rd->out, st->scope);
+	struct group ***all = list.all;
+	size_t *n = list.n;
 	struct group **grown = realloc(*all, (*n + 1) * sizeof(struct group *));
 	struct group *g = calloc(1, sizeof *g);
 
@@ -443,7 +470,9 @@ static char *text_of(struct settings_reader *rd, const struct settings_file *f,
 static bool take_text(struct settings_reader *rd, const char *file, char *text, size_t n)
 {
 	struct scan scan;
-	const struct sections before = {rd->out->issuer_n, rd->out->watchlist_n};
+	const struct sections before = {.n = {[SCOPE_ISSUER] = rd->out->issuer_n,
+					    [SCOPE_WATCHLIST] = rd->out->watchlist_n,
+					    [SCOPE_TOKEN] = rd->out->token_n}};
 	bool ok = scan_text(&scan, text, n, file, rd->report);
 
 	rd->out->incomplete = rd->out->incomplete || !scan.whole;
@@ -536,6 +565,7 @@ void settings_free(struct settings *s)
 	group_free(&s->global);
 	groups_free(s->issuer, s->issuer_n);
 	groups_free(s->watchlist, s->watchlist_n);
+	groups_free(s->token, s->token_n);
 	for (size_t i = 0; i < s->file_n; i++)
 		free(s->files[i].name);
 	free(s->files);

@@ -39,6 +39,8 @@ struct settings {
 	size_t issuer_n;
 	struct group **watchlist;
 	size_t watchlist_n;
+	struct group **token;
+	size_t token_n;
 	struct settings_file *files; /* which were read */
 	size_t file_n;
 	bool incomplete; /* a file or a section could not be read */

@@ -33,7 +33,7 @@ def test_every_mistake_is_named_with_file_line_option_and_remedy(box, world):
         'clock-skew = "soon"',                  # 3
         'hot-cache = "12 parsecs"',             # 4
         'workers = 2',                          # 5 a duplicate
-        'api-token-file = "tokens"',             # 6 comes later
+        'signer-certificate = "x"',             # 6 comes later
         'log-format = "xml"',                   # 7
         'api-listen = "0.0.0.0:8081"',          # 8
         'issuer "a" {',                         # 9
@@ -51,7 +51,7 @@ def test_every_mistake_is_named_with_file_line_option_and_remedy(box, world):
     r = daemon.check(conf, "-t")
     assert r.returncode == 2, r
     found = messages(r.stderr, conf)
-    expected = {1: "listne", 2: "workers", 3: "clock-skew", 4: "hot-cache", 5: "workers", 6: "api-token-file",
+    expected = {1: "listne", 2: "workers", 3: "clock-skew", 4: "hot-cache", 5: "workers", 6: "signer-certificate",
                 7: "log-format", 8: "api-listen", 10: "certificate", 11: "ocsp", 12: "source", 15: "certificate"}
     missing = {n: o for n, o in expected.items() if not any(o in m for m in found.get(n, []))}
     assert not missing, "%s\n%s" % (missing, r.stderr)

@@ -567,6 +567,60 @@ static void watchlists_of_files_are_read(void **state)
 	assert_int_equal(conf->watchlist_n, 0);
 }
 
+/* Of "abc" and of nothing (FIPS 180-2). */
+#define HASH_A "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+#define HASH_B "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+static void refused_in_token(const char *line, const char *option, const char *part)
+{
+	char text[8192];
+
+	snprintf(text, sizeof text, "%s token web {\n%s\n}", ISSUER, line);
+	refused_line(text, 3, option, part);
+}
+
+static void tokens_are_read(void **state)
+{
+	(void)state;
+	taken("token \"fleet-a\" { sha256 = " HASH_A " rights = { read, \"manage\" } "
+	      "watchlists = { web } } token b { sha256 = " HASH_B " rights = operate }");
+	assert_int_equal(conf->token_n, 2);
+	assert_string_equal(conf->token[0].name, "fleet-a");
+	assert_int_equal(conf->token[0].hash[0], 0xba);
+	assert_int_equal(conf->token[0].hash[31], 0xad);
+	assert_int_equal(conf->token[0].rights_set, RIGHT_READ | RIGHT_MANAGE);
+	assert_int_equal(conf->token[0].watchlists_n, 1);
+	assert_int_equal(conf->token[0].issuers_n, 0);
+	assert_int_equal(conf->token[1].rights_set, RIGHT_OPERATE);
+	assert_int_equal(conf->token[1].token_max_uploads, 4);
+}
+
+/* What somebody put there instead of a hash may be the token: it is not repeated. */
+static void tokens_are_checked(void **state)
+{
+	(void)state;
+	refused(
+	    "token 'A b' { sha256 = " HASH_A " rights = read }", "token", "is no name");
+	refused("token a { sha256 = " HASH_A " rights = read } token a { sha256 = " HASH_B
+		" rights = read }",
+	    "token", "is the name of another one");
+	refused("token a { sha256 = " HASH_A " rights = read } token b { sha256 = " HASH_A
+		" rights = read }",
+	    "sha256", "is that of another token");
+	refused("token a { rights = read }", "sha256", "");
+	refused("token a { sha256 = " HASH_A " }", "rights", "");
+	refused_in_token(
+	    "sha256 = secret rights = read", "sha256", "is not 64 hexadecimal digits");
+	refused_in_token("sha256 = " HASH_A " rights = {}", "rights", "are none");
+	refused_in_token("sha256 = " HASH_A " rights = write", "rights", "is no right");
+	refused_in_token("sha256 = " HASH_A " rights = read issuers = nobody", "issuers",
+	    "is no issuer that is configured");
+	refused_in_token("sha256 = " HASH_A " rights = read watchlists = 'A b'",
+	    "watchlists", "is no name of a watchlist");
+	refused_in_token("workers = 2 sha256 = " HASH_A " rights = read", "workers",
+	    "belongs to no token");
+}
+
 static void watchlists_of_files_are_checked(void **state)
 {
 	static const char w[] = "watchlist web { certificates = /c }\n";
@@ -750,7 +804,7 @@ static void the_api_stays_on_loopback(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof off / sizeof *off; i++) {
 		snprintf(text, sizeof text, "api-listen = \"%s\"", off[i]);
-		refused(text, "api-listen", "TLS and tokens for the API come in a later");
+		refused(text, "api-listen", "TLS for the API comes in a later");
 	}
 	for (size_t i = 0; i < sizeof on / sizeof *on; i++) {
 		snprintf(text, sizeof text, "api-listen = \"%s\"", on[i]);
@@ -1733,7 +1787,8 @@ static int strangers(const char *text, const char *begin, const char *end)
 		snprintf(name, sizeof name, "%.*s", (int)len, p);
 		if (option_find(SCOPE_GLOBAL, name) == OPTION_COUNT &&
 		    option_find(SCOPE_ISSUER, name) == OPTION_COUNT &&
-		    option_find(SCOPE_WATCHLIST, name) == OPTION_COUNT) {
+		    option_find(SCOPE_WATCHLIST, name) == OPTION_COUNT &&
+		    option_find(SCOPE_TOKEN, name) == OPTION_COUNT) {
 			print_message("no option: %s\n", name);
 			n++;
 		}
@@ -1742,7 +1797,8 @@ static int strangers(const char *text, const char *begin, const char *end)
 }
 
 /* The example has every option in a line of its own with its default, or, for the two
- * that an issuer needs, with a value; a watchlist of files is shown in a comment. */
+ * that an issuer needs, with a value; a watchlist of files and a token are shown in
+ * comments. */
 static void the_example_names_every_option_with_its_default(void **state)
 {
 	char *text = slurp("conf/ocspcached.conf");
@@ -1754,7 +1810,7 @@ static void the_example_names_every_option_with_its_default(void **state)
 		const char *indent = o->scope == SCOPE_ISSUER ? "\t" : "";
 
 		default_text(o, dflt, sizeof dflt);
-		if (o->scope == SCOPE_WATCHLIST)
+		if (o->scope == SCOPE_WATCHLIST || o->scope == SCOPE_TOKEN)
 			snprintf(line, sizeof line, "\n#     %s = ", o->name);
 		else if (i == OPTION_certificate || i == OPTION_ocsp)
 			snprintf(line, sizeof line, "\n%s%s = ", indent, o->name);
@@ -1873,6 +1929,8 @@ int main(void)
 	    cmocka_unit_test_teardown(other_slips_of_form_have_their_remedy, forget),
 	    cmocka_unit_test_teardown(names_of_issuers_are_checked, forget),
 	    cmocka_unit_test_teardown(watchlists_of_files_are_read, forget),
+	    cmocka_unit_test_teardown(tokens_are_read, forget),
+	    cmocka_unit_test_teardown(tokens_are_checked, forget),
 	    cmocka_unit_test_teardown(watchlists_of_files_are_checked, forget),
 	    cmocka_unit_test_teardown(
 		all_mistakes_are_said_in_one_load_and_in_order, forget),
