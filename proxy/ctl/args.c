@@ -20,6 +20,7 @@ static const struct command_row {
     {"purge", COMMAND_PURGE, 1, 2, "purge ISSUER [SERIAL]"},
     {"latches", COMMAND_LATCHES, 0, 1, "latches [ISSUER]"},
     {"alarms", COMMAND_ALARMS, 0, 0, "alarms"},
+    {"token", COMMAND_TOKEN, 0, 1, "token [NAME]"},
     {"watch", COMMAND_WATCH, 0, 1, "watch [ISSUER] [--exec COMMAND]"},
     {"find", COMMAND_FIND, 1, 1, "find NAME"},
     {"check", COMMAND_CHECK, 0, INT_MAX, "check [FILE | DIR]..."},
@@ -67,6 +68,7 @@ static const char usage[] =
     "  purge ISSUER [SERIAL]     drop answers from memory and store\n"
     "  alarms                    what is wrong now, since when, and why\n"
     "  latches [ISSUER]          certificates that were seen revoked and stay so\n"
+    "  token [NAME]              make a token, and print the block that lets it in\n"
     "  watch [ISSUER]            print each change of a certificate's status as it "
     "comes\n"
     "  discover FILE | DIR | HOST:PORT...   print the issuer sections that these\n"
@@ -74,7 +76,7 @@ static const char usage[] =
     "\n"
     "  --url URL                 http://HOST:PORT or unix:/PATH ($OCSPCTL_URL, else\n"
     "                            http://127.0.0.1:8081)\n"
-    "  --token-file FILE         send the token in FILE\n"
+    "  --token-file FILE         send the token in FILE; token: write it there\n"
     "  --json                    print the server's JSON\n"
     "  --strict                  status: end with 2 also when something is degraded\n"
     "\n"

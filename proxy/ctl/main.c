@@ -10,6 +10,7 @@
 #include "proxy/ctl/discover.h"
 #include "proxy/ctl/elements.h"
 #include "proxy/ctl/inspect.h"
+#include "proxy/ctl/make_token.h"
 #include "proxy/ctl/run.h"
 #include "proxy/ctl/show.h"
 #include "proxy/ctl/watch.h"
@@ -215,6 +216,8 @@ static int run_command(const struct run *run)
 		return order(run, "/v1/purge", "purged");
 	case COMMAND_LATCHES:
 		return latches(run);
+	case COMMAND_TOKEN: /* before there is a client */
+		break;
 	case COMMAND_WATCH:
 		return watch(run->client, run->args, &run->show);
 	}
@@ -231,6 +234,8 @@ int main(int argc, char **argv)
 
 	if (!args_read(&args, argc, argv, stdout, stderr, &code))
 		return code;
+	if (args.command == COMMAND_TOKEN)
+		return make_token(&args, stdout, stderr);
 	run.show.terminal = isatty(STDOUT_FILENO);
 	run.show.colour = run.show.terminal && term != NULL &&
 			  strcmp(term, "dumb") != 0 &&
