@@ -1,6 +1,6 @@
 /* tokens.c - who may call the API: names, hashes, rights and what they are for. */
 #include "cache/base/name.h"
-#include "conf/check.h"
+#include "conf/fault.h"
 
 enum right conf_right(const char *word)
 {
@@ -14,27 +14,6 @@ enum right conf_right(const char *word)
 		if (strcmp(word, all[i].word) == 0)
 			return all[i].right;
 	return 0;
-}
-
-/* Value i of an option of token t; its section's place where it was not written. */
-static void fault(const struct draft *d, size_t t, enum option_id id, size_t i,
-    const char *value, const char *why)
-{
-	const struct group *g = d->settings->token[t];
-	const struct setting *set = &g->setting[id];
-	const char *file = set->line > 0 ? set->file : g->file;
-	int line = set->line == 0 ? g->line : i < set->n ? set->value_line[i] : set->line;
-
-	if (value != NULL)
-		report_error(d->report, file, line, option_table[id].name, "\"%.80s\" %s",
-		    value, why);
-	else
-		report_error(d->report, file, line, option_table[id].name, "%s", why);
-}
-
-static bool is_refused(const struct draft *d, size_t t, enum option_id id)
-{
-	return d->settings->token[t]->setting[id].refused;
 }
 
 static void check_name(const struct draft *d, size_t t)
@@ -64,39 +43,41 @@ static void check_name(const struct draft *d, size_t t)
  * here instead of its hash. */
 static void check_hash(const struct draft *d, size_t t)
 {
+	const struct group *g = d->settings->token[t];
 	struct conf_token *token = &d->conf->token[t];
 
-	if (is_refused(d, t, OPTION_sha256))
+	if (is_refused(g, OPTION_sha256))
 		return;
 	if (strlen(token->sha256) != 64 ||
 	    !hex_decode(token->sha256, sizeof token->hash, token->hash)) {
-		fault(d, t, OPTION_sha256, 0, NULL,
+		fault(d, g, OPTION_sha256, 0,
 		    "is not 64 hexadecimal digits; write the SHA-256 of the token, as "
 		    "\"ocspctl token\" prints it");
 		return;
 	}
 	for (size_t k = 0; k < t; k++)
-		if (!is_refused(d, k, OPTION_sha256) &&
+		if (!is_refused(d->settings->token[k], OPTION_sha256) &&
 		    memcmp(d->conf->token[k].hash, token->hash, sizeof token->hash) == 0)
-			fault(d, t, OPTION_sha256, 0, NULL,
+			fault(d, g, OPTION_sha256, 0,
 			    "is that of another token; make one for each");
 }
 
 static void check_rights(const struct draft *d, size_t t)
 {
+	const struct group *g = d->settings->token[t];
 	struct conf_token *token = &d->conf->token[t];
 
-	if (is_refused(d, t, OPTION_rights))
+	if (is_refused(g, OPTION_rights))
 		return;
 	if (token->rights_n == 0)
-		fault(d, t, OPTION_rights, 0, NULL,
+		fault(d, g, OPTION_rights, 0,
 		    "are none; write some of \"read\", \"subscribe\", \"manage\" and "
 		    "\"operate\", or take the token out");
 	for (size_t i = 0; i < token->rights_n; i++) {
 		enum right right = conf_right(token->rights[i]);
 
 		if (right == 0)
-			fault(d, t, OPTION_rights, i, token->rights[i],
+			fault_value(d, g, OPTION_rights, i, token->rights[i],
 			    "is no right; there are read, subscribe, manage and operate");
 		token->rights_set |= right;
 	}
@@ -113,17 +94,18 @@ static bool has_issuer(const struct conf *c, const char *name)
 /* A watchlist may come later, through the API; an issuer stands in the configuration. */
 static void check_reach(const struct draft *d, size_t t)
 {
+	const struct group *g = d->settings->token[t];
 	const struct conf_token *token = &d->conf->token[t];
 
 	for (size_t i = 0; i < token->issuers_n; i++)
 		if (!has_issuer(d->conf, token->issuers[i]))
-			fault(d, t, OPTION_issuers, i, token->issuers[i],
+			fault_value(d, g, OPTION_issuers, i, token->issuers[i],
 			    "is no issuer that is configured; correct it, or take it "
 			    "out");
 	for (size_t i = 0; i < token->watchlists_n; i++)
 		if (!name_is_plain(
 			bytes_of(token->watchlists[i], strlen(token->watchlists[i]))))
-			fault(d, t, OPTION_watchlists, i, token->watchlists[i],
+			fault_value(d, g, OPTION_watchlists, i, token->watchlists[i],
 			    "is no name of a watchlist; write 1 to 63 of a-z, 0-9, '.', "
 			    "'_' and '-'");
 }

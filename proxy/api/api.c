@@ -9,11 +9,15 @@
 #include <unistd.h>
 
 #include "cache/base/shared_file.h"
+#include "proxy/api/api_answer.h"
 #include "proxy/api/api_request.h"
 #include "proxy/api/api_upload.h"
 #include "proxy/api/call_alarms.h"
+#include "proxy/api/gate.h"
+#include "proxy/api/rights.h"
 #include "proxy/api/watch_request.h"
 #include "proxy/base/clock.h"
+#include "proxy/base/log.h"
 #include "proxy/base/thread.h"
 #include "proxy/http/api_reply.h"
 #include "proxy/http/listener.h"
@@ -24,9 +28,6 @@
 #define CONNECTIONS_MAX 64
 
 static const char type_text[] = "text/plain; charset=utf-8";
-static const char type_metrics[] = "text/plain; version=0.0.4; charset=utf-8";
-static const char type_openmetrics[] =
-    "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 struct api {
 	struct shared *shared;
@@ -36,6 +37,7 @@ struct api {
 	struct listener *listener;
 	struct calls *calls; /* the keeper's thread uses it */
 	struct events *events;
+	struct gate *gate;
 	_Atomic int connections;
 	bool any_host; /* a unix socket */
 	bool stopping;
@@ -45,56 +47,6 @@ struct api {
 	pthread_t thread;
 	bool started;
 };
-
-/* Out. */
-
-/* Answer with a JSON value (borrowed) and a line end. */
-static void answer_json(struct conn *c, int status, const char *more, const json_t *body)
-{
-	char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
-	size_t n = text != NULL ? strlen(text) : 0;
-
-	if (text == NULL) {
-		api_reply_no_memory(c);
-		return;
-	}
-	text[n] = '\n'; /* in the place of the NUL */
-	api_reply(c, status, API_JSON, more, bytes_of(text, n + 1));
-	free(text);
-}
-
-static void answer_error(
-    struct conn *c, int status, const char *code, const char *more, const char *message)
-{
-	json_t *body = api_error_json(code, message);
-
-	answer_json(c, status, more, body);
-	json_decref(body);
-}
-
-static void answer_api_error(struct conn *c, const struct api_error *e)
-{
-	char allow[64] = "";
-
-	if (e->allow != NULL)
-		snprintf(allow, sizeof allow, "Allow: %s\r\n", e->allow);
-	answer_error(c, e->status, e->code, allow, e->message);
-}
-
-static void answer_call(struct conn *c, const struct call *call)
-{
-	if (call->http_status == 202 || call->http_status == 204)
-		api_reply(c, call->http_status, NULL, NULL, bytes_of(NULL, 0));
-	else if (call->file != NULL)
-		api_reply_file(c, API_JSON, call->file);
-	else if (call->what == CALL_METRICS && json_is_string(call->body))
-		api_reply(c, call->http_status,
-		    call->openmetrics ? type_openmetrics : type_metrics, NULL,
-		    bytes_of(
-			json_string_value(call->body), json_string_length(call->body)));
-	else
-		answer_json(c, call->http_status, NULL, call->body);
-}
 
 /* In. */
 
@@ -118,6 +70,8 @@ static void on_back(void *arg, struct question *q)
 	a->parked--;
 	if (q->owner != NULL)
 		answer_call(q->owner, call);
+	audit_tell(&call->audit, call->http_status);
+	access_unref(call->access);
 	json_decref(call->body);
 	shared_file_unref(call->file);
 	if (call != &a->halt)
@@ -136,20 +90,6 @@ static void post(struct api *a, struct call *call)
 
 /* What is watched: the inventory thread answers. */
 
-static void answer_ask(struct conn *c, const struct watch_ask *ask)
-{
-	const struct refusal *r = &ask->refusal;
-
-	if (r->status != 0)
-		answer_error(c, r->status, r->code,
-		    r->status == 503 ? "Retry-After: 5\r\n" : NULL, r->message);
-	else if (ask->body == NULL)
-		api_reply(c, ask->status, NULL, NULL, bytes_of(NULL, 0));
-	else
-		api_reply(
-		    c, ask->status, API_JSON, NULL, bytes_of(ask->body, ask->body_n));
-}
-
 static void on_ask_back(void *arg, struct question *q)
 {
 	struct api *a = arg;
@@ -159,28 +99,59 @@ static void on_ask_back(void *arg, struct question *q)
 	a->parked--;
 	if (q->owner != NULL)
 		answer_ask(q->owner, ask);
+	audit_tell(
+	    &ask->audit, ask->refusal.status != 0 ? ask->refusal.status : ask->status);
+	access_unref(ask->access);
 	free(ask->body);
 	free(ask);
 	leave_when_all_are_back(a);
 }
 
-static void ask_watcher(struct api *a, struct conn *c, const struct http1_request *r)
+/* A request and who makes it; borrowed, all of it. */
+struct inquiry {
+	struct api *api;
+	struct conn *conn;
+	const struct http1_request *r;
+	struct bytes body;
+	struct access *who; /* NULL: nobody is asked */
+};
+
+/* What is refused of what would be told in the log is told, too. */
+static void refuse(const struct inquiry *q, const struct api_error *e, enum right right)
 {
+	struct audit audit = {.call = ""};
+
+	if (right_is_told(right)) {
+		gate_audit(&audit, q->conn, q->r, q->who, "");
+		audit_tell(&audit, e->status);
+	}
+	answer_refused(q->conn, e, NULL);
+}
+
+static void ask_watcher(const struct inquiry *q)
+{
+	struct api *a = q->api;
 	struct watch_ask *ask = calloc(1, sizeof *ask);
+	const struct inventory *v = shared_inventory(a->shared);
 	struct api_error e = {0};
 
 	if (ask == NULL) {
-		api_reply_no_memory(c);
-	} else if (!api_request_may_ask(r, a->any_host, &e) ||
-		   !watch_request_read(r, ask, &e)) {
-		answer_api_error(c, &e);
+		api_reply_no_memory(q->conn);
+	} else if (!api_request_may_ask(q->r, a->any_host, &e) ||
+		   !watch_request_read(q->r, ask, &e)) {
+		answer_refused(q->conn, &e, NULL);
+	} else if (!rights_ask(q->who, v, ask, &e)) {
+		refuse(q, &e, right_of_ask(ask->what));
 	} else if (a->stopping) {
-		answer_error(c, 503, "unavailable", NULL, "ocspcached is stopping");
+		answer_error(q->conn, 503, "unavailable", NULL, "ocspcached is stopping");
 	} else {
-		ask->question.owner = c;
+		if (right_is_told(right_of_ask(ask->what)))
+			gate_audit(&ask->audit, q->conn, q->r, q->who, "");
+		ask->access = access_ref(q->who);
+		ask->question.owner = q->conn;
 		ask->question.reply_to = a->inbox;
 		ask->question.done = on_ask_back;
-		conn_park(c, ask);
+		conn_park(q->conn, ask);
 		a->parked++;
 		question_ask(
 		    &ask->question, watcher_inbox(a->shared->watcher), watch_ask_take);
@@ -190,60 +161,86 @@ static void ask_watcher(struct api *a, struct conn *c, const struct http1_reques
 }
 
 /* False: it is another call. */
-static bool serve_watch(struct api *a, struct conn *c, const struct http1_request *r)
+static bool serve_watch(const struct inquiry *q)
 {
-	if (!watch_request_is(r))
+	if (!watch_request_is(q->r))
 		return false;
-	ask_watcher(a, c, r);
+	ask_watcher(q);
 	return true;
 }
 
 /* A body that is streamed goes to the inventory thread with its socket. */
-static void serve_upload(struct api *a, struct conn *c, const struct http1_request *r,
-    struct bytes body, const struct upload *u)
+static void hand_over(const struct inquiry *q, struct watch_order *o)
 {
-	struct watcher *w = a->shared->watcher;
-	struct watch_order *o = watch_order_of(u);
+	struct watcher *w = q->api->shared->watcher;
 
-	if (o == NULL) {
-		api_reply_no_memory(c);
+	if (!access_upload_begin(q->who)) {
+		answer_error(q->conn, 503, "unavailable", "Retry-After: 5\r\n",
+		    "this token has as many uploads as it may (uploads)");
 	} else if (!watcher_reserve(w)) {
-		answer_error(c, 503, "unavailable", "Retry-After: 5\r\n",
+		access_upload_end(q->who);
+		answer_error(q->conn, 503, "unavailable", "Retry-After: 5\r\n",
 		    "no more uploads now: stopping, or max-uploads reached");
-	} else if (conn_take(c, r, body, &o->taken)) {
+	} else if (conn_take(q->conn, q->r, q->body, &o->taken)) {
+		o->access = access_ref(q->who);
 		watcher_take(w, o);
 		return;
 	} else {
 		watcher_release(w);
-		api_reply_no_memory(c);
+		access_upload_end(q->who);
+		api_reply_no_memory(q->conn);
 	}
 	free(o);
 }
 
+static void serve_upload(const struct inquiry *q, const struct upload *u)
+{
+	enum right right = right_of_upload(u->call);
+	struct watch_order *o;
+	struct api_error e = {0};
+
+	if (!rights_upload(q->who, u, &e)) {
+		refuse(q, &e, right);
+		return;
+	}
+	o = watch_order_of(u);
+	if (o == NULL) {
+		api_reply_no_memory(q->conn);
+		return;
+	}
+	if (right_is_told(right))
+		gate_audit(&o->audit, q->conn, q->r, q->who, "");
+	hand_over(q, o);
+}
+
 /* False: it is another call. */
-static bool serve_streamed(
-    struct api *a, struct conn *c, const struct http1_request *r, struct bytes body)
+static bool serve_streamed(const struct inquiry *q)
 {
 	struct upload u;
 	struct api_error e;
-	enum upload_route route = api_upload_read(r, a->any_host, &u, &e);
+	enum upload_route route = api_upload_read(q->r, q->api->any_host, &u, &e);
 
 	if (route == UPLOAD_READ)
-		serve_upload(a, c, r, body, &u);
+		serve_upload(q, &u);
 	else if (route == UPLOAD_ERROR)
-		answer_api_error(c, &e);
+		answer_refused(q->conn, &e, NULL);
 	return route != UPLOAD_NONE;
 }
 
-static void serve_events(struct api *a, struct conn *c, const struct http1_request *r)
+static void serve_events(const struct inquiry *asked)
 {
+	struct api *a = asked->api;
+	struct conn *c = asked->conn;
 	struct events_query q;
 	struct api_error e;
 	int status;
 
-	if (!api_request_events(r, &q, &e))
-		answer_api_error(c, &e);
-	else if (a->stopping)
+	if (!api_request_events(asked->r, &q, &e) || !rights_events(asked->who, &q, &e)) {
+		answer_refused(c, &e, NULL);
+		return;
+	}
+	q.access = asked->who;
+	if (a->stopping)
 		answer_error(c, 503, "unavailable", NULL, "ocspcached is stopping");
 	else if (events_serve(a->events, c, &q, &status))
 		return;
@@ -256,67 +253,127 @@ static void serve_events(struct api *a, struct conn *c, const struct http1_reque
 		    "the watchlists have not been read from Redis yet; try again");
 	else
 		answer_error(c, 503, "unavailable", "Retry-After: 5\r\n",
-		    "no more event streams now: stopping, or max-subscribers reached");
+		    "no more event streams now: stopping, or max-subscribers (of a "
+		    "token: "
+		    "streams) reached");
 }
 
-static void serve_alarms(struct conn *c)
+static void serve_alarms(const struct inquiry *q)
 {
 	struct json_line out = {0};
+	struct api_error e = {0};
 
-	call_alarms(&out);
+	if (!rights_alarms(q->who, &e)) {
+		answer_refused(q->conn, &e, NULL);
+		return;
+	}
+	call_alarms(q->who, shared_inventory(q->api->shared), &out);
 	if (out.failed)
-		api_reply_no_memory(c);
+		api_reply_no_memory(q->conn);
 	else
-		api_reply(c, 200, API_JSON, NULL, bytes_of(out.p, out.n));
+		api_reply(q->conn, 200, API_JSON, NULL, bytes_of(out.p, out.n));
 	free(out.p);
+}
+
+/* A call for the keeper, whose path alone does not say what it is about. */
+static void audit_call(const struct inquiry *q, struct call *call)
+{
+	char what[sizeof call->issuer + SERIAL_HEX_MAX + 1], serial[SERIAL_HEX_MAX] = "";
+	bool in_body = q->r->method == HTTP1_POST;
+
+	if (!right_is_told(right_of_call(call->what)))
+		return;
+	if (call->has_serial)
+		serial_to_hex(&call->serial, serial);
+	snprintf(what, sizeof what, "%s%s%s", call->issuer, serial[0] != '\0' ? "/" : "",
+	    serial);
+	gate_audit(&call->audit, q->conn, q->r, q->who, in_body ? what : "");
+}
+
+/* False: call was not taken. */
+static bool serve_call(const struct inquiry *q, struct call *call)
+{
+	struct api *a = q->api;
+	struct api_error e = {0};
+
+	if (!rights_call(q->who, shared_inventory(a->shared), call, &e)) {
+		refuse(q, &e, right_of_call(call->what));
+		return false;
+	}
+	if (a->stopping) {
+		answer_error(q->conn, 503, "unavailable", NULL, "ocspcached is stopping");
+		return false;
+	}
+	audit_call(q, call);
+	call->access = access_ref(q->who);
+	call->question.owner = q->conn;
+	conn_park(q->conn, call);
+	post(a, call);
+	return true;
+}
+
+static void serve(const struct inquiry *q)
+{
+	struct call *call;
+	struct api_error e;
+
+	if (serve_streamed(q) || serve_watch(q))
+		return;
+	call = calloc(1, sizeof *call);
+	if (call == NULL) {
+		api_reply_no_memory(q->conn);
+		return;
+	}
+	switch (api_request_read(q->r, q->body, q->api->any_host, call, &e)) {
+	case API_HEALTHZ:
+		api_reply(q->conn, 200, type_text, NULL, bytes_of("ok\n", 3));
+		break;
+	case API_ALARMS:
+		serve_alarms(q);
+		break;
+	case API_EVENTS:
+		serve_events(q);
+		break;
+	case API_ERROR:
+		answer_refused(q->conn, &e, NULL);
+		break;
+	case API_CALL:
+		if (serve_call(q, call))
+			return;
+		break;
+	}
+	free(call);
+}
+
+/* False: it has no good token, and was told so. */
+static bool admit(struct inquiry *q)
+{
+	struct api_error e;
+	const char *more;
+
+	if (gate_admit(q->api->gate, q->conn, q->r, &q->who, &e, &more))
+		return true;
+	answer_refused(q->conn, &e, more);
+	return false;
 }
 
 static void on_request(
     void *arg, struct conn *c, const struct http1_request *r, struct bytes body)
 {
-	struct api *a = arg;
-	struct call *call;
-	struct api_error e;
+	struct inquiry q = {arg, c, r, body, NULL};
 
-	if (serve_streamed(a, c, r, body) || serve_watch(a, c, r))
-		return;
-	call = calloc(1, sizeof *call);
-	if (call == NULL) {
-		api_reply_no_memory(c);
-		return;
-	}
-	switch (api_request_read(r, body, a->any_host, call, &e)) {
-	case API_HEALTHZ:
-		api_reply(c, 200, type_text, NULL, bytes_of("ok\n", 3));
-		break;
-	case API_ALARMS:
-		serve_alarms(c);
-		break;
-	case API_EVENTS:
-		serve_events(a, c, r);
-		break;
-	case API_ERROR:
-		answer_api_error(c, &e);
-		break;
-	case API_CALL:
-		if (a->stopping) {
-			answer_error(
-			    c, 503, "unavailable", NULL, "ocspcached is stopping");
-			break;
-		}
-		call->question.owner = c;
-		conn_park(c, call);
-		post(a, call);
-		return;
-	}
-	free(call);
+	if (admit(&q))
+		serve(&q);
 }
 
-/* A streamed call is not waited for; others are read whole first. */
+/* Who has no token is not read any further.  A streamed call is not waited for; others
+ * are read whole first. */
 static int on_head(
     void *arg, struct conn *c, const struct http1_request *r, struct bytes body)
 {
-	return serve_streamed(arg, c, r, body) ? CONN_ANSWERED : 0;
+	struct inquiry q = {arg, c, r, body, NULL};
+
+	return !admit(&q) || serve_streamed(&q) ? CONN_ANSWERED : 0;
 }
 
 static void on_gone(void *arg, void *parked)
@@ -342,7 +399,9 @@ static void on_reload(void *arg)
 	struct conn_limits limits = conn_limits_of(c, c->api_max_body_size);
 
 	conn_loop_limits(a->loop, &limits);
+	gate_reload(a->gate, c);
 	events_reload(a->events);
+	events_keep(a->events, gate_keeps, a->gate);
 }
 
 static void stop_listening(struct api *a)
@@ -426,9 +485,14 @@ static bool make(struct api *a, int fd)
 		goto fail;
 	a->loop = conn_loop_new(a->base, &limits, &handler, a, counters);
 	a->events = events_new(a->shared, a->base, a->inbox, counters);
-	if (a->loop == NULL || a->events == NULL)
+	a->gate = gate_new(c, counters);
+	if (a->loop == NULL || a->events == NULL || a->gate == NULL)
 		goto fail;
 	events_on_idle(a->events, on_events_idle, a);
+	if (c->token_n == 0)
+		log_info("api_open", "address=%s text=%s", c->api_listen,
+		    "whoever reaches it may do everything: no token is configured "
+		    "(ocspctl token)");
 	a->listener = listener_new(a->loop, a->base, fd, false, &listening);
 	return a->listener != NULL;
 
@@ -511,6 +575,7 @@ void api_free(struct api *a)
 	if (a->loop != NULL)
 		conn_loop_free(a->loop);
 	events_free(a->events);
+	gate_free(a->gate);
 	calls_free(a->calls);
 	if (a->base != NULL)
 		event_base_free(a->base);

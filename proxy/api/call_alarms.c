@@ -7,6 +7,8 @@
 #include "proxy/base/alarms.h"
 
 struct printing {
+	const struct access *access;
+	const struct inventory *v;
 	struct json_line *out;
 	size_t n;
 	char node[256]; /* as gethostname() has it: which of many */
@@ -22,6 +24,9 @@ static void print(void *arg, const struct alarm_seen *s)
 {
 	struct printing *p = arg;
 
+	if (access_is_narrow(p->access) &&
+	    (s->issuer[0] == '\0' || !access_issuer_watched(p->access, p->v, s->issuer)))
+		return;
 	json_put(p->out, p->n++ == 0 ? "[\n" : ",\n");
 	put_member(p->out, "{\"alarm\":", alarm_row(s->alarm)->name);
 	put_member(p->out, ",\"issuer\":", s->issuer[0] != '\0' ? s->issuer : NULL);
@@ -33,9 +38,9 @@ static void print(void *arg, const struct alarm_seen *s)
 	json_put(p->out, "}");
 }
 
-void call_alarms(struct json_line *out)
+void call_alarms(const struct access *a, const struct inventory *v, struct json_line *out)
 {
-	struct printing p = {.out = out};
+	struct printing p = {.access = a, .v = v, .out = out};
 
 	if (gethostname(p.node, sizeof p.node - 1) != 0)
 		strcpy(p.node, "unknown");

@@ -165,10 +165,14 @@ static void call_issuers(struct keeper *k, struct call *c)
 	const struct issuers *is = keeper_conf(k)->issuers;
 	json_t *list = json_array();
 
+	const struct inventory *v = shared_inventory(keeper_parts(k)->context.shared);
+
 	/* source: the only one of options.def */
 	for (size_t n = 0; n < issuers_count(is); n++) {
 		const struct issuer *i = issuers_at(is, n);
 
+		if (!access_issuer_watched(c->access, v, i->name))
+			continue;
 		json_array_append_new(
 		    list, json_pack("{s:s, s:s, s:o, s:o, s:n}", "name", i->name,
 			      "source", "ocsp", "responders", responders_json(k, i),
@@ -841,6 +845,12 @@ static void call_ready(struct keeper *k, struct call *c)
 	for (size_t n = 0; n < issuers_count(is); n++)
 		ready_issuer(k, issuers_at(is, n), reasons, degraded);
 	ready = json_array_size(reasons) == 0;
+	if (c->brief) {
+		json_decref(reasons);
+		json_decref(degraded);
+		reply(c, ready ? 200 : 503, json_pack("{s:b}", "ready", ready));
+		return;
+	}
 	reply(c, ready ? 200 : 503,
 	    json_pack("{s:b, s:o, s:o}", "ready", ready, "reasons", reasons, "degraded",
 		degraded));

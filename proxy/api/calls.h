@@ -19,6 +19,8 @@
 #include <jansson.h>
 
 #include "cache/base/key.h"
+#include "proxy/base/access.h"
+#include "proxy/base/audit.h"
 #include "proxy/base/inbox.h"
 
 struct shared_file; /* cache/base/shared_file.h */
@@ -42,10 +44,13 @@ struct call {
 	struct question question; /* to shared->keeper, with call_take */
 	struct calls *calls;
 	enum call_what what;
-	char issuer[64]; /* CALL_LATCHES: "" for all */
+	struct access *access; /* who asks: a reference of the asker, or NULL */
+	struct audit audit;    /* the asker's */
+	char issuer[64];       /* CALL_LATCHES: "" for all */
 	bool has_serial;
 	struct serial serial;
 	bool openmetrics;
+	bool brief;         /* CALL_READY: whether, and not why */
 	bool accept_number; /* CALL_REFRESH: the lists may begin a new count */
 	/* outcome: */
 	int http_status;          /* 200, 202, 204, 404, 500, 503 */

@@ -118,6 +118,8 @@ void announce_reloaded(const struct conf *old, const struct conf *new, const cha
 	struct changes c = {0};
 
 	conf_changed(old, new, add_option, &c);
+	if (conf_tokens_differ(old, new))
+		add_option(&c, "tokens");
 	conf_issuers_changed(old, new, add_issuer, &c);
 	log_each(LOG_INFO, "reloaded",
 	    "file=%s options=%s issuers=%zu added=%zu removed=%zu changed=%zu names=%s "

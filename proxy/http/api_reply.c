@@ -64,8 +64,9 @@ void api_reply(
     struct conn *c, int status, const char *type, const char *more, struct bytes body)
 {
 	char text[API_HEAD_MAX];
-	/* Subscribers over the limit would have all connections that the API has. */
-	bool ends = conn_will_close(c) || status == 503;
+	/* Subscribers over the limit, and who has no token, would have all connections
+	 * that the API has. */
+	bool ends = conn_will_close(c) || status == 503 || status == 401 || status == 429;
 	struct bytes head = head_text(text, c, status, type, more, body.n, ends);
 	struct iovec iov[2];
 

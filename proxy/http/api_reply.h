@@ -25,8 +25,8 @@ json_t *api_error_json(const char *code, const char *message);
 
 /* Answer the current request, or a parked one.  type: its Content-Type; NULL where there
  * is no body.  more: further header lines, each with its end, or NULL.  body is borrowed
- * for the call, and left out of the answer to a HEAD.  Who is to come back later (503)
- * does not keep its place meanwhile: the connection ends. */
+ * for the call, and left out of the answer to a HEAD.  Who is to come back later (503,
+ * 429), or with a token (401), does not keep its place meanwhile: the connection ends. */
 void api_reply(
     struct conn *c, int status, const char *type, const char *more, struct bytes body);
 /* 200, with as much of f as its client takes, when it takes it. */

@@ -563,6 +563,15 @@ void conn_park(struct conn *c, void *parked)
 	c->knocked = false;
 }
 
+void conn_peer(const struct conn *c, struct sockaddr_storage *a)
+{
+	socklen_t n = sizeof *a;
+
+	memset(a, 0, sizeof *a);
+	if (getpeername(event_get_fd(&c->ev), (struct sockaddr *)a, &n) != 0)
+		a->ss_family = AF_UNSPEC;
+}
+
 int conn_detach(struct conn *c)
 {
 	bool was_parked = c->state == CONN_PARKED;

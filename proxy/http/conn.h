@@ -152,6 +152,10 @@ void conn_error(struct conn *c, int status, const char *allow, bool close);
  * before. */
 void conn_park(struct conn *c, void *parked);
 
+/* Where its client is; of a unix socket only the family.  A system call. */
+struct sockaddr_storage;
+void conn_peer(const struct conn *c, struct sockaddr_storage *a);
+
 /* Must the answer to the current request say "Connection: close"? */
 bool conn_will_close(const struct conn *c);
 /* The line that says so, for a head that is composed: "Connection: close" (close: the

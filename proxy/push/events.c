@@ -345,10 +345,12 @@ static bool tick_start(struct events *e)
 
 /* Subscribing. */
 
-static bool may_subscribe(const struct events *e)
+static bool may_subscribe(const struct events *e, const struct access *a)
 {
 	size_t limit = (size_t)e->shared->max_subscribers;
 
+	if (a != NULL && a->streams >= a->streams_max)
+		return false;
 	if (limit == 0 || limit > e->max)
 		limit = e->max;
 	return e->count < limit;
@@ -365,6 +367,9 @@ static void set_query(struct sub *s, const struct events_query *q)
 	s->snapshot_on_gap = q->snapshot && q->has_since;
 	s->wants_end = !q->has_since && !q->snapshot;
 	s->say_head = true;
+	s->access = access_ref(q->access);
+	if (s->access != NULL)
+		s->access->streams++;
 }
 
 static void set_socket(const struct events *e, int fd)
@@ -393,6 +398,9 @@ static void subscribe(
 		event_del(&s->ev);
 		close(fd);
 		sub_watch_free(s->watch);
+		if (s->access != NULL)
+			s->access->streams--;
+		access_unref(s->access);
 		free(s);
 		return;
 	}
@@ -446,7 +454,7 @@ bool events_serve(
 		return false;
 	if (q->json)
 		return json_page_serve(e, c, q);
-	if (may_subscribe(e))
+	if (may_subscribe(e, q->access))
 		s = calloc(1, sizeof *s);
 	else
 		metrics_count(e->counters, M_SUBSCRIBERS_REFUSED);
@@ -482,32 +490,56 @@ void events_reload(struct events *e)
 		tick_start(e);
 }
 
-static void close_all(struct subs *list)
-{
-	struct sub *s;
+/* Whom to keep; NULL: nobody. */
+struct keeping {
+	bool (*keep)(void *arg, const struct access *a);
+	void *arg;
+};
 
-	while ((s = TAILQ_FIRST(list)) != NULL)
-		sub_close(s);
+static void close_list(struct subs *list, const struct keeping *k)
+{
+	struct sub *s = TAILQ_FIRST(list), *next;
+
+	for (; s != NULL; s = next) {
+		next = TAILQ_NEXT(s, link);
+		if (k->keep == NULL || !k->keep(k->arg, s->access))
+			sub_close(s);
+	}
 }
 
-void events_drain(struct events *e)
+static void close_all(struct events *e, const struct keeping *k)
 {
 	struct lag_read *r;
 	struct snapshot_share *share, *next;
 
-	e->draining = true;
-	close_all(&e->live);
-	close_all(&e->due);
-	close_all(&e->blocked);
-	close_all(&e->queued);
-	close_all(&e->later);
+	close_list(&e->live, k);
+	close_list(&e->due, k);
+	close_list(&e->blocked, k);
+	close_list(&e->queued, k);
+	close_list(&e->later, k);
 	TAILQ_FOREACH(r, &e->lag_reads, link)
-		close_all(&r->subs);
+		close_list(&r->subs, k);
 	/* a share goes with the last who reads it, but not while it is asked for */
 	for (share = TAILQ_FIRST(&e->shares); share != NULL; share = next) {
 		next = TAILQ_NEXT(share, link);
-		close_all(&share->subs);
+		close_list(&share->subs, k);
 	}
+}
+
+void events_keep(
+    struct events *e, bool (*keep)(void *arg, const struct access *a), void *arg)
+{
+	const struct keeping k = {keep, arg};
+
+	close_all(e, &k);
+}
+
+void events_drain(struct events *e)
+{
+	const struct keeping nobody = {NULL, NULL};
+
+	e->draining = true;
+	close_all(e, &nobody);
 	assert(e->count == 0);
 }
 

@@ -44,7 +44,8 @@ struct events_query {                   /* of GET /v1/events, checked */
 	/* What is revoked already comes first; with a since only where that is no longer
 	 * kept. */
 	bool snapshot;
-	bool json; /* Accept: application/json: one page and no stream */
+	bool json;             /* Accept: application/json: one page and no stream */
+	struct access *access; /* who asks: borrowed, or NULL */
 };
 
 /* own: the API's inbox. */
@@ -62,6 +63,9 @@ bool events_gone(struct events *e, const void *parked);
  * finds its events.  n is handed over. */
 void events_news(struct events *e, struct teller_news *n);
 void events_drain(struct events *e); /* close all streams, for good */
+/* Close the streams of whom keep() does not want: tokens that a reload took away. */
+void events_keep(
+    struct events *e, bool (*keep)(void *arg, const struct access *a), void *arg);
 size_t events_count(const struct events *e);
 /* Questions at the keeper; the API does not end before it is 0. */
 size_t events_asking(const struct events *e);

@@ -143,7 +143,8 @@ static inline struct roll *events_roll(struct sub *s, const struct change_pos *p
 static inline bool sub_wants(const struct sub *s, const struct sheet *sheet)
 {
 	return change_batch_is_for(
-	    sheet->batch, s->issuer, s->watch != NULL ? s->watch->list : "");
+		   sheet->batch, s->issuer, s->watch != NULL ? s->watch->list : "") &&
+	       access_issuer(s->access, sheet->batch->issuer);
 }
 
 /* events_ask.c */

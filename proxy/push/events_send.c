@@ -50,6 +50,11 @@ static enum step send_snapshot(struct sub *s)
 		snapshot_end(s);
 		return STEP_MORE;
 	}
+	if (!access_issuer(s->access, part.of->name)) {
+		s->cursor = next;
+		s->events->turn_bytes += part.n; /* of looking */
+		return STEP_MORE;
+	}
 	text = (struct events_snapshot){part.of->name, all->at,
 	    part.from_list ? CHANGE_CRL : CHANGE_OCSP, part.list, entries, part.n};
 	step = say_frame(

@@ -88,6 +88,7 @@ bool events_watch_open(struct sub *s)
 {
 	struct events *e = s->events;
 
+	e->view.access = s->access;
 	return watch_view_open(&e->view, e->shared, s->watch->list);
 }
 

@@ -142,7 +142,8 @@ static void write_events(
 	for (size_t i = 0; i < j->ask.n && w->changes < EVENTS_CHANGES && !w->full; i++) {
 		const struct change_batch *b = j->ask.batches[i];
 
-		if (!change_batch_is_for(b, j->query.issuer, j->query.watchlist))
+		if (!change_batch_is_for(b, j->query.issuer, j->query.watchlist) ||
+		    !access_issuer(j->query.access, b->issuer))
 			*pos = (struct change_pos){b->epoch, b->seq, b->n};
 		else if (j->query.watchlist[0] != '\0')
 			write_watched(w, j, b, pos);
@@ -208,6 +209,7 @@ static void on_answer(void *arg, struct question *q)
 	for (size_t i = 0; i < a->n; i++)
 		change_batch_unref(a->batches[i]);
 	free(a->batches);
+	access_unref(j->query.access);
 	free(j);
 	events_answered(e);
 }
@@ -223,9 +225,11 @@ bool json_page_serve(struct events *e, struct conn *c, const struct events_query
 	}
 	j->events = e;
 	j->query = *q;
+	access_ref(j->query.access);
 	if (!q->has_since && e->known) {
 		j->ask.newest = e->end;
 		reply_page(c, j);
+		access_unref(j->query.access);
 		free(j);
 		return true;
 	}

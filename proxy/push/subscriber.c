@@ -87,6 +87,9 @@ void sub_close(struct sub *s)
 	lag_page_unref(e, s->page);
 	e->watching -= s->watch != NULL;
 	sub_watch_free(s->watch);
+	if (s->access != NULL)
+		s->access->streams--;
+	access_unref(s->access);
 	if (s->share != NULL)
 		snapshot_share_unref(s->share);
 	metrics_count(e->counters, M_CONN_CLOSED);

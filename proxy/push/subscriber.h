@@ -22,6 +22,7 @@
 #include <sys/queue.h>
 
 #include "cache/change/change.h"
+#include "proxy/base/access.h"
 #include "proxy/http/pace.h"
 #include "proxy/push/events_text.h"
 #include "proxy/push/snapshot.h"
@@ -77,6 +78,7 @@ struct sub {
 	struct snapshot_share *share; /* a reference, or NULL */
 	struct snapshot_cursor cursor;
 	struct sub_watch *watch; /* NULL: by no watchlist */
+	struct access *access;   /* a reference, counted as a stream; or NULL */
 	struct pace pace; /* from when its socket was full, or a snapshot began, on */
 	int64_t said_ms;  /* when it was last told a position */
 	int64_t joined_at;

@@ -368,7 +368,7 @@ bool watch_text_snapshot(struct watch_view *w, const struct snapshot *s,
 	if (c->issuer == s->n)
 		return false;
 	of = &s->of[c->issuer];
-	ca = ca_at(cas, of->name, c);
+	ca = access_issuer(w->access, of->name) ? ca_at(cas, of->name, c) : NULL;
 	if (ca != NULL)
 		watch_list_of(list, ca->id, &count);
 	if (ca == NULL || c->at >= count) {

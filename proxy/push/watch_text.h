@@ -28,6 +28,7 @@
 #include "cache/watch/watch_db.h"
 #include "cache/watch/watch_match.h"
 #include "cache/watch/watch_rows.h"
+#include "proxy/base/access.h"
 #include "proxy/base/json_line.h"
 #include "proxy/base/shared.h"
 #include "proxy/push/events_text.h"
@@ -45,11 +46,12 @@ struct watch_view {
 	const struct inventory *v;     /* in force; borrowed */
 	const struct watch_list *list; /* of it */
 	struct watch_db *db;
-	struct watch_rows *rows; /* NULL: nobody has asked yet */
-	struct json_line out;    /* what is written; its memory stays */
-	size_t steps;            /* of gallops: what it has cost */
-	bool missing;            /* a row is not there */
-	bool unreadable;         /* names could not be read */
+	const struct access *access; /* whose snapshot it is; or NULL */
+	struct watch_rows *rows;     /* NULL: nobody has asked yet */
+	struct json_line out;        /* what is written; its memory stays */
+	size_t steps;                /* of gallops: what it has cost */
+	bool missing;                /* a row is not there */
+	bool unreadable;             /* names could not be read */
 	/* where the gallop through the last batch ended, in the entries of a CA: */
 	const struct watched *entries, *last;
 	/* an event under way: */

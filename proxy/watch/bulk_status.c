@@ -11,6 +11,7 @@
 #include "proxy/base/timer.h"
 #include "proxy/http/stream.h"
 #include "proxy/watch/known.h"
+#include "proxy/watch/ledger.h"
 #include "proxy/watch/refusal.h"
 #include "proxy/watch/verdicts.h"
 
@@ -37,6 +38,8 @@ struct bulk_status {
 	struct watch_context *context;
 	struct stream *stream;
 	struct known *known;
+	struct access *access;
+	struct watch_issuers *seen; /* NULL: all of known */
 	struct watch_body *body;
 	struct verdicts *verdicts; /* a certificate for each row that is not bad */
 	struct bulk_row *row;
@@ -56,7 +59,10 @@ static void bulk_free(struct bulk_status *b)
 		event_free(b->quiet);
 	watch_body_free(b->body);
 	verdicts_free(b->verdicts);
+	watch_issuers_free(b->seen);
 	known_unref(b->known);
+	access_upload_end(b->access);
+	access_unref(b->access);
 	free(b->row);
 	free(b->texts.p);
 	free(b->out.p);
@@ -97,11 +103,15 @@ static bool on_cert(void *arg, const struct watch_cert *c)
 	const char *issuer = c->configured != NULL ? c->configured->name : "";
 	struct bulk_row *r = row_new(b);
 
+	if (issuer[0] != '\0' &&
+	    !access_certificate(
+		b->access, ledger_inventory(b->context->shared), issuer, &c->serial))
+		issuer = "";
 	if (r == NULL || !verdicts_add(b->verdicts, issuer, &c->serial)) {
 		b->failed = true;
 		return false;
 	}
-	if (c->configured == NULL && c->issuer_name.n > 0)
+	if (issuer[0] == '\0' && c->issuer_name.n > 0)
 		row_text(b, r, c->issuer_name);
 	return true;
 }
@@ -344,6 +354,23 @@ static void on_closed(void *arg)
 		bulk_free(b);
 }
 
+/* The issuers that there are for who asks. */
+static bool narrow(struct bulk_status *b)
+{
+	const struct issuers *all = b->known->issuers;
+	const struct issuer **list = calloc(issuers_count(all) + 1, sizeof *list);
+	size_t n = 0;
+
+	if (list == NULL)
+		return false;
+	for (size_t i = 0; i < issuers_count(all); i++)
+		if (access_issuer(b->access, issuers_at(all, i)->name))
+			list[n++] = issuers_at(all, i);
+	b->seen = watch_issuers_new(list, n);
+	free(list);
+	return b->seen != NULL;
+}
+
 static const struct stream_sink sink = {on_body, on_end, on_closed};
 
 static bool make(struct bulk_status *b, const struct watch_order *o)
@@ -358,7 +385,9 @@ static bool make(struct bulk_status *b, const struct watch_order *o)
 	b->slice = o->format == WATCH_PEM ? SLICE_PEM : SLICE_LINES;
 	b->quiet = evtimer_new(b->context->base, on_quiet, b);
 	b->known = known_ref(b->context->known);
-	want.issuers = b->known->index;
+	if (access_is_narrow(b->access) && !narrow(b))
+		return false;
+	want.issuers = b->seen != NULL ? b->seen : b->known->index;
 	b->body = watch_body_new(&want);
 	b->verdicts = verdicts_new(b->context, on_verdicts, b);
 	if (b->verdicts != NULL)
@@ -371,12 +400,16 @@ void bulk_status_open(struct watch_context *context, struct watch_order *o)
 {
 	struct bulk_status *b = calloc(1, sizeof *b);
 
-	if (b != NULL)
+	if (b != NULL) {
 		b->context = context;
+		b->access = o->access;
+	}
 	if (b == NULL || !make(b, o)) {
 		watch_order_drop(context, o);
-		if (b != NULL)
+		if (b != NULL) {
+			b->access = NULL; /* went with o */
 			bulk_free(b);
+		}
 		return;
 	}
 	if (stream_open(context->streams, &o->taken, &sink, b) == NULL)

@@ -16,7 +16,9 @@
 
 #include "proxy/watch/watch_upload.h"
 
-/* What is taken and its place are handed over, o stays the caller's. */
+/* What is taken, its place and who asks are handed over, o stays the caller's.  Issuers
+ * that he does not see are answered as those that are not configured, certificates that
+ * he does not see as unknown ones. */
 void bulk_status_open(struct watch_context *context, struct watch_order *o);
 
 #endif

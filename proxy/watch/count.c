@@ -58,7 +58,9 @@ static enum err add_range(
 	const char *issuer = issuer_now(c, watch_cas_at(c->v->cas, r->ca));
 	size_t n = verdicts_count(c->verdicts);
 
-	if (issuer[0] == '\0') {
+	if (!access_issuer(c->want.access, issuer)) {
+		c->entry = r->n;
+	} else if (issuer[0] == '\0') {
 		c->not_covered[c->list - c->first] += r->n;
 		c->entry = r->n;
 	}
@@ -104,6 +106,10 @@ static enum err add_walk(struct count *c)
 	const char *issuer = issuer_now(c, ca);
 	struct watched entry;
 
+	if (!access_issuer(c->want.access, issuer)) {
+		c->ca++;
+		return ERR_OK;
+	}
 	if (c->walk == NULL)
 		c->walk = inventory_walk_new(c->v, ca->id, NULL);
 	if (c->walk == NULL)
@@ -241,6 +247,18 @@ struct count *count_of_all(const struct count_want *want, const struct inventory
 const struct inventory *count_inventory(const struct count *c)
 {
 	return c->v;
+}
+
+size_t count_entries(const struct count *c, size_t list)
+{
+	const struct watch_list *l = c->v->list[list];
+	size_t n = 0;
+
+	for (size_t r = 0; r < l->ranges_n; r++)
+		if (access_issuer(c->want.access,
+			issuer_now(c, watch_cas_at(c->v->cas, l->ranges[r].ca))))
+			n += l->ranges[r].n;
+	return n;
 }
 
 size_t count_revoked(const struct count *c, size_t list)

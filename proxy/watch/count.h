@@ -10,6 +10,7 @@
 #define PROXY_WATCH_COUNT_H
 
 #include "cache/watch/inventory.h"
+#include "proxy/base/access.h"
 #include "proxy/watch/watch_context.h"
 
 struct count;
@@ -21,6 +22,7 @@ struct count_status {
 /* done: once, from the loop; the count is the caller's to read and free from then on. */
 struct count_want {
 	struct watch_context *context;
+	struct access *access; /* only of issuers that it sees; borrowed, or NULL */
 	void (*done)(void *arg, enum err e);
 	void *arg;
 };
@@ -34,6 +36,7 @@ void count_free(struct count *c); /* NULL is allowed */
 
 const struct inventory *count_inventory(const struct count *c);
 /* Of lists; by place in v->list. */
+size_t count_entries(const struct count *c, size_t list); /* of issuers that are seen */
 size_t count_revoked(const struct count *c, size_t list);
 size_t count_not_covered(const struct count *c, size_t list);
 /* Of all. */

@@ -15,7 +15,8 @@
 struct counting {
 	struct watch_context *context;
 	struct count *(*begin)(const struct count_want *want, const struct inventory *v);
-	void (*put)(struct counting *k, struct json_line *l);
+	void (*put)(const struct watch_context *context, const struct count *c,
+	    struct json_line *l);
 	struct count *kept, *running; /* NULL: none */
 	int64_t began_ms, kept_until_ms;
 	struct watch_ask *waiting[64]; /* more than the API has connections */
@@ -27,12 +28,14 @@ struct counts {
 	struct counting lists, all;
 };
 
-/* A single list: a count of its own. */
+/* A count of its own: of a single list, or for who does not see all. */
 struct counting_one {
 	struct watch_context *context;
 	struct watch_ask *ask;
 	struct count *count;
 	size_t list;
+	void (*put)(const struct watch_context *context, const struct count *c,
+	    struct json_line *l); /* NULL: of the list */
 };
 
 /* Text. */
@@ -46,7 +49,7 @@ static void put_list(struct json_line *l, const struct count *c, size_t place)
 	json_put(l,
 	    list->source == WATCH_API ? ",\"source\":\"api\"" : ",\"source\":\"files\"");
 	json_put(l, ",\"certificates\":");
-	json_put_number(l, list->n);
+	json_put_number(l, count_entries(c, place));
 	json_put(l, ",\"revoked\":");
 	json_put_number(l, count_revoked(c, place));
 	json_put(l, ",\"announced\":0,\"replaced\":0,\"in_use\":0,\"not_covered\":");
@@ -54,14 +57,16 @@ static void put_list(struct json_line *l, const struct count *c, size_t place)
 	json_put(l, "}");
 }
 
-static void put_lists(struct counting *k, struct json_line *l)
+static void put_lists(
+    const struct watch_context *context, const struct count *c, struct json_line *l)
 {
-	const struct inventory *v = count_inventory(k->kept);
+	const struct inventory *v = count_inventory(c);
 
+	(void)context;
 	json_put(l, "[");
 	for (size_t n = 0; n < v->n; n++) {
 		json_put(l, n > 0 ? ",\n" : "");
-		put_list(l, k->kept, n);
+		put_list(l, c, n);
 	}
 	json_put(l, "]\n");
 }
@@ -87,31 +92,33 @@ static void put_ca(
 	json_put_text(l, dn[0] != '\0' ? dn : NULL);
 }
 
-static void put_cas(struct counting *k, struct json_line *l)
+static void put_cas(
+    const struct watch_context *context, const struct count *c, struct json_line *l)
 {
-	const struct watch_cas *cas = count_inventory(k->kept)->cas;
+	const struct watch_cas *cas = count_inventory(c)->cas;
 	const char *comma = "";
 
 	for (size_t n = 0; n < cas->n; n++) {
-		if (count_of_ca(k->kept, n) == 0)
+		if (count_of_ca(c, n) == 0)
 			continue;
 		json_put(l, comma);
-		put_ca(k->context, l, &cas->ca[n]);
-		put_number_of(l, ",\"certificates\":", count_of_ca(k->kept, n));
+		put_ca(context, l, &cas->ca[n]);
+		put_number_of(l, ",\"certificates\":", count_of_ca(c, n));
 		json_put(l, "}");
 		comma = ",";
 	}
 }
 
-static void put_summary(struct counting *k, struct json_line *l)
+static void put_summary(
+    const struct watch_context *context, const struct count *c, struct json_line *l)
 {
-	const struct inventory *v = count_inventory(k->kept);
-	const struct count_status *s = count_status(k->kept);
-	const struct watch_expiry *x = count_expiry(k->kept);
+	const struct inventory *v = count_inventory(c);
+	const struct count_status *s = count_status(c);
+	const struct watch_expiry *x = count_expiry(c);
 
 	put_number_of(l, "{\"certificates\":", s->good + s->revoked + s->unknown);
 	json_put(l, ",\"issuers\":[");
-	put_cas(k, l);
+	put_cas(context, c, l);
 	put_number_of(l, "],\"status\":{\"good\":", s->good);
 	put_number_of(l, ",\"revoked\":", s->revoked);
 	put_number_of(l, ",\"unknown\":", s->unknown);
@@ -119,7 +126,7 @@ static void put_summary(struct counting *k, struct json_line *l)
 	for (size_t n = 0; n < v->n; n++) {
 		json_put(l, n > 0 ? ",{\"name\":" : "{\"name\":");
 		json_put_text(l, v->list[n]->name);
-		put_number_of(l, ",\"certificates\":", v->list[n]->n);
+		put_number_of(l, ",\"certificates\":", count_entries(c, n));
 		json_put(l, "}");
 	}
 	put_number_of(l, "],\"expiry\":{\"expired\":", x->expired);
@@ -138,7 +145,7 @@ static void answer_all(struct counting *k, enum err e)
 		struct json_line l = {0};
 
 		if (e == ERR_OK)
-			k->put(k, &l);
+			k->put(k->context, k->kept, &l);
 		if (e == ERR_OK)
 			watch_reply(k->waiting[n], &l);
 		else
@@ -176,7 +183,7 @@ static void on_counted(void *arg, enum err e)
 
 static void ask(struct counting *k, struct watch_ask *a)
 {
-	struct count_want want = {k->context, on_counted, k};
+	struct count_want want = {k->context, NULL, on_counted, k};
 
 	if (k->waiting_n == sizeof k->waiting / sizeof k->waiting[0]) {
 		watch_reply_fail(a, k->context, ERR_NOMEM);
@@ -195,16 +202,6 @@ static void ask(struct counting *k, struct watch_ask *a)
 		answer_all(k, ERR_NOMEM);
 }
 
-void counts_lists(struct counts *c, struct watch_ask *a)
-{
-	ask(&c->lists, a);
-}
-
-void counts_summary(struct counts *c, struct watch_ask *a)
-{
-	ask(&c->all, a);
-}
-
 void counts_forget(struct counts *c)
 {
 	count_free(c->lists.kept);
@@ -217,16 +214,57 @@ static void on_counted_one(void *arg, enum err e)
 	struct counting_one *o = arg;
 	struct json_line l = {0};
 
-	if (e == ERR_OK) {
+	if (e == ERR_OK && o->put != NULL) {
+		o->put(o->context, o->count, &l);
+	} else if (e == ERR_OK) {
 		put_list(&l, o->count, o->list);
 		json_put(&l, "\n");
-		watch_reply(o->ask, &l);
-	} else {
-		watch_reply_fail(o->ask, o->context, e);
 	}
+	if (e == ERR_OK)
+		watch_reply(o->ask, &l);
+	else
+		watch_reply_fail(o->ask, o->context, e);
 	free(l.p);
 	count_free(o->count);
 	free(o);
+}
+
+/* What was counted for all says too much to who sees less: counted for him alone, of what
+ * he sees.  Nobody who may see that little has many of them. */
+static void ask_narrow(struct counting *k, struct watch_ask *a)
+{
+	const struct inventory *v =
+	    access_inventory(a->access, ledger_inventory(k->context->shared));
+	struct counting_one *o = calloc(1, sizeof *o);
+
+	if (o != NULL && v != NULL) {
+		struct count_want want = {k->context, a->access, on_counted_one, o};
+
+		*o =
+		    (struct counting_one){.context = k->context, .ask = a, .put = k->put};
+		o->count = k->begin(&want, v);
+	}
+	inventory_unref(v);
+	if (o == NULL || o->count == NULL) {
+		free(o);
+		watch_reply_fail(a, k->context, ERR_NOMEM);
+	}
+}
+
+void counts_lists(struct counts *c, struct watch_ask *a)
+{
+	if (access_is_narrow(a->access))
+		ask_narrow(&c->lists, a);
+	else
+		ask(&c->lists, a);
+}
+
+void counts_summary(struct counts *c, struct watch_ask *a)
+{
+	if (access_is_narrow(a->access))
+		ask_narrow(&c->all, a);
+	else
+		ask(&c->all, a);
 }
 
 /* The place of a list; v->n: there is none. */
@@ -253,7 +291,7 @@ void counts_list(struct counts *c, struct watch_ask *a)
 	}
 	o = calloc(1, sizeof *o);
 	if (o != NULL) {
-		struct count_want want = {c->context, on_counted_one, o};
+		struct count_want want = {c->context, a->access, on_counted_one, o};
 
 		*o = (struct counting_one){.context = c->context, .ask = a, .list = list};
 		o->count = count_of_lists(&want, v, list, list + 1);

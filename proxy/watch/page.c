@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
+#include "cache/watch/watch_candidate.h"
 #include "proxy/base/executor.h"
 #include "proxy/base/json_line.h"
 #include "proxy/watch/known.h"
@@ -167,15 +168,74 @@ static void row_make(struct page *p, const struct watch_found *f, const char *is
 	r->end = p->texts.n;
 }
 
-static bool on_found(void *arg, const struct watch_found *f)
+static bool is_named(const struct watch_record *row, struct bytes asked)
 {
-	struct page *p = arg;
-	const char *issuer = issuer_now(p, f->ca);
+	struct bytes run = row->names, name;
 
+	while (watch_run_next(&run, &name))
+		if (watch_name_fits(name, asked))
+			return true;
+	return asked.n == 0;
+}
+
+/* The same certificate as only the lists tell it that the asker sees: names, labels and
+ * dates of others are not there, nor does it fit the filter by them.  on has room for as
+ * many as f has; false: there is none. */
+static bool narrow(const struct page *p, struct watch_found *f, struct watch_on *on)
+{
+	const struct watch_filter *want = &p->ask->filter;
+	bool named = false;
+	size_t n = 0;
+
+	f->not_before = f->not_after = WATCH_TIME_NONE;
+	for (size_t i = 0; i < f->lists_n; i++) {
+		const struct watch_record *row = &f->on[i].row;
+
+		if (!access_list(p->ask->access, f->on[i].list))
+			continue;
+		if (f->not_before == WATCH_TIME_NONE)
+			f->not_before = row->not_before;
+		if (f->not_after == WATCH_TIME_NONE ||
+		    (row->not_after != WATCH_TIME_NONE && row->not_after < f->not_after))
+			f->not_after = row->not_after;
+		named |= is_named(row, bytes_of(want->name, strlen(want->name)));
+		on[n++] = f->on[i];
+	}
+	f->on = on;
+	f->lists_n = n;
+	return named && (want->expires_before == INT64_MAX ||
+			    (f->not_after != WATCH_TIME_NONE &&
+				f->not_after < want->expires_before));
+}
+
+static bool take_found(struct page *p, const struct watch_found *f, const char *issuer)
+{
 	row_make(p, f, issuer);
 	if (!verdicts_add(p->verdicts, issuer, &f->serial))
 		p->error = ERR_NOMEM;
 	return p->error == ERR_OK;
+}
+
+static bool on_found(void *arg, const struct watch_found *f)
+{
+	struct page *p = arg;
+	const char *issuer = issuer_now(p, f->ca);
+	struct watch_found seen = *f;
+	struct watch_on *on;
+	bool taken;
+
+	if (!access_is_narrow(p->ask->access))
+		return take_found(p, f, issuer);
+	if (!access_issuer(p->ask->access, issuer))
+		return false;
+	on = calloc(f->lists_n + 1, sizeof *on);
+	if (on == NULL) {
+		p->error = ERR_NOMEM;
+		return false;
+	}
+	taken = narrow(p, &seen, on) && take_found(p, &seen, issuer);
+	free(on);
+	return taken;
 }
 
 /* Exactly this one, under whichever number of its CA. */

@@ -89,11 +89,25 @@ static bool is_nobody(const struct watch_context *context, const char *issuer)
 		   NULL;
 }
 
+/* A CA by the identifier of its key: as by the name of its issuer. */
+static bool sees_issuer(const struct watch_context *context, const struct watch_ask *a)
+{
+	const struct watch_cas *cas = ledger_inventory(context->shared)->cas;
+	const struct watch_ca *ca = NULL;
+
+	if (a->filter.issuer[0] == '\0' || access_issuer(a->access, a->filter.issuer))
+		return true;
+	while ((ca = watch_cas_called(cas, a->filter.issuer, ca)) != NULL)
+		if (access_issuer(a->access, ca->issuer))
+			return true;
+	return false;
+}
+
 static void certificates(struct watch_context *context, struct watch_ask *a)
 {
 	struct refusal r;
 
-	if (is_nobody(context, a->filter.issuer)) {
+	if (is_nobody(context, a->filter.issuer) || !sees_issuer(context, a)) {
 		refusal_of_issuer(&r);
 		watch_reply_refuse(a, &r);
 		return;

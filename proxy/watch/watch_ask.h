@@ -11,6 +11,8 @@
 #include "cache/base/facts.h"
 #include "cache/watch/watch_list.h"
 #include "cache/watch/watch_search.h"
+#include "proxy/base/access.h"
+#include "proxy/base/audit.h"
 #include "proxy/watch/refusal.h"
 
 enum watch_ask_what {
@@ -42,6 +44,8 @@ struct watch_filter {
 struct watch_ask {
 	struct question question; /* to shared->watcher's inbox, with watch_ask_take */
 	enum watch_ask_what what;
+	struct access *access;         /* who asks: a reference of the asker, or NULL */
+	struct audit audit;            /* the asker's */
 	char name[WATCH_NAME_MAX];     /* LIST, DROP, REMOVE */
 	char issuer[WATCH_ISSUER_MAX]; /* REMOVE */
 	struct serial serial;          /* REMOVE */

@@ -31,6 +31,9 @@ struct watch_upload {
 	enum err draft_error;
 	size_t slice;
 	bool writing; /* the job is at the ledger */
+	struct access *access;
+	struct audit audit;
+	int status; /* that it was answered with; 0: it was cut off */
 	struct ledger_job job;
 	struct count *count;   /* under way; NULL: none is */
 	struct event *timeout; /* then: who waits for the answer waits no longer */
@@ -41,6 +44,8 @@ void watch_order_drop(struct watch_context *context, struct watch_order *o)
 {
 	conn_taken_drop(&o->taken);
 	streams_release(context->streams);
+	access_upload_end(o->access);
+	access_unref(o->access);
 	metrics_count(context->counters, M_CONN_CLOSED);
 }
 
@@ -61,12 +66,16 @@ static void watch_upload_free(struct watch_upload *u)
 	count_free(u->count);
 	if (u->timeout != NULL)
 		event_free(u->timeout);
+	audit_tell(&u->audit, u->status);
+	access_upload_end(u->access);
+	access_unref(u->access);
 	free(u);
 }
 
 static void refuse(struct watch_upload *u, const struct refusal *r)
 {
 	metrics_count(u->context->counters, M_UPLOADS_REFUSED);
+	u->status = r->status;
 	stream_error(u->stream, r->status, r->code, r->message);
 }
 
@@ -183,7 +192,7 @@ static void on_counted(void *arg, enum err e)
 /* Of the list as it is now.  False: there is none, or no memory. */
 static bool count(struct watch_upload *u)
 {
-	struct count_want want = {u->context, on_counted, u};
+	struct count_want want = {.context = u->context, .done = on_counted, .arg = u};
 	const struct inventory *v = ledger_inventory(u->context->shared);
 
 	u->place = 0;
@@ -224,6 +233,7 @@ static void on_written(void *arg, struct ledger_job *j)
 	u->writing = false;
 	u->context->away--;
 	if (j->error == ERR_OK && !j->foreign) {
+		u->status = j->added ? 201 : 200;
 		metrics_count(u->context->counters, M_UPLOADS_APPLIED);
 		log_each(LOG_INFO, "watchlist_changed",
 		    "watchlist=%s certificates=%zu new=%s", j->name, j->certificates,
@@ -292,6 +302,8 @@ void watch_upload_open(struct watch_context *context, struct watch_order *o)
 		return;
 	}
 	u->context = context;
+	u->access = o->access;
+	u->audit = o->audit;
 	u->slice = o->format == WATCH_PEM ? SLICE_PEM : SLICE_LINES;
 	u->job.what = o->what == WATCH_ORDER_PUT ? LEDGER_PUT : LEDGER_ADD;
 	memcpy(u->job.name, o->name, sizeof u->job.name);

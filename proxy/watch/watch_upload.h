@@ -16,6 +16,8 @@
 
 #include "cache/watch/watch_body.h"
 #include "cache/watch/watch_list.h"
+#include "proxy/base/access.h"
+#include "proxy/base/audit.h"
 #include "proxy/http/conn.h"
 #include "proxy/watch/watch_context.h"
 
@@ -31,13 +33,17 @@ struct watch_order {
 	enum watch_format format;
 	enum watch_base base;
 	struct conn_taken taken;
+	struct access *access; /* who asks: a reference, with an upload begun; or NULL */
+	struct audit audit;
 	char map[]; /* of CSV (watch_csv.h), or "" */
 };
 
-/* What was taken, and its place, are given back unanswered: there is no memory. */
+/* What was taken, its place and who asked are given back unanswered: there is no memory.
+ */
 void watch_order_drop(struct watch_context *context, struct watch_order *o);
 
-/* A PUT or a POST; what is taken and its place are handed over, o stays the caller's. */
+/* A PUT or a POST; what is taken, its place and who asks are handed over, o stays the
+ * caller's. */
 void watch_upload_open(struct watch_context *context, struct watch_order *o);
 
 #endif

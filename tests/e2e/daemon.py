@@ -49,6 +49,8 @@ class Daemon:
         self.options.update({k.replace("_", "-"): v for k, v in options.items()})
         self.issuers = issuers
         self.watchlists = {}  # name: options
+        self.tokens = {}  # the same
+        self.token = None  # that api() sends
         self.conf = os.path.join(box, name + ".conf")
         self.log_path = os.path.join(box, name + ".log")
         self.process = None
@@ -62,6 +64,8 @@ class Daemon:
                     i["name"], lines({k: v for k, v in i.items() if k != "name"}, "\t"))
             for name, options in self.watchlists.items():
                 text += 'watchlist "%s" {\n%s}\n' % (name, lines(options, "\t"))
+            for name, options in self.tokens.items():
+                text += 'token "%s" {\n%s}\n' % (name, lines(options, "\t"))
         with open(self.conf, "w") as f:
             f.write(text)
 
@@ -156,6 +160,8 @@ class Daemon:
         c = http.client.HTTPConnection("127.0.0.1", self.api_port, timeout=timeout * lab.PATIENCE)
         try:
             fields = dict({} if body is None else {"Content-Type": "application/json"}, **(headers or {}))
+            if self.token:
+                fields.setdefault("Authorization", "Bearer " + self.token)
             c.request(method, path, json.dumps(body) if isinstance(body, dict) else body, fields)
             r = c.getresponse()
             text = r.read()
