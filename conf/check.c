@@ -86,23 +86,37 @@ static bool check_listen(const struct draft *d)
 	return true;
 }
 
+/* One address of the API. */
+static void check_api_address(const struct draft *d, size_t n)
+{
+	const struct group *g = &d->settings->global;
+	const struct conf *c = d->conf;
+	const char *why = check_listener(c->api_listen[n], true);
+
+	if (why == NULL && first_equal(c->api_listen, n) < n)
+		why = TWICE;
+	for (size_t i = 0; why == NULL && i < c->listen_n; i++)
+		if (strcmp(c->listen[i], c->api_listen[n]) == 0)
+			why = "is an address of listen too; choose another port";
+	if (why != NULL)
+		fault_value(d, g, OPTION_api_listen, n, c->api_listen[n], why);
+}
+
 static bool check_api_listen(const struct draft *d)
 {
 	const struct group *g = &d->settings->global;
 	struct conf *c = d->conf;
-	const char *why;
 
-	if (is_refused(g, OPTION_api_listen) || *c->api_listen == '\0')
+	if (is_refused(g, OPTION_api_listen))
 		return true;
-	if (!make_absolute(g, OPTION_api_listen, &c->api_listen))
-		return false;
-	why = check_listener(c->api_listen, true);
-	if (why != NULL)
-		fault_value(d, g, OPTION_api_listen, 0, c->api_listen, why);
-	for (size_t i = 0; why == NULL && i < c->listen_n; i++)
-		if (strcmp(c->listen[i], c->api_listen) == 0)
-			fault_value(d, g, OPTION_api_listen, 0, c->api_listen,
-			    "is an address of listen too; choose another port");
+	if (c->api_listen_n > CONF_API_LISTEN_MAX)
+		fault(d, g, OPTION_api_listen, CONF_API_LISTEN_MAX,
+		    "names more than %d addresses; write fewer", CONF_API_LISTEN_MAX);
+	for (size_t i = 0; i < c->api_listen_n; i++) {
+		if (!make_absolute(g, OPTION_api_listen, &c->api_listen[i]))
+			return false;
+		check_api_address(d, i);
+	}
 	return true;
 }
 

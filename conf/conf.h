@@ -114,7 +114,8 @@ struct conf_mirror {
 	size_t issuer, list; /* of conf.issuers */
 };
 
-#define CONF_LISTEN_MAX 64 /* addresses; each worker has a socket for each */
+#define CONF_LISTEN_MAX     64 /* addresses; each worker has a socket for each */
+#define CONF_API_LISTEN_MAX 8
 
 struct conf {
 #define OPTION(scope, type, field, name, dflt, min, max, when, text)                     \

@@ -212,15 +212,17 @@ static int add_workers(struct daemon *d, const struct conf *c)
 static int add_api(struct daemon *d, const struct conf *c)
 {
 	char why[WHY_MAX] = "";
-	int fd;
+	int fds[CONF_API_LISTEN_MAX];
 
-	if (c->api_listen[0] == '\0')
+	if (c->api_listen_n == 0)
 		return EXIT_CLEAN;
-	fd = listener_open(
-	    c->api_listen, (int)c->listen_backlog, false, true, why, sizeof why);
-	if (fd < 0)
-		return fail("api-listen", why);
-	d->api = api_new(&d->shared, fd, why, sizeof why);
+	for (size_t i = 0; i < c->api_listen_n; i++) {
+		fds[i] = listener_open(c->api_listen[i], (int)c->listen_backlog, false,
+		    true, why, sizeof why);
+		if (fds[i] < 0)
+			return fail("api-listen", why);
+	}
+	d->api = api_new(&d->shared, fds, c->api_listen_n, why, sizeof why);
 	if (d->api == NULL)
 		return fail("api-listen", why);
 	assert(d->shared.readers_n < SHARED_READERS_MAX);

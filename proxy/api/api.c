@@ -34,12 +34,13 @@ struct api {
 	struct event_base *base;
 	struct inbox *inbox;
 	struct conn_loop *loop;
-	struct listener *listener;
+	struct listener *listener[CONF_API_LISTEN_MAX];
+	size_t listeners;
+	bool closed;         /* they are */
 	struct calls *calls; /* the keeper's thread uses it */
 	struct events *events;
 	struct gate *gate;
 	_Atomic int connections;
-	bool any_host; /* a unix socket */
 	bool stopping;
 	size_t parked;    /* calls that are at the keeper, asks that are at the watcher */
 	struct call halt; /* the CALL_STOP */
@@ -114,6 +115,7 @@ struct inquiry {
 	const struct http1_request *r;
 	struct bytes body;
 	struct access *who; /* NULL: nobody is asked */
+	bool any_host;      /* a unix socket */
 };
 
 /* What is refused of what would be told in the log is told, too. */
@@ -137,7 +139,7 @@ static void ask_watcher(const struct inquiry *q)
 
 	if (ask == NULL) {
 		api_reply_no_memory(q->conn);
-	} else if (!api_request_may_ask(q->r, a->any_host, &e) ||
+	} else if (!api_request_may_ask(q->r, q->any_host, &e) ||
 		   !watch_request_read(q->r, ask, &e)) {
 		answer_refused(q->conn, &e, NULL);
 	} else if (!rights_ask(q->who, v, ask, &e)) {
@@ -218,7 +220,7 @@ static bool serve_streamed(const struct inquiry *q)
 {
 	struct upload u;
 	struct api_error e;
-	enum upload_route route = api_upload_read(q->r, q->api->any_host, &u, &e);
+	enum upload_route route = api_upload_read(q->r, q->any_host, &u, &e);
 
 	if (route == UPLOAD_READ)
 		serve_upload(q, &u);
@@ -324,7 +326,7 @@ static void serve(const struct inquiry *q)
 		api_reply_no_memory(q->conn);
 		return;
 	}
-	switch (api_request_read(q->r, q->body, q->api->any_host, call, &e)) {
+	switch (api_request_read(q->r, q->body, q->any_host, call, &e)) {
 	case API_HEALTHZ:
 		api_reply(q->conn, 200, type_text, NULL, bytes_of("ok\n", 3));
 		break;
@@ -360,7 +362,7 @@ static bool admit(struct inquiry *q)
 static void on_request(
     void *arg, struct conn *c, const struct http1_request *r, struct bytes body)
 {
-	struct inquiry q = {arg, c, r, body, NULL};
+	struct inquiry q = {arg, c, r, body, NULL, conn_is_unix(c)};
 
 	if (admit(&q))
 		serve(&q);
@@ -371,7 +373,7 @@ static void on_request(
 static int on_head(
     void *arg, struct conn *c, const struct http1_request *r, struct bytes body)
 {
-	struct inquiry q = {arg, c, r, body, NULL};
+	struct inquiry q = {arg, c, r, body, NULL, conn_is_unix(c)};
 
 	return !admit(&q) || serve_streamed(&q) ? CONN_ANSWERED : 0;
 }
@@ -406,8 +408,9 @@ static void on_reload(void *arg)
 
 static void stop_listening(struct api *a)
 {
-	listener_free(a->listener);
-	a->listener = NULL;
+	while (a->listeners > 0)
+		listener_free(a->listener[--a->listeners]);
+	a->closed = true;
 }
 
 static void on_drain(void *arg)
@@ -421,7 +424,7 @@ static void on_close(void *arg)
 {
 	struct api *a = arg;
 
-	if (a->listener == NULL)
+	if (a->closed)
 		return;
 	stop_listening(a);
 	conn_loop_drain(a->loop);
@@ -471,7 +474,13 @@ void api_stop(struct api *a)
 
 /* Life. */
 
-static bool make(struct api *a, int fd)
+static void close_all(const int *fds, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		close(fds[i]);
+}
+
+static bool make(struct api *a, const int *fds, size_t n)
 {
 	const struct conf *c = shared_conf(a->shared);
 	struct conn_limits limits = conn_limits_of(c, c->api_max_body_size);
@@ -490,34 +499,43 @@ static bool make(struct api *a, int fd)
 		goto fail;
 	events_on_idle(a->events, on_events_idle, a);
 	if (c->token_n == 0)
-		log_info("api_open", "address=%s text=%s", c->api_listen,
-		    "whoever reaches it may do everything: no token is configured "
+		log_info("api_open", "text=%s",
+		    "whoever reaches the API may do everything: no token is configured "
 		    "(ocspctl token)");
-	a->listener = listener_new(a->loop, a->base, fd, false, &listening);
-	return a->listener != NULL;
+	for (size_t i = 0; i < n; i++) {
+		struct listener *ls =
+		    listener_new(a->loop, a->base, fds[i], false, &listening);
+
+		if (ls == NULL) {
+			close_all(fds + i + 1, n - i - 1);
+			return false;
+		}
+		a->listener[a->listeners++] = ls;
+	}
+	return true;
 
 fail:
-	close(fd);
+	close_all(fds, n);
 	return false;
 }
 
-struct api *api_new(struct shared *shared, int fd, char *why, size_t why_n)
+struct api *api_new(
+    struct shared *shared, const int *fds, size_t n, char *why, size_t why_n)
 {
 	struct api *a = calloc(1, sizeof *a);
 
 	if (a == NULL) {
-		close(fd);
+		close_all(fds, n);
 		snprintf(why, why_n, "API: %s", strerror(ENOMEM));
 		return NULL;
 	}
 	json_object_seed(0); /* before there is a second thread that could do it */
 	a->shared = shared;
-	a->any_host = strncmp(shared_conf(shared)->api_listen, "unix:", 5) == 0;
 	order_init(&a->reload, on_reload, a);
 	order_init(&a->drain, on_drain, a);
 	order_init(&a->close, on_close, a);
 	order_init(&a->stop, on_stop, a);
-	if (!make(a, fd)) {
+	if (!make(a, fds, n)) {
 		snprintf(why, why_n, "API: out of memory or descriptors");
 		api_free(a);
 		return NULL;
@@ -570,8 +588,7 @@ void api_free(struct api *a)
 	assert(!a->started);
 	if (a->inbox != NULL) /* what is still in it may look at the loop */
 		inbox_free(a->inbox);
-	if (a->listener != NULL)
-		stop_listening(a);
+	stop_listening(a);
 	if (a->loop != NULL)
 		conn_loop_free(a->loop);
 	events_free(a->events);

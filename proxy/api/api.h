@@ -14,8 +14,10 @@
 
 struct api;
 
-/* fd: bound and listening, handed over also on failure.  NULL with a line in why. */
-struct api *api_new(struct shared *shared, int fd, char *why, size_t why_n);
+/* fds: n, at most CONF_API_LISTEN_MAX, bound and listening, handed over also on failure.
+ * NULL with a line in why. */
+struct api *api_new(
+    struct shared *shared, const int *fds, size_t n, char *why, size_t why_n);
 struct inbox *api_inbox(struct api *a); /* one of shared->readers */
 /* The run of news for api_inbox(): teller_listen(telling, api_inbox(a), api_news). */
 void api_news(void *inbox_arg, struct msg *m);

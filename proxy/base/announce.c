@@ -76,15 +76,17 @@ static size_t lists_of(const struct conf *c)
 
 void announce_started(const struct conf *c, const char *path, unsigned workers)
 {
-	struct names listen = {0};
+	struct names listen = {0}, api = {0};
 	char store[512];
 
 	for (size_t i = 0; i < c->listen_n; i++)
 		names_add(&listen, "", c->listen[i]);
+	for (size_t i = 0; i < c->api_listen_n; i++)
+		names_add(&api, "", c->api_listen[i]);
 	log_each(LOG_INFO, "started",
 	    "version=%s file=%s listen=%s api=%s store=%s workers=%u issuers=%zu "
 	    "lists=%zu",
-	    OCSPCACHED_VERSION, path, names_text(&listen), c->api_listen,
+	    OCSPCACHED_VERSION, path, names_text(&listen), names_text(&api),
 	    store_shown(c->store, store, sizeof store), workers, c->issuer_n,
 	    lists_of(c));
 }

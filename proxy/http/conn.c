@@ -572,6 +572,15 @@ void conn_peer(const struct conn *c, struct sockaddr_storage *a)
 		a->ss_family = AF_UNSPEC;
 }
 
+bool conn_is_unix(const struct conn *c)
+{
+	struct sockaddr_storage a = {0};
+	socklen_t n = sizeof a;
+
+	return getsockname(event_get_fd(&c->ev), (struct sockaddr *)&a, &n) == 0 &&
+	       a.ss_family == AF_UNIX;
+}
+
 int conn_detach(struct conn *c)
 {
 	bool was_parked = c->state == CONN_PARKED;

@@ -155,6 +155,7 @@ void conn_park(struct conn *c, void *parked);
 /* Where its client is; of a unix socket only the family.  A system call. */
 struct sockaddr_storage;
 void conn_peer(const struct conn *c, struct sockaddr_storage *a);
+bool conn_is_unix(const struct conn *c); /* the same: came it on a unix socket? */
 
 /* Must the answer to the current request say "Connection: close"? */
 bool conn_will_close(const struct conn *c);

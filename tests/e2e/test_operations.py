@@ -624,6 +624,24 @@ def test_api_on_a_unix_socket(box, world, daemons):
     assert r.returncode == 0 and "good" in r.stdout, r
 
 
+def test_the_api_on_several_addresses(box, world, daemons):
+    """A unix socket besides: for its user and group, whatever the umask; each ends with the daemon."""
+    path, more = os.path.join(box, "api.sock"), lab.free_port()
+    d = daemons([world.issuer()])
+    d.options["api-listen"] = ["127.0.0.1:%d" % d.api_port, "unix:" + path, "127.0.0.1:%d" % more]
+    d.write()
+    d.start()
+    assert os.stat(path).st_mode & 0o777 == 0o660
+    ask = b"GET /v1/issuers HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n"
+    assert daemon.unix_exchange(path, ask % b"any.name").startswith(b"HTTP/1.1 200 ")
+    assert d.api("GET", "/v1/issuers")[0] == 200
+    # by a name, which a web page could have, on none of the others
+    assert d.api("GET", "/v1/issuers", headers={"Host": "any.name"})[0] == 403
+    for url in ("unix:" + path, "http://127.0.0.1:%d" % more):
+        assert subprocess.run([daemon.CLIENT, "--url", url, "status"], capture_output=True).returncode == 0
+    d.stop()
+
+
 def test_a_configuration_in_pieces(box, world, daemons):
     os.mkdir(os.path.join(box, "issuers.d"))
     with open(os.path.join(box, "issuers.d", "demo.conf"), "w") as f:

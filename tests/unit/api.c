@@ -826,8 +826,7 @@ static int setup(void **state)
 	calls_seen = 0;
 	w->base = event_base_new();
 	w->keeper = inbox_new(w->base, &the_calls);
-	w->conf = (struct conf){.api_listen = strdup(api_listen),
-	    .header_timeout_ms = 5000,
+	w->conf = (struct conf){.header_timeout_ms = 5000,
 	    .body_timeout_ms = 5000,
 	    .idle_timeout_ms = 5000,
 	    .write_timeout_ms = 5000,
@@ -848,7 +847,7 @@ static int setup(void **state)
 	assert_true(fd >= 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &n), 0);
 	w->port = ntohs(at.sin_port);
-	w->api = api_new(&w->shared, fd, why, sizeof why);
+	w->api = api_new(&w->shared, &fd, 1, why, sizeof why);
 	assert_non_null(w->api);
 	w->quit.run = on_quit;
 	assert_int_equal(pthread_create(&w->thread, NULL, keeper_run, w), 0);
@@ -869,7 +868,6 @@ static int teardown(void **state)
 	api_free(w->api);
 	inbox_free(w->keeper);
 	event_base_free(w->base);
-	free(w->conf.api_listen);
 	free(w);
 	metrics_reset();
 	return 0;

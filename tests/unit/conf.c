@@ -243,7 +243,8 @@ static void an_issuer_is_enough_and_the_rest_has_defaults(void **state)
 	assert_int_equal(errors.warning_n, 0);
 	assert_int_equal(conf->listen_n, 1);
 	assert_string_equal(conf->listen[0], "127.0.0.1:8080");
-	assert_string_equal(conf->api_listen, "127.0.0.1:8081");
+	assert_int_equal(conf->api_listen_n, 1);
+	assert_string_equal(conf->api_listen[0], "127.0.0.1:8081");
 	assert_int_equal(conf->ocsp_path_n, 2);
 	assert_int_equal(conf->workers, 0);
 	assert_int_equal(conf->hot_cache, 268435456);
@@ -350,7 +351,7 @@ static void paths_are_seen_from_the_file_that_names_them(void **state)
 	assert_string_equal(conf->store, expected);
 	snprintf(expected, sizeof expected, "unix:%s/run/s", dir);
 	assert_string_equal(conf->listen[0], expected);
-	assert_string_equal(conf->api_listen, "unix:/run/api");
+	assert_string_equal(conf->api_listen[0], "unix:/run/api");
 	taken("store = \"redis+unix://r.sock\"");
 	snprintf(expected, sizeof expected, "redis+unix://%s/r.sock", dir);
 	assert_string_equal(conf->store, expected);
@@ -811,6 +812,11 @@ static void the_api_stays_on_loopback(void **state)
 		taken(text);
 	}
 	refused("api-listen = '127.0.0.1:8080'", "api-listen", "address of listen too");
+	refused("api-listen = { '127.0.0.1:1', '127.0.0.1:1' }", "api-listen", "twice");
+	taken("api-listen = { '127.0.0.1:1', 'unix:/run/x' }");
+	assert_int_equal(conf->api_listen_n, 2);
+	taken("api-listen = {}");
+	assert_int_equal(conf->api_listen_n, 0);
 }
 
 static void ocsp_paths_are_checked(void **state)

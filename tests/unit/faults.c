@@ -392,7 +392,7 @@ static bool house_make(struct house *h)
 	if (h->worker == NULL || (fd = open_listener(&h->api_port, false)) < 0)
 		return false;
 	h->shared.readers[h->shared.readers_n++] = worker_inbox(h->worker);
-	h->api = api_new(&h->shared, fd, why, sizeof why);
+	h->api = api_new(&h->shared, &fd, 1, why, sizeof why);
 	if (h->api == NULL)
 		return false;
 	h->shared.readers[h->shared.readers_n++] = api_inbox(h->api);
