@@ -130,6 +130,18 @@ static void refuse(const struct inquiry *q, const struct api_error *e, enum righ
 	answer_refused(q->conn, e, NULL);
 }
 
+/* What a token with watchlists reaches is not known before these are: that nothing is on
+ * them would be a lie (404).  True: it was told to come back. */
+static bool waits_for_lists(const struct inquiry *q)
+{
+	if (q->who == NULL || q->who->lists_n == 0 ||
+	    !shared_waits_for_lists(q->api->shared))
+		return false;
+	answer_error(q->conn, 503, "unavailable", "Retry-After: 5\r\n",
+	    "the watchlists have not been read from Redis yet; try again");
+	return true;
+}
+
 static void ask_watcher(const struct inquiry *q)
 {
 	struct api *a = q->api;
@@ -192,6 +204,7 @@ static void hand_over(const struct inquiry *q, struct watch_order *o)
 		access_upload_end(q->who);
 		api_reply_no_memory(q->conn);
 	}
+	audit_tell(&o->audit, 503);
 	free(o);
 }
 
@@ -205,6 +218,8 @@ static void serve_upload(const struct inquiry *q, const struct upload *u)
 		refuse(q, &e, right);
 		return;
 	}
+	if (waits_for_lists(q))
+		return;
 	o = watch_order_of(u);
 	if (o == NULL) {
 		api_reply_no_memory(q->conn);
@@ -269,6 +284,8 @@ static void serve_alarms(const struct inquiry *q)
 		answer_refused(q->conn, &e, NULL);
 		return;
 	}
+	if (waits_for_lists(q))
+		return;
 	call_alarms(q->who, shared_inventory(q->api->shared), &out);
 	if (out.failed)
 		api_reply_no_memory(q->conn);
@@ -298,6 +315,8 @@ static bool serve_call(const struct inquiry *q, struct call *call)
 	struct api *a = q->api;
 	struct api_error e = {0};
 
+	if (call->what != CALL_READY && waits_for_lists(q))
+		return false;
 	if (!rights_call(q->who, shared_inventory(a->shared), call, &e)) {
 		refuse(q, &e, right_of_call(call->what));
 		return false;

@@ -73,6 +73,7 @@ class Site:
         self.d = daemons([self.demo.issuer(), self.other.issuer()], store="lmdb:%s/store" % box,
                          **dict(FAST, position_interval="1s"))
         self.d.tokens = {"all": block("t-all"), "one-stream": block("t-one", ["subscribe"], streams=1)}
+        self.d.tokens["no-upload"] = block("t-none", ALL, uploads=0)
         for right in ALL:
             self.d.tokens["only-" + right] = block("t-" + right, [right])
         self.d.tokens["demo"] = block("t-demo", ALL, issuers=["demo"])
@@ -94,10 +95,6 @@ class Site:
 @pytest.fixture
 def site(box, publisher, daemons):
     return Site(box, publisher, daemons)
-
-
-def audits(d):
-    return [e for e in d.log.splitlines() if " event=audit" in e or '"audit"' in e or " audit " in e]
 
 
 def test_every_call_is_refused_without_its_right(site):
@@ -302,6 +299,18 @@ def test_streams_have_a_limit_for_each_token(site, streams):
     assert streams(d, fields=bearer("t-all")).status == 200
     first.close()
     lab.wait(lambda: streams(d, fields=bearer("t-one")).status == 200, 10, "the place of who left")
+
+
+def test_uploads_have_a_limit_for_each_token(site):
+    d = site.d
+    d.token = "t-none"
+    status, body = put(d, "web", ndjson(line(1)))
+    assert status == 503 and "uploads" in body["error"]["message"]
+    assert re.search(r"audit token=no-upload .*outcome=refused status=503", d.log)
+    d.token = "t-all"
+    for _ in range(6):  # a place is given back, also by who is refused
+        assert put(d, "web", "no line")[0] == 400
+    assert put(d, "web", ndjson(line(1)))[0] == 200
 
 
 def test_hup_takes_a_token_away_with_its_streams(site, streams):
