@@ -42,7 +42,7 @@ static bool make_absolute(const struct group *g, enum option_id id, char **text)
 
 /* Listeners. */
 
-static const char *check_listener(const char *text, bool loopback_only)
+static const char *check_listener(const char *text)
 {
 	struct address a;
 	const char *why;
@@ -50,9 +50,6 @@ static const char *check_listener(const char *text, bool loopback_only)
 	if (strncmp(text, "unix:", 5) == 0)
 		return socket_path_check(text + 5);
 	why = address_parse(text, &a);
-	if (why == NULL && loopback_only && !address_is_loopback(&a))
-		why = "is not on loopback, and TLS for the API comes in a "
-		      "later version; write 127.0.0.1:PORT, [::1]:PORT or unix:PATH";
 	if (why == NULL && !address_is_numeric(&a))
 		why = "names a host, and names are not looked up to listen; write an "
 		      "address, like 0.0.0.0:PORT or [::]:PORT";
@@ -77,7 +74,7 @@ static bool check_listen(const struct draft *d)
 
 		if (!make_absolute(g, OPTION_listen, &c->listen[i]))
 			return false;
-		why = check_listener(c->listen[i], false);
+		why = check_listener(c->listen[i]);
 		if (why != NULL)
 			fault_value(d, g, OPTION_listen, i, c->listen[i], why);
 		else if (first_equal(c->listen, i) < i)
@@ -91,7 +88,7 @@ static void check_api_address(const struct draft *d, size_t n)
 {
 	const struct group *g = &d->settings->global;
 	const struct conf *c = d->conf;
-	const char *why = check_listener(c->api_listen[n], true);
+	const char *why = check_listener(c->api_listen[n]);
 
 	if (why == NULL && first_equal(c->api_listen, n) < n)
 		why = TWICE;
@@ -701,5 +698,7 @@ bool draft_check(struct draft *d)
 	check_lease(d);
 	check_watchlists(d);
 	draft_check_tokens(d);
+	if (!draft_check_api_tls(d))
+		return false;
 	return check_ccadb(d) && check_issuers(d);
 }

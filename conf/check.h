@@ -32,6 +32,9 @@ void draft_check_folders(const struct draft *d);
 /* The URLs of issuer i's crl, and crl-scope: into d->lists[i].  False when memory ran
  * out. */
 bool draft_check_lists(struct draft *d, size_t i);
+/* Certificate, key and client CA of the API, and what they are for.  False: no memory. */
+bool draft_check_api_tls(struct draft *d);
+
 /* Names, hashes, rights and reach of tokens; fills in hash and rights_set. */
 void draft_check_tokens(const struct draft *d);
 

@@ -3,6 +3,7 @@
 #include "conf/conf.h"
 
 #include <errno.h>
+#include <openssl/ssl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -372,6 +373,7 @@ void conf_free(struct conf *c)
 	issuers_free(c->issuers);
 	mac_keys_free(c->mac_keys);
 	free(c->server_cas);
+	SSL_CTX_free(c->api_tls);
 	free(c->allowed);
 	for (size_t i = 0; i < c->issuer_n; i++) {
 		values_free(&c->issuer[i], SCOPE_ISSUER);

@@ -93,7 +93,8 @@ struct conf_token {
 #include "conf/options.def"
 #undef OPTION
 #undef LATER
-	uint8_t hash[32];    /* of sha256 */
+	uint8_t hash[32]; /* of sha256, or of the certificate */
+	bool by_certificate;
 	unsigned rights_set; /* of rights: enum right */
 };
 
@@ -133,10 +134,11 @@ struct conf {
 
 	/* made from the above: */
 	struct issuers *issuers;
-	struct mac_keys *mac_keys; /* NULL without store-key-file */
-	char *server_cas;          /* upstream-tls-ca as PEM; NULL without */
-	size_t server_cas_n;       /* octets */
-	struct network *allowed;   /* allow-address, allow_address_n of them */
+	struct mac_keys *mac_keys;  /* NULL without store-key-file */
+	struct ssl_ctx_st *api_tls; /* of handshakes; NULL without */
+	char *server_cas;           /* upstream-tls-ca as PEM; NULL without */
+	size_t server_cas_n;        /* octets */
+	struct network *allowed;    /* allow-address, allow_address_n of them */
 	char **path; /* every OCSP path: starts with '/', no '/' at its end but for "/"
 		      * itself, in normal form, no duplicates, longest first */
 	size_t path_n;
@@ -187,6 +189,8 @@ enum conf_change { CONF_ADDED, CONF_REMOVED, CONF_CHANGED };
 void conf_issuers_changed(const struct conf *old, const struct conf *new,
     void (*fn)(void *arg, enum conf_change what, const char *issuer), void *arg);
 
+/* Is it off loopback, where only TLS and a token open it? */
+bool conf_api_is_outside(const char *listen);
 /* Do tokens differ, in anything? */
 bool conf_tokens_differ(const struct conf *old, const struct conf *new);
 

@@ -45,21 +45,33 @@ static void check_hash(const struct draft *d, size_t t)
 {
 	const struct group *g = d->settings->token[t];
 	struct conf_token *token = &d->conf->token[t];
+	enum option_id id;
+	const char *text;
 
-	if (is_refused(g, OPTION_sha256))
+	token->by_certificate = *token->client_certificate != '\0';
+	id = token->by_certificate ? OPTION_client_certificate : OPTION_sha256;
+	text = token->by_certificate ? token->client_certificate : token->sha256;
+	if (is_refused(g, OPTION_sha256) || is_refused(g, OPTION_client_certificate))
 		return;
-	if (strlen(token->sha256) != 64 ||
-	    !hex_decode(token->sha256, sizeof token->hash, token->hash)) {
+	if (token->by_certificate == (*token->sha256 != '\0')) {
 		fault(d, g, OPTION_sha256, 0,
-		    "is not 64 hexadecimal digits; write the SHA-256 of the token, as "
-		    "\"ocspctl token\" prints it");
+		    "is what a token is known by; write it or client-certificate");
+		return;
+	}
+	if (strlen(text) != 64 || !hex_decode(text, sizeof token->hash, token->hash)) {
+		fault(d, g, id, 0,
+		    token->by_certificate
+			? "is not 64 hexadecimal digits; write the SHA-256 of the "
+			  "certificate's DER"
+			: "is not 64 hexadecimal digits; write the SHA-256 of the token, "
+			  "as "
+			  "\"ocspctl token\" prints it");
 		return;
 	}
 	for (size_t k = 0; k < t; k++)
-		if (!is_refused(d->settings->token[k], OPTION_sha256) &&
+		if (d->conf->token[k].by_certificate == token->by_certificate &&
 		    memcmp(d->conf->token[k].hash, token->hash, sizeof token->hash) == 0)
-			fault(d, g, OPTION_sha256, 0,
-			    "is that of another token; make one for each");
+			fault(d, g, id, 0, "is that of another token; make one for each");
 }
 
 static void check_rights(const struct draft *d, size_t t)

@@ -212,19 +212,29 @@ static int add_workers(struct daemon *d, const struct conf *c)
 static int add_api(struct daemon *d, const struct conf *c)
 {
 	char why[WHY_MAX] = "";
-	int fds[CONF_API_LISTEN_MAX];
+	int plain[CONF_API_LISTEN_MAX], outside[CONF_API_LISTEN_MAX];
+	size_t plain_n = 0, outside_n = 0;
 
 	if (c->api_listen_n == 0)
 		return EXIT_CLEAN;
 	for (size_t i = 0; i < c->api_listen_n; i++) {
-		fds[i] = listener_open(c->api_listen[i], (int)c->listen_backlog, false,
+		int fd = listener_open(c->api_listen[i], (int)c->listen_backlog, false,
 		    true, why, sizeof why);
-		if (fds[i] < 0)
+
+		if (fd < 0)
 			return fail("api-listen", why);
+		if (conf_api_is_outside(c->api_listen[i]))
+			outside[outside_n++] = fd;
+		else
+			plain[plain_n++] = fd;
 	}
-	d->api = api_new(&d->shared, fds, c->api_listen_n, why, sizeof why);
+	if (outside_n > 0) /* of a stream over TLS three descriptors, of others one */
+		d->shared.max_subscribers /= 3;
+	d->api = api_new(&d->shared, plain, plain_n, why, sizeof why);
 	if (d->api == NULL)
 		return fail("api-listen", why);
+	if (outside_n > 0 && !api_open(d->api, outside, outside_n))
+		return fail("api-listen", "TLS: out of memory");
 	assert(d->shared.readers_n < SHARED_READERS_MAX);
 	d->shared.readers[d->shared.readers_n++] = api_inbox(d->api);
 	return EXIT_CLEAN;

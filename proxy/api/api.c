@@ -14,6 +14,7 @@
 #include "proxy/api/api_upload.h"
 #include "proxy/api/call_alarms.h"
 #include "proxy/api/gate.h"
+#include "proxy/api/guests.h"
 #include "proxy/api/rights.h"
 #include "proxy/api/watch_request.h"
 #include "proxy/base/clock.h"
@@ -40,6 +41,8 @@ struct api {
 	struct calls *calls; /* the keeper's thread uses it */
 	struct events *events;
 	struct gate *gate;
+	struct tls *tls; /* NULL: nobody off loopback */
+	_Atomic int guests;
 	_Atomic int connections;
 	bool stopping;
 	size_t parked;    /* calls that are at the keeper, asks that are at the watcher */
@@ -115,7 +118,8 @@ struct inquiry {
 	const struct http1_request *r;
 	struct bytes body;
 	struct access *who; /* NULL: nobody is asked */
-	bool any_host;      /* a unix socket */
+	bool any_host;      /* a unix socket, or looked at already */
+	struct gate_from from;
 };
 
 /* What is refused of what would be told in the log is told, too. */
@@ -124,7 +128,7 @@ static void refuse(const struct inquiry *q, const struct api_error *e, enum righ
 	struct audit audit = {.call = ""};
 
 	if (right_is_told(right)) {
-		gate_audit(&audit, q->conn, q->r, q->who, "");
+		gate_audit(&audit, &q->from, q->r, q->who, "");
 		audit_tell(&audit, e->status);
 	}
 	answer_refused(q->conn, e, NULL);
@@ -160,7 +164,7 @@ static void ask_watcher(const struct inquiry *q)
 		answer_error(q->conn, 503, "unavailable", NULL, "ocspcached is stopping");
 	} else {
 		if (right_is_told(right_of_ask(ask->what)))
-			gate_audit(&ask->audit, q->conn, q->r, q->who, "");
+			gate_audit(&ask->audit, &q->from, q->r, q->who, "");
 		ask->access = access_ref(q->who);
 		ask->question.owner = q->conn;
 		ask->question.reply_to = a->inbox;
@@ -226,7 +230,7 @@ static void serve_upload(const struct inquiry *q, const struct upload *u)
 		return;
 	}
 	if (right_is_told(right))
-		gate_audit(&o->audit, q->conn, q->r, q->who, "");
+		gate_audit(&o->audit, &q->from, q->r, q->who, "");
 	hand_over(q, o);
 }
 
@@ -306,7 +310,7 @@ static void audit_call(const struct inquiry *q, struct call *call)
 		serial_to_hex(&call->serial, serial);
 	snprintf(what, sizeof what, "%s%s%s", call->issuer, serial[0] != '\0' ? "/" : "",
 	    serial);
-	gate_audit(&call->audit, q->conn, q->r, q->who, in_body ? what : "");
+	gate_audit(&call->audit, &q->from, q->r, q->who, in_body ? what : "");
 }
 
 /* False: call was not taken. */
@@ -366,13 +370,29 @@ static void serve(const struct inquiry *q)
 	free(call);
 }
 
-/* False: it has no good token, and was told so. */
+/* Off loopback no page of a site that took a name of ours for its own, either. */
+static bool is_called_so(const struct inquiry *q, struct api_error *e)
+{
+	struct bytes host = q->r->authority.n > 0 ? q->r->authority : q->r->host;
+
+	if (!q->from.outside || guest_host_is_ours(shared_conf(q->api->shared), host))
+		return true;
+	memset(e, 0, sizeof *e);
+	api_fail(e, 403, "forbidden",
+	    "Host: is no name of the API's certificate nor of api-host");
+	return false;
+}
+
+/* False: it has no good token, or calls us otherwise, and was told so. */
 static bool admit(struct inquiry *q)
 {
 	struct api_error e;
 	const char *more;
 
-	if (gate_admit(q->api->gate, q->conn, q->r, &q->who, &e, &more))
+	guest_from(q->conn, &q->from);
+	q->any_host = q->from.outside || conn_is_unix(q->conn);
+	if (gate_admit(q->api->gate, &q->from, q->r, &q->who, &e, &more) &&
+	    is_called_so(q, &e))
 		return true;
 	answer_refused(q->conn, &e, more);
 	return false;
@@ -381,7 +401,7 @@ static bool admit(struct inquiry *q)
 static void on_request(
     void *arg, struct conn *c, const struct http1_request *r, struct bytes body)
 {
-	struct inquiry q = {arg, c, r, body, NULL, conn_is_unix(c)};
+	struct inquiry q = {.api = arg, .conn = c, .r = r, .body = body};
 
 	if (admit(&q))
 		serve(&q);
@@ -392,7 +412,7 @@ static void on_request(
 static int on_head(
     void *arg, struct conn *c, const struct http1_request *r, struct bytes body)
 {
-	struct inquiry q = {arg, c, r, body, NULL, conn_is_unix(c)};
+	struct inquiry q = {.api = arg, .conn = c, .r = r, .body = body};
 
 	return !admit(&q) || serve_streamed(&q) ? CONN_ANSWERED : 0;
 }
@@ -421,6 +441,8 @@ static void on_reload(void *arg)
 
 	conn_loop_limits(a->loop, &limits);
 	gate_reload(a->gate, c);
+	if (a->tls != NULL && c->api_tls != NULL)
+		tls_reload(a->tls, c->api_tls);
 	events_reload(a->events);
 	events_keep(a->events, gate_keeps, a->gate);
 }
@@ -445,6 +467,8 @@ static void on_close(void *arg)
 
 	if (a->closed)
 		return;
+	if (a->tls != NULL)
+		tls_close(a->tls);
 	stop_listening(a);
 	conn_loop_drain(a->loop);
 }
@@ -482,7 +506,7 @@ void api_close(struct api *a)
 
 bool api_idle(const struct api *a)
 {
-	return atomic_load(&a->connections) == 0 &&
+	return atomic_load(&a->connections) == 0 && atomic_load(&a->guests) == 0 &&
 	       atomic_load(&a->shared->subscribers) == 0;
 }
 
@@ -562,6 +586,29 @@ struct api *api_new(
 	return a;
 }
 
+static void on_guest(void *inbox_arg, struct msg *m)
+{
+	struct api *a = inbox_arg;
+	struct tls_guest *g = (struct tls_guest *)m;
+
+	if (!a->closed) {
+		guest_open(a->loop, g, &a->guests);
+		return;
+	}
+	close(g->fd);
+	free(g);
+}
+
+bool api_open(struct api *a, const int *fds, size_t n)
+{
+	const struct conf *c = shared_conf(a->shared);
+	int streams = a->shared->max_subscribers;
+
+	a->tls = tls_new(fds, n, c->api_tls, a->inbox, on_guest,
+	    GUESTS_MAX + (streams > 0 ? (size_t)streams : (size_t)c->max_subscribers));
+	return a->tls != NULL;
+}
+
 struct inbox *api_inbox(struct api *a)
 {
 	return a->inbox;
@@ -589,6 +636,8 @@ int api_start(struct api *a)
 	assert(!a->started);
 	e = thread_start(&a->thread, "api", run, a);
 	a->started = e == 0;
+	if (e == 0 && a->tls != NULL)
+		e = tls_start(a->tls);
 	return e;
 }
 
@@ -598,6 +647,10 @@ void api_join(struct api *a)
 		return;
 	pthread_join(a->thread, NULL);
 	a->started = false;
+	if (a->tls != NULL) {
+		tls_stop(a->tls);
+		tls_join(a->tls);
+	}
 }
 
 void api_free(struct api *a)
@@ -605,6 +658,8 @@ void api_free(struct api *a)
 	if (a == NULL)
 		return;
 	assert(!a->started);
+	a->closed = true;
+	tls_free(a->tls);
 	if (a->inbox != NULL) /* what is still in it may look at the loop */
 		inbox_free(a->inbox);
 	stop_listening(a);

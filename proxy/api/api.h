@@ -18,6 +18,9 @@ struct api;
  * NULL with a line in why. */
 struct api *api_new(
     struct shared *shared, const int *fds, size_t n, char *why, size_t why_n);
+/* Listen there with TLS, too: addresses off loopback.  Before api_start(), where conf has
+ * api_tls; fds as above.  False: out of memory. */
+bool api_open(struct api *a, const int *fds, size_t n);
 struct inbox *api_inbox(struct api *a); /* one of shared->readers */
 /* The run of news for api_inbox(): teller_listen(telling, api_inbox(a), api_news). */
 void api_news(void *inbox_arg, struct msg *m);

@@ -65,25 +65,23 @@ static bool is_path(const struct http1_request *r, const char *path)
 	return path_begins(r->path, path, &rest) && rest.n == 0;
 }
 
-static void refuse(struct gate *g, const struct conn *c, bool given, struct api_error *e,
-    const char **more)
+static void refuse(struct gate *g, const struct gate_from *from, bool given,
+    struct api_error *e, const char **more)
 {
-	struct sockaddr_storage peer;
-	char from[LOGIN_FROM_MAX];
+	char place[LOGIN_FROM_MAX];
 	unsigned tell;
 	bool slow;
 
-	conn_peer(c, &peer);
-	slow = logins_failed(g->logins, &peer, clock_mono_ms(), &tell);
+	slow = logins_failed(g->logins, &from->peer, clock_mono_ms(), &tell);
 	metrics_count(g->counters, M_LOGINS_FAILED);
-	login_from(&peer, from);
+	login_from(&from->peer, place);
 	if (tell > 0)
-		log_each(LOG_WARN, "login_failed", "from=%s token=%s times=%u", from,
+		log_each(LOG_WARN, "login_failed", "from=%s token=%s times=%u", place,
 		    given ? "unknown" : "none", tell);
 	if (slow) {
 		*more = "Retry-After: 1\r\n";
 		api_fail(e, 429, "too_many_requests",
-		    "too many requests without a good token from %s", from);
+		    "too many requests without a good token from %s", place);
 		return;
 	}
 	*more = given ? REALM ", error=\"invalid_token\"\r\n" : REALM "\r\n";
@@ -92,34 +90,34 @@ static void refuse(struct gate *g, const struct conn *c, bool given, struct api_
 	    "--token-file)");
 }
 
-bool gate_admit(struct gate *g, const struct conn *c, const struct http1_request *r,
-    struct access **who, struct api_error *e, const char **more)
+bool gate_admit(struct gate *g, const struct gate_from *from,
+    const struct http1_request *r, struct access **who, struct api_error *e,
+    const char **more)
 {
 	struct bytes token;
 	bool given = r->authorization.n > 0;
 
 	*more = NULL;
 	*who = NULL;
-	if (g->tokens.n == 0)
+	if (g->tokens.n == 0 && !from->outside)
 		return true;
 	if (access_bearer(r->authorization, &token))
 		*who = access_set_find(&g->tokens, token);
+	else if (!given && from->certificate != NULL)
+		*who = access_set_shown(&g->tokens, from->certificate);
 	if (*who == NULL && (is_path(r, "/healthz") || (!given && is_path(r, "/readyz"))))
 		*who = &g->nobody;
 	if (*who != NULL)
 		return true;
 	memset(e, 0, sizeof *e);
-	refuse(g, c, given, e, more);
+	refuse(g, from, given, e, more);
 	return false;
 }
 
-void gate_audit(struct audit *out, const struct conn *c, const struct http1_request *r,
-    const struct access *who, const char *detail)
+void gate_audit(struct audit *out, const struct gate_from *from,
+    const struct http1_request *r, const struct access *who, const char *detail)
 {
-	struct sockaddr_storage peer;
-
-	conn_peer(c, &peer);
-	login_from(&peer, out->from);
+	login_from(&from->peer, out->from);
 	snprintf(out->token, sizeof out->token, "%s", who != NULL ? who->name : "");
 	snprintf(out->call, sizeof out->call, "%.*s %.*s%s%s", (int)r->method_text.n,
 	    (const char *)r->method_text.p,

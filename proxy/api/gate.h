@@ -13,12 +13,21 @@
 #ifndef PROXY_API_GATE_H
 #define PROXY_API_GATE_H
 
+#include <sys/socket.h>
+
 #include "proxy/api/api_query.h"
 #include "proxy/base/access.h"
 #include "proxy/base/audit.h"
 #include "proxy/http/conn.h"
 
 struct gate;
+
+/* Where a request comes from. */
+struct gate_from {
+	struct sockaddr_storage peer;
+	bool outside;               /* off loopback: nobody is let in without a token */
+	const uint8_t *certificate; /* SHA-256 of what the client has shown; NULL: none */
+};
 
 /* With the tokens of c.  NULL when out of memory. */
 struct gate *gate_new(const struct conf *c, struct counters *counters);
@@ -31,11 +40,12 @@ bool gate_keeps(void *gate, const struct access *a);
 
 /* True: *who is (borrowed; NULL: nobody is asked).  False: *e, and *more, further lines
  * of the answer's head. */
-bool gate_admit(struct gate *g, const struct conn *c, const struct http1_request *r,
-    struct access **who, struct api_error *e, const char **more);
+bool gate_admit(struct gate *g, const struct gate_from *from,
+    const struct http1_request *r, struct access **who, struct api_error *e,
+    const char **more);
 
 /* Who asks what from where, for the log; *call is "METHOD path detail". */
-void gate_audit(struct audit *out, const struct conn *c, const struct http1_request *r,
-    const struct access *who, const char *detail);
+void gate_audit(struct audit *out, const struct gate_from *from,
+    const struct http1_request *r, const struct access *who, const char *detail);
 
 #endif

@@ -57,6 +57,7 @@ static struct access *access_new(const struct conf_token *t)
 	atomic_init(&a->refs, 1);
 	snprintf(a->name, sizeof a->name, "%s", t->name);
 	memcpy(a->hash, t->hash, sizeof a->hash);
+	a->by_certificate = t->by_certificate;
 	a->rights = t->rights_set;
 	a->streams_max = (unsigned)t->token_max_streams;
 	a->uploads_max = (unsigned)t->token_max_uploads;
@@ -81,7 +82,7 @@ static bool is_of(const struct access *a, const struct conf_token *t)
 {
 	return strcmp(a->name, t->name) == 0 &&
 	       memcmp(a->hash, t->hash, sizeof a->hash) == 0 &&
-	       a->rights == t->rights_set &&
+	       a->by_certificate == t->by_certificate && a->rights == t->rights_set &&
 	       a->streams_max == (unsigned)t->token_max_streams &&
 	       a->uploads_max == (unsigned)t->token_max_uploads &&
 	       same_list(a->issuers, a->issuers_n, t->issuers, t->issuers_n) &&
@@ -130,17 +131,32 @@ bool access_set_load(struct access_set *s, const struct conf *c)
 }
 
 /* Every hash is looked at, whole. */
+static struct access *find(
+    const struct access_set *s, const uint8_t hash[32], bool by_certificate)
+{
+	struct access *found = NULL;
+
+	for (size_t i = 0; i < s->n; i++)
+		if (CRYPTO_memcmp(hash, s->of[i]->hash, 32) == 0 &&
+		    s->of[i]->by_certificate == by_certificate)
+			found = s->of[i];
+	return found;
+}
+
 struct access *access_set_find(const struct access_set *s, struct bytes token)
 {
 	uint8_t hash[SHA256_DIGEST_LENGTH];
-	struct access *found = NULL;
+	struct access *found;
 
 	SHA256(token.p, token.n, hash);
-	for (size_t i = 0; i < s->n; i++)
-		if (CRYPTO_memcmp(hash, s->of[i]->hash, sizeof hash) == 0)
-			found = s->of[i];
+	found = find(s, hash, false);
 	OPENSSL_cleanse(hash, sizeof hash);
 	return found;
+}
+
+struct access *access_set_shown(const struct access_set *s, const uint8_t hash[32])
+{
+	return find(s, hash, true);
 }
 
 bool access_set_has(const struct access_set *s, const struct access *a)

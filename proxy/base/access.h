@@ -28,6 +28,7 @@ struct access {
 	unsigned rights; /* enum right */
 	char name[64];
 	uint8_t hash[32];
+	bool by_certificate;     /* whose hash it is; else the token's */
 	char **issuers, **lists; /* n 0: all */
 	size_t issuers_n, lists_n;
 };
@@ -44,6 +45,8 @@ void access_set_clear(struct access_set *s);
 /* Who has this token?  NULL: nobody.  The time that it takes does not tell how much of a
  * hash was right, nor whose. */
 struct access *access_set_find(const struct access_set *s, struct bytes token);
+/* Who shows the certificate with this SHA-256? */
+struct access *access_set_shown(const struct access_set *s, const uint8_t hash[32]);
 /* Is it still one of them? */
 bool access_set_has(const struct access_set *s, const struct access *a);
 

@@ -74,8 +74,9 @@ static const char usage[] =
     "  discover FILE | DIR | HOST:PORT...   print the issuer sections that these\n"
     "                            certificates (PEM, DER, crt-list, a server's) need\n"
     "\n"
-    "  --url URL                 http://HOST:PORT or unix:/PATH ($OCSPCTL_URL, else\n"
+    "  --url URL                 http(s)://HOST:PORT or unix:/PATH ($OCSPCTL_URL, else\n"
     "                            http://127.0.0.1:8081)\n"
+    "  --ca FILE                 https: the CA (PEM) of the server's certificate\n"
     "  --token-file FILE         send the token in FILE; token: write it there\n"
     "  --json                    print the server's JSON\n"
     "  --strict                  status: end with 2 also when something is degraded\n"
@@ -148,9 +149,9 @@ static bool take_text(struct args *a, int c)
 	const struct {
 		int c;
 		const char **text;
-	} texts[] = {{'u', &a->url}, {'t', &a->token_file}, {'e', &a->exec},
-	    {'p', &a->place}, {'s', &a->since}, {'w', &a->watchlist}, {'m', &a->map},
-	    {'x', &a->base}, {'r', &a->write}};
+	} texts[] = {{'u', &a->url}, {'t', &a->token_file}, {'k', &a->ca},
+	    {'e', &a->exec}, {'p', &a->place}, {'s', &a->since}, {'w', &a->watchlist},
+	    {'m', &a->map}, {'x', &a->base}, {'r', &a->write}};
 
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		if (texts[i].c == c) {
@@ -183,6 +184,7 @@ static bool read_options(
 	static const struct option options[] = {
 	    {"url", required_argument, NULL, 'u'},
 	    {"token-file", required_argument, NULL, 't'},
+	    {"ca", required_argument, NULL, 'k'},
 	    {"json", no_argument, NULL, 'j'},
 	    {"strict", no_argument, NULL, 'd'},
 	    {"exec", required_argument, NULL, 'e'},

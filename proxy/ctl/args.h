@@ -43,6 +43,7 @@ struct args { /* borrowed from argv */
 	int rest_n;
 	const char *url;
 	const char *token_file; /* or NULL */
+	const char *ca;         /* the same */
 	bool json;
 	bool accept_number;     /* refresh */
 	bool strict;            /* status: what is degraded has an exit code, too */

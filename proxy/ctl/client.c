@@ -135,7 +135,7 @@ static void set_options(struct client *c)
 }
 
 struct client *client_open(
-    const char *url, const char *token_file, char *why, size_t why_n)
+    const char *url, const char *token_file, const char *ca, char *why, size_t why_n)
 {
 	struct client *c = calloc(1, sizeof *c);
 
@@ -146,6 +146,8 @@ struct client *client_open(
 	set_options(c);
 	if (set_address(c, url, why, why_n) != 0)
 		goto fail;
+	if (ca != NULL)
+		curl_easy_setopt(c->curl, CURLOPT_CAINFO, ca);
 	if (token_file != NULL) {
 		c->token = token_read(token_file, why, why_n);
 		if (c->token == NULL)

@@ -17,9 +17,10 @@ struct reply {
 };
 
 /* url: http://, https:// or unix:/path.  token_file: NULL, or a file whose first line is
- * sent as a bearer token.  NULL with a line in why. */
+ * sent as a bearer token.  ca: NULL, or a
+ * file of the CAs of https servers.  NULL with a line in why. */
 struct client *client_open(
-    const char *url, const char *token_file, char *why, size_t why_n);
+    const char *url, const char *token_file, const char *ca, char *why, size_t why_n);
 void client_close(struct client *c);
 
 /* Call method on path, which is "/v1/..." and made of client_escape()d parts.  body

@@ -244,7 +244,7 @@ int main(int argc, char **argv)
 		fputs("ocspctl: libcurl does not start\n", stderr);
 		return EXIT_UNREACHABLE;
 	}
-	run.client = client_open(args.url, args.token_file, why, sizeof why);
+	run.client = client_open(args.url, args.token_file, args.ca, why, sizeof why);
 	if (run.client != NULL) {
 		code = run_command(&run);
 		client_close(run.client);

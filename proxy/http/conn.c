@@ -572,6 +572,11 @@ void conn_peer(const struct conn *c, struct sockaddr_storage *a)
 		a->ss_family = AF_UNSPEC;
 }
 
+void *conn_owner(const struct conn *c, void (*on_close)(void *arg))
+{
+	return c->on_close == on_close ? c->on_close_arg : NULL;
+}
+
 bool conn_is_unix(const struct conn *c)
 {
 	struct sockaddr_storage a = {0};

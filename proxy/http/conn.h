@@ -157,6 +157,9 @@ struct sockaddr_storage;
 void conn_peer(const struct conn *c, struct sockaddr_storage *a);
 bool conn_is_unix(const struct conn *c); /* the same: came it on a unix socket? */
 
+/* What conn_new() was given with this on_close; NULL: it was given another. */
+void *conn_owner(const struct conn *c, void (*on_close)(void *arg));
+
 /* Must the answer to the current request say "Connection: close"? */
 bool conn_will_close(const struct conn *c);
 /* The line that says so, for a head that is composed: "Connection: close" (close: the

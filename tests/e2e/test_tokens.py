@@ -16,8 +16,8 @@ import lists
 from daemon import FAST
 from fleet import NDJSON, line, ndjson, put
 from lists import entry
+from token_kit import ALL, block
 
-ALL = ["read", "subscribe", "manage", "operate"]
 # What the contract has, with the right that each needs: ocspcached(8) has the same, which is compared.
 CALLS = [
     ("GET", "/v1/issuers", None, "read"),
@@ -41,10 +41,6 @@ CALLS = [
     ("DELETE", "/v1/latches/demo/1", None, "operate"),
 ]
 IDS = ["%s %s" % c[:2] for c in CALLS]
-
-
-def block(text, rights=ALL, **more):
-    return dict({"sha256": hashlib.sha256(text.encode()).hexdigest(), "rights": rights}, **more)
 
 
 def ask(d, call, token=None):

@@ -608,10 +608,15 @@ static void tokens_are_checked(void **state)
 	refused("token a { sha256 = " HASH_A " rights = read } token b { sha256 = " HASH_A
 		" rights = read }",
 	    "sha256", "is that of another token");
-	refused("token a { rights = read }", "sha256", "");
+	refused("token a { rights = read }", "sha256", "is what a token is known by");
 	refused("token a { sha256 = " HASH_A " }", "rights", "");
 	refused_in_token(
 	    "sha256 = secret rights = read", "sha256", "is not 64 hexadecimal digits");
+	refused_in_token("sha256 = " HASH_A " client-certificate = " HASH_B
+			 " rights = read",
+	    "sha256", "is what a token is known by");
+	refused_in_token("client-certificate = " HASH_A " rights = read",
+	    "client-certificate", "write api-tls-client-ca");
 	refused_in_token("sha256 = " HASH_A " rights = {}", "rights", "are none");
 	refused_in_token("sha256 = " HASH_A " rights = write", "rights", "is no right");
 	refused_in_token("sha256 = " HASH_A " rights = read issuers = nobody", "issuers",
@@ -796,8 +801,8 @@ static void listeners_are_checked(void **state)
 /* Off loopback the API needs TLS and a token, which come later. */
 static void the_api_stays_on_loopback(void **state)
 {
-	static const char *const off[] = {"0.0.0.0:1", "[::]:1", "10.0.0.1:1",
-	    "api.example.com:1", "128.0.0.1:1", "[::ffff:127.0.0.1]:1", "localhost.x:1"};
+	static const char *const off[] = {
+	    "0.0.0.0:1", "[::]:1", "10.0.0.1:1", "128.0.0.1:1", "[::ffff:127.0.0.1]:1"};
 	static const char *const on[] = {
 	    "", "127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1", "unix:/run/x"};
 	char text[300];
@@ -805,12 +810,18 @@ static void the_api_stays_on_loopback(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof off / sizeof *off; i++) {
 		snprintf(text, sizeof text, "api-listen = \"%s\"", off[i]);
-		refused(text, "api-listen", "TLS for the API comes in a later");
+		refused(text, "api-listen", "needs TLS");
 	}
 	for (size_t i = 0; i < sizeof on / sizeof *on; i++) {
 		snprintf(text, sizeof text, "api-listen = \"%s\"", on[i]);
 		taken(text);
 	}
+	refused("api-listen = 'api.example.com:1'", "api-listen", "names a host");
+	refused("api-listen = 'localhost.x:1'", "api-listen", "names a host");
+	refused("api-tls-certificate = 'x'", "api-tls-certificate", "stands alone");
+	refused("api-tls-private-key = 'x'", "api-tls-private-key", "stands alone");
+	refused("api-tls-certificate = 'no' api-tls-private-key = 'no'",
+	    "api-tls-certificate", "No such file");
 	refused("api-listen = '127.0.0.1:8080'", "api-listen", "address of listen too");
 	refused("api-listen = { '127.0.0.1:1', '127.0.0.1:1' }", "api-listen", "twice");
 	taken("api-listen = { '127.0.0.1:1', 'unix:/run/x' }");
