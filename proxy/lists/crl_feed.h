@@ -134,12 +134,16 @@ struct learnt_list {
 /* These n are the issuer's lists by this source, and those that it named before go, as
  * they do with a reload; NULL: it knows nothing yet (and what it knew before stays).
  * What is no http or https URL is left out; so are those beyond crl-max-lists that are
- * not here yet: then nothing is good by absence, and that is told once.  One that has a
+ * not here yet: where a list is left out, nothing is good by absence, and that is told.
+ * One that has a
  * place in common with one that is configured, or stands before it, is that one.  They
  * are lists as others are, but for the mirror, and fetched as learnt URLs are (fetch.h).
  * False: out of memory; nothing has changed, to be said again.  Nothing happens where the
  * issuer does not ask for this source. */
 bool crl_feed_learn(struct crl_feed *f, const char *issuer, enum learnt from,
+    const struct learnt_list *lists, size_t n);
+/* The same, where it is known that these are not all: nothing is good by absence. */
+bool crl_feed_learn_part(struct crl_feed *f, const char *issuer, enum learnt from,
     const struct learnt_list *lists, size_t n);
 /* Of an issuer with `crl-need = "watched"`: these are the names of the lists that are
  * needed, places or crl-scope, byte for byte, in the place of those that were said

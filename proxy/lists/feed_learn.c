@@ -21,6 +21,7 @@ struct lesson {
 	struct feed_urls **urls;
 	size_t n;
 	size_t left_out; /* for crl-max-lists */
+	size_t refused;  /* none of its places is a URL */
 };
 
 static const char *why_not(const char *url)
@@ -97,8 +98,10 @@ static bool read_lesson(struct feed_issuer *i, enum learnt from,
 	*out = (struct lesson){.urls = calloc(n + 1, sizeof(struct feed_urls *))};
 	for (size_t k = 0; out->urls != NULL && k < n; k++) {
 		take_places(i, from, &lists[k], url, &places);
-		if (places == 0)
+		if (places == 0) {
+			out->refused++;
 			continue;
+		}
 		out->urls[out->n] = feed_urls_new(url, places, false);
 		if (out->urls[out->n] == NULL) {
 			feed_urls_clear(out->urls, out->n);
@@ -141,8 +144,8 @@ static bool take_lesson(struct feed_issuer *i, enum learnt from, const struct is
 	return true;
 }
 
-bool crl_feed_learn(struct crl_feed *f, const char *issuer, enum learnt from,
-    const struct learnt_list *lists, size_t n)
+static bool learn(struct crl_feed *f, const char *issuer, enum learnt from,
+    const struct learnt_list *lists, size_t n, bool all)
 {
 	struct feed_issuer *i = feed_issuer_find(f, issuer);
 	const struct issuer *c = issuers_named(f->conf->issuers, issuer);
@@ -152,12 +155,12 @@ bool crl_feed_learn(struct crl_feed *f, const char *issuer, enum learnt from,
 	assert(lists != NULL || n == 0);
 	if (i == NULL || c == NULL || !i->learns[from] || f->cancelled)
 		return true;
-	if (lists == NULL && i->learnt[from].known)
+	if (lists == NULL && (i->learnt[from].known || i->learnt[from].n > 0))
 		return true; /* what was known before is better than nothing */
 	if (!read_lesson(i, from, lists, n, &l))
 		return false;
 	learnt = (struct feed_learnt){.told = true,
-	    .known = lists != NULL && l.left_out == 0,
+	    .known = lists != NULL && all && l.left_out == 0 && l.refused == 0,
 	    .surplus = l.left_out > 0,
 	    .urls = l.urls,
 	    .n = l.n};
@@ -169,6 +172,18 @@ bool crl_feed_learn(struct crl_feed *f, const char *issuer, enum learnt from,
 	feed_arm(f);
 	feed_wake(i);
 	return true;
+}
+
+bool crl_feed_learn(struct crl_feed *f, const char *issuer, enum learnt from,
+    const struct learnt_list *lists, size_t n)
+{
+	return learn(f, issuer, from, lists, n, true);
+}
+
+bool crl_feed_learn_part(struct crl_feed *f, const char *issuer, enum learnt from,
+    const struct learnt_list *lists, size_t n)
+{
+	return learn(f, issuer, from, lists, n, false);
 }
 
 void crl_feed_expect(struct crl_feed *f, enum learnt from)

@@ -226,6 +226,10 @@ static void what_is_no_url_is_not_learnt(void **state)
 	assert_int_equal(times(heard(), "event=crl_learnt_refused"), 10);
 	assert_int_equal(fake_fetches_waiting(), 1);
 	assert_true(is_asked_for(L1));
+	answer_url(L1, LIST(.number = "01", .serials = "A"));
+	assert_int_equal(absence(), CRL_ABSENT_UNLEARNT); /* others are not known */
+	learn("ldap://x " L1);
+	assert_int_equal(absence(), CRL_ABSENT_GOOD);
 	snprintf(text, sizeof text, "http://x/%01500d", 0);
 	learn(text);
 	assert_true(is_asked_for(text));
@@ -234,6 +238,24 @@ static void what_is_no_url_is_not_learnt(void **state)
 	    &(struct learnt_list){.url = &(const char *){text}, .n = 1}, 1));
 	assert_false(is_asked_for(text));
 	assert_true(crl_feed_learn(feed, "nobody", LEARNT_CCADB, NULL, 0));
+}
+
+/* R104: of lists that are known not to be all nothing is good by absence; a source that
+ * knows nothing does not take them away. */
+static void a_part_of_the_lists(void **state)
+{
+	const struct learnt_list part = {.url = (const char *const[]){L1}, .n = 1};
+
+	(void)state;
+	live("", CCADB);
+	assert_true(crl_feed_learn_part(feed, "demo", LEARNT_CCADB, &part, 1));
+	feed_turn();
+	answer_url(L1, LIST(.number = "01", .serials = "A"));
+	assert_int_equal(absence(), CRL_ABSENT_UNLEARNT);
+	learn_nothing();
+	assert_true(listed('A'));
+	learn(L1);
+	assert_int_equal(absence(), CRL_ABSENT_GOOD);
 }
 
 /* Beyond crl-max-lists: what is here stays, the surplus is told once, and what it may
@@ -446,6 +468,7 @@ int main(void)
 	    CASE(a_learnt_list_may_have_several_places),
 	    CASE(what_is_configured_too_is_the_configured_one),
 	    CASE(what_is_no_url_is_not_learnt),
+	    CASE(a_part_of_the_lists),
 	    CASE(learnt_lists_are_bounded),
 	    CASE(what_is_learnt_needs_memory),
 	    CASE(a_list_that_nobody_needs_is_parked),
