@@ -300,27 +300,28 @@ static void drop_parts_that_are_full(struct ccadb_found *f)
 	f->part.n = n;
 }
 
-/* No memory for the lists: there are none, and malformed says that these are not all. */
-static void lay_out(struct ccadb_found *f)
+/* False: out of memory. */
+static bool lay_out(struct ccadb_found *f)
 {
 	sort_texts(&f->full);
 	sort_texts(&f->part);
 	drop_parts_that_are_full(f);
 	f->list = calloc(f->part.n + 1, sizeof *f->list);
-	if (f->list == NULL) {
-		f->malformed = true;
-		return;
-	}
+	if (f->list == NULL)
+		return false;
 	if (f->full.n > 0)
 		f->list[f->lists++] = (struct ccadb_list){f->full.text, f->full.n};
 	for (size_t i = 0; i < f->part.n; i++)
 		f->list[f->lists++] = (struct ccadb_list){&f->part.text[i], 1};
+	return true;
 }
 
-void ccadb_sets_sort(struct ccadb_sets *s)
+bool ccadb_sets_sort(struct ccadb_sets *s)
 {
 	for (size_t i = 0; i < s->n; i++)
-		lay_out(&s->found[i]);
+		if (!lay_out(&s->found[i]))
+			return false;
+	return true;
 }
 
 void ccadb_sets_of(const struct ccadb_sets *s, size_t i, struct ccadb_set *out)

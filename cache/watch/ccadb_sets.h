@@ -25,8 +25,8 @@ void ccadb_sets_free(struct ccadb_sets *s); /* NULL is allowed */
 /* One record of any file; URLs are copied.  False: out of memory, and only free may
  * follow. */
 bool ccadb_sets_take(struct ccadb_sets *s, const struct ccadb_record *r);
-/* All were taken. */
-void ccadb_sets_sort(struct ccadb_sets *s);
+/* All were taken.  False: out of memory, and only free may follow. */
+bool ccadb_sets_sort(struct ccadb_sets *s);
 
 struct ccadb_list {
 	char *const *place; /* URLs, sorted */

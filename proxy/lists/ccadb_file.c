@@ -179,6 +179,7 @@ static void take_fresh(const struct ccadb_job *j, struct ccadb_file *f, uint8_t 
 		f->taken = failed(f, f->fresh, errno);
 	} else if (f->taken) {
 		f->fresh[0] = '\0';
+		f->hints = f->asked;
 		crl_hints_write(f->dir, f->name, &f->hints);
 	}
 	if (f->fresh[0] != '\0')
@@ -199,7 +200,7 @@ static void look(struct ccadb_file *f)
 		failed(f, f->dir, e);
 	else if (!f->local)
 		crl_hints_read(f->dir, &name, 1, &f->hints);
-	f->look = false;
+	f->look = e != 0;
 }
 
 static void read_current(const struct ccadb_job *j, struct ccadb_file *f,
@@ -212,7 +213,8 @@ static void read_current(const struct ccadb_job *j, struct ccadb_file *f,
 		return;
 	memcpy(why, f->why, sizeof why);
 	f->known = read_file(j, f, fd, x, room);
-	memcpy(f->why, why, sizeof why);
+	if (f->known || why[0] != '\0') /* else it is this that is wrong */
+		memcpy(f->why, why, sizeof why);
 	close(fd);
 	f->records = x->records;
 	f->bad = x->bad;
@@ -223,7 +225,7 @@ static void run(struct ccadb_job *j, uint8_t *room)
 {
 	bool nomem = false;
 
-	for (size_t i = 0; i < j->n && !is_stopped(j); i++) {
+	for (size_t i = 0; i < j->n && !nomem && !is_stopped(j); i++) {
 		struct ccadb_file *f = &j->file[i];
 		struct ccadb_reading x = {.sets = j->sets};
 
@@ -234,13 +236,11 @@ static void run(struct ccadb_job *j, uint8_t *room)
 		if (f->local || f->fresh[0] != '\0')
 			take_fresh(j, f, room);
 		read_current(j, f, &x, room);
-		nomem = nomem || x.nomem;
+		nomem = x.nomem;
 	}
-	if (nomem) {
+	if (nomem || !ccadb_sets_sort(j->sets)) {
 		ccadb_sets_free(j->sets);
 		j->sets = NULL;
-	} else {
-		ccadb_sets_sort(j->sets);
 	}
 }
 

@@ -23,12 +23,14 @@ struct ccadb_file {
 	const char *name; /* URL, or path of a local one */
 	char dir[PATH_MAX];
 	bool local;
-	bool look; /* what an earlier life left is to be looked at */
+	bool look; /* the folder is to be made, or looked at for what an earlier life left
+		    */
 	/* What was fetched, or is copied of a local one; "" for none.  fd is open then,
 	 * or -1, and closed when it was read. */
 	char fresh[PATH_MAX];
 	int fd;
-	struct crl_hints hints; /* of fresh; of current when it was looked at */
+	struct crl_hints asked; /* of fresh: of no account where it is not taken */
+	struct crl_hints hints; /* of current */
 	/* Outcome. */
 	bool taken; /* fresh was read, and is current */
 	bool known; /* one was read: fresh, or the one before */

@@ -26,14 +26,12 @@ struct ccadb_place {
 	unsigned refs;
 	char *name;
 	struct ccadb_source *source; /* NULL: not in the configuration any more */
-	struct ccadb_file file;      /* the round's while one runs; fresh: fetched */
-	struct crl_hints asked;      /* what the fetch that is under way has learnt */
+	struct ccadb_file file; /* fresh: it is fetched, or was since the last round */
 	struct fetch *fetch;
 	int64_t due_ms;  /* monotonic */
 	int64_t read_at; /* wall clock: last time that all was well; 0: never */
 	uint64_t failed;
 	int failures; /* in a row */
-	bool read;    /* one could be read in this life */
 };
 
 /* A round of reading, on the bulk thread. */
@@ -43,6 +41,7 @@ struct ccadb_round {
 	struct ccadb_place **place; /* references, as the files of the job */
 	char (*issuer)[64];
 	size_t issuers;
+	bool overtaken; /* by a reload: these may be other issuers of the same names */
 };
 
 struct ccadb_source {
@@ -234,8 +233,8 @@ static void note_failed(struct ccadb_source *s, struct ccadb_place *p, const cha
 	p->due_ms = clock_mono_ms() + pause_ms(s, p);
 	log_warn("ccadb_failed", "url=%s detail=%s failures=%d effect=%s remedy=%s",
 	    p->name, why, p->failures,
-	    p->read ? "the last one that could be read counts"
-		    : "nothing is known of the lists that it names",
+	    p->file.known ? "the last one that could be read counts"
+			  : "nothing is known of the lists that it names",
 	    "see that ccadb in the configuration leads to certificate records as CSV");
 }
 
@@ -271,14 +270,15 @@ static void on_fetched(void *arg, const struct fetch_result *r)
 
 	p->fetch = NULL;
 	if (r->error == ERR_OK && r->status == 200) {
-		crl_hints_take(&p->asked, r->etag, r->last_modified, r->date);
-		p->file.hints = p->asked;
+		crl_hints_take(&p->file.asked, r->etag, r->last_modified, r->date);
 		fetch_ends(s);
 		return;
 	}
 	drop_fresh(&p->file);
-	if (r->error == ERR_OK && r->status == 304)
+	if (r->error == ERR_OK && r->status == 304 && p->file.known)
 		note_well(s, p);
+	else if (r->error == ERR_OK && r->status == 304)
+		note_failed(s, p, "it says 304, and nothing is kept that it could mean");
 	else if (r->error == ERR_UP_SIZE)
 		note_failed(s, p, "it has more bytes than ccadb-max-size");
 	else
@@ -289,7 +289,7 @@ static void on_fetched(void *arg, const struct fetch_result *r)
 static void fetch(struct ccadb_source *s, struct ccadb_place *p)
 {
 	struct ccadb_file *f = &p->file;
-	bool held = p->read; /* then the validators are of what is kept */
+	bool held = f->known; /* then the validators are of what is kept, and well */
 	struct fetch_request r = {.url = p->name,
 	    .accept = "text/csv",
 	    .timeout_ms = (int)s->conf->crl_timeout_ms,
@@ -302,11 +302,12 @@ static void fetch(struct ccadb_source *s, struct ccadb_place *p)
 	f->fd = crl_state_new(f->dir, f->fresh, sizeof f->fresh);
 	if (f->fd < 0) {
 		f->fresh[0] = '\0';
+		f->look = true; /* the folder is made anew */
 		note_failed(s, p, crl_state_why(errno));
 		return;
 	}
 	r.sink_fd = f->fd;
-	p->asked = (struct crl_hints){0};
+	f->asked = (struct crl_hints){0};
 	p->fetch = fetch_start(s->fetcher, &r, on_fetched, p);
 	if (p->fetch == NULL) {
 		drop_fresh(f);
@@ -318,7 +319,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct ccadb_source *s = arg;
 	int64_t now = clock_mono_ms();
-	bool local = s->retry_ms <= now;
+	bool read = s->retry_ms <= now;
 
 	(void)fd, (void)what;
 	if (s->round != NULL) {
@@ -326,17 +327,21 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	s->retry_ms = INT64_MAX;
+	if (read && !configure(s)) {
+		retry_later(s);
+		return;
+	}
 	for (size_t i = 0; i < s->n; i++) {
 		struct ccadb_place *p = s->place[i];
 
 		if (p->fetch != NULL || p->due_ms > now)
 			continue;
-		if (p->file.local)
-			local = true;
+		if (p->file.local || p->file.look)
+			read = true;
 		else
 			fetch(s, p);
 	}
-	if (local)
+	if (read)
 		read_all(s);
 	else
 		fetch_ends(s);
@@ -348,8 +353,10 @@ static void round_free(struct ccadb_round *r)
 {
 	if (r == NULL)
 		return;
-	for (size_t i = 0; i < r->job.n; i++)
+	for (size_t i = 0; i < r->job.n; i++) {
+		drop_fresh(&r->job.file[i]);
 		place_unref(r->place[i]);
+	}
 	free(r->place);
 	free(r->job.file);
 	free(r->issuer);
@@ -357,11 +364,26 @@ static void round_free(struct ccadb_round *r)
 	free(r);
 }
 
+/* What became of it.  What could not be read for want of memory is the place's again;
+ * what is fetched since the round began is, all the time. */
+static void take_back(struct ccadb_place *p, struct ccadb_file *f)
+{
+	struct ccadb_file was = p->file;
+
+	p->file = *f;
+	if (f->fd < 0) {
+		p->file.fd = was.fd;
+		memcpy(p->file.fresh, was.fresh, sizeof was.fresh);
+		p->file.asked = was.asked;
+	}
+	f->fd = -1;
+	f->fresh[0] = '\0';
+}
+
 static void take_outcome(struct ccadb_source *s, struct ccadb_place *p)
 {
 	struct ccadb_file *f = &p->file;
 
-	p->read = p->read || f->known;
 	if (f->bad > 0 && f->taken)
 		log_warn("ccadb_rows", "url=%s rows=%llu line=%llu detail=%s", p->name,
 		    (unsigned long long)f->bad, (unsigned long long)f->first.line,
@@ -375,17 +397,19 @@ static void take_outcome(struct ccadb_source *s, struct ccadb_place *p)
 /* What is known is said, to each issuer that asks for it now. */
 static bool speak(struct ccadb_source *s, const struct ccadb_round *r)
 {
-	bool known = false, good = true;
+	bool known = false, whole = true, good = true;
 
-	for (size_t i = 0; i < r->job.n; i++)
-		known = known || r->place[i]->read;
+	for (size_t i = 0; i < r->job.n; i++) {
+		known = known || r->place[i]->file.known;
+		whole = whole && r->place[i]->file.known;
+	}
 	for (size_t i = 0; i < r->issuers; i++) {
 		struct ccadb_set set;
 
 		ccadb_sets_of(r->job.sets, i, &set);
-		good =
-		    ccadb_speak(s->spoken, s->feed, r->issuer[i], known ? &set : NULL) &&
-		    good;
+		good = ccadb_speak(s->spoken, s->feed, r->issuer[i], known ? &set : NULL,
+			   whole) &&
+		       good;
 	}
 	return good;
 }
@@ -399,11 +423,11 @@ static void on_read(void *arg)
 	assert(s->round == r);
 	s->round = NULL;
 	for (size_t i = 0; i < r->job.n; i++) {
-		r->place[i]->file = r->job.file[i];
+		take_back(r->place[i], &r->job.file[i]);
 		if (!s->cancelled && r->place[i]->source != NULL)
 			take_outcome(s, r->place[i]);
 	}
-	if (!s->cancelled && r->job.sets != NULL)
+	if (!s->cancelled && !r->overtaken && r->job.sets != NULL)
 		good = speak(s, r);
 	round_free(r);
 	if (s->cancelled)
@@ -461,14 +485,17 @@ static void hand_over(struct ccadb_source *s, struct ccadb_round *r)
 {
 	for (size_t i = 0; i < s->n; i++) {
 		struct ccadb_place *p = s->place[i];
+		struct ccadb_file *left;
 
 		r->place[i] = p;
 		p->refs++;
 		r->job.file[i] = p->file;
-		if (p->fetch != NULL) { /* begun since: the next round's */
-			r->job.file[i].fresh[0] = '\0';
-			r->job.file[i].fd = -1;
-		}
+		r->job.file[i].taken = false;
+		r->job.file[i].why[0] = '\0';
+		/* what is under way is the next round's */
+		left = p->fetch != NULL ? &r->job.file[i] : &p->file;
+		left->fresh[0] = '\0';
+		left->fd = -1;
 	}
 	r->job.n = s->n;
 }
@@ -523,6 +550,8 @@ void ccadb_source_start(struct ccadb_source *s, const struct conf *conf)
 void ccadb_source_reload(struct ccadb_source *s, const struct conf *conf)
 {
 	s->conf = conf;
+	if (s->round != NULL)
+		s->round->overtaken = true;
 	if (!configure(s))
 		retry_later(s);
 	for (size_t i = 0; i < s->n; i++)

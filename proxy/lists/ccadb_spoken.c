@@ -14,7 +14,8 @@ struct ccadb_said {
 	char issuer[64];
 	char **url; /* all places, sorted */
 	size_t n;
-	bool nothing; /* told that nothing is known of it */
+	bool whole;   /* these were all */
+	bool nothing; /* told that they are not known now */
 };
 
 struct ccadb_spoken {
@@ -105,27 +106,30 @@ static struct ccadb_said *said_of(struct ccadb_spoken *all, const char *issuer)
 	return s;
 }
 
-/* False: what was said before counts on. */
-static bool counts(struct ccadb_said *s, const struct ccadb_set *set)
+static const char *why_not_all(const struct ccadb_set *set, bool whole)
 {
-	if (set->records > 0 && set->n > 0 && !set->malformed) {
-		s->nothing = false;
-		return true;
-	}
-	if (!s->nothing)
-		log_warn("ccadb_nothing", "issuer=%s detail=%s remedy=%s effect=%s",
-		    s->issuer,
-		    set->records == 0
-			? "no record has its certificate, or its key and name"
-		    : set->malformed ? "its record names lists that cannot be read"
-				     : "its record names no list",
-		    "name its lists in crl",
-		    s->n > 0 ? "the lists that were known count on" : "none are known");
-	s->nothing = true;
-	return set->n > 0 && s->n == 0; /* better than none */
+	if (!whole)
+		return "not all of ccadb could be read";
+	if (set->records == 0)
+		return "no record has its certificate, or its key and name";
+	if (set->malformed)
+		return "its record names lists that cannot be read";
+	return set->n == 0 ? "its record names no list" : NULL;
 }
 
-static bool learn(struct crl_feed *feed, const char *issuer, const struct ccadb_set *set)
+/* Once, until it is well again. */
+static void tell_nothing(struct ccadb_said *s, const char *why)
+{
+	if (why != NULL && !s->nothing)
+		log_warn("ccadb_nothing", "issuer=%s detail=%s remedy=%s effect=%s",
+		    s->issuer, why, "name its lists in crl",
+		    s->whole ? "the lists that were known count on"
+			     : "nothing is good by absence");
+	s->nothing = why != NULL;
+}
+
+static bool learn(
+    struct crl_feed *feed, const char *issuer, const struct ccadb_set *set, bool all)
 {
 	struct learnt_list *list = calloc(set->n + 1, sizeof *list);
 	bool good;
@@ -133,32 +137,37 @@ static bool learn(struct crl_feed *feed, const char *issuer, const struct ccadb_
 	for (size_t i = 0; list != NULL && i < set->n; i++)
 		list[i] = (struct learnt_list){
 		    (const char *const *)set->list[i].place, set->list[i].n};
-	good = list != NULL && crl_feed_learn(feed, issuer, LEARNT_CCADB, list, set->n);
+	good = list != NULL && (all ? crl_feed_learn : crl_feed_learn_part)(
+				   feed, issuer, LEARNT_CCADB, list, set->n);
 	free(list);
 	return good;
 }
 
 bool ccadb_speak(struct ccadb_spoken *all, struct crl_feed *feed, const char *issuer,
-    const struct ccadb_set *set)
+    const struct ccadb_set *set, bool whole)
 {
 	struct ccadb_said *s = said_of(all, issuer);
+	const char *why = set != NULL ? why_not_all(set, whole) : NULL;
 	char **url;
 	size_t n;
 
 	if (s == NULL)
 		return false;
-	if (set == NULL || !counts(s, set))
+	if (set != NULL)
+		tell_nothing(s, why);
+	if (set == NULL || set->n == 0 || (why != NULL && s->whole))
 		return crl_feed_learn(feed, issuer, LEARNT_CCADB, NULL, 0);
 	url = urls_of(set, &n);
-	if (url == NULL || !learn(feed, issuer, set)) {
+	if (url == NULL || !learn(feed, issuer, set, why == NULL)) {
 		urls_free(url, url != NULL ? n : 0);
 		return false;
 	}
-	if (s->n > 0)
+	if (s->whole)
 		tell_changed(s, url, n);
 	urls_free(s->url, s->n);
 	s->url = url;
 	s->n = n;
+	s->whole = why == NULL;
 	return true;
 }
 
@@ -177,8 +186,10 @@ void ccadb_spoken_keep(struct ccadb_spoken *all, const struct issuers *is)
 		const struct issuer *i = issuers_named(is, s->issuer);
 
 		next = LIST_NEXT(s, link);
-		if (i == NULL || !i->rules.learns[LEARNT_CCADB])
-			said_free(s);
+		if (i != NULL && i->rules.learns[LEARNT_CCADB])
+			continue;
+		alarm_clear(ALARM_LISTS_CHANGED, s->issuer, "ccadb");
+		said_free(s);
 	}
 }
 

@@ -2,8 +2,10 @@
  * feed what is new.
  *
  * A set that differs from the last one is told: log event and alarm lists_changed.  What
- * cannot be meant takes nothing away: a record with lists that cannot be read, and files
- * that do not know the issuer (any more), leave its last lists as they are.
+ * cannot be meant takes nothing away: a record with lists that cannot be read, files that
+ * do not know the issuer (any more), and a file that cannot be read, leave its last lists
+ * as they are.  Where nothing was known before, what can be read is a part: it is
+ * fetched, and nothing is good by absence.
  *
  * Keeper's thread.
  */
@@ -17,10 +19,11 @@ struct crl_feed;
 
 struct ccadb_spoken *ccadb_spoken_new(void);      /* NULL when out of memory */
 void ccadb_spoken_free(struct ccadb_spoken *all); /* NULL is allowed */
-/* Forget issuers that do not ask for it any more. */
+/* Forget issuers that do not ask for it any more, and their alarms. */
 void ccadb_spoken_keep(struct ccadb_spoken *all, const struct issuers *is);
-/* set NULL: no file could be read yet.  False: out of memory, to be said again. */
+/* set NULL: no file could be read yet; whole: all of them could.  False: out of memory,
+ * to be said again. */
 bool ccadb_speak(struct ccadb_spoken *all, struct crl_feed *feed, const char *issuer,
-    const struct ccadb_set *set);
+    const struct ccadb_set *set, bool whole);
 
 #endif

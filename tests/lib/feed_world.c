@@ -110,8 +110,10 @@ struct conf *load(const char *global, const char *issuer)
 	snprintf(path, sizeof path, "%s/feed.conf", directory);
 	snprintf(text, sizeof text,
 	    "store = \"memory:\"\nstate-directory = \"%s\"\n%s%s\n%s%s%s", folder,
-	    strstr(issuer, "ccadb") != NULL ? "ccadb = \"records.csv\"\n" : "", global,
-	    issuer[0] != '\0' ? "issuer \"demo\" {\n" : "", issuer,
+	    strstr(issuer, "ccadb") != NULL && strstr(global, "ccadb") == NULL
+		? "ccadb = \"records.csv\"\n"
+		: "",
+	    global, issuer[0] != '\0' ? "issuer \"demo\" {\n" : "", issuer,
 	    issuer[0] != '\0' ? "\n}\n"
 			      : "issuer \"else\" { certificate = \"other.pem\" "
 				"ocsp = \"http://x.example/\" }\n");
