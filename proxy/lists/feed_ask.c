@@ -66,6 +66,8 @@ static void ask_ends(struct feed_list *l, bool failed)
 		return; /* the list was gone meanwhile, and came back */
 	l->ask.state = FEED_IDLE;
 	l->ask.tried = true;
+	if (l->parked)
+		l->ask.error = ERR_OK;
 	feed_watch_ask(l);
 	plan(l, failed);
 	if (again && !l->parked && l->joining == NULL && !l->issuer->feed->cancelled)

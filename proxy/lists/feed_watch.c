@@ -104,6 +104,8 @@ void feed_watch_ask(const struct feed_list *l)
 {
 	const char *issuer = l->issuer->name;
 
+	if (feed_is_gone(l) || l->parked)
+		return; /* nobody looks at it again */
 	alarm_set(ALARM_CRL_REFUSED, feed_is_refusal(l->ask.error), issuer, feed_url(l),
 	    l->ask.why);
 	alarm_set(ALARM_CRL_NUMBER_BACK, feed_number_is_back(l), issuer, feed_url(l),
@@ -127,6 +129,10 @@ void feed_watch_age(struct feed_list *l)
 	int64_t age = s != NULL ? age_at(l, &s->facts) : INT64_MAX;
 	int64_t end = s != NULL ? end_at(l, &s->facts) : INT64_MAX;
 
+	if (s == NULL) { /* it is another one's, if anybody's */
+		alarm_clear(ALARM_CRL_OLD, l->issuer->name, feed_url(l));
+		alarm_clear(ALARM_CRL_OVERDUE, l->issuer->name, feed_url(l));
+	}
 	l->alarm_ms = age < end ? age : end;
 	feed_due(l);
 }

@@ -27,7 +27,7 @@ static void tell_held_back(const struct log_writer *w, enum err e)
 	log_each(LOG_WARN, "changes_held_back", "err=%s error=%s remedy=%s effect=%s",
 	    err_label(e), h.error, h.remedy, "told when the log can be written again");
 	alarm_raise(
-	    ALARM_LOG_DOWN, "", "change log", h.error[0] != '\0' ? h.error : err_text(e));
+	    ALARM_LOG_DOWN, "", "changes", h.error[0] != '\0' ? h.error : err_text(e));
 }
 
 void log_writer_failed(

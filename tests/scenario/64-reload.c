@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "proxy/base/alarms.h"
 #include "proxy/lists/crl_state.h"
 #include "tests/lib/feed_world.h"
 
@@ -57,6 +58,28 @@ static void an_issuer_without_lists_is_open(void **state)
 	assert_false(waits(0, NULL, -1));
 	assert_ptr_equal(crl_feed_set(feed, "nobody"), &crl_set_none);
 	assert_false(waits(0, "nobody", -1));
+}
+
+/* What is found of a list that is gone by then, or not in force any more, is no alarm:
+ * nobody would end it. */
+static void no_alarm_outlives_its_list(void **state)
+{
+	(void)state;
+	begin_with("01", "A");
+	refresh();
+	fake_disk_hold(true);
+	answer(0, LIST(.number = "02", .forged = true));
+	reload("", "certificate = \"ca.pem\" crl = { \"" B "\" }");
+	fake_disk_hold(false);
+	feed_turn();
+	assert_false(alarm_clear(ALARM_CRL_REFUSED, "demo", A));
+	answer(0, LIST(.number = "01", .to = 60));
+	feed_elapse(120000);
+	assert_false(alarm_raise(ALARM_CRL_OVERDUE, "demo", B, "still"));
+	make_ca("ca.pem", other);
+	reload("", "certificate = \"ca.pem\" crl = { \"" B "\" }");
+	feed_elapse(600000);
+	assert_false(alarm_clear(ALARM_CRL_OVERDUE, "demo", B));
 }
 
 /* T19: a list that is taken out of the configuration takes its entries along, with a
@@ -369,6 +392,7 @@ int main(void)
 	const struct CMUnitTest cases[] = {
 	    CASE(what_a_reload_brings_is_not_opened),
 	    CASE(an_issuer_without_lists_is_open),
+	    CASE(no_alarm_outlives_its_list),
 	    CASE(a_list_that_is_configured_no_more_goes_alone),
 	    CASE(a_list_stays_until_the_one_in_its_place_is_in_force),
 	    CASE(what_the_list_in_its_place_has_more_is_told),

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "proxy/base/alarms.h"
 #include "proxy/lists/crl_state.h"
 #include "tests/lib/feed_world.h"
 
@@ -364,7 +365,13 @@ static void a_list_that_nobody_needs_is_parked(void **state)
 	assert_int_equal(crl_feed_failing(feed, text, sizeof text), 1);
 	feed_elapse(400000);
 	fail_url(A);
+	feed_elapse(800000);
+	fake_disk_hold(true); /* it is read as the last who needs it goes */
+	answer_url(A, LIST(.number = "01", .forged = true));
 	need(NULL, NULL); /* what is in force revokes */
+	fake_disk_hold(false);
+	feed_turn();
+	assert_false(alarm_clear(ALARM_CRL_REFUSED, "demo", A));
 	assert_true(listed('B'));
 	assert_int_equal(crl_feed_failing(feed, text, sizeof text), 0);
 	assert_int_equal(fake_fetches_waiting(), 0);

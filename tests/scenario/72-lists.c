@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include "proxy/base/alarms.h"
+
 /* Lists. */
 
 /* R72 */
@@ -195,7 +197,10 @@ static void a_list_that_the_log_does_not_take_is_told_of(void **state)
 		tell_elapse(1000);
 	}
 	n->gate->fail_scoped = false;
+	assert_false(alarm_raise(ALARM_LOG_DOWN, "", "changes", "still"));
 	tell_elapse(6000);
+	assert_false(alarm_clear(ALARM_LOG_DOWN, "", "changes"));
+	assert_false(alarm_clear(ALARM_LOG_DOWN, "", "change log"));
 	text = log_end();
 	assert_int_equal(occurrences(text, "event=changes_held_back"), 1);
 	assert_int_equal(
