@@ -380,8 +380,9 @@ void upstream_retry_now(struct source *s, const struct issuer *i)
 
 		if (r == NULL)
 			continue;
+		/* nothing that it does well now is a recovery: this is the end of it */
+		if (r->endpoint.failures > 0)
+			alarm_clear_all(ALARM_RESPONDER_DOWN, i->ocsp[n]);
 		endpoint_clear(&r->endpoint);
-		/* nobody knows any more; the next failure raises it again */
-		alarm_clear_all(ALARM_RESPONDER_DOWN, i->ocsp[n]);
 	}
 }

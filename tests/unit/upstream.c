@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "cache/ocsp/ocsp_request.h"
+#include "proxy/base/alarms.h"
 #include "proxy/base/log.h"
 
 static int64_t now_ms;
@@ -776,6 +777,28 @@ static void each_ending_is_told_and_counts_as_it_should(void **state)
 	assert_int_equal(h.failed, 3 * 17);
 	upstream_health(source, "http://never.asked/", &h);
 	assert_true(h.healthy && h.failures == 0 && h.last_error[0] == '\0');
+}
+
+/* The operator's word ends it as a recovery does, or it would stand for ever: what goes
+ * well after that is none. */
+static void no_alarm_outlives_the_operators_word(void **state)
+{
+	struct issuer i = issuer_of("i", post_url, 1);
+	struct outcome o = {.serial = 1};
+
+	(void)state;
+	ask(&i, 8000, &o);
+	settle();
+	end_error(0, ERR_UP_CONNECT);
+	assert_false(is_healthy(POST_URL));
+	assert_false(alarm_raise(ALARM_RESPONDER_DOWN, "i", POST_URL, "still"));
+	upstream_retry_now(source, &i);
+	memset(&o, 0, sizeof o);
+	ask(&i, 8000, &o);
+	settle();
+	end_ok(0);
+	assert_true(is_healthy(POST_URL));
+	assert_false(alarm_clear(ALARM_RESPONDER_DOWN, "i", POST_URL));
 }
 
 /* T13: whoever asks for serials that bring errors keeps nobody else's from being asked
@@ -1562,6 +1585,7 @@ int main(void)
 	    CASE(a_refused_answer_sends_the_ask_to_the_next_responder),
 	    CASE(unauthorized_outlives_other_reasons),
 	    CASE(each_ending_is_told_and_counts_as_it_should),
+	    CASE(no_alarm_outlives_the_operators_word),
 	    CASE(what_strangers_get_never_counts_but_that_it_cannot_be_reached),
 	    CASE(only_several_keys_with_no_success_between_make_it_unwell),
 	    CASE(a_stranger_after_the_pause_has_a_known_key_probed),
