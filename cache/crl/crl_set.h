@@ -163,7 +163,8 @@ enum crl_absence crl_set_absence_with(const struct crl_set *s, size_t place,
  * one if on any, since its CA has signed that it is: the list of this URL, which its
  * place in the configuration has, or its distributionPoint.  It has to be in force and in
  * date, about all reasons and such certificates; how the others stand makes no
- * difference, but that all have been opened.  s has the lists that i is configured with.
+ * difference, but that all have been opened.  Where s is still of another configuration
+ * than i, lists that stand elsewhere there are not configured.
  * list (may be NULL): which of them it is, where there is one. */
 enum crl_absence crl_set_absence_at(const struct crl_set *s, const struct issuer *i,
     const char *url, int64_t now, size_t *list);

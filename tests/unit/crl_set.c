@@ -364,6 +364,13 @@ static void a_list_is_named_by_each_of_its_places(void **state)
 	assert_int_equal(list, 2);
 	set->unlearnt = true;
 	assert_int_equal(absence(set, NOW, NULL), CRL_ABSENT_UNLEARNT);
+	/* the set of another configuration: what stands there is another list, or none */
+	set->shard[0].file = crl_file_new(memfd_create("list", 0), &facts, "http://old/");
+	assert_int_equal(AT(a), CRL_ABSENT_NOT_OURS);
+	assert_int_equal(AT(a2), CRL_ABSENT_NOT_OURS);
+	crl_set_unref(set);
+	set = crl_set_new(1, 2);
+	assert_int_equal(AT(b), CRL_ABSENT_NOT_OURS);
 	crl_set_unref(set);
 }
 
