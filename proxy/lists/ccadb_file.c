@@ -168,7 +168,13 @@ static bool is_whole(
 		return false;
 	if (x.records == 0)
 		snprintf(f->why, sizeof f->why, "it has no record");
-	return x.records > 0;
+	else if (!f->local && f->known && x.records < f->records / 2)
+		snprintf(f->why, sizeof f->why,
+		    "it has %llu records, and the one before %llu; if it is not cut "
+		    "short, delete %.200s",
+		    (unsigned long long)x.records, (unsigned long long)f->records,
+		    f->dir);
+	return f->why[0] == '\0';
 }
 
 static void take_fresh(const struct ccadb_job *j, struct ccadb_file *f, uint8_t *room)
@@ -229,12 +235,13 @@ static void run(struct ccadb_job *j, uint8_t *room)
 		struct ccadb_file *f = &j->file[i];
 		struct ccadb_reading x = {.sets = j->sets};
 
-		f->taken = f->known = false;
+		f->taken = false;
 		f->why[0] = '\0';
 		if (f->look)
 			look(f);
 		if (f->local || f->fresh[0] != '\0')
 			take_fresh(j, f, room);
+		f->known = false;
 		read_current(j, f, &x, room);
 		nomem = x.nomem;
 	}

@@ -6,7 +6,9 @@
  *
  * ID is the SHA-256 of the place's URL or path.  A new one becomes current only when it
  * was read whole: columns that are missing, a row without end, a file without a record
- * leave the last one, so that no half of a file takes lists from anybody.
+ * leave the last one, so that no half of a file takes lists from anybody.  So does one
+ * that was fetched and has less than half the records: a body that is cut off between two
+ * rows looks whole (fetch.h).
  *
  * The functions block: bulk thread.
  */

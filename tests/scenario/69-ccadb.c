@@ -226,6 +226,33 @@ static void what_is_not_taken_is_asked_for_again(void **state)
 	stop();
 }
 
+/* Cut off between two rows it would look whole, and the next life would know nothing. */
+static void a_file_that_shrinks(void **state)
+{
+	char text[2000];
+
+	(void)state;
+	start(ONE, CCADB);
+	snprintf(text, sizeof text, "%s%s", HEADER "A,AAAA,,\nB,AAAA,,\nC,AAAA,,\n",
+	    (const char *)record(L1, "").p + strlen(HEADER));
+	reply(P1, 200, plain(text), "\"1\"");
+	take_list(L1, "A");
+	wait_for(P1);
+	reply(P1, 200, plain(HEADER "A,AAAA,,\n"), "\"2\"");
+	wait_for(P1);
+	assert_string_equal(etag_asked(P1), "\"1\"");
+	reply(P1, 200, plain(HEADER "A,AAAA,,\nB,AAAA,,\n"), "\"3\"");
+	assert_true(listed('A')); /* what it does not know stays */
+	stop();
+	write_file("records.csv", plain(text));
+	start("", CCADB);
+	take_list(L1, "A");
+	write_file("records.csv", record(L2, "")); /* his own is the operator's word */
+	change("", CCADB);
+	take_list(L2, "B");
+	stop();
+}
+
 /* The folder cannot be made at first, and is lost later. */
 static void the_folder_is_made_when_it_can_be(void **state)
 {
@@ -394,6 +421,7 @@ int main(void)
 	    OWN(a_round_takes_no_fetch_that_is_under_way),
 	    OWN(a_local_place_beside_one_that_is_fetched),
 	    OWN(what_is_not_taken_is_asked_for_again),
+	    OWN(a_file_that_shrinks),
 	    OWN(the_folder_is_made_when_it_can_be),
 	    OWN(a_part_is_a_part),
 	    OWN(an_alarm_goes_with_who_has_it),
