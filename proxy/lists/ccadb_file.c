@@ -26,6 +26,16 @@ bool ccadb_file_place(struct ccadb_file *f, const char *state_directory)
 	return length > 0 && (size_t)length < sizeof f->dir;
 }
 
+void ccadb_file_drop(struct ccadb_file *f)
+{
+	if (f->fd >= 0)
+		close(f->fd);
+	if (f->fresh[0] != '\0')
+		unlink(f->fresh);
+	f->fd = -1;
+	f->fresh[0] = '\0';
+}
+
 static bool is_stopped(const struct ccadb_job *j)
 {
 	return atomic_load(j->stop);
@@ -188,12 +198,7 @@ static void take_fresh(const struct ccadb_job *j, struct ccadb_file *f, uint8_t 
 		f->hints = f->asked;
 		crl_hints_write(f->dir, f->name, &f->hints);
 	}
-	if (f->fresh[0] != '\0')
-		unlink(f->fresh);
-	if (f->fd >= 0)
-		close(f->fd);
-	f->fresh[0] = '\0';
-	f->fd = -1;
+	ccadb_file_drop(f);
 }
 
 static void look(struct ccadb_file *f)

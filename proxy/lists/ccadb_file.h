@@ -44,6 +44,9 @@ struct ccadb_file {
 /* Its folder.  False: the path is too long. */
 bool ccadb_file_place(struct ccadb_file *f, const char *state_directory);
 
+/* What was fetched is not wanted, or has another name by now. */
+void ccadb_file_drop(struct ccadb_file *f);
+
 /* All of them, into the sets of the issuers that want them. */
 struct ccadb_job {
 	struct ccadb_file *file;

@@ -6,33 +6,19 @@
 #include <event2/event_struct.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "cache/base/backoff.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/base/timer.h"
 #include "proxy/http/fetch.h"
-#include "proxy/lists/ccadb_file.h"
+#include "proxy/lists/ccadb_place.h"
 #include "proxy/lists/ccadb_spoken.h"
 #include "proxy/lists/crl_feed.h"
 
 #define RETRY_MS       5000     /* after memory failed us */
 #define FAILURES_MAX   1000     /* counted no further: the pause is at its cap */
 #define BACKOFF_CAP_MS 21600000 /* six hours: a day's news is no older then */
-
-/* One of `ccadb`.  It lives as long as a round that reads it. */
-struct ccadb_place {
-	unsigned refs;
-	char *name;
-	struct ccadb_source *source; /* NULL: not in the configuration any more */
-	struct ccadb_file file; /* fresh: it is fetched, or was since the last round */
-	struct fetch *fetch;
-	int64_t due_ms;  /* monotonic */
-	int64_t read_at; /* wall clock: last time that all was well; 0: never */
-	uint64_t failed;
-	int failures; /* in a row */
-};
 
 /* A round of reading, on the bulk thread. */
 struct ccadb_round {
@@ -64,56 +50,6 @@ struct ccadb_source {
 static void read_all(struct ccadb_source *s);
 
 /* Places. */
-
-static void drop_fresh(struct ccadb_file *f)
-{
-	if (f->fd >= 0)
-		close(f->fd);
-	if (f->fresh[0] != '\0')
-		unlink(f->fresh);
-	f->fd = -1;
-	f->fresh[0] = '\0';
-}
-
-static void place_unref(struct ccadb_place *p)
-{
-	if (p == NULL || --p->refs > 0)
-		return;
-	drop_fresh(&p->file);
-	free(p->name);
-	free(p);
-}
-
-/* Out of the configuration. */
-static void place_gone(struct ccadb_place *p)
-{
-	if (p->fetch != NULL)
-		fetch_cancel(p->fetch);
-	p->fetch = NULL;
-	p->source = NULL;
-	place_unref(p);
-}
-
-static struct ccadb_place *place_new(struct ccadb_source *s, const char *name)
-{
-	struct ccadb_place *p = calloc(1, sizeof *p);
-
-	if (p == NULL)
-		return NULL;
-	p->refs = 1;
-	p->source = s;
-	p->name = strdup(name);
-	p->due_ms = clock_mono_ms();
-	p->file.name = p->name;
-	p->file.local = strstr(name, "://") == NULL;
-	p->file.look = true;
-	p->file.fd = -1;
-	if (p->name == NULL || !ccadb_file_place(&p->file, s->conf->state_directory)) {
-		place_unref(p);
-		return NULL;
-	}
-	return p;
-}
 
 static struct ccadb_place *place_named(const struct ccadb_source *s, const char *name)
 {
@@ -158,21 +94,22 @@ static bool configure(struct ccadb_source *s)
 		if (all[made] != NULL)
 			all[made]->refs++;
 		else
-			all[made] = place_new(s, s->conf->ccadb[made]);
+			all[made] = ccadb_place_new(
+			    s, s->conf->ccadb[made], s->conf->state_directory);
 		if (all[made] == NULL)
 			break;
 	}
 	if (all == NULL || made < n) {
 		while (made > 0)
-			place_unref(all[--made]);
+			ccadb_place_unref(all[--made]);
 		free(all);
 		return false;
 	}
 	for (size_t i = 0; i < s->n; i++)
 		if (is_in(s->place[i], all, n))
-			place_unref(s->place[i]);
+			ccadb_place_unref(s->place[i]);
 		else
-			place_gone(s->place[i]);
+			ccadb_place_gone(s->place[i]);
 	free(s->place);
 	s->place = all;
 	s->n = n;
@@ -274,7 +211,7 @@ static void on_fetched(void *arg, const struct fetch_result *r)
 		fetch_ends(s);
 		return;
 	}
-	drop_fresh(&p->file);
+	ccadb_file_drop(&p->file);
 	if (r->error == ERR_OK && r->status == 304 && p->file.known)
 		note_well(s, p);
 	else if (r->error == ERR_OK && r->status == 304)
@@ -310,7 +247,7 @@ static void fetch(struct ccadb_source *s, struct ccadb_place *p)
 	f->asked = (struct crl_hints){0};
 	p->fetch = fetch_start(s->fetcher, &r, on_fetched, p);
 	if (p->fetch == NULL) {
-		drop_fresh(f);
+		ccadb_file_drop(f);
 		note_failed(s, p, err_text(ERR_NOMEM));
 	}
 }
@@ -354,30 +291,14 @@ static void round_free(struct ccadb_round *r)
 	if (r == NULL)
 		return;
 	for (size_t i = 0; i < r->job.n; i++) {
-		drop_fresh(&r->job.file[i]);
-		place_unref(r->place[i]);
+		ccadb_file_drop(&r->job.file[i]);
+		ccadb_place_unref(r->place[i]);
 	}
 	free(r->place);
 	free(r->job.file);
 	free(r->issuer);
 	ccadb_sets_free(r->job.sets);
 	free(r);
-}
-
-/* What became of it.  What could not be read for want of memory is the place's again;
- * what is fetched since the round began is, all the time. */
-static void take_back(struct ccadb_place *p, struct ccadb_file *f)
-{
-	struct ccadb_file was = p->file;
-
-	p->file = *f;
-	if (f->fd < 0) {
-		p->file.fd = was.fd;
-		memcpy(p->file.fresh, was.fresh, sizeof was.fresh);
-		p->file.asked = was.asked;
-	}
-	f->fd = -1;
-	f->fresh[0] = '\0';
 }
 
 static void take_outcome(struct ccadb_source *s, struct ccadb_place *p)
@@ -423,7 +344,7 @@ static void on_read(void *arg)
 	assert(s->round == r);
 	s->round = NULL;
 	for (size_t i = 0; i < r->job.n; i++) {
-		take_back(r->place[i], &r->job.file[i]);
+		ccadb_place_take_back(r->place[i], &r->job.file[i]);
 		if (!s->cancelled && r->place[i]->source != NULL)
 			take_outcome(s, r->place[i]);
 	}
@@ -578,7 +499,7 @@ void ccadb_source_free(struct ccadb_source *s)
 		return;
 	assert(s->round == NULL);
 	for (size_t i = 0; i < s->n; i++)
-		place_unref(s->place[i]);
+		ccadb_place_unref(s->place[i]);
 	free(s->place);
 	ccadb_spoken_free(s->spoken);
 	free(s);
