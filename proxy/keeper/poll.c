@@ -23,6 +23,7 @@
 #define AGAIN_MAX    64     /* certificates of an issuer that wait to be tried again */
 #define AGAIN_TRIES  3      /* of one, in a round */
 #define AGAIN_MAX_MS 300000 /* as a failed refresh */
+#define LOOKS        256    /* issuers in one tick, a second */
 
 enum poll_how {
 	POLL_ASK,  /* by a fetch */
@@ -61,6 +62,7 @@ struct polls {
 	struct flights *flights;
 	struct source *source;
 	struct poller *pollers;
+	size_t next; /* of the issuers: who is looked at first in the next tick */
 	bool cancelled;
 };
 
@@ -468,6 +470,8 @@ static void look_at(struct polls *u, const struct issuer *i)
 		set_count(p, &n);
 }
 
+/* Of thousands of issuers each is looked at every some seconds: a look compares its name
+ * with those of all CAs. */
 void polls_tick(struct polls *u)
 {
 	const struct issuers *is = conf_of(u)->issuers;
@@ -476,8 +480,8 @@ void polls_tick(struct polls *u)
 	/* nothing is watched, as most often */
 	if (u->pollers == NULL && (inventory_of(u) == NULL || inventory_of(u)->n == 0))
 		return;
-	for (size_t n = 0; n < issuers_count(is); n++)
-		look_at(u, issuers_at(is, n));
+	for (size_t n = 0; n < issuers_count(is) && n < LOOKS; n++)
+		look_at(u, issuers_at(is, u->next++ % issuers_count(is)));
 	for (struct poller *p = u->pollers; p != NULL; p = p->next)
 		if (issuers_named(is, p->name) == NULL)
 			set_count(p, &none);
