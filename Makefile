@@ -10,7 +10,7 @@ OPT     ?= $(if $(SAN),-O1 -g1,-O2 -g)
 HARDEN  := -fstack-protector-strong -fstack-clash-protection -fcf-protection -D_FORTIFY_SOURCE=2
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wmissing-declarations \
            -Wpointer-arith -Wsign-compare -Wcast-qual -Wwrite-strings -Wvla -Wformat=2 -Wundef \
-           $(if $(CI),-Werror)
+           $(if $(SAN),-Wno-format-truncation,$(if $(CI),-Werror))# what sanitizers insert makes gcc warn of what is not
 comma   := ,
 SANFLAG := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 B       ?= build$(if $(SAN),/$(subst $(comma),-,$(SAN)))

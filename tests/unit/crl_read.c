@@ -695,7 +695,7 @@ static void an_extension_twice_refuses_the_list(void **state)
 	assert_string_equal(judge_extension(&d, x), "crl_extension");
 	x = (struct bytes){0};
 	for (int i = 0; i < 40; i++) {
-		char oid[16];
+		char oid[24];
 
 		snprintf(oid, sizeof oid, "1.2.3.%d", i);
 		x = forge_join(x, forge_extension_of(oid, false, forge_hex("0500")));
@@ -1107,7 +1107,7 @@ static void an_odd_entry_counts_without_what_is_odd(void **state)
 	assert_int_equal(crl_entry_reason(d.list->entries), 6);
 	assert_int_equal(d.list->facts.odd, 1);
 	for (int i = 0; i < 40; i++) {
-		char oid[16];
+		char oid[24];
 
 		snprintf(oid, sizeof oid, "1.2.3.%d", i);
 		many =
