@@ -78,7 +78,7 @@ $(B)/%.o: %.c $(B)/.flags
 	@mkdir -p $(@D)
 	$(call say,CC)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
-$(B)/tests/%.o: OPT := $(if $(filter -O2,$(OPT)),-O1 -g,$(OPT))
+$(B)/tests/%.o: OPT := $(if $(filter -O2,$(OPT)),-O1 -g,$(if $(filter -O1,$(OPT)),-O0 -g1,$(OPT)))
 # A fuzz target's entry point is declared nowhere: libFuzzer finds it by its name.
 $(B)/tests/fuzz/%.o: CFLAGS += -Wno-missing-prototypes -Wno-missing-declarations
 
