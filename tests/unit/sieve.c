@@ -125,6 +125,7 @@ static void few_of_many_are_revoked(void **state)
 	f.status = STATUS_NONE;
 	assert_int_equal(walk(f), 5);
 	f.covered = WATCH_COVERED;
+	f.limit = 97; /* a page takes up the walk anew */
 	assert_int_equal(walk(f), MANY);
 }
 
