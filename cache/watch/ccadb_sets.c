@@ -5,6 +5,8 @@
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 
+#include "cache/base/by_text.h"
+
 /* By what a record is found: a key identifier, or a certificate's SHA-256. */
 struct ccadb_mark {
 	uint8_t n;
@@ -58,11 +60,6 @@ static void free_texts(struct ccadb_texts *t)
 	for (size_t i = 0; i < t->n; i++)
 		free(t->text[i]);
 	free(t->text);
-}
-
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 static bool has_text(const struct ccadb_texts *sorted, const char *text)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/queue.h>
 
+#include "cache/base/by_text.h"
 #include "proxy/base/alarms.h"
 #include "proxy/base/log.h"
 #include "proxy/lists/crl_feed.h"
@@ -27,11 +28,6 @@ static void urls_free(char **url, size_t n)
 	for (size_t i = 0; url != NULL && i < n; i++)
 		free(url[i]);
 	free(url);
-}
-
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 /* All places of a set, sorted.  NULL: out of memory. */

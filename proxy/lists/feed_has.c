@@ -3,16 +3,13 @@
 
 #include <stdlib.h>
 
+#include "cache/base/by_text.h"
+
 /* What an issuer's lists are called. */
 struct feed_names {
 	const char **name; /* sorted: places, and names for themselves */
 	size_t n;
 };
-
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
 
 static bool names_make(const struct feed_issuer *i, struct feed_names *out)
 {

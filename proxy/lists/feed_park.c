@@ -7,12 +7,8 @@
 
 #include <stdlib.h>
 
+#include "cache/base/by_text.h"
 #include "proxy/base/clock.h"
-
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
 
 static bool is_named(const struct feed_issuer *i, const char *name)
 {

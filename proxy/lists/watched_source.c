@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cache/base/by_text.h"
 #include "conf/conf.h"
 #include "proxy/base/alarms.h"
 #include "proxy/base/log.h"
@@ -150,11 +151,6 @@ static bool are_same(
 }
 
 /* What is said. */
-
-static int by_text(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
 
 /* The issuer's URLs, each once though two CAs of it name it; NULL: out of memory. */
 static const char **urls_of(
