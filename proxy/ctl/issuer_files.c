@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cache/base/write_all.h"
 #include "conf/conf.h"
 #include "conf/settings.h"
 #include "proxy/ctl/block.h"
@@ -126,21 +127,6 @@ bool issuer_files_open(const char *folder, struct found *notes)
 	found_note(
 	    notes, "%s: %s", folder, errno == EEXIST ? "is no folder" : strerror(errno));
 	return false;
-}
-
-static bool write_all(int fd, const char *text, size_t n)
-{
-	while (n > 0) {
-		ssize_t wrote = write(fd, text, n);
-
-		if (wrote < 0 && errno == EINTR)
-			continue;
-		if (wrote <= 0)
-			return false;
-		text += wrote;
-		n -= (size_t)wrote;
-	}
-	return true;
 }
 
 /* A new file, that nobody else has made there. */

@@ -19,6 +19,7 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
+#include "cache/base/write_all.h"
 #include "conf/address.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/timer.h"
@@ -571,19 +572,9 @@ static bool sink(struct fetch *x, const char *p, size_t n)
 	curl_easy_getinfo(x->easy, CURLINFO_RESPONSE_CODE, &status);
 	if (status != 200)
 		return true;
-	while (n > 0) {
-		ssize_t wrote = write(x->sink_fd, p, n);
-
-		if (wrote < 0 && errno == EINTR)
-			continue;
-		x->sink_failed = wrote <= 0;
-		x->sink_errno = wrote < 0 ? errno : ENOSPC;
-		if (x->sink_failed)
-			return false;
-		p += wrote;
-		n -= (size_t)wrote;
-	}
-	return true;
+	x->sink_failed = !write_all(x->sink_fd, p, n);
+	x->sink_errno = errno;
+	return !x->sink_failed;
 }
 
 static size_t on_body(char *p, size_t size, size_t n, void *arg)

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cache/base/write_all.h"
+
 #define PIECE (256 * 1024)
 
 bool ccadb_file_place(struct ccadb_file *f, const char *state_directory)
@@ -48,21 +50,6 @@ static bool failed(struct ccadb_file *f, const char *what, int error)
 }
 
 /* Copying. */
-
-static bool write_all(int fd, const uint8_t *p, size_t n)
-{
-	while (n > 0) {
-		ssize_t r = write(fd, p, n);
-
-		if (r < 0 && errno == EINTR)
-			continue;
-		if (r <= 0)
-			return false;
-		p += r;
-		n -= (size_t)r;
-	}
-	return true;
-}
 
 static ssize_t read_some(int fd, uint8_t *p, size_t n)
 {
