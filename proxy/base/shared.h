@@ -17,6 +17,7 @@
 struct teller;    /* proxy/tell/teller.h */
 struct watcher;   /* proxy/watch/watcher.h */
 struct inventory; /* cache/watch/inventory.h */
+struct hook_desk; /* proxy/push/hook_desk.h */
 
 #define SHARED_READERS_MAX 260 /* workers, API, inventory */
 
@@ -39,6 +40,7 @@ struct shared {
 	struct inbox *keeper;
 	struct teller *teller;   /* for teller_ask messages; set before threads start */
 	struct watcher *watcher; /* set before threads start; NULL in tests */
+	struct hook_desk *hook_desk; /* the same */
 	/* What is watched (ledger_inventory()); set before threads start, then by the
 	 * watcher's ledger. */
 	_Atomic(const struct inventory *) inventory;
