@@ -116,6 +116,11 @@ struct webhook_state {
 	/* Seconds; 0: never, or none. */
 	int64_t last_success, last_error_at, next_try, failing_since;
 	uint32_t tries; /* of the message that is under way, that failed */
+	/* It covers what stands between position and here: decided before its first try,
+	 * so that each try has the same id and body, whatever the log has got meanwhile.
+	 * epoch 0: not decided. */
+	struct change_pos upto;
+	uint32_t many; /* so many changes or notices, told by a thin body; 0: in full */
 	char last_error[WEBHOOK_ERROR_MAX]; /* UTF-8; of the last failure */
 };
 /* Where to go on: from its position, or where its start says.  s NULL: nothing is known.
@@ -123,7 +128,8 @@ struct webhook_state {
 const struct change_pos *webhook_position(
     const struct webhook *w, const struct webhook_state *s);
 bool webhook_is_disabled(const struct webhook *w, const struct webhook_state *s);
-#define WEBHOOK_STATE_MAX (1 + 8 + 16 + 8 + 8 * 5 + 4 + 2 * (2 + WEBHOOK_ERROR_MAX))
+#define WEBHOOK_STATE_MAX                                                                \
+	(1 + 8 + 16 + 8 + 8 * 5 + 4 + 16 + 4 + 2 * (2 + WEBHOOK_ERROR_MAX))
 size_t webhook_state_encode(const struct webhook_state *s, uint8_t *out);
 enum err webhook_state_decode(struct webhook_state *s, struct bytes in); /* ERR_RECORD */
 
