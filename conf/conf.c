@@ -375,6 +375,8 @@ void conf_free(struct conf *c)
 	free(c->server_cas);
 	SSL_CTX_free(c->api_tls);
 	free(c->allowed);
+	free(c->webhook_allowed);
+	free(c->webhook_retry_ms);
 	for (size_t i = 0; i < c->issuer_n; i++) {
 		values_free(&c->issuer[i], SCOPE_ISSUER);
 		free(c->issuer[i].name);

@@ -139,6 +139,9 @@ struct conf {
 	char *server_cas;           /* upstream-tls-ca as PEM; NULL without */
 	size_t server_cas_n;        /* octets */
 	struct network *allowed;    /* allow-address, allow_address_n of them */
+	/* webhook-allow-address and webhook-retry, as many as these have */
+	struct network *webhook_allowed;
+	int64_t *webhook_retry_ms;
 	char **path; /* every OCSP path: starts with '/', no '/' at its end but for "/"
 		      * itself, in normal form, no duplicates, longest first */
 	size_t path_n;

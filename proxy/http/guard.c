@@ -6,7 +6,8 @@ bool guard_allows(const struct guard *g, const struct ip_address *p)
 	for (size_t i = 0; i < g->allow_n; i++)
 		if (network_has(&g->allow[i], p))
 			return true;
-	return ip_address_is_public(p) && (p->port == 80 || p->port == 443);
+	return ip_address_is_public(p) &&
+	       (g->any_port || p->port == 80 || p->port == 443);
 }
 
 bool guard_allows_address(const struct guard *g, const struct sockaddr *sa)

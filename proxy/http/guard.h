@@ -14,6 +14,7 @@
 struct guard {
 	const struct network *allow; /* borrowed */
 	size_t allow_n;
+	bool any_port; /* of public addresses: a webhook's URL is an operator's word */
 };
 
 /* What people are told of each place that is refused: one text, so that it tells nothing

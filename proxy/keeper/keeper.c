@@ -344,7 +344,7 @@ static void configure(struct keeper *k, const struct conf *c)
 	fetcher_configure(
 	    k->parts.fetcher, &(struct fetch_policy){.proxy = c->upstream_proxy,
 				  .tls_ca = bytes_of(c->server_cas, c->server_cas_n),
-				  .guard = {c->allowed, c->allow_address_n}});
+				  .guard = {c->allowed, c->allow_address_n, false}});
 	upstream_configure(k->parts.source, &u);
 	hot_set_budget(k->shared->hot, (size_t)c->hot_cache);
 	log_setup(c->log_level, c->log_format, c->log_repeat_ms);

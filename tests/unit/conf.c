@@ -1205,6 +1205,30 @@ static void allowed_addresses_are_networks(void **state)
 	    "\"example.com\" is no address; write 10.0.0.0/8");
 }
 
+/* T7 */
+static void webhooks_have_addresses_pauses_and_an_url_to_tell(void **state)
+{
+	(void)state;
+	taken("");
+	assert_int_equal(conf->webhook_timeout_ms, 20000);
+	assert_int_equal(conf->webhook_retry_n, 6);
+	assert_int_equal(conf->webhook_retry_ms[0], 5000);
+	assert_int_equal(conf->webhook_retry_ms[5], 36000000);
+	taken("webhook-allow-address = { '10.0.0.0/8:9093' }\nwebhook-retry = '1s'\n"
+	      "api-url = 'https://api.example:8443/ocsp'");
+	assert_int_equal(conf->webhook_allowed[0].first.port, 9093);
+	assert_int_equal(conf->webhook_retry_ms[0], 1000);
+	refused("webhook-allow-address = 'example.com'", "webhook-allow-address",
+	    "\"example.com\" is no address");
+	refused("webhook-retry = { '5s', '999ms' }", "webhook-retry", "write 1s to 1d");
+	refused("webhook-retry = '2d'", "webhook-retry", "write 1s to 1d");
+	refused("webhook-retry = 'often'", "webhook-retry", "often");
+	refused("webhook-retry = {}", "webhook-retry", "write 1 to 32");
+	refused("api-url = 'https://api.example/'", "api-url", "ends with a slash");
+	refused("api-url = 'https://api.example?a=b'", "api-url", "query");
+	refused("api-url = 'api.example'", "api-url", "http");
+}
+
 static void cas_of_servers_are_read_when_they_are_loaded(void **state)
 {
 	X509 *second = make_certificate("second", NULL, NULL, -DAY, DAY);
@@ -1975,6 +1999,8 @@ int main(void)
 	    cmocka_unit_test_teardown(
 		the_proxy_is_an_http_url_of_a_host_and_a_port, forget),
 	    cmocka_unit_test_teardown(allowed_addresses_are_networks, forget),
+	    cmocka_unit_test_teardown(
+		webhooks_have_addresses_pauses_and_an_url_to_tell, forget),
 	    cmocka_unit_test_teardown(
 		cas_of_servers_are_read_when_they_are_loaded, forget),
 	    cmocka_unit_test_teardown(named_responders_are_checked, forget),

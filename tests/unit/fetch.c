@@ -1094,7 +1094,7 @@ static void configure(const char *proxy, const char *const *nets, size_t n)
 	}
 	put_port(proxy, by, sizeof by);
 	fetcher_configure(
-	    fetcher, &(struct fetch_policy){.proxy = by, .guard = {allow, n}});
+	    fetcher, &(struct fetch_policy){.proxy = by, .guard = {allow, n, false}});
 }
 
 /* What is told is the same of each, and nobody is connected to. */

@@ -9,7 +9,7 @@
 static bool allows(const char *const *nets, size_t n, const char *text, int port)
 {
 	struct network allow[4];
-	struct guard g = {allow, n};
+	struct guard g = {allow, n, false};
 	struct ip_address a;
 
 	for (size_t i = 0; i < n; i++)
@@ -46,8 +46,21 @@ static void the_operator_allows_others_on_all_ports_or_one(void **state)
 	assert_true(allows(nets, 4, "93.184.216.34", 8080));
 	assert_true(allows(nets, 4, "93.184.216.34", 80));
 	assert_false(allows(nets, 4, "11.0.0.1", 8080));
-	assert_false(guard_allows_address(
-	    &(struct guard){NULL, 0}, &(const struct sockaddr){.sa_family = AF_UNIX}));
+	assert_false(guard_allows_address(&(struct guard){NULL, 0, false},
+	    &(const struct sockaddr){.sa_family = AF_UNIX}));
+}
+
+/* T7: an operator names a webhook's port; what is not public stays out of reach. */
+static void webhooks_lead_to_public_addresses_on_any_port(void **state)
+{
+	const struct guard g = {NULL, 0, true};
+	struct ip_address a;
+
+	(void)state;
+	assert_true(ip_address_parse("93.184.216.34", 8443, &a));
+	assert_true(guard_allows(&g, &a));
+	assert_true(ip_address_parse("127.0.0.1", 8443, &a));
+	assert_false(guard_allows(&g, &a));
 }
 
 int main(void)
@@ -55,6 +68,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(learnt_urls_lead_to_public_addresses_on_two_ports),
 	    cmocka_unit_test(the_operator_allows_others_on_all_ports_or_one),
+	    cmocka_unit_test(webhooks_lead_to_public_addresses_on_any_port),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
