@@ -18,6 +18,7 @@
 
 #include "cache/base/shared_file.h"
 #include "proxy/base/clock.h"
+#include "tests/lib/turns.h"
 
 #define BIG       (1024 * 1024)
 #define SOME      (160 * 1024)           /* of "/some" */
@@ -253,12 +254,7 @@ static void run(struct stage *s)
 
 static void run_ms(struct stage *s, int ms)
 {
-	int64_t end = clock_mono_ms() + ms;
-
-	do {
-		event_base_loop(s->base, EVLOOP_NONBLOCK);
-		usleep(1000);
-	} while (clock_mono_ms() < end);
+	turns_for_ms(s->base, ms);
 }
 
 static void say(struct stage *s, const char *text)
@@ -483,13 +479,13 @@ static void a_slow_head_gets_408_however_it_drips(void **state)
 	times(s, 60);
 	join_unix(s);
 	say(s, "GET /");
-	while (s->refused == 0 && clock_mono_ms() < start + 2000) {
+	while (s->refused == 0 && clock_mono_ms() < start + 20000) {
 		if (write(s->client, "a", 1) < 0)
 			break;
 		run_ms(s, 10);
 	}
 	assert_int_equal(s->refused, 408);
-	assert_in_range(clock_mono_ms() - start, 55, 500);
+	assert_true(clock_mono_ms() - start >= 55);
 	starts(hear(s), "HTTP/1.1 408 ");
 	run_ms(s, 400);
 	assert_int_equal(s->closed, 1);

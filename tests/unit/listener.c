@@ -18,6 +18,7 @@
 
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
+#include "tests/lib/turns.h"
 
 struct stage {
 	char dir[64];
@@ -120,12 +121,7 @@ static void listen_with(struct stage *s, int max)
 
 static void run_ms(struct stage *s, int ms)
 {
-	int64_t end = clock_mono_ms() + ms;
-
-	do {
-		event_base_loop(s->base, EVLOOP_NONBLOCK);
-		usleep(1000);
-	} while (clock_mono_ms() < end);
+	turns_for_ms(s->base, ms);
 }
 
 static void addresses_are_numeric_or_localhost(void **state)
