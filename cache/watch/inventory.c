@@ -9,8 +9,10 @@
 
 #define DAY_S INT64_C(86400)
 
-struct inventory inventory_none = {
-    .refs = 1, .cas = &watch_cas_none, .points = &watch_points_none};
+struct inventory inventory_none = {.refs = 1,
+    .cas = &watch_cas_none,
+    .points = &watch_points_none,
+    .incidents = &incidents_none};
 
 const struct inventory *inventory_ref(const struct inventory *v)
 {
@@ -30,11 +32,13 @@ void inventory_unref(const struct inventory *v)
 		watch_list_unref(w->list[i]);
 	watch_cas_unref(w->cas);
 	watch_points_unref(w->points);
+	incidents_unref(w->incidents);
 	free(w);
 }
 
-static struct inventory *inventory_new(
-    size_t room, const struct watch_cas *cas, const struct watch_points *points)
+/* What comes behind this one. */
+static struct inventory *inventory_new(const struct inventory *before, size_t room,
+    const struct watch_cas *cas, const struct watch_points *points)
 {
 	struct inventory *v = calloc(1, sizeof *v + room * sizeof v->list[0]);
 
@@ -43,6 +47,8 @@ static struct inventory *inventory_new(
 	atomic_init(&v->refs, 1);
 	v->cas = watch_cas_ref(cas);
 	v->points = watch_points_ref(points);
+	v->incidents = incidents_ref(before->incidents);
+	v->number = before->number + 1;
 	return v;
 }
 
@@ -78,7 +84,7 @@ static const struct inventory *inventory_change(const struct inventory *v,
     const char *name, const struct watch_list *l, const struct watch_cas *cas,
     const struct watch_points *points)
 {
-	struct inventory *w = inventory_new(v->n + 1, cas, points);
+	struct inventory *w = inventory_new(v, v->n + 1, cas, points);
 	size_t place = place_of(v, name);
 
 	if (w == NULL)
@@ -92,33 +98,81 @@ static const struct inventory *inventory_change(const struct inventory *v,
 	return w;
 }
 
-const struct inventory *inventory_with(const struct inventory *v,
-    const struct watch_list *l, const struct watch_cas *cas,
+static struct inventory *copy(const struct inventory *v, const struct watch_cas *cas,
     const struct watch_points *points)
 {
-	return inventory_change(v, l->name, l, cas, points);
-}
-
-const struct inventory *inventory_without(const struct inventory *v, const char *name)
-{
-	return inventory_change(v, name, NULL, v->cas, v->points);
-}
-
-const struct inventory *inventory_renamed(const struct inventory *v,
-    const struct watch_cas *cas, const struct watch_points *points)
-{
-	struct inventory *w = inventory_new(v->n, cas, points);
+	struct inventory *w = inventory_new(v, v->n, cas, points);
 
 	for (size_t i = 0; w != NULL && i < v->n; i++)
 		append(w, v->list[i]);
 	return w;
 }
 
+/* The reference of incidents is handed over; NULL: out of memory. */
+static const struct inventory *announce(const struct inventory *v,
+    const struct incidents *incidents, const struct watch_cas *cas,
+    const struct watch_points *points)
+{
+	struct inventory *w = incidents != NULL ? copy(v, cas, points) : NULL;
+
+	if (w == NULL) {
+		incidents_unref(incidents);
+		return NULL;
+	}
+	incidents_unref(w->incidents);
+	w->incidents = incidents;
+	return w;
+}
+
+const struct inventory *inventory_announced(
+    const struct inventory *v, const struct incidents *incidents)
+{
+	return announce(v, incidents_ref(incidents), v->cas, v->points);
+}
+
+static const struct inventory *with_incident(const struct inventory *v,
+    const struct watch_list *l, const struct watch_cas *cas,
+    const struct watch_points *points)
+{
+	const struct incident *i = incident_new(l->name, l);
+	const struct incidents *more = i != NULL ? incidents_plus(v->incidents, i) : NULL;
+
+	incident_unref(i);
+	return announce(v, more, cas, points);
+}
+
+const struct inventory *inventory_with(const struct inventory *v,
+    const struct watch_list *l, const struct watch_cas *cas,
+    const struct watch_points *points)
+{
+	if (l->source == WATCH_INCIDENT)
+		return with_incident(v, l, cas, points);
+	return inventory_change(v, l->name, l, cas, points);
+}
+
+const struct inventory *inventory_without(const struct inventory *v, const char *name)
+{
+	if (incident_is_key(name))
+		return announce(
+		    v, incidents_minus(v->incidents, name), v->cas, v->points);
+	return inventory_change(v, name, NULL, v->cas, v->points);
+}
+
+const struct inventory *inventory_renamed(const struct inventory *v,
+    const struct watch_cas *cas, const struct watch_points *points)
+{
+	return copy(v, cas, points);
+}
+
 const struct watch_list *inventory_list(const struct inventory *v, const char *name)
 {
 	size_t place = place_of(v, name);
+	const struct incident *i;
 
-	return is_there(v, place, name) ? v->list[place] : NULL;
+	if (is_there(v, place, name))
+		return v->list[place];
+	i = incident_is_key(name) ? incidents_at(v->incidents, name) : NULL;
+	return i != NULL ? i->list : NULL;
 }
 
 size_t inventory_lists_with(const struct inventory *v, uint32_t ca,

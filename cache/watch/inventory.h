@@ -1,4 +1,5 @@
-/* inventory.h - what you run: the watchlists, and the CAs that they name.
+/* inventory.h - what you run: the watchlists, the CAs that they name, and the incidents
+ * that announce some of it (incident.h).
  *
  * An inventory is an immutable value that is counted and published as a set of lists is
  * (crl_set.h): one writer makes a new one from the old one and a list that changed, which
@@ -20,6 +21,7 @@
 #ifndef CACHE_WATCH_INVENTORY_H
 #define CACHE_WATCH_INVENTORY_H
 
+#include "cache/watch/incident.h"
 #include "cache/watch/watch_ca.h"
 #include "cache/watch/watch_list.h"
 #include "cache/watch/watch_point.h"
@@ -28,7 +30,9 @@ struct inventory {
 	_Atomic unsigned refs;
 	const struct watch_cas *cas; /* a reference, as the next */
 	const struct watch_points *points;
-	size_t entries; /* of all lists; who stands on two counts twice */
+	const struct incidents *incidents;
+	uint64_t number; /* greater than that of the one before */
+	size_t entries;  /* of all lists; who stands on two counts twice */
 	size_t n;
 	const struct watch_list *list[]; /* references; by name */
 };
@@ -38,10 +42,10 @@ extern struct inventory inventory_none; /* without lists, as crl_set_none */
 const struct inventory *inventory_ref(const struct inventory *v);
 void inventory_unref(const struct inventory *v); /* NULL is allowed */
 
-/* The same with this list in the place of the one of its name, or besides.  cas has all
- * CAs that it names, points all numbers: its own, and those of the lists that stay, which
- * are what they were.  References of all are taken.  NULL when out of memory, as the next
- * ones. */
+/* The same with this list (or incident: then of its name is a key) in the place of the
+ * one of its name, or besides.  cas has all CAs that it names, points all numbers: its
+ * own, and those of the lists that stay, which are what they were.  References of all are
+ * taken.  NULL when out of memory, as the next ones. */
 const struct inventory *inventory_with(const struct inventory *v,
     const struct watch_list *l, const struct watch_cas *cas,
     const struct watch_points *points);
@@ -50,8 +54,12 @@ const struct inventory *inventory_without(const struct inventory *v, const char 
 const struct inventory *inventory_renamed(const struct inventory *v,
     const struct watch_cas *cas, const struct watch_points *points);
 
-const struct watch_list *inventory_list(
-    const struct inventory *v, const char *name); /* or NULL */
+/* The same lists; these incidents. */
+const struct inventory *inventory_announced(
+    const struct inventory *v, const struct incidents *incidents);
+
+/* Or NULL.  Of an incident by its key; those are none of v->list. */
+const struct watch_list *inventory_list(const struct inventory *v, const char *name);
 
 /* The lists that have this certificate: out[] (room for max; may be NULL) has the first
  * of their places in v->list, by name.  Returns how many there are; with max 0 it stops

@@ -46,7 +46,8 @@ enum err watch_db_cas(struct watch_db *db, const struct watch_cas **out);
 
 /* CA number id is this issuer's ("": nobody's) from now on.  ERR_NOT_FOUND. */
 enum err watch_db_name_ca(struct watch_db *db, uint32_t id, const char *issuer);
-/* The list is gone.  ERR_NOT_FOUND: there is none. */
+/* The list is gone; an incident that was in force is withdrawn, and goes when it is
+ * dropped by that key.  ERR_NOT_FOUND: there is none. */
 enum err watch_db_drop(struct watch_db *db, const char *name);
 /* One certificate of a list is gone: the list as it is then, for the inventory; old is
  * the one that it had.  ERR_NOT_FOUND: no such list, or it is not on it. */

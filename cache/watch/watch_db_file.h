@@ -81,6 +81,9 @@ int watch_db_head_get(
     struct watch_db *db, MDB_txn *txn, const char *name, struct watch_head *h);
 int watch_db_head_put(
     struct watch_db *db, MDB_txn *txn, const char *name, const struct watch_head *h);
+/* An incident in force is kept under its other name (incident_withdrawn_key()).
+ * MDB_NOTFOUND: there is none of this name. */
+int watch_db_withdraw(struct watch_db *db, MDB_txn *txn, const char *key);
 int watch_db_mark_put(
     struct watch_db *db, MDB_txn *txn, const char *name, const struct watch_head *h);
 int watch_db_mark_del(struct watch_db *db, MDB_txn *txn, const char *name);

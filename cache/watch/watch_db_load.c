@@ -29,6 +29,12 @@ static int load_row(void *arg, MDB_cursor *cursor, MDB_val k, MDB_val v)
 	    watch_record_decode(&row, bytes_of(v.mv_data, v.mv_size)) != ERR_OK ||
 	    l->list->n == l->list->room)
 		return WATCH_DB_UNREADABLE;
+	if (l->list->source == WATCH_INCIDENT) {
+		enum err heard = incident_hear(l->list, &row);
+
+		if (heard != ERR_OK)
+			return heard == ERR_NOMEM ? ENOMEM : WATCH_DB_UNREADABLE;
+	}
 	return watch_point_draft_entry(l->to->points, ca, &s, &row, &entry) &&
 		       watch_list_add(l->list, ca, &entry)
 		   ? 0

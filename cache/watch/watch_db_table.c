@@ -16,7 +16,7 @@ bool watch_db_head_read(
 
 	if (k.mv_size < 1 || k.mv_size >= WATCH_NAME_MAX ||
 	    (v.mv_size != HEAD_N && v.mv_size != MARK_N) ||
-	    memchr(k.mv_data, 0, k.mv_size) != NULL || p[8] > WATCH_FILES)
+	    memchr(k.mv_data, 0, k.mv_size) != NULL || p[8] > WATCH_INCIDENT)
 		return false;
 	memcpy(name, k.mv_data, k.mv_size);
 	name[k.mv_size] = '\0';
@@ -59,11 +59,26 @@ int watch_db_head_put(
 	return mdb_put(txn, db->dbi[DBI_LISTS], &k, &v, 0);
 }
 
+int watch_db_withdraw(struct watch_db *db, MDB_txn *txn, const char *key)
+{
+	char other[WATCH_NAME_MAX];
+	struct watch_head h;
+	int e = watch_db_head_get(db, txn, key, &h);
+
+	if (e != 0)
+		return e;
+	incident_withdrawn_key(other, h.generation);
+	return watch_db_head_put(db, txn, other, &h);
+}
+
 static int drop_step(struct watch_db *db, MDB_txn *txn, void *arg)
 {
 	const char *name = arg;
 	MDB_val k = watch_val(name, strlen(name));
-	int e = mdb_del(txn, db->dbi[DBI_LISTS], &k, NULL);
+	int e = name[0] == '!' ? watch_db_withdraw(db, txn, name) : 0;
+
+	if (e == 0)
+		e = mdb_del(txn, db->dbi[DBI_LISTS], &k, NULL);
 
 	return e == 0 ? watch_db_mark_del(db, txn, name) : e;
 }

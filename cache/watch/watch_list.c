@@ -106,6 +106,7 @@ void watch_list_unref(const struct watch_list *l)
 		return;
 	entries_free(w->entries, w->mapped);
 	free(w->ranges);
+	free(w->said);
 	free(w);
 }
 

@@ -14,9 +14,10 @@
 #include "cache/base/err.h"
 #include "cache/watch/watched.h"
 
-#define WATCH_NAME_MAX 64 /* with NUL: [a-z0-9._-]{1,63} */
+/* With NUL: [a-z0-9._-]{1,63}; of an incident one octet before it (incident.h). */
+#define WATCH_NAME_MAX 65
 
-enum watch_source { WATCH_API, WATCH_FILES };
+enum watch_source { WATCH_API, WATCH_FILES, WATCH_INCIDENT };
 
 /* Which state of a shared store a list is the copy of (watch_stored.h); all zeros: of
  * none. */
@@ -32,6 +33,8 @@ struct watch_range {
 	uint32_t first, n; /* entries */
 };
 
+struct incident_about;
+
 struct watch_list {
 	_Atomic unsigned refs;
 	char name[WATCH_NAME_MAX];
@@ -43,7 +46,8 @@ struct watch_list {
 	struct watched *entries;    /* sorted within each range */
 	struct watch_range *ranges; /* by ca */
 	size_t ranges_n;
-	size_t room, mapped; /* entries; bytes of them (0: of the heap) */
+	size_t room, mapped;         /* entries; bytes of them (0: of the heap) */
+	struct incident_about *said; /* of an incident: owned (free()); or NULL */
 };
 
 /* Empty, with room for so many entries; one reference.  NULL when out of memory. */

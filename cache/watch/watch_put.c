@@ -275,11 +275,14 @@ static enum err sort_step(struct watch_put *p)
 }
 
 /* The list is this one now, and, unless others see to that, nobody was told what it has
- * gained. */
+ * gained.  The incident that it was stays until its end is told. */
 static int move_name(struct watch_db *db, MDB_txn *txn, const struct watch_put *p,
     const struct watch_head *h)
 {
-	int e = watch_db_head_put(db, txn, p->name, h);
+	int e = p->source == WATCH_INCIDENT ? watch_db_withdraw(db, txn, p->name) : 0;
+
+	if (e == 0 || e == MDB_NOTFOUND)
+		e = watch_db_head_put(db, txn, p->name, h);
 
 	return e == 0 && !p->told ? watch_db_mark_put(db, txn, p->name, h) : e;
 }
@@ -384,7 +387,8 @@ static struct watch_list *list_of(
 
 		watch_record_decode(&row, watch_draft_row(p->draft, i));
 		crl_entry_serial(watch_draft_entry(p->draft, i), &s);
-		if (!watch_point_draft_entry(points, ca, &s, &row, &e) ||
+		if ((p->source == WATCH_INCIDENT && incident_hear(l, &row) != ERR_OK) ||
+		    !watch_point_draft_entry(points, ca, &s, &row, &e) ||
 		    !watch_list_add(l, ca, &e)) {
 			watch_list_unref(l);
 			l = NULL;

@@ -72,6 +72,10 @@ static int live_read(struct watch_page *p)
 			e = WATCH_DB_UNREADABLE;
 			break;
 		}
+		if (l->head.source == WATCH_INCIDENT) { /* nobody watches these */
+			p->live_n--;
+			continue;
+		}
 		l->memory = same_in_memory(p->query->inventory, l);
 	}
 	mdb_cursor_close(cursor);
