@@ -3,8 +3,8 @@
  *
  *   offset  bytes
  *        0      1  version, 0x02
- *        1      1  kind: 1 changes, 2 watched and revoked already; 3 notices and 4 alarms
- *                  are those of programs that know them
+ *        1      1  kind: 1 changes, 2 watched and revoked already, 3 notices
+ *                  (change_notices.c), 4 alarms (change_alarms.c)
  *        2      2  0
  *        4      4  n, the number of what it holds, 1..10,000: a place in the log counts
  *                  them
@@ -48,14 +48,10 @@
 #include "cache/change/change.h"
 
 #include <assert.h>
-#include <stdatomic.h>
-#include <stdlib.h>
 
-#define VERSION    0x02
-#define KIND_AT    1
-#define LIST_AT    19 /* length of the watchlist's name */
-#define HEAD_N     16 /* of any kind */
-#define NAME_LIMIT 63 /* of an issuer, of a watchlist */
+#include "cache/change/change_kinds.h"
+
+#define LIST_AT 19 /* length of the watchlist's name */
 
 /* Where the head of a version has what; its three lengths and times. */
 struct layout {
@@ -64,7 +60,7 @@ struct layout {
 };
 static const struct layout layouts[] = {
     {0x01, 1, 2, 3, 4, 12, 20, 24},
-    {VERSION, 16, 17, 18, 8, 20, 4, 28},
+    {CHANGE_VERSION, 16, 17, 18, 8, 20, 4, 28},
 };
 static const struct layout *const ours = &layouts[1];
 
@@ -75,57 +71,6 @@ _Static_assert(offsetof(struct crl_entry, n) == 21 &&
 		   offsetof(struct crl_entry, shard) == 28 &&
 		   offsetof(struct crl_entry, spare) == 30,
     "the layout above is that of the struct");
-
-const char *change_status_name(enum change_status s)
-{
-	static const char *const name[] = {
-	    [CHANGE_GOOD] = "good",
-	    [CHANGE_REVOKED] = "revoked",
-	    [CHANGE_UNKNOWN] = "unknown",
-	    [CHANGE_REMOVED] = "removed",
-	    [CHANGE_NONE] = NULL,
-	};
-
-	assert(s <= CHANGE_NONE);
-	return name[s];
-}
-
-struct change_batch *change_batch_new(size_t n)
-{
-	struct change_batch *b;
-
-	assert(n <= CHANGE_BATCH_MAX);
-	b = calloc(1, sizeof *b + n * sizeof b->change[0]);
-	if (b == NULL)
-		return NULL;
-	atomic_init(&b->refs, 1);
-	b->kind = CHANGE_MOVES;
-	return b;
-}
-
-struct change_batch *change_batch_ref(const struct change_batch *b)
-{
-	struct change_batch *w = (struct change_batch *)(uintptr_t)b;
-	unsigned had = atomic_fetch_add_explicit(&w->refs, 1, memory_order_relaxed);
-
-	assert(had > 0);
-	(void)had;
-	return w;
-}
-
-void change_batch_unref(struct change_batch *b)
-{
-	if (b != NULL &&
-	    atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) == 1)
-		free(b);
-}
-
-bool change_batch_is_for(
-    const struct change_batch *b, const char *issuer, const char *watchlist)
-{
-	return (issuer[0] == '\0' || strcmp(issuer, b->issuer) == 0) &&
-	       (b->watchlist[0] == '\0' || strcmp(watchlist, b->watchlist) == 0);
-}
 
 /* Octets of the number without leading zeros; one for zero itself. */
 static size_t number_n(const struct change_batch *b)
@@ -139,59 +84,32 @@ static size_t number_n(const struct change_batch *b)
 	return n;
 }
 
-size_t change_batch_size(const struct change_batch *b)
+static size_t changes_size(const struct change_batch *b)
 {
 	return ours->fixed + strlen(b->issuer) + number_n(b) + strlen(b->watchlist) +
 	       b->n * sizeof b->change[0];
 }
 
-size_t change_batch_encode(const struct change_batch *b, uint8_t *out)
+static void changes_encode(const struct change_batch *b, uint8_t *out)
 {
 	size_t name = strlen(b->issuer), number = number_n(b),
 	       list = strlen(b->watchlist);
 	uint8_t *p = out + ours->fixed;
 
-	assert(name >= 1 && name <= NAME_LIMIT && b->n >= 1 && b->n <= CHANGE_BATCH_MAX);
-	assert(list <= NAME_LIMIT && (list == 0 || b->kind == CHANGE_WATCHED));
+	assert(name >= 1 && name <= CHANGE_NAME_MAX && b->n >= 1 &&
+	       b->n <= CHANGE_BATCH_MAX);
+	assert(list <= CHANGE_NAME_MAX && (list == 0 || b->kind == CHANGE_WATCHED));
 	memset(out, 0, ours->fixed);
-	out[0] = VERSION;
-	out[KIND_AT] = (uint8_t)b->kind;
+	change_head_put(b, out);
 	out[LIST_AT] = (uint8_t)list;
 	out[ours->evidence] = (uint8_t)b->evidence;
 	out[ours->name] = (uint8_t)name;
 	out[ours->number] = (uint8_t)number;
-	put_be(out + ours->seen, (uint64_t)b->seen_at_ms, 8);
 	put_be(out + ours->time, (uint64_t)b->published_at, 8);
-	put_be(out + ours->count, b->n, 4);
 	memcpy(p, b->issuer, name);
 	memcpy(p + name, b->number + CRL_NUMBER_MAX - number, number);
 	memcpy(p + name + number, b->watchlist, list);
 	memcpy(p + name + number + list, b->change, b->n * sizeof b->change[0]);
-	return change_batch_size(b);
-}
-
-static bool name_is_good(const uint8_t *p, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (!((p[i] >= 'a' && p[i] <= 'z') || (p[i] >= '0' && p[i] <= '9') ||
-			p[i] == '.' || p[i] == '_' || p[i] == '-'))
-			return false;
-	return n >= 1 && n <= NAME_LIMIT;
-}
-
-static bool serial_is_good(const struct crl_entry *e)
-{
-	const uint8_t *p;
-
-	if (e->n < 1 || e->n > SERIAL_MAX)
-		return false;
-	for (int i = 0; i < SERIAL_MAX - e->n; i++)
-		if (e->octets[i] != 0)
-			return false;
-	p = e->octets + SERIAL_MAX - e->n;
-	/* X.690 section 8.3.2: the first nine bits are not all equal */
-	return e->n == 1 ||
-	       !((p[0] == 0x00 && p[1] < 0x80) || (p[0] == 0xff && p[1] >= 0x80));
 }
 
 static bool statuses_are_good(const struct change *c, enum change_kind kind)
@@ -205,7 +123,7 @@ static bool change_is_good(const struct change *c, enum change_kind kind)
 {
 	const struct crl_entry *e = &c->entry;
 
-	return serial_is_good(e) &&
+	return change_serial_is_good(e) &&
 	       (e->reason == CRL_NO_REASON || reason_name(e->reason) != NULL) &&
 	       crl_entry_shard(e) == 0 && statuses_are_good(c, kind);
 }
@@ -222,21 +140,22 @@ static const struct layout *layout_of(struct bytes in)
 /* What only our version has before the changes. */
 static enum change_kind kind_of(const uint8_t *p)
 {
-	return p[0] == VERSION ? (enum change_kind)p[KIND_AT] : CHANGE_MOVES;
+	return p[0] == CHANGE_VERSION ? (enum change_kind)p[CHANGE_KIND_AT]
+				      : CHANGE_MOVES;
 }
 
 static size_t list_of(const uint8_t *p)
 {
-	return p[0] == VERSION ? p[LIST_AT] : 0;
+	return p[0] == CHANGE_VERSION ? p[LIST_AT] : 0;
 }
 
 static bool kind_is_good(const uint8_t *p)
 {
-	if (p[0] != VERSION)
+	if (p[0] != CHANGE_VERSION)
 		return true;
 	return p[2] == 0 && p[3] == 0 &&
-	       (p[KIND_AT] == CHANGE_WATCHED ||
-		   (p[KIND_AT] == CHANGE_MOVES && p[LIST_AT] == 0));
+	       (p[CHANGE_KIND_AT] == CHANGE_WATCHED ||
+		   (p[CHANGE_KIND_AT] == CHANGE_MOVES && p[LIST_AT] == 0));
 }
 
 /* Lengths and the fields before the changes; *n: how many these are. */
@@ -247,7 +166,8 @@ static bool head_is_good(struct bytes in, const struct layout *l, size_t *n)
 
 	if (!kind_is_good(p) || p[l->evidence] > CHANGE_CRL)
 		return false;
-	if (name < 1 || name > NAME_LIMIT || number > CRL_NUMBER_MAX || list > NAME_LIMIT)
+	if (name < 1 || name > CHANGE_NAME_MAX || number > CRL_NUMBER_MAX ||
+	    list > CHANGE_NAME_MAX)
 		return false;
 	*n = get_be(p + l->count, 4);
 	if (*n < 1 || *n > CHANGE_BATCH_MAX ||
@@ -255,27 +175,17 @@ static bool head_is_good(struct bytes in, const struct layout *l, size_t *n)
 		return false;
 	if (number > 1 && p[l->fixed + name] == 0)
 		return false;
-	return name_is_good(p + l->fixed, name) &&
-	       (list == 0 || name_is_good(p + l->fixed + name + number, list));
+	return change_name_is_good(p + l->fixed, name) &&
+	       (list == 0 || change_name_is_good(p + l->fixed + name + number, list));
 }
 
-bool change_batch_is_newer(struct bytes in)
-{
-	const uint8_t *p = in.p;
-	uint64_t n = in.n >= HEAD_N ? get_be(p + ours->count, 4) : 0;
-
-	return n >= 1 && n <= CHANGE_BATCH_MAX && p[2] == 0 && p[3] == 0 &&
-	       (p[0] > VERSION || (p[0] == VERSION && p[KIND_AT] > CHANGE_WATCHED));
-}
-
-enum err change_batch_decode(struct change_batch **out, struct bytes in)
+static enum err changes_decode(struct change_batch **out, struct bytes in)
 {
 	const struct layout *l = layout_of(in);
 	struct change_batch *b;
 	const uint8_t *p = in.p;
 	size_t n, name, number, list;
 
-	*out = NULL;
 	if (l == NULL || !head_is_good(in, l, &n))
 		return ERR_RECORD;
 	b = change_batch_new(n);
@@ -302,6 +212,47 @@ enum err change_batch_decode(struct change_batch **out, struct bytes in)
 	}
 	*out = b;
 	return ERR_OK;
+}
+
+/* Each kind in the one function of each that knows it. */
+size_t change_batch_size(const struct change_batch *b)
+{
+	if (b->kind == CHANGE_NOTICES)
+		return change_notices_size(b);
+	return b->kind == CHANGE_ALARMS ? change_alarms_size(b) : changes_size(b);
+}
+
+size_t change_batch_encode(const struct change_batch *b, uint8_t *out)
+{
+	if (b->kind == CHANGE_NOTICES)
+		change_notices_encode(b, out);
+	else if (b->kind == CHANGE_ALARMS)
+		change_alarms_encode(b, out);
+	else
+		changes_encode(b, out);
+	return change_batch_size(b);
+}
+
+enum err change_batch_decode(struct change_batch **out, struct bytes in)
+{
+	bool kinds = in.n >= CHANGE_HEAD_N && in.p[0] == CHANGE_VERSION;
+
+	*out = NULL;
+	if (kinds && in.p[CHANGE_KIND_AT] == CHANGE_NOTICES)
+		return change_notices_decode(out, in);
+	if (kinds && in.p[CHANGE_KIND_AT] == CHANGE_ALARMS)
+		return change_alarms_decode(out, in);
+	return changes_decode(out, in);
+}
+
+bool change_batch_is_newer(struct bytes in)
+{
+	const uint8_t *p = in.p;
+	uint64_t n = in.n >= CHANGE_HEAD_N ? get_be(p + ours->count, 4) : 0;
+
+	return n >= 1 && n <= CHANGE_BATCH_MAX && p[2] == 0 && p[3] == 0 &&
+	       (p[0] > CHANGE_VERSION ||
+		   (p[0] == CHANGE_VERSION && p[CHANGE_KIND_AT] > CHANGE_ALARMS));
 }
 
 /* Hexadecimal digits of a place: epoch, sequence number, index.  48 bits of batches last

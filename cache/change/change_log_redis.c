@@ -59,9 +59,7 @@
 #define TRACK "{e}:"
 /* Of one read, whatever the caller asks for: what is on its way at once. */
 #define PAGE_MAX ((size_t)4 << 20)
-/* Of one batch: CHANGE_BATCH_MAX changes and their head. */
-#define BATCH_MAX ((size_t)CHANGE_BATCH_MAX * 32 + 256)
-#define SEQ_MAX   ((INT64_C(1) << 48) - 1) /* as change_pos_text() */
+#define SEQ_MAX  ((INT64_C(1) << 48) - 1) /* as change_pos_text() */
 /* How long a repeated single change is known as one.  A node comes upon it at the latest
  * when its own copy of the answer runs out: ten days with public CAs, a month is room for
  * others.  Later it is told twice, which subscribers can see. */
@@ -560,17 +558,17 @@ static void add_told(struct redis_call *c, const struct change_told *t)
 	redis_call_add(c, out, t->known ? sizeof out : 0);
 }
 
-/* The keys told or one, and left. */
+/* The keys told or one, and left; without changes the latter two are not used. */
 static bool add_keys(struct redis_call *c, const struct redis_log *l,
     const struct change_batch *b, const uint8_t *scope)
 {
+	bool changes = b != NULL && change_batch_is_changes(b);
 	char own[NAME_ROOM], left[NAME_ROOM];
-	size_t own_n = scope != NULL
-			   ? name_hex(l, "told:", scope, CHANGE_SCOPE_N, own)
-			   : name_hashed(l, "one:", b, &b->change[0].entry, own);
-	/* Without a batch it is not used. */
-	size_t left_n = b != NULL ? name_hashed(l, "left:", b, NULL, left)
-				  : name_fixed(l, "left", left);
+	size_t own_n = scope != NULL ? name_hex(l, "told:", scope, CHANGE_SCOPE_N, own)
+		       : changes     ? name_hashed(l, "one:", b, &b->change[0].entry, own)
+				     : name_fixed(l, "one", own);
+	size_t left_n = changes ? name_hashed(l, "left:", b, NULL, left)
+				: name_fixed(l, "left", left);
 
 	add_name(c, l, "state");
 	add_name(c, l, "log");
@@ -760,7 +758,7 @@ static void redis_read(struct change_log *log, const struct change_pos *from,
 	redis_call_add_number(&r->call, from->index);
 	redis_call_add_number(
 	    &r->call, (long long)(max_bytes < PAGE_MAX ? max_bytes : PAGE_MAX));
-	redis_call_add_number(&r->call, (long long)BATCH_MAX);
+	redis_call_add_number(&r->call, (long long)CHANGE_RECORD_MAX);
 	redis_call_add_number(&r->call, REDIS_PAGE_ALL);
 	redis_call_start(&r->call, 2);
 }
@@ -866,7 +864,7 @@ static struct redis_link_config link_config(struct redis_log *l)
 	struct redis_link_config link = store_redis_link(l->config.store);
 
 	link.prefix = l->prefix;
-	link.max_value = PAGE_MAX + BATCH_MAX;
+	link.max_value = PAGE_MAX + CHANGE_RECORD_MAX;
 	link.event = l->config.hooks.event;
 	link.event_arg = l->config.hooks.arg;
 	return link;

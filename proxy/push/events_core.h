@@ -142,7 +142,8 @@ static inline struct roll *events_roll(struct sub *s, const struct change_pos *p
 /* The whole of a batch, or nothing; what a watchlist has of it is looked up then. */
 static inline bool sub_wants(const struct sub *s, const struct sheet *sheet)
 {
-	return change_batch_is_for(
+	return change_batch_is_changes(sheet->batch) &&
+	       change_batch_is_for(
 		   sheet->batch, s->issuer, s->watch != NULL ? s->watch->list : "") &&
 	       access_issuer(s->access, sheet->batch->issuer);
 }

@@ -142,7 +142,8 @@ static void write_events(
 	for (size_t i = 0; i < j->ask.n && w->changes < EVENTS_CHANGES && !w->full; i++) {
 		const struct change_batch *b = j->ask.batches[i];
 
-		if (!change_batch_is_for(b, j->query.issuer, j->query.watchlist) ||
+		if (!change_batch_is_changes(b) ||
+		    !change_batch_is_for(b, j->query.issuer, j->query.watchlist) ||
 		    !access_issuer(j->query.access, b->issuer))
 			*pos = (struct change_pos){b->epoch, b->seq, b->n};
 		else if (j->query.watchlist[0] != '\0')

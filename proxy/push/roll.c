@@ -13,9 +13,8 @@ static size_t frames_of(const struct change_batch *b)
 
 static size_t bytes_of_sheet(const struct sheet *s)
 {
-	size_t n = frames_of(s->batch), bytes = sizeof *s + sizeof *s->batch +
-						n * sizeof s->frame[0] +
-						s->batch->n * sizeof s->batch->change[0];
+	size_t n = frames_of(s->batch),
+	       bytes = sizeof *s + n * sizeof s->frame[0] + s->batch->memory;
 
 	for (size_t i = 0; i < n; i++)
 		if (s->frame[i] != NULL)

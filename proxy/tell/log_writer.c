@@ -71,14 +71,23 @@ int64_t log_writer_backoff_ms(struct log_writer *w, const struct log_user *u)
 	return ms / 2 + ms / 2 * (int64_t)schedule_random(w->context->schedule) / 65536;
 }
 
+static enum metric written(const struct change_batch *b)
+{
+	if (b->kind == CHANGE_NOTICES)
+		return b->source == CHANGE_ARI ? M_NOTICES_ARI : M_NOTICES_INCIDENT;
+	if (b->kind == CHANGE_ALARMS)
+		return M_ALARMS_WRITTEN;
+	return b->evidence == CHANGE_CRL ? M_CHANGES_CRL : M_CHANGES_OCSP;
+}
+
 void log_writer_durable(struct log_writer *w, struct change_batch *b)
 {
 	if (b->seq == 0 || b->n == 0)
 		return;
-	metrics_add(w->context->counters,
-	    b->evidence == CHANGE_CRL ? M_CHANGES_CRL : M_CHANGES_OCSP, b->n);
-	metrics_observe_us(w->context->counters, H_SEEN_DURABLE,
-	    (clock_now_ms() - b->seen_at_ms) * 1000);
+	metrics_add(w->context->counters, written(b), b->n);
+	if (change_batch_is_changes(b))
+		metrics_observe_us(w->context->counters, H_SEEN_DURABLE,
+		    (clock_now_ms() - b->seen_at_ms) * 1000);
 	outlet_appended(w->outlet, b);
 }
 

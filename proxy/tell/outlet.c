@@ -63,7 +63,7 @@ struct outlet {
 
 static size_t batch_bytes(const struct change_batch *b)
 {
-	return b != NULL ? sizeof *b + b->n * sizeof b->change[0] : 0;
+	return b != NULL ? b->memory : 0;
 }
 
 static void flow_unref(struct teller_flow *f)

@@ -43,6 +43,36 @@ static void check_written(struct bytes in, const uint8_t *out, size_t n)
 	change_batch_unref(again);
 }
 
+static void check_changes(const struct change_batch *b)
+{
+	MUST(b->watchlist[0] == '\0' || b->kind == CHANGE_WATCHED);
+	for (uint32_t i = 0; i < b->n; i++)
+		check_change(&b->change[i], b->kind == CHANGE_MOVES);
+}
+
+static void check_notices(const struct change_batch *b)
+{
+	MUST((b->incident[0] == '\0') == (b->source == CHANGE_ARI));
+	MUST(strlen(b->url) <= CHANGE_URL_MAX);
+	for (uint32_t i = 0; i < b->n; i++) {
+		struct serial s;
+
+		crl_entry_serial(&b->change[i].entry, &s);
+		MUST(s.n >= 1 && s.n <= SERIAL_MAX);
+		MUST(b->window == NULL || b->window[i].after <= b->window[i].before);
+	}
+}
+
+static void check_alarms(const struct change_batch *b)
+{
+	MUST(b->n <= CHANGE_ALARMS_MAX && b->node[0] != '\0');
+	for (uint32_t i = 0; i < b->n; i++) {
+		MUST(b->alarm[i].alarm[0] != '\0');
+		MUST(strlen(b->alarm[i].subject) <= CHANGE_ALARM_TEXT_MAX);
+		MUST(strlen(b->alarm[i].detail) <= CHANGE_ALARM_TEXT_MAX);
+	}
+}
+
 static void check_batch(struct bytes in)
 {
 	struct change_batch *b;
@@ -56,9 +86,13 @@ static void check_batch(struct bytes in)
 	}
 	MUST(!change_batch_is_newer(in));
 	MUST(b->n >= 1 && b->n <= CHANGE_BATCH_MAX);
-	MUST(b->watchlist[0] == '\0' || b->kind == CHANGE_WATCHED);
-	for (uint32_t i = 0; i < b->n; i++)
-		check_change(&b->change[i], b->kind == CHANGE_MOVES);
+	MUST(b->issuer[0] != '\0' || b->kind == CHANGE_ALARMS);
+	if (b->kind == CHANGE_NOTICES)
+		check_notices(b);
+	else if (b->kind == CHANGE_ALARMS)
+		check_alarms(b);
+	else
+		check_changes(b);
 	n = change_batch_size(b);
 	out = malloc(n);
 	MUST(out != NULL && change_batch_encode(b, out) == n);

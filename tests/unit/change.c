@@ -463,8 +463,9 @@ static void a_record_of_another_kind_or_a_newer_version_is_known_as_that(void **
 		bool newer;
 	} row[] = {
 	    {1, 2, false},
-	    {1, 3, true},
-	    {1, 4, true},
+	    {1, 3, false},
+	    {1, 4, false},
+	    {1, 5, true},
 	    {1, 0xff, true},
 	    {0, 3, true},
 	    {0, 0xff, true},

@@ -262,7 +262,8 @@ static void on_page(void *arg, enum err e, const struct change_log_page *p)
 	}
 	if (p->n > 0) {
 		page.first_seq = p->batches[0]->seq;
-		page.first_serial = first_serial(p->batches[0]);
+		if (p->batches[0]->kind != CHANGE_ALARMS)
+			page.first_serial = first_serial(p->batches[0]);
 	}
 }
 
@@ -323,6 +324,71 @@ static void an_empty_log_has_a_place_to_read_from(void **state)
 	assert_int_equal(h.durable, is_lmdb());
 	assert_string_equal(h.error, "");
 	assert_int_equal(change_pos_cmp(&h.newest, &page.newest), 0);
+}
+
+static void on_kinds(void *arg, enum err e, const struct change_log_page *p)
+{
+	struct change_batch *const *was = arg;
+	uint8_t want[8192], got[8192];
+
+	assert_int_equal(e, ERR_OK);
+	assert_int_equal(p->n, 4);
+	for (size_t i = 0; i < 4; i++) {
+		size_t n = change_batch_encode(was[i], want);
+
+		assert_true(n <= sizeof want);
+		assert_int_equal(change_batch_size(p->batches[i]), n);
+		change_batch_encode(p->batches[i], got);
+		assert_memory_equal(got, want, n);
+		assert_int_equal(p->batches[i]->seq, i + 1);
+	}
+	page.calls++;
+}
+
+/* Two elements of one batch are two places; and several appends for one certificate are
+ * several batches. */
+static void notices_and_alarms_come_back_as_they_were(void **state)
+{
+	static const struct change_alarm alarms[] = {
+	    {"crl_late", "http://x/y", "late", NOW, false},
+	    {"log_down", "", "", NOW, true},
+	};
+	struct change_batch *b[4];
+	int calls = page.calls;
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		if (i == 1) {
+			b[i] = change_alarms_new("node", alarms, 2);
+			b[i]->seen_at_ms = NOW * 1000;
+		} else {
+			b[i] = change_notices_new(1, "https://x/y", i == 2);
+			strcpy(b[i]->issuer, "demo");
+			strcpy(b[i]->incident, "mass");
+			b[i]->seen_at_ms = NOW * 1000;
+			b[i]->n = 1;
+			b[i]->change[0].entry.n = 1;
+			b[i]->change[0].entry.octets[SERIAL_MAX - 1] = 7;
+			change_set_withdrawn(&b[i]->change[0], i == 3);
+		}
+		change_batch_ref(b[i]);
+		assert_int_equal(append(b[i], NULL, NULL, NULL), ERR_OK);
+		assert_int_equal(b[i]->seq, i + 1);
+	}
+	if (is_lmdb())
+		reopen();
+	change_log_read(logs, &from_oldest, ALL, on_kinds, b);
+	assert_int_equal(page.calls, calls + 1);
+	page.newest = done_end;
+	expect_gap(at(2, 1), false);
+	assert_int_equal(page.first_seq, 2); /* its second is still to come */
+	assert_int_equal(page.n, 3);
+	expect_gap(at(2, 2), false);
+	assert_int_equal(page.first_seq, 3);
+	for (int i = 0; i < 4; i++)
+		change_batch_unref(b[i]);
+	change_log_trim(logs, NOW + 1);
+	assert_int_equal(count_batches(), 0);
 }
 
 /* T23: in the order of appending, unchanged. */
@@ -1204,16 +1270,15 @@ static void a_damaged_batch_is_a_gap_and_told_once(void **state)
 /* T23: of a newer version, which this one may share a log with. */
 static void a_record_of_another_kind_is_a_gap_and_no_damage(void **state)
 {
-	/* when, n; version 2, kind 3, one of them, when, what follows */
-	static const char notice[12 + 16 + 5] =
-	    "\0\0\0\0\0\0\0\1\0\0\0\1\2\3\0\0\0\0\0\1";
+	/* when, n; version 2, kind 5, one of them, when, what follows */
+	static const char other[12 + 16 + 5] = "\0\0\0\0\0\0\0\1\0\0\0\1\2\5\0\0\0\0\0\1";
 	struct change_log_health h;
 	struct change_pos from;
 
 	(void)state;
 	for (uint32_t i = 1; i <= 3; i++)
 		assert_int_equal(add(i, 3), ERR_OK);
-	scribble("log", octets("\0\0\0\0\0\0\0\2", 8), octets(notice, sizeof notice));
+	scribble("log", octets("\0\0\0\0\0\0\0\2", 8), octets(other, sizeof other));
 	assert_int_equal(open_log(), ERR_OK);
 	from = at(1, 3);
 	for (int i = 0; i < 2; i++) {
@@ -1707,6 +1772,7 @@ static void reads_and_appends_go_together_with_the_disk_thread(void **state)
 	    CASE(who_has_part_of_a_batch_gets_that_batch_again, setup),                  \
 	    CASE(a_page_ends_where_its_bytes_do_but_has_one_batch, setup),               \
 	    CASE(a_place_of_another_epoch_or_behind_the_end_is_a_gap, setup),            \
+	    CASE(notices_and_alarms_come_back_as_they_were, setup),                      \
 	    CASE(trimming_drops_what_is_old_and_only_that, setup),                       \
 	    CASE(a_new_epoch_is_later_drops_batches_and_keeps_told, setup),              \
 	    CASE(a_full_log_drops_the_oldest_and_says_so_once, setup),                   \

@@ -540,6 +540,44 @@ static void what_is_revoked_already_is_appended_as_it_is(void **state)
 	assert_int_equal(one.batch[3]->kind, CHANGE_MOVES);
 }
 
+/* Each as it is, also the one that another node has appended just so. */
+static void notices_and_alarms_are_appended_as_they_are(void **state)
+{
+	static const struct change_alarm alarms[] = {
+	    {"crl_late", "http://x/y", "late", SEEN, false},
+	    {"log_down", "", "", SEEN, true},
+	};
+
+	(void)state;
+	start_two(NULL);
+	for (int i = 0; i < 4; i++) {
+		struct node *c = i < 2 ? &one : &two;
+		struct change_batch *b = i % 2 ? change_alarms_new("node", alarms, 2)
+					       : change_notices_new(1, "u", true);
+		int calls = c->done_calls + 1;
+
+		b->seen_at_ms = SEEN * 1000;
+		if (i % 2 == 0) {
+			strcpy(b->issuer, "demo");
+			strcpy(b->incident, "mass");
+			b->n = b->change[0].entry.n = 1;
+		}
+		change_log_append(c->log, b, NULL, NULL, NULL, on_done, c);
+		assert_true(wait_for(&c->done_calls, calls, 10000));
+		assert_int_equal(c->e, ERR_OK);
+		assert_int_equal(b->seq, 1 + i);
+		change_batch_unref(b);
+	}
+	read_log(&one, oldest, 1 << 20);
+	assert_int_equal(one.page.n, 4);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(
+		    one.batch[i]->kind, i % 2 ? CHANGE_ALARMS : CHANGE_NOTICES);
+	assert_string_equal(one.batch[2]->incident, "mass");
+	assert_string_equal(one.batch[3]->alarm[0].subject, "http://x/y");
+	assert_string_equal(one.batch[3]->issuer, "");
+}
+
 /* Reading. */
 
 static void pages_hold_what_was_asked_for_and_one_batch_at_least(void **state)
@@ -1241,13 +1279,13 @@ static void batches_that_cannot_be_read_are_told_and_a_gap(void **state)
 /* T23: of a newer version on the same log. */
 static void a_record_of_another_kind_is_a_gap_and_no_damage(void **state)
 {
-	static const char alarm[20] = "\2\4\0\0\0\0\0\1";
+	static const char other[20] = "\2\5\0\0\0\0\0\1";
 	struct change_pos end;
 
 	(void)state;
 	start_with(NULL);
 	append_list(&one, 2, 10, 1);
-	append_foreign(alarm, sizeof alarm);
+	append_foreign(other, sizeof other);
 	append_list(&one, 2, 20, 2);
 	end = one.end;
 	for (int i = 0; i < 2; i++) {
@@ -1598,6 +1636,7 @@ int main(void)
 	    CASE(told_moves_only_from_where_it_is_expected),
 	    CASE(a_single_change_that_both_nodes_find_is_told_once),
 	    CASE(what_is_revoked_already_is_appended_as_it_is),
+	    CASE(notices_and_alarms_are_appended_as_they_are),
 	    CASE(pages_hold_what_was_asked_for_and_one_batch_at_least),
 	    CASE(a_place_inside_a_batch_reads_that_batch_first),
 	    CASE(what_cannot_be_followed_is_a_gap),
