@@ -88,7 +88,7 @@ struct change_window {
 #define CHANGE_URL_MAX        2048 /* bytes */
 #define CHANGE_NODE_MAX       255
 #define CHANGE_ALARM_TEXT_MAX 511 /* of a subject, of a detail (proxy/base/alarms.h) */
-#define CHANGE_ALARMS_MAX     100 /* in a batch: 108 KB */
+#define CHANGE_ALARMS_MAX     20  /* in a batch: one event (proxy/push/events_text.h) */
 
 struct change_alarm {
 	const char *alarm; /* its row's name, of the characters of names; 1..63 of them */

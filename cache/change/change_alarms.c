@@ -7,7 +7,7 @@
  *       18      2  0
  *       20      c  the issuer's name: a-z, 0-9, '.', '_', '-'
  *     20+c      d  the node's name: any octets but 0
- *   20+c+d         n alarms, 1..100, one after the other:
+ *   20+c+d         n alarms, 1..20, one after the other:
  *
  *        0      1  0 raised, 1 cleared
  *        1      1  a, length of the alarm's name, 1..63

@@ -183,23 +183,23 @@ static void a_field_with_a_value_that_nobody_writes_is_refused(void **state)
 static void a_text_or_a_batch_that_is_too_long_is_refused(void **state)
 {
 	size_t one = 14 + 1 + CHANGE_ALARM_TEXT_MAX;
-	uint8_t *bytes = calloc(1, 21 + 101 * one + 1);
+	uint8_t *bytes = calloc(1, 21 + 21 * one + 1);
 
 	(void)state;
 	bytes[0] = 2;
 	bytes[1] = 4;
 	bytes[17] = 1;
 	bytes[20] = 'n';
-	for (uint8_t *p = bytes + 21; p < bytes + 21 + 101 * one; p += one) {
+	for (uint8_t *p = bytes + 21; p < bytes + 21 + 21 * one; p += one) {
 		memset(p + 14, 'a', one - 14);
 		p[1] = 1;
 		p[2] = CHANGE_ALARM_TEXT_MAX >> 8;
 		p[3] = CHANGE_ALARM_TEXT_MAX & 255;
 	}
-	bytes[7] = 100;
-	assert_false(is_refused(bytes, 21 + 100 * one));
-	bytes[7] = 101;
-	assert_true(is_refused(bytes, 21 + 101 * one));
+	bytes[7] = 20;
+	assert_false(is_refused(bytes, 21 + 20 * one));
+	bytes[7] = 21;
+	assert_true(is_refused(bytes, 21 + 21 * one));
 	bytes[7] = 1;
 	assert_false(is_refused(bytes, 21 + one));
 	bytes[21 + 2] = 2; /* 512 */
