@@ -374,6 +374,23 @@ static void check_responders(const struct draft *d, size_t i)
 	}
 }
 
+static void check_ari(const struct draft *d, size_t i)
+{
+	const struct group *g = d->settings->issuer[i];
+	const char *ari = d->conf->issuer[i].ari, *why;
+	struct url u;
+
+	if (is_refused(g, OPTION_ari) || *ari == '\0')
+		return;
+	why = url_parse(ari, &u);
+	if (why != NULL)
+		fault_value(d, g, OPTION_ari, 0, ari, why);
+	else if (strncasecmp(ari, "https:", 6) != 0)
+		advise(d, g, OPTION_ari,
+		    "is http: whoever is between can move windows, and make notices of "
+		    "it; write https");
+}
+
 /* A serial is of the CA that issued it: what is said of one CA's must not count for
  * another's of the same number (RFC 5280 section 4.1.2.2). */
 static void check_names(const struct draft *d, size_t i)
@@ -606,6 +623,7 @@ static bool check_issuers(struct draft *d)
 			return false;
 		check_names(d, i);
 		check_responders(d, i);
+		check_ari(d, i);
 		if (!draft_check_lists(d, i))
 			return false;
 		check_rules(d, i);
@@ -701,6 +719,7 @@ bool draft_check(struct draft *d)
 	draft_check_folders(d);
 	check_order(d, OPTION_refresh_min, OPTION_refresh_max);
 	check_order(d, OPTION_backoff_initial, OPTION_backoff_max);
+	check_order(d, OPTION_ari_interval_min, OPTION_ari_interval_max);
 	check_lease(d);
 	check_watchlists(d);
 	draft_check_tokens(d);

@@ -906,6 +906,24 @@ static void responders_are_checked(void **state)
 	assert_string_equal(conf->path[0], "/status");
 }
 
+/* RFC 9773 section 4: the directory is asked by https. */
+static void the_directory_for_renewal_information_is_a_url(void **state)
+{
+	(void)state;
+	refused_in_issuer(
+	    "ocsp = 'http://h/' ari = 'acme.example'", "ari", "http://HOST");
+	refused_in_issuer("ocsp = 'http://h/' ari = 'file:///d'", "ari", "http://HOST");
+	refused("ari-interval-min = 2h ari-interval-max = 1h", "ari-interval-min",
+	    "is 2h and ari-interval-max is 1h");
+	assert_true(load("issuer demo { certificate = ca.pem ocsp = 'http://h/' "
+			 "ari = 'https://acme.example/directory' }"));
+	assert_string_equal(conf->issuer[0].ari, "https://acme.example/directory");
+	assert_int_equal(errors.warning_n, 0);
+	assert_true(load("issuer demo { certificate = ca.pem ocsp = 'http://h/' "
+			 "ari = 'http://acme.example/directory' }"));
+	must_warn("write https");
+}
+
 /* R104: each list has one name of its own, its URL unless crl-scope says another. */
 static void lists_are_checked_and_have_their_names(void **state)
 {
@@ -2032,6 +2050,8 @@ int main(void)
 		the_example_names_every_option_with_its_default, forget),
 	    cmocka_unit_test_teardown(
 		the_example_loads_also_with_every_option_taken_in, forget),
+	    cmocka_unit_test_teardown(
+		the_directory_for_renewal_information_is_a_url, forget),
 	    cmocka_unit_test_teardown(the_recipe_for_several_nodes_loads, forget),
 	    cmocka_unit_test_teardown(
 		the_man_page_has_every_option_with_its_default, forget),
