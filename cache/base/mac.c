@@ -111,17 +111,27 @@ bool mac_is_good(const struct mac_keys *keys, struct bytes name, struct bytes va
 	return false;
 }
 
+size_t mac_keys_octets(const struct mac_keys *keys, const char *purpose,
+    uint8_t out[MAC_KEYS_MAX][MAC_KEY_SIZE])
+{
+	struct bytes label = bytes_of(purpose, strlen(purpose));
+
+	if (keys->n > MAC_KEYS_MAX)
+		return 0;
+	for (size_t i = 0; i < keys->n; i++)
+		if (!hmac(&keys->key[i], label, bytes_of("", 0), out[i]))
+			return 0;
+	return keys->n;
+}
+
 struct mac_keys *mac_keys_derive(const struct mac_keys *keys, const char *purpose)
 {
 	uint8_t derived[MAC_KEYS_MAX][MAC_KEY_SIZE];
-	struct bytes label = bytes_of(purpose, strlen(purpose));
+	size_t n = mac_keys_octets(keys, purpose, derived);
 	struct mac_keys *out = NULL;
-	bool ok = keys->n <= MAC_KEYS_MAX;
 
-	for (size_t i = 0; ok && i < keys->n; i++)
-		ok = hmac(&keys->key[i], label, bytes_of("", 0), derived[i]);
-	if (ok)
-		out = mac_keys_new((const uint8_t(*)[MAC_KEY_SIZE])derived, keys->n);
+	if (n > 0)
+		out = mac_keys_new((const uint8_t(*)[MAC_KEY_SIZE])derived, n);
 	OPENSSL_cleanse(derived, sizeof derived);
 	return out;
 }

@@ -27,6 +27,10 @@ struct mac_keys *mac_keys_new(const uint8_t (*keys)[MAC_KEY_SIZE], size_t n);
 /* Keys for another purpose, which say nothing of these: a value of the one kind is none
  * of the other, whatever its name. */
 struct mac_keys *mac_keys_derive(const struct mac_keys *keys, const char *purpose);
+/* The same as octets, for another algorithm, to be wiped by the caller: how many, in the
+ * order of keys; 0: no memory. */
+size_t mac_keys_octets(const struct mac_keys *keys, const char *purpose,
+    uint8_t out[MAC_KEYS_MAX][MAC_KEY_SIZE]);
 void mac_keys_free(struct mac_keys *k); /* NULL is allowed */
 
 /* By the first key.  False: there is none, or no memory. */
