@@ -463,29 +463,6 @@ static void check_proxy(const struct draft *d)
 			    "is where we listen ourselves; name the proxy");
 }
 
-bool draft_networks(
-    const struct draft *d, enum option_id id, char **text, size_t n, struct network **out)
-{
-	*out = calloc(n + 1, sizeof **out);
-	if (*out == NULL)
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		const char *why = network_parse(text[i], &(*out)[i]);
-
-		if (why != NULL)
-			fault_value(d, &d->settings->global, id, i, text[i], why);
-	}
-	return true;
-}
-
-static bool check_allowed(const struct draft *d)
-{
-	struct conf *c = d->conf;
-
-	return draft_networks(
-	    d, OPTION_allow_address, c->allow_address, c->allow_address_n, &c->allowed);
-}
-
 static bool is_url(const char *text)
 {
 	return strstr(text, "://") != NULL;
@@ -709,7 +686,7 @@ static void check_watchlists(const struct draft *d)
 bool draft_check(struct draft *d)
 {
 	if (!check_listen(d) || !check_api_listen(d) || !check_ocsp_path(d) ||
-	    !check_store(d) || !check_server_cas(d) || !check_allowed(d) ||
+	    !check_store(d) || !check_server_cas(d) || !draft_check_allowed(d) ||
 	    !draft_check_webhooks(d))
 		return false;
 	check_proxy(d);

@@ -35,10 +35,9 @@ bool draft_check_lists(struct draft *d, size_t i);
 /* Certificate, key and client CA of the API, and what they are for.  False: no memory. */
 bool draft_check_api_tls(struct draft *d);
 
-/* The networks that an option names, in *out (owned; of n).  False: no memory. */
-bool draft_networks(const struct draft *d, enum option_id id, char **text, size_t n,
-    struct network **out);
-/* What webhooks may do: addresses, pauses, the URL of the API.  False: no memory. */
+/* Networks that URLs may lead to.  False: no memory, as in the next. */
+bool draft_check_allowed(const struct draft *d);
+/* Pauses of webhooks, and the URL of the API. */
 bool draft_check_webhooks(const struct draft *d);
 
 /* Names, hashes, rights and reach of tokens; fills in hash and rights_set. */

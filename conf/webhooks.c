@@ -1,4 +1,4 @@
-/* webhooks.c - where webhooks may lead, how they are tried again, what they name. */
+/* webhooks.c - how webhooks are tried again, and the URL of the API that they name. */
 #include <stdlib.h>
 
 #include "conf/address.h"
@@ -63,10 +63,6 @@ static void check_api_url(const struct draft *d)
 
 bool draft_check_webhooks(const struct draft *d)
 {
-	struct conf *c = d->conf;
-
 	check_api_url(d);
-	return check_pauses(d) &&
-	       draft_networks(d, OPTION_webhook_allow_address, c->webhook_allow_address,
-		   c->webhook_allow_address_n, &c->webhook_allowed);
+	return check_pauses(d);
 }
