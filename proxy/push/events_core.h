@@ -26,6 +26,7 @@
  *	events_ask.c      questions to the keeper: pages for those who are behind
  *	snapshot_share.c  snapshots: who shares one, who makes room
  *	events_watch.c    what of all that concerns a subscriber's watchlist
+ *	events_standing.c the notices in force, at the end of a snapshot
  *	events_send.c     what to write next to one subscriber
  *	json_page.c       one page as JSON
  *	events.c          subscribing, news, the walk over those who listen, time, the end
@@ -142,8 +143,7 @@ static inline struct roll *events_roll(struct sub *s, const struct change_pos *p
 /* The whole of a batch, or nothing; what a watchlist has of it is looked up then. */
 static inline bool sub_wants(const struct sub *s, const struct sheet *sheet)
 {
-	return change_batch_is_changes(sheet->batch) &&
-	       change_batch_is_for(
+	return change_batch_is_for(
 		   sheet->batch, s->issuer, s->watch != NULL ? s->watch->list : "") &&
 	       access_issuer(s->access, sheet->batch->issuer);
 }

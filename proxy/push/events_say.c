@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 
 #define PREFIX_MAX 1024
@@ -39,6 +40,55 @@ enum step say_frame(struct sub *s, char *text, size_t n)
 		return STEP_GONE;
 	s->skip = (size_t)taken < n ? (uint32_t)taken : 0;
 	return s->skip == 0 && (size_t)taken == n ? STEP_MORE : STEP_FULL;
+}
+
+/* What was made for one alone. */
+
+static void count(struct sub *s, uint32_t events, uint32_t changes)
+{
+	struct counters *counters = s->events->counters;
+
+	s->said_ms = s->events->now_ms;
+	metrics_add(counters, M_EVENTS_SENT, events);
+	metrics_add(counters, M_CHANGES_SENT, changes);
+}
+
+enum step say_rest(struct sub *s)
+{
+	enum step step = say_frame(s, s->rest->p, s->rest->n);
+
+	if (step != STEP_MORE)
+		return step;
+	count(s, s->rest->events, s->rest->changes);
+	free(s->rest);
+	s->rest = NULL;
+	return STEP_MORE;
+}
+
+/* Who has half an event that we have no memory to keep is let go: it comes back to that
+ * event's beginning. */
+enum step say_gathered(
+    struct sub *s, const struct json_line *out, uint32_t events, uint32_t changes)
+{
+	struct iovec iov = {out->p, out->n};
+	ssize_t taken;
+	size_t left;
+
+	assert(s->skip == 0 && s->rest == NULL && out->n > 0);
+	taken = say_push(s, &iov, 1);
+	if (taken < 0)
+		return STEP_GONE;
+	left = out->n - (size_t)taken;
+	if (left == 0) {
+		count(s, events, changes);
+		return STEP_MORE;
+	}
+	s->rest = malloc(sizeof *s->rest + left);
+	if (s->rest == NULL)
+		return STEP_GONE;
+	*s->rest = (struct sub_rest){left, events, changes};
+	memcpy(s->rest->p, out->p + taken, left);
+	return STEP_FULL;
 }
 
 /* What comes before the events. */

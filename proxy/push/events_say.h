@@ -25,6 +25,11 @@ enum step {
 ssize_t say_push(struct sub *s, struct iovec *iov, size_t n);
 /* One frame; STEP_MORE when it went whole. */
 enum step say_frame(struct sub *s, char *text, size_t n);
+/* All of out, which was made for s alone and has so many events and changes.  What its
+ * socket does not take is kept: say_rest() goes on with it before anything else. */
+enum step say_gathered(
+    struct sub *s, const struct json_line *out, uint32_t events, uint32_t changes);
+enum step say_rest(struct sub *s);
 /* What is to be said before anything else.  A prefix that went in part may have become
  * longer behind, never other. */
 enum step say_prefix(struct sub *s);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "proxy/push/events_standing.h"
 #include "proxy/push/events_watch.h"
 
 #define TURN_BYTES  (256 * 1024) /* to one subscriber, then others have their turn */
@@ -19,6 +20,9 @@
 
 static void snapshot_end(struct sub *s)
 {
+	free(s->standing);
+	s->standing = NULL;
+	s->said_revoked = false;
 	s->pos = s->share->snapshot.end;
 	s->verified = true;
 	s->say_position = true;
@@ -26,13 +30,28 @@ static void snapshot_end(struct sub *s)
 	s->share = NULL;
 }
 
+/* What is revoked already was sent: what is going to be follows. */
+static enum step send_standing(struct sub *s)
+{
+	enum step step;
+	bool end;
+
+	if (s->standing == NULL)
+		s->standing = calloc(1, sizeof *s->standing);
+	if (s->standing == NULL)
+		return STEP_LATER;
+	step = events_standing(s, &end);
+	if (step == STEP_MORE && end)
+		snapshot_end(s);
+	return step;
+}
+
 static enum step send_watched(struct sub *s)
 {
 	bool end;
 	enum step step = events_watch_snapshot(s, &end);
 
-	if (step == STEP_MORE && end)
-		snapshot_end(s);
+	s->said_revoked = step == STEP_MORE && end;
 	return step;
 }
 
@@ -47,7 +66,7 @@ static enum step send_snapshot(struct sub *s)
 
 	assert(s->share->ready);
 	if (!snapshot_next(all, &next, entries, EVENTS_CHANGES, &part)) {
-		snapshot_end(s);
+		s->said_revoked = true;
 		return STEP_MORE;
 	}
 	if (!access_issuer(s->access, part.of->name)) {
@@ -209,8 +228,8 @@ static enum step next_step(struct sub *s)
 {
 	bool placed;
 
-	if (s->watch != NULL && s->watch->rest != NULL)
-		return events_watch_rest(s);
+	if (s->rest != NULL)
+		return say_rest(s);
 	placed = s->wants_snapshot || s->share != NULL || is_placed(s);
 
 	/* Who has seen the head of an answer gets every change from then on; only where
@@ -225,6 +244,8 @@ static enum step next_step(struct sub *s)
 		snapshot_share_join(s);
 		return STEP_WAITS;
 	}
+	if (s->said_revoked)
+		return send_standing(s);
 	if (s->share != NULL)
 		return s->watch != NULL ? send_watched(s) : send_snapshot(s);
 	if (!placed) {

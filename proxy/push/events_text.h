@@ -10,18 +10,23 @@
 
 #include "cache/change/change.h"
 
-#define EVENTS_CHANGES 1000 /* in one event, at most */
-/* One change, its comma included: serial 43, times 20, words and keys. */
+#define EVENTS_CHANGES 1000 /* changes or notices in one event, at most */
+/* One change or notice, its comma included: serial 43, times 20, words and keys. */
 #define EVENTS_CHANGE_TEXT 192
 /* Everything of a frame besides its changes; an issuer's name is 63 bytes at most. */
 #define EVENTS_FRAME_TEXT 512
-#define EVENTS_TEXT_MAX   (EVENTS_FRAME_TEXT + EVENTS_CHANGES * EVENTS_CHANGE_TEXT)
-#define EVENTS_SINCE_MAX  32 /* of a client's since, as it is repeated to it */
+/* The same of one of notices: an octet of its URL may take six. */
+#define EVENTS_HEAD_TEXT (EVENTS_FRAME_TEXT + 6 * CHANGE_URL_MAX)
+#define EVENTS_TEXT_MAX  (EVENTS_HEAD_TEXT + EVENTS_CHANGES * EVENTS_CHANGE_TEXT)
+#define EVENTS_SINCE_MAX 32 /* of a client's since, as it is repeated to it */
 
 /* The functions write no NUL and return the length.  out has room for EVENTS_TEXT_MAX, or
- * EVENTS_FRAME_TEXT where no changes are written. */
+ * EVENTS_FRAME_TEXT where neither changes nor a batch's head are written. */
 
-/* "id: ...\nevent: changes\ndata: {...}\n\n": changes [from, to) of b. */
+/* What an event of n elements of b takes at most. */
+size_t events_text_room(const struct change_batch *b, uint32_t n);
+/* "id: ...\nevent: changes\ndata: {...}\n\n": elements [from, to) of b, of any kind; of
+ * notices and alarms as notices_text.h has them, as "event: notices", "event: alarms". */
 size_t events_text_changes(
     const struct change_batch *b, uint32_t from, uint32_t to, char *out);
 /* The same as a member of the array of a JSON page: {"id","event","data"}. */
@@ -38,9 +43,10 @@ struct events_snapshot {
 };
 size_t events_text_snapshot(const struct events_snapshot *s, char *out);
 /* The same in parts, for who has more to say of each change: up to the bracket of the
- * array, for an event that covers all up to end, which is of one width whatever it is;
- * and one change without the brace that closes it, in EVENTS_CHANGE_TEXT bytes.  Of s
- * only what stands before the entries. */
+ * array (in EVENTS_HEAD_TEXT bytes), for an event that covers all up to end, which is of
+ * one width whatever it is; and one change without the brace that closes it, in
+ * EVENTS_CHANGE_TEXT bytes.  b has certificates.  Of s only what stands before the
+ * entries. */
 size_t events_text_begin(
     const struct change_batch *b, const struct change_pos *end, bool member, char *out);
 size_t events_text_snapshot_begin(const struct events_snapshot *s, char *out);

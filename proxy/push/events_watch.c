@@ -6,73 +6,19 @@
 
 #include "proxy/base/log.h"
 
-#define WATCH_GATHER (32 * 1024) /* of text, before it is written */
 /* What a step of a gallop, and a byte of text, cost to make, in bytes written. */
 #define STEP_BYTES 64
 #define TEXT_BYTES 4
-#define TURN_STEPS 2048 /* then others have their turn */
 #define SAY_MS     60000
 
-/* Out. */
-
-static void count(struct sub *s, uint32_t events, uint32_t changes)
-{
-	struct counters *counters = s->events->counters;
-
-	s->said_ms = s->events->now_ms;
-	metrics_add(counters, M_EVENTS_SENT, events);
-	metrics_add(counters, M_CHANGES_SENT, changes);
-}
-
-enum step events_watch_rest(struct sub *s)
-{
-	struct sub_watch *w = s->watch;
-	enum step step = say_frame(s, w->rest, w->rest_n);
-
-	if (step != STEP_MORE)
-		return step;
-	free(w->rest);
-	w->rest = NULL;
-	count(s, w->events, w->changes);
-	return STEP_MORE;
-}
-
-/* All that was gathered.  Who has half an event that we have no memory to keep is let go:
- * it comes back to that event's beginning. */
-static enum step push(struct sub *s, uint32_t events, uint32_t changes)
-{
-	const struct json_line *out = &s->events->view.out;
-	struct sub_watch *w = s->watch;
-	struct iovec iov = {out->p, out->n};
-	ssize_t taken;
-
-	assert(s->skip == 0 && w->rest == NULL && out->n > 0);
-	taken = say_push(s, &iov, 1);
-	if (taken < 0)
-		return STEP_GONE;
-	if ((size_t)taken == out->n) {
-		count(s, events, changes);
-		return STEP_MORE;
-	}
-	w->rest_n = out->n - (size_t)taken;
-	w->rest = malloc(w->rest_n);
-	if (w->rest == NULL)
-		return STEP_GONE;
-	memcpy(w->rest, out->p + taken, w->rest_n);
-	w->events = events;
-	w->changes = changes;
-	return STEP_FULL;
-}
-
-/* It was looked at: what that has cost. */
-static void looked(struct events *e)
+void events_looked(struct events *e)
 {
 	watch_view_rest(&e->view);
 	e->turn_bytes += STEP_BYTES * e->view.steps + TEXT_BYTES * e->view.out.n;
 	e->view.steps = 0;
 }
 
-static void say_unreadable(struct events *e, const struct sub *s)
+void events_say_unreadable(struct events *e, const struct sub *s)
 {
 	char why[512] = "";
 
@@ -93,6 +39,29 @@ bool events_watch_open(struct sub *s)
 }
 
 /* Changes. */
+
+/* Alarms: all of them or none.  False: out of memory. */
+static bool gather_alarms(struct sub *s, const struct sheet *sheet)
+{
+	struct events *e = s->events;
+	const struct change_batch *b = sheet->batch;
+	struct watch_view *w = &e->view;
+	struct json_line *out = &w->out;
+	bool wanted = watch_view_has_issuer(w, b->issuer);
+	size_t before = out->n;
+
+	w->changes = wanted ? b->n : 0;
+	if (wanted)
+		json_put_bytes(
+		    out, e->scratch, events_text_changes(b, 0, b->n, e->scratch));
+	if (out->failed) {
+		out->n = before;
+		out->failed = false;
+		return false;
+	}
+	s->pos = sheet_end(sheet);
+	return true;
+}
 
 /* One batch.  False: out of memory. */
 static bool gather_sheet(struct sub *s, struct roll *r, struct sheet *sheet)
@@ -127,7 +96,7 @@ static void gather(struct sub *s, struct gleaned *g)
 	struct watch_view *w = &s->events->view;
 
 	*g = (struct gleaned){0};
-	while (w->out.n < WATCH_GATHER && w->steps < TURN_STEPS) {
+	while (w->out.n < WATCH_GATHER && w->steps < WATCH_STEPS) {
 		struct roll *r = events_roll(s, &s->pos);
 		struct sheet *sheet = r != NULL ? roll_after(r, &s->pos) : NULL;
 
@@ -140,7 +109,8 @@ static void gather(struct sub *s, struct gleaned *g)
 			s->pos = sheet_end(sheet);
 			continue;
 		}
-		if (!gather_sheet(s, r, sheet)) {
+		if (sheet->batch->kind == CHANGE_ALARMS ? !gather_alarms(s, sheet)
+							: !gather_sheet(s, r, sheet)) {
 			g->failed = true;
 			return;
 		}
@@ -154,10 +124,10 @@ enum step events_watch_changes(struct sub *s)
 	struct gleaned g;
 
 	gather(s, &g);
-	looked(s->events);
-	say_unreadable(s->events, s);
+	events_looked(s->events);
+	events_say_unreadable(s->events, s);
 	if (s->events->view.out.n > 0)
-		return push(s, g.events, g.changes);
+		return say_gathered(s, &s->events->view.out, g.events, g.changes);
 	if (g.failed)
 		return STEP_LATER;
 	if (!g.end)
@@ -201,19 +171,19 @@ enum step events_watch_snapshot(struct sub *s, bool *end)
 		begin_snapshot(s);
 	*end = false;
 	next = w->cursor;
-	while (!*end && v->out.n < WATCH_GATHER && v->steps < TURN_STEPS) {
+	while (!*end && v->out.n < WATCH_GATHER && v->steps < WATCH_STEPS) {
 		*end =
 		    !watch_text_snapshot(v, &s->share->snapshot, w->then, w->cas, &next);
 		events += v->changes > 0;
 		changes += v->changes;
 	}
-	looked(e);
-	say_unreadable(e, s);
+	events_looked(e);
+	events_say_unreadable(e, s);
 	if (v->out.failed)
 		return *end = false, STEP_LATER;
 	w->cursor = next;
 	if (v->out.n > 0)
-		return *end = false, push(s, events, changes);
+		return *end = false, say_gathered(s, &v->out, events, changes);
 	if (*end)
 		end_snapshot(s);
 	return STEP_MORE;

@@ -13,12 +13,18 @@
 
 #include "proxy/push/events_say.h"
 
-/* What is left of what was begun. */
-enum step events_watch_rest(struct sub *s);
+#define WATCH_GATHER (32 * 1024) /* of text, before it is written */
+#define WATCH_STEPS  2048        /* of a gallop; then others have their turn */
+
 /* The list of s, as it is now, for the next two.  False: it has been deleted. */
 bool events_watch_open(struct sub *s);
 enum step events_watch_changes(struct sub *s);
 /* *end: with STEP_MORE, that was all of the snapshot. */
 enum step events_watch_snapshot(struct sub *s, bool *end);
+
+/* For who looks through the view otherwise: it was looked at, what that has cost; and
+ * what could not be read, once in a while. */
+void events_looked(struct events *e);
+void events_say_unreadable(struct events *e, const struct sub *s);
 
 #endif

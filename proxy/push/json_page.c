@@ -102,7 +102,7 @@ static void write_event(
 		to = from + EVENTS_CHANGES - w->changes;
 	if (w->changes > 0)
 		write_text(w, ",");
-	p = room_for(w, EVENTS_FRAME_TEXT + (size_t)(to - from) * EVENTS_CHANGE_TEXT);
+	p = room_for(w, events_text_room(b, to - from));
 	if (p != NULL)
 		w->n += events_text_member(b, from, to, p);
 	w->changes += to - from;
@@ -136,17 +136,25 @@ static void write_watched(struct writing *w, const struct json_page *j,
 	w->full = change_pos_cmp(pos, &end) < 0 || w->n >= WATCH_PAGE_BYTES;
 }
 
+static bool is_wanted(const struct json_page *j, const struct change_batch *b)
+{
+	const struct events_query *q = &j->query;
+
+	return change_batch_is_for(b, q->issuer, q->watchlist) &&
+	       access_issuer(q->access, b->issuer) &&
+	       (b->kind != CHANGE_ALARMS || q->watchlist[0] == '\0' ||
+		   watch_view_has_issuer(&j->events->view, b->issuer));
+}
+
 static void write_events(
     struct writing *w, const struct json_page *j, struct change_pos *pos)
 {
 	for (size_t i = 0; i < j->ask.n && w->changes < EVENTS_CHANGES && !w->full; i++) {
 		const struct change_batch *b = j->ask.batches[i];
 
-		if (!change_batch_is_changes(b) ||
-		    !change_batch_is_for(b, j->query.issuer, j->query.watchlist) ||
-		    !access_issuer(j->query.access, b->issuer))
+		if (!is_wanted(j, b))
 			*pos = (struct change_pos){b->epoch, b->seq, b->n};
-		else if (j->query.watchlist[0] != '\0')
+		else if (j->query.watchlist[0] != '\0' && b->kind != CHANGE_ALARMS)
 			write_watched(w, j, b, pos);
 		else
 			write_event(w, b, pos);

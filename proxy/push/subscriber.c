@@ -72,7 +72,6 @@ void sub_watch_free(struct sub_watch *w)
 		return;
 	watch_list_unref(w->then);
 	watch_cas_unref(w->cas);
-	free(w->rest);
 	free(w);
 }
 
@@ -87,6 +86,8 @@ void sub_close(struct sub *s)
 	lag_page_unref(e, s->page);
 	e->watching -= s->watch != NULL;
 	sub_watch_free(s->watch);
+	free(s->standing);
+	free(s->rest);
 	if (s->access != NULL)
 		s->access->streams--;
 	access_unref(s->access);

@@ -29,21 +29,25 @@
 #include "proxy/push/watch_text.h"
 
 struct events;
+struct standing_cursor; /* proxy/push/standing_text.h */
 
 #define SUB_MAGIC 0x7375626eu
 
 struct sub;
 TAILQ_HEAD(subs, sub);
 
-/* Of who has a watchlist.  Another list may have its name by the time that its socket
- * takes more, so that the same bytes cannot be written again: what is left of what was
- * begun is kept, at most some
- * WATCH_EVENT_BYTES and a change or two more. */
+/* What depends on watchlists may be other by the time that a socket takes more, so that
+ * the same bytes cannot be written again: what is left of what was begun is kept, at most
+ * some WATCH_EVENT_BYTES and a change or two more, or a record of alarms. */
+struct sub_rest {
+	size_t n;
+	uint32_t events, changes; /* of which these are what was begun */
+	char p[];
+};
+
+/* Of who has a watchlist. */
 struct sub_watch {
 	char list[WATCH_NAME_MAX];
-	char *rest; /* or NULL */
-	size_t rest_n;
-	uint32_t events, changes; /* of which these are what was begun */
 	/* during a snapshot, references: */
 	const struct watch_list *then;
 	const struct watch_cas *cas;
@@ -68,6 +72,7 @@ struct sub {
 	bool verified : 1;        /* it is one that the log has */
 	bool wants_snapshot : 1;  /* it comes with a snapshot */
 	bool snapshot_on_gap : 1; /* ... if the log no longer has it */
+	bool said_revoked : 1;    /* of the snapshot: what is revoked already */
 	uint32_t skip;            /* bytes of the next frame that went already */
 	uint32_t dropped;         /* bytes that the client sent us */
 	struct events *events;
@@ -77,8 +82,10 @@ struct sub {
 	struct lag_page *page;        /* a reference, or NULL */
 	struct snapshot_share *share; /* a reference, or NULL */
 	struct snapshot_cursor cursor;
-	struct sub_watch *watch; /* NULL: by no watchlist */
-	struct access *access;   /* a reference, counted as a stream; or NULL */
+	struct standing_cursor *standing; /* in what follows in it; or NULL */
+	struct sub_watch *watch;          /* NULL: by no watchlist */
+	struct sub_rest *rest;            /* or NULL */
+	struct access *access;            /* a reference, counted as a stream; or NULL */
 	struct pace pace; /* from when its socket was full, or a snapshot began, on */
 	int64_t said_ms;  /* when it was last told a position */
 	int64_t joined_at;

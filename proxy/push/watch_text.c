@@ -5,24 +5,41 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/push/notices_text.h"
 #include "proxy/watch/ledger.h"
 #include "proxy/watch/watcher.h"
 
 #define SLICE      2048 /* of a list, in one look at a snapshot: some 0.5 ms */
 #define WATCH_PICK 64   /* of it, in one event */
 
-bool watch_view_open(struct watch_view *w, const struct shared *shared, const char *name)
+void watch_view_open_all(struct watch_view *w, const struct shared *shared)
 {
 	w->shared = shared;
 	w->v = ledger_inventory(shared);
-	w->list = inventory_list(w->v, name);
+	w->list = NULL;
 	w->db = shared->watcher != NULL ? watcher_db(shared->watcher) : NULL;
 	w->out.n = 0;
 	w->out.failed = false;
 	w->steps = 0;
 	w->entries = w->last = NULL;
 	w->missing = w->unreadable = false;
+}
+
+bool watch_view_open(struct watch_view *w, const struct shared *shared, const char *name)
+{
+	watch_view_open_all(w, shared);
+	w->list = inventory_list(w->v, name);
 	return w->list != NULL && w->db != NULL;
+}
+
+bool watch_view_has_issuer(const struct watch_view *w, const char *issuer)
+{
+	const struct watch_ca *ca = NULL;
+	size_t n = 0;
+
+	while (n == 0 && (ca = watch_cas_called(w->v->cas, issuer, ca)) != NULL)
+		watch_list_of(w->list, ca->id, &n);
+	return n > 0;
 }
 
 void watch_view_rest(struct watch_view *w)
@@ -54,14 +71,26 @@ static void put_run(struct json_line *l, const char *key, struct bytes run)
 	json_put(l, "]");
 }
 
-static size_t change_text(
-    const struct watch_view *w, const struct crl_entry *e, char *out)
+/* Up to where names and labels go. */
+static size_t entry_text(const struct watch_view *w, const struct crl_entry *e, char *out)
 {
 	const struct change *c = (const struct change *)e;
 
-	if (w->revoked)
+	if (w->what == WATCH_NOTICES)
+		return (size_t)(put_notice_begin(out, e) - out);
+	if (w->what == WATCH_REVOKED)
 		return events_text_change(e, CHANGE_REVOKED, CHANGE_NONE, out);
 	return events_text_change(e, change_now(c), change_before(c), out);
+}
+
+/* What comes behind them. */
+static size_t entry_end(const struct watch_view *w, const struct crl_entry *e,
+    const struct change_window *window, char *out)
+{
+	if (w->what == WATCH_NOTICES)
+		return (size_t)(put_notice_end(out, window, e->spare[0] != 0) - out);
+	*out = '}';
+	return 1;
 }
 
 /* What the list says of it; nothing where that cannot be read. */
@@ -81,37 +110,41 @@ static void find_row(struct watch_view *w, uint32_t ca, const struct crl_entry *
 		*row = (struct watch_record){0};
 }
 
-/* bare: the list has nothing to say of it. */
-static void put_entry(
-    struct watch_view *w, uint32_t ca, const struct crl_entry *e, bool bare)
+static void put_names(struct watch_view *w, uint32_t ca, const struct crl_entry *e)
 {
-	char text[EVENTS_CHANGE_TEXT];
 	struct watch_record row;
 
-	json_put(&w->out, w->changes > 0 ? "," : "");
-	json_put_bytes(&w->out, text, change_text(w, e, text));
-	w->changes++;
-	if (bare) {
-		json_put(&w->out, ",\"names\":[],\"labels\":[]}");
-	} else {
-		find_row(w, ca, e, &row);
-		put_run(&w->out, ",\"names\":[", row.names);
-		if (row.names_more > 0) {
-			json_put(&w->out, ",\"names_more\":");
-			json_put_number(&w->out, row.names_more);
-		}
-		put_run(&w->out, ",\"labels\":[", row.labels);
-		json_put(&w->out, "}");
+	find_row(w, ca, e, &row);
+	put_run(&w->out, ",\"names\":[", row.names);
+	if (row.names_more > 0) {
+		json_put(&w->out, ",\"names_more\":");
+		json_put_number(&w->out, row.names_more);
 	}
+	put_run(&w->out, ",\"labels\":[", row.labels);
+}
+
+void watch_text_entry(struct watch_view *w, uint32_t ca, const struct crl_entry *e,
+    bool bare, const struct change_window *window)
+{
+	char text[EVENTS_CHANGE_TEXT];
+
+	json_put(&w->out, w->changes > 0 ? "," : "");
+	json_put_bytes(&w->out, text, entry_text(w, e, text));
+	w->changes++;
+	if (bare)
+		json_put(&w->out, ",\"names\":[],\"labels\":[]");
+	else
+		put_names(w, ca, e);
+	json_put_bytes(&w->out, text, entry_end(w, e, window, text));
 	w->full = w->out.n - w->begun >= WATCH_EVENT_BYTES || w->out.failed;
 }
 
-static void begin(struct watch_view *w, bool revoked)
+void watch_text_begin(struct watch_view *w, enum watch_entries what)
 {
 	w->begun = w->out.n;
 	w->changes = 0;
 	w->full = false;
-	w->revoked = revoked;
+	w->what = what;
 }
 
 /* Which changes of a batch. */
@@ -197,9 +230,12 @@ static size_t put_hits(struct watch_view *w, const struct change_batch *b, size_
 {
 	size_t done = 0;
 
-	for (; done < n && !w->full; done++)
-		put_entry(w, w->hit[done].ca, &b->change[w->hit[done].change].entry,
-		    w->hit[done].bare);
+	for (; done < n && !w->full; done++) {
+		uint32_t i = w->hit[done].change;
+
+		watch_text_entry(w, w->hit[done].ca, &b->change[i].entry,
+		    w->hit[done].bare, b->window != NULL ? &b->window[i] : NULL);
+	}
 	return done;
 }
 
@@ -207,7 +243,7 @@ static size_t put_hits(struct watch_view *w, const struct change_batch *b, size_
 static void put_begin(struct watch_view *w, const struct change_batch *b,
     const struct change_pos *end, bool member, bool again)
 {
-	char text[EVENTS_FRAME_TEXT];
+	char text[EVENTS_HEAD_TEXT];
 	size_t n = events_text_begin(b, end, member, text);
 
 	if (!again)
@@ -223,7 +259,7 @@ static void put_changes(struct watch_view *w, const struct change_batch *b,
 	uint32_t from = within ? pos->index : 0;
 	size_t n = hits_find(w, b, x, from, room), done;
 
-	begin(w, false);
+	watch_text_begin(w, b->kind == CHANGE_NOTICES ? WATCH_NOTICES : WATCH_CHANGES);
 	*pos = (struct change_pos){b->epoch, b->seq, b->n};
 	if (n == 0)
 		return;
@@ -364,7 +400,7 @@ bool watch_text_snapshot(struct watch_view *w, const struct snapshot *s,
 	struct picked p;
 	size_t count = 0;
 
-	begin(w, true);
+	watch_text_begin(w, WATCH_REVOKED);
 	if (c->issuer == s->n)
 		return false;
 	of = &s->of[c->issuer];
@@ -383,7 +419,7 @@ bool watch_text_snapshot(struct watch_view *w, const struct snapshot *s,
 		return true;
 	put_snapshot_begin(w, s, of, p.from_list);
 	for (size_t i = 0; i < p.n && !w->full; i++) {
-		put_entry(w, ca->id, p.of[i].entry, p.of[i].bare);
+		watch_text_entry(w, ca->id, p.of[i].entry, p.of[i].bare, NULL);
 		c->at = p.of[i].at + 1;
 	}
 	if (!w->full)

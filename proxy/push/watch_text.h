@@ -41,10 +41,16 @@ struct watch_hit { /* in a batch */
 	bool bare; /* the file has nothing to say of it */
 };
 
+enum watch_entries {
+	WATCH_CHANGES, /* each of a struct change */
+	WATCH_REVOKED, /* what is revoked already */
+	WATCH_NOTICES  /* each of a struct change, or announced where that is none */
+};
+
 struct watch_view {
 	const struct shared *shared;
 	const struct inventory *v;     /* in force; borrowed */
-	const struct watch_list *list; /* of it */
+	const struct watch_list *list; /* of it; NULL: of all */
 	struct watch_db *db;
 	const struct access *access; /* whose snapshot it is; or NULL */
 	struct watch_rows *rows;     /* NULL: nobody has asked yet */
@@ -55,20 +61,31 @@ struct watch_view {
 	/* where the gallop through the last batch ended, in the entries of a CA: */
 	const struct watched *entries, *last;
 	/* an event under way: */
-	size_t begun;     /* of out */
-	uint32_t changes; /* in it */
-	bool full;        /* nothing more is put in */
-	bool revoked;     /* entries are no changes: they are revoked */
+	size_t begun;            /* of out */
+	uint32_t changes;        /* in it */
+	bool full;               /* nothing more is put in */
+	enum watch_entries what; /* what the entries are */
 	struct watch_hit hit[2 * EVENTS_CHANGES];
 };
 
 /* False: there is no list of this name.  out is emptied. */
 bool watch_view_open(struct watch_view *w, const struct shared *shared, const char *name);
+/* Of no list: for what is said of all certificates, without names. */
+void watch_view_open_all(struct watch_view *w, const struct shared *shared);
+/* Has the list a certificate of this issuer? */
+bool watch_view_has_issuer(const struct watch_view *w, const char *issuer);
 /* What it holds of the file is given back: last in each callback. */
 void watch_view_rest(struct watch_view *w);
 void watch_view_close(struct watch_view *w); /* frees out */
 
-/* Write the event of what *pos does not cover of b, with at most `room` changes
+/* For who writes events of his own: the first entry is to come; and one more, of which
+ * the list has nothing to say where it is bare.  window: of a notice, or NULL. */
+void watch_text_begin(struct watch_view *w, enum watch_entries what);
+void watch_text_entry(struct watch_view *w, uint32_t ca, const struct crl_entry *e,
+    bool bare, const struct change_window *window);
+
+/* Of changes or notices: write the event of what *pos does not cover of b, with at most
+ * `room` of them
  * (1..EVENTS_CHANGES), and move *pos behind it, or to the end of b where nothing more
  * concerns the list.  w->changes: how many there are, with 0 nothing was written.  x: the
  * index of b.  member: for a page.  Out of memory w->out has failed. */

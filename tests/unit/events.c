@@ -18,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "cache/watch/incident.h"
 #include "proxy/api/api_request.h"
 #include "proxy/base/clock.h"
 #include "proxy/push/events_text.h"
@@ -61,6 +62,7 @@ struct world {
 	char *dir;
 	struct watch_db *db;
 	const struct inventory *v, *v_once; /* the latter is seen first, once */
+	struct access *access;              /* of who asks */
 	int fd[FDS_MAX];
 	size_t fd_n;
 };
@@ -221,9 +223,12 @@ static void on_request(
 	int status;
 
 	(void)body;
-	if (!api_request_events(r, &q, &e))
+	if (!api_request_events(r, &q, &e)) {
 		conn_error(c, e.status, NULL, true);
-	else if (!events_serve(w->events, c, &q, &status))
+		return;
+	}
+	q.access = w->access;
+	if (!events_serve(w->events, c, &q, &status))
 		conn_error(c, status, NULL, true);
 }
 
@@ -2410,6 +2415,511 @@ static void an_event_ends_where_its_text_is_long(void **state)
 	free(s);
 }
 
+/* Notices and alarms. */
+
+static struct change_batch *append_batch(struct world *w, struct change_batch *b)
+{
+	b->epoch = w->epoch;
+	b->seq = ++w->seq;
+	b->seen_at_ms = INT64_C(1700000123456);
+	assert_true(w->log_n < LOG_MAX);
+	return w->log[w->log_n++] = b;
+}
+
+/* n certificates, as set_change() numbers them, from first on. */
+static struct change_batch *notices_of(
+    const char *issuer, const char *incident, uint32_t n, uint32_t first)
+{
+	struct change_batch *b =
+	    change_notices_new(n, "https://ca.example/x", incident[0] == '\0');
+
+	strcpy(b->issuer, issuer);
+	strcpy(b->incident, incident);
+	b->source = incident[0] != '\0' ? CHANGE_INCIDENT : CHANGE_ARI;
+	b->n = n;
+	for (uint32_t i = 0; i < n; i++) {
+		struct change c;
+
+		set_change(&c, first + i);
+		memcpy(b->change[i].entry.octets, c.entry.octets, SERIAL_MAX);
+		b->change[i].entry.n = c.entry.n;
+	}
+	return b;
+}
+
+static struct change_batch *publish_batch(struct world *w, struct change_batch *b)
+{
+	append_batch(w, b);
+	tell(w, b);
+	return b;
+}
+
+static struct change_batch *alarm_of(const char *issuer, const char *subject)
+{
+	const struct change_alarm one = {"crl_late", subject, "5 h", 1700000000, false};
+	struct change_batch *b = change_alarms_new("n1.example", &one, 1);
+
+	strcpy(b->issuer, issuer);
+	return b;
+}
+
+static void a_notice_is_written_as_the_contract_says(void **state)
+{
+	struct world *w = *state;
+	int fd = join(w, "");
+	struct change_batch *b = notices_of("demo", "mass", 2, 0);
+	char want[1024];
+
+	b->deadline = 1700003600;
+	change_set_withdrawn(&b->change[1], true);
+	publish_batch(w, b);
+	snprintf(want, sizeof want,
+	    "id: %s\nevent: notices\ndata: {\"issuer\":\"demo\",\"seen_at\":"
+	    "\"2023-11-14T22:15:23Z\",\"source\":\"incident\",\"incident\":\"mass\","
+	    "\"deadline\":\"2023-11-14T23:13:20Z\",\"url\":\"https://ca.example/x\","
+	    "\"notices\":[{\"serial\":\"100000\",\"names\":[],\"labels\":[],"
+	    "\"replace_after\":null,\"replace_before\":null,\"withdrawn\":false},"
+	    "{\"serial\":\"100001\",\"names\":[],\"labels\":[],\"replace_after\":null,"
+	    "\"replace_before\":null,\"withdrawn\":true}]}\n\n",
+	    id_of(b, 2));
+	assert_string_equal(hear(w, fd), want);
+	assert_int_equal(w->counters->value[M_EVENTS_SENT], 1);
+	assert_int_equal(w->counters->value[M_CHANGES_SENT], 2);
+
+	b = notices_of("demo", "", 2, 5);
+	b->window[1] = (struct change_window){1700000000, 1700003600};
+	publish_batch(w, b);
+	snprintf(want, sizeof want,
+	    "id: %s\nevent: notices\ndata: {\"issuer\":\"demo\",\"seen_at\":"
+	    "\"2023-11-14T22:15:23Z\",\"source\":\"ari\",\"incident\":null,"
+	    "\"deadline\":null,\"url\":\"https://ca.example/x\",\"notices\":["
+	    "{\"serial\":\"100005\",\"names\":[],\"labels\":[],\"replace_after\":null,"
+	    "\"replace_before\":null,\"withdrawn\":false},{\"serial\":\"100006\","
+	    "\"names\":[],\"labels\":[],\"replace_after\":\"2023-11-14T22:13:20Z\","
+	    "\"replace_before\":\"2023-11-14T23:13:20Z\",\"withdrawn\":false}]}\n\n",
+	    id_of(b, 2));
+	assert_string_equal(hear(w, fd), want);
+}
+
+static void an_alarm_is_written_as_the_contract_says(void **state)
+{
+	static const struct change_alarm some[] = {
+	    {"crl_late", "http://ca.example/x.crl", "5 h", 1700000000, false},
+	    {"crl_refused", "http://ca.example/y.crl", "", 1699999999, true},
+	    {"disagree", "0a", "x", 1700000000, false},
+	};
+	static const struct change_alarm down = {"log_down", "", "", 1700000000, true};
+	struct world *w = *state;
+	struct change_batch *b = change_alarms_new("n1.example", some, 3);
+	int fd = join(w, "");
+	char want[1024];
+
+	strcpy(b->issuer, "demo");
+	publish_batch(w, b);
+	snprintf(want, sizeof want,
+	    "id: %s\nevent: alarms\ndata: {\"seen_at\":\"2023-11-14T22:15:23Z\","
+	    "\"node\":\"n1.example\",\"raised\":[{\"alarm\":\"crl_late\",\"issuer\":"
+	    "\"demo\",\"subject\":\"http://ca.example/x.crl\",\"since\":"
+	    "\"2023-11-14T22:13:20Z\",\"node\":\"n1.example\",\"detail\":\"5 h\"},"
+	    "{\"alarm\":\"disagree\",\"issuer\":\"demo\",\"subject\":\"0a\",\"since\":"
+	    "\"2023-11-14T22:13:20Z\",\"node\":\"n1.example\",\"detail\":\"x\"}],"
+	    "\"cleared\":[{\"alarm\":\"crl_refused\",\"issuer\":\"demo\",\"subject\":"
+	    "\"http://ca.example/y.crl\",\"since\":\"2023-11-14T22:13:19Z\",\"node\":"
+	    "\"n1.example\",\"detail\":\"\"}]}\n\n",
+	    id_of(b, 3));
+	assert_string_equal(hear(w, fd), want);
+
+	b = change_alarms_new("n2", &down, 1);
+	publish_batch(w, b);
+	snprintf(want, sizeof want,
+	    "id: %s\nevent: alarms\ndata: {\"seen_at\":\"2023-11-14T22:15:23Z\","
+	    "\"node\":\"n2\",\"raised\":[],\"cleared\":[{\"alarm\":\"log_down\","
+	    "\"issuer\":null,\"subject\":\"\",\"since\":\"2023-11-14T22:13:20Z\","
+	    "\"node\":\"n2\",\"detail\":\"\"}]}\n\n",
+	    id_of(b, 1));
+	assert_string_equal(hear(w, fd), want);
+}
+
+/* Quotes, controls of each kind, what is no UTF-8, and what is. */
+static void texts_of_strangers_are_escaped(void **state)
+{
+	static const char odd[] =
+	    "a\"\\\n\x1b\x7f\xc2\x85\xe2\x80\xa8\xff\xc3\xa9\xf0\x9f\x98\x80\xe2\x80";
+	static const char want[] = "\"a\\u0022\\u005c\\u000a\\u001b\\u007f\\u0085\\u2028"
+				   "\\ufffd\xc3\xa9\xf0\x9f\x98\x80\\ufffd\\ufffd\"";
+	struct world *w = *state;
+	const struct change_alarm one = {"disagree", odd, odd, 0, false};
+	struct change_batch *b = change_notices_new(1, odd, false);
+	int fd = join(w, "");
+	char member[256];
+	const char *text;
+
+	strcpy(b->issuer, "demo");
+	strcpy(b->incident, "mass");
+	b->n = b->change[0].entry.n = 1;
+	publish_batch(w, b);
+	text = hear(w, fd);
+	snprintf(member, sizeof member, "\"url\":%s,", want);
+	assert_non_null(strstr(text, member));
+	publish_batch(w, change_alarms_new(odd, &one, 1));
+	text = hear(w, fd);
+	snprintf(member, sizeof member, "\"subject\":%s,", want);
+	assert_non_null(strstr(text, member));
+	snprintf(member, sizeof member, "\"detail\":%s}", want);
+	assert_non_null(strstr(text, member));
+	snprintf(member, sizeof member, "\"node\":%s,\"raised\":[", want);
+	assert_non_null(strstr(text, member));
+}
+
+static unsigned times(const char *text, const char *what)
+{
+	unsigned n = 0;
+
+	for (const char *p = text; (p = strstr(p, what)) != NULL; p += strlen(what))
+		n++;
+	return n;
+}
+
+static void an_event_has_at_most_a_thousand_notices(void **state)
+{
+	struct world *w = *state;
+	int fd = join(w, ""), late;
+	struct change_batch *b = notices_of("demo", "", 2500, 0);
+	const char *text;
+
+	for (uint32_t i = 0; i < b->n; i++)
+		b->window[i] = (struct change_window){INT64_C(-62135596800), 0};
+	publish_batch(w, b);
+	text = hear(w, fd);
+	assert_int_equal(times(text, "event: notices\n"), 3);
+	assert_int_equal(times(text, "\"serial\":"), 2500);
+	assert_non_null(strstr(text, id_of(b, 1000)));
+	assert_non_null(strstr(text, id_of(b, 2000)));
+	assert_non_null(strstr(text, id_of(b, 2500)));
+	/* goes on inside a record */
+	late = ask(w, since(b, 2000), "");
+	text = after_head(hear(w, late));
+	assert_int_equal(times(text, "event: notices\n"), 1);
+	assert_int_equal(times(text, "\"serial\":"), 500);
+}
+
+/* The longest that a record may have, each octet of it escaped. */
+static void the_longest_texts_are_one_event(void **state)
+{
+	static char longest[CHANGE_URL_MAX + 1];
+	struct world *w = *state;
+	struct change_alarm some[CHANGE_ALARMS_MAX];
+	int fd = join(w, "");
+	struct change_batch *b;
+	const char *text;
+
+	memset(longest, 1, CHANGE_URL_MAX);
+	b = change_notices_new(1000, longest, false);
+	strcpy(b->issuer, "demo");
+	memset(b->incident, 'i', 63);
+	memset(b->watchlist, '\0', 1);
+	b->n = 1000;
+	for (uint32_t i = 0; i < b->n; i++) {
+		memset(b->change[i].entry.octets + 1, 0x99, 20);
+		b->change[i].entry.n = 20;
+	}
+	publish_batch(w, b);
+	text = hear(w, fd);
+	assert_int_equal(times(text, "event: notices\n"), 1);
+	assert_int_equal(times(text, "\\u0001"), CHANGE_URL_MAX);
+	longest[CHANGE_ALARM_TEXT_MAX] = '\0';
+	for (size_t i = 0; i < CHANGE_ALARMS_MAX; i++)
+		some[i] = (struct change_alarm){
+		    "revoked_became_good", longest, longest, 0, i % 2 == 0};
+	publish_batch(
+	    w, change_alarms_new(longest + CHANGE_ALARM_TEXT_MAX - CHANGE_NODE_MAX, some,
+		   CHANGE_ALARMS_MAX));
+	text = hear(w, fd);
+	assert_int_equal(times(text, "event: alarms\n"), 1);
+	assert_int_equal(times(text, "\\u0001"),
+	    CHANGE_ALARMS_MAX * (2 * CHANGE_ALARM_TEXT_MAX + CHANGE_NODE_MAX) +
+		CHANGE_NODE_MAX);
+}
+
+static void a_list_gets_the_notices_of_its_certificates(void **state)
+{
+	struct world *w = *state;
+	struct change_batch *b;
+	int web, other;
+	char want[1024];
+
+	put_list(w, "web", draft_of(w, 0, 1, 5, 2));
+	put_list(w, "mail", draft_of(w, 0, 50, 60, 1));
+	web = join(w, "?watchlist=web");
+	other = join(w, "?watchlist=mail&issuer=demo");
+	b = notices_of("demo", "", 5, 0);
+	b->window[3] = (struct change_window){1700000000, 1700003600};
+	change_set_withdrawn(&b->change[1], true);
+	publish_batch(w, b);
+	snprintf(want, sizeof want,
+	    "id: %s\nevent: notices\ndata: {\"issuer\":\"demo\",\"seen_at\":"
+	    "\"2023-11-14T22:15:23Z\",\"source\":\"ari\",\"incident\":null,"
+	    "\"deadline\":null,\"url\":\"https://ca.example/x\",\"notices\":["
+	    "{\"serial\":\"100001\",\"names\":[\"h1.shop.example\"],\"labels\":["
+	    "\"owner=\\\"web\\\"\\u000a\"],\"replace_after\":null,\"replace_before\":"
+	    "null,\"withdrawn\":true},{\"serial\":\"100003\",\"names\":["
+	    "\"h3.shop.example\"],\"labels\":[\"owner=\\\"web\\\"\\u000a\"],"
+	    "\"replace_after\":\"2023-11-14T22:13:20Z\",\"replace_before\":"
+	    "\"2023-11-14T23:13:20Z\",\"withdrawn\":false}]}\n\n",
+	    id_of(b, 5));
+	assert_string_equal(hear(w, web), want);
+	assert_string_equal(hear(w, other), "");
+	/* what is for one list alone is told to nobody else */
+	b = notices_of("demo", "mass", 100, 0);
+	strcpy(b->watchlist, "mail");
+	publish_batch(w, b);
+	assert_string_equal(hear(w, web), "");
+	assert_int_equal(times(hear(w, other), "\"serial\":"), 10);
+}
+
+static void alarms_go_to_whom_their_issuer_concerns(void **state)
+{
+	static const struct {
+		const char *query;
+		bool demo, other, none;
+	} row[] = {
+	    {"", true, true, true},
+	    {"?issuer=demo", true, false, false},
+	    {"?issuer=other", false, true, false},
+	    {"?watchlist=web", true, false, false},
+	    {"?watchlist=empty", false, false, false},
+	    {"?watchlist=web&issuer=other", false, false, false},
+	};
+	struct world *w = *state;
+	int fd[6];
+
+	put_list(w, "web", draft_of(w, 0, 1, 5, 2));
+	put_list(w, "empty", draft_new(w));
+	for (size_t i = 0; i < 6; i++)
+		fd[i] = join(w, row[i].query);
+	publish_batch(w, alarm_of("demo", "of demo"));
+	publish_batch(w, alarm_of("other", "of other"));
+	publish_batch(w, alarm_of("", "of none"));
+	for (size_t i = 0; i < 6; i++) {
+		const char *text = hear(w, fd[i]);
+
+		assert_int_equal(times(text, "\"of demo\""), row[i].demo);
+		assert_int_equal(times(text, "\"of other\""), row[i].other);
+		assert_int_equal(times(text, "\"of none\""), row[i].none);
+		assert_int_equal(times(text, "event: alarms\n"),
+		    row[i].demo + row[i].other + row[i].none);
+	}
+}
+
+/* What a token may not see is not there for it. */
+static void a_token_of_an_issuer_is_told_what_is_of_it(void **state)
+{
+	struct world *w = *state;
+	char demo[] = "demo", third[] = "third", *names[] = {demo, third};
+	struct access some = {
+	    .refs = 1, .streams_max = 9, .issuers = names, .issuers_n = 2};
+	struct change_batch *b = append(w, "demo", 1, 0);
+	const char *text;
+	int fd;
+
+	w->access = &some;
+	fd = join(w, "");
+	w->access = NULL;
+	publish_batch(w, notices_of("demo", "mass", 1, 1));
+	publish_batch(w, notices_of("other", "mass", 1, 2));
+	publish_batch(w, alarm_of("demo", "of demo"));
+	publish_batch(w, alarm_of("other", "of other"));
+	publish_batch(w, alarm_of("", "of none"));
+	for (int page = 0; page < 2; page++) {
+		w->access = &some;
+		text =
+		    page ? after_head(hear(w, ask(w, since(b, 1), JSON))) : hear(w, fd);
+		assert_int_equal(times(text, "\"serial\":"), 1);
+		assert_int_equal(times(text, "\"of demo\""), 1);
+		assert_null(strstr(text, "of other"));
+		assert_null(strstr(text, "of none"));
+	}
+	w->access = NULL;
+	close(fd);
+	run(w);
+	assert_int_equal(some.streams, 0);
+}
+
+static void a_page_has_notices_and_alarms_too(void **state)
+{
+	struct world *w = *state;
+	struct change_batch *a = append(w, "demo", 1, 0), *b, *c;
+	char want[2048], query[128];
+
+	put_list(w, "web", draft_of(w, 0, 1, 5, 2));
+	b = append_batch(w, notices_of("demo", "mass", 3, 0));
+	c = append_batch(w, alarm_of("demo", "u"));
+	append_batch(w, alarm_of("", "of none"));
+	snprintf(query, sizeof query, "%s&watchlist=web", since(a, 1));
+	snprintf(want, sizeof want,
+	    "{\"events\":[{\"id\":\"%s\",\"event\":\"notices\",\"data\":{\"issuer\":"
+	    "\"demo\",\"seen_at\":\"2023-11-14T22:15:23Z\",\"source\":\"incident\","
+	    "\"incident\":\"mass\",\"deadline\":null,\"url\":\"https://ca.example/x\","
+	    "\"notices\":[{\"serial\":\"100001\",\"names\":[\"h1.shop.example\"],"
+	    "\"labels\":[\"owner=\\\"web\\\"\\u000a\"],\"replace_after\":null,"
+	    "\"replace_before\":null,\"withdrawn\":false}]}},{\"id\":\"%s\",\"event\":"
+	    "\"alarms\",\"data\":{\"seen_at\":\"2023-11-14T22:15:23Z\",\"node\":"
+	    "\"n1.example\",\"raised\":[{\"alarm\":\"crl_late\",\"issuer\":\"demo\","
+	    "\"subject\":\"u\",\"since\":\"2023-11-14T22:13:20Z\",\"node\":"
+	    "\"n1.example\",\"detail\":\"5 h\"}],\"cleared\":[]}}],\"position\":"
+	    "\"%s\",\"gap\":null}\n",
+	    id_of(b, 3), id_of(c, 1), id_of(w->log[w->log_n - 1], 1));
+	assert_string_equal(after_head(hear(w, ask(w, query, JSON))), want);
+	/* of all: three events, none of them cut */
+	assert_int_equal(
+	    times(hear(w, ask(w, since(a, 1), JSON)), "\"event\":\"alarms\""), 2);
+}
+
+/* An incident in force, as the ledger would publish it: of certificates of CA number ca
+ * from first on, below end. */
+static void put_incident(struct world *w, const char *name, unsigned ca, uint32_t first,
+    uint32_t end, uint32_t step)
+{
+	struct incident_about about = {
+	    .deadline = 1700003600, .url = "https://ca.example/x"};
+	struct watch_draft *d = draft_new(w);
+	struct watch_put *p;
+	const struct inventory *v;
+	char key[WATCH_NAME_MAX];
+	uint64_t left_out;
+	bool done = false;
+
+	snprintf(about.name, sizeof about.name, "%s", name);
+	memset(about.id, name[0], sizeof about.id);
+	for (uint32_t i = first; i < end; i += step) {
+		struct change change;
+		struct kit_cert c;
+		struct serial s;
+
+		set_change(&change, i);
+		crl_entry_serial(&change.entry, &s);
+		kit_cert(&c, ca, s);
+		assert_int_equal(watch_draft_add(d, &c.cert), ERR_OK);
+	}
+	assert_int_equal(incident_say(d, &about), ERR_OK);
+	incident_key(key, name);
+	assert_int_equal(watch_put_new(&p, w->db, key, WATCH_INCIDENT, false, d), ERR_OK);
+	watch_put_told(p);
+	while (!done)
+		assert_int_equal(watch_put_step(p, &done), ERR_OK);
+	watch_put_free(p);
+	for (uint32_t id = 1; watch_db_name_ca(w->db, id, "demo") == ERR_OK;)
+		id++;
+	assert_int_equal(watch_db_load(w->db, &v, &left_out), ERR_OK);
+	publish_inventory(w, v);
+}
+
+static void a_snapshot_ends_with_the_notices_in_force(void **state)
+{
+	struct world *w = *state;
+	struct change_batch *b = append(w, "demo", 3, 0);
+	const char *text, *notices;
+	char want[1024];
+
+	make_set(w, 4);
+	put_list(w, "web", draft_of(w, 0, 0, 8, 1));
+	put_list(w, "mail", draft_of(w, 0, 6, 7, 1));
+	put_incident(
+	    w, "mass", 0, 2, 100, 2); /* of which 2 is revoked: 4 and 6 are left */
+	text = after_head(hear(w, ask(w, "?snapshot=1&watchlist=web", "")));
+	notices = strstr(text, "event: snapshot\ndata: {\"issuer\":\"demo\",\"seen_at\":"
+			       "\"2023-11-14T22:13:20Z\",\"source\"");
+	assert_non_null(notices);
+	assert_int_equal(times(text, "\"status\":\"revoked\""), 4);
+	snprintf(want, sizeof want,
+	    "event: snapshot\ndata: {\"issuer\":\"demo\",\"seen_at\":"
+	    "\"2023-11-14T22:13:20Z\",\"source\":\"incident\",\"incident\":\"mass\","
+	    "\"deadline\":\"2023-11-14T23:13:20Z\",\"url\":\"https://ca.example/x\","
+	    "\"notices\":[{\"serial\":\"100004\",\"names\":[\"h4.shop.example\"],"
+	    "\"labels\":[\"owner=\\\"web\\\"\\u000a\"],\"replace_after\":null,"
+	    "\"replace_before\":null,\"withdrawn\":false},{\"serial\":\"100006\","
+	    "\"names\":[\"h6.shop.example\"],\"labels\":[\"owner=\\\"web\\\"\\u000a\"],"
+	    "\"replace_after\":null,\"replace_before\":null,\"withdrawn\":false}]}\n\n"
+	    "id: %s\n\n",
+	    id_of(b, 3));
+	assert_string_equal(notices, want);
+	/* of all lists: each once, and nobody's names */
+	text = after_head(hear(w, ask(w, "?snapshot=1", "")));
+	notices = strstr(text, "\"notices\":[");
+	assert_non_null(notices);
+	snprintf(want, sizeof want,
+	    "\"notices\":[{\"serial\":\"100004\",\"names\":[],\"labels\":[],"
+	    "\"replace_after\":null,\"replace_before\":null,\"withdrawn\":false},"
+	    "{\"serial\":\"100006\",\"names\":[],\"labels\":[],\"replace_after\":null,"
+	    "\"replace_before\":null,\"withdrawn\":false}]}\n\nid: %s\n\n",
+	    id_of(b, 3));
+	assert_string_equal(notices, want);
+	/* of another issuer: nothing; of a list that has one: that one */
+	text = after_head(hear(w, ask(w, "?snapshot=1&watchlist=mail", "")));
+	assert_int_equal(times(text, "\"withdrawn\":false"), 1);
+	assert_int_equal(times(text, "\"source\":"), 1);
+}
+
+/* Several incidents, two CAs of one name, whose serials are one issuer's, many slices,
+ * and a socket that takes little. */
+static void a_slow_reader_of_notices_in_force_gets_each(void **state)
+{
+	static const char *const query[] = {
+	    "?snapshot=1&watchlist=web", "?snapshot=1", "?snapshot=1&issuer=demo"};
+	struct world *w = *state;
+
+	append(w, "demo", 3, 0);
+	put_list(w, "web", draft_of(w, 0, 0, 20000, 1));
+	put_list(w, "more", draft_of(w, 0, 10000, 20000, 1));
+	put_list(w, "ca", draft_of(w, 1, 20000, 21000, 1));
+	put_incident(w, "b", 0, 0, 20000, 2);
+	put_incident(w, "a", 0, 5, 30000, 5);
+	put_incident(w, "c", 1, 20000, 20010, 1);
+	for (size_t i = 0; i < 3; i++) {
+		int fd = ask(w, query[i], ""), small = 4096;
+		const char *text;
+
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+		text = after_head(hear(w, fd));
+		assert_int_equal(times(text, "\"withdrawn\":false"),
+		    10000 + 3999 + (i > 0 ? 10 + 200 : 0));
+		assert_int_equal(times(text, "\nid: "), 1);
+		assert_true(times(text, "event: snapshot\n") < 1000);
+		if (i == 0)
+			assert_int_equal(times(text, ".shop.example\"]"), 13999);
+		for (uint32_t k = 5; k < 20000; k += 5 * 997) {
+			char serial[64];
+
+			snprintf(
+			    serial, sizeof serial, "{\"serial\":\"1%05x\",\"names\":", k);
+			assert_int_equal(times(text, serial), k % 2 == 0 ? 2 : 1);
+		}
+	}
+}
+
+/* While it is read, the incident it is in is withdrawn, and its list is replaced. */
+static void notices_that_are_taken_back_meanwhile_end_nothing(void **state)
+{
+	struct world *w = *state;
+	struct change_batch *b = append(w, "demo", 3, 0);
+	int fd, small = 4096;
+	const char *text;
+
+	put_list(w, "web", draft_of(w, 0, 0, 40000, 1));
+	put_incident(w, "mass", 0, 0, 40000, 1);
+	fd = ask(w, "?snapshot=1&watchlist=web", "");
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+	run(w);
+	drop_list(w, "!mass");
+	put_list(w, "web", draft_of(w, 0, 0, 100, 1));
+	sweep(w);
+	publish(w, "demo", 1, 7);
+	text = after_head(hear(w, fd));
+	assert_in_range(times(text, "\"withdrawn\":false"), 1, 39999);
+	assert_non_null(strstr(text, id_of(b, 3)));
+	assert_non_null(strstr(text, "event: changes\n"));
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -2470,6 +2980,18 @@ int main(void)
 	    CASE(a_snapshot_of_a_list_that_is_replaced_is_whole),
 	    CASE(a_page_of_a_list_says_the_same_as_json),
 	    CASE(an_event_ends_where_its_text_is_long),
+	    CASE(a_notice_is_written_as_the_contract_says),
+	    CASE(an_alarm_is_written_as_the_contract_says),
+	    CASE(texts_of_strangers_are_escaped),
+	    CASE(an_event_has_at_most_a_thousand_notices),
+	    CASE(the_longest_texts_are_one_event),
+	    CASE(a_list_gets_the_notices_of_its_certificates),
+	    CASE(alarms_go_to_whom_their_issuer_concerns),
+	    CASE(a_token_of_an_issuer_is_told_what_is_of_it),
+	    CASE(a_page_has_notices_and_alarms_too),
+	    CASE(a_snapshot_ends_with_the_notices_in_force),
+	    CASE(a_slow_reader_of_notices_in_force_gets_each),
+	    CASE(notices_that_are_taken_back_meanwhile_end_nothing),
 	    /* last: the clocks stay where they are set */
 	    CASE(who_takes_a_snapshot_steadily_is_not_cut_off),
 	    CASE(who_takes_changes_steadily_is_not_cut_off),
