@@ -1172,17 +1172,19 @@ static void who_waits_for_the_keeper_is_not_left_in_silence(void **state)
 	struct change_batch *b = append(w, "demo", 10, 0);
 	const char *const query[] = {"", since(b, 5)};
 
-	w->conf.position_interval_ms = 400;
-	events_reload(w->events);
 	for (size_t i = 0; i < 2; i++) {
 		struct seen *s = seen_new();
 		int fd;
 
+		w->conf.position_interval_ms = 15000;
+		events_reload(w->events);
 		w->hold = true;
 		fd = ask(w, query[i], "");
 		run(w);
 		assert_null(strstr(hear(w, fd), "waiting"));
-		run_ms(w, 450);
+		w->conf.position_interval_ms = 100;
+		events_reload(w->events);
+		run_ms(w, 300);
 		assert_non_null(strstr(hear(w, fd), ": waiting for the change log"));
 		let_go(w);
 		run(w);
