@@ -41,12 +41,12 @@ static uint8_t *put_pos(uint8_t *p, const struct change_pos *pos)
 }
 
 /* What is left to read; once something was missing or wrong nothing more is read. */
-struct cursor {
+struct webhook_reading {
 	struct bytes rest;
 	bool bad;
 };
 
-static const uint8_t *take(struct cursor *c, size_t n)
+static const uint8_t *take(struct webhook_reading *c, size_t n)
 {
 	const uint8_t *p = c->rest.p;
 
@@ -58,14 +58,14 @@ static const uint8_t *take(struct cursor *c, size_t n)
 	return p;
 }
 
-static uint64_t take_be(struct cursor *c, size_t n)
+static uint64_t take_be(struct webhook_reading *c, size_t n)
 {
 	const uint8_t *p = take(c, n);
 
 	return p != NULL ? get_be(p, n) : 0;
 }
 
-static void take_text(struct cursor *c, char *out, size_t room)
+static void take_text(struct webhook_reading *c, char *out, size_t room)
 {
 	size_t n = (size_t)take_be(c, 2);
 	const uint8_t *p = take(c, n);
@@ -82,14 +82,14 @@ static void take_text(struct cursor *c, char *out, size_t room)
 }
 
 /* For people: what could not be shown must not cost a position. */
-static void take_words(struct cursor *c, char *out, size_t room)
+static void take_words(struct webhook_reading *c, char *out, size_t room)
 {
 	take_text(c, out, room);
 	if (!utf8_is_valid(bytes_of(out, strlen(out))))
 		out[0] = '\0';
 }
 
-static void take_pos(struct cursor *c, struct change_pos *pos)
+static void take_pos(struct webhook_reading *c, struct change_pos *pos)
 {
 	pos->epoch = (uint32_t)take_be(c, 4);
 	pos->seq = take_be(c, 8);
@@ -139,7 +139,7 @@ size_t webhook_encode(const struct webhook *w, uint8_t *out)
 	return (size_t)(p - out);
 }
 
-static void take_secret(struct cursor *c, struct webhook_secret *s)
+static void take_secret(struct webhook_reading *c, struct webhook_secret *s)
 {
 	unsigned kind = (unsigned)take_be(c, 1);
 	const uint8_t *p;
@@ -156,7 +156,7 @@ static void take_secret(struct cursor *c, struct webhook_secret *s)
 	memcpy(s->octets, p, s->n);
 }
 
-static void take_fixed(struct cursor *c, struct webhook *w)
+static void take_fixed(struct webhook_reading *c, struct webhook *w)
 {
 	c->bad = take_be(c, 1) != VERSION || c->bad;
 	w->changed_at = (int64_t)take_be(c, 8);
@@ -172,7 +172,7 @@ static void take_fixed(struct cursor *c, struct webhook *w)
 		c->bad = true;
 }
 
-static void take_texts(struct cursor *c, struct webhook *w)
+static void take_texts(struct webhook_reading *c, struct webhook *w)
 {
 	take_text(c, w->url, sizeof w->url);
 	take_text(c, w->issuer, sizeof w->issuer);
@@ -188,7 +188,7 @@ static void take_texts(struct cursor *c, struct webhook *w)
 }
 
 /* With its issuers: *w becomes a longer one. */
-static enum err take_issuers(struct cursor *c, struct webhook **w)
+static enum err take_issuers(struct webhook_reading *c, struct webhook **w)
 {
 	size_t n = (size_t)take_be(c, 2);
 	struct webhook *longer;
@@ -209,7 +209,7 @@ static enum err take_issuers(struct cursor *c, struct webhook **w)
 
 enum err webhook_decode(struct webhook **out, const char *name, struct bytes in)
 {
-	struct cursor c = {.rest = in};
+	struct webhook_reading c = {.rest = in};
 	struct webhook *w = webhook_new(0);
 	enum err e;
 
@@ -253,7 +253,7 @@ size_t webhook_state_encode(const struct webhook_state *s, uint8_t *out)
 
 enum err webhook_state_decode(struct webhook_state *s, struct bytes in)
 {
-	struct cursor c = {.rest = in};
+	struct webhook_reading c = {.rest = in};
 
 	memset(s, 0, sizeof *s);
 	c.bad = take_be(&c, 1) != VERSION;

@@ -15,6 +15,7 @@
 #include "proxy/api/call_alarms.h"
 #include "proxy/api/gate.h"
 #include "proxy/api/guests.h"
+#include "proxy/api/hook_request.h"
 #include "proxy/api/rights.h"
 #include "proxy/api/watch_request.h"
 #include "proxy/base/clock.h"
@@ -187,6 +188,74 @@ static bool serve_watch(const struct inquiry *q)
 	return true;
 }
 
+/* Webhooks: the desk answers. */
+
+static void on_hook_back(void *arg, struct question *q)
+{
+	struct api *a = arg;
+	struct hook_ask *ask = (struct hook_ask *)q;
+
+	assert(a->parked > 0);
+	a->parked--;
+	if (q->owner != NULL)
+		answer_hook(q->owner, ask);
+	audit_tell(&ask->audit, ask->status);
+	hook_ask_free(ask);
+	leave_when_all_are_back(a);
+}
+
+static void post_hook(const struct inquiry *q, struct hook_ask *ask)
+{
+	struct api *a = q->api;
+
+	if (right_is_told(right_of_hook(ask->what)))
+		gate_audit(&ask->audit, &q->from, q->r, q->who, "");
+	ask->access = access_ref(q->who);
+	ask->question.owner = q->conn;
+	ask->question.reply_to = a->inbox;
+	ask->question.done = on_hook_back;
+	conn_park(q->conn, ask);
+	a->parked++;
+	hook_desk_post(a->shared->hook_desk, ask);
+}
+
+static void ask_desk(const struct inquiry *q)
+{
+	struct api *a = q->api;
+	struct hook_ask *ask = calloc(1, sizeof *ask);
+	struct api_error e = {0};
+
+	if (ask == NULL) {
+		api_reply_no_memory(q->conn);
+		return;
+	}
+	if (!api_request_may_ask(q->r, q->any_host, &e) ||
+	    !hook_request_read(q->r, q->body, ask, &e)) {
+		answer_refused(q->conn, &e, NULL);
+	} else if (!rights_hook(q->who, ask, &e) ||
+		   (ask->what == HOOK_PUT && !hook_request_fits(shared_conf(a->shared),
+						 shared_inventory(a->shared), ask, &e))) {
+		refuse(q, &e, right_of_hook(ask->what));
+	} else if (a->stopping || a->shared->hook_desk == NULL) {
+		answer_error(q->conn, 503, "unavailable", NULL, "ocspcached is stopping");
+	} else {
+		post_hook(q, ask);
+		return;
+	}
+	hook_ask_free(ask);
+}
+
+/* False: it is another call.  A watchlist that was not read yet is none that is not
+ * there. */
+static bool serve_hooks(const struct inquiry *q)
+{
+	if (!hook_request_is(q->r))
+		return false;
+	if (!waits_for_lists(q))
+		ask_desk(q);
+	return true;
+}
+
 /* A body that is streamed goes to the inventory thread with its socket. */
 static void hand_over(const struct inquiry *q, struct watch_order *o)
 {
@@ -342,7 +411,7 @@ static void serve(const struct inquiry *q)
 	struct call *call;
 	struct api_error e;
 
-	if (serve_streamed(q) || serve_watch(q))
+	if (serve_streamed(q) || serve_watch(q) || serve_hooks(q))
 		return;
 	call = calloc(1, sizeof *call);
 	if (call == NULL) {

@@ -71,3 +71,15 @@ void answer_ask(struct conn *c, const struct watch_ask *ask)
 		api_reply(
 		    c, ask->status, API_JSON, NULL, bytes_of(ask->body, ask->body_n));
 }
+
+void answer_hook(struct conn *c, const struct hook_ask *ask)
+{
+	if (ask->status >= 400)
+		answer_error(c, ask->status, ask->code,
+		    ask->status == 503 ? "Retry-After: 5\r\n" : NULL, ask->message);
+	else if (ask->text == NULL)
+		api_reply(c, ask->status, NULL, NULL, bytes_of(NULL, 0));
+	else
+		api_reply(
+		    c, ask->status, API_JSON, NULL, bytes_of(ask->text, ask->text_n));
+}

@@ -8,6 +8,7 @@
 #include "proxy/api/api_query.h"
 #include "proxy/api/calls.h"
 #include "proxy/http/conn.h"
+#include "proxy/push/hook_desk.h"
 #include "proxy/watch/watch_ask.h"
 
 /* more: further lines of the head, each with its end, or NULL. */
@@ -17,5 +18,6 @@ void answer_error(
 void answer_refused(struct conn *c, const struct api_error *e, const char *more);
 void answer_call(struct conn *c, const struct call *call);
 void answer_ask(struct conn *c, const struct watch_ask *ask);
+void answer_hook(struct conn *c, const struct hook_ask *ask);
 
 #endif

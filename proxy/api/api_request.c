@@ -29,7 +29,7 @@ static const struct route {
 };
 
 /* Part of the API, but of a later version: said so, to spare a search for the typo. */
-static const char *const later[] = {"/v1/incidents", "/v1/webhooks"};
+static const char *const later[] = {"/v1/incidents"};
 
 /* A name that no issuer can have is one that we do not know: no other kind of error. */
 static bool issuer_set(struct call *c, const char *name, struct api_error *e)
@@ -365,7 +365,8 @@ static enum api_route no_route(const struct http1_request *r, struct api_error *
 	else
 		api_fail(e, 404, "not_found",
 		    "no such path; there are /v1/issuers, status, explain, latches, "
-		    "alarms, events, watchlists, certificates, summary, refresh and "
+		    "alarms, events, watchlists, certificates, summary, webhooks, "
+		    "refresh and "
 		    "purge, "
 		    "/metrics, /healthz and /readyz; see ocspcached(8)");
 	return API_ERROR;

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "proxy/push/hook_body.h"
+
 static const enum right of_call[CALL_STOP] = {
     [CALL_ISSUERS] = RIGHT_READ,
     [CALL_STATUS] = RIGHT_READ,
@@ -30,6 +32,15 @@ static const enum right of_upload[] = {
     [UPLOAD_STATUS] = RIGHT_READ,
 };
 
+static const enum right of_hook[] = {
+    [HOOK_LIST] = RIGHT_READ,
+    [HOOK_SHOW] = RIGHT_READ,
+    [HOOK_PUT] = RIGHT_MANAGE,
+    [HOOK_DROP] = RIGHT_MANAGE,
+    [HOOK_TEST] = RIGHT_MANAGE,
+    [HOOK_REPLAY] = RIGHT_MANAGE,
+};
+
 enum right right_of_call(enum call_what what)
 {
 	return (size_t)what < sizeof of_call / sizeof of_call[0] ? of_call[what] : 0;
@@ -44,6 +55,11 @@ enum right right_of_upload(enum upload_call call)
 {
 	return (size_t)call < sizeof of_upload / sizeof of_upload[0] ? of_upload[call]
 								     : 0;
+}
+
+enum right right_of_hook(enum hook_ask_what what)
+{
+	return (size_t)what < sizeof of_hook / sizeof of_hook[0] ? of_hook[what] : 0;
 }
 
 /* Refusals. */
@@ -195,27 +211,44 @@ bool rights_upload(const struct access *a, const struct upload *u, struct api_er
 
 /* What is told. */
 
-static bool narrow_stream(
-    const struct access *a, struct events_query *q, struct api_error *e)
-{
-	const char *issuer = access_only_issuer(a), *list = access_only_list(a);
+#define TELLING_NAME 64 /* room for either, with NUL: NAME_MAX_OCTETS */
 
-	if (q->issuer[0] == '\0' && issuer != NULL)
-		snprintf(q->issuer, sizeof q->issuer, "%s", issuer);
-	if (q->watchlist[0] == '\0' && list != NULL)
-		snprintf(q->watchlist, sizeof q->watchlist, "%s", list);
-	if (q->issuer[0] != '\0' && !access_issuer(a, q->issuer))
+/* By issuer and by watchlist, "" for all: what a token has only one of is that one. */
+static bool narrow_telling(
+    const struct access *a, char *issuer, char *list, struct api_error *e)
+{
+	const char *only_issuer = access_only_issuer(a), *only_list = access_only_list(a);
+
+	if (issuer[0] == '\0' && only_issuer != NULL)
+		snprintf(issuer, TELLING_NAME, "%s", only_issuer);
+	if (list[0] == '\0' && only_list != NULL)
+		snprintf(list, TELLING_NAME, "%s", only_list);
+	if (issuer[0] != '\0' && !access_issuer(a, issuer))
 		return no_issuer(e);
-	if (q->watchlist[0] != '\0' && !access_list(a, q->watchlist))
+	if (list[0] != '\0' && !access_list(a, list))
 		return no_list(e);
-	return q->watchlist[0] != '\0' || a->lists_n == 0 ||
+	return list[0] != '\0' || a->lists_n == 0 ||
 	       too_far(e, "name one of its watchlists (watchlist=)");
+}
+
+bool rights_hook(const struct access *a, struct hook_ask *ask, struct api_error *e)
+{
+	struct hook_body *b = ask->body;
+
+	if (!may(a, right_of_hook(ask->what), e))
+		return false;
+	if (ask->what != HOOK_PUT || !access_is_narrow(a))
+		return true;
+	if (!narrow_telling(a, b->issuer, b->watchlist, e))
+		return false;
+	return b->issuer[0] != '\0' || a->issuers_n <= WEBHOOK_ISSUERS_MAX ||
+	       too_far(e, "name one of its issuers (issuer)");
 }
 
 bool rights_events(const struct access *a, struct events_query *q, struct api_error *e)
 {
 	return may(a, RIGHT_SUBSCRIBE, e) &&
-	       (!access_is_narrow(a) || narrow_stream(a, q, e));
+	       (!access_is_narrow(a) || narrow_telling(a, q->issuer, q->watchlist, e));
 }
 
 bool rights_alarms(const struct access *a, struct api_error *e)

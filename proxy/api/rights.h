@@ -18,12 +18,14 @@
 #include "proxy/api/api_upload.h"
 #include "proxy/api/calls.h"
 #include "proxy/push/events.h"
+#include "proxy/push/hook_desk.h"
 #include "proxy/watch/watch_ask.h"
 
 /* 0: none, nobody has it; CALL_READY needs none and is made brief. */
 enum right right_of_call(enum call_what what);
 enum right right_of_ask(enum watch_ask_what what);
 enum right right_of_upload(enum upload_call call);
+enum right right_of_hook(enum hook_ask_what what);
 
 /* False: *e says why not. */
 bool rights_call(const struct access *a, const struct inventory *v, struct call *c,
@@ -32,6 +34,9 @@ bool rights_ask(const struct access *a, const struct inventory *v, struct watch_
     struct api_error *e);
 bool rights_upload(const struct access *a, const struct upload *u, struct api_error *e);
 bool rights_events(const struct access *a, struct events_query *q, struct api_error *e);
+/* A PUT is narrowed to what the token has; which webhooks are there for it is the desk's
+ * to say. */
+bool rights_hook(const struct access *a, struct hook_ask *ask, struct api_error *e);
 bool rights_alarms(const struct access *a, struct api_error *e);
 
 /* Does a call with this right change something, so that it is told in the log? */

@@ -61,7 +61,7 @@ struct hook_ask {
 	struct audit audit;          /* the asker's */
 	char name[WEBHOOK_NAME_MAX]; /* but LIST */
 	struct change_pos since;     /* REPLAY */
-	struct webhook_body *body;   /* PUT: webhook_body.h; the asker's */
+	struct hook_body *body;      /* PUT: hook_body.h; the asker's */
 	/* outcome: */
 	int status;        /* 200, 201, 202, 204, else an error */
 	const char *code;  /* of an error, static */

@@ -183,7 +183,6 @@ static void calls_of_later_versions_say_so(void **state)
 {
 	(void)state;
 	expect_error("PUT /v1/incidents/x", 404, "not_in_this_version");
-	expect_error("GET /v1/webhooks/x", 404, "not_in_this_version");
 }
 
 /* Event streams. */
