@@ -268,6 +268,7 @@ static void tell(struct fetch *x)
 	r.etag = header(x, "ETag");
 	r.last_modified = header(x, "Last-Modified");
 	r.date = header(x, "Date");
+	r.retry_after = header(x, "Retry-After");
 	r.body = x->sink ? bytes_of(NULL, 0) : bytes_of(x->body, x->body_n);
 	r.body_n = x->body_n;
 	r.detail = words_of(x, r.error, r.status);
@@ -670,20 +671,24 @@ static struct fetch *take_idle(struct fetcher *f)
 	return x;
 }
 
+static bool add_line(struct fetch *x, const char *line)
+{
+	struct curl_slist *l = curl_slist_append(x->headers, line);
+
+	if (l != NULL)
+		x->headers = l;
+	return l != NULL;
+}
+
 static bool add_header(struct fetch *x, const char *name, const char *value)
 {
 	char line[LINE_MAX_BYTES];
-	struct curl_slist *l;
 
 	if (snprintf(line, sizeof line, "%s: %s", name, value) >= (int)sizeof line)
 		return false;
 	if (value[0] == '\0')
 		line[strlen(name) + 1] = '\0'; /* "Name:" means: do not send it */
-	l = curl_slist_append(x->headers, line);
-	if (l == NULL)
-		return false;
-	x->headers = l;
-	return true;
+	return add_line(x, line);
 }
 
 /* What is the same for every fetch. */
@@ -713,6 +718,8 @@ static bool set_request(struct fetch *x, const struct fetch_request *r)
 		ok = add_header(x, "If-None-Match", r->if_none_match);
 	if (ok && r->if_modified_since != NULL)
 		ok = add_header(x, "If-Modified-Since", r->if_modified_since);
+	for (size_t i = 0; ok && r->headers != NULL && r->headers[i] != NULL; i++)
+		ok = add_line(x, r->headers[i]);
 	/* A handle whose tunnel was refused has kept its buffer, and libcurl 7.88 lets
 	 * nobody change it: smaller pieces do too. */
 	if (ok && r->sink)

@@ -36,6 +36,8 @@ struct fetch_request {
 	const char *content_type;      /* of body; copied; with POST */
 	const char *accept;            /* or NULL */
 	struct bytes body;             /* copied; n > 0 makes it a POST */
+	const char *const *headers;    /* more of them, "Name: value", the last one NULL;
+					  or NULL; copied */
 	bool learnt;                   /* the URL is a stranger's word (T7) */
 	int timeout_ms;                /* 1.. */
 	size_t max_size;               /* of the response body, as it comes and decoded */
@@ -59,8 +61,9 @@ struct fetch_result {
 			   may be for this request alone */
 	int status;     /* HTTP status, 0 for none */
 	const char
-	    *content_type; /* "" for none; borrowed for the call, as the next three */
+	    *content_type; /* "" for none; borrowed for the call, as the next four */
 	const char *etag, *last_modified, *date; /* as they came; "" for none */
+	const char *retry_after;                 /* the same */
 	struct bytes body;                       /* decoded; empty with a sink */
 	uint64_t body_n;                         /* bytes of the body, also with a sink */
 	/* words for people: "" where it is of use (200, or 304 to a condition); else what

@@ -3,6 +3,8 @@
 
 bool guard_allows(const struct guard *g, const struct ip_address *p)
 {
+	if (g->never != NULL && g->never(g->never_arg, p))
+		return false;
 	for (size_t i = 0; i < g->allow_n; i++)
 		if (network_has(&g->allow[i], p))
 			return true;

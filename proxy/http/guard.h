@@ -4,7 +4,7 @@
  * certificate or a table of the CA's is a stranger's, and who wrote it may want to see
  * our network through our eyes: it leads to public addresses on ports 80 and 443, and to
  * what allow-address names.  What is judged is the address that is connected to, not the
- * name, which may lead elsewhere a moment later.  Pure.
+ * name, which may lead elsewhere a moment later.  Pure, but for what `never` looks at.
  */
 #ifndef PROXY_HTTP_GUARD_H
 #define PROXY_HTTP_GUARD_H
@@ -15,6 +15,9 @@ struct guard {
 	const struct network *allow; /* borrowed */
 	size_t allow_n;
 	bool any_port; /* of public addresses: a webhook's URL is an operator's word */
+	/* Refused whatever is allowed (NULL: nothing is); arg borrowed. */
+	bool (*never)(const void *arg, const struct ip_address *p);
+	const void *never_arg;
 };
 
 /* What people are told of each place that is refused: one text, so that it tells nothing

@@ -9,7 +9,7 @@
 static bool allows(const char *const *nets, size_t n, const char *text, int port)
 {
 	struct network allow[4];
-	struct guard g = {allow, n, false};
+	struct guard g = {.allow = allow, .allow_n = n};
 	struct ip_address a;
 
 	for (size_t i = 0; i < n; i++)
@@ -46,14 +46,14 @@ static void the_operator_allows_others_on_all_ports_or_one(void **state)
 	assert_true(allows(nets, 4, "93.184.216.34", 8080));
 	assert_true(allows(nets, 4, "93.184.216.34", 80));
 	assert_false(allows(nets, 4, "11.0.0.1", 8080));
-	assert_false(guard_allows_address(&(struct guard){NULL, 0, false},
-	    &(const struct sockaddr){.sa_family = AF_UNIX}));
+	assert_false(guard_allows_address(
+	    &(struct guard){0}, &(const struct sockaddr){.sa_family = AF_UNIX}));
 }
 
 /* T7: an operator names a webhook's port; what is not public stays out of reach. */
 static void webhooks_lead_to_public_addresses_on_any_port(void **state)
 {
-	const struct guard g = {NULL, 0, true};
+	const struct guard g = {.any_port = true};
 	struct ip_address a;
 
 	(void)state;
@@ -63,9 +63,35 @@ static void webhooks_lead_to_public_addresses_on_any_port(void **state)
 	assert_false(guard_allows(&g, &a));
 }
 
+static bool is_nine(const void *arg, const struct ip_address *p)
+{
+	return p->port == *(const int *)arg;
+}
+
+static void some_are_refused_whatever_is_allowed(void **state)
+{
+	static const int nine = 9;
+	struct network all[1];
+	struct guard g = {.allow = all,
+	    .allow_n = 1,
+	    .any_port = true,
+	    .never = is_nine,
+	    .never_arg = &nine};
+	struct ip_address a;
+
+	(void)state;
+	assert_null(network_parse("127.0.0.0/8", &all[0]));
+	assert_true(ip_address_parse("127.0.0.1", 8, &a) && guard_allows(&g, &a));
+	assert_true(ip_address_parse("127.0.0.1", 9, &a) && !guard_allows(&g, &a));
+	assert_true(ip_address_parse("93.184.216.34", 6379, &a) && guard_allows(&g, &a));
+	assert_true(ip_address_parse("93.184.216.34", 9, &a) && !guard_allows(&g, &a));
+	assert_true(ip_address_parse("10.0.0.1", 6379, &a) && !guard_allows(&g, &a));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(some_are_refused_whatever_is_allowed),
 	    cmocka_unit_test(learnt_urls_lead_to_public_addresses_on_two_ports),
 	    cmocka_unit_test(the_operator_allows_others_on_all_ports_or_one),
 	    cmocka_unit_test(webhooks_lead_to_public_addresses_on_any_port),
