@@ -37,6 +37,7 @@
 #include "proxy/http/listener.h"
 #include "proxy/keeper/keeper.h"
 #include "proxy/tell/teller.h"
+#include "proxy/watch/ari.h"
 #include "proxy/watch/watcher.h"
 
 #define CONF_DEFAULT  "/etc/ocspcached/ocspcached.conf"
@@ -60,6 +61,7 @@ struct daemon {
 	unsigned workers_n;
 	struct api *api;
 	struct watcher *watcher;
+	struct ari *ari;
 	struct counters *counters;
 	struct folder_locks locks;
 	int unix_fd[CONF_LISTEN_MAX]; /* of all workers together */
@@ -252,6 +254,18 @@ static int add_watcher(struct daemon *d)
 	return EXIT_CLEAN;
 }
 
+static int add_ari(struct daemon *d)
+{
+	char why[WHY_MAX] = "";
+
+	d->ari = ari_new(&d->shared, why, sizeof why);
+	if (d->ari == NULL)
+		return fail("ari", why);
+	assert(d->shared.readers_n < SHARED_READERS_MAX);
+	d->shared.readers[d->shared.readers_n++] = ari_inbox(d->ari);
+	return EXIT_CLEAN;
+}
+
 static int make_parts(struct daemon *d, struct conf *c)
 {
 	char why[WHY_MAX] = "";
@@ -277,6 +291,8 @@ static int make_parts(struct daemon *d, struct conf *c)
 		e = add_workers(d, c);
 	if (e == EXIT_CLEAN)
 		e = add_watcher(d);
+	if (e == EXIT_CLEAN)
+		e = add_ari(d);
 	if (e != EXIT_CLEAN)
 		return e;
 	d->keeper = keeper_new(&d->shared, why, sizeof why);
@@ -374,6 +390,8 @@ static int start_threads(struct daemon *d)
 
 	if (e == 0)
 		e = watcher_start(d->watcher);
+	if (e == 0)
+		e = ari_start(d->ari);
 	for (unsigned i = 0; i < d->workers_n && e == 0; i++)
 		e = worker_start(d->workers[i]);
 	if (d->api != NULL && e == 0)
@@ -450,6 +468,7 @@ static void on_published(void *arg, const struct conf *old, const struct conf *n
 	if (d->api != NULL)
 		api_reload(d->api);
 	watcher_reload(d->watcher);
+	ari_reload(d->ari);
 	systemd_notify("READY=1");
 	announce_reloaded(old, new, d->conf_path);
 }
@@ -546,6 +565,8 @@ static void take_down(struct daemon *d)
 {
 	if (d->keeper != NULL)
 		keeper_cancel(d->keeper);
+	if (d->ari != NULL)
+		ari_cancel(d->ari);
 	if (d->watcher != NULL)
 		watcher_cancel(d->watcher);
 	for (unsigned i = 0; i < d->workers_n; i++)
@@ -556,6 +577,8 @@ static void take_down(struct daemon *d)
 		worker_join(d->workers[i]);
 	if (d->api != NULL)
 		api_join(d->api);
+	if (d->ari != NULL)
+		ari_join(d->ari);
 	if (d->watcher != NULL) {
 		watcher_stop(d->watcher);
 		watcher_join(d->watcher);
@@ -572,6 +595,7 @@ static void free_parts(struct daemon *d)
 		worker_free(d->workers[i]);
 	free(d->workers);
 	api_free(d->api);
+	ari_free(d->ari);
 	watcher_free(d->watcher);
 	keeper_free(d->keeper);
 	hot_free(d->shared.hot);

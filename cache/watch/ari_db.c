@@ -266,7 +266,7 @@ static int put_row(struct ari_db *db, MDB_txn *txn, const struct ari_row *r)
 	if (e == 0)
 		e = put(db, txn, DBI_DUE, due, due_key(&r->who, r->state->next_at, due),
 		    bytes_of("", 0));
-	if (e == 0 && r->state->known.noticed)
+	if (e == 0 && (r->state->known.noticed || r->state->untold))
 		e = put(db, txn, DBI_NOTICED, who, who_n, bytes_of("", 0));
 	return e;
 }

@@ -9,7 +9,7 @@
 
 #define VERSION 1
 
-enum { SEEN = 1, ORDINARY = 2, NOTICED = 4, FLAGS = 7 };
+enum { SEEN = 1, ORDINARY = 2, NOTICED = 4, UNTOLD = 8, FLAGS = 15 };
 
 size_t ari_state_encode(const struct ari_state *s, uint8_t *out)
 {
@@ -18,7 +18,7 @@ size_t ari_state_encode(const struct ari_state *s, uint8_t *out)
 
 	*p++ = VERSION;
 	*p++ = (uint8_t)((s->known.seen ? SEEN : 0) | (s->known.ordinary ? ORDINARY : 0) |
-			 (s->known.noticed ? NOTICED : 0));
+			 (s->known.noticed ? NOTICED : 0) | (s->untold ? UNTOLD : 0));
 	p = put_be(p, (uint64_t)s->known.start, 8);
 	p = put_be(p, s->known.page, 8);
 	p = put_be(p, (uint64_t)s->asked_at, 8);
@@ -66,6 +66,7 @@ enum err ari_state_decode(struct ari_state *s, struct bytes in)
 	s->known.seen = (in.p[1] & SEEN) != 0;
 	s->known.ordinary = (in.p[1] & ORDINARY) != 0;
 	s->known.noticed = (in.p[1] & NOTICED) != 0;
+	s->untold = (in.p[1] & UNTOLD) != 0;
 	s->known.start = take_number(in, &at);
 	s->known.page = (uint64_t)take_number(in, &at);
 	s->asked_at = take_number(in, &at);

@@ -26,10 +26,11 @@ static inline struct bytes ari_who_aki(const struct ari_who *w)
 
 struct ari_state {
 	struct ari_known known;
-	int64_t asked_at;            /* seconds, when it was asked for last; 0: never */
-	int64_t next_at;             /* seconds, not before */
-	int64_t start, end;          /* the last window; 0: there was none */
-	uint32_t failures;           /* in a row */
+	int64_t asked_at;   /* seconds, when it was asked for last; 0: never */
+	int64_t next_at;    /* seconds, not before */
+	int64_t start, end; /* the last window; 0: there was none */
+	bool untold;       /* a notice, or that it was withdrawn, is not in the log yet */
+	uint32_t failures; /* in a row */
 	char url[WATCH_URL_MAX + 1]; /* of the last answer; "": none */
 	char error[ARI_ERROR_MAX];   /* UTF-8; why the last one failed; "": it did not */
 };

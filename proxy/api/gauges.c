@@ -12,6 +12,7 @@
 #include "proxy/lists/ccadb_source.h"
 #include "proxy/lists/crl_feed.h"
 #include "proxy/tell/teller.h"
+#include "proxy/watch/ari.h"
 #include "proxy/watch/watcher.h"
 
 #define LABEL_MAX  2048 /* an escaped URL */
@@ -240,4 +241,6 @@ void gauges_print(struct keeper *k, struct metrics_text *t)
 	teller_gauges(keeper_parts(k)->teller, t);
 	if (keeper_parts(k)->context.shared->watcher != NULL)
 		watcher_gauges(keeper_parts(k)->context.shared->watcher, t);
+	if (keeper_parts(k)->context.shared->ari != NULL)
+		ari_gauges(keeper_parts(k)->context.shared->ari, t);
 }

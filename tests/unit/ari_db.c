@@ -62,6 +62,7 @@ static const struct ari_state full = {
 	.noticed = true,
 	.start = -5,
 	.page = 0xfedcba9876543210},
+    .untold = true,
     .asked_at = 1735790400,
     .next_at = INT64_C(1) << 40,
     .start = 1735790401,
@@ -76,6 +77,7 @@ static void same(const struct ari_state *a, const struct ari_state *b)
 	assert_int_equal(a->known.seen, b->known.seen);
 	assert_int_equal(a->known.ordinary, b->known.ordinary);
 	assert_int_equal(a->known.noticed, b->known.noticed);
+	assert_int_equal(a->untold, b->untold);
 	assert_int_equal(a->known.start, b->known.start);
 	assert_int_equal(a->known.page, b->known.page);
 	assert_int_equal(a->asked_at, b->asked_at);
@@ -119,9 +121,9 @@ static void every_octet_of_a_state_is_checked(void **state)
 	out[0]++; /* another version */
 	assert_int_equal(ari_state_decode(&back, bytes_of(out, n)), ERR_RECORD);
 	out[0]--;
-	out[1] |= 8; /* a flag that nobody has given a meaning */
+	out[1] |= 16; /* a flag that nobody has given a meaning */
 	assert_int_equal(ari_state_decode(&back, bytes_of(out, n)), ERR_RECORD);
-	out[1] &= 7;
+	out[1] &= 15;
 	out[n - 1] = 0xc3; /* half a character */
 	assert_int_equal(ari_state_decode(&back, bytes_of(out, n)), ERR_RECORD);
 	out[n - 1] = 0;

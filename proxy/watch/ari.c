@@ -1,0 +1,307 @@
+/* ari.c - the loop, what it is told, which issuers are asked. */
+#include "proxy/watch/ari.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proxy/base/alarms.h"
+#include "proxy/base/log.h"
+#include "proxy/base/seed.h"
+#include "proxy/base/thread.h"
+#include "proxy/base/version.h"
+#include "proxy/http/fetch.h"
+#include "proxy/watch/ari_ca.h"
+#include "proxy/watch/ari_enrol.h"
+
+#define WHY_MAX 4400
+
+struct ari {
+	struct ari_core core;
+	struct ari_enrol *enrol;
+	struct ari_ca **ca;
+	size_t ca_n;
+	struct event *tick;
+	struct order reload, cancel;
+	_Atomic int64_t behind_s; /* of all, as of the last second */
+	_Atomic size_t noticed;
+	pthread_t thread;
+	bool started;
+};
+
+static const char *folder_of(const struct conf *c)
+{
+	return strncmp(c->store, "lmdb:", 5) == 0 ? c->store + 5 : c->state_directory;
+}
+
+/* Which issuers. */
+
+static struct ari_ca *ca_of(const struct ari *a, const char *issuer)
+{
+	for (size_t i = 0; i < a->ca_n; i++)
+		if (strcmp(ari_ca_issuer(a->ca[i]), issuer) == 0)
+			return a->ca[i];
+	return NULL;
+}
+
+static bool is_asked(void *arg, const char *issuer)
+{
+	return ca_of(arg, issuer) != NULL;
+}
+
+static const struct conf_issuer *asked_issuer(const struct conf *c, const char *name)
+{
+	for (size_t i = 0; i < c->issuer_n; i++)
+		if (strcmp(c->issuer[i].name, name) == 0)
+			return c->issuer[i].ari[0] != '\0' ? &c->issuer[i] : NULL;
+	return NULL;
+}
+
+/* Those that go, or ask at another directory.  What they have under way is given up. */
+static void drop_others(struct ari *a, const struct conf *c)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < a->ca_n; i++) {
+		const char *name = ari_ca_issuer(a->ca[i]);
+		const struct conf_issuer *is = asked_issuer(c, name);
+
+		if (is != NULL && strcmp(is->ari, ari_ca_directory(a->ca[i])) == 0) {
+			a->ca[n++] = a->ca[i];
+			continue;
+		}
+		if (is == NULL)
+			alarm_clear(ALARM_INCIDENT_OPEN, name, name);
+		alarm_clear(ALARM_ARI_BEHIND, name, ari_ca_directory(a->ca[i]));
+		ari_ca_free(a->ca[i]);
+	}
+	a->ca_n = n;
+}
+
+/* True: some were not there before. */
+static bool add_new(struct ari *a, const struct conf *c)
+{
+	struct ari_ca **more = realloc(a->ca, (c->issuer_n + 1) * sizeof *more);
+	bool added = false;
+
+	if (more == NULL) {
+		log_error("ari_not_asked", "err=%s", err_label(ERR_NOMEM));
+		return false;
+	}
+	a->ca = more;
+	for (size_t i = 0; i < c->issuer_n; i++) {
+		const struct conf_issuer *is = &c->issuer[i];
+
+		if (is->ari[0] == '\0' || ca_of(a, is->name) != NULL)
+			continue;
+		a->ca[a->ca_n] = ari_ca_new(&a->core, is->name, is->ari);
+		if (a->ca[a->ca_n] == NULL) {
+			log_error("ari_not_asked", "issuer=%s err=%s", is->name,
+			    err_label(ERR_NOMEM));
+			continue;
+		}
+		a->ca_n++;
+		added = true;
+	}
+	return added;
+}
+
+/* The file is opened when there is somebody to ask.  False: why says what is wrong. */
+static bool open_db(struct ari *a, const struct conf *c, char *why, size_t why_n)
+{
+	for (size_t i = 0; i < c->issuer_n && a->core.db == NULL; i++)
+		if (c->issuer[i].ari[0] != '\0' &&
+		    ari_db_open(&a->core.db, folder_of(c), (size_t)c->watch_size, why,
+			why_n) != ERR_OK)
+			return false;
+	return true;
+}
+
+static void configure(struct ari *a)
+{
+	const struct conf *c = shared_conf(a->core.shared);
+	char why[WHY_MAX];
+
+	if (!open_db(a, c, why, sizeof why)) {
+		log_error("ari_not_asked", "why=%s", why);
+		return;
+	}
+	if (a->core.db == NULL)
+		return;
+	fetcher_configure(
+	    a->core.fetcher, &(struct fetch_policy){.proxy = c->upstream_proxy,
+				 .tls_ca = bytes_of(c->server_cas, c->server_cas_n),
+				 .guard = {c->allowed, c->allow_address_n, false}});
+	drop_others(a, c);
+	ari_enrol_look(a->enrol, add_new(a, c));
+}
+
+/* What it is told. */
+
+static void on_reload(void *arg)
+{
+	struct ari *a = arg;
+
+	if (!a->core.stopping)
+		configure(a);
+}
+
+static void on_cancel(void *arg)
+{
+	struct ari *a = arg;
+
+	if (a->core.stopping)
+		return;
+	for (size_t i = 0; i < a->ca_n; i++)
+		ari_ca_settle(a->ca[i]);
+	a->core.stopping = true;
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct ari *a = arg;
+	struct ari_ca_state s;
+	int64_t behind_s = 0;
+	size_t noticed = 0;
+
+	(void)fd, (void)what;
+	if (a->core.stopping || a->ca_n == 0)
+		return;
+	ari_enrol_look(a->enrol, false);
+	for (size_t i = 0; i < a->ca_n; i++) {
+		ari_ca_go(a->ca[i]);
+		ari_ca_state(a->ca[i], &s);
+		noticed += s.noticed;
+		if (s.behind_s > behind_s)
+			behind_s = s.behind_s;
+	}
+	atomic_store(&a->behind_s, behind_s);
+	atomic_store(&a->noticed, noticed);
+}
+
+/* Who was enrolled may be due. */
+static void on_enrolled(void *arg)
+{
+	struct ari *a = arg;
+
+	for (size_t i = 0; i < a->ca_n; i++)
+		ari_ca_go(a->ca[i]);
+}
+
+void ari_reload(struct ari *a)
+{
+	order_post(&a->reload, a->core.inbox);
+}
+
+void ari_cancel(struct ari *a)
+{
+	order_post(&a->cancel, a->core.inbox);
+}
+
+void ari_gauges(struct ari *a, struct metrics_text *t)
+{
+	metrics_line(t, "ari_behind_seconds", "gauge",
+	    "By how much the certificate is late that is to be asked for next.", "",
+	    (double)atomic_load(&a->behind_s));
+	metrics_line(t, "ari_noticed", "gauge",
+	    "Certificates that a CA announces by renewal information.", "",
+	    (double)atomic_load(&a->noticed));
+}
+
+/* Life. */
+
+static void *run(void *arg)
+{
+	static const struct timeval second = {1, 0};
+	struct ari *a = arg;
+
+	event_add(a->tick, &second);
+	configure(a);
+	while (!a->core.stopping || a->core.away > 0)
+		event_base_loop(a->core.base, EVLOOP_ONCE);
+	return NULL;
+}
+
+static bool make(struct ari *a, char *why, size_t why_n)
+{
+	struct ari_core *core = &a->core;
+	const struct conf *c = shared_conf(core->shared);
+
+	snprintf(why, why_n, "%s", err_text(ERR_NOMEM));
+	core->chance = seed_new();
+	core->base = event_base_new();
+	core->inbox = core->base != NULL ? inbox_new(core->base, a) : NULL;
+	core->counters = metrics_thread();
+	if (core->inbox == NULL || core->counters == NULL)
+		return false;
+	core->fetcher = fetcher_new(core->base, "ocspcached/" OCSPCACHED_VERSION);
+	a->enrol = ari_enrol_new(core, is_asked, on_enrolled, a);
+	a->tick = event_new(core->base, -1, EV_PERSIST, on_tick, a);
+	return core->fetcher != NULL && a->enrol != NULL && a->tick != NULL &&
+	       open_db(a, c, why, why_n);
+}
+
+struct ari *ari_new(struct shared *shared, char *why, size_t why_n)
+{
+	struct ari *a = calloc(1, sizeof *a);
+
+	if (a == NULL) {
+		snprintf(why, why_n, "%s", err_text(ERR_NOMEM));
+		return NULL;
+	}
+	a->core.shared = shared;
+	shared->ari = a;
+	order_init(&a->reload, on_reload, a);
+	order_init(&a->cancel, on_cancel, a);
+	if (!make(a, why, why_n)) {
+		ari_free(a);
+		return NULL;
+	}
+	return a;
+}
+
+struct inbox *ari_inbox(struct ari *a)
+{
+	return a->core.inbox;
+}
+
+int ari_start(struct ari *a)
+{
+	int e = thread_start(&a->thread, "ari", run, a);
+
+	a->started = e == 0;
+	return e;
+}
+
+void ari_join(struct ari *a)
+{
+	if (!a->started)
+		return;
+	pthread_join(a->thread, NULL);
+	a->started = false;
+}
+
+void ari_free(struct ari *a)
+{
+	if (a == NULL)
+		return;
+	assert(!a->started);
+	for (size_t i = 0; i < a->ca_n; i++)
+		ari_ca_free(a->ca[i]);
+	free(a->ca);
+	ari_enrol_free(a->enrol);
+	if (a->core.fetcher != NULL)
+		fetcher_free(a->core.fetcher);
+	if (a->core.inbox != NULL)
+		inbox_free(a->core.inbox);
+	if (a->tick != NULL)
+		event_free(a->tick);
+	ari_db_close(a->core.db);
+	if (a->core.base != NULL)
+		event_base_free(a->core.base);
+	a->core.shared->ari = NULL;
+	free(a);
+}

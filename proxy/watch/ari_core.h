@@ -1,0 +1,47 @@
+/* ari_core.h - what the parts of asking for renewal information (ari.h) work with.
+ *
+ * Made and freed by ari.c; a part borrows it for life.  The thread "ari", where nothing
+ * else is said.
+ */
+#ifndef PROXY_WATCH_ARI_CORE_H
+#define PROXY_WATCH_ARI_CORE_H
+
+#include "cache/watch/ari_db.h"
+#include "proxy/base/metrics.h"
+#include "proxy/base/shared.h"
+#include "proxy/watch/ari_pace.h"
+
+struct event_base;
+struct fetcher;
+struct watch_ca;
+struct watched;
+
+struct ari_core {
+	struct shared *shared;
+	struct event_base *base;
+	struct inbox *inbox; /* one of shared->readers */
+	struct counters *counters;
+	struct fetcher *fetcher;
+	struct ari_db *db;
+	uint64_t chance;
+	size_t away; /* batches at the teller: a stop waits for them */
+	bool stopping;
+};
+
+/* 0..65535 */
+unsigned ari_chance(struct ari_core *core);
+struct ari_bounds ari_bounds(const struct ari_core *core);
+
+/* What the inventory in force says of a certificate of this issuer: false: nobody watches
+ * it, or its CA is not called so (any more).  not_before: of the first list that says. */
+struct ari_life {
+	uint32_t ca;
+	int64_t not_before, not_after;
+};
+bool ari_life(const struct ari_core *core, const char *issuer, const struct ari_who *w,
+    struct ari_life *out);
+
+/* Once for each kind of failure of the file until one succeeds. */
+void ari_tell_db(struct ari_core *core, enum err e);
+
+#endif
