@@ -106,13 +106,15 @@ void ari_pace_next(struct ari_state *s, enum ari_outcome outcome, int64_t retry_
 	most = first && outcome == ARI_ANSWERED ? wait : wait / 20;
 	if (wait + most > b->max_s && first)
 		most = b->max_s > wait ? b->max_s - wait : 0;
-	s->next_at = now_s + wait + by_chance(most, chance);
+	/* now is somewhere in its second: not a moment early */
+	s->next_at = now_s + 1 + wait + by_chance(most, chance);
 }
 
 void ari_pace_halt(
     struct ari_pace *p, int64_t retry_after, int64_t now_s, const struct ari_bounds *b)
 {
-	p->halted_until = now_s + within(retry_after >= 0 ? retry_after : ARI_RETRY_S, b);
+	p->halted_until =
+	    now_s + 1 + within(retry_after >= 0 ? retry_after : ARI_RETRY_S, b);
 }
 
 bool ari_is_behind(

@@ -87,7 +87,7 @@ class ACME:
         return self.base + "/directory"
 
     def incident(self, certids, page="https://ca.example/incident"):
-        past = window(-2, -1)
+        self.windows_of_incident = past = window(-2, -1)
         for c in certids:
             self.windows[c], self.pages[c] = past, page
 

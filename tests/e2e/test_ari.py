@@ -19,6 +19,14 @@ def issuer(ca, box, a, **more):
     return dict({"name": "demo", "certificate": pem, "ocsp": ["http://127.0.0.1:1/"], "ari": a.directory}, **more)
 
 
+def page(d, query=""):
+    return d.api("GET", "/v1/events" + query, headers={"Accept": "application/json"})[1]
+
+
+def notices(d, since, query=""):
+    return [e["data"] for e in page(d, "?since=%s%s" % (since, query))["events"] if e["event"] == "notices"]
+
+
 def alarms(d, name):
     return [x for x in d.api("GET", "/v1/alarms")[1] if x["alarm"] == name]
 
@@ -33,6 +41,7 @@ def test_an_incident_is_seen_at_the_first_answer_that_shows_it(box, daemons):
     d = daemons([issuer(ca, box, a)], store="lmdb:%s/store" % box, ari_interval_min="1s", ari_rate=100,
                 **FAST).start()
     try:
+        start = page(d)["position"]
         assert put(d, "web", bundle, PEM)[0] == 201
         lab.wait(lambda: {x.certid for x in a.asked} == set(ids), 15, "both were asked for, by the RFC's names")
         lab.wait(lambda: len(a.times(ids[0])) >= 2, 15, "asked again")
@@ -41,10 +50,20 @@ def test_an_incident_is_seen_at_the_first_answer_that_shows_it(box, daemons):
         assert alarms(d, "incident_open") == []
         a.incident([ids[1]])
         lab.wait(lambda: alarms(d, "incident_open"), 15, "the alarm")
+        lab.wait(lambda: notices(d, start), 15, "the notice")
         alarm = alarms(d, "incident_open")[0]
         assert alarm["issuer"] == "demo" and "https://ca.example/incident" in alarm["detail"]
         a.close_incident([ids[1]])
         lab.wait(lambda: not alarms(d, "incident_open"), 15, "the alarm to be over")
+        lab.wait(lambda: len(notices(d, start)) == 2, 15, "the withdrawal")
+        told, back = notices(d, start, "&watchlist=web")
+        first, last = a.windows_of_incident
+        assert told["source"] == "ari" and told["incident"] is None and told["issuer"] == "demo"
+        assert told["url"] == "https://ca.example/incident"
+        assert told["notices"] == [{"serial": "%x" % TOP_BIT, "names": ["mail.shop.example"], "labels": [],
+                                    "replace_after": acme.text(first), "replace_before": acme.text(last),
+                                    "withdrawn": False}]
+        assert [(n["serial"], n["withdrawn"]) for n in back["notices"]] == [("%x" % TOP_BIT, True)]
         assert a.directories == 1 and a.most_in_flight <= 2
     finally:
         a.stop()

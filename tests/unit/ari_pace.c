@@ -44,15 +44,15 @@ static void a_ca_that_says_stop_is_left_alone(void **state)
 
 	(void)state;
 	ari_pace_halt(&p, 300, NOW, &bounds);
-	assert_false(ari_pace_may(&p, 0, NOW + 299, &wait_us));
+	assert_false(ari_pace_may(&p, 0, NOW + 300, &wait_us));
 	assert_int_equal(wait_us, SECOND);
-	assert_true(ari_pace_may(&p, 0, NOW + 300, &wait_us));
+	assert_true(ari_pace_may(&p, 0, NOW + 301, &wait_us));
 	ari_pace_halt(&p, 1, NOW, &bounds);
-	assert_false(ari_pace_may(&p, 0, NOW + 59, &wait_us));
+	assert_false(ari_pace_may(&p, 0, NOW + 60, &wait_us));
 	ari_pace_halt(&p, 10 * DAY, NOW, &bounds);
-	assert_true(ari_pace_may(&p, 0, NOW + DAY, &wait_us));
+	assert_true(ari_pace_may(&p, 0, NOW + 1 + DAY, &wait_us));
 	ari_pace_halt(&p, -1, NOW, &bounds);
-	assert_false(ari_pace_may(&p, 0, NOW + 59, &wait_us));
+	assert_false(ari_pace_may(&p, 0, NOW + 60, &wait_us));
 }
 
 static void what_came_of_it(void **state)
@@ -88,7 +88,7 @@ static int64_t wait_after(
 {
 	ari_pace_next(s, outcome, retry_after, NOW, &bounds, chance);
 	assert_int_equal(s->asked_at, NOW);
-	return s->next_at - NOW;
+	return s->next_at - NOW - 1; /* NOW is somewhere in its second */
 }
 
 static void nothing_is_asked_early(void **state)
