@@ -444,36 +444,30 @@ static void write_pagerduty(
 }
 
 static const struct form {
-	const char *name, *content_type;
+	const char *content_type;
 	void (*write)(
 	    const struct hook_message *m, const json_t *data, struct json_line *out);
 	bool single;
-} forms[HOOK_FORMATS] = {
-    [HOOK_STANDARD] = {"standard", "application/json", write_standard, false},
-    [HOOK_SLACK] = {"slack", "application/json", write_slack, false},
-    [HOOK_ALERTMANAGER] = {"alertmanager", "application/json", write_alertmanager, false},
-    [HOOK_PAGERDUTY] = {"pagerduty", "application/json", write_pagerduty, true},
-    [HOOK_CLOUDEVENTS] = {"cloudevents", "application/cloudevents+json",
-	write_cloudevents, false},
+} forms[WEBHOOK_FORMATS] = {
+    [WEBHOOK_STANDARD] = {"application/json", write_standard, false},
+    [WEBHOOK_SLACK] = {"application/json", write_slack, false},
+    [WEBHOOK_ALERTMANAGER] = {"application/json", write_alertmanager, false},
+    [WEBHOOK_PAGERDUTY] = {"application/json", write_pagerduty, true},
+    [WEBHOOK_CLOUDEVENTS] = {"application/cloudevents+json", write_cloudevents, false},
 };
 
-const char *hook_format_name(enum hook_format f)
-{
-	return forms[f].name;
-}
-
-bool hook_format_is_single(enum hook_format f)
+bool hook_format_is_single(enum webhook_format f)
 {
 	return forms[f].single;
 }
 
-const char *hook_format_content_type(enum hook_format f)
+const char *hook_format_content_type(enum webhook_format f)
 {
 	return forms[f].content_type;
 }
 
 bool hook_format_write(
-    enum hook_format f, const struct hook_message *m, struct json_line *out)
+    enum webhook_format f, const struct hook_message *m, struct json_line *out)
 {
 	json_t *data = json_loadb((const char *)m->data.p, m->data.n, 0, NULL);
 	bool ok = json_is_object(data);

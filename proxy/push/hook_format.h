@@ -15,19 +15,10 @@
 #ifndef PROXY_PUSH_HOOK_FORMAT_H
 #define PROXY_PUSH_HOOK_FORMAT_H
 
+#include "cache/watch/webhook.h"
 #include "proxy/base/json_line.h"
 
 #define HOOK_LINES 20
-
-enum hook_format {
-	HOOK_STANDARD,
-	HOOK_SLACK,
-	HOOK_ALERTMANAGER,
-	HOOK_PAGERDUTY,
-	HOOK_CLOUDEVENTS,
-	HOOK_FORMATS
-};
-const char *hook_format_name(enum hook_format f);
 
 struct hook_message {
 	const char
@@ -40,11 +31,11 @@ struct hook_message {
 };
 
 /* Of alarms that are raised and cleared in one event this form takes one in a body. */
-bool hook_format_is_single(enum hook_format f);
-const char *hook_format_content_type(enum hook_format f);
+bool hook_format_is_single(enum webhook_format f);
+const char *hook_format_content_type(enum webhook_format f);
 /* At the end of out, which has failed where there was no memory.  False: data is no JSON
  * object. */
 bool hook_format_write(
-    enum hook_format f, const struct hook_message *m, struct json_line *out);
+    enum webhook_format f, const struct hook_message *m, struct json_line *out);
 
 #endif
