@@ -304,6 +304,21 @@ void watch_text_changes(struct watch_view *w, const struct change_batch *b,
 	put_changes(w, b, x, pos, room, member);
 }
 
+uint32_t watch_text_count(struct watch_view *w, const struct change_batch *b,
+    const struct watch_index *x, uint32_t from, uint32_t *last)
+{
+	uint32_t count = 0;
+	size_t n = EVENTS_CHANGES;
+
+	while (n == EVENTS_CHANGES) {
+		n = hits_find(w, b, x, from, EVENTS_CHANGES);
+		if (n > 0)
+			from = *last = w->hit[n - 1].change + 1;
+		count += (uint32_t)n;
+	}
+	return count;
+}
+
 /* A snapshot. */
 
 /* The CA that *c is at, or the next one that goes by the issuer's name; NULL: none. */

@@ -92,6 +92,11 @@ void watch_text_entry(struct watch_view *w, uint32_t ca, const struct crl_entry 
 void watch_text_changes(struct watch_view *w, const struct change_batch *b,
     const struct watch_index *x, struct change_pos *pos, uint32_t room, bool member);
 
+/* How many changes of b, from number `from` on, concern the list; *last: behind the last
+ * of them, as it is counted in b.  Nothing is written. */
+uint32_t watch_text_count(struct watch_view *w, const struct change_batch *b,
+    const struct watch_index *x, uint32_t from, uint32_t *last);
+
 /* Where a reader of a snapshot is in his list; starts as zeros. */
 struct watch_cursor {
 	size_t issuer; /* of the snapshot */
