@@ -10,10 +10,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "proxy/base/inbox.h"
-#include "proxy/base/log.h"
 #include "proxy/base/thread.h"
 
 struct task {
@@ -72,13 +70,7 @@ static void *disk_thread(void *arg)
 	struct executor *x = arg;
 	struct task *t;
 
-	/* Linux has a nice value for each thread, and pid 0 is the calling one; that it
-	 * is refused is no reason not to work. */
-	if (x->nice > 0 && setpriority(PRIO_PROCESS, 0, x->nice) != 0)
-		log_warn("priority_refused",
-		    "thread=%s nice=%d error=%s remedy=\"allow setpriority: a filter "
-		    "of system calls forbids it\"",
-		    x->name, x->nice, strerror(errno));
+	thread_lower(x->name, x->nice);
 	while ((t = wait_for_task(x)) != NULL) {
 		t->work(t->arg);
 		if (t->done == NULL)

@@ -6,6 +6,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "proxy/base/log.h"
 
 struct start {
 	char name[16];
@@ -42,6 +46,16 @@ int thread_start(pthread_t *t, const char *name, void *(*run)(void *arg), void *
 	if (e != 0)
 		free(s);
 	return e;
+}
+
+/* Linux has a nice value for each thread, and pid 0 is the calling one. */
+void thread_lower(const char *name, int nice)
+{
+	if (nice > 0 && setpriority(PRIO_PROCESS, 0, nice) != 0)
+		log_warn("priority_refused",
+		    "thread=%s nice=%d error=%s remedy=\"allow setpriority: a filter "
+		    "of system calls forbids it\"",
+		    name, nice, strerror(errno));
 }
 
 static void on_order(void *inbox_arg, struct msg *m)

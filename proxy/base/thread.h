@@ -16,6 +16,10 @@
  * it, as the kernel has it).  To be joined.  0 or errno. */
 int thread_start(pthread_t *t, const char *name, void *(*run)(void *arg), void *arg);
 
+/* The calling thread, called name, has this nice value from now on: below the others'
+ * priority (0: as they are).  That it may not have it is a warning. */
+void thread_lower(const char *name, int nice);
+
 /* Something that a thread is told by others, again and again: told once more before it
  * was heard, it is heard once; told from then on, also while it is being heard, it is
  * heard again.  Part of what it is about, so that telling cannot fail. */

@@ -712,6 +712,9 @@ static bool set_request(struct fetch *x, const struct fetch_request *r)
 		  set_guard(x, r->learnt) &&
 		  SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)r->max_size);
 
+	if (ok && r->fresh)
+		ok = SET(CURLOPT_DNS_CACHE_TIMEOUT, 0L) &&
+		     SET(CURLOPT_FRESH_CONNECT, 1L) && SET(CURLOPT_FORBID_REUSE, 1L);
 	if (ok && r->accept != NULL)
 		ok = add_header(x, "Accept", r->accept);
 	if (ok && r->if_none_match != NULL)

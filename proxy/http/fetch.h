@@ -39,6 +39,7 @@ struct fetch_request {
 	const char *const *headers;    /* more of them, "Name: value", the last one NULL;
 					  or NULL; copied */
 	bool learnt;                   /* the URL is a stranger's word (T7) */
+	bool fresh; /* its name is looked up, and a connection made, for it alone */
 	int timeout_ms;                /* 1.. */
 	size_t max_size;               /* of the response body, as it comes and decoded */
 	const char *if_none_match;     /* entity tag as it came, or NULL; copied */

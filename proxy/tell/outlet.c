@@ -40,6 +40,8 @@ struct outlet {
 	struct change_log *log;
 	struct inbox *inbox; /* NULL: nobody listens */
 	void (*run)(void *inbox_arg, struct msg *m);
+	struct order *grows; /* NULL: nobody else reads pages of it as it grows */
+	struct inbox *grows_inbox;
 	struct teller_flow *flow;
 	struct change_pos end; /* news were posted up to here; epoch 0: not known yet */
 	struct event timer;    /* to read on */
@@ -234,9 +236,22 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
+void outlet_grows(struct outlet *o, struct order *order, struct inbox *inbox)
+{
+	o->grows = order;
+	o->grows_inbox = inbox;
+}
+
+static void say_grown(struct outlet *o)
+{
+	if (o->grows != NULL)
+		order_post(o->grows, o->grows_inbox);
+}
+
 /* From the loop: the log may call this from inside a call of ours. */
 void outlet_grown(struct outlet *o)
 {
+	say_grown(o);
 	if (o->inbox != NULL)
 		read_on_in(o, 0);
 }
@@ -245,6 +260,7 @@ void outlet_appended(struct outlet *o, struct change_batch *b)
 {
 	struct change_pos end = end_of(b);
 
+	say_grown(o);
 	if (o->inbox == NULL)
 		return;
 	if (o->end.epoch == 0)
@@ -258,6 +274,7 @@ void outlet_epoch(struct outlet *o, const struct change_pos *end)
 {
 	bool known = end->epoch == o->end.epoch && change_pos_cmp(end, &o->end) < 0;
 
+	say_grown(o);
 	if (o->inbox != NULL && !known) /* a page of it may have come before this */
 		post_gap(o, end);
 }
@@ -344,6 +361,7 @@ void outlet_cancel(struct outlet *o)
 
 	o->cancelled = true;
 	o->inbox = NULL;
+	o->grows = NULL;
 	event_del(&o->timer);
 	LIST_FOREACH(r, &o->readers, link) {
 		struct teller_ask *a = r->ask;

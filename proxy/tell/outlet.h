@@ -18,6 +18,8 @@ struct outlet;
 struct outlet *outlet_new(struct event_base *base, struct change_log *log);
 void outlet_listen(
     struct outlet *o, struct inbox *inbox, void (*run)(void *inbox_arg, struct msg *m));
+/* As teller_grows(). */
+void outlet_grows(struct outlet *o, struct order *order, struct inbox *inbox);
 void outlet_appended(struct outlet *o, struct change_batch *b);    /* by this node */
 void outlet_epoch(struct outlet *o, const struct change_pos *end); /* begun by us */
 void outlet_grown(struct outlet *o);

@@ -133,6 +133,11 @@ void teller_listen(
 	outlet_listen(t->writer.outlet, inbox, run);
 }
 
+void teller_grows(struct teller *t, struct order *order, struct inbox *inbox)
+{
+	outlet_grows(t->writer.outlet, order, inbox);
+}
+
 void teller_end(const struct teller *t, struct change_pos *end)
 {
 	outlet_end(t->writer.outlet, end);

@@ -30,6 +30,7 @@
 #include "cache/change/crl_diff.h"
 #include "cache/held/latch_file.h"
 #include "proxy/base/context.h"
+#include "proxy/base/thread.h"
 
 struct batches;
 struct teller;
@@ -153,6 +154,8 @@ void teller_read(void *inbox_arg, struct msg *m);
  * messages with this run. */
 void teller_listen(
     struct teller *t, struct inbox *inbox, void (*run)(void *inbox_arg, struct msg *m));
+/* The same time: whoever reads pages is told by this order that there may be more. */
+void teller_grows(struct teller *t, struct order *order, struct inbox *inbox);
 /* The place up to which news were posted; without a listener the end of the log as it is
  * known now.  epoch 0: not known yet (a log that could not be reached so far); the first
  * news then has no batch.  Keeper's thread, or before the threads start. */
