@@ -36,6 +36,7 @@
 #include "proxy/front/worker.h"
 #include "proxy/http/listener.h"
 #include "proxy/keeper/keeper.h"
+#include "proxy/push/hooks.h"
 #include "proxy/tell/teller.h"
 #include "proxy/watch/ari.h"
 #include "proxy/watch/watcher.h"
@@ -62,6 +63,7 @@ struct daemon {
 	struct api *api;
 	struct watcher *watcher;
 	struct ari *ari;
+	struct hooks *hooks;
 	struct counters *counters;
 	struct folder_locks locks;
 	int unix_fd[CONF_LISTEN_MAX]; /* of all workers together */
@@ -199,8 +201,8 @@ static int add_workers(struct daemon *d, const struct conf *c)
 				    : 1;
 	int unix_fd[CONF_LISTEN_MAX], e = EXIT_CLEAN;
 
-	if (n > SHARED_READERS_MAX - 2)
-		n = SHARED_READERS_MAX - 2;
+	if (n > SHARED_READERS_MAX - 4)
+		n = SHARED_READERS_MAX - 4;
 	d->workers = calloc(n, sizeof(struct worker *));
 	if (d->workers == NULL)
 		return fail("workers", strerror(ENOMEM));
@@ -266,6 +268,19 @@ static int add_ari(struct daemon *d)
 	return EXIT_CLEAN;
 }
 
+static int add_hooks(struct daemon *d)
+{
+	char why[WHY_MAX] = "";
+
+	d->hooks = hooks_new(&d->shared, why, sizeof why);
+	if (d->hooks == NULL)
+		return fail("webhooks", why);
+	d->shared.hooks = d->hooks;
+	assert(d->shared.readers_n < SHARED_READERS_MAX);
+	d->shared.readers[d->shared.readers_n++] = hooks_inbox(d->hooks);
+	return EXIT_CLEAN;
+}
+
 static int make_parts(struct daemon *d, struct conf *c)
 {
 	char why[WHY_MAX] = "";
@@ -293,6 +308,8 @@ static int make_parts(struct daemon *d, struct conf *c)
 		e = add_watcher(d);
 	if (e == EXIT_CLEAN)
 		e = add_ari(d);
+	if (e == EXIT_CLEAN)
+		e = add_hooks(d);
 	if (e != EXIT_CLEAN)
 		return e;
 	d->keeper = keeper_new(&d->shared, why, sizeof why);
@@ -300,6 +317,7 @@ static int make_parts(struct daemon *d, struct conf *c)
 		return fail("keeper", why);
 	if (d->api != NULL)
 		teller_listen(d->shared.teller, api_inbox(d->api), api_news);
+	hooks_listen(d->hooks);
 	return EXIT_CLEAN;
 }
 
@@ -392,6 +410,8 @@ static int start_threads(struct daemon *d)
 		e = watcher_start(d->watcher);
 	if (e == 0)
 		e = ari_start(d->ari);
+	if (e == 0)
+		e = hooks_start(d->hooks);
 	for (unsigned i = 0; i < d->workers_n && e == 0; i++)
 		e = worker_start(d->workers[i]);
 	if (d->api != NULL && e == 0)
@@ -420,6 +440,7 @@ static void on_drain_look(evutil_socket_t fd, short what, void *arg)
 		api_close(d->api);
 		idle = api_idle(d->api) && watcher_is_idle(d->watcher);
 	}
+	idle = idle && hooks_is_idle(d->hooks);
 	if (idle || clock_mono_ms() >= d->drain_until_ms)
 		stop(d);
 }
@@ -449,6 +470,7 @@ static void on_term(evutil_socket_t sig, short what, void *arg)
 	if (d->api != NULL)
 		api_drain(d->api);
 	watcher_drain(d->watcher);
+	hooks_drain(d->hooks);
 	timer_arm(d->drain_look, DRAIN_LOOK_MS);
 }
 
@@ -469,6 +491,7 @@ static void on_published(void *arg, const struct conf *old, const struct conf *n
 		api_reload(d->api);
 	watcher_reload(d->watcher);
 	ari_reload(d->ari);
+	hooks_reload(d->hooks);
 	systemd_notify("READY=1");
 	announce_reloaded(old, new, d->conf_path);
 }
@@ -569,6 +592,8 @@ static void take_down(struct daemon *d)
 		ari_cancel(d->ari);
 	if (d->watcher != NULL)
 		watcher_cancel(d->watcher);
+	if (d->hooks != NULL)
+		hooks_cancel(d->hooks);
 	for (unsigned i = 0; i < d->workers_n; i++)
 		worker_stop(d->workers[i]);
 	if (d->api != NULL)
@@ -579,6 +604,10 @@ static void take_down(struct daemon *d)
 		api_join(d->api);
 	if (d->ari != NULL)
 		ari_join(d->ari);
+	if (d->hooks != NULL) {
+		hooks_stop(d->hooks);
+		hooks_join(d->hooks);
+	}
 	if (d->watcher != NULL) {
 		watcher_stop(d->watcher);
 		watcher_join(d->watcher);
@@ -598,6 +627,7 @@ static void free_parts(struct daemon *d)
 	ari_free(d->ari);
 	watcher_free(d->watcher);
 	keeper_free(d->keeper);
+	hooks_free(d->hooks); /* the log told it that it grew */
 	hot_free(d->shared.hot);
 	conf_free((struct conf *)(uintptr_t)shared_conf(&d->shared));
 	for (size_t i = 0; i < 3; i++) {

@@ -11,6 +11,7 @@
 #include "proxy/keeper/refresh.h"
 #include "proxy/lists/ccadb_source.h"
 #include "proxy/lists/crl_feed.h"
+#include "proxy/push/hooks.h"
 #include "proxy/tell/teller.h"
 #include "proxy/watch/ari.h"
 #include "proxy/watch/watcher.h"
@@ -243,4 +244,6 @@ void gauges_print(struct keeper *k, struct metrics_text *t)
 		watcher_gauges(keeper_parts(k)->context.shared->watcher, t);
 	if (keeper_parts(k)->context.shared->ari != NULL)
 		ari_gauges(keeper_parts(k)->context.shared->ari, t);
+	if (keeper_parts(k)->context.shared->hooks != NULL)
+		hooks_gauges(keeper_parts(k)->context.shared->hooks, t);
 }

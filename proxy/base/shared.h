@@ -17,10 +17,11 @@
 struct teller;    /* proxy/tell/teller.h */
 struct watcher;   /* proxy/watch/watcher.h */
 struct inventory; /* cache/watch/inventory.h */
+struct hooks;     /* proxy/push/hooks.h */
 struct hook_desk; /* proxy/push/hook_desk.h */
 struct ari;       /* proxy/watch/ari.h */
 
-#define SHARED_READERS_MAX 260 /* workers, API, inventory */
+#define SHARED_READERS_MAX 262 /* workers, API, inventory, ari, hooks */
 
 struct shared {
 	_Atomic(const struct conf *) conf;
@@ -41,6 +42,7 @@ struct shared {
 	struct inbox *keeper;
 	struct teller *teller;   /* for teller_ask messages; set before threads start */
 	struct watcher *watcher; /* set before threads start; NULL in tests */
+	struct hooks *hooks;     /* the same: proxy/push/hooks.h */
 	struct hook_desk *hook_desk; /* the same */
 	struct ari *ari;             /* the same */
 	/* What is watched (ledger_inventory()); set before threads start, then by the
