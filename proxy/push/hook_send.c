@@ -82,7 +82,7 @@ static void on_answer(void *arg, const struct fetch_result *r)
 	char why[WEBHOOK_ERROR_MAX] = "";
 
 	k->fetch = NULL;
-	hook_slot_give(&k->hooks->slots, &k->slot);
+	hook_seat_give(&k->hooks->seats, &k->seat);
 	atomic_fetch_sub(&k->hooks->busy, 1);
 	if (a.verdict != HOOK_TAKEN)
 		words_of(r, why);
@@ -99,13 +99,13 @@ bool hook_send(struct hook *k)
 {
 	struct hooks *h = k->hooks;
 
-	if (!hook_slot_take(&h->slots, &k->slot, is_doubted(k))) {
-		k->wait = FOR_SLOT;
+	if (!hook_seat_take(&h->seats, &k->seat, is_doubted(k))) {
+		k->wait = FOR_SEAT;
 		return false;
 	}
 	k->fetch = post(h, k->w, k->cut.id, &k->cut.body, on_answer, k);
 	if (k->fetch == NULL) {
-		hook_slot_give(&h->slots, &k->slot);
+		hook_seat_give(&h->seats, &k->seat);
 		k->wait = FOR_TIME;
 		return false;
 	}
@@ -119,7 +119,7 @@ bool hook_send(struct hook *k)
 void hook_send_slow(struct hook *k, int64_t now_ms)
 {
 	if (k->fetch != NULL && now_ms - k->sent_ms >= HOOK_QUICK_MS)
-		hook_slot_slow(&k->hooks->slots, &k->slot);
+		hook_seat_slow(&k->hooks->seats, &k->seat);
 }
 
 void hook_send_cancel(struct hook *k)
@@ -128,7 +128,7 @@ void hook_send_cancel(struct hook *k)
 		return;
 	fetch_cancel(k->fetch);
 	k->fetch = NULL;
-	hook_slot_give(&k->hooks->slots, &k->slot);
+	hook_seat_give(&k->hooks->seats, &k->seat);
 	atomic_fetch_sub(&k->hooks->busy, 1);
 }
 

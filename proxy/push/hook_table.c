@@ -230,7 +230,7 @@ void hook_dropped(void *hooks, const struct webhook *w)
 	k->dropped = true;
 	if (k->away == 0)
 		free_hook(k);
-	hooks_wake(h, FOR_SLOT);
+	hooks_wake(h, FOR_SEAT);
 }
 
 bool hook_live(void *hooks, const char *name, struct webhook_state *out)

@@ -205,5 +205,5 @@ void hook_ended(struct hook *k, const struct hook_answer *a, const char *why)
 			failed(k, goes, why);
 		save(k, HOOK_SAVING);
 	}
-	hooks_wake(h, FOR_SLOT);
+	hooks_wake(h, FOR_SEAT);
 }

@@ -68,7 +68,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	}
 	hooks_wake(h, FOR_TIME);
 	hooks_wake(h, FOR_END);
-	hooks_wake(h, FOR_SLOT);
+	hooks_wake(h, FOR_SEAT);
 	count(h);
 }
 

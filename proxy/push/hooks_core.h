@@ -30,7 +30,7 @@
 #include "proxy/push/hook_desk.h"
 #include "proxy/push/hook_next.h"
 #include "proxy/push/hook_own.h"
-#include "proxy/push/hook_slots.h"
+#include "proxy/push/hook_seats.h"
 #include "proxy/push/hook_turn.h"
 #include "proxy/push/hooks.h"
 
@@ -47,7 +47,7 @@ enum hook_wait {
 	FOR_LOG,  /* a page that is being read */
 	FOR_END,  /* the log grows */
 	FOR_TURN, /* the loop turns: others had theirs */
-	FOR_SLOT  /* a place to send is free */
+	FOR_SEAT  /* a place to send is free */
 };
 
 struct hook {
@@ -68,7 +68,7 @@ struct hook {
 	struct hook_cut cut; /* type NULL: none */
 	bool cut_saved;      /* upto and many are in the store */
 	struct fetch *fetch; /* in HOOK_SENDING */
-	struct hook_slot slot;
+	struct hook_seat seat;
 	int64_t sent_ms;
 	uint64_t sent_start; /* webhook.start, as it was sent */
 };
@@ -91,7 +91,7 @@ struct hooks {
 	struct hook_desk *desk;
 	struct fetcher *fetcher;
 	struct hook_maker maker;
-	struct hook_slots slots;
+	struct hook_seats seats;
 	TAILQ_HEAD(, hook) all;
 	LIST_HEAD(, hook_test) tests;
 	size_t tests_n;

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "proxy/push/hook_slots.h"
+#include "proxy/push/hook_seats.h"
 
 #define MIDDLE 32768 /* as long as it is written */
 #define NOW    1700000000
@@ -124,47 +124,47 @@ static void a_clock_that_is_put_back_gives_nobody_up(void **state)
 /* A thousand of which half hang: those that are well never wait for them. */
 static void who_hangs_costs_the_others_nothing(void **state)
 {
-	struct hook_slots s = {0};
-	struct hook_slot hanging[500] = {{0}}, well[64] = {{0}};
+	struct hook_seats s = {0};
+	struct hook_seat hanging[500] = {{0}}, well[64] = {{0}};
 	size_t n = 0;
 
 	(void)state;
 	for (int turn = 0; turn < 8; turn++) {
-		while (n < 500 && hook_slot_take(&s, &hanging[n], true))
+		while (n < 500 && hook_seat_take(&s, &hanging[n], true))
 			n++;
 		for (size_t i = 0; i < 64; i++)
-			assert_true(hook_slot_take(&s, &well[i], false));
+			assert_true(hook_seat_take(&s, &well[i], false));
 		for (size_t i = 0; i < 64; i++)
-			hook_slot_give(&s, &well[i]);
+			hook_seat_give(&s, &well[i]);
 		for (size_t i = 0; i < n; i++)
-			hook_slot_slow(&s, &hanging[i]);
+			hook_seat_slow(&s, &hanging[i]);
 	}
 	assert_int_equal(n, 500); /* all were tried, in eight seconds */
 	for (size_t i = 0; i < 500; i++)
-		hook_slot_give(&s, &hanging[i]);
+		hook_seat_give(&s, &hanging[i]);
 	assert_int_equal(s.quick + s.doubted + s.slow, 0);
 }
 
 static void places_are_bounded(void **state)
 {
-	static struct hook_slot of[HOOK_QUICK + HOOK_SLOW + 1];
-	struct hook_slots s = {0};
-	struct hook_slot one = {0};
+	static struct hook_seat of[HOOK_QUICK + HOOK_SLOW + 1];
+	struct hook_seats s = {0};
+	struct hook_seat one = {0};
 	size_t n = 0;
 
 	(void)state;
 	while (n < HOOK_SLOW) {
-		assert_true(hook_slot_take(&s, &of[n], true));
-		hook_slot_slow(&s, &of[n++]);
+		assert_true(hook_seat_take(&s, &of[n], true));
+		hook_seat_slow(&s, &of[n++]);
 	}
-	assert_false(hook_slot_take(&s, &one, true));
-	while (hook_slot_take(&s, &of[n], false))
-		hook_slot_slow(&s, &of[n++]); /* there is no place: it stays quick */
+	assert_false(hook_seat_take(&s, &one, true));
+	while (hook_seat_take(&s, &of[n], false))
+		hook_seat_slow(&s, &of[n++]); /* there is no place: it stays quick */
 	assert_int_equal(n, HOOK_SLOW + HOOK_QUICK);
-	hook_slot_give(&s, &of[0]);
-	assert_false(hook_slot_take(&s, &one, false));
-	hook_slot_slow(&s, &of[n - 1]);
-	assert_true(hook_slot_take(&s, &one, false));
+	hook_seat_give(&s, &of[0]);
+	assert_false(hook_seat_take(&s, &one, false));
+	hook_seat_slow(&s, &of[n - 1]);
+	assert_true(hook_seat_take(&s, &one, false));
 }
 
 int main(void)

@@ -1,4 +1,4 @@
-/* hook_slots.h - how many webhooks are being sent at once, and which of them.
+/* hook_seats.h - how many webhooks are being sent at once, and which of them.
  *
  * A try that takes its time must not keep others from theirs.  So a place is one of
  * HOOK_QUICK, and a try that has had no answer for HOOK_QUICK_MS moves to one of
@@ -10,8 +10,8 @@
  *
  * A value that starts as zeros; one thread.
  */
-#ifndef PROXY_PUSH_HOOK_SLOTS_H
-#define PROXY_PUSH_HOOK_SLOTS_H
+#ifndef PROXY_PUSH_HOOK_SEATS_H
+#define PROXY_PUSH_HOOK_SEATS_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,18 +20,18 @@
 #define HOOK_SLOW     512
 #define HOOK_QUICK_MS 1000
 
-struct hook_slots {
+struct hook_seats {
 	unsigned quick, doubted, slow; /* doubted: of quick */
 };
 
-struct hook_slot { /* of one try; starts as zeros */
-	enum { SLOT_NONE, SLOT_QUICK, SLOT_SLOW } kind;
+struct hook_seat { /* of one try; starts as zeros */
+	enum { SEAT_NONE, SEAT_QUICK, SEAT_SLOW } kind;
 	bool doubted;
 };
 
-bool hook_slot_take(struct hook_slots *s, struct hook_slot *of, bool doubted);
+bool hook_seat_take(struct hook_seats *s, struct hook_seat *of, bool doubted);
 /* It takes long; no change where there is no place for that. */
-void hook_slot_slow(struct hook_slots *s, struct hook_slot *of);
-void hook_slot_give(struct hook_slots *s, struct hook_slot *of);
+void hook_seat_slow(struct hook_seats *s, struct hook_seat *of);
+void hook_seat_give(struct hook_seats *s, struct hook_seat *of);
 
 #endif
