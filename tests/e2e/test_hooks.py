@@ -1,0 +1,245 @@
+"""Webhooks as they are delivered: signed, in order, one at a time, nothing lost (T7, T21-T23).
+
+The receivers are the tests' own (hook_kit.py), which verify each body.
+"""
+import itertools
+import json
+import os
+import random
+import threading
+import time
+
+import pytest
+
+import hook_kit
+import lab
+from daemon import FAST
+from hook_kit import Receiver, new_pair, new_secret, put, shown
+from lists import entry, many
+
+FIRST = 1 << 60
+LOOPBACK = dict(FAST, store="lmdb:", webhook_allow_address=["127.0.0.0/8"], webhook_retry=["1s"])
+
+
+@pytest.fixture
+def receivers():
+    made = []
+
+    def make(**more):
+        made.append(Receiver(**dict({"secret": new_secret()}, **more)))
+        return made[-1]
+    yield make
+    for r in made:
+        r.close()
+
+
+@pytest.fixture
+def hooked(box, feed, daemons):
+    """A daemon with webhooks to loopback."""
+    def make(**more):
+        options = dict(LOOPBACK, **more)
+        if options["store"] == "lmdb:":
+            options["store"] = "lmdb:" + os.path.join(box, "store")
+        return daemons([feed.issuer()], **options).start()
+    return make
+
+
+def events(d, since=""):
+    """Of the log: (id, data) of each event."""
+    status, page = d.api("GET", "/v1/events" + since, headers={"Accept": "application/json"})
+    assert status == 200
+    return [(e["id"], e["data"]) for e in page["events"]]
+
+
+def test_a_change_is_told_and_signed(hooked, feed, receivers, streams):
+    """T21: by each secret; the id is that of the event, the data too."""
+    private, public = new_pair()
+    d, r = hooked(), receivers(public=public)
+    s = streams(d)
+    s.ready()
+    put(d, "chat", r.url, secrets=[new_secret(), private])
+    feed.bring(d, [entry(1), entry(2, "keyCompromise")])
+    t = r.wait(1)[0]
+    hook_kit.verify(t.headers, t.body, secret=new_secret())
+    hook_kit.verify(t.headers, t.body, public=public)
+    with pytest.raises(AssertionError):
+        hook_kit.verify(t.headers, t.body + b" ", secret=new_secret())
+    event = s.wait("changes")
+    assert t.id == event.id and t.json["data"] == json.loads(event.data) and t.json["type"] == "changes"
+    assert t.json["timestamp"] == json.loads(event.data)["seen_at"]
+    assert t.headers["Content-Type"] == "application/json" and t.headers["User-Agent"].startswith("ocspcached/")
+    lab.wait(lambda: shown(d, "chat")["position"] in (event.id, None), 10, "its position")
+
+
+def test_what_fails_is_tried_again_in_order(hooked, feed, receivers):
+    """R72, T23: the same id in every try, and what follows waits."""
+    d, r, trap = hooked(webhook_timeout="1s"), receivers(), receivers()
+    put(d, "chat", r.url)
+    r.answers = [500, (302, {"Location": trap.url}), (307, {"Location": trap.url}), "hang",
+                 (429, {"Retry-After": "2"}), (503, {"Retry-After": "0"}), 404]
+    feed.bring(d, [entry(1), entry(2)])
+    feed.bring(d, [entry(1), entry(2), entry(3)])
+    taken = r.wait(2, 60)
+    assert len({t.id for t in r.tried[:8]}) == 1 and len({t.body for t in r.tried[:8]}) == 1
+    assert [c["serial"] for c in r.changes()] == ["2", "3"] and taken[0].id < taken[1].id
+    assert r.tried[5].at - r.tried[4].at >= 2  # Retry-After
+    assert not trap.tried and not trap.wrong
+    assert d.metric("webhook_tries_total", result="failed") == 7
+    assert len(d.events("webhook_failed")) == 7 and d.wait_event("webhook_works")
+
+
+def test_who_is_gone_is_told_nothing_more(hooked, feed, receivers):
+    """410; and enabled again it goes on where it was."""
+    d, r = hooked(), receivers()
+    put(d, "chat", r.url)
+    r.answers = [410]
+    feed.bring(d, [entry(1), entry(2)])
+    d.wait_event("webhook_disabled")
+    feed.bring(d, [entry(1), entry(2), entry(3)])
+    assert shown(d, "chat")["disabled"] is True
+    alarms = [a for a in d.api("GET", "/v1/alarms")[1] if a["alarm"] == "webhook_disabled"]
+    assert [a["subject"] for a in alarms] == ["chat"]
+    assert len(r.tried) == 1
+    put(d, "chat", r.url, disabled=False)
+    r.wait(2)
+    assert [c["serial"] for c in r.changes()] == ["2", "3"]
+    lab.wait(lambda: not [a for a in d.api("GET", "/v1/alarms")[1] if a["alarm"] == "webhook_disabled"], 10, "no alarm")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:%d/", "http://127.1:%d/", "http://2130706433:%d/",
+                                 "http://0x7f.0.0.1:%d/", "http://0177.0.0.1:%d/", "http://[::ffff:127.0.0.1]:%d/",
+                                 "http://[::ffff:7f00:1]:%d/", "http://localhost:%d/", "http://0.0.0.0:%d/",
+                                 "http://127.255.0.1:%d/"])
+def test_where_a_webhook_may_not_lead(hooked, feed, receivers, url):
+    """T7: loopback in every spelling; with leave for others it does not lead to our own listeners either."""
+    r = receivers()
+    d = hooked(webhook_allow_address=["10.0.0.0/8"])
+    status, body = d.api("PUT", "/v1/webhooks/chat", {"url": url % r.port, "secrets": [new_secret()]})
+    if status == 400:  # a spelling that is refused at once
+        return
+    feed.bring(d, [entry(1), entry(2)])
+    d.wait_event("webhook_failed")
+    assert not r.tried and not r.wrong
+    assert "not public" in shown(d, "chat")["last_error"]
+
+
+def test_our_own_listeners_are_not_called(hooked, feed):
+    """T7: also where the address is allowed, and the listener is one of all addresses."""
+    port = lab.free_port()
+    d = hooked(listen=["127.0.0.1:%d" % lab.free_port(), "0.0.0.0:%d" % port],
+               webhook_allow_address=["127.0.0.0/8", "0.0.0.0/8"])
+    before = d.metric("http_requests_total")
+    own = ["http://127.0.0.1:%d/" % d.api_port, "http://127.0.0.1:%d/" % port, "http://127.7.7.7:%d/" % port,
+           "http://0.0.0.0:%d/" % port, "http://0.0.0.0:%d/v1/purge" % d.api_port]
+    names = ["own%d" % i for i in range(len(own))]
+    for name, url in zip(names, own):
+        put(d, name, url)
+    feed.bring(d, [entry(1), entry(2)])
+    lab.wait(lambda: all(shown(d, n)["last_error"] for n in names), 15, "all refused")
+    assert all("ourselves" in shown(d, n)["last_error"] for n in names)
+    assert d.metric("http_requests_total") == before
+
+
+def test_who_hangs_costs_the_others_nothing(hooked, feed, receivers):
+    """T22: half of them hang; the others are told while the hanging ones still do."""
+    d, well, hanging = hooked(webhook_timeout="30s"), receivers(), receivers()
+    hanging.answers = ["hang"] * 1000
+    for i in range(60):
+        put(d, "w%02d" % i, (well if i % 2 else hanging).url + "/%d" % i)
+    for n in range(2, 5):
+        feed.bring(d, [entry(i) for i in range(1, n + 1)])
+    lab.wait(lambda: len(well.tried) == 90 and all(t.status for t in well.tried), 25, "90 messages")
+    assert {t.status for t in hanging.tried} == {0}  # not one has had its answer
+    for i in range(1, 60, 2):
+        mine = [t for t in well.tried if t.path.endswith("/%d" % i)]
+        assert [c["serial"] for t in mine for c in t.json["data"]["changes"]] == ["2", "3", "4"]
+
+
+def test_filters(hooked, feed, receivers):
+    d, all_, none, mine = hooked(), receivers(), receivers(), receivers()
+    body = '{"issuer":"demo","serial":"3","names":["pay.example"],"labels":["owner=x"]}\n'
+    assert d.api("PUT", "/v1/watchlists/fleet", body, headers={"Content-Type": "application/x-ndjson"})[0] == 201
+    put(d, "all", all_.url, issuer="demo")
+    put(d, "alarms", none.url, types=["alarms"])
+    put(d, "mine", mine.url, watchlist="fleet")
+    feed.bring(d, [entry(i) for i in range(1, 6)])
+    all_.wait(1), mine.wait(1)
+    assert {c["serial"] for c in all_.changes()} == {"2", "3", "4", "5"}
+    assert [(c["serial"], c["names"], c["labels"]) for c in mine.changes()] == [("3", ["pay.example"], ["owner=x"])]
+    assert not [t for t in none.tried if t.json["type"] != "alarms"]
+
+
+def test_a_mass_event(hooked, feed, receivers):
+    """Bodies of at most 20 kB, and of more than a thousand of a list one thin one."""
+    d, r = hooked(api_url="https://api.example"), receivers()
+    put(d, "chat", r.url)
+    feed.bring(d, [entry(1), many(FIRST, 900)])
+    lab.wait(lambda: len(r.changes()) == 900, 20, "900 changes")
+    assert all(len(t.body) <= 20000 for t in r.tried) and len(r.taken) >= 6
+    assert [t.id for t in r.taken] == sorted(t.id for t in r.taken)
+    n = len(r.taken)
+    feed.bring(d, [entry(1), many(FIRST, 26000)])
+    thin = r.wait(n + 1)[n]
+    assert thin.json["type"] == "changes.many"
+    data = thin.json["data"]
+    assert data["count"] == 25100 and data["last"] == thin.id and data["first"] == r.taken[n - 1].id
+    assert data["url"].startswith("https://api.example/v1/events?since=%s" % data["first"])
+    # the rest is there
+    since, serials = data["first"], set()
+    while since < data["last"]:
+        page = d.api("GET", "/v1/events?since=" + since, headers={"Accept": "application/json"})[1]
+        serials |= {c["serial"] for e in page["events"] for c in e["data"]["changes"]}
+        since = page["position"]
+    assert len(serials) == 25100
+
+
+def test_what_is_no_longer_kept_is_a_gap(hooked, feed, receivers):
+    """T23: told as such, and what is kept follows."""
+    d, r = hooked(events_size="1M"), receivers()
+    put(d, "chat", r.url, disabled=True)
+    for n in range(1, 7):
+        feed.bring(d, [entry(1), many(FIRST, 10000 * n)])
+    put(d, "chat", r.url, disabled=False)
+    gap = r.wait(2, 20)[0]
+    assert gap.json["type"] == "gap" and gap.id == "gap-" + gap.json["data"]["since"]
+    assert all(t.json["data"]["first"] >= gap.json["data"]["oldest"] for t in r.taken[1:])
+
+
+def rounds(d, feed, r, n, rng, other=None):
+    """Changes come while the daemon is killed and started again, n times; what was taken has them all, in order."""
+    serials, number = 1, itertools.count()
+    bodies = {}
+    for i in range(n):
+        serials += rng.choice([1, 40, 400])
+        feed.publish([entry(1), many(FIRST, serials)])
+        d.refresh()
+        time.sleep(rng.random() * 0.6)  # anywhere in it
+        r.answers = rng.choices([204, 500, "hang"], [12, 1, 0], k=20)
+        d.kill()
+        if other is not None:
+            other.refresh()
+        d.start()
+        next(number)
+    feed.publish([entry(1), many(FIRST, serials + 1)])
+    d.refresh()
+    wanted = ["%x" % (FIRST + i) for i in range(serials + 1)]
+    try:
+        lab.wait(lambda: len({c["serial"] for c in r.changes()}) == len(wanted), 90, "all changes")
+    except AssertionError as e:
+        raise AssertionError("%s: %d of %d; %r\n%s" % (e, len({c["serial"] for c in r.changes()}), len(wanted),
+                                                       shown(d, "chat"), d.log[-3000:]))
+    assert not r.wrong, r.wrong
+    for t in r.tried:  # the same id, the same body
+        assert bodies.setdefault(t.id, t.body) == t.body
+    ids = [t.id for t in r.taken]
+    assert ids == sorted(ids)
+    got = [c["serial"] for c in r.changes()]
+    assert sorted(got) == sorted(wanted), "twice, or not wanted"
+
+
+@pytest.mark.parametrize("n", [3, pytest.param(20, marks=pytest.mark.long)])
+def test_kills_lose_nothing(hooked, feed, receivers, n):
+    """T23: killed with -9 at random points of mass events."""
+    d, r = hooked(), receivers()
+    put(d, "chat", r.url)
+    rounds(d, feed, r, n, random.Random(15))
