@@ -108,6 +108,10 @@ static const char usage[] =
     "  --since ID                without a place yet: from this event on, not from now\n"
     "  --snapshot                without a place yet: first all that is revoked already\n"
     "  --watchlist NAME          only certificates on this watchlist, with their names\n"
+    "  --notices                 also certificates that are going to be revoked, and\n"
+    "                            those that are no longer: a hint from an unsigned "
+    "source\n"
+    "  --alarms                  also what is found wrong, and what is right again\n"
     "\n"
     "  --help, --version\n"
     "\n"
@@ -167,7 +171,8 @@ static bool take_flag(struct args *a, int c)
 		int c;
 		bool *flag;
 	} flags[] = {{'j', &a->json}, {'d', &a->strict}, {'b', &a->batch},
-	    {'a', &a->snapshot}, {'c', &a->accept_number}, {'f', &a->fetch}};
+	    {'a', &a->snapshot}, {'i', &a->notices}, {'l', &a->alarms},
+	    {'c', &a->accept_number}, {'f', &a->fetch}};
 
 	for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
 		if (flags[i].c == c) {
@@ -194,6 +199,8 @@ static bool read_options(
 	    {"batch", no_argument, NULL, 'b'},
 	    {"snapshot", no_argument, NULL, 'a'},
 	    {"watchlist", required_argument, NULL, 'w'},
+	    {"notices", no_argument, NULL, 'i'},
+	    {"alarms", no_argument, NULL, 'l'},
 	    {"accept-number", no_argument, NULL, 'c'},
 	    {"map", required_argument, NULL, 'm'},
 	    {"serial", required_argument, NULL, 'x'},
@@ -247,7 +254,7 @@ static const char *why_no_row(const char *name)
 static bool has_watch_options(const struct args *a)
 {
 	return a->exec != NULL || a->place != NULL || a->since != NULL || a->jobs > 1 ||
-	       a->batch || a->snapshot || a->watchlist != NULL;
+	       a->batch || a->snapshot || a->watchlist != NULL || a->notices || a->alarms;
 }
 
 /* watchlist VERB ...: does the verb have what it needs? */
@@ -282,6 +289,10 @@ static bool options_fit(const struct args *a, const char *name, FILE *err)
 		    hint);
 	else if ((a->batch || a->jobs > 1) && a->exec == NULL)
 		fprintf(err, "ocspctl: watch: --batch and --jobs go with --exec\n");
+	else if (a->alarms && a->exec != NULL)
+		fprintf(err,
+		    "ocspctl: watch: --alarms goes without --exec: no command is run for "
+		    "alarms; watch --alarms --json prints them\n");
 	else if ((a->map != NULL && a->command != COMMAND_WATCHLIST) ||
 		 ((a->map != NULL || a->base != NULL) && !takes_bodies(a)))
 		fprintf(err,

@@ -53,6 +53,7 @@ struct args { /* borrowed from argv */
 	const char *watchlist;            /* or NULL: all */
 	unsigned jobs;                    /* 1.. */
 	bool batch, snapshot;
+	bool notices, alarms;
 	/* discover: */
 	bool fetch;
 	const char *write; /* or NULL */

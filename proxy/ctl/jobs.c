@@ -11,13 +11,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "proxy/ctl/show.h"
+#include "proxy/ctl/job_line.h"
+#include "proxy/ctl/table.h"
 
 #define RETRY_FIRST_MS 1000
 #define RETRY_MAX_MS   300000
 #define ID_MAX         128
-#define FIELD_MAX      1024 /* bytes of what becomes a variable */
-#define ENV_MAX        8
 
 extern char **environ;
 
@@ -81,40 +80,14 @@ void jobs_free(struct jobs *j)
 	free(j);
 }
 
-/* What a command is told in its environment, and the field that it is. */
-static const char *const variable[][2] = {
-    {"ISSUER", "issuer"},
-    {"SERIAL", "serial"},
-    {"STATUS", "status"},
-    {"PREVIOUS", "previous"},
-    {"REVOKED_AT", "revoked_at"},
-    {"REASON", "reason"},
-    {"EVIDENCE", "evidence"},
-};
-#define VARIABLES (sizeof variable / sizeof variable[0])
-
 /* Making jobs. */
 
-static const char *text_of(const json_t *object, const char *field)
+/* A line of JSON, appended to *text; false: no memory. */
+static bool add_line(char **text, size_t *n, const json_t *line)
 {
-	const char *text = json_string_value(json_object_get(object, field));
-
-	return text != NULL ? text : "";
-}
-
-/* One change as a line of JSON, with its issuer.  Appended to *text; false: no memory. */
-static bool add_line(char **text, size_t *n, const json_t *data, const json_t *change)
-{
-	json_t *line = json_pack("{s:s, s:s}", "issuer", text_of(data, "issuer"),
-	    "evidence", text_of(data, "evidence"));
-	char *dump, *bigger;
+	char *dump = json_dumps(line, JSON_COMPACT), *bigger;
 	size_t m;
 
-	if (line == NULL)
-		return false;
-	json_object_update(line, (json_t *)(uintptr_t)change);
-	dump = json_dumps(line, JSON_COMPACT);
-	json_decref(line);
 	if (dump == NULL)
 		return false;
 	m = strlen(dump);
@@ -130,10 +103,13 @@ static bool add_line(char **text, size_t *n, const json_t *data, const json_t *c
 	return bigger != NULL;
 }
 
-static bool set_certificate(struct ctl_job *b, const json_t *data, const json_t *change)
+static bool set_certificate(struct ctl_job *b, const json_t *line)
 {
-	if (asprintf(&b->certificate, "%s %s", text_of(data, "issuer"),
-		text_of(change, "serial")) >= 0)
+	const char *issuer = table_text(line, "issuer"),
+		   *serial = table_text(line, "serial");
+
+	if (asprintf(&b->certificate, "%s %s", issuer != NULL ? issuer : "",
+		serial != NULL ? serial : "") >= 0)
 		return true;
 	b->certificate = NULL;
 	return false;
@@ -148,57 +124,71 @@ static void queue(struct jobs *j, struct event *e, struct ctl_job *b)
 	j->waiting += b->changes;
 }
 
-/* change NULL: all of them. */
-static bool add_job(
-    struct jobs *j, struct event *e, const json_t *data, const json_t *change)
+/* Of one change or notice. */
+static bool add_job(struct jobs *j, struct event *e, const json_t *line)
 {
 	struct ctl_job *b = calloc(1, sizeof *b);
-	const json_t *changes = json_object_get(data, "changes"), *item;
-	size_t n = 0, i;
+	size_t n = 0;
+
+	if (b == NULL)
+		return false;
+	b->changes = 1;
+	if (!add_line(&b->input, &n, line) || !set_certificate(b, line)) {
+		job_free(b);
+		return false;
+	}
+	queue(j, e, b);
+	return true;
+}
+
+/* Of all of an event. */
+static bool add_batch(struct jobs *j, struct event *e, const json_t *data)
+{
+	const json_t *items = job_items(data);
+	struct ctl_job *b = calloc(1, sizeof *b);
+	size_t n = 0;
 	bool ok = b != NULL;
 
-	if (ok && change != NULL)
-		ok = add_line(&b->input, &n, data, change) &&
-		     set_certificate(b, data, change);
-	for (i = 0; ok && change == NULL && i < json_array_size(changes); i++) {
-		item = json_array_get(changes, i);
-		ok = add_line(&b->input, &n, data, item);
+	for (size_t i = 0; ok && i < json_array_size(items); i++) {
+		json_t *line = job_line(data, json_array_get(items, i));
+
+		ok = line != NULL && add_line(&b->input, &n, line);
+		json_decref(line);
 	}
-	if (ok)
-		b->changes = change != NULL ? 1 : json_array_size(changes);
-	if (ok)
+	if (ok) {
+		b->changes = json_array_size(items);
 		queue(j, e, b);
-	else if (b != NULL)
+	} else if (b != NULL) {
 		job_free(b);
+	}
 	return ok;
 }
 
-/* The change's own field counts, or else the event's, as in its line. */
-static size_t length_of(const json_t *data, const json_t *change, const char *field)
+/* Can no command be given this?  Told, once. */
+static bool is_refused(
+    struct jobs *j, const char *id, const json_t *data, const json_t *line)
 {
-	const json_t *own = json_object_get(change, field);
+	size_t n;
+	const char *field = job_line_too_long(line, &n);
 
-	return json_string_length(own != NULL ? own : json_object_get(data, field));
+	if (field == NULL)
+		return false;
+	j->refused++;
+	fputs("ocspctl: watch: event ", j->config.err);
+	show_text(j->config.err, id != NULL ? id : "of a snapshot");
+	fprintf(j->config.err, ": a %s whose %s has %zu bytes was passed over\n",
+	    json_object_get(data, "changes") != NULL ? "change" : "notice", field, n);
+	return true;
 }
 
-/* Can no command be given this change?  Told, once. */
-static bool is_refused(
-    struct jobs *j, const char *id, const json_t *data, const json_t *change)
+static bool add_single(struct jobs *j, struct event *e, const char *id,
+    const json_t *data, const json_t *item)
 {
-	for (size_t i = 0; i < VARIABLES; i++) {
-		size_t n = length_of(data, change, variable[i][1]);
+	json_t *line = job_line(data, item);
+	bool ok = line != NULL && (is_refused(j, id, data, line) || add_job(j, e, line));
 
-		if (n <= FIELD_MAX)
-			continue;
-		j->refused++;
-		fputs("ocspctl: watch: event ", j->config.err);
-		show_text(j->config.err, id != NULL ? id : "of a snapshot");
-		fprintf(j->config.err,
-		    ": a change whose %s has %zu bytes was passed over\n", variable[i][1],
-		    n);
-		return true;
-	}
-	return false;
+	json_decref(line);
+	return ok;
 }
 
 static void reach(struct jobs *j)
@@ -219,8 +209,8 @@ static void reach(struct jobs *j)
 
 bool jobs_add(struct jobs *j, const char *id, const json_t *data)
 {
-	const json_t *changes = json_object_get(data, "changes");
-	size_t n = json_array_size(changes);
+	const json_t *items = job_items(data);
+	size_t n = json_array_size(items);
 	struct event *e = j->last_event;
 	bool ok;
 
@@ -245,12 +235,9 @@ bool jobs_add(struct jobs *j, const char *id, const json_t *data)
 	j->last_event = e;
 	e->left++; /* ours, until all are queued */
 	if (n > 0 && j->config.batch)
-		ok = add_job(j, e, data, NULL);
-	for (size_t i = 0; ok && !j->config.batch && i < n; i++) {
-		const json_t *change = json_array_get(changes, i);
-
-		ok = is_refused(j, id, data, change) || add_job(j, e, data, change);
-	}
+		ok = add_batch(j, e, data);
+	for (size_t i = 0; ok && !j->config.batch && i < n; i++)
+		ok = add_single(j, e, id, data, json_array_get(items, i));
 	if (ok) /* else it is never reached: the place stays before it */
 		e->left--;
 	reach(j);
@@ -281,33 +268,27 @@ static int input_fd(const struct ctl_job *b)
 
 /* What is about the change, from its line.  The variables are the caller's, also on
  * failure. */
-static bool own_variables(const struct ctl_job *b, char *own[ENV_MAX])
+static bool own_variables(const struct ctl_job *b, char *own[JOB_VARIABLES])
 {
 	json_t *line = b->certificate != NULL ? json_loads(b->input, 0, NULL) : NULL;
-	bool ok = line != NULL || b->certificate == NULL;
+	bool ok = b->certificate == NULL || (line != NULL && job_variables(line, own));
 
-	for (size_t i = 0; ok && line != NULL && i < VARIABLES; i++)
-		if (asprintf(&own[i], "OCSP_%s=%s", variable[i][0],
-			text_of(line, variable[i][1])) < 0) {
-			own[i] = NULL;
-			ok = false;
-		}
 	json_decref(line);
 	return ok;
 }
 
 /* Our environment, with what is about the change in front.  Not deep: free() it. */
-static char **environment(char *own[ENV_MAX])
+static char **environment(char *own[JOB_VARIABLES])
 {
 	size_t n = 0, at = 0;
 	char **env;
 
 	while (environ[n] != NULL)
 		n++;
-	env = calloc(n + ENV_MAX + 1, sizeof *env);
+	env = calloc(n + JOB_VARIABLES + 1, sizeof *env);
 	if (env == NULL)
 		return NULL;
-	for (size_t i = 0; i < ENV_MAX; i++)
+	for (size_t i = 0; i < JOB_VARIABLES; i++)
 		if (own[i] != NULL)
 			env[at++] = own[i];
 	for (size_t i = 0; i < n; i++)
@@ -323,7 +304,7 @@ static int spawn(struct jobs *j, struct ctl_job *b)
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
 	sigset_t none;
-	char *own[ENV_MAX] = {NULL};
+	char *own[JOB_VARIABLES] = {NULL};
 	char **env = own_variables(b, own) ? environment(own) : NULL;
 	int fd = input_fd(b), e = fd < 0 || env == NULL ? ENOMEM : 0;
 
@@ -345,7 +326,7 @@ static int spawn(struct jobs *j, struct ctl_job *b)
 	if (fd >= 0)
 		close(fd);
 	free(env);
-	for (size_t i = 0; i < ENV_MAX; i++)
+	for (size_t i = 0; i < JOB_VARIABLES; i++)
 		free(own[i]);
 	return e;
 }

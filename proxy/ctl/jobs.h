@@ -1,14 +1,13 @@
-/* jobs.h - commands that are run for changes, until each has succeeded.
+/* jobs.h - commands that are run for changes and notices, until each has succeeded.
  *
- * Events come in order, each with its changes; what is done is told in order too: the id
- * of an event is reached when its commands and those of all events before it have ended
- * with 0.  A command that fails is tried again, after 1 s, doubling up to 5 min, and
- * holds nobody else up but those for the same certificate.
+ * Events come in order, each with its changes, or notices, which are all the same here;
+ * what is done is told in order too: the id of an event is reached when its commands and
+ * those of all events before it have ended with 0.  A command that fails is tried again,
+ * after 1 s, doubling up to 5 min, and holds nobody else up but those for the same
+ * certificate.
  *
- * A field of a change that no command can be given (the kernel takes 128 KiB of a
- * variable, ocspcached sends 64 bytes at most) would be tried for ever: such a change is
- * told and passed over.  Cut short it would name another certificate.  A batch is a
- * file's lines and takes all.
+ * A change of which a field is more than a command can be given (job_line.h) would be
+ * tried for ever: it is told and passed over.  A batch is a file's lines and takes all.
  *
  * No thread, no clock of its own: the caller calls jobs_turn() when a child has ended
  * (SIGCHLD) or jobs_wait_ms() have passed.

@@ -64,6 +64,36 @@ void show_change(const struct show *s, const json_t *data, const json_t *change)
 	table_line(s->out, cell, names != NULL ? n : n - 2);
 }
 
+/* A notice, an alarm. */
+
+void show_notice(
+    const struct show *s, const json_t *data, const json_t *notice, bool listed)
+{
+	bool withdrawn = json_is_true(json_object_get(notice, "withdrawn"));
+	const char *incident = table_text(data, "incident"),
+		   *deadline = table_text(data, "deadline");
+	char name[TABLE_FIRST_MAX], label[TABLE_FIRST_MAX];
+	const char *const cell[] = {table_text(data, "issuer"),
+	    table_text(notice, "serial"), withdrawn ? "withdrawn" : "announced",
+	    incident != NULL ? incident : table_text(data, "source"),
+	    deadline != NULL ? deadline : table_text(notice, "replace_before"),
+	    table_text(data, "url"), table_first(json_object_get(notice, "names"), name),
+	    table_first(json_object_get(notice, "labels"), label)};
+	size_t n = sizeof cell / sizeof cell[0];
+
+	table_line(s->out, cell, listed ? n : n - 2);
+}
+
+void show_alarm(const struct show *s, const json_t *alarm, bool cleared)
+{
+	const char *const cell[] = {table_text(alarm, "issuer"),
+	    table_text(alarm, "alarm"), cleared ? "cleared" : "raised",
+	    table_text(alarm, "since"), table_text(alarm, "subject"),
+	    table_text(alarm, "node"), table_text(alarm, "detail")};
+
+	table_line(s->out, cell, sizeof cell / sizeof cell[0]);
+}
+
 /* Status. */
 
 int code_status(const json_t *status)

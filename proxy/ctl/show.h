@@ -15,6 +15,13 @@
 int show_status(const struct show *s, const json_t *status);
 /* One line: issuer, serial, what it is now and was, when and why. */
 void show_change(const struct show *s, const json_t *data, const json_t *change);
+/* The same of a notice: issuer, serial, announced or withdrawn, the incident or ari, by
+ * when it is to be replaced, the URL; listed: its first name and label. */
+void show_notice(
+    const struct show *s, const json_t *data, const json_t *notice, bool listed);
+/* The same of an alarm: issuer, alarm, raised or cleared, since when, subject, node,
+ * detail. */
+void show_alarm(const struct show *s, const json_t *alarm, bool cleared);
 int show_explain(const struct show *s, const json_t *explain);
 /* issuers and ready: the answers of /v1/issuers and /readyz.  A line for each responder,
  * one for each list. */

@@ -79,19 +79,29 @@ static void move_place(struct watching *w, const char *id)
 		warn(why);
 }
 
+static void print_rows(const struct watching *w, const json_t *data)
+{
+	size_t n;
+	json_t *e;
+
+	json_array_foreach(json_object_get(data, "changes"), n, e)
+		show_change(w->show, data, e);
+	json_array_foreach(json_object_get(data, "notices"), n, e)
+		show_notice(w->show, data, e, w->args->watchlist != NULL);
+	json_array_foreach(json_object_get(data, "raised"), n, e)
+		show_alarm(w->show, e, false);
+	json_array_foreach(json_object_get(data, "cleared"), n, e)
+		show_alarm(w->show, e, true);
+}
+
 static void print_event(struct watching *w, const json_t *data)
 {
-	const json_t *changes = json_object_get(data, "changes");
-	size_t n;
-	json_t *change;
-
 	if (w->args->json) {
 		json_dumpf(data, w->show->out,
 		    JSON_COMPACT | (w->show->terminal ? JSON_ENSURE_ASCII : 0));
 		fputc('\n', w->show->out);
 	} else {
-		json_array_foreach(changes, n, change)
-			show_change(w->show, data, change);
+		print_rows(w, data);
 	}
 	if (fflush(w->show->out) != 0) { /* nobody reads it any more */
 		w->code = EXIT_UNDETERMINED;
@@ -115,13 +125,32 @@ static void on_gap(struct watching *w, const struct sse_block *b)
 	w->failed = true; /* another stream, with a snapshot */
 }
 
-static void on_changes(struct watching *w, const struct sse_block *b)
+static void on_position(struct watching *w, const char *id)
+{
+	if (w->jobs == NULL)
+		move_place(w, id);
+	else if (!jobs_add(w->jobs, id, NULL))
+		w->failed = true;
+}
+
+/* Nobody's command of today acts on a hint, also where a snapshot has it. */
+static bool is_wanted(const struct watching *w, const char *event, const json_t *data)
+{
+	if (strcmp(event, "alarms") == 0)
+		return w->args->alarms;
+	return w->args->notices || json_object_get(data, "notices") == NULL;
+}
+
+static void on_data(struct watching *w, const struct sse_block *b)
 {
 	json_t *data = json_loadb(b->data, b->data_n, 0, NULL);
 
 	if (!json_is_object(data)) {
 		warn("an event that is no JSON was skipped");
 		w->lost = true;
+	} else if (!is_wanted(w, b->event, data)) {
+		if (b->id != NULL)
+			on_position(w, b->id);
 	} else if (w->jobs == NULL) {
 		print_event(w, data);
 		if (b->id != NULL && !w->ending)
@@ -131,14 +160,6 @@ static void on_changes(struct watching *w, const struct sse_block *b)
 		w->failed = true; /* it comes again */
 	}
 	json_decref(data);
-}
-
-static void on_position(struct watching *w, const char *id)
-{
-	if (w->jobs == NULL)
-		move_place(w, id);
-	else if (!jobs_add(w->jobs, id, NULL))
-		w->failed = true;
 }
 
 /* Ours sends none.  The place goes on: else it would come again for ever. */
@@ -166,6 +187,12 @@ static void on_comment(struct watching *w, const char *comment)
 	w->told_wait = true;
 }
 
+static bool is_told(const char *event)
+{
+	return strcmp(event, "changes") == 0 || strcmp(event, "snapshot") == 0 ||
+	       strcmp(event, "notices") == 0 || strcmp(event, "alarms") == 0;
+}
+
 static void on_block(void *arg, const struct sse_block *b)
 {
 	struct watching *w = arg;
@@ -182,9 +209,8 @@ static void on_block(void *arg, const struct sse_block *b)
 		on_too_large(w, b);
 	else if (strcmp(b->event, "gap") == 0)
 		on_gap(w, b);
-	else if (b->data != NULL &&
-		 (strcmp(b->event, "changes") == 0 || strcmp(b->event, "snapshot") == 0))
-		on_changes(w, b);
+	else if (b->data != NULL && is_told(b->event))
+		on_data(w, b);
 	else if (b->id != NULL && b->data == NULL)
 		on_position(w, b->id);
 	if (w->failed || b->id == NULL || strcmp(b->event, "gap") == 0)

@@ -17,6 +17,9 @@
  * one that stayed open and silent would look like a fleet of which nothing is revoked,
  * and who comes back is told by a 404.
  *
+ * Notices and alarms go the same way as changes (change.h): whatever is said of changes
+ * here is true of them.
+ *
  * A new subscriber is put in the list before the log is read for it: nothing can fall
  * between replay and live (P37).
  *

@@ -2,7 +2,8 @@
  *
  * The log's batches are on their way to a subscriber as
  *
- *	batch       changes of one issuer, as they were logged (change.h)
+ *	batch       changes of one issuer, or notices, or alarms, as they were logged
+ *	            (change.h)
  *	sheet       a batch, with its frames
  *	frame       the text of one event of a batch: what goes over the wire
  *	roll        sheets, one behind the other in the order of the log (roll.h)

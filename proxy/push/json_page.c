@@ -2,9 +2,9 @@
  *
  *	{"events":[{"id","event":"changes","data":{...}}...],"position":ID,"gap":null}
  *
- * At most EVENTS_CHANGES changes; the next page is that since `position`, which also
- * stands when nothing of the page was wanted.  After a gap ("gap":{"since","oldest"}) it
- * is the oldest place, and there are no events.
+ * At most EVENTS_CHANGES changes, notices and alarms; the next page is that since
+ *`position`, which also stands when nothing of the page was wanted.  After a gap
+ *("gap":{"since","oldest"}) it is the oldest place, and there are no events.
  */
 #include "proxy/push/events_core.h"
 

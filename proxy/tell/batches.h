@@ -1,5 +1,5 @@
 /* batches.h - batches that another thread has made, on their way into the log: what is
- * watched and revoked already.
+ * watched and revoked already, notices, alarms.
  *
  * Each goes through a barrier, so that no worker can newly serve what it was before, and
  * then into the log as it is.  The log away, they wait, are tried again with back-off in

@@ -80,6 +80,22 @@ def position(ident):
     return "id: %s\n\n" % ident
 
 
+def notices(ident, *serials, kind="notices", withdrawn=False, **more):
+    data = {"issuer": "demo", "seen_at": "2026-11-22T00:00:01Z", "source": "incident", "incident": "mass",
+            "deadline": "2026-11-25T00:00:00Z", "url": "https://ca.example/x", **more,
+            "notices": [{"serial": x, "names": [], "labels": [], "replace_after": None, "replace_before": None,
+                         "withdrawn": withdrawn} for x in serials]}
+    return "%sevent: %s\ndata: %s\n\n" % ("id: %s\n" % ident if ident else "", kind, json.dumps(data))
+
+
+def alarms(ident, raised=(), cleared=()):
+    element = lambda x: {"alarm": x, "issuer": "demo", "subject": "http://ca.example/x.crl", "detail": "5 h\x1b",
+                         "since": "2026-11-22T00:00:00Z", "node": "n1"}
+    return "id: %s\nevent: alarms\ndata: %s\n\n" % (ident, json.dumps(
+        {"seen_at": "2026-11-22T00:00:01Z", "node": "n1", "raised": [element(x) for x in raised],
+         "cleared": [element(x) for x in cleared]}))
+
+
 def test_a_server_that_does_not_answer_is_told(started):
     with socket.create_server(("127.0.0.1", 0)) as s:
         w = started(Watch(s.getsockname()[1]))
@@ -113,6 +129,91 @@ def test_a_watchlist_is_asked_for_and_its_names_and_labels_are_printed(started):
     assert s.asked == [{"issuer": ["demo"], "watchlist": ["we b"]},
                        {"issuer": ["demo"], "watchlist": ["we b"], "since": ["a1"]}]
     assert w.stop() == 0
+
+
+def test_notices_are_printed_only_when_they_are_asked_for(started, box):
+    ari = {"source": "ari", "incident": None, "deadline": None, "url": None}
+    script = [position("a0"), notices(None, "5", kind="snapshot"), notices("a1", "1f"),
+              notices("a2", "2", withdrawn=True, url="https://ca.example/\x1b[31m"), notices("a3", "3", **ari),
+              alarms("a4", ["crl_late"], ["crl_refused"]), event("a5", change("4")), True]
+    s = started(Server(script, script, script))
+    w = started(Watch(s.port, "--notices"))
+    lab.wait(lambda: len(w.out) == 5, 10, "five lines")
+    assert w.out == ["demo  5  announced  mass  2026-11-25T00:00:00Z  https://ca.example/x",
+                     "demo  1f  announced  mass  2026-11-25T00:00:00Z  https://ca.example/x",
+                     "demo  2  withdrawn  mass  2026-11-25T00:00:00Z  https://ca.example/?[31m",
+                     "demo  3  announced  ari  -  -",
+                     "demo  4  revoked  good  2026-11-22T00:00:00Z  keyCompromise"]
+    # Who does not ask has changes alone, and a place that goes on all the same.
+    place = os.path.join(box, "place")
+    w = started(Watch(s.port, "--place", place))
+    lab.wait(lambda: read(place) == "a5", 10, "the place")
+    assert w.out == ["demo  4  revoked  good  2026-11-22T00:00:00Z  keyCompromise"]
+    w = started(Watch(s.port, "--notices", "--json", "--watchlist", "web"))
+    lab.wait(lambda: len(w.out) == 5, 10, "five lines")
+    assert json.loads(w.out[1])["notices"][0]["serial"] == "1f" and json.loads(w.out[3])["source"] == "ari"
+
+
+def test_the_place_passes_over_what_is_not_asked_for(started, box):
+    """T23."""
+    script = [position("a0"), event("a1", change("1")), notices("a2", "2"), alarms("a3", ["crl_late"]), True]
+    s = started(Server(script, script))
+    out, place = os.path.join(box, "out"), os.path.join(box, "place")
+    started(Watch(s.port, "--place", place))
+    lab.wait(lambda: read(place) == "a3", 10, "the place")
+    started(Watch(s.port, "--exec", "echo $OCSP_SERIAL >>" + out, "--place", place + "2"))
+    lab.wait(lambda: read(place + "2") == "a3", 10, "the place")
+    assert read(out).split() == ["1"]
+
+
+def test_alarms_are_lines_when_they_are_asked_for(started):
+    script = [position("a0"), alarms("a1", ["crl_late"], ["crl_refused"]), event("a2", change("1")), True]
+    s = started(Server(script, script))
+    w = started(Watch(s.port, "--alarms"))
+    lab.wait(lambda: len(w.out) == 3, 10, "three lines")
+    assert w.out[:2] == ["demo  crl_late  raised  2026-11-22T00:00:00Z  http://ca.example/x.crl  n1  5 h?",
+                         "demo  crl_refused  cleared  2026-11-22T00:00:00Z  http://ca.example/x.crl  n1  5 h?"]
+    w = started(Watch(s.port, "--alarms", "--json"))
+    lab.wait(lambda: len(w.out) == 2, 10, "two lines")
+    assert json.loads(w.out[0])["raised"][0]["alarm"] == "crl_late"
+
+
+def test_a_command_is_told_of_a_notice(started, box):
+    """T25: UTF-8 without controls in the environment; as the server said it on standard input."""
+    out, place = os.path.join(box, "out"), os.path.join(box, "place")
+    odd = "https://ca.example/\u00e9\x1b[31m\n\u0085\u2028"
+    s = started(Server([position("a0"), notices("a1", "1f", url=odd), notices("a2", "1f", withdrawn=True),
+                        notices("a3", "2", source="ari", incident=None, deadline=None),
+                        notices("a4", "3", url="x" * 9000), event("a5", change("1f")), True]))
+    w = started(Watch(s.port, "--notices", "--place", place, "--exec",
+                      "{ env | grep ^OCSP_ | LC_ALL=C sort | tr '\\n' '|'; echo; cat; } >>" + out,
+                      OCSP_DEADLINE="stale"))
+    lab.wait(lambda: read(place) == "a5", 10, "the place")
+    lines = read(out).strip().split("\n")
+    assert len(lines) == 8
+    assert lines[0] == ("OCSP_DEADLINE=2026-11-25T00:00:00Z|OCSP_EVIDENCE=|OCSP_INCIDENT=mass|OCSP_ISSUER=demo|"
+                        "OCSP_PREVIOUS=|OCSP_REASON=|OCSP_REVOKED_AT=|OCSP_SERIAL=1f|OCSP_SOURCE=incident|"
+                        "OCSP_STATUS=announced|OCSP_URL=https://ca.example/\u00e9?[31m???|")
+    assert json.loads(lines[1]) == {
+        "issuer": "demo", "source": "incident", "incident": "mass", "deadline": "2026-11-25T00:00:00Z", "url": odd,
+        "status": "announced", "serial": "1f", "names": [], "labels": [], "replace_after": None,
+        "replace_before": None, "withdrawn": False}
+    assert "OCSP_STATUS=withdrawn|" in lines[2] and json.loads(lines[3])["status"] == "withdrawn"
+    assert "OCSP_DEADLINE=|" in lines[4] and "OCSP_INCIDENT=|" in lines[4] and "OCSP_SOURCE=ari|" in lines[4]
+    assert "OCSP_STATUS=revoked|OCSP_URL=|" in lines[6] and "OCSP_DEADLINE=|" in lines[6]
+    assert json.loads(lines[7]) == dict(change("1f"), issuer="demo", evidence="crl")
+    assert w.err == ["ocspctl: watch: event a4: a notice whose url has 9000 bytes was passed over"]
+
+
+def test_a_batch_of_notices_is_one_command(started, box):
+    out, place = os.path.join(box, "out"), os.path.join(box, "place")
+    s = started(Server([notices(None, "1", "2", kind="snapshot"), position("a0"), notices("a1", "3"), True]))
+    started(Watch(s.port, "--notices", "--batch", "--snapshot", "--place", place, "--exec",
+                  "{ cat; echo $OCSP_STATUS.; } >>" + out))
+    lab.wait(lambda: read(place) == "a1", 10, "the place")
+    lines = read(out).splitlines()
+    assert [x if x == "." else json.loads(x)["serial"] for x in lines] == ["1", "2", ".", "3", "."]
+    assert json.loads(lines[0])["status"] == "announced"
 
 
 def test_a_stream_that_ends_is_resumed_behind_the_last_event(started):

@@ -129,6 +129,7 @@ static void alarms_of_any_size_are_read_as_they_were_written(void **state)
 #define FIRST_AT  29
 #define SECOND_AT 56
 
+/* T16 */
 static void a_field_with_a_value_that_nobody_writes_is_refused(void **state)
 {
 	static const struct {

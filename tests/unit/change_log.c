@@ -345,8 +345,8 @@ static void on_kinds(void *arg, enum err e, const struct change_log_page *p)
 	page.calls++;
 }
 
-/* Two elements of one batch are two places; and several appends for one certificate are
- * several batches. */
+/* T23: Two elements of one batch are two places; and several appends for one certificate
+ * are several batches. */
 static void notices_and_alarms_come_back_as_they_were(void **state)
 {
 	static const struct change_alarm alarms[] = {

@@ -540,7 +540,7 @@ static void what_is_revoked_already_is_appended_as_it_is(void **state)
 	assert_int_equal(one.batch[3]->kind, CHANGE_MOVES);
 }
 
-/* Each as it is, also the one that another node has appended just so. */
+/* T23: Each as it is, also the one that another node has appended just so. */
 static void notices_and_alarms_are_appended_as_they_are(void **state)
 {
 	static const struct change_alarm alarms[] = {

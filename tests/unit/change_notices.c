@@ -164,6 +164,7 @@ static void notices_of_any_size_are_read_as_they_were_written(void **state)
 #define ARI_AT     36
 #define WINDOWS_AT 100
 
+/* T16 */
 static void a_field_with_a_value_that_nobody_writes_is_refused(void **state)
 {
 	static const struct {

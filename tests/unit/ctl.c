@@ -38,6 +38,21 @@ static int read_args(struct args *a, const char *text)
 	return code;
 }
 
+static void notices_and_alarms_go_with_watch(void **state)
+{
+	struct args a;
+
+	(void)state;
+	assert_int_equal(read_args(&a, "ocspctl watch --notices --alarms --json"), -1);
+	assert_true(a.notices && a.alarms);
+	assert_int_equal(read_args(&a, "ocspctl watch --notices --exec x"), -1);
+	assert_true(a.notices && !a.alarms);
+	assert_int_equal(read_args(&a, "ocspctl status --notices"), EXIT_USAGE);
+	assert_int_equal(read_args(&a, "ocspctl find x --alarms"), EXIT_USAGE);
+	assert_int_equal(read_args(&a, "ocspctl watch --alarms --exec x"), EXIT_USAGE);
+	assert_non_null(strstr(said, "no command is run for alarms"));
+}
+
 static void discover_has_options_of_its_own(void **state)
 {
 	struct args a;
@@ -540,6 +555,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(options_stand_before_and_after_the_command),
+	    cmocka_unit_test(notices_and_alarms_go_with_watch),
 	    cmocka_unit_test(discover_has_options_of_its_own),
 	    cmocka_unit_test(strict_goes_with_the_status_of_all),
 	    cmocka_unit_test(an_array_is_cut_into_its_elements),

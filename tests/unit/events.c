@@ -2542,7 +2542,7 @@ static void an_alarm_is_written_as_the_contract_says(void **state)
 	assert_string_equal(hear(w, fd), want);
 }
 
-/* Quotes, controls of each kind, what is no UTF-8, and what is. */
+/* T25: Quotes, controls of each kind, what is no UTF-8, and what is. */
 static void texts_of_strangers_are_escaped(void **state)
 {
 	static const char odd[] =
@@ -2679,6 +2679,7 @@ static void a_list_gets_the_notices_of_its_certificates(void **state)
 	assert_int_equal(times(hear(w, other), "\"serial\":"), 10);
 }
 
+/* T21 */
 static void alarms_go_to_whom_their_issuer_concerns(void **state)
 {
 	static const struct {
@@ -2713,7 +2714,7 @@ static void alarms_go_to_whom_their_issuer_concerns(void **state)
 	}
 }
 
-/* What a token may not see is not there for it. */
+/* T21: What a token may not see is not there for it. */
 static void a_token_of_an_issuer_is_told_what_is_of_it(void **state)
 {
 	struct world *w = *state;
@@ -2862,8 +2863,8 @@ static void a_snapshot_ends_with_the_notices_in_force(void **state)
 	assert_int_equal(times(text, "\"source\":"), 1);
 }
 
-/* Several incidents, two CAs of one name, whose serials are one issuer's, many slices,
- * and a socket that takes little. */
+/* T22: Several incidents, two CAs of one name, whose serials are one issuer's, many
+ * slices, and a socket that takes little. */
 static void a_slow_reader_of_notices_in_force_gets_each(void **state)
 {
 	static const char *const query[] = {
