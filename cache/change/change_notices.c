@@ -74,12 +74,10 @@ size_t change_notices_size(const struct change_batch *b)
 
 static uint8_t *put_text(uint8_t *p, const char *text, uint8_t *length)
 {
-	size_t n = strlen(text);
-
-	assert(n <= CHANGE_NAME_MAX);
-	*length = (uint8_t)n;
-	memcpy(p, text, n);
-	return p + n;
+	assert(strlen(text) <= CHANGE_NAME_MAX);
+	*length = (uint8_t)strlen(text);
+	memcpy(p, text, *length);
+	return p + *length;
 }
 
 void change_notices_encode(const struct change_batch *b, uint8_t *out)
