@@ -14,16 +14,19 @@
 #include "proxy/base/thread.h"
 #include "proxy/base/version.h"
 #include "proxy/http/fetch.h"
-#include "proxy/watch/ari_ca.h"
 #include "proxy/watch/ari_enrol.h"
+#include "proxy/watch/ari_place.h"
+#include "proxy/watch/watcher.h"
 
 #define WHY_MAX 4400
 
 struct ari {
 	struct ari_core core;
 	struct ari_enrol *enrol;
-	struct ari_ca **ca;
+	struct ari_ca **ca; /* each issuer that has `ari` */
 	size_t ca_n;
+	struct ari_place **place; /* each directory that they name */
+	size_t place_n;
 	struct event *tick;
 	struct order reload, cancel;
 	_Atomic int64_t behind_s; /* of all, as of the last second */
@@ -69,35 +72,70 @@ static void drop_others(struct ari *a, const struct conf *c)
 		const char *name = ari_ca_issuer(a->ca[i]);
 		const struct conf_issuer *is = asked_issuer(c, name);
 
-		if (is != NULL && strcmp(is->ari, ari_ca_directory(a->ca[i])) == 0) {
+		const char *at = ari_place_directory(ari_ca_place(a->ca[i]));
+
+		if (is != NULL && strcmp(is->ari, at) == 0) {
 			a->ca[n++] = a->ca[i];
 			continue;
 		}
 		if (is == NULL)
 			alarm_clear(ALARM_INCIDENT_OPEN, name, name);
-		alarm_clear(ALARM_ARI_BEHIND, name, ari_ca_directory(a->ca[i]));
+		alarm_clear(ALARM_ARI_BEHIND, name, at);
 		ari_ca_free(a->ca[i]);
 	}
 	a->ca_n = n;
+	n = 0;
+	for (size_t i = 0; i < a->place_n; i++)
+		if (ari_place_members(a->place[i]) > 0)
+			a->place[n++] = a->place[i];
+		else
+			ari_place_free(a->place[i]);
+	a->place_n = n;
+}
+
+/* The place of this directory, made where there is none; NULL when out of memory.  There
+ * is room for as many as there are issuers. */
+static struct ari_place *place_at(struct ari *a, const char *directory)
+{
+	for (size_t i = 0; i < a->place_n; i++)
+		if (strcmp(ari_place_directory(a->place[i]), directory) == 0)
+			return a->place[i];
+	a->place[a->place_n] = ari_place_new(&a->core, directory);
+	return a->place[a->place_n] != NULL ? a->place[a->place_n++] : NULL;
+}
+
+static struct ari_ca *ca_at(struct ari *a, const struct conf_issuer *is)
+{
+	struct ari_place *p = place_at(a, is->ari);
+
+	return p != NULL ? ari_ca_new(&a->core, is->name, p) : NULL;
+}
+
+static bool make_room(struct ari *a, size_t issuers)
+{
+	struct ari_ca **ca = realloc(a->ca, (issuers + 1) * sizeof *ca);
+	struct ari_place **place = realloc(a->place, (issuers + 1) * sizeof *place);
+
+	a->ca = ca != NULL ? ca : a->ca;
+	a->place = place != NULL ? place : a->place;
+	return ca != NULL && place != NULL;
 }
 
 /* True: some were not there before. */
 static bool add_new(struct ari *a, const struct conf *c)
 {
-	struct ari_ca **more = realloc(a->ca, (c->issuer_n + 1) * sizeof *more);
 	bool added = false;
 
-	if (more == NULL) {
+	if (!make_room(a, c->issuer_n)) {
 		log_error("ari_not_asked", "err=%s", err_label(ERR_NOMEM));
 		return false;
 	}
-	a->ca = more;
 	for (size_t i = 0; i < c->issuer_n; i++) {
 		const struct conf_issuer *is = &c->issuer[i];
 
 		if (is->ari[0] == '\0' || ca_of(a, is->name) != NULL)
 			continue;
-		a->ca[a->ca_n] = ari_ca_new(&a->core, is->name, is->ari);
+		a->ca[a->ca_n] = ca_at(a, is);
 		if (a->ca[a->ca_n] == NULL) {
 			log_error("ari_not_asked", "issuer=%s err=%s", is->name,
 			    err_label(ERR_NOMEM));
@@ -171,8 +209,9 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	if (a->core.stopping || a->ca_n == 0)
 		return;
 	ari_enrol_look(a->enrol, false);
+	for (size_t i = 0; i < a->place_n; i++)
+		ari_place_go(a->place[i]);
 	for (size_t i = 0; i < a->ca_n; i++) {
-		ari_ca_go(a->ca[i]);
 		ari_ca_state(a->ca[i], &s);
 		noticed += s.noticed;
 		if (s.behind_s > behind_s)
@@ -188,7 +227,9 @@ static void on_enrolled(void *arg)
 	struct ari *a = arg;
 
 	for (size_t i = 0; i < a->ca_n; i++)
-		ari_ca_go(a->ca[i]);
+		ari_ca_look(a->ca[i]);
+	for (size_t i = 0; i < a->place_n; i++)
+		ari_place_go(a->place[i]);
 }
 
 void ari_reload(struct ari *a)
@@ -232,6 +273,7 @@ static bool make(struct ari *a, char *why, size_t why_n)
 
 	snprintf(why, why_n, "%s", err_text(ERR_NOMEM));
 	core->chance = seed_new();
+	core->watch_db = watcher_db(core->shared->watcher);
 	core->base = event_base_new();
 	core->inbox = core->base != NULL ? inbox_new(core->base, a) : NULL;
 	core->counters = metrics_thread();
@@ -292,6 +334,9 @@ void ari_free(struct ari *a)
 	for (size_t i = 0; i < a->ca_n; i++)
 		ari_ca_free(a->ca[i]);
 	free(a->ca);
+	for (size_t i = 0; i < a->place_n; i++)
+		ari_place_free(a->place[i]);
+	free(a->place);
 	ari_enrol_free(a->enrol);
 	if (a->core.fetcher != NULL)
 		fetcher_free(a->core.fetcher);

@@ -1,28 +1,18 @@
-/* ari_ca.c - directory, queue, questions, and what their answers change. */
+/* ari_ca.c - queue, questions, and what their answers change. */
 #include "proxy/watch/ari_ca.h"
 
 #include <assert.h>
-#include <event2/event.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 
-#include "cache/base/time_text.h"
 #include "cache/watch/ari_id.h"
 #include "cache/watch/inventory.h"
-#include "conf/address.h"
 #include "proxy/base/alarms.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
-#include "proxy/base/timer.h"
-#include "proxy/http/fetch.h"
 #include "proxy/http/http1.h"
 #include "proxy/watch/ari_notices.h"
-#include "proxy/watch/ledger.h"
-
-#define URL_MAX       2048
-#define DIRECTORY_MAX 65536 /* bytes; Let's Encrypt's has 1 KB */
+#include "proxy/watch/ari_place.h"
 
 struct question_out {
 	struct ari_ca *ca;
@@ -34,13 +24,8 @@ struct question_out {
 struct ari_ca {
 	struct ari_core *core;
 	char issuer[64];
-	char directory[URL_MAX];
-	char renewal_info[URL_MAX]; /* without '/' at its end; "": not known */
-	bool learnt;                /* it is on another origin */
-	struct fetch *reading;      /* the directory */
-	int64_t directory_at;       /* seconds: when it is read next */
-	uint32_t directory_failures;
-	struct ari_pace pace;
+	struct ari_place *place;
+	int64_t look_at; /* seconds: until then nobody is due */
 	struct question_out out[ARI_IN_FLIGHT];
 	struct ari_who queue[ARI_GROUP];
 	size_t queued, taken;
@@ -50,14 +35,11 @@ struct ari_ca {
 	bool told[ARI_GROUP]; /* it has a notice to tell when it is durable */
 	size_t rows;
 	struct ari_notices *notices;
-	struct event *timer;
 	int64_t behind_s;
 	/* Of the incident that stands, or may come: */
 	size_t noticed, asked;
 	char page[WATCH_URL_MAX + 1]; /* the last one that was named */
 };
-
-static void go(struct ari_ca *c);
 
 /* What is written. */
 
@@ -101,6 +83,8 @@ static void write_row(
 	if (s != NULL) {
 		c->state[c->rows] = *s;
 		c->row[c->rows].state = &c->state[c->rows];
+		if (s->next_at < c->look_at)
+			c->look_at = s->next_at;
 	}
 	c->rows++;
 }
@@ -211,7 +195,7 @@ static void on_answer(void *arg, const struct fetch_result *r)
 	bool tell = false;
 
 	q->fetch = NULL;
-	ari_pace_answered(&c->pace);
+	ari_place_answered(c->place);
 	ari_id(ari_who_aki(&q->who), &q->who.serial, id);
 	if (ari_db_get(c->core->db, &q->who, &s) != ERR_OK)
 		memset(&s, 0, sizeof s);
@@ -224,11 +208,11 @@ static void on_answer(void *arg, const struct fetch_result *r)
 	else
 		tell_failure(c, &s, id, r, why);
 	if (outcome == ARI_HALT)
-		ari_pace_halt(&c->pace, after, now, &bounds);
+		ari_place_halt(c->place, after);
 	write_row(c, &q->who, &s, tell);
 	if (tell)
 		flush(c);
-	go(c);
+	ari_place_go(c->place);
 }
 
 /* Questions. */
@@ -244,26 +228,14 @@ static struct question_out *free_place(struct ari_ca *c)
 /* False: out of memory. */
 static bool ask(struct ari_ca *c, const struct ari_who *w, const struct ari_life *life)
 {
-	const struct conf *conf = shared_conf(c->core->shared);
 	struct question_out *q = free_place(c);
-	char id[ARI_ID_MAX], url[URL_MAX + 1 + ARI_ID_MAX];
+	char id[ARI_ID_MAX];
 
 	assert(q != NULL);
 	ari_id(ari_who_aki(w), &w->serial, id);
-	snprintf(url, sizeof url, "%s/%s", c->renewal_info, id);
 	*q = (struct question_out){.ca = c, .who = *w, .life = *life};
-	q->fetch = fetch_start(c->core->fetcher,
-	    &(struct fetch_request){.url = url,
-		.accept = "application/json",
-		.learnt = c->learnt,
-		.timeout_ms = (int)conf->upstream_timeout_ms,
-		.max_size = ARI_BODY_MAX},
-	    on_answer, q);
-	if (q->fetch == NULL)
-		return false;
-	metrics_count(c->core->counters, M_ARI_ASKED);
-	ari_pace_asks(&c->pace, clock_mono_us(), (unsigned)conf->ari_rate);
-	return true;
+	q->fetch = ari_place_ask(c->place, id, on_answer, q);
+	return q->fetch != NULL;
 }
 
 /* The file knows the time of who is asked only when he has been answered. */
@@ -277,11 +249,10 @@ static bool is_under_way(const struct ari_ca *c, const struct ari_who *w)
 	return false;
 }
 
-/* Those that are due, of all CAs that go by the issuer's name.  *next_at: of the first
- * one that is not yet. */
-static void fill(struct ari_ca *c, int64_t now, int64_t *next_at)
+/* Those that are due, of all CAs that go by the issuer's name. */
+static void fill(struct ari_ca *c, int64_t now)
 {
-	const struct inventory *v = ledger_inventory(c->core->shared);
+	const struct inventory *v = shared_inventory(c->core->shared);
 	const struct watch_ca *ca = NULL;
 	int64_t next;
 	size_t n;
@@ -289,7 +260,7 @@ static void fill(struct ari_ca *c, int64_t now, int64_t *next_at)
 
 	flush(c);
 	c->queued = c->taken = 0;
-	*next_at = INT64_MAX;
+	c->look_at = INT64_MAX;
 	while ((ca = watch_cas_called(v->cas, c->issuer, ca)) != NULL) {
 		if (ca->aki_n == 0 || strcmp(ca->issuer, c->issuer) != 0)
 			continue;
@@ -299,8 +270,8 @@ static void fill(struct ari_ca *c, int64_t now, int64_t *next_at)
 		for (size_t i = c->queued, end = i + n; i < end; i++)
 			if (!is_under_way(c, &c->queue[i]))
 				c->queue[c->queued++] = c->queue[i];
-		if (next < *next_at)
-			*next_at = next;
+		if (next < c->look_at)
+			c->look_at = next;
 	}
 }
 
@@ -317,7 +288,7 @@ static void look_behind(struct ari_ca *c, int64_t now)
 		if (now > s.next_at)
 			c->behind_s = now - s.next_at;
 	}
-	if (alarm_set(ALARM_ARI_BEHIND, behind, c->issuer, c->directory,
+	if (alarm_set(ALARM_ARI_BEHIND, behind, c->issuer, ari_place_directory(c->place),
 		"a round takes longer than ari-interval-max"))
 		log_event(behind ? LOG_WARN : LOG_INFO,
 		    behind ? "ari_behind" : "ari_in_time",
@@ -340,135 +311,26 @@ static bool next_of_queue(
 	return false;
 }
 
-/* The directory. */
+/* Its turn. */
 
-static bool same_origin(const char *a, const char *b)
+bool ari_ca_ask_one(struct ari_ca *c)
 {
-	struct url x, y;
-
-	return url_parse(a, &x) == NULL && url_parse(b, &y) == NULL &&
-	       x.at.port == y.at.port && strcmp(x.at.host, y.at.host) == 0 &&
-	       (strncasecmp(a, "https:", 6) == 0) == (strncasecmp(b, "https:", 6) == 0);
-}
-
-/* NULL: taken; else why not. */
-static const char *take_directory(struct ari_ca *c, struct bytes body)
-{
-	json_t *all =
-	    json_loadb((const char *)body.p, body.n, JSON_REJECT_DUPLICATES, NULL);
-	json_t *place = json_object_get(all, "renewalInfo");
-	const char *text = json_string_value(place), *why = NULL;
-	size_t n = json_string_length(place);
-	struct url u;
-
-	if (!json_is_object(all))
-		why = "the directory is no JSON object";
-	else if (text == NULL)
-		why = "the directory names no renewalInfo: the CA does not offer it";
-	else if (n >= URL_MAX || strlen(text) != n || url_parse(text, &u) != NULL)
-		why = "the directory's renewalInfo is no http or https URL";
-	if (why == NULL) {
-		while (n > 0 && text[n - 1] == '/')
-			n--;
-		snprintf(c->renewal_info, sizeof c->renewal_info, "%.*s", (int)n, text);
-		c->learnt = !same_origin(c->directory, c->renewal_info);
-	}
-	json_decref(all);
-	return why;
-}
-
-static void on_directory(void *arg, const struct fetch_result *r)
-{
-	static const int64_t again_s[] = {60, 300, 1800, ARI_DEFAULT_S};
-	struct ari_ca *c = arg;
-	int64_t after = ari_retry_after(r->retry_after, date_of(r)), wait;
-	struct ari_bounds bounds = ari_bounds(c->core);
-	const char *why = r->detail;
-	size_t step = c->directory_failures;
-
-	c->reading = NULL;
-	if (r->error == ERR_OK && r->status == 200)
-		why = take_directory(c, r->body);
-	if (why == NULL) {
-		c->directory_failures = 0;
-		c->directory_at = clock_now() + ARI_DIRECTORY_S;
-		go(c);
-		return;
-	}
-	if (step >= sizeof again_s / sizeof again_s[0])
-		step = sizeof again_s / sizeof again_s[0] - 1;
-	wait = again_s[step];
-	if (ari_outcome(r->status, false) == ARI_HALT) {
-		ari_pace_halt(&c->pace, after, clock_now(), &bounds);
-		wait = c->pace.halted_until - clock_now();
-	}
-	c->directory_failures++;
-	c->directory_at = clock_now() + wait;
-	metrics_count(c->core->counters, M_ARI_FAILED);
-	log_warn("ari_directory_failed", "issuer=%s url=%s status=%d why=%s again_s=%lld",
-	    c->issuer, c->directory, r->status, why, (long long)wait);
-	go(c);
-}
-
-static void read_directory(struct ari_ca *c)
-{
-	const struct conf *conf = shared_conf(c->core->shared);
-
-	c->reading = fetch_start(c->core->fetcher,
-	    &(struct fetch_request){.url = c->directory,
-		.accept = "application/json",
-		.timeout_ms = (int)conf->upstream_timeout_ms,
-		.max_size = DIRECTORY_MAX},
-	    on_directory, c);
-	if (c->reading == NULL)
-		c->directory_at = clock_now() + 60; /* out of memory */
-}
-
-/* The turn. */
-
-static void later(struct ari_ca *c, int64_t us)
-{
-	if (!timer_arm(c->timer, us / 1000 + 1))
-		log_error(
-		    "ari_late", "issuer=%s err=%s", c->issuer, err_label(ERR_NOMEM));
-}
-
-static void go(struct ari_ca *c)
-{
-	int64_t now = clock_now(), wait_us = 0, next_at = INT64_MAX;
+	int64_t now = clock_now();
 	struct ari_life life;
 	struct ari_who w;
 
-	if (c->core->stopping)
-		return;
-	if (c->reading == NULL && now >= c->directory_at && c->pace.halted_until <= now)
-		read_directory(c);
-	if (c->renewal_info[0] == '\0')
-		return; /* once a second it is seen whether it is time */
-	while (ari_pace_may(&c->pace, clock_mono_us(), now, &wait_us)) {
-		if (!next_of_queue(c, now, &w, &life)) {
-			fill(c, now, &next_at);
-			look_behind(c, now);
-			if (c->queued == 0)
-				break;
-			continue;
-		}
-		if (!ask(c, &w, &life))
-			break;
-	}
-	if (wait_us > 0 && wait_us < 1000000)
-		later(c, wait_us);
+	if (next_of_queue(c, now, &w, &life))
+		return ask(c, &w, &life);
+	if (now < c->look_at)
+		return false;
+	fill(c, now);
+	look_behind(c, now);
+	return next_of_queue(c, now, &w, &life) && ask(c, &w, &life);
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+void ari_ca_look(struct ari_ca *c)
 {
-	(void)fd, (void)what;
-	go(arg);
-}
-
-void ari_ca_go(struct ari_ca *c)
-{
-	go(c);
+	c->look_at = 0;
 }
 
 void ari_ca_settle(struct ari_ca *c)
@@ -486,7 +348,7 @@ void ari_ca_state(const struct ari_ca *c, struct ari_ca_state *out)
 /* What an earlier life has left: who is under a notice, and what it did not tell. */
 static void take_up(struct ari_ca *c)
 {
-	const struct inventory *v = ledger_inventory(c->core->shared);
+	const struct inventory *v = shared_inventory(c->core->shared);
 	const struct watch_ca *ca = NULL;
 	struct ari_who who[64], after;
 	struct ari_state s;
@@ -518,19 +380,19 @@ static void take_up(struct ari_ca *c)
 }
 
 struct ari_ca *ari_ca_new(
-    struct ari_core *core, const char *issuer, const char *directory)
+    struct ari_core *core, const char *issuer, struct ari_place *place)
 {
 	struct ari_ca *c = calloc(1, sizeof *c);
 
 	if (c == NULL)
 		return NULL;
 	c->core = core;
+	c->place = place;
 	snprintf(c->issuer, sizeof c->issuer, "%s", issuer);
-	snprintf(c->directory, sizeof c->directory, "%s", directory);
 	c->notices = ari_notices_new(core, issuer, on_told, c);
-	c->timer = evtimer_new(core->base, on_timer, c);
-	if (c->notices == NULL || c->timer == NULL) {
-		ari_ca_free(c);
+	if (c->notices == NULL || !ari_place_join(place, c)) {
+		ari_notices_free(c->notices);
+		free(c);
 		return NULL;
 	}
 	take_up(c);
@@ -541,16 +403,14 @@ void ari_ca_free(struct ari_ca *c)
 {
 	if (c == NULL)
 		return;
+	ari_place_leave(c->place, c);
 	for (size_t i = 0; i < ARI_IN_FLIGHT; i++)
-		if (c->out[i].fetch != NULL)
+		if (c->out[i].fetch != NULL) {
 			fetch_cancel(c->out[i].fetch);
-	if (c->reading != NULL)
-		fetch_cancel(c->reading);
-	if (c->notices != NULL)
-		flush(c);
+			ari_place_answered(c->place);
+		}
+	flush(c);
 	ari_notices_free(c->notices);
-	if (c->timer != NULL)
-		event_free(c->timer);
 	free(c);
 }
 
@@ -559,7 +419,7 @@ const char *ari_ca_issuer(const struct ari_ca *c)
 	return c->issuer;
 }
 
-const char *ari_ca_directory(const struct ari_ca *c)
+struct ari_place *ari_ca_place(const struct ari_ca *c)
 {
-	return c->directory;
+	return c->place;
 }

@@ -4,8 +4,6 @@
 #include "cache/watch/inventory.h"
 #include "cache/watch/watch_rows.h"
 #include "proxy/base/log.h"
-#include "proxy/watch/ledger.h"
-#include "proxy/watch/watcher.h"
 
 /* Numbers that strangers cannot tell from each other are not needed here: any sequence
  * that two nodes do not have in common is (splitmix64). */
@@ -35,8 +33,7 @@ static int64_t not_before_of(const struct ari_core *core, const struct inventory
 	struct watch_rows *rows;
 	struct crl_entry e;
 
-	if (core->shared->watcher == NULL ||
-	    watch_rows_open(&rows, watcher_db(core->shared->watcher)) != ERR_OK)
+	if (core->watch_db == NULL || watch_rows_open(&rows, core->watch_db) != ERR_OK)
 		return found;
 	memset(&e, 0, sizeof e);
 	crl_entry_set_serial(&e, s);
@@ -51,7 +48,7 @@ static int64_t not_before_of(const struct ari_core *core, const struct inventory
 bool ari_life(const struct ari_core *core, const char *issuer, const struct ari_who *w,
     struct ari_life *out)
 {
-	const struct inventory *v = ledger_inventory(core->shared);
+	const struct inventory *v = shared_inventory(core->shared);
 	const struct watch_ca *ca = NULL;
 	struct watched e;
 

@@ -14,6 +14,7 @@
 struct event_base;
 struct fetcher;
 struct watch_ca;
+struct watch_db;
 struct watched;
 
 struct ari_core {
@@ -23,6 +24,7 @@ struct ari_core {
 	struct counters *counters;
 	struct fetcher *fetcher;
 	struct ari_db *db;
+	struct watch_db *watch_db; /* dates of certificates; NULL: none are known */
 	uint64_t chance;
 	size_t away; /* batches at the teller: a stop waits for them */
 	bool stopping;

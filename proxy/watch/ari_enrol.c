@@ -8,7 +8,6 @@
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/base/timer.h"
-#include "proxy/watch/ledger.h"
 
 #define SLICE 1000 /* rows of one commit: a few milliseconds */
 
@@ -136,7 +135,7 @@ static size_t take_slice(struct ari_enrol *e, const struct inventory *v,
 /* False: nothing is left to walk, or it failed and is tried again with the next look. */
 static bool slice(struct ari_enrol *e)
 {
-	const struct inventory *v = ledger_inventory(e->core->shared);
+	const struct inventory *v = shared_inventory(e->core->shared);
 	int64_t now = clock_now();
 	struct ari_state fresh = {.next_at = now};
 	enum err err = ERR_OK;

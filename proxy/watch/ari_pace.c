@@ -19,11 +19,14 @@ bool ari_pace_may(
 	return *wait_us == 0;
 }
 
-/* What was not asked while nothing was due is not made up for. */
+/* A timer that comes late is made up for by one question; what was not asked while
+ * nothing was due is not. */
 void ari_pace_asks(struct ari_pace *p, int64_t now_us, unsigned rate)
 {
+	int64_t distance = 1000000 / (rate > 0 ? rate : 1);
+
 	p->in_flight++;
-	p->free_us = now_us + 1000000 / (rate > 0 ? rate : 1);
+	p->free_us = (now_us - p->free_us < distance ? p->free_us : now_us) + distance;
 }
 
 void ari_pace_answered(struct ari_pace *p)

@@ -114,6 +114,7 @@ void fake_fetch_reply(size_t i, const struct fake_reply *reply)
 	    .etag = reply->etag != NULL ? reply->etag : "",
 	    .last_modified = reply->last_modified != NULL ? reply->last_modified : "",
 	    .date = reply->date != NULL ? reply->date : "",
+	    .retry_after = reply->retry_after != NULL ? reply->retry_after : "",
 	    .body = reply->body,
 	    .body_n = reply->body.n,
 	    .detail = words};
@@ -137,6 +138,7 @@ void fake_fetch_fail(size_t i, enum err e)
 	    .etag = "",
 	    .last_modified = "",
 	    .date = "",
+	    .retry_after = "",
 	    .detail = "as the test says"};
 
 	finish(i, &r);

@@ -629,7 +629,8 @@ size_t look(void)
 	change_log_read(memory, &start, SIZE_MAX, on_page, NULL);
 	for (size_t i = 0; i < held.n; i++)
 		for (uint32_t c = 0; c < held.batch[i]->n; c++)
-			if (change_now(&held.batch[i]->change[c]) == CHANGE_REVOKED)
+			if (change_batch_is_changes(held.batch[i]) &&
+			    change_now(&held.batch[i]->change[c]) == CHANGE_REVOKED)
 				count[number_of(&held.batch[i]->change[c])]++;
 	return held.n;
 }

@@ -78,7 +78,7 @@ bool fake_fetch_learnt(size_t i); /* its URL is a stranger's word */
 struct fake_reply {
 	int status;
 	struct bytes body; /* goes to the sink where there is one */
-	const char *etag, *last_modified, *date;
+	const char *etag, *last_modified, *date, *retry_after;
 };
 void fake_fetch_reply(size_t i, const struct fake_reply *reply);
 void fake_fetch_reset(void);
