@@ -27,24 +27,33 @@ static const struct command_row {
     {"watchlist", COMMAND_WATCHLIST, 1, INT_MAX,
 	"watchlist list | show NAME | progress NAME | put NAME [FILE | DIR]... | "
 	"add NAME [FILE | DIR]... | rm NAME [ISSUER SERIAL]"},
+    {"webhook", COMMAND_WEBHOOK, 1, 3,
+	"webhook list | put NAME URL | put NAME [FILE] | test NAME | "
+	"replay NAME --since ID | rm NAME"},
     {"discover", COMMAND_DISCOVER, 1, INT_MAX,
 	"discover [--fetch [--allow-address NET[:PORT]]...] [--write DIR] "
 	"FILE | DIR | HOST:PORT..."},
 };
 
 static const struct verb_row {
+	enum command command;
 	const char *name;
 	int min, max; /* arguments behind it */
 } verbs[] = {
-    {"list", 0, 0},
-    {"show", 1, 1},
-    {"progress", 1, 1},
-    {"put", 1, INT_MAX},
-    {"add", 1, INT_MAX},
-    {"rm", 1, 3},
+    {COMMAND_WATCHLIST, "list", 0, 0},
+    {COMMAND_WATCHLIST, "show", 1, 1},
+    {COMMAND_WATCHLIST, "progress", 1, 1},
+    {COMMAND_WATCHLIST, "put", 1, INT_MAX},
+    {COMMAND_WATCHLIST, "add", 1, INT_MAX},
+    {COMMAND_WATCHLIST, "rm", 1, 3},
+    {COMMAND_WEBHOOK, "list", 0, 0},
+    {COMMAND_WEBHOOK, "put", 1, 2},
+    {COMMAND_WEBHOOK, "test", 1, 1},
+    {COMMAND_WEBHOOK, "replay", 1, 1},
+    {COMMAND_WEBHOOK, "rm", 1, 1},
 };
 
-static const char *const later[] = {"webhook", "incident"};
+static const char *const later[] = {"incident"};
 
 #define JOBS_MAX 1000 /* commands at once: a typing mistake is no fork bomb */
 
@@ -63,6 +72,10 @@ static const char usage[] =
     "                            sent), NDJSON or CSV; add NAME adds to it\n"
     "  watchlist rm NAME [ISSUER SERIAL]    delete it, or a certificate of it\n"
     "  watchlist show NAME, progress NAME   its certificates; how many are hit\n"
+    "  webhook list              who is told by HTTP, how far, and what failed\n"
+    "  webhook put NAME URL      make or change one; or FILE of JSON with secrets and\n"
+    "                            all; the secret that is made is shown once\n"
+    "  webhook test NAME, replay NAME, rm NAME   send a test; go back; delete it\n"
     "  explain ISSUER SERIAL     every check that its answers passed or failed\n"
     "  refresh ISSUER [SERIAL]   fetch lists and ask responders again now\n"
     "  purge ISSUER [SERIAL]     drop answers from memory and store\n"
@@ -84,6 +97,12 @@ static const char usage[] =
     "watchlist put and add, check:\n"
     "  --map MAP                 CSV: which column has what: serial=Col,issuer=Col,...\n"
     "  --serial hex | dec        serials in NDJSON and CSV\n"
+    "\n"
+    "webhook:\n"
+    "  --types TYPES             changes,notices,alarms (changes)\n"
+    "  --format FORMAT           standard, slack, alertmanager, pagerduty, cloudevents\n"
+    "  --issuer NAME, --watchlist NAME   of these alone\n"
+    "  --since ID                replay: from this event on\n"
     "\n"
     "discover:\n"
     "  --fetch                   fetch CA certificates that are missing from where the\n"
@@ -155,7 +174,8 @@ static bool take_text(struct args *a, int c)
 		const char **text;
 	} texts[] = {{'u', &a->url}, {'t', &a->token_file}, {'k', &a->ca},
 	    {'e', &a->exec}, {'p', &a->place}, {'s', &a->since}, {'w', &a->watchlist},
-	    {'m', &a->map}, {'x', &a->base}, {'r', &a->write}};
+	    {'m', &a->map}, {'x', &a->base}, {'r', &a->write}, {'F', &a->format},
+	    {'T', &a->types}, {'I', &a->of_issuer}};
 
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		if (texts[i].c == c) {
@@ -204,6 +224,9 @@ static bool read_options(
 	    {"accept-number", no_argument, NULL, 'c'},
 	    {"map", required_argument, NULL, 'm'},
 	    {"serial", required_argument, NULL, 'x'},
+	    {"format", required_argument, NULL, 'F'},
+	    {"types", required_argument, NULL, 'T'},
+	    {"issuer", required_argument, NULL, 'I'},
 	    {"fetch", no_argument, NULL, 'f'},
 	    {"allow-address", required_argument, NULL, 'o'},
 	    {"write", required_argument, NULL, 'r'},
@@ -251,17 +274,48 @@ static const char *why_no_row(const char *name)
 	return "no such command";
 }
 
-static bool has_watch_options(const struct args *a)
+static bool is_hook(const struct args *a, const char *verb)
 {
-	return a->exec != NULL || a->place != NULL || a->since != NULL || a->jobs > 1 ||
-	       a->batch || a->snapshot || a->watchlist != NULL || a->notices || a->alarms;
+	return a->command == COMMAND_WEBHOOK && strcmp(a->rest[0], verb) == 0;
 }
 
-/* watchlist VERB ...: does the verb have what it needs? */
-static bool verb_fits(char **argument, int n)
+static bool has_watch_options(const struct args *a)
+{
+	return a->exec != NULL || a->place != NULL || a->jobs > 1 || a->batch ||
+	       a->snapshot || (a->since != NULL && !is_hook(a, "replay")) ||
+	       (a->watchlist != NULL && !is_hook(a, "put")) || a->notices || a->alarms;
+}
+
+/* What a webhook is, besides its URL, is in the FILE that has all of it. */
+static bool hook_options_fit(const struct args *a, FILE *err)
+{
+	bool given = a->format != NULL || a->types != NULL || a->of_issuer != NULL;
+	bool by_url =
+	    is_hook(a, "put") && a->rest_n == 3 && strstr(a->rest[2], "://") != NULL;
+
+	if (is_hook(a, "replay") && a->since == NULL)
+		fprintf(err, "ocspctl: webhook replay: needs --since ID\n");
+	else if (given && !by_url)
+		fprintf(err, "ocspctl: --format, --types and --issuer go with webhook "
+			     "put NAME URL\n");
+	else if (is_hook(a, "put") && a->watchlist != NULL && !by_url)
+		fprintf(err, "ocspctl: --watchlist goes with webhook put NAME URL\n");
+	else
+		return true;
+	return false;
+}
+
+static bool has_verbs(enum command command)
+{
+	return command == COMMAND_WATCHLIST || command == COMMAND_WEBHOOK;
+}
+
+/* COMMAND VERB ...: does the verb have what it needs? */
+static bool verb_fits(enum command command, char **argument, int n)
 {
 	for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
-		if (strcmp(verbs[i].name, argument[0]) == 0)
+		if (verbs[i].command == command &&
+		    strcmp(verbs[i].name, argument[0]) == 0)
 			return n - 1 >= verbs[i].min && n - 1 <= verbs[i].max &&
 			       (strcmp(argument[0], "rm") != 0 || n != 3);
 	return false;
@@ -306,7 +360,7 @@ static bool options_fit(const struct args *a, const char *name, FILE *err)
 	else if (a->allow_n > 0 && !a->fetch)
 		fprintf(err, "ocspctl: discover: --allow-address goes with --fetch\n");
 	else
-		return true;
+		return hook_options_fit(a, err);
 	return false;
 }
 
@@ -347,7 +401,7 @@ bool args_read(struct args *a, int argc, char **argv, FILE *out, FILE *err, int 
 	}
 	n--;
 	if (n < row->min || n > row->max ||
-	    (row->command == COMMAND_WATCHLIST && !verb_fits(argv + 1, n))) {
+	    (has_verbs(row->command) && !verb_fits(row->command, argv + 1, n))) {
 		fprintf(err, "usage: ocspctl %s\n", row->form);
 		return false;
 	}

@@ -28,6 +28,7 @@ enum command {
 	COMMAND_WATCH,
 	COMMAND_FIND,
 	COMMAND_WATCHLIST,
+	COMMAND_WEBHOOK,
 	COMMAND_CHECK,
 	COMMAND_ALARMS,
 	COMMAND_DISCOVER,
@@ -39,7 +40,8 @@ enum command {
 struct args { /* borrowed from argv */
 	enum command command;
 	const char *issuer, *serial; /* NULL where not given */
-	char **rest; /* find, watchlist, check, discover, status FILE: all arguments */
+	/* find, watchlist, webhook, check, discover, status FILE: all arguments */
+	char **rest;
 	int rest_n;
 	const char *url;
 	const char *token_file; /* or NULL */
@@ -54,6 +56,8 @@ struct args { /* borrowed from argv */
 	unsigned jobs;                    /* 1.. */
 	bool batch, snapshot;
 	bool notices, alarms;
+	/* webhook put; NULL where not given: */
+	const char *format, *types, *of_issuer;
 	/* discover: */
 	bool fetch;
 	const char *write; /* or NULL */

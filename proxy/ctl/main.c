@@ -15,6 +15,7 @@
 #include "proxy/ctl/show.h"
 #include "proxy/ctl/watch.h"
 #include "proxy/ctl/watchlists.h"
+#include "proxy/ctl/webhooks.h"
 
 /* Give an answer to its printer; the answer is handed over. */
 static int finish(const struct run *run, struct reply *r,
@@ -198,6 +199,8 @@ static int run_command(const struct run *run)
 		return find(run);
 	case COMMAND_WATCHLIST:
 		return watchlist(run);
+	case COMMAND_WEBHOOK:
+		return webhook(run);
 	case COMMAND_DISCOVER:
 		return discover(run);
 	case COMMAND_CHECK:

@@ -35,6 +35,12 @@ CALLS = [
     ("POST", "/v1/watchlists/web", (NDJSON, line(2) + "\n"), "manage"),
     ("DELETE", "/v1/watchlists/web/demo/2", None, "manage"),
     ("DELETE", "/v1/watchlists/web", None, "manage"),
+    ("GET", "/v1/webhooks", None, "read"),
+    ("PUT", "/v1/webhooks/chat", ("application/json", '{"url":"https://hooks.example/T0","disabled":true}'), "manage"),
+    ("GET", "/v1/webhooks/chat", None, "read"),
+    ("POST", "/v1/webhooks/none/test", None, "manage"),
+    ("POST", "/v1/webhooks/chat/replay?since=6b02c04d-000000000001-00001", None, "manage"),
+    ("DELETE", "/v1/webhooks/chat", None, "manage"),
     ("GET", "/v1/explain/demo/1", None, "operate"),
     ("POST", "/v1/refresh", ("application/json", '{"issuer":"demo"}'), "operate"),
     ("POST", "/v1/purge", ("application/json", '{"issuer":"demo"}'), "operate"),
@@ -132,7 +138,8 @@ def test_the_manual_has_these_calls():
               for m, p in re.findall(r"\.Ql (\S+) (\S+)", calls)}
 
     def shape(path):
-        return re.sub(r"/(demo/[12])$", "/X/X", re.sub(r"watchlists/web", "watchlists/X", path))
+        path = re.sub(r"(watchlists|webhooks)/\w+", r"\1/X", path.split("?")[0])
+        return re.sub(r"/(demo/[12])$", "/X/X", path)
     assert manual == {(m, shape(p), right) for m, p, _, right in CALLS}
 
 

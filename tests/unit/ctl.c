@@ -38,6 +38,30 @@ static int read_args(struct args *a, const char *text)
 	return code;
 }
 
+static void a_webhook_has_verbs_and_options_of_its_own(void **state)
+{
+	static const char *const bad[] = {"ocspctl webhook", "ocspctl webhook put",
+	    "ocspctl webhook show x", "ocspctl webhook replay x", "ocspctl webhook rm",
+	    "ocspctl webhook put x y.json --format slack",
+	    "ocspctl webhook put x y.json --watchlist w",
+	    "ocspctl webhook list --types x", "ocspctl status --issuer x",
+	    "ocspctl webhook rm x --since 1"};
+	struct args a;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		assert_int_equal(read_args(&a, bad[i]), 64);
+	assert_int_equal(read_args(&a, "ocspctl webhook put x https://y/ --format slack "
+				       "--types alarms --issuer demo --watchlist w"),
+	    -1);
+	assert_string_equal(a.format, "slack");
+	assert_string_equal(a.types, "alarms");
+	assert_string_equal(a.of_issuer, "demo");
+	assert_string_equal(a.watchlist, "w");
+	assert_int_equal(read_args(&a, "ocspctl webhook replay x --since 1"), -1);
+	assert_string_equal(a.since, "1");
+}
+
 static void notices_and_alarms_go_with_watch(void **state)
 {
 	struct args a;
@@ -250,7 +274,7 @@ static void a_wrong_command_line_ends_with_64_and_a_hint(void **state)
 		assert_int_equal(read_args(&a, lines[i]), 64);
 		assert_non_null(strstr(said, "ocspctl"));
 	}
-	assert_int_equal(read_args(&a, "ocspctl webhook demo"), 64);
+	assert_int_equal(read_args(&a, "ocspctl incident demo"), 64);
 	assert_non_null(strstr(said, "not in this version"));
 	assert_int_equal(read_args(&a, "ocspctl --help"), 0);
 	assert_non_null(strstr(said, "usage:"));
@@ -555,6 +579,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(options_stand_before_and_after_the_command),
+	    cmocka_unit_test(a_webhook_has_verbs_and_options_of_its_own),
 	    cmocka_unit_test(notices_and_alarms_go_with_watch),
 	    cmocka_unit_test(discover_has_options_of_its_own),
 	    cmocka_unit_test(strict_goes_with_the_status_of_all),

@@ -9,7 +9,9 @@
 #include <cmocka.h>
 
 #include "proxy/api/api_request.h"
+#include "proxy/api/hook_request.h"
 #include "proxy/api/watch_request.h"
+#include "proxy/push/hook_body.h"
 
 static const struct http1_limits limits = {8192, 4096};
 
@@ -37,11 +39,32 @@ static const struct row {
     {"PUT /v1/watchlists/w", "text/csv", "", RIGHT_MANAGE},
     {"POST /v1/watchlists/w", "text/csv", "", RIGHT_MANAGE},
     {"POST /v1/status", "application/x-ndjson", "", RIGHT_READ},
+    {"GET /v1/webhooks", NULL, "", RIGHT_READ},
+    {"GET /v1/webhooks/w", NULL, "", RIGHT_READ},
+    {"PUT /v1/webhooks/w", "application/json", "{\"url\":\"https://x/\"}", RIGHT_MANAGE},
+    {"DELETE /v1/webhooks/w", NULL, "", RIGHT_MANAGE},
+    {"POST /v1/webhooks/w/test", NULL, "", RIGHT_MANAGE},
+    {"POST /v1/webhooks/w/replay?since=6b02c04d-000000000001-00001", NULL, "",
+	RIGHT_MANAGE},
 };
 
 struct met {
 	bool call[CALL_STOP], ask[WATCH_SUMMARY + 1], upload[UPLOAD_STATUS + 1];
+	bool hook[HOOK_REPLAY + 1];
 };
+
+static void expect_hook(
+    const struct row *row, const struct http1_request *r, struct met *met)
+{
+	struct hook_ask *ask = calloc(1, sizeof *ask);
+	struct api_error e;
+
+	assert_true(
+	    hook_request_read(r, bytes_of(row->body, strlen(row->body)), ask, &e));
+	met->hook[ask->what] = true;
+	assert_int_equal(right_of_hook(ask->what), row->right);
+	hook_ask_free(ask);
+}
 
 static void expect_call(
     const struct row *row, const struct http1_request *r, struct met *met)
@@ -59,6 +82,8 @@ static void expect_call(
 		assert_true(watch_request_read(r, ask, &e));
 		met->ask[ask->what] = true;
 		assert_int_equal(right_of_ask(ask->what), row->right);
+	} else if (hook_request_is(r)) {
+		expect_hook(row, r, met);
 	} else {
 		assert_int_equal(api_request_read(r, body, false, &c, &e), API_CALL);
 		met->call[c.what] = true;
@@ -91,6 +116,8 @@ static void the_table_is_whole(void **state)
 		assert_true(met.ask[i]);
 	for (size_t i = 0; i < sizeof met.upload; i++)
 		assert_true(met.upload[i]);
+	for (size_t i = 0; i < sizeof met.hook; i++)
+		assert_true(met.hook[i]);
 }
 
 static void what_has_no_row_is_nobodys(void **state)
@@ -121,6 +148,39 @@ static void no_right_contains_another(void **state)
 
 			assert_int_equal(access_may(&a, each[k]), i == k);
 		}
+}
+
+/* T21: a webhook tells no more than the token that made it sees. */
+static void a_webhook_is_narrowed_to_its_token(void **state)
+{
+	char one[] = "one", two[] = "two";
+	char *issuers[] = {one, two}, *lists[] = {one, two};
+	struct access a = {.rights = RIGHT_MANAGE, .issuers = issuers, .lists = lists};
+	struct hook_body body = {.issuer = ""};
+	struct hook_ask ask = {.what = HOOK_PUT, .body = &body};
+	struct api_error e = {0};
+
+	(void)state;
+	assert_true(rights_hook(&a, &ask, &e)); /* it reaches all */
+	assert_string_equal(body.issuer, "");
+	a.issuers_n = 2;
+	assert_true(rights_hook(&a, &ask, &e)); /* hook_made() binds it to both */
+	a.issuers_n = a.lists_n = 1;
+	assert_true(rights_hook(&a, &ask, &e));
+	assert_string_equal(body.issuer, "one");
+	assert_string_equal(body.watchlist, "one");
+	strcpy(body.issuer, "two");
+	assert_false(rights_hook(&a, &ask, &e));
+	assert_int_equal(e.status, 404);
+	strcpy(body.issuer, "one");
+	strcpy(body.watchlist, "two");
+	assert_false(rights_hook(&a, &ask, &e));
+	a.lists_n = 2;
+	body.watchlist[0] = '\0';
+	assert_false(rights_hook(&a, &ask, &e));
+	assert_int_equal(e.status, 403);
+	ask.what = HOOK_LIST;
+	assert_false(rights_hook(&a, &ask, &e)); /* manage does not read */
 }
 
 static void a_call_is_narrowed_to_the_only_one(void **state)
@@ -160,6 +220,7 @@ int main(void)
 	    cmocka_unit_test(the_table_is_whole),
 	    cmocka_unit_test(what_has_no_row_is_nobodys),
 	    cmocka_unit_test(no_right_contains_another),
+	    cmocka_unit_test(a_webhook_is_narrowed_to_its_token),
 	    cmocka_unit_test(a_call_is_narrowed_to_the_only_one),
 	};
 
