@@ -91,7 +91,7 @@ static void what_is_wrong_is_told_by_its_field(void **state)
 	refused("{" URL ",\"watchlists\":[]}", "unknown field \"watchlists\"");
 }
 
-/* T7: what may be quoted in a log. */
+/* T21: what may be quoted in a log. */
 static void no_mistake_quotes_a_secret(void **state)
 {
 	(void)state;

@@ -250,6 +250,7 @@ static void what_is_put_is_told_and_outlives_us(void **state)
 	assert_null(hook_store_find(a.store, "none"));
 }
 
+/* T23 */
 static void a_position_is_there_again_after_an_end(void **state)
 {
 	(void)state;
@@ -442,7 +443,7 @@ static void all_nodes_have_the_same(void **state)
 	assert_int_equal(b.drops, 1);
 }
 
-/* T7: who lost the lease saves nothing over what his successor has. */
+/* T23: who lost the lease saves nothing over what his successor has. */
 static void one_node_delivers_and_another_goes_on(void **state)
 {
 	(void)state;
@@ -488,6 +489,7 @@ static void a_lease_ends_by_itself_and_lasts_anew(void **state)
 	assert_in_range(command("PTTL t:{h}:l:chat"), 1, HOOK_LEASE_MS);
 }
 
+/* T23 */
 static void what_a_flush_took_is_written_again(void **state)
 {
 	(void)state;
@@ -504,7 +506,7 @@ static void what_a_flush_took_is_written_again(void **state)
 	assert_int_equal(got.position.seq, 44);
 }
 
-/* T7 */
+/* T21 */
 static void nothing_secret_stands_there_in_plain(void **state)
 {
 	redisContext *c = direct();

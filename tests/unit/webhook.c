@@ -20,7 +20,7 @@ static const char *parse(struct webhook_secret *s, const char *text)
 	"IyWvAhpo9wdRGg=="
 #define ED_SEED_TEXT "whsk_nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A="
 
-/* T7 */
+/* T21 */
 static void secrets_are_those_of_standard_webhooks(void **state)
 {
 	static const uint8_t seed_begins[] = {0x9d, 0x61, 0xb1, 0x9d};
@@ -270,7 +270,7 @@ static void it_tells_what_it_asks_for_and_its_token_had(void **state)
 	webhook_unref(two);
 }
 
-/* T7: the path of a URL is a secret of chat services. */
+/* T21: the path of a URL is a secret of chat services. */
 static void of_a_url_scheme_and_host_are_shown(void **state)
 {
 	static const struct {
