@@ -64,12 +64,14 @@ def slot(server, key):
 
 def test_what_one_script_touches_is_declared_and_in_one_slot(cluster, feed, daemons, responders, streams, mac_key):
     """All that two nodes do there: answers, leases, failures, a purge; lists and single changes told, read, gone on with;
-    watchlists put, added to, lost, deleted."""
+    watchlists put, added to, lost, deleted; webhooks made, delivered to in vain, lost, deleted."""
     r = responders(feed.ca, this=-10)
     feed.ca.statuses = {n: {"status": "good"} for n in range(100, 104)}
     feed.publish([entry(1)])
-    a, b = [daemons([feed.issuer(ocsp=[r.url])], store=cluster.url, store_key_file=mac_key, **FAST).start()
-            for _ in range(2)]
+    a, b = [daemons([feed.issuer(ocsp=[r.url])], store=cluster.url, store_key_file=mac_key,
+                    webhook_allow_address=["127.0.0.0/8"], **FAST).start() for _ in range(2)]
+    lab.wait(lambda: a.api("GET", "/v1/webhooks")[0] == 200, 10, "the webhooks")
+    assert a.api("PUT", "/v1/webhooks/chat", {"url": "http://127.0.0.1:%d/" % lab.free_port()})[0] == 201
     s = streams(a)
     s.ready()
     for serial in (100, 101):
@@ -98,6 +100,11 @@ def test_what_one_script_touches_is_declared_and_in_one_slot(cluster, feed, daem
     cluster.client.delete(head)
     lab.wait(lambda: cluster.client.exists(head), 10, "the list in Redis")
     assert a.api("DELETE", "/v1/watchlists/web")[0] == 204
+    lab.wait(lambda: b.api("GET", "/v1/webhooks/chat")[1]["last_error"], 10, "a delivery that failed")
+    hooks = "ocspcached:{h}:h:hooks"
+    cluster.client.delete(hooks)
+    lab.wait(lambda: cluster.client.exists(hooks), 10, "the webhook in Redis")
+    assert b.api("DELETE", "/v1/webhooks/chat")[0] == 204
     for d in (a, b):
         assert not d.degraded() and d.metric("store_up") == 1 and d.metric("events_log_up") == 1
     errors = [e for e in cluster.client.info("errorstats") if "CROSSSLOT" in e or "MOVED" in e]
@@ -118,6 +125,7 @@ def test_what_one_script_touches_is_declared_and_in_one_slot(cluster, feed, daem
     # CRC16 of what stands in the first braces: the value of 123456789 is the specification's.
     assert slot(cluster, "123456789") == 0x31c3
     assert slots["ocspcached:{e}:log"] == slot(cluster, "e") and slots[head] == slot(cluster, "w")
+    assert slots[hooks] == slot(cluster, "h")
     name = re.search(r"\{(.*)\}", next(k for k in slots if k.startswith("ocspcached:l:"))).group(1)
     assert slots["ocspcached:l:{%s}" % name] == slot(cluster, name)
     assert slot(cluster, "{ocspcached:{e}:log") != slot(cluster, "e")  # why a prefix has no braces
