@@ -3,10 +3,13 @@
 #include "proxy/api/call_explain.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "proxy/base/clock.h"
 #include "proxy/http/api_reply.h"
 #include "proxy/keeper/door.h"
+#include "proxy/watch/ari.h"
 
 struct explain_key { /* one of the certificate */
 	struct explain *explain;
@@ -17,7 +20,10 @@ struct explain {
 	struct msg ended;
 	struct keeper *keeper;
 	struct key ask_key; /* what upstream is asked for */
-	json_t *answers;
+	char issuer[64];
+	struct serial serial;
+	json_t *answers, *ari;
+	struct ari_ask *ari_ask; /* while the thread "ari" has it */
 	explain_done_fn *done;
 	void *arg;
 	struct source_ask *ask; /* while upstream is asked */
@@ -66,15 +72,16 @@ static const struct issuer *issuer_of(const struct explain *e)
 static void end(void *keeper, struct msg *m)
 {
 	struct explain *e = (struct explain *)m; /* ended is its first member */
-	json_t *answers = e->answers;
+	json_t *answers = e->answers, *ari = e->ari != NULL ? e->ari : json_null();
 
 	(void)keeper;
 	assert(e->over && e->waiting == 0);
 	if (e->stopping) {
 		json_decref(answers);
-		answers = NULL;
+		json_decref(ari);
+		answers = ari = NULL;
 	}
-	e->done(e->arg, answers);
+	e->done(e->arg, answers, ari);
 	free(e);
 }
 
@@ -83,6 +90,59 @@ static void finish(struct explain *e)
 	assert(!e->over);
 	e->over = true;
 	inbox_post(keeper_parts(e->keeper)->inbox, &e->ended);
+}
+
+/* Renewal information. */
+
+static json_t *time_or_null(int64_t at)
+{
+	char text[CLOCK_TEXT_MAX];
+
+	return at != 0 && clock_text(at, text) ? json_string(text) : json_null();
+}
+
+static json_t *text_or_null(const char *text)
+{
+	return text[0] != '\0' ? json_text(text) : json_null();
+}
+
+static void on_ari(void *inbox_arg, struct question *q)
+{
+	struct ari_ask *a = (struct ari_ask *)q;
+	struct explain *e = q->owner;
+	const struct ari_state *s = &a->state;
+
+	(void)inbox_arg;
+	if (e != NULL && a->found)
+		e->ari = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "window_start",
+		    time_or_null(s->start), "window_end", time_or_null(s->end),
+		    "explanation_url", text_or_null(s->url), "asked_at",
+		    time_or_null(s->asked_at), "next_ask_at", time_or_null(s->next_at),
+		    "last_error", text_or_null(s->error));
+	free(a);
+	if (e == NULL)
+		return;
+	e->ari_ask = NULL;
+	finish(e);
+}
+
+/* The last step. */
+static void ask_ari(struct explain *e)
+{
+	struct shared *shared = keeper_parts(e->keeper)->context.shared;
+	struct ari_ask *a = shared->ari != NULL ? calloc(1, sizeof *a) : NULL;
+
+	if (a == NULL) {
+		finish(e);
+		return;
+	}
+	e->ari_ask = a;
+	memcpy(a->issuer, e->issuer, sizeof a->issuer);
+	a->serial = e->serial;
+	a->question.reply_to = keeper_parts(e->keeper)->inbox;
+	a->question.done = on_ari;
+	a->question.owner = e;
+	question_ask(&a->question, ari_inbox(shared->ari), ari_tell);
 }
 
 static enum err on_answer(void *arg, struct bytes der, const char *from)
@@ -126,7 +186,7 @@ static void on_asked(void *arg, enum err why)
 	e->ask = NULL;
 	if (why != ERR_OK && !(e->judged && why == e->verdict))
 		add_unanswered(e, why);
-	finish(e);
+	ask_ari(e);
 }
 
 /* The operator asked for one question to upstream, so back-off does not stand in its way.
@@ -244,6 +304,8 @@ struct explain *explain_start(struct keeper *k, const struct issuer *i,
 	e->keeper = k;
 	e->done = done;
 	e->arg = arg;
+	snprintf(e->issuer, sizeof e->issuer, "%s", i->name);
+	e->serial = *s;
 	e->each_n = n;
 	for (n = 0; n < e->each_n; n++) {
 		e->each[n].explain = e;
@@ -265,6 +327,12 @@ void explain_stop(struct explain *e)
 
 	assert(!e->stopping);
 	e->stopping = true;
+	if (e->ari_ask != NULL) { /* it comes back to nobody */
+		e->ari_ask->question.owner = NULL;
+		e->ari_ask = NULL;
+		finish(e);
+		return;
+	}
 	if (e->over || e->ask == NULL)
 		return;
 	s->ops->cancel(s, e->ask);

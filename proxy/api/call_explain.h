@@ -2,7 +2,8 @@
  *
  * Looks at what memory holds under each key of the certificate, then at what the store
  * has, then asks upstream once, and writes each check that admit() makes into JSON: the
- * "answers" of GET /v1/explain.  What upstream brings goes through the door as a flight's
+ * "answers" of GET /v1/explain; beside them what the CA said last of renewing it ("ari").
+ * What upstream brings goes through the door as a flight's
  * would: it is used, or counted and told as refused; a revocation that it proves, or what
  * the store has, is latched.
  *
@@ -17,8 +18,9 @@
 
 struct explain;
 
-/* answers: an array, handed over; NULL when it was stopped or memory ran out. */
-typedef void explain_done_fn(void *arg, json_t *answers);
+/* answers: an array, handed over; NULL when it was stopped or memory ran out.  ari: an
+ * object or null, handed over; NULL with answers. */
+typedef void explain_done_fn(void *arg, json_t *answers, json_t *ari);
 
 /* Start.  done is called exactly once, from the loop and never before this returns; at
  * most store-timeout and answer-timeout later.  NULL when out of memory: it is not called

@@ -350,7 +350,7 @@ static void call_status(struct keeper *k, const struct issuer *i, struct call *c
 
 /* GET /v1/explain. */
 
-static void on_explained(void *arg, json_t *answers)
+static void on_explained(void *arg, json_t *answers, json_t *ari)
 {
 	struct work *w = arg;
 	struct call *c = work_call(w);
@@ -365,8 +365,8 @@ static void on_explained(void *arg, json_t *answers)
 	} else {
 		serial_to_hex(&c->serial, serial);
 		reply(c, 200,
-		    json_pack("{s:s, s:s, s:o}", "issuer", c->issuer, "serial", serial,
-			"answers", answers));
+		    json_pack("{s:s, s:s, s:o, s:o}", "issuer", c->issuer, "serial",
+			serial, "answers", answers, "ari", ari));
 	}
 }
 
@@ -378,7 +378,7 @@ static void call_explain(struct keeper *k, const struct issuer *i, struct call *
 		return;
 	w->explain = explain_start(k, i, &c->serial, on_explained, w);
 	if (w->explain == NULL)
-		on_explained(w, NULL);
+		on_explained(w, NULL, NULL);
 }
 
 /* What waits for the issuer's lists. */

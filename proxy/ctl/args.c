@@ -15,7 +15,7 @@ static const struct command_row {
 	const char *form;
 } rows[] = {
     {"status", COMMAND_STATUS, 0, 2, "status [ISSUER SERIAL | FILE]"},
-    {"explain", COMMAND_EXPLAIN, 2, 2, "explain ISSUER SERIAL"},
+    {"explain", COMMAND_EXPLAIN, 1, 2, "explain ISSUER SERIAL | FILE"},
     {"refresh", COMMAND_REFRESH, 1, 2, "refresh [--accept-number] ISSUER [SERIAL]"},
     {"purge", COMMAND_PURGE, 1, 2, "purge ISSUER [SERIAL]"},
     {"latches", COMMAND_LATCHES, 0, 1, "latches [ISSUER]"},
@@ -76,7 +76,8 @@ static const char usage[] =
     "  webhook put NAME URL      make or change one; or FILE of JSON with secrets and\n"
     "                            all; the secret that is made is shown once\n"
     "  webhook test NAME, replay NAME, rm NAME   send a test; go back; delete it\n"
-    "  explain ISSUER SERIAL     every check that its answers passed or failed\n"
+    "  explain ISSUER SERIAL     every check that its answers passed or failed;\n"
+    "                            or FILE's\n"
     "  refresh ISSUER [SERIAL]   fetch lists and ask responders again now\n"
     "  purge ISSUER [SERIAL]     drop answers from memory and store\n"
     "  alarms                    what is wrong now, since when, and why\n"

@@ -16,6 +16,7 @@
 #include "proxy/ctl/watch.h"
 #include "proxy/ctl/watchlists.h"
 #include "proxy/ctl/webhooks.h"
+#include "proxy/ctl/which.h"
 
 /* Give an answer to its printer; the answer is handed over. */
 static int finish(const struct run *run, struct reply *r,
@@ -35,11 +36,11 @@ static int finish(const struct run *run, struct reply *r,
 }
 
 /* GET /v1/{what}/{issuer}/{serial} */
-static int about_certificate(const struct run *run, const char *what,
-    int (*show)(const struct show *s, const json_t *value),
+static int about_certificate(const struct run *run, const char *what, const char *issuer,
+    const char *serial, int (*show)(const struct show *s, const json_t *value),
     int (*code_of)(const json_t *value))
 {
-	char *path = client_path(what, run->args->issuer, run->args->serial);
+	char *path = client_path(what, issuer, serial);
 	struct reply r;
 	int code;
 
@@ -50,6 +51,20 @@ static int about_certificate(const struct run *run, const char *what,
 	code = run_call(run, "GET", path, NULL, &r);
 	free(path);
 	return code != 0 ? code : finish(run, &r, show, code_of);
+}
+
+static int explain(const struct run *run)
+{
+	struct which w;
+	int code;
+
+	if (run->args->serial != NULL)
+		return about_certificate(run, "explain", run->args->issuer,
+		    run->args->serial, show_explain, code_explain);
+	code = which(run, &w);
+	return code != 0 ? code
+			 : about_certificate(run, "explain", w.issuer, w.serial,
+			       show_explain, code_explain);
 }
 
 static bool is_degraded(const json_t *ready)
@@ -210,9 +225,10 @@ static int run_command(const struct run *run)
 			return overview(run);
 		if (run->args->serial == NULL)
 			return inspect(run);
-		return about_certificate(run, "status", show_status, code_status);
+		return about_certificate(run, "status", run->args->issuer,
+		    run->args->serial, show_status, code_status);
 	case COMMAND_EXPLAIN:
-		return about_certificate(run, "explain", show_explain, code_explain);
+		return explain(run);
 	case COMMAND_REFRESH:
 		return order(run, "/v1/refresh", "refresh started");
 	case COMMAND_PURGE:

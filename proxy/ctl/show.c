@@ -189,6 +189,26 @@ static void check_rows(struct table *t, const json_t *answers)
 	}
 }
 
+/* What the CA says of renewing it. */
+static void show_ari(const struct show *s, const json_t *ari)
+{
+	const char *start = table_text(ari, "window_start");
+
+	if (!json_is_object(ari))
+		return;
+	if (start != NULL) {
+		line(s, "renew from", start);
+		line(s, "renew until", table_text(ari, "window_end"));
+	}
+	if (table_text(ari, "explanation_url") != NULL)
+		line(s, "because", table_text(ari, "explanation_url"));
+	if (table_text(ari, "asked_at") != NULL)
+		line(s, "CA asked", table_text(ari, "asked_at"));
+	if (table_text(ari, "last_error") != NULL)
+		line(s, "CA failed", table_text(ari, "last_error"));
+	line(s, "asked next", table_text(ari, "next_ask_at"));
+}
+
 int show_explain(const struct show *s, const json_t *explain)
 {
 	static const char *const heading[] = {
@@ -198,6 +218,8 @@ int show_explain(const struct show *s, const json_t *explain)
 	if (code >= 0)
 		table_print(
 		    s, heading, 7, check_rows, json_object_get(explain, "answers"));
+	if (code >= 0)
+		show_ari(s, json_object_get(explain, "ari"));
 	return code;
 }
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cache/watch/inventory.h"
 #include "proxy/base/alarms.h"
 #include "proxy/base/log.h"
 #include "proxy/base/seed.h"
@@ -240,6 +241,26 @@ void ari_reload(struct ari *a)
 void ari_cancel(struct ari *a)
 {
 	order_post(&a->cancel, a->core.inbox);
+}
+
+void ari_tell(void *inbox_arg, struct msg *m)
+{
+	struct ari *a = inbox_arg;
+	struct ari_ask *ask = (struct ari_ask *)m;
+	const struct watch_cas *cas = shared_inventory(a->core.shared)->cas;
+	const struct watch_ca *ca = NULL;
+	struct ari_who w = {.serial = ask->serial};
+
+	ask->found = false;
+	while (a->core.db != NULL && !ask->found &&
+	       (ca = watch_cas_called(cas, ask->issuer, ca)) != NULL) {
+		if (ca->aki_n == 0 || strcmp(ca->issuer, ask->issuer) != 0)
+			continue;
+		w.aki_n = ca->aki_n;
+		memcpy(w.aki, ca->aki, ca->aki_n);
+		ask->found = ari_db_get(a->core.db, &w, &ask->state) == ERR_OK;
+	}
+	question_answer(&ask->question);
 }
 
 void ari_gauges(struct ari *a, struct metrics_text *t)

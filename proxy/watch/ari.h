@@ -15,6 +15,7 @@
 #ifndef PROXY_WATCH_ARI_H
 #define PROXY_WATCH_ARI_H
 
+#include "cache/watch/ari_state.h"
 #include "proxy/base/shared.h"
 
 struct ari;
@@ -31,6 +32,17 @@ void ari_reload(struct ari *a); /* conf in force has changed */
 void ari_cancel(struct ari *a);
 void ari_join(struct ari *a);
 void ari_free(struct ari *a); /* NULL is allowed */
+
+/* Any thread: what is known of a certificate, for explain. */
+struct ari_ask {
+	struct question question; /* to ari_inbox(), with ari_tell */
+	char issuer[64];
+	struct serial serial;
+	/* Outcome.  False: it was never asked for. */
+	bool found;
+	struct ari_state state;
+};
+void ari_tell(void *inbox_arg, struct msg *m); /* the run of an ari_ask */
 
 /* Any thread: gauges. */
 struct metrics_text;

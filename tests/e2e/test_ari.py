@@ -51,6 +51,13 @@ def test_an_incident_is_seen_at_the_first_answer_that_shows_it(box, daemons):
         a.incident([ids[1]])
         lab.wait(lambda: alarms(d, "incident_open"), 15, "the alarm")
         lab.wait(lambda: notices(d, start), 15, "the notice")
+        ari = d.api("GET", "/v1/explain/demo/%x" % TOP_BIT)[1]["ari"]
+        first, last = a.windows_of_incident
+        assert (ari["window_start"], ari["window_end"]) == (acme.text(first), acme.text(last))
+        assert ari["explanation_url"] == "https://ca.example/incident" and ari["last_error"] is None
+        assert ari["asked_at"] < ari["next_ask_at"]
+        r = d.ctl("explain", f.path("%x.pem" % TOP_BIT))
+        assert "renew from  " + acme.text(first) in r.stdout and "because     https://ca.example/incident" in r.stdout
         alarm = alarms(d, "incident_open")[0]
         assert alarm["issuer"] == "demo" and "https://ca.example/incident" in alarm["detail"]
         a.close_incident([ids[1]])

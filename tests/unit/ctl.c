@@ -261,7 +261,7 @@ static void a_wrong_command_line_ends_with_64_and_a_hint(void **state)
 	    "ocspctl watchlist rm a b", "ocspctl watchlist rm a b c d",
 	    "ocspctl watchlist show a --map serial=x", "ocspctl check --map a=b",
 	    "ocspctl find a --serial hex", "ocspctl status a --strict",
-	    "ocspctl explain demo", "ocspctl refresh", "ocspctl purge",
+	    "ocspctl explain", "ocspctl refresh", "ocspctl purge",
 	    "ocspctl purge a b c", "ocspctl status --url", "ocspctl -x status",
 	    "ocspctl watch a b", "ocspctl watch --jobs 0 --exec x",
 	    "ocspctl watch --jobs 9x --exec x", "ocspctl watch --batch",
