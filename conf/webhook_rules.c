@@ -1,4 +1,5 @@
-/* webhook_rules.c - how webhooks are tried again, and the URL of the API that they name. */
+/* webhook_rules.c - how webhooks are tried again, and the URL of the API that they name.
+ */
 #include <stdlib.h>
 
 #include "conf/address.h"

@@ -26,11 +26,10 @@
 
 static uint8_t *put_text(uint8_t *p, const char *text)
 {
-	size_t n = strlen(text);
-
-	p = put_be(p, n, 2);
-	memcpy(p, text, n);
-	return p + n;
+	p = put_be(p, strlen(text), 2);
+	while (*text != '\0')
+		*p++ = (uint8_t)*text++;
+	return p;
 }
 
 static uint8_t *put_pos(uint8_t *p, const struct change_pos *pos)

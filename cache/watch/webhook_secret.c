@@ -116,7 +116,7 @@ bool webhook_secret_text(const struct webhook_secret *s, char out[WEBHOOK_SECRET
 			return false;
 		n = 2 * WEBHOOK_SEED_N;
 	}
-	memcpy(out, prefix, at);
+	strcpy(out, prefix);
 	EVP_EncodeBlock((uint8_t *)out + at, octets, (int)n);
 	OPENSSL_cleanse(octets, sizeof octets);
 	return true;

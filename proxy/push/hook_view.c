@@ -24,7 +24,7 @@ bool hook_is_seen(const struct access *a, const struct webhook *w)
 static void put_name(struct json_line *l, const char *member, const char *name)
 {
 	json_put(l, member);
-	json_put_text(l, name[0] != '\0' ? name : NULL);
+	json_put_text(l, name != NULL && name[0] != '\0' ? name : NULL);
 }
 
 /* 0: null. */
