@@ -16,6 +16,7 @@ struct hook_slot {
 	size_t raw_n, state_n;
 	int64_t held_until_ms; /* monotonic; the lease is ours; 0: it is not */
 	uint64_t seen;         /* by the look of this number */
+	int64_t missed_ms; /* monotonic: since when none has seen it; 0: it is there */
 };
 
 struct hook_store_ops {

@@ -17,8 +17,8 @@
  * All keys have one hash tag, so that a script's are in one slot of a cluster.  News are
  * those of PREFIX{h}:h: alone: that a position is saved is none for other nodes.
  *
- * A webhook that vanishes without having been deleted (a flush) is written again by any
- * node that has it, with the last state that it has seen.
+ * A webhook that vanishes without having been deleted (a flush) is written again by the
+ * node that delivers it, else by any that has it, with the last state that it has seen.
  *
  * Weak point: who may write to Redis can bring back an older state, and things are
  * delivered again; or take a state and its lease away, as often as he likes.

@@ -39,6 +39,7 @@ struct hook_redis {
 	struct event *timer;         /* the next look */
 	bool looking, again;
 	uint64_t looks;
+	size_t missing;                 /* by the last look */
 	char refused[WEBHOOK_NAME_MAX]; /* the last that was told to be unreadable */
 	uint64_t refused_in;            /* by the look of this number */
 };

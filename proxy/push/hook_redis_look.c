@@ -11,6 +11,8 @@
  * none, or the last look failed. */
 #define SWEEP_MS 60000
 #define POLL_MS  1000
+/* So long others wait for who delivers a webhook to write it again. */
+#define OTHERS_MS 2000
 /* A node that was away for longer brings back what was deleted meanwhile. */
 #define GONE_KEEP_S (30 * 86400)
 
@@ -39,8 +41,10 @@ static void take_one(struct hook_redis *r, const char *name, struct bytes value)
 		}
 		webhook_unref(w);
 	}
-	if (slot != NULL)
+	if (slot != NULL) {
 		slot->seen = r->looks;
+		slot->missed_ms = 0;
+	}
 }
 
 /* The name of a field, as text. */
@@ -84,19 +88,35 @@ static bool is_gone(const struct hook_redis *r, const redisReply *gone, const ch
 	return false;
 }
 
-/* Those that this look has not seen. */
-static void look_for_missing(struct hook_redis *r, const redisReply *gone)
+/* It has vanished.  Who delivers it writes it again at once, since he knows best how far
+ * it is; the others when he did not. */
+static void miss(struct hook_redis *r, struct hook_slot *slot, int64_t now_ms)
 {
+	if (slot->missed_ms == 0)
+		slot->missed_ms = now_ms;
+	if (slot->held_until_ms > now_ms || now_ms - slot->missed_ms >= OTHERS_MS)
+		hook_change_again(r, slot);
+}
+
+/* Those that this look has not seen; how many are to be looked for again. */
+static size_t look_for_missing(struct hook_redis *r, const redisReply *gone)
+{
+	int64_t now_ms = clock_mono_ms();
+	size_t missing = 0;
+
 	for (size_t i = r->store.n; i-- > 0;) {
-		const struct hook_slot *slot = r->store.slot[i];
+		struct hook_slot *slot = r->store.slot[i];
 
 		if (slot->seen == r->looks)
 			continue;
-		if (is_gone(r, gone, slot->w->name))
+		if (is_gone(r, gone, slot->w->name)) {
 			hook_core_drop(&r->store, slot->w->name);
-		else
-			hook_change_again(r, slot);
+		} else {
+			miss(r, slot, now_ms);
+			missing++;
+		}
 	}
+	return missing;
 }
 
 static void on_swept(void *arg, enum err e, const redisReply *reply)
@@ -139,7 +159,7 @@ static enum err take_look(struct hook_redis *r, const redisReply *reply)
 		return ERR_RECORD;
 	r->looks++;
 	take_hooks(r, hooks);
-	look_for_missing(r, gone);
+	r->missing = look_for_missing(r, gone);
 	sweep(r, gone);
 	return ERR_OK;
 }
@@ -157,9 +177,10 @@ static void on_look(struct redis_call *rc, enum err e, const redisReply *reply)
 		e = take_look(r, reply);
 	if (e == ERR_OK)
 		hook_core_settle(&r->store);
-	hook_look_soon(r, r->again                                   ? HOOK_NEWS_MS
-			  : e == ERR_OK && redis_link_hears(r->link) ? SWEEP_MS
-								     : POLL_MS);
+	hook_look_soon(r, r->again ? HOOK_NEWS_MS
+			  : e == ERR_OK && r->missing == 0 && redis_link_hears(r->link)
+			      ? SWEEP_MS
+			      : POLL_MS);
 	r->again = false;
 }
 

@@ -493,17 +493,28 @@ static void a_lease_ends_by_itself_and_lasts_anew(void **state)
 static void what_a_flush_took_is_written_again(void **state)
 {
 	(void)state;
+	node_up(&b, "b"); /* which has it, and no state */
 	assert_int_equal(put(&a, "chat", 1), ERR_OK);
+	UNTIL(hook_store_count(b.store) == 1);
 	assert_int_equal(take(&a, "chat"), ERR_OK);
 	assert_int_equal(save(&a, "chat", 44), ERR_OK);
 	real_redis_flush();
 	UNTIL(command("HEXISTS t:{h}:h:hooks chat") == 1);
 	assert_int_equal(hook_store_count(a.store), 1);
-	assert_int_equal(a.drops, 0);
-	node_up(&b, "b");
+	assert_int_equal(a.drops + b.drops, 0);
 	assert_int_equal(take(&b, "chat"), ERR_OK);
 	assert_true(has_state);
 	assert_int_equal(got.position.seq, 44);
+}
+
+/* T23 */
+static void what_nobody_delivers_is_written_again_by_anybody(void **state)
+{
+	(void)state;
+	assert_int_equal(put(&a, "chat", 1), ERR_OK);
+	real_redis_flush();
+	UNTIL(command("HEXISTS t:{h}:h:hooks chat") == 1);
+	assert_int_equal(a.drops, 0);
 }
 
 /* T21 */
@@ -634,6 +645,7 @@ int main(void)
 	    ON_REDIS(one_node_delivers_and_another_goes_on),
 	    ON_REDIS(a_lease_ends_by_itself_and_lasts_anew),
 	    ON_REDIS(what_a_flush_took_is_written_again),
+	    ON_REDIS(what_nobody_delivers_is_written_again_by_anybody),
 	    ON_REDIS(nothing_secret_stands_there_in_plain),
 	    ON_REDIS(what_is_not_under_the_key_is_not_believed),
 	    ON_REDIS(while_redis_is_away_what_is_loaded_stays),
