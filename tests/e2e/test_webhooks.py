@@ -53,7 +53,7 @@ def names(d):
 
 
 def test_one_is_made_shown_changed_and_deleted(site):
-    """Its secret is shown once; what a change does not say stays; a restart loses nothing."""
+    """Its secret is shown once; what a change does not say stays; a kill loses nothing."""
     d = site
     assert d.api("GET", "/v1/webhooks") == (200, [])
     status, made = put(d, "chat", url=CHAT, disabled=True, types=["alarms", "changes"])
@@ -68,7 +68,7 @@ def test_one_is_made_shown_changed_and_deleted(site):
     assert put(d, "chat", url=CHAT)[1]["secrets"] == 2
     assert put(d, "a", url=CHAT, secret=new_secret())[0] == 201
     assert names(d) == ["a", "chat"]
-    d.stop()
+    d.kill()
     d.start()
     settled(d)
     assert names(d) == ["a", "chat"] and shown(d, "chat")["secrets"] == 2

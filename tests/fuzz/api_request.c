@@ -1,5 +1,6 @@
 /* Any request to the API is a call with sound arguments, or an error that can be said. */
 #include "proxy/api/api_request.h"
+#include "proxy/api/hook_request.h"
 
 #include <stdlib.h>
 
@@ -47,6 +48,22 @@ static void check_events(const struct http1_request *r)
 	MUST(!q.json || !q.snapshot);
 }
 
+static void check_hook(const struct http1_request *r, struct bytes body)
+{
+	struct hook_ask *ask = calloc(1, sizeof *ask);
+	struct api_error e;
+
+	MUST(ask != NULL);
+	if (!hook_request_read(r, body, ask, &e)) {
+		check_error(&e);
+	} else {
+		MUST((ask->body != NULL) == (ask->what == HOOK_PUT));
+		MUST((ask->name[0] != '\0') == (ask->what != HOOK_LIST));
+		MUST((ask->since.epoch != 0) == (ask->what == HOOK_REPLAY));
+	}
+	hook_ask_free(ask);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	const struct http1_limits limits = {8192, 4096};
@@ -55,6 +72,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 	if (http1_parse(&r, (const char *)data, n, &limits) != 0)
 		return 0;
+	if (hook_request_is(&r))
+		check_hook(&r, bytes_of(data + r.head_n, n - r.head_n));
 	for (int any_host = 0; any_host < 2; any_host++) {
 		struct bytes body = bytes_of(data + r.head_n, n - r.head_n);
 		struct call c = {0};
