@@ -5,9 +5,11 @@
  * after the other in the order of their keys, each from the inventory as it is at that
  * moment, so that whoever walks slowly keeps a key and no inventory.
  *
- * Notices by ARI are announcers too, one for each URL that a CA explains with, behind the
- * incidents: announcer_next() goes on with them, and announcer_has() fills in the window;
- * nobody else has to know.
+ * Weak point: what ARI announces is not among them.  It stands in a file that belongs to
+ * another thread (ari_db.h), so a snapshot is without it, and who needs it reads the log
+ * from its oldest place on.  It would be announcers as well, one for each URL that a CA
+ * explains with, behind the incidents, with the window from announcer_has(); nobody else
+ * would have to know.
  *
  * A plain value that borrows the inventory.  Any thread.
  */
