@@ -1320,6 +1320,23 @@ static void a_burst_does_not_hold_the_loop(void **state)
 	assert_true(most <= EVENTS_SLICE);
 }
 
+/* This one comes, and nothing else; more than once where the machine stood still. */
+static void expect_positions(
+    struct world *w, int fd, const struct change_batch *b, uint32_t at)
+{
+	const char *text = hear(w, fd);
+	char want[64];
+
+	for (int i = 0; i < 1000 && text[0] == '\0'; i++) {
+		run_ms(w, 20);
+		text = hear(w, fd);
+	}
+	snprintf(want, sizeof want, "id: %s\n\n", id_of(b, at));
+	assert_int_not_equal(text[0], '\0');
+	for (; text[0] != '\0'; text += strlen(want))
+		assert_int_equal(strncmp(text, want, strlen(want)), 0);
+}
+
 static void an_idle_subscriber_is_told_its_position(void **state)
 {
 	struct world *w = *state;
@@ -1330,10 +1347,10 @@ static void an_idle_subscriber_is_told_its_position(void **state)
 	events_reload(w->events);
 	b = publish(w, "demo", 1, 0);
 	hear(w, fd);
-	run_ms(w, 180);
-	expect_position(hear(w, fd), b, 1);
+	hear(w, other);
+	expect_positions(w, fd, b, 1);
 	/* also behind what was not for it */
-	expect_position(hear(w, other), b, 1);
+	expect_positions(w, other, b, 1);
 }
 
 /* Snapshots. */
