@@ -23,11 +23,12 @@ def make_crl(ca, n, number, path):
     return path
 
 
-def api(port, method, path, body=None):
+def api(port, method, path, body=None, token=None):
     c = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         c.request(method, path, json.dumps(body) if body else None,
-                  {"Content-Type": "application/json"} if body else {})
+                  dict({"Content-Type": "application/json"} if body else {},
+                       **({"Authorization": "Bearer " + token} if token else {})))
         r = c.getresponse()
         return r.status, r.read().decode()
     finally:
@@ -36,6 +37,8 @@ def api(port, method, path, body=None):
 
 class Lister(servers.Ocspcached):
     """With one list from a file.  box: on a disk, for what is durable has to be written."""
+
+    token = None
 
     def __init__(self, bench, box, pem=None, core=servers.SERVER_CORE, **options):
         super().__init__(box, pem or bench.pem, bench.ca.port, core, log_repeat='"0s"', **options)
@@ -51,19 +54,19 @@ class Lister(servers.Ocspcached):
         os.rename(self.list + ".new", self.list)
 
     def refresh(self):
-        status, text = api(self.api_port, "POST", "/v1/refresh", {"issuer": "bench"})
+        status, text = api(self.api_port, "POST", "/v1/refresh", {"issuer": "bench"}, self.token)
         if status != 202:
             raise RuntimeError("refresh: %d %s" % (status, text))
 
     def number(self):
-        in_force = json.loads(api(self.api_port, "GET", "/v1/issuers")[1])[0]["crls"]
+        in_force = json.loads(api(self.api_port, "GET", "/v1/issuers", token=self.token)[1])[0]["crls"]
         return in_force[0]["crl_number"] if in_force else None
 
     def wait_number(self, n, seconds=30):
         servers.wait(lambda: self.number() == str(n), seconds, "list %d" % n)
 
     def metric(self, name):
-        lines = api(self.api_port, "GET", "/metrics")[1].splitlines()
+        lines = api(self.api_port, "GET", "/metrics", token=self.token)[1].splitlines()
         return sum(float(x.rsplit(" ", 1)[1]) for x in lines if x.startswith("ocspcached_" + name)
                    and x[len("ocspcached_" + name)] in " {")
 
@@ -164,16 +167,21 @@ class Round:
         return [(r["last_ns"] - r["first_ns"]) / 1e6, (r["last_ns"] - start) / 1e6, (r["median_ns"] - start) / 1e6]
 
 
+def allow_files(n):
+    """How many descriptors a process may have from now on: n where that is allowed."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(hard, n), max(hard, n)))
+    except (ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
 def push(bench, rounds, seconds):
     """Judged from the first delivery to the last: what lies before that is, for us, a list that is read and verified
     and an fsync, and for the others nothing.  From the trigger to the last is told beside it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    n = STREAMS
-    try:  # ocspcached gives three quarters of its descriptors to subscribers
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(hard, 3 * STREAMS), max(hard, 3 * STREAMS)))
-    except (ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        n = min(STREAMS, (hard - 300) * 3 // 4)
+    n = min(STREAMS, (allow_files(3 * STREAMS) - 300) * 3 // 4)  # what ocspcached gives to subscribers
     got = {}
     r = Round(bench, bench.disk, n)
     for _ in range(rounds):

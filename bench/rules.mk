@@ -7,15 +7,15 @@ $(B)/bench/libbench.a: $(BENCH_LIB)
 	@rm -f $@
 	$(AR) rcs $@ $^
 $(BENCH): $(B)/bench/%: $(B)/bench/%.o $(B)/bench/libbench.a
-	$(CC) $(CFLAGS) $(LDFLAGS) $^ -lxxhash -lcrypto -o $@
+	$(CC) $(CFLAGS) $(LDFLAGS) $^ -lxxhash -lssl -lcrypto -o $@
 # Of the inventory alone, with the daemon's own code: build/bench/inventory [LISTS [CERTIFICATES]]
 $(B)/bench/inventory: $(B)/bench/inventory.o $(B)/libocspcached.a
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
-bench bench-quick bench-lists bench-watchlists:
+bench bench-quick bench-lists bench-tls bench-watchlists:
 	@.ci/packages build redis bench
 	@$(SUBMAKE) all bench-tools
 	@B=$(B) bench/run $(if $(filter bench-quick,$@),--quick) $(if $(filter bench-lists,$@),--parts lists$(comma)burden$(comma)push) \
-		$(if $(filter bench-watchlists,$@),--parts watchlists)
+		$(if $(filter bench-tls,$@),--parts secured) $(if $(filter bench-watchlists,$@),--parts watchlists)
 bench-tools: $(BENCH) $(B)/bench/inventory
-.PHONY: bench bench-quick bench-lists bench-watchlists bench-tools
+.PHONY: bench bench-quick bench-lists bench-tls bench-watchlists bench-tools

@@ -1,8 +1,10 @@
 /* subscribers.c - opens many event streams and notes when each was told.
  *
  *	subscribers -p PORT [-n STREAMS] [-u TARGET] [-r WORD] [-w WORD] [-c COUNT]
+ *	            [-t TOKEN]
  *
- * Opens STREAMS connections that ask for TARGET, and prints a line "ready" when each has
+ * Opens STREAMS connections that ask for TARGET, with -t over TLS (whose certificate is
+ * not looked at) and with this token, and prints a line "ready" when each has
  * its response head (and the word -r behind it, where given: then a stream is ready when
  * it has been told its position).  From then on, for each line on its input, it waits
  * until every stream has got the word -w COUNT times more, and prints a line of JSON: the
@@ -16,6 +18,7 @@
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/ssl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -36,6 +39,7 @@
 
 struct stream {
 	int fd;
+	SSL *ssl; /* NULL: plain */
 	bool is_ready, has_head;
 	char tail[WORD_MAX]; /* the last bytes, in which a word may have begun */
 	size_t tail_n;
@@ -48,8 +52,9 @@ static struct {
 	size_t n, ready, told;
 	uint64_t count, bytes;
 	int64_t first_byte;
-	const char *ready_word, *word;
-	bool waits; /* a round is on */
+	const char *ready_word, *word, *token;
+	SSL_CTX *tls; /* NULL: plain */
+	bool waits;   /* a round is on */
 	int epoll;
 } all = {.n = 1, .count = 1, .word = "\"serial\""};
 
@@ -61,16 +66,39 @@ static int64_t now_ns(void)
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+static bool say(struct stream *s, const char *request)
+{
+	size_t n = strlen(request);
+
+	if (all.tls == NULL)
+		return write(s->fd, request, n) == (ssize_t)n;
+	s->ssl = SSL_new(all.tls);
+	return s->ssl != NULL && SSL_set_fd(s->ssl, s->fd) == 1 &&
+	       SSL_connect(s->ssl) == 1 && SSL_write(s->ssl, request, (int)n) == (int)n;
+}
+
+/* As read(): errno EAGAIN where there is nothing yet. */
+static ssize_t hear(struct stream *s, char *to, size_t n)
+{
+	int got;
+
+	if (s->ssl == NULL)
+		return read(s->fd, to, n);
+	got = SSL_read(s->ssl, to, (int)n);
+	if (got > 0)
+		return got;
+	errno = SSL_get_error(s->ssl, got) == SSL_ERROR_WANT_READ ? EAGAIN : EPROTO;
+	return -1;
+}
+
 static void open_stream(
     struct stream *s, uint32_t i, struct sockaddr_in *at, const char *request)
 {
 	struct epoll_event e = {.events = EPOLLIN, .data = {.u32 = i}};
-	size_t n = strlen(request);
 
 	s->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (s->fd < 0 || connect(s->fd, (struct sockaddr *)at, sizeof *at) != 0 ||
-	    write(s->fd, request, n) != (ssize_t)n ||
-	    fcntl(s->fd, F_SETFL, O_NONBLOCK) != 0 ||
+	    !say(s, request) || fcntl(s->fd, F_SETFL, O_NONBLOCK) != 0 ||
 	    epoll_ctl(all.epoll, EPOLL_CTL_ADD, s->fd, &e) != 0)
 		err(1, "stream %u", i);
 }
@@ -136,7 +164,7 @@ static void read_stream(struct stream *s, int64_t now)
 	ssize_t n;
 
 	memcpy(input, s->tail, had);
-	n = read(s->fd, input + had, INPUT);
+	n = hear(s, input + had, INPUT);
 	if (n < 0 && errno == EAGAIN)
 		return;
 	if (n <= 0)
@@ -209,10 +237,11 @@ static void turn(int64_t deadline)
 static void run(struct sockaddr_in *at, const char *request)
 {
 	struct epoll_event e = {.events = EPOLLIN, .data = {.u32 = STDIN_AT}};
-	int64_t deadline = now_ns() + READY_S * INT64_C(1000000000);
+	int64_t deadline;
 
 	for (uint32_t i = 0; i < all.n; i++)
 		open_stream(&all.stream[i], i, at, request);
+	deadline = now_ns() + READY_S * INT64_C(1000000000);
 	while (all.ready < all.n)
 		turn(deadline);
 	printf("ready\n");
@@ -237,7 +266,7 @@ int main(int argc, char **argv)
 	char request[512];
 	int o;
 
-	while ((o = getopt(argc, argv, "p:n:u:r:w:c:")) != -1)
+	while ((o = getopt(argc, argv, "p:n:u:r:w:c:t:")) != -1)
 		switch (o) {
 		case 'p':
 			at.sin_port = htons((uint16_t)atoi(optarg));
@@ -257,13 +286,16 @@ int main(int argc, char **argv)
 		case 'c':
 			all.count = strtoull(optarg, NULL, 10);
 			break;
+		case 't':
+			all.token = optarg;
+			break;
 		default:
 			return 64;
 		}
 	if (at.sin_port == 0 || all.n == 0 || all.word[0] == '\0' ||
 	    strlen(all.word) > WORD_MAX)
 		errx(64, "usage: subscribers -p PORT [-n STREAMS] [-u TARGET] [-r WORD] "
-			 "[-w WORD] [-c COUNT]");
+			 "[-w WORD] [-c COUNT] [-t TOKEN]");
 	signal(SIGPIPE, SIG_IGN);
 	if (getrlimit(RLIMIT_NOFILE, &most) == 0) {
 		most.rlim_cur = most.rlim_max;
@@ -271,11 +303,16 @@ int main(int argc, char **argv)
 	}
 	all.stream = calloc(all.n, sizeof *all.stream);
 	all.epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (all.stream == NULL || all.epoll < 0)
+	all.tls = all.token != NULL ? SSL_CTX_new(TLS_client_method()) : NULL;
+	if (all.stream == NULL || all.epoll < 0 || (all.token != NULL && all.tls == NULL))
 		err(1, "start");
+	if (all.tls != NULL) /* 10,000 of them */
+		SSL_CTX_set_mode(all.tls, SSL_MODE_RELEASE_BUFFERS);
 	snprintf(request, sizeof request,
-	    "GET %s HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n",
-	    target);
+	    "GET %s HTTP/1.1\r\nHost: localhost\r\nAccept: "
+	    "text/event-stream\r\n%s%s%s\r\n",
+	    target, all.token != NULL ? "Authorization: Bearer " : "",
+	    all.token != NULL ? all.token : "", all.token != NULL ? "\r\n" : "");
 	run(&at, request);
 	return 0;
 }

@@ -15,6 +15,7 @@
 
 #include "conf/conf.h"
 #include "proxy/base/clock.h"
+#include "proxy/base/log.h"
 #include "proxy/base/thread.h"
 #include "proxy/base/timer.h"
 
@@ -39,6 +40,7 @@ struct tls_link {
 	bool up_ended, down_ended;
 	struct carried up, down; /* to the server; to the client */
 	int64_t began_ms;
+	int64_t patience_ms; /* with which outside waits; 0: for ever */
 	TAILQ_ENTRY(tls_link) entry;
 };
 TAILQ_HEAD(tls_links, tls_link);
@@ -51,6 +53,7 @@ struct tls {
 	_Atomic(SSL_CTX *) next; /* of a reload; NULL: none */
 	struct event accepting[CONF_API_LISTEN_MAX], tick;
 	size_t listeners, max, n, halves;
+	bool paused;                  /* accepting, until the next tick */
 	struct tls_links half, whole; /* the oldest first */
 	struct order reload, close, stop;
 	int64_t leave_ms; /* 0: we stay */
@@ -218,6 +221,8 @@ static bool carry_down(struct tls_link *l)
 			end_down(l);
 		else if (!push_down(l, t->record, (size_t)n))
 			return false;
+		else if ((size_t)n < sizeof t->record)
+			return true; /* it was all */
 	}
 	return true;
 }
@@ -226,10 +231,14 @@ static bool carry_down(struct tls_link *l)
 
 static void on_link(evutil_socket_t fd, short what, void *arg);
 
+/* What waits as it should already costs no system call: a stream's turn has three. */
 static bool rearm(struct event *ev, struct tls_link *l, short want, int64_t ms)
 {
 	struct timeval tv = {ms / 1000, 0};
 
+	if (event_get_events(ev) == (want | EV_PERSIST) &&
+	    event_pending(ev, EV_READ | EV_WRITE | EV_TIMEOUT, NULL))
+		return true;
 	event_del(ev);
 	if (want == 0 && ms == 0)
 		return true;
@@ -267,6 +276,9 @@ static bool settle(struct tls_link *l)
 
 	if (l->up_ended && l->down_ended && l->up.p == NULL && l->down.p == NULL)
 		return false;
+	if (ms != l->patience_ms)
+		event_del(&l->outside);
+	l->patience_ms = ms;
 	if (!rearm(&l->outside, l, outside_wants(l), ms))
 		return false;
 	return !l->shaken || rearm(&l->inside, l, inside_wants(l), 0);
@@ -337,13 +349,15 @@ static void on_link(evutil_socket_t fd, short what, void *arg)
 {
 	struct tls_link *l = arg;
 	bool alive = (what & EV_TIMEOUT) == 0;
+	bool is_outside = fd == event_get_fd(&l->outside);
 
-	(void)fd;
 	l->wants_write = false;
 	if (alive && !l->shaken)
 		alive = shake(l);
-	if (alive && l->shaken)
-		alive = carry_up(l) && carry_down(l);
+	if (alive && l->shaken && (is_outside || l->up.p != NULL))
+		alive = carry_up(l);
+	if (alive && l->shaken && (!is_outside || l->down.p != NULL))
+		alive = carry_down(l);
 	ERR_clear_error();
 	if (!alive || !settle(l))
 		link_free(l);
@@ -384,6 +398,25 @@ static void link_new(struct tls *t, int fd)
 	t->n++;
 }
 
+/* Who waits at the door of a house without descriptors would wake us at once again. */
+static void pause_accept(struct tls *t, int error)
+{
+	if (error != EMFILE && error != ENFILE && error != ENOBUFS && error != ENOMEM)
+		return;
+	log_warn(
+	    "accept_paused", "reason=%s connections=%zu", strerrorname_np(error), t->n);
+	for (size_t i = 0; i < t->listeners; i++)
+		event_del(&t->accepting[i]);
+	t->paused = true;
+}
+
+static void resume_accept(struct tls *t)
+{
+	t->paused = false;
+	for (size_t i = 0; i < t->listeners; i++)
+		t->paused |= event_add(&t->accepting[i], NULL) != 0;
+}
+
 static void on_accept(evutil_socket_t at, short what, void *arg)
 {
 	struct tls *t = arg;
@@ -392,8 +425,10 @@ static void on_accept(evutil_socket_t at, short what, void *arg)
 	for (int i = 0; i < ACCEPT_MAX; i++) {
 		int fd = accept4(at, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-		if (fd < 0)
-			return; /* of a shortage the tick's turn finds out again */
+		if (fd < 0) {
+			pause_accept(t, errno);
+			return;
+		}
 		if (t->halves >= TLS_HALF_MAX)
 			link_free(TAILQ_FIRST(&t->half));
 		if (t->n >= t->max + TLS_HALF_MAX)
@@ -412,6 +447,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what;
 	while ((l = TAILQ_FIRST(&t->half)) != NULL && now - l->began_ms >= TLS_SHAKE_MS)
 		link_free(l);
+	if (t->paused)
+		resume_accept(t);
 	if (t->leave_ms != 0 && (t->n == 0 || now >= t->leave_ms))
 		event_base_loopbreak(t->base);
 }
@@ -556,7 +593,8 @@ void tls_free(struct tls *t)
 		on_close(t);
 		while (!TAILQ_EMPTY(&t->whole))
 			link_free(TAILQ_FIRST(&t->whole));
-		event_del(&t->tick);
+		if (event_initialized(&t->tick))
+			event_del(&t->tick);
 		event_base_free(t->base);
 	}
 	SSL_CTX_free(atomic_exchange(&t->next, NULL));

@@ -160,6 +160,30 @@ def test_what_is_spoken(site):
     assert b"RENEGOTIATING" in r.stdout + r.stderr and b"no renegotiation" in r.stdout + r.stderr
 
 
+@pytest.mark.long
+def test_testssl_finds_nothing_above_low(box, site):
+    """T21: protocols, ciphers, forward secrecy and vulnerabilities, as testssl.sh judges them."""
+    tool = lab.tool("testssl") or lab.tool("testssl.sh")
+    if not tool:
+        pytest.skip("testssl.sh is not installed (.ci/packages clients)")
+    out = os.path.join(box, "testssl.json")
+    r = subprocess.run([tool, "-p", "-s", "-f", "-U", "--quiet", "--color", "0", "--warnings", "batch", "--nodns", "none",
+                        "--ip", "127.0.0.1", "--jsonfile", out, "api.example:%d" % site.port], stdin=subprocess.DEVNULL,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900 * lab.PATIENCE)
+    assert os.path.exists(out), r.stdout
+    with open(out) as f:
+        found = {x["id"]: x for x in json.load(f)}
+    # it has looked: what is spoken, what is not, and a finding of each group (FS is PFS before 3.2)
+    found.setdefault("FS", found.get("PFS"))
+    for name in ("TLS1_2", "TLS1_3", "FS", "cipherlist_NULL", "heartbleed", "secure_renego", "secure_client_renego"):
+        assert found[name]["severity"] == "OK", (name, found[name], r.stdout)
+    for name in ("SSLv2", "SSLv3", "TLS1", "TLS1_1"):
+        assert "not offered" in found[name]["finding"], found[name]
+    # WARN is what it could not test; engine_problem speaks of its own OpenSSL
+    above = [x for x in found.values() if x["severity"] not in ("OK", "INFO", "LOW") and x["id"] != "engine_problem"]
+    assert not above, (above, r.stdout)
+
+
 def test_a_reload_takes_another_certificate(site):
     before = ssl.get_server_certificate(("127.0.0.1", site.port))
     site.pair("server", 0xa9, "DNS:api.example", "IP:127.0.0.1")
