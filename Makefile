@@ -153,7 +153,8 @@ cover:
 	    awk -F"[':% ]+" '/^File/ { f = $$2 } /^Lines/ && f ~ /^(cache|conf|proxy)\// { printf "%6.1f %%  %s\n", $$3, f; f = "" }' | \
 	    sort -u -k3 | sort -n
 
-# $(TO) is where a file will be; the quotes are for a DESTDIR with spaces.
+# $(TO) is where a file will be; the quotes are for a DESTDIR with spaces.  The configuration that is installed is the
+# example with the API on a unix socket besides, in the folder that the unit makes for it.
 TO = "$(DESTDIR)$(PREFIX)"
 install: all
 	install -d $(TO)/sbin $(TO)/bin $(TO)/share/man/man1 $(TO)/share/man/man5 $(TO)/share/man/man8 \
@@ -164,7 +165,9 @@ install: all
 	install -m 644 conf/ocspctl.bash-completion $(TO)/share/bash-completion/completions/ocspctl
 	sed 's,/usr/sbin/,$(PREFIX)/sbin/,' conf/ocspcached.service >$(TO)/lib/systemd/system/ocspcached.service
 	test -e "$(DESTDIR)/etc/ocspcached/ocspcached.conf" || \
-	    install -m 644 conf/ocspcached.conf "$(DESTDIR)/etc/ocspcached/ocspcached.conf"
+	    { sed '/^#api-listen/c\api-listen = { "127.0.0.1:8081", "unix:/run/ocspcached/api.sock" }' \
+	        conf/ocspcached.conf >"$(DESTDIR)/etc/ocspcached/ocspcached.conf" && \
+	      chmod 644 "$(DESTDIR)/etc/ocspcached/ocspcached.conf"; }
 deb:
 	@.ci/packages build deb
 	@B="$(B)" VERSION="$(VERSION)" RELEASED="$(RELEASED)" conf/deb/build

@@ -225,8 +225,10 @@ class Daemon:
 class Watch:
     """ocspctl watch; what it prints, line by line."""
 
-    def __init__(self, port, *args, **env):
-        self.p = subprocess.Popen([CLIENT, "--url", "http://127.0.0.1:%d" % port, "watch", *args],
+    def __init__(self, port, *args, options=(), **env):
+        """port: None where env or options say how to reach it."""
+        reach = ["--url", "http://127.0.0.1:%d" % port] if port is not None else []
+        self.p = subprocess.Popen([CLIENT, *reach, *options, "watch", *args],
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1,
                                   env=dict(os.environ, **env))
         self.out, self.err = [], []

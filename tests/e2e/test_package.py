@@ -51,6 +51,31 @@ def test_make_install_into_a_folder_with_spaces(box):
     assert open(conf).read() == "# mine\n"
 
 
+def test_the_api_is_on_a_unix_socket_besides(box, feed, daemons):
+    """Of the configuration that is installed: in the folder of the unit, for its user and group alone."""
+    run("make", "-o", "all", "install", "B=" + os.path.relpath(daemon.B, daemon.TOP), "DESTDIR=" + box, "PREFIX=/usr")
+    conf = lab.read(box + "/etc/ocspcached/ocspcached.conf")
+    assert "\nRuntimeDirectory=ocspcached\n" in lab.read(box + "/usr/lib/systemd/system/ocspcached.service")
+    addresses = re.findall('"([^"]*)"', re.search("(?m)^api-listen = (.*)$", conf).group(1))
+    assert addresses == ["127.0.0.1:8081", "unix:/run/ocspcached/api.sock"]
+    path = os.path.join(box, "api.sock")
+    d = daemons([feed.issuer()])
+    d.options["api-listen"] = ["127.0.0.1:%d" % d.api_port, "unix:" + path]
+    d.write()
+    old = os.umask(0)  # nor is it a matter of the umask
+    try:
+        d.start()
+    finally:
+        os.umask(old)
+    assert os.stat(path).st_mode & 0o7777 == 0o660
+    d.wait_number(feed.url, feed.count)
+    url = "unix:" + path
+    for options, env in ((["--url", url], {}), ([], {"OCSPCTL_URL": url})):
+        r = subprocess.run([daemon.CLIENT, *options, "status", "demo", "1"], capture_output=True, text=True,
+                           env=dict(os.environ, **env), timeout=30 * lab.PATIENCE)
+        assert r.returncode == 1 and "revoked" in r.stdout, r
+
+
 def test_make_deb_installs_what_the_package_is_built_with():
     """And build-essential, which every package wants without naming it (Debian Policy 4.2)."""
     with open(os.path.join(daemon.TOP, "conf", "deb", "control")) as f:

@@ -12,7 +12,7 @@ import pytest
 import daemon
 import fleet
 import lab
-from daemon import FAST
+from daemon import FAST, Watch
 from fleet import line, ndjson
 from lists import entry
 from token_kit import block
@@ -210,6 +210,34 @@ def test_without_tls_or_a_token_it_does_not_start(site):
     lab.wait(lambda: "config_error" in d.log or "reload_failed" in d.log, 10, "the refusal")
     assert site.ask("GET", "/v1/issuers", token=None)[0] == 401
     d.tokens = tokens
+
+
+def test_watch_over_tls_goes_on_after_a_restart(box, site, started):
+    """R145: printed, run, and none twice or never when the daemon goes and comes."""
+    d, out, place, token = site.d, os.path.join(box, "out"), os.path.join(box, "place"), os.path.join(box, "token")
+    with open(token, "w") as f:
+        f.write("t-all\n")
+    reach = {"OCSPCTL_URL": "https://127.0.0.1:%d" % site.port}
+    options = ["--ca", site.ca, "--token-file", token]
+    printed = started(Watch(None, "demo", options=options, **reach))
+    run = started(Watch(None, "--exec", "echo $OCSP_SERIAL $OCSP_STATUS >>" + out, "--place", place, options=options,
+                        **reach))
+    lab.wait(lambda: d.metric("subscribers") == 2, 10, "both")
+    lab.wait(lambda: lab.read(place), 10, "a place")
+    site.feed.bring(d, [entry(1), entry(0xAB)])
+    lab.wait(lambda: len(printed.out) == 1 and lab.read(out) == "ab revoked", 10, "the first")
+    d.stop()
+    site.feed.publish([entry(1), entry(0xAB), entry(0xCD)])
+    d.start()  # finds the new list itself
+    lab.wait(lambda: len(printed.out) == 2 and lab.read(out).splitlines() == ["ab revoked", "cd revoked"], 30, "the second")
+    # and with another certificate, which it verifies anew
+    site.pair("server", 0xaa, "DNS:api.example", "IP:127.0.0.1")
+    d.stop()
+    site.feed.publish([entry(v) for v in (1, 0xAB, 0xCD, 0xEF)])
+    d.start()
+    lab.wait(lambda: len(printed.out) == 3 and len(lab.read(out).splitlines()) == 3, 30, "the third")
+    assert [x.split()[1] for x in printed.out] == ["ab", "cd", "ef"]
+    assert run.stop() == 0 and printed.stop() == 0
 
 
 def test_ocspctl_over_tls(box, site):

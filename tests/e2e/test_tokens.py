@@ -49,9 +49,9 @@ CALLS = [
 IDS = ["%s %s" % c[:2] for c in CALLS]
 
 
-def ask(d, call, token=None):
+def ask(d, call, token=None, **more):
     method, path, body, _ = call
-    fields = {"Accept": "application/json"}
+    fields = dict({"Accept": "application/json"}, **more)
     if body:
         fields["Content-Type"] = body[0]
     if token is not None:
@@ -141,6 +141,34 @@ def test_the_manual_has_these_calls():
         path = re.sub(r"(watchlists|webhooks)/\w+", r"\1/X", path.split("?")[0])
         return re.sub(r"/(demo/[12])$", "/X/X", path)
     assert manual == {(m, shape(p), right) for m, p, _, right in CALLS}
+
+
+PAGES = [  # what a browser says of a page of another site, or of a name that was bound to our address
+    {"Origin": "https://evil.example"}, {"Origin": "null"}, {"Origin": ""}, {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"}, {"Host": "evil.example"}, {"Host": "evil.example:8081"},
+    {"Host": "localhost.evil.example"}, {"Host": "127.0.0.1.evil.example"}]
+
+
+def test_a_page_in_a_browser_can_call_nothing(box, feed, daemons):
+    """T21: on loopback without tokens, where everybody may do everything, each call of the contract."""
+    d = daemons([feed.issuer()], store="lmdb:%s/store" % box).start()
+    d.wait_number(feed.url, feed.count)
+    assert put(d, "web", ndjson(line(1), line(2)))[0] == 201
+    health = [("GET", "/healthz", None, None), ("GET", "/readyz", None, None)]
+    for call in CALLS + health:
+        for page in PAGES:
+            status, headers, text = ask(d, call, **page)
+            assert status == 403 and set(json.loads(text)) == {"error"}, (call, page, status, text)
+            assert not any(n.lower().startswith("access-control-") for n in headers)
+        # its question whether it may ask (a preflight) is no call, and none of our answers says yes
+        status, headers, text = ask(d, ("OPTIONS", call[1], None, None), **{
+            "Origin": "https://evil.example", "Access-Control-Request-Method": call[0]})
+        assert status in (403, 405, 501), (call, status)
+        assert not any(n.lower().startswith("access-control-") for n in headers)
+    assert fleet.watchlist(d, "web")["certificates"] == 2
+    assert not [x for x in d.log.splitlines() if "event=audit" in x and "outcome=done" in x and "watchlists/web" not in x]
+    for call in CALLS + health:  # and whoever is no page may
+        assert ask(d, call)[0] in (200, 201, 202, 204, 404), call
 
 
 def test_health_needs_none_and_readyz_says_little(site):
