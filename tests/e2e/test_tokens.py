@@ -87,8 +87,16 @@ class Site:
         self.d.start()
         self.d.wait_number(self.demo.url, self.demo.count)
         self.d.wait_number(self.other.url, self.other.count, "other")
+        self.begin = self.get("/v1/events", "t-all", Accept="application/json")[1]["position"]
         assert put(self.d, "web", ndjson(line(1), line(9), line(7, issuer="other")))[0] == 201
         assert put(self.d, "db", ndjson(line(2, names=["secret.example"]), line(1, names=["db.example"])))[0] == 201
+
+    def wait_told(self):
+        """What its lists gained that is revoked already is told, behind the answers to the PUTs."""
+        def told(name):
+            p = self.get("/v1/events?watchlist=%s&since=%s" % (name, self.begin), "t-all", Accept="application/json")[1]
+            return {c["serial"] for e in p["events"] for c in e["data"]["changes"]}
+        lab.wait(lambda: told("web") == {"1", "7"} and told("db") == {"1", "2"}, 10, "what the lists gained")
 
     def get(self, path, token, **headers):
         return self.d.api("GET", path, headers=dict({"Authorization": "Bearer " + token}, **headers))
@@ -290,6 +298,7 @@ def bearer(token):
 
 def test_streams_and_pages_of_who_does_not_see_all(site, streams):
     d = site.d
+    site.wait_told()
     mine, both = streams(d, fields=bearer("t-demo")), streams(d, fields=bearer("t-both"))
     web = streams(d, fields=bearer("t-web"))
     everything = streams(d, fields=bearer("t-all"))
