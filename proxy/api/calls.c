@@ -11,19 +11,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "cache/held/latch_file.h"
 #include "proxy/api/call_explain.h"
 #include "proxy/api/call_latches.h"
+#include "proxy/api/call_ready.h"
+#include "proxy/api/call_status.h"
 #include "proxy/api/gauges.h"
-#include "proxy/base/clock.h"
 #include "proxy/http/api_reply.h"
 #include "proxy/keeper/answers.h"
 #include "proxy/keeper/evidence.h"
 #include "proxy/keeper/memo.h"
 #include "proxy/keeper/unlatch.h"
 #include "proxy/lists/crl_feed.h"
-#include "proxy/tell/teller.h"
-#include "proxy/watch/watcher.h"
 
 struct work { /* a call that is not answered yet */
 	struct work *next, *prev;
@@ -183,121 +181,10 @@ static void call_issuers(struct keeper *k, struct call *c)
 
 /* GET /v1/status. */
 
-static json_t *json_time(int64_t at)
-{
-	char text[CLOCK_TEXT_MAX];
-
-	return clock_text(at, text) ? json_string(text) : json_null();
-}
-
-static json_t *latch_evidence(void)
-{
-	return json_pack("{s:s, s:s, s:n, s:n, s:n}", "kind", "latch", "status",
-	    "revoked", "this_update", "next_update", "crl_number");
-}
-
-static json_t *ocsp_evidence(const struct facts *f)
-{
-	return json_pack("{s:s, s:s, s:o, s:o, s:n}", "kind", "ocsp", "status",
-	    status_name(f->status), "this_update", json_time(f->this_update),
-	    "next_update", json_time(f->next_update), "crl_number");
-}
-
-/* Is it good by the list that it names? */
-static bool is_named_good(const struct evidence *st)
-{
-	return st->named.watch.verified && st->named.url != NULL &&
-	       st->named.absence == CRL_ABSENT_GOOD;
-}
-
-/* The list that says what all of them together say, or what it is good by; NULL where
- * none is in force. */
-static json_t *crl_evidence(const struct issuer *i, const struct evidence *st)
-{
-	char number[CRL_NUMBER_TEXT_MAX];
-	bool good = st->lists.absence == CRL_ABSENT_GOOD || is_named_good(st);
-	enum status status = st->crl.listed ? STATUS_REVOKED
-			     : good         ? STATUS_GOOD
-					    : STATUS_UNKNOWN;
-	const struct crl_facts *f;
-	size_t n = st->crl.listed ? st->crl.shard : crl_set_oldest(st->lists.set);
-
-	if (is_named_good(st))
-		crl_set_absence_at(st->lists.set, i, st->named.url, st->lists.now, &n);
-	if (n >= st->lists.set->shards_n || !st->lists.set->shard[n].in_force)
-		return NULL;
-	f = &st->lists.set->shard[n].facts;
-	crl_number_text(f, number);
-	return json_pack("{s:s, s:s, s:o, s:o, s:s?}", "kind", "crl", "status",
-	    status_name(status), "this_update", json_time(f->this_update), "next_update",
-	    json_time(f->next_update), "crl_number", number[0] != '\0' ? number : NULL);
-}
-
-static json_t *evidence_json(const struct issuer *i, const struct evidence *st)
-{
-	const struct evidence_answer *each[] = {
-	    &st->revoked, &st->good, &st->kept.refused, &st->unknown};
-	json_t *list = json_array();
-
-	if (st->kept.latched)
-		json_array_append_new(list, latch_evidence());
-	for (size_t n = 0; n < sizeof each / sizeof each[0]; n++)
-		if (each[n]->found)
-			json_array_append_new(list, ocsp_evidence(&each[n]->facts));
-	json_array_append_new(list, crl_evidence(i, st)); /* NULL adds nothing */
-	return list;
-}
-
-/* Why a watched one is not good by the list that it names. */
-static void put_named(char *text, size_t n, const struct evidence_named *named)
-{
-	if (!named->watch.watched)
-		text[0] = '\0';
-	else if (!named->watch.verified)
-		snprintf(text, n,
-		    "; it is watched, but its signature was not verified: "
-		    "put it as PEM");
-	else if (named->url == NULL)
-		snprintf(
-		    text, n, "; it is watched, but which list it names is not known");
-	else
-		snprintf(text, n, "; it is watched, but the list that it names (%s) %s",
-		    named->url, crl_absence_text_at(named->absence));
-}
-
-/* Of an unknown one: why it is not good by its absence from the lists.  NULL: nothing. */
-static json_t *missing_json(const struct issuer *i, const struct evidence *st)
-{
-	const char *why = crl_absence_text(st->lists.absence), *of = "";
-	bool of_one = st->lists.absence == CRL_ABSENT_MISSING ||
-		      st->lists.absence == CRL_ABSENT_OVERDUE ||
-		      st->lists.absence == CRL_ABSENT_REASONS;
-	char text[1024 + WATCH_URL_MAX + 256], named[WATCH_URL_MAX + 128];
-
-	if (st->status != STATUS_UNKNOWN || !issuer_has_lists(i) || why == NULL)
-		return NULL;
-	/* where each configured list has its place */
-	if (of_one && st->lists.absence_list < i->crl_n && st->lists.set->joins == NULL)
-		of = i->crl[st->lists.absence_list].place[0];
-	put_named(named, sizeof named, &st->named);
-	snprintf(text, sizeof text, "%s%s%.1024s%s", why, of[0] != '\0' ? ": " : "", of,
-	    named);
-	return json_text(text);
-}
-
 static void reply_status(
     struct call *c, const struct issuer *i, const struct evidence *st)
 {
-	bool revoked = st->status == STATUS_REVOKED;
-	char serial[SERIAL_HEX_MAX];
-
-	serial_to_hex(&c->serial, serial);
-	reply(c, 200,
-	    json_pack("{s:s, s:s, s:s, s:o, s:s?, s:b, s:o, s:o*}", "issuer", i->name,
-		"serial", serial, "status", status_name(st->status), "revoked_at",
-		revoked ? json_time(st->revoked_at) : json_null(), "reason",
-		revoked ? reason_name(st->reason) : NULL, "disagree", st->disagree,
-		"evidence", evidence_json(i, st), "missing", missing_json(i, st)));
+	reply(c, 200, status_json(i, &c->serial, st));
 }
 
 static void on_flight(void *arg, const struct answer *a, enum err e, enum tier tier)
@@ -642,218 +529,12 @@ static void call_latch_delete(struct keeper *k, const struct issuer *i, struct c
 
 /* GET /readyz. */
 
-#define WAITING_MS 2000 /* a change waits a moment in every case: barrier and fsync */
-
-/* What is away, or refuses: with its own words, and the remedy where one is known. */
-static void degrade(json_t *degraded, const char *what, bool refuses, const char *error,
-    const char *remedy)
-{
-	char text[1024];
-	size_t n = (size_t)snprintf(text, sizeof text, "%s %s: %s", what,
-	    refuses ? "refuses" : "is away", error[0] != '\0' ? error : "not connected");
-
-	if (remedy[0] != '\0' && n < sizeof text)
-		snprintf(text + n, sizeof text - n, "; remedy: %s", remedy);
-	json_array_append_new(degraded, json_text(text));
-}
-
-static void ready_store(struct keeper *k, json_t *degraded)
-{
-	struct store_health h;
-	char what[32];
-
-	store_health(keeper_parts(k)->store, &h);
-	snprintf(what, sizeof what, "store %s", h.kind);
-	if (!h.up)
-		degrade(degraded, what, h.refuses, h.error, h.remedy);
-}
-
-/* What would not be here after a restart. */
-static void ready_disk(struct keeper *k, json_t *degraded)
-{
-	const struct keeper_parts *d = keeper_parts(k);
-	const char *issuer, *cause;
-	char why[1024], text[1200];
-	size_t n = crl_feed_refused_by_disk(d->crl_feed, &issuer, &cause);
-
-	if (latch_file_failed(d->latch_file, why, sizeof why)) {
-		snprintf(text, sizeof text, "latches cannot be written: %s", why);
-		json_array_append_new(degraded, json_text(text));
-	}
-	if (n == 0)
-		return;
-	snprintf(text, sizeof text,
-	    "lists cannot be written to %s, or read (%zu; one of issuer %s): %s",
-	    keeper_conf(k)->state_directory, n, issuer, cause);
-	json_array_append_new(degraded, json_text(text));
-}
-
-/* Watchlists stay what they are. */
-static void ready_watchlists(struct keeper *k, json_t *degraded)
-{
-	struct watcher *w = keeper_parts(k)->context.shared->watcher;
-	char why[512], text[600];
-
-	if (w == NULL || watcher_can_write(w, why, sizeof why))
-		return;
-	snprintf(text, sizeof text, "watchlists cannot be changed: %s", why);
-	json_array_append_new(degraded, json_text(text));
-}
-
-/* Changes that wait are told late, and whoever relies on the push should know. */
-static void ready_telling(struct keeper *k, json_t *degraded)
-{
-	struct teller_health h;
-	char text[600];
-
-	teller_health(keeper_parts(k)->teller, &h);
-	if (!h.log.up)
-		degrade(degraded, "change log", h.log.refuses, h.log.error, h.log.remedy);
-	if (h.log.damage[0] != '\0') {
-		snprintf(text, sizeof text, "change log is damaged: %s", h.log.damage);
-		json_array_append_new(degraded, json_text(text));
-	}
-	if (h.waiting == 0 || h.waiting_ms < WAITING_MS)
-		return;
-	snprintf(text, sizeof text, "changes wait to be told (%llu, for %lld s): %s",
-	    (unsigned long long)h.waiting, (long long)(h.waiting_ms / 1000),
-	    h.why != ERR_OK ? err_text(h.why) : "not in the change log yet");
-	json_array_append_new(degraded, json_text(text));
-}
-
-/* What is in the file is not what is in force. */
-static void ready_reload(struct keeper *k, json_t *degraded)
-{
-	const char *mistake = keeper_mistake(k);
-	char text[1200];
-
-	if (mistake == NULL)
-		return;
-	snprintf(text, sizeof text,
-	    "the last reload failed, the configuration before it is in force: %s",
-	    mistake);
-	json_array_append_new(degraded, json_text(text));
-}
-
-/* Lists past their nextUpdate revoke still, but say nothing new. */
-static void ready_overdue(
-    const struct issuer *i, const struct crl_set *set, json_t *degraded)
-{
-	int64_t now = clock_now();
-	const struct crl_shard *first = NULL;
-	char text[2048], at[CLOCK_TEXT_MAX], more[64] = "";
-	size_t overdue = 0;
-
-	for (size_t n = 0; set != NULL && n < set->shards_n; n++) {
-		const struct crl_shard *l = &set->shard[n];
-
-		if (!l->in_force || l->facts.next_update > now)
-			continue;
-		overdue++;
-		if (first == NULL || l->facts.next_update < first->facts.next_update)
-			first = l;
-	}
-	if (first == NULL || !clock_text(first->facts.next_update, at))
-		return;
-	if (overdue > 1)
-		snprintf(more, sizeof more, " (and %zu more)", overdue - 1);
-	snprintf(text, sizeof text,
-	    "issuer %s: list %.1500s is past its nextUpdate, %s%s", i->name,
-	    first->file != NULL ? first->file->scope : "", at, more);
-	json_array_append_new(degraded, json_text(text));
-}
-
-static void ready_issuer(
-    struct keeper *k, const struct issuer *i, json_t *reasons, json_t *degraded)
-{
-	const struct crl_set *set = crl_feed_set(keeper_parts(k)->crl_feed, i->name);
-	struct upstream_health h = {.last_error = ""};
-	size_t healthy = 0;
-	char text[2048];
-
-	for (size_t n = i->ocsp_n; n-- > 0;) { /* h is of the first one at the end */
-		upstream_health(keeper_parts(k)->source, i->ocsp[n], &h);
-		healthy += h.healthy || !h.asked; /* nobody knows better yet */
-	}
-	if (issuer_has_lists(i) && (set->unopened || set->shards_n == 0)) {
-		snprintf(text, sizeof text, "issuer %s: %s", i->name,
-		    set->unopened ? "nothing is good: a list has not been opened"
-				  : "no list is in force");
-		json_array_append_new(degraded, json_text(text));
-	}
-	ready_overdue(i, set, degraded);
-	if (healthy > 0 || (i->ocsp_n == 0 && issuer_has_lists(i)))
-		return;
-	if (i->ocsp_n == 0)
-		snprintf(text, sizeof text,
-		    "issuer %s: no way to answer: it has no responder", i->name);
-	else
-		snprintf(text, sizeof text,
-		    "issuer %s: no responder is healthy: %.1000s: %s", i->name,
-		    i->ocsp[0], h.last_error);
-	json_array_append_new(i->ocsp_n == 0 ? reasons : degraded, json_text(text));
-}
-
-/* A line on one of n lists. */
-static void degrade_lists(json_t *degraded, const char *line, size_t n)
-{
-	char text[4200];
-
-	if (n == 0)
-		return;
-	snprintf(text, sizeof text, n > 1 ? "%s (and %zu more)" : "%s", line, n - 1);
-	json_array_append_new(degraded, json_text(text));
-}
-
-/* Lists that say nothing new, and those that count and whose changes subscribers do not
- * hear of. */
-static void ready_feed(struct keeper *k, json_t *degraded)
-{
-	const struct crl_feed *feed = keeper_parts(k)->crl_feed;
-	char line[4096];
-
-	degrade_lists(degraded, line, crl_feed_failing(feed, line, sizeof line));
-	degrade_lists(degraded, line, crl_feed_held_back(feed, line, sizeof line));
-}
-
-/* Each list is asked for once before we say that we are ready: the status of what they
- * list is not known until then. */
-static void ready_lists(struct keeper *k, json_t *reasons)
-{
-	if (!crl_feed_tried_all(keeper_parts(k)->crl_feed))
-		json_array_append_new(
-		    reasons, json_string("lists have not been tried yet"));
-}
-
-/* A store or responders that are away are no reason to send clients elsewhere: memory
- * answers for hours.  They are told as "degraded", as lists are that could not be had. */
 static void call_ready(struct keeper *k, struct call *c)
 {
-	const struct issuers *is = keeper_conf(k)->issuers;
-	json_t *reasons = json_array(), *degraded = json_array();
 	bool ready;
+	json_t *body = ready_json(k, c->brief, &ready);
 
-	if (atomic_load(&keeper_parts(k)->context.shared->draining))
-		json_array_append_new(reasons, json_string("draining"));
-	ready_lists(k, reasons);
-	ready_store(k, degraded);
-	ready_feed(k, degraded);
-	ready_telling(k, degraded);
-	ready_disk(k, degraded);
-	ready_watchlists(k, degraded);
-	ready_reload(k, degraded);
-	for (size_t n = 0; n < issuers_count(is); n++)
-		ready_issuer(k, issuers_at(is, n), reasons, degraded);
-	ready = json_array_size(reasons) == 0;
-	if (c->brief) {
-		json_decref(reasons);
-		json_decref(degraded);
-		reply(c, ready ? 200 : 503, json_pack("{s:b}", "ready", ready));
-		return;
-	}
-	reply(c, ready ? 200 : 503,
-	    json_pack("{s:b, s:o, s:o}", "ready", ready, "reasons", reasons, "degraded",
-		degraded));
+	reply(c, ready ? 200 : 503, body);
 }
 
 /* GET /metrics. */
