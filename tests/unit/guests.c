@@ -3,13 +3,13 @@
 #include "tests/lib/faults.h"
 
 #include <arpa/inet.h>
+#include <event2/event.h>
 #include <openssl/x509v3.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 
 #include <cmocka.h>
-#include <event2/event.h>
 
 #include "conf/conf.h"
 #include "proxy/api/guests.h"

@@ -3,6 +3,8 @@
  * The clock stands until a test moves it. */
 #include "tests/lib/faults.h"
 
+#include <event2/event.h>
+#include <netinet/in.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <poll.h>
@@ -14,8 +16,6 @@
 #include <time.h>
 
 #include <cmocka.h>
-#include <event2/event.h>
-#include <netinet/in.h>
 
 #include "conf/conf.h"
 #include "proxy/base/log.h"
