@@ -77,7 +77,8 @@ static int set_address(struct client *c, const char *url, char *why, size_t why_
 		base = "http://localhost";
 	} else if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0) {
 		snprintf(why, why_n,
-		    "\"%s\" is no server; --url (or OCSPCTL_URL) is http://HOST:PORT or "
+		    "\"%s\" is no server; --url (or OCSPCTL_URL) is http(s)://HOST:PORT "
+		    "or "
 		    "unix:/PATH",
 		    c->shown);
 		return -1;

@@ -357,6 +357,7 @@ static void on_closed(void *arg)
 /* The issuers that there are for who asks. */
 static bool narrow(struct bulk_status *b)
 {
+	const struct inventory *v = ledger_inventory(b->context->shared);
 	const struct issuers *all = b->known->issuers;
 	const struct issuer **list = calloc(issuers_count(all) + 1, sizeof *list);
 	size_t n = 0;
@@ -364,7 +365,7 @@ static bool narrow(struct bulk_status *b)
 	if (list == NULL)
 		return false;
 	for (size_t i = 0; i < issuers_count(all); i++)
-		if (access_issuer(b->access, issuers_at(all, i)->name))
+		if (access_issuer_watched(b->access, v, issuers_at(all, i)->name))
 			list[n++] = issuers_at(all, i);
 	b->seen = watch_issuers_new(list, n);
 	free(list);

@@ -81,6 +81,8 @@ class Site:
         self.d.tokens["demo"] = block("t-demo", ALL, issuers=["demo"])
         self.d.tokens["both"] = block("t-both", ALL, issuers=["demo", "other"])
         self.d.tokens["web"] = block("t-web", ALL, watchlists=["web"])
+        self.d.tokens["other"] = block("t-other", ALL, issuers=["other"])
+        self.d.tokens["own"] = block("t-own", ALL, watchlists=["own"])
         self.d.tokens["gone"] = block("t-gone", ["subscribe", "read"])
         self.d.token = "t-all"
         self.d.write()
@@ -135,6 +137,33 @@ def test_every_call_is_refused_without_its_right(site):
     assert any("token=only-read" in x and "outcome=refused" in x and "status=403" in x for x in told), told
     assert not any("GET /v1/issuers" in x for x in told)
     assert d.metric("api_logins_failed_total") >= 4 * len(CALLS)
+
+
+# Where a call names neither issuer nor list, what it says has nothing of them.
+FOREIGN = {"t-other": {"demo": "nobody"}, "t-own": {"demo": "nobody", "web": "nolist"}}
+
+
+def test_every_call_finds_nothing_of_what_a_token_does_not_reach(site):
+    """T21: one for another issuer, and one for another watchlist: as if it were not there, and nothing is done."""
+    d = site.d
+    assert put(d, "own", ndjson(line(0x55, issuer="other")))[0] == 201
+    before = d.api("GET", "/v1/watchlists/web")
+    for token, names in FOREIGN.items():
+        for call in CALLS:
+            method, path, body, right = call
+            unknown = path, body and body[1]
+            for name, other in names.items():
+                unknown = tuple(x and re.sub(r"\b%s\b" % name, other, x) for x in unknown)
+            got, want = ask(d, call, token), ask(d, (method, unknown[0], body and (body[0], unknown[1]), right), token)
+            said = want[2]
+            for name, other in names.items():
+                said = said.replace(other, name)
+                if unknown == (path, body and body[1]):
+                    assert '"%s"' % name not in got[2], (token, call, got[2])
+            if unknown != (path, body and body[1]):
+                assert (got[0], got[2]) == (want[0], said), (token, call, got, want)
+                assert got[0] in (403, 404) or path == "/v1/status", (token, call, got)
+    assert d.api("GET", "/v1/watchlists/web") == before
 
 
 def test_the_manual_has_these_calls():
