@@ -25,6 +25,8 @@ static const struct kind_row {
 } kind_rows[] = {
     [CHANGE_MOVES] = {WEBHOOK_CHANGES, "changes", "changes.many"},
     [CHANGE_WATCHED] = {WEBHOOK_CHANGES, "changes", "changes.many"},
+    [CHANGE_NOTICES] = {WEBHOOK_NOTICES, "notices", "notices.many"},
+    [CHANGE_ALARMS] = {WEBHOOK_ALARMS, "alarms", NULL},
 };
 
 static const struct kind_row *row_of(const struct change_batch *b)
@@ -35,24 +37,39 @@ static const struct kind_row *row_of(const struct change_batch *b)
 								: &none;
 }
 
-static bool wants(const struct webhook *w, const struct change_batch *b)
+/* Whether its certificates are on the watchlist is seen later; alarms have none, and are
+ * for who watches one of their issuer's. */
+static bool wants(
+    struct hook_maker *m, const struct webhook *w, const struct change_batch *b)
 {
-	return (w->types & row_of(b)->bit) != 0 && webhook_tells(w, b->issuer) &&
-	       change_batch_is_for(b, w->issuer, w->watchlist);
+	if ((row_of(b)->bit & w->types) == 0 || !webhook_tells(w, b->issuer) ||
+	    !change_batch_is_for(b, w->issuer, w->watchlist))
+		return false;
+	return b->kind != CHANGE_ALARMS || w->watchlist[0] == '\0' ||
+	       watch_view_has_issuer(&m->view, b->issuer);
 }
 
-/* Are these parts of one list's changes? */
-static bool is_run(const struct change_batch *a, const struct change_batch *b)
+/* What comes of a list, or of an incident, may come in many batches. */
+static bool may_run(const struct change_batch *b)
 {
-	return a->kind == b->kind && strcmp(a->issuer, b->issuer) == 0 &&
-	       a->evidence == CHANGE_CRL && b->evidence == CHANGE_CRL &&
-	       a->has_number == b->has_number && a->published_at == b->published_at &&
+	if (b->kind == CHANGE_NOTICES)
+		return b->source == CHANGE_INCIDENT;
+	return row_of(b)->many != NULL && b->evidence == CHANGE_CRL;
+}
+
+static bool is_of_list(const struct change_batch *a, const struct change_batch *b)
+{
+	return a->has_number == b->has_number && a->published_at == b->published_at &&
 	       memcmp(a->number, b->number, sizeof a->number) == 0;
 }
 
-static bool may_run(const struct change_batch *b)
+/* Are these parts of one list's changes, or of one incident's notices? */
+static bool is_run(const struct change_batch *a, const struct change_batch *b)
 {
-	return row_of(b)->many != NULL && b->evidence == CHANGE_CRL;
+	if (a->kind != b->kind || strcmp(a->issuer, b->issuer) != 0 || !may_run(b))
+		return false;
+	return a->kind == CHANGE_NOTICES ? strcmp(a->incident, b->incident) == 0
+					 : is_of_list(a, b);
 }
 
 /* False: no memory. */
@@ -63,7 +80,7 @@ static bool place_at(struct place *p, const struct hook_wish *of, struct hook_ma
 	bool within = pos->epoch == b->epoch && pos->seq == b->seq;
 
 	*p = (struct place){.m = m, .of = of, .b = b, .from = within ? pos->index : 0};
-	if (of->w->watchlist[0] == '\0')
+	if (of->w->watchlist[0] == '\0' || b->kind == CHANGE_ALARMS)
 		return true;
 	p->index = roll_index(at->roll, at->sheet);
 	return p->index != NULL;
@@ -233,7 +250,7 @@ static bool ends_run(
 {
 	uint32_t last = 0, n;
 
-	if (!wants(p->of->w, p->b))
+	if (!wants(p->m, p->of->w, p->b))
 		return ++s->passed > HOOK_PASS_MAX;
 	if (!is_run(first, p->b))
 		return true;
@@ -340,7 +357,7 @@ static enum hook_next look(struct hook_maker *m, const struct hook_wish *of,
 
 	if (!place_at(&p, of, m, at, of->pos))
 		return NEXT_NOMEM;
-	if (!wants(of->w, p.b) || count(&p, &last) == 0) {
+	if (!wants(m, of->w, p.b) || count(&p, &last) == 0) {
 		*of->pos = (struct change_pos){p.b->epoch, p.b->seq, p.b->n};
 		*of->scan = (struct hook_scan){0};
 		return NEXT_MORE;
