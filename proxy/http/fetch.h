@@ -32,16 +32,16 @@ struct fetcher;
 struct fetch;
 
 struct fetch_request {
-	const char *url;               /* copied */
-	const char *content_type;      /* of body; copied; with POST */
-	const char *accept;            /* or NULL */
-	struct bytes body;             /* copied; n > 0 makes it a POST */
-	const char *const *headers;    /* more of them, "Name: value", the last one NULL;
-					  or NULL; copied */
-	bool learnt;                   /* the URL is a stranger's word (T7) */
-	bool fresh; /* its name is looked up, and a connection made, for it alone */
-	int timeout_ms;                /* 1.. */
-	size_t max_size;               /* of the response body, as it comes and decoded */
+	const char *url;            /* copied */
+	const char *content_type;   /* of body; copied; with POST */
+	const char *accept;         /* or NULL */
+	struct bytes body;          /* copied; n > 0 makes it a POST */
+	const char *const *headers; /* more of them, "Name: value", the last one NULL;
+				       or NULL; copied */
+	bool learnt;                /* the URL is a stranger's word (T7) */
+	bool fresh;      /* its name is looked up, and a connection made, for it alone */
+	int timeout_ms;  /* 1.. */
+	size_t max_size; /* of the response body, as it comes and decoded */
 	const char *if_none_match;     /* entity tag as it came, or NULL; copied */
 	const char *if_modified_since; /* Last-Modified as it came, or NULL; copied */
 	/* true: the body of a 200 goes to sink_fd as it comes, and not to memory; other

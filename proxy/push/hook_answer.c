@@ -1,3 +1,4 @@
+/* hook_answer.c - two forms of Retry-After. */
 #include "proxy/push/hook_answer.h"
 
 #include <stdio.h>

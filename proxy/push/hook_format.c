@@ -214,14 +214,14 @@ static const struct kind *kind_of(const char *type)
 }
 
 /* Every element of an event, and whether it is over; an event without any is one. */
-struct part {
+struct hook_part {
 	const struct hook_message *m;
 	const struct kind *kind;
 	const json_t *data, *item;
 	bool over;
 	size_t at; /* which of them it is */
 };
-typedef void part_fn(const struct part *p, struct json_line *out);
+typedef void part_fn(const struct hook_part *p, struct json_line *out);
 
 static bool is_over(const struct kind *k, size_t array, const json_t *item)
 {
@@ -234,7 +234,7 @@ static bool is_over(const struct kind *k, size_t array, const json_t *item)
 static size_t each_part(
     const struct hook_message *m, const json_t *data, part_fn *put, struct json_line *out)
 {
-	struct part p = {.m = m, .kind = kind_of(m->type), .data = data};
+	struct hook_part p = {.m = m, .kind = kind_of(m->type), .data = data};
 
 	if (p.kind->array[0] == NULL) {
 		put(&p, out);
@@ -253,7 +253,7 @@ static size_t each_part(
 	return p.at;
 }
 
-/* standard and cloudevents: the data as it is. */
+/* The data as it is. */
 
 static void put_data(
     const struct hook_message *m, const json_t *data, struct json_line *out)
@@ -291,7 +291,7 @@ static void write_cloudevents(
 
 /* Slack: a line each. */
 
-static void slack_part(const struct part *p, struct json_line *out)
+static void slack_part(const struct hook_part *p, struct json_line *out)
 {
 	const struct words w = {out, put_slack};
 
@@ -319,7 +319,7 @@ static void write_slack(
 /* Alertmanager: POST /api/v2/alerts takes an array of alerts, each told apart by its
  * labels. */
 
-static const char *alert_of(const struct part *p)
+static const char *alert_of(const struct hook_part *p)
 {
 	return p->kind->alert != NULL ? p->kind->alert : text_of(p->item, "alarm");
 }
@@ -333,7 +333,7 @@ static void put_label(
 		put_pair(out, ",", key, value);
 }
 
-static void alert_part(const struct part *p, struct json_line *out)
+static void alert_part(const struct hook_part *p, struct json_line *out)
 {
 	const struct words w = {out, put_inside};
 
@@ -394,7 +394,7 @@ static void put_dedup_key(
 	json_put(out, "\"");
 }
 
-static void summary_part(const struct part *p, struct json_line *out)
+static void summary_part(const struct hook_part *p, struct json_line *out)
 {
 	const struct words w = {out, put_inside};
 

@@ -10,7 +10,7 @@
 #define LOOKS_MAX 64 /* at batches, in a turn */
 
 /* A webhook's place in a batch. */
-struct place {
+struct cut_place {
 	struct hook_maker *m;
 	const struct hook_wish *of;
 	const struct change_batch *b;
@@ -73,13 +73,14 @@ static bool is_run(const struct change_batch *a, const struct change_batch *b)
 }
 
 /* False: no memory. */
-static bool place_at(struct place *p, const struct hook_wish *of, struct hook_maker *m,
-    const struct hook_place *at, const struct change_pos *pos)
+static bool cut_place_at(struct cut_place *p, const struct hook_wish *of,
+    struct hook_maker *m, const struct hook_place *at, const struct change_pos *pos)
 {
 	const struct change_batch *b = at->sheet->batch;
 	bool within = pos->epoch == b->epoch && pos->seq == b->seq;
 
-	*p = (struct place){.m = m, .of = of, .b = b, .from = within ? pos->index : 0};
+	*p =
+	    (struct cut_place){.m = m, .of = of, .b = b, .from = within ? pos->index : 0};
 	if (of->w->watchlist[0] == '\0' || b->kind == CHANGE_ALARMS)
 		return true;
 	p->index = roll_index(at->roll, at->sheet);
@@ -87,7 +88,7 @@ static bool place_at(struct place *p, const struct hook_wish *of, struct hook_ma
 }
 
 /* Of its elements; *last: behind the last of them. */
-static uint32_t count(const struct place *p, uint32_t *last)
+static uint32_t count(const struct cut_place *p, uint32_t *last)
 {
 	if (p->index != NULL)
 		return watch_text_count(&p->m->view, p->b, p->index, p->from, last);
@@ -110,7 +111,8 @@ static struct bytes data_of(const char *frame, size_t n)
 
 /* The event of at most room elements; *end: what it covers.  Empty: nothing concerns the
  * webhook any more. */
-static struct bytes event_of(const struct place *p, uint32_t room, struct change_pos *end)
+static struct bytes event_of(
+    const struct cut_place *p, uint32_t room, struct change_pos *end)
 {
 	struct watch_view *v = &p->m->view;
 	uint32_t to = p->b->n - p->from > room ? p->from + room : p->b->n;
@@ -127,7 +129,7 @@ static struct bytes event_of(const struct place *p, uint32_t room, struct change
 	return data_of(v->out.p, v->out.n);
 }
 
-static bool write_body(const struct place *p, struct hook_cut *cut, struct bytes data)
+static bool write_body(const struct cut_place *p, struct hook_cut *cut, struct bytes data)
 {
 	const struct hook_message text = {.type = cut->type,
 	    .id = cut->id,
@@ -141,7 +143,7 @@ static bool write_body(const struct place *p, struct hook_cut *cut, struct bytes
 	       !cut->body.failed;
 }
 
-static bool is_single(const struct place *p)
+static bool is_single(const struct cut_place *p)
 {
 	return row_of(p->b)->bit == WEBHOOK_ALARMS &&
 	       hook_format_is_single(p->of->w->format);
@@ -150,7 +152,7 @@ static bool is_single(const struct place *p)
 /* A body of at most room elements, fewer where they are long; or of exactly so many, up
  * to `decided`.  Nothing of it concerns the webhook: cut->type stays NULL.  False: no
  * memory. */
-static bool cut_full(const struct place *p, uint32_t room,
+static bool cut_full(const struct cut_place *p, uint32_t room,
     const struct change_pos *decided, struct hook_cut *cut)
 {
 	while (room > 0) {
@@ -175,7 +177,7 @@ static bool cut_full(const struct place *p, uint32_t room,
 
 /* {"count","first","last","url"}: the place before the first, that of the last, and where
  * what lies between them is to be had. */
-static bool cut_thin(const struct place *p, const struct change_pos *pos,
+static bool cut_thin(const struct cut_place *p, const struct change_pos *pos,
     const struct change_pos *last, uint32_t many, struct hook_cut *cut)
 {
 	const struct webhook *w = p->of->w;
@@ -200,7 +202,7 @@ static bool cut_thin(const struct place *p, const struct change_pos *pos,
 static bool cut_gap(struct hook_maker *m, const struct hook_wish *of,
     const struct change_pos *oldest, struct hook_cut *cut)
 {
-	const struct place p = {.m = m, .of = of};
+	const struct cut_place p = {.m = m, .of = of};
 	char since[CHANGE_POS_TEXT_MAX];
 	size_t n;
 
@@ -232,7 +234,7 @@ bool hook_test_body(struct hook_maker *m, const struct webhook *w, const char *i
 
 /* What of a run was counted is cut: in full where it is not too much. */
 static enum hook_next cut_run(
-    const struct place *p, const struct hook_scan *s, bool open, struct hook_cut *cut)
+    const struct cut_place *p, const struct hook_scan *s, bool open, struct hook_cut *cut)
 {
 	bool many = s->count > HOOK_FULL_MAX;
 	bool ok = many ? cut_thin(p, p->of->pos, &s->last, s->count, cut)
@@ -246,7 +248,7 @@ static enum hook_next cut_run(
 
 /* Does this batch end the run of `first`?  Else it is counted, or passed over. */
 static bool ends_run(
-    const struct place *p, const struct change_batch *first, struct hook_scan *s)
+    const struct cut_place *p, const struct change_batch *first, struct hook_scan *s)
 {
 	uint32_t last = 0, n;
 
@@ -274,7 +276,7 @@ static enum hook_next follow_run(struct hook_maker *m, const struct hook_wish *o
 {
 	struct hook_scan *s = of->scan;
 	struct hook_place at;
-	struct place p;
+	struct cut_place p;
 
 	for (int looks = 0; looks < LOOKS_MAX; looks++) {
 		enum hook_read read = hook_pages_after(m->pages, &s->at, &at);
@@ -287,7 +289,7 @@ static enum hook_next follow_run(struct hook_maker *m, const struct hook_wish *o
 				       s->moved_ms + HOOK_SETTLE_MS > of->now_ms
 				   ? NEXT_LATER
 				   : NEXT_MESSAGE;
-		if (!place_at(&p, of, m, &at, &s->at))
+		if (!cut_place_at(&p, of, m, &at, &s->at))
 			return NEXT_NOMEM;
 		if (ends_run(&p, first, s))
 			return NEXT_MESSAGE;
@@ -297,7 +299,7 @@ static enum hook_next follow_run(struct hook_maker *m, const struct hook_wish *o
 }
 
 static enum hook_next cut_here(
-    const struct place *p, const struct hook_wish *of, struct hook_cut *cut)
+    const struct cut_place *p, const struct hook_wish *of, struct hook_cut *cut)
 {
 	struct hook_scan *s = of->scan;
 	enum hook_next next;
@@ -320,7 +322,7 @@ static enum hook_next cut_here(
 
 /* As it was decided before. */
 static enum hook_next cut_again(
-    const struct place *p, const struct hook_wish *of, struct hook_cut *cut)
+    const struct cut_place *p, const struct hook_wish *of, struct hook_cut *cut)
 {
 	uint32_t last = 0, n = of->upto.index - p->from;
 
@@ -328,7 +330,7 @@ static enum hook_next cut_again(
 		return cut_thin(p, of->pos, &of->upto, of->many, cut) ? NEXT_MESSAGE
 								      : NEXT_NOMEM;
 	if (p->index != NULL) {
-		struct place upto = *p;
+		struct cut_place upto = *p;
 
 		upto.from = of->upto.index;
 		n = count(p, &last) - count(&upto, &last);
@@ -341,7 +343,7 @@ static enum hook_next cut_again(
 	return cut->type != NULL ? NEXT_MESSAGE : NEXT_MORE;
 }
 
-static bool is_decided(const struct hook_wish *of, const struct place *p)
+static bool is_decided(const struct hook_wish *of, const struct cut_place *p)
 {
 	return of->upto.epoch != 0 && of->upto.epoch == p->b->epoch &&
 	       (of->many > 0 || of->upto.seq == p->b->seq) &&
@@ -352,10 +354,10 @@ static bool is_decided(const struct hook_wish *of, const struct place *p)
 static enum hook_next look(struct hook_maker *m, const struct hook_wish *of,
     const struct hook_place *at, struct hook_cut *cut)
 {
-	struct place p;
+	struct cut_place p;
 	uint32_t last = 0;
 
-	if (!place_at(&p, of, m, at, of->pos))
+	if (!cut_place_at(&p, of, m, at, of->pos))
 		return NEXT_NOMEM;
 	if (!wants(m, of->w, p.b) || count(&p, &last) == 0) {
 		*of->pos = (struct change_pos){p.b->epoch, p.b->seq, p.b->n};

@@ -1,3 +1,4 @@
+/* hook_own.c - our listeners, and whether an address leads to one of them. */
 #include "proxy/push/hook_own.h"
 
 #include <netinet/in.h>

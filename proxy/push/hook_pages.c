@@ -1,3 +1,4 @@
+/* hook_pages.c - a list of pages, and questions to the keeper. */
 #include "proxy/push/hook_pages.h"
 
 #include <assert.h>
@@ -9,19 +10,19 @@
 #define READ_BYTES (1u << 20) /* of a page: about 30,000 changes */
 
 /* What is known of what follows `from`. */
-struct page {
-	TAILQ_ENTRY(page) link;
+struct log_page {
+	TAILQ_ENTRY(log_page) link;
 	struct change_pos from;
 	struct roll roll; /* empty: nothing does, or see gap and failed */
 	bool gap, failed;
 	struct change_pos oldest;
 };
 
-struct reading {
+struct log_reading {
 	struct teller_ask ask; /* first: it comes back as this */
 	struct hook_pages *pages;
 	bool stale; /* the log has grown since */
-	LIST_ENTRY(reading) link;
+	LIST_ENTRY(log_reading) link;
 };
 
 struct hook_pages {
@@ -29,9 +30,9 @@ struct hook_pages {
 	struct inbox *own;
 	void (*answered)(void *arg);
 	void *arg;
-	TAILQ_HEAD(page_list, page) pages; /* the one used last first */
+	TAILQ_HEAD(page_list, log_page) pages; /* the one used last first */
 	size_t pages_n;
-	LIST_HEAD(, reading) readings;
+	LIST_HEAD(, log_reading) readings;
 	size_t readings_n;
 };
 
@@ -51,7 +52,7 @@ struct hook_pages *hook_pages_new(
 	return p;
 }
 
-static void drop(struct hook_pages *p, struct page *page)
+static void drop(struct hook_pages *p, struct log_page *page)
 {
 	TAILQ_REMOVE(&p->pages, page, link);
 	p->pages_n--;
@@ -77,7 +78,7 @@ size_t hook_pages_asking(const struct hook_pages *p)
 /* A page without batches says something of now, and is forgotten when that is over. */
 static void forget_empty(struct hook_pages *p)
 {
-	struct page *page = TAILQ_FIRST(&p->pages), *next;
+	struct log_page *page = TAILQ_FIRST(&p->pages), *next;
 
 	for (; page != NULL; page = next) {
 		next = TAILQ_NEXT(page, link);
@@ -88,7 +89,7 @@ static void forget_empty(struct hook_pages *p)
 
 void hook_pages_grown(struct hook_pages *p)
 {
-	struct reading *r;
+	struct log_reading *r;
 
 	forget_empty(p);
 	LIST_FOREACH(r, &p->readings, link)
@@ -102,7 +103,7 @@ static bool is_same(const struct change_pos *a, const struct change_pos *b)
 
 /* Answers. */
 
-static void take_batches(struct page *page, struct teller_ask *a)
+static void take_batches(struct log_page *page, struct teller_ask *a)
 {
 	bool whole = true;
 
@@ -118,9 +119,9 @@ static void take_batches(struct page *page, struct teller_ask *a)
 	a->batches = NULL;
 }
 
-static void keep_page(struct hook_pages *p, struct reading *r)
+static void keep_page(struct hook_pages *p, struct log_reading *r)
 {
-	struct page *page = calloc(1, sizeof *page);
+	struct log_page *page = calloc(1, sizeof *page);
 
 	if (page == NULL) {
 		for (size_t i = 0; i < r->ask.n; i++)
@@ -139,7 +140,7 @@ static void keep_page(struct hook_pages *p, struct reading *r)
 
 static void on_answer(void *inbox_arg, struct question *q)
 {
-	struct reading *r = (struct reading *)q;
+	struct log_reading *r = (struct log_reading *)q;
 	struct hook_pages *p = r->pages;
 
 	(void)inbox_arg;
@@ -155,7 +156,7 @@ static void on_answer(void *inbox_arg, struct question *q)
 
 static enum hook_read read_from(struct hook_pages *p, const struct change_pos *pos)
 {
-	struct reading *r;
+	struct log_reading *r;
 
 	LIST_FOREACH(r, &p->readings, link)
 		if (is_same(&r->ask.from, pos))
@@ -178,14 +179,15 @@ static enum hook_read read_from(struct hook_pages *p, const struct change_pos *p
 }
 
 /* The batch of this page that follows pos; NULL: it does not say. */
-static struct sheet *sheet_after(const struct page *page, const struct change_pos *pos)
+static struct sheet *sheet_after(
+    const struct log_page *page, const struct change_pos *pos)
 {
 	if (page->from.epoch != pos->epoch || change_pos_cmp(&page->from, pos) > 0)
 		return NULL;
 	return roll_after(&page->roll, pos);
 }
 
-static enum hook_read of_page(struct hook_pages *p, struct page *page,
+static enum hook_read of_page(struct hook_pages *p, struct log_page *page,
     const struct change_pos *pos, struct hook_place *out)
 {
 	out->sheet = sheet_after(page, pos);
@@ -204,7 +206,7 @@ static enum hook_read of_page(struct hook_pages *p, struct page *page,
 enum hook_read hook_pages_after(
     struct hook_pages *p, const struct change_pos *pos, struct hook_place *out)
 {
-	struct page *page, *next;
+	struct log_page *page, *next;
 
 	for (page = TAILQ_FIRST(&p->pages); page != NULL; page = next) {
 		enum hook_read answer;

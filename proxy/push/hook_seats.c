@@ -1,3 +1,4 @@
+/* hook_seats.c - three counts. */
 #include "proxy/push/hook_seats.h"
 
 #include <assert.h>

@@ -86,7 +86,7 @@ static void on_answer(void *arg, const struct fetch_result *r)
 	atomic_fetch_sub(&k->hooks->busy, 1);
 	if (a.verdict != HOOK_TAKEN)
 		words_of(r, why);
-	hook_ended(k, &a, why);
+	k->hooks->ended(k, &a, why);
 }
 
 /* Who failed last, or has taken nothing yet, is doubted. */

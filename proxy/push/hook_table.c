@@ -11,6 +11,26 @@
 #define KEEP_MS      (HOOK_LEASE_MS / 3)
 #define IDLE_SAVE_MS 60000 /* a place that moved over what concerns others */
 
+unsigned hooks_chance(struct hooks *h)
+{
+	/* of splitmix64 */
+	uint64_t x = h->random += UINT64_C(0x9e3779b97f4a7c15);
+
+	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+	return (unsigned)(x >> 48);
+}
+
+void hooks_wake(struct hooks *h, enum hook_wait what)
+{
+	struct hook *k, *next;
+
+	for (k = TAILQ_FIRST(&h->all); k != NULL; k = next) {
+		next = TAILQ_NEXT(k, link);
+		if (k->phase == HOOK_READY && k->wait == what)
+			h->step(k);
+	}
+}
+
 struct hook *hook_find(struct hooks *h, const char *name)
 {
 	struct hook *k;
@@ -19,6 +39,14 @@ struct hook *hook_find(struct hooks *h, const char *name)
 		if (!k->dropped && strcmp(k->w->name, name) == 0)
 			return k;
 	return NULL;
+}
+
+void hook_cut_drop(struct hook *k)
+{
+	free(k->cut.body.p);
+	k->cut = (struct hook_cut){0};
+	k->cut_saved = false;
+	k->scan = (struct hook_scan){0};
 }
 
 static void free_hook(struct hook *k)
@@ -46,6 +74,15 @@ bool hook_back(struct hook *k)
 	if (k->away == 0)
 		free_hook(k);
 	return false;
+}
+
+void hook_disabled_say(const struct hook *k)
+{
+	if (k->state.gone_at != 0 && webhook_is_disabled(k->w, &k->state) &&
+	    !k->w->disabled)
+		alarm_raise(ALARM_WEBHOOK_DISABLED, "", k->w->name, k->state.gone_why);
+	else
+		alarm_clear(ALARM_WEBHOOK_DISABLED, "", k->w->name);
 }
 
 /* Leases. */
@@ -109,7 +146,7 @@ static void on_taken(void *arg, enum err e, const struct webhook_state *s)
 	hook_cut_drop(k);
 	go_on_from(k, s);
 	hook_disabled_say(k);
-	hook_step(k);
+	k->hooks->step(k);
 }
 
 void hook_take(struct hook *k)
@@ -145,7 +182,7 @@ void hook_tick_lease(struct hook *k, int64_t now_ms)
 	k->kept_ms = now_ms;
 	if (k->phase == HOOK_READY && now_ms - k->saved_ms >= IDLE_SAVE_MS &&
 	    change_pos_cmp(&k->saved, &k->state.position) != 0) {
-		k->unsaved = true; /* hook_step() does it */
+		k->unsaved = true; /* the next step does it */
 		return;
 	}
 	hook_leaves(k);
@@ -194,7 +231,7 @@ static void changed(struct hook *k)
 	if (k->phase == HOOK_READY)
 		hook_cut_drop(k);
 	hook_disabled_say(k);
-	hook_step(k);
+	k->hooks->step(k);
 }
 
 void hook_put(void *hooks, const struct webhook *w, const struct webhook *before)

@@ -1,3 +1,4 @@
+/* hook_turn.c - a schedule, and the end of it. */
 #include "proxy/push/hook_turn.h"
 
 #include <assert.h>

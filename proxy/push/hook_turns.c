@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "proxy/base/alarms.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/push/hooks_core.h"
@@ -51,14 +50,6 @@ static void save(struct hook *k, enum hook_phase phase)
 }
 
 /* Its next message. */
-
-void hook_cut_drop(struct hook *k)
-{
-	free(k->cut.body.p);
-	k->cut = (struct hook_cut){0};
-	k->cut_saved = false;
-	k->scan = (struct hook_scan){0};
-}
 
 /* A message that was cut at the end of the log is what it is from now on. */
 static void begin(struct hook *k)
@@ -150,15 +141,6 @@ static void taken(struct hook *k)
 	s->tries = 0;
 	s->failing_since = s->next_try = 0;
 	hook_cut_drop(k);
-}
-
-void hook_disabled_say(const struct hook *k)
-{
-	if (k->state.gone_at != 0 && webhook_is_disabled(k->w, &k->state) &&
-	    !k->w->disabled)
-		alarm_raise(ALARM_WEBHOOK_DISABLED, "", k->w->name, k->state.gone_why);
-	else
-		alarm_clear(ALARM_WEBHOOK_DISABLED, "", k->w->name);
 }
 
 static void failed(struct hook *k, enum hook_goes goes, const char *why)

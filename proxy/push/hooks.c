@@ -15,26 +15,6 @@
 #define TICK_MS    1000 /* who waits for a time is looked at so often */
 #define HOOKS_NICE 5
 
-unsigned hooks_chance(struct hooks *h)
-{
-	/* of splitmix64 */
-	uint64_t x = h->random += UINT64_C(0x9e3779b97f4a7c15);
-
-	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	return (unsigned)(x >> 48);
-}
-
-void hooks_wake(struct hooks *h, enum hook_wait what)
-{
-	struct hook *k, *next;
-
-	for (k = TAILQ_FIRST(&h->all); k != NULL; k = next) {
-		next = TAILQ_NEXT(k, link);
-		if (k->phase == HOOK_READY && k->wait == what)
-			hook_step(k);
-	}
-}
-
 /* Time. */
 
 static void count(struct hooks *h)
@@ -292,6 +272,8 @@ struct hooks *hooks_new(struct shared *shared, char *why, size_t why_n)
 	}
 	h->shared = shared;
 	h->random = seed_new();
+	h->step = hook_step;
+	h->ended = hook_ended;
 	TAILQ_INIT(&h->all);
 	LIST_INIT(&h->tests);
 	order_init(&h->reload, on_reload, h);

@@ -13,9 +13,11 @@
  *it.
  *
  *	hooks.c       the thread, its life, time
- *	hook_table.c  which webhooks there are: put, dropped, leases
  *	hook_turns.c  one webhook: what it does next
+ *	hook_table.c  which webhooks there are: put, dropped, leases, who waits for what
  *	hook_send.c   one try: signed, sent, judged; tests, too
+ *
+ * each of which calls those below it; these call it by `step` and `ended`.
  */
 #ifndef PROXY_PUSH_HOOKS_CORE_H
 #define PROXY_PUSH_HOOKS_CORE_H
@@ -99,6 +101,9 @@ struct hooks {
 	struct order reload, drain, cancel, stop, grown, turn;
 	bool draining, cancelled, leaving;
 	uint64_t random;
+	/* hook_turns.c's, for those below it: */
+	void (*step)(struct hook *k);
+	void (*ended)(struct hook *k, const struct hook_answer *a, const char *why);
 	/* of the configuration, copied: */
 	struct hook_own own;
 	struct network *allow;
@@ -116,6 +121,10 @@ struct hooks {
 };
 
 /* hook_table.c */
+void hooks_wake(struct hooks *h, enum hook_wait what); /* all who wait for it step */
+unsigned hooks_chance(struct hooks *h);                /* 0..65535 */
+void hook_cut_drop(struct hook *k);
+void hook_disabled_say(const struct hook *k);              /* the alarm */
 struct hook *hook_find(struct hooks *h, const char *name); /* or NULL */
 void hook_put(void *hooks, const struct webhook *w, const struct webhook *before);
 void hook_dropped(void *hooks, const struct webhook *w);
@@ -136,8 +145,6 @@ void hooks_free_table(struct hooks *h);
 void hook_step(struct hook *k);
 void hook_ended(
     struct hook *k, const struct hook_answer *a, const char *why); /* of a try */
-void hook_cut_drop(struct hook *k);
-void hook_disabled_say(const struct hook *k);
 
 /* hook_send.c: false: there is no place, or no memory; hook_ended() is called when it was
  * sent. */
@@ -147,9 +154,5 @@ void hook_send_cancel(struct hook *k);
 void hook_test(void *hooks, const struct webhook *w, const char *id, hook_tested_fn *done,
     void *done_arg);
 void hook_tests_cancel(struct hooks *h);
-
-/* hooks.c */
-void hooks_wake(struct hooks *h, enum hook_wait what); /* all who wait for it step */
-unsigned hooks_chance(struct hooks *h);                /* 0..65535 */
 
 #endif
