@@ -407,6 +407,102 @@ static void pages_are_shared(void **state)
 	assert_int_equal(w->reads, 2); /* and what follows it */
 }
 
+static void put_in_log(struct change_batch *b)
+{
+	b->seen_at_ms = INT64_C(1700000123456);
+	b->epoch = EPOCH;
+	b->seq = the->log_n + 1;
+	the->log[the->log_n++] = b;
+	hook_pages_grown(the->maker.pages);
+}
+
+static void append_alarms(const char *issuer)
+{
+	const struct change_alarm of[] = {
+	    {.alarm = "crl_overdue", .subject = "http://a/", .detail = "", .since = 1},
+	    {.alarm = "crl_late", .subject = "http://b/", .detail = "", .cleared = true}};
+	struct change_batch *b = change_alarms_new("node-a", of, 2);
+
+	strcpy(b->issuer, issuer);
+	put_in_log(b);
+}
+
+static void alarms_are_told_to_who_wants_them(void **state)
+{
+	struct world *w = *state;
+	json_t *j, *data;
+
+	w->w->types = WEBHOOK_ALARMS;
+	append("demo", 1, 1, 5);
+	append_alarms("demo");
+	append_alarms("");
+	assert_int_equal(next(w), NEXT_MESSAGE);
+	assert_string_equal(w->cut.type, "alarms");
+	assert_false(w->cut.open);
+	j = body(w);
+	data = json_object_get(j, "data");
+	assert_int_equal(json_array_size(json_object_get(data, "raised")), 1);
+	assert_int_equal(json_array_size(json_object_get(data, "cleared")), 1);
+	json_decref(j);
+	take(w);
+	strcpy(w->w->issuer, "demo"); /* those of none are not for it */
+	assert_int_equal(next(w), NEXT_END);
+}
+
+/* PagerDuty takes one event a body. */
+static void a_form_of_one_alarm_has_one_in_each(void **state)
+{
+	struct world *w = *state;
+
+	w->w->types = WEBHOOK_ALARMS;
+	w->w->format = WEBHOOK_PAGERDUTY;
+	append_alarms("demo");
+	assert_int_equal(next(w), NEXT_MESSAGE);
+	assert_string_equal(w->cut.id, "00000007-000000000001-00001");
+	take(w);
+	assert_int_equal(next(w), NEXT_MESSAGE);
+	assert_string_equal(w->cut.id, "00000007-000000000001-00002");
+	take(w);
+	assert_int_equal(next(w), NEXT_END);
+}
+
+static void append_notices(const char *incident, uint32_t n)
+{
+	struct change_batch *b = change_notices_new(n, "https://ca.example/", false);
+
+	strcpy(b->issuer, "demo");
+	strcpy(b->incident, incident);
+	b->source = CHANGE_INCIDENT;
+	b->n = n;
+	for (uint32_t i = 0; i < n; i++) {
+		struct serial s = {.n = 4};
+
+		put_be(s.octets, 0x10000000 + i, 4);
+		crl_entry_set_serial(&b->change[i].entry, &s);
+	}
+	put_in_log(b);
+}
+
+static void notices_of_an_incident_are_a_run(void **state)
+{
+	struct world *w = *state;
+
+	w->w->types = WEBHOOK_NOTICES;
+	append_notices("first", 3);
+	append_notices("second", 800);
+	append_notices("second", 800);
+	append_notices("third", 1);
+	assert_int_equal(next(w), NEXT_MESSAGE);
+	assert_string_equal(w->cut.type, "notices");
+	take(w);
+	assert_int_equal(next(w), NEXT_MESSAGE);
+	assert_string_equal(w->cut.type, "notices.many");
+	assert_int_equal(w->cut.many, 1600);
+	take(w);
+	assert_int_equal(next(w), NEXT_MESSAGE);
+	assert_string_equal(w->cut.type, "notices");
+}
+
 static void a_test_is_a_message(void **state)
 {
 	static const char expected[] =
@@ -433,6 +529,9 @@ int main(void)
 	    TEST(what_is_no_longer_kept_is_a_gap),
 	    TEST(a_log_that_cannot_be_read_is_waited_for),
 	    TEST(pages_are_shared),
+	    TEST(alarms_are_told_to_who_wants_them),
+	    TEST(a_form_of_one_alarm_has_one_in_each),
+	    TEST(notices_of_an_incident_are_a_run),
 	    TEST(a_test_is_a_message),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
