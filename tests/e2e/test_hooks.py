@@ -70,7 +70,7 @@ def test_a_change_is_told_and_signed(hooked, feed, receivers, streams):
 
 
 def test_what_fails_is_tried_again_in_order(hooked, feed, receivers):
-    """R72, T23: the same id in every try, and what follows waits."""
+    """R72, T7, T23: the same id in every try, what follows waits, and a redirect leads nowhere."""
     d, r, trap = hooked(webhook_timeout="1s"), receivers(), receivers()
     put(d, "chat", r.url)
     r.answers = [500, (302, {"Location": trap.url}), (307, {"Location": trap.url}), "hang",

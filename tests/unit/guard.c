@@ -68,6 +68,7 @@ static bool is_nine(const void *arg, const struct ip_address *p)
 	return p->port == *(const int *)arg;
 }
 
+/* T7 */
 static void some_are_refused_whatever_is_allowed(void **state)
 {
 	static const int nine = 9;

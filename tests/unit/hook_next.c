@@ -234,6 +234,7 @@ static void one_change_is_one_message(void **state)
 	assert_int_equal(next(w), NEXT_END);
 }
 
+/* T22 */
 static void bodies_are_bounded_and_leave_nothing_out(void **state)
 {
 	struct world *w = *state;
@@ -301,6 +302,7 @@ static void a_run_ends_where_another_begins(void **state)
 	assert_string_equal(w->cut.type, "changes");
 }
 
+/* T23 */
 static void what_was_decided_is_made_again(void **state)
 {
 	struct world *w = *state;

@@ -39,6 +39,7 @@ static void assert_signed(
 	assert_string_equal(out, expected);
 }
 
+/* T21 */
 static void a_signature_is_what_others_compute(void **state)
 {
 	const struct webhook_secret hmac = secret_of(SECRET, false),
@@ -49,6 +50,7 @@ static void a_signature_is_what_others_compute(void **state)
 	assert_signed(&seed, 1, SIGNED_BY_SEED);
 }
 
+/* T21 */
 static void each_secret_signs(void **state)
 {
 	const struct webhook_secret both[] = {
