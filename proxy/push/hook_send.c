@@ -75,6 +75,14 @@ static struct hook_answer answer_of(const struct fetch_result *r)
 	    whole ? r->status : 0, bytes_of(after, strlen(after)), clock_now());
 }
 
+/* Its place is free again.  A stop waits for those that are quick, and for no other. */
+static void seat_back(struct hook *k)
+{
+	if (k->seat.kind == SEAT_QUICK)
+		atomic_fetch_sub(&k->hooks->busy, 1);
+	hook_seat_give(&k->hooks->seats, &k->seat);
+}
+
 static void on_answer(void *arg, const struct fetch_result *r)
 {
 	struct hook *k = arg;
@@ -82,8 +90,7 @@ static void on_answer(void *arg, const struct fetch_result *r)
 	char why[WEBHOOK_ERROR_MAX] = "";
 
 	k->fetch = NULL;
-	hook_seat_give(&k->hooks->seats, &k->seat);
-	atomic_fetch_sub(&k->hooks->busy, 1);
+	seat_back(k);
 	if (a.verdict != HOOK_TAKEN)
 		words_of(r, why);
 	k->hooks->ended(k, &a, why);
@@ -118,8 +125,12 @@ bool hook_send(struct hook *k)
 
 void hook_send_slow(struct hook *k, int64_t now_ms)
 {
-	if (k->fetch != NULL && now_ms - k->sent_ms >= HOOK_QUICK_MS)
-		hook_seat_slow(&k->hooks->seats, &k->seat);
+	if (k->fetch == NULL || now_ms - k->sent_ms < HOOK_QUICK_MS ||
+	    k->seat.kind != SEAT_QUICK)
+		return;
+	hook_seat_slow(&k->hooks->seats, &k->seat);
+	if (k->seat.kind == SEAT_SLOW)
+		atomic_fetch_sub(&k->hooks->busy, 1);
 }
 
 void hook_send_cancel(struct hook *k)
@@ -128,8 +139,7 @@ void hook_send_cancel(struct hook *k)
 		return;
 	fetch_cancel(k->fetch);
 	k->fetch = NULL;
-	hook_seat_give(&k->hooks->seats, &k->seat);
-	atomic_fetch_sub(&k->hooks->busy, 1);
+	seat_back(k);
 }
 
 /* Tests. */

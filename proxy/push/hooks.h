@@ -31,7 +31,7 @@ int hooks_start(struct hooks *h);           /* 0 or errno */
 /* Any thread. */
 void hooks_reload(struct hooks *h);        /* conf in force has changed */
 void hooks_drain(struct hooks *h);         /* nothing new is sent */
-bool hooks_is_idle(const struct hooks *h); /* nothing is on its way */
+bool hooks_is_idle(const struct hooks *h); /* nothing is on its way that is not slow */
 /* What is on its way is given up; it is sent again by who comes next. */
 void hooks_cancel(struct hooks *h);
 void hooks_stop(struct hooks *h);

@@ -121,7 +121,7 @@ static void a_clock_that_is_put_back_gives_nobody_up(void **state)
 	assert_int_equal(ended_at(&t, &failed, 120 * 3600), HOOK_GIVEN_UP);
 }
 
-/* T22: A thousand of which half hang: those that are well never wait for them. */
+/* T22: a thousand of which half hang: those that are well never wait for them. */
 static void who_hangs_costs_the_others_nothing(void **state)
 {
 	struct hook_seats s = {0};
