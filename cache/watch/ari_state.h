@@ -22,7 +22,7 @@ static inline struct bytes ari_who_aki(const struct ari_who *w)
 	return bytes_of(w->aki, w->aki_n);
 }
 
-#define ARI_ERROR_MAX 128
+#define ARI_ERROR_MAX 256 /* its length is one octet */
 
 struct ari_state {
 	struct ari_known known;

@@ -213,6 +213,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	for (size_t i = 0; i < a->place_n; i++)
 		ari_place_go(a->place[i]);
 	for (size_t i = 0; i < a->ca_n; i++) {
+		ari_ca_settle(a->ca[i]);
 		ari_ca_state(a->ca[i], &s);
 		noticed += s.noticed;
 		if (s.behind_s > behind_s)

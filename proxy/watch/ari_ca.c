@@ -210,7 +210,8 @@ static void on_answer(void *arg, const struct fetch_result *r)
 	if (outcome == ARI_HALT)
 		ari_place_halt(c->place, after);
 	write_row(c, &q->who, &s, tell);
-	if (tell)
+	/* a kill must not make us ask a CA that wants to be left alone */
+	if (tell || outcome == ARI_HALT)
 		flush(c);
 	ari_place_go(c->place);
 }
@@ -313,8 +314,9 @@ static bool next_of_queue(
 
 /* Its turn. */
 
-bool ari_ca_ask_one(struct ari_ca *c)
+static bool ask_one(void *member)
 {
+	struct ari_ca *c = member;
 	int64_t now = clock_now();
 	struct ari_life life;
 	struct ari_who w;
@@ -390,7 +392,7 @@ struct ari_ca *ari_ca_new(
 	c->place = place;
 	snprintf(c->issuer, sizeof c->issuer, "%s", issuer);
 	c->notices = ari_notices_new(core, issuer, on_told, c);
-	if (c->notices == NULL || !ari_place_join(place, c)) {
+	if (c->notices == NULL || !ari_place_join(place, ask_one, c)) {
 		ari_notices_free(c->notices);
 		free(c);
 		return NULL;

@@ -5,8 +5,9 @@
  *	    -> still watched, not over, not replaced? -> a question
  *	    -> judged (ari_answer.h) -> state durable -> notices (ari_notices.h)
  *
- * What an answer changes is written in groups: when the queue has run empty, or
- * ARI_GROUP are there.  A kill before that asks those few again, sooner than the CA said.
+ * What an answer changes is written in groups: each second, when the queue has run empty,
+ * or ARI_GROUP are there; a notice at once.  A kill before that asks those few again,
+ * sooner than the CA said.
  * An explanation is for people and never fetched.
  *
  * The thread "ari".
@@ -31,11 +32,10 @@ void ari_ca_free(struct ari_ca *c);
 const char *ari_ca_issuer(const struct ari_ca *c);
 struct ari_place *ari_ca_place(const struct ari_ca *c);
 
-/* Its turn: a question goes out.  False: nobody is due. */
-bool ari_ca_ask_one(struct ari_ca *c);
 /* Somebody may be due sooner than it knows: certificates were enrolled. */
 void ari_ca_look(struct ari_ca *c);
-/* Write down what is known, and send what is to be told; when we stop. */
+/* Write down what is known, and send what is to be told: once a second, and when we stop.
+ */
 void ari_ca_settle(struct ari_ca *c);
 
 struct ari_ca_state {

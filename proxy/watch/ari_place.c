@@ -27,7 +27,10 @@ struct ari_place {
 	uint32_t failures;
 	struct ari_pace pace;
 	struct event *timer;
-	struct ari_ca **member;
+	struct ari_member {
+		ari_turn_fn *ask_one;
+		void *who;
+	} * member;
 	size_t member_n, turn;
 };
 
@@ -126,7 +129,7 @@ static bool ask_one(struct ari_place *p)
 {
 	for (size_t i = 0; i < p->member_n; i++) {
 		p->turn = (p->turn + 1) % p->member_n;
-		if (ari_ca_ask_one(p->member[p->turn]))
+		if (p->member[p->turn].ask_one(p->member[p->turn].who))
 			return true;
 	}
 	return false;
@@ -196,21 +199,21 @@ void ari_place_halt(struct ari_place *p, int64_t retry_after)
 
 /* Members and life. */
 
-bool ari_place_join(struct ari_place *p, struct ari_ca *c)
+bool ari_place_join(struct ari_place *p, ari_turn_fn *ask_one, void *member)
 {
-	struct ari_ca **more = realloc(p->member, (p->member_n + 1) * sizeof *more);
+	struct ari_member *more = realloc(p->member, (p->member_n + 1) * sizeof *more);
 
 	if (more == NULL)
 		return false;
 	p->member = more;
-	p->member[p->member_n++] = c;
+	p->member[p->member_n++] = (struct ari_member){ask_one, member};
 	return true;
 }
 
-void ari_place_leave(struct ari_place *p, struct ari_ca *c)
+void ari_place_leave(struct ari_place *p, const void *member)
 {
 	for (size_t i = 0; i < p->member_n; i++)
-		if (p->member[i] == c) {
+		if (p->member[i].who == member) {
 			p->member[i] = p->member[--p->member_n];
 			return;
 		}

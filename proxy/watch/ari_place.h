@@ -12,7 +12,8 @@
 #ifndef PROXY_WATCH_ARI_PLACE_H
 #define PROXY_WATCH_ARI_PLACE_H
 
-#include "proxy/watch/ari_ca.h"
+#include "proxy/http/fetch.h"
+#include "proxy/watch/ari_core.h"
 
 #define ARI_DIRECTORY_S 86400 /* it is read anew so often */
 
@@ -24,9 +25,11 @@ struct ari_place *ari_place_new(struct ari_core *core, const char *directory);
 void ari_place_free(struct ari_place *p);
 const char *ari_place_directory(const struct ari_place *p);
 
-/* An issuer takes turns from now on, until it leaves.  False: out of memory. */
-bool ari_place_join(struct ari_place *p, struct ari_ca *c);
-void ari_place_leave(struct ari_place *p, struct ari_ca *c);
+/* An issuer takes turns from now on, until it leaves: ask_one(member) asks for one
+ * certificate (ari_place_ask()); false: nobody is due.  False: out of memory. */
+typedef bool ari_turn_fn(void *member);
+bool ari_place_join(struct ari_place *p, ari_turn_fn *ask_one, void *member);
+void ari_place_leave(struct ari_place *p, const void *member);
 size_t ari_place_members(const struct ari_place *p);
 
 /* Something may have changed: who is due, what may be asked.  Once a second at least. */

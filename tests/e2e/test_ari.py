@@ -1,7 +1,12 @@
 """Renewal information (RFC 9773): watched certificates are asked for, and what a CA announces by it is told."""
 import os
+import re
+import subprocess
+import textwrap
+import time
 
 import acme
+import daemon
 import fleet
 import lab
 from daemon import FAST
@@ -72,5 +77,103 @@ def test_an_incident_is_seen_at_the_first_answer_that_shows_it(box, daemons):
                                     "withdrawn": False}]
         assert [(n["serial"], n["withdrawn"]) for n in back["notices"]] == [("%x" % TOP_BIT, True)]
         assert a.directories == 1 and a.most_in_flight <= 2
+    finally:
+        a.stop()
+
+
+def test_the_recipes_renew_what_is_announced(box, daemons):
+    """certbot's recipe as it stands, told by `watch --notices`, and Caddy's script out of its page."""
+    ca = lab.CA("demo CA")
+    f = fleet.Fleet(box, ca)
+    bundle = f.issue(0xa1, "DNS:www.shop.example") + f.issue(0xa2, "DNS:mail.shop.example")
+    live, issuers, log = (os.path.join(box, n) for n in ("etc/live", "issuers", "log"))
+    for name, serial in (("www", 0xa1), ("mail", 0xa2)):
+        for folder, file in ((os.path.join(live, name), "cert.pem"),
+                             (os.path.join(box, "caddy/certificates/ca", name), name + ".crt")):
+            os.makedirs(folder)
+            with open(os.path.join(folder, file), "w") as out:
+                out.write(f.pem(serial))
+    os.makedirs(issuers)
+    ca.write(os.path.join(issuers, "demo.pem"))
+    certbot, caddy = os.path.join(box, "certbot"), os.path.join(box, "caddy-renew")
+    with open(certbot, "w") as out:
+        out.write('#!/bin/sh\necho "$@" >>%s\n' % log)
+    with open(os.path.join(daemon.TOP, "conf/recipes/ari.md")) as page_of:
+        script = re.search(r"caddy-renew`:\n\n((?:    .*\n|\n)+)", page_of.read()).group(1)
+    with open(caddy, "w") as out:
+        out.write(textwrap.dedent(script))
+    os.chmod(certbot, 0o755)
+    os.chmod(caddy, 0o755)
+    a = acme.ACME(retry_after="1")
+    d = daemons([issuer(ca, box, a)], store="lmdb:%s/store" % box, ari_interval_min="1s", ari_rate=100,
+                **FAST).start()
+    env = dict(os.environ, LIVE=live, CERTBOT=certbot, ISSUERS=issuers, CADDY=os.path.join(box, "caddy"),
+               RELOAD=certbot + " reload")
+    watches = [subprocess.Popen([daemon.CLIENT, "--url", "http://127.0.0.1:%d" % d.api_port, "watch", "--notices",
+                                 "--place", os.path.join(box, "place%d" % n), *args], env=env)
+               for n, args in enumerate((["--batch", "--exec", os.path.join(daemon.TOP,
+                                                                            "conf/recipes/renew-when-revoked")],
+                                         ["--watchlist", "web", "--exec", caddy]))]
+    try:
+        assert put(d, "web", bundle, PEM)[0] == 201
+        lab.wait(lambda: d.metric("subscribers") == 2, 15, "both watchers")
+        lab.wait(lambda: len({x.certid for x in a.asked}) == 2, 15, "the first round")
+        a.incident([acme.certid(key_id(ca), 0xa1)])
+
+        def done():
+            try:
+                with open(log) as lines:
+                    return sorted(set(lines.read().splitlines()))
+            except FileNotFoundError:
+                return []
+        lab.wait(lambda: len(done()) == 2, 20, "certbot and Caddy")
+        assert done() == ["reload", "renew --cert-name www --force-renewal --non-interactive"]
+        there = os.path.join(box, "caddy/certificates/ca")
+        assert os.listdir(os.path.join(there, "www")) == ["www.crt.announced"]
+        assert os.listdir(os.path.join(there, "mail")) == ["mail.crt"]
+    finally:
+        for w in watches:
+            w.terminate()
+            w.wait()
+        a.stop()
+
+
+def test_a_ca_that_answers_badly_is_asked_politely(box, daemons):
+    """R147, T7: 404, 429, an end before the start, a redirect, garbage, a body without end, another origin."""
+    ca = lab.CA("demo CA")
+    f = fleet.Fleet(box, ca)
+    serials = [0xb1, 0xb2, 0xb3, 0xb4, 0xb5, 0xb6]
+    bundle = "".join(f.issue(s, "DNS:h%x.example" % s) for s in serials)
+    ids = [acme.certid(key_id(ca), s) for s in serials]
+    a = acme.ACME(retry_after="1")
+    a.status[ids[0]] = 404
+    a.windows[ids[1]] = acme.window(3, 2)
+    a.status[ids[2]], a.headers[ids[2]] = 302, {"Location": a.base + "/renewal-info/" + ids[5]}
+    a.bodies[ids[3]] = b"\xff\x00garbage"
+    a.bodies[ids[4]] = b"{" + b" " * 20000 + b"}"
+    d = daemons([issuer(ca, box, a)], store="lmdb:%s/store" % box, ari_interval_min="1s", ari_rate=100,
+                **FAST).start()
+
+    def error(n):
+        return (d.api("GET", "/v1/explain/demo/%x" % serials[n])[1]["ari"] or {}).get("last_error")
+    try:
+        assert put(d, "web", bundle, PEM)[0] == 201
+        lab.wait(lambda: len(a.times(ids[5])) >= 3, 20, "the one that is well is asked again")
+        assert [len(a.times(i)) for i in ids[:5]] == [1] * 5  # a minute and more
+        for n, word in ((0, "404"), (1, "ends before it starts"), (2, "302"), (3, "no JSON object"), (4, "")):
+            lab.wait(lambda n=n, word=word: word in (error(n) or "-"), 15, "what is wrong with %d" % n)
+        assert d.metric("ari_failed_total") == 5
+        a.halt, a.halt_retry_after = 429, "3600"
+        lab.wait(lambda: d.events("ari_halted"), 15, "the whole CA is left alone")
+        n = len(a.asked)
+        time.sleep(2.5)
+        assert len(a.asked) <= n + 1  # what was under way
+        d.kill()
+        a.halt, a.renewal_info = None, "http://127.0.0.2:%d/renewal-info" % a.server.server_address[1]
+        d.start()  # another origin, on a private address: a stranger's word
+        serials.append(0xb7)
+        assert put(d, "new", f.issue(0xb7, "DNS:new.example"), PEM)[0] == 201
+        lab.wait(lambda: "not from the configuration" in (error(6) or ""), 15, "T7")
+        assert len(a.asked) <= n + 1 and len(d.events("ari_failed")) >= 6
     finally:
         a.stop()

@@ -23,7 +23,9 @@
 #include "proxy/keeper/revoke.h"
 #include "proxy/lists/ccadb_source.h"
 #include "proxy/lists/crl_feed.h"
+#include "proxy/push/hooks.h"
 #include "proxy/tell/teller.h"
+#include "proxy/watch/ari.h"
 #include "proxy/watch/watcher.h"
 #include "tests/lib/small_set.h"
 
@@ -113,6 +115,27 @@ void watcher_gauges(struct watcher *w, struct metrics_text *t)
 {
 	(void)w, (void)t;
 	fail_msg("nobody watches here");
+}
+void hooks_gauges(const struct hooks *h, struct metrics_text *t)
+{
+	(void)h, (void)t;
+	fail_msg("nobody is told here");
+}
+void ari_gauges(struct ari *a, struct metrics_text *t)
+{
+	(void)a, (void)t;
+	fail_msg("nobody is asked here");
+}
+struct inbox *ari_inbox(struct ari *a)
+{
+	(void)a;
+	fail_msg("nobody is asked here");
+	return NULL;
+}
+void ari_tell(void *inbox_arg, struct msg *m)
+{
+	(void)inbox_arg, (void)m;
+	fail_msg("nobody is asked here");
 }
 bool watcher_can_write(struct watcher *w, char *why, size_t why_n)
 {
