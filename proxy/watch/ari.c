@@ -15,6 +15,7 @@
 #include "proxy/base/thread.h"
 #include "proxy/base/version.h"
 #include "proxy/http/fetch.h"
+#include "proxy/watch/ari_ca.h"
 #include "proxy/watch/ari_enrol.h"
 #include "proxy/watch/ari_place.h"
 #include "proxy/watch/watcher.h"

@@ -12,6 +12,7 @@
 #include "cache/watch/ari_id.h"
 #include "cache/watch/inventory.h"
 #include "proxy/base/alarms.h"
+#include "proxy/watch/ari_ca.h"
 #include "proxy/watch/ari_enrol.h"
 #include "proxy/watch/ari_place.h"
 #include "tests/lib/tell_world.h"
