@@ -125,7 +125,7 @@ static void read_directory(struct ari_place *p)
 /* Turns. */
 
 /* One question of the next issuer that has somebody who is due. */
-static bool ask_one(struct ari_place *p)
+static bool ask_next(struct ari_place *p)
 {
 	for (size_t i = 0; i < p->member_n; i++) {
 		p->turn = (p->turn + 1) % p->member_n;
@@ -146,7 +146,7 @@ void ari_place_go(struct ari_place *p)
 	if (p->renewal_info[0] == '\0')
 		return; /* the next second looks again */
 	while (ari_pace_may(&p->pace, clock_mono_us(), now, &wait_us))
-		if (!ask_one(p))
+		if (!ask_next(p))
 			return;
 	if (wait_us > 0 && wait_us < 1000000 && !timer_arm(p->timer, wait_us / 1000 + 1))
 		log_error(

@@ -1076,7 +1076,8 @@ static void a_stop_ends_an_explain_wherever_it_is(void **state)
 #define CHECKS(times, code)                                                              \
 	"{'check':'signature','ok':true,'code':'ok','detail':'delegate CN=?'},"          \
 	"{'check':'times','ok':" times ",'code':'" code "','detail':''}]}"
-#define EXPLAIN(answers) "{'issuer':'demo','serial':'1000','answers':[" answers "]}"
+#define EXPLAIN(answers)                                                                 \
+	"{'issuer':'demo','serial':'1000','answers':[" answers "],'ari':null}"
 
 static void an_explanation_goes_from_memory_to_store_to_upstream(void **state)
 {
