@@ -1,165 +1,67 @@
-/* alarms.c - a table by hash, behind one mutex. */
-#include "proxy/base/alarms.h"
+/* alarms.c - what stands, and who asks for it. */
+#include "proxy/base/alarms_table.h"
 
 #include <assert.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cache/base/utf8.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/base/metrics.h"
 
-#define BUCKETS    1024 /* ten alarms in each where ALARMS_MAX stand */
-#define ISSUER_MAX 64
+static struct alarms_table *const table = &alarms_table;
 
-static const struct alarm_row row[ALARM_COUNT] = {
-#define ALARM(id, name, event, level, stands_s, subject, meaning, remedy)                \
-	[id] = {name, event, subject, meaning, remedy, level, stands_s},
-#include "proxy/base/alarms.def"
-#undef ALARM
-};
-
-struct standing {
-	struct standing *next; /* of the same hash */
-	enum alarm alarm;
-	bool fresh;             /* raised in the round that is under way */
-	int64_t since, last_ms; /* wall clock, s; monotonic, when it was last raised */
-	char issuer[ISSUER_MAX];
-	char subject[ALARM_SUBJECT_MAX];
-	char detail[ALARM_DETAIL_MAX];
-};
-
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static struct standing *bucket[BUCKETS];
-static size_t standing_n, left_out;
-
-const struct alarm_row *alarm_row(enum alarm a)
+/* NULL: there is no room. */
+static struct standing *find_or_add(enum alarm a, const char *issuer, const char *subject)
 {
-	assert(a < ALARM_COUNT);
-	return &row[a];
-}
+	struct standing **at;
 
-/* FNV-1a: who chooses subjects (a CA, who puts watchlists) gains nothing by collisions
- * in a table of ten thousand that is looked at now and then. */
-static unsigned slot_of(enum alarm a, const char *issuer, const char *subject)
-{
-	uint32_t h = 2166136261u ^ (uint32_t)a;
-
-	for (; *issuer != '\0'; issuer++)
-		h = (h ^ (uint8_t)*issuer) * 16777619u;
-	h = (h ^ '/') * 16777619u;
-	for (; *subject != '\0'; subject++)
-		h = (h ^ (uint8_t)*subject) * 16777619u;
-	return h % BUCKETS;
-}
-
-/* As much of text as fits, never half a character; what is no UTF-8 becomes '?'. */
-static void copy(char *out, size_t room, const char *text)
-{
-	size_t n = strlen(text), at = 0;
-	unsigned code;
-
-	for (size_t i = 0, len; i < n; i += len) {
-		len = utf8_length((const uint8_t *)text + i, n - i, &code);
-		if (at + (len > 0 ? len : 1) >= room)
-			break;
-		if (len > 0)
-			memcpy(out + at, text + i, len);
-		else
-			out[at] = '?';
-		len = len > 0 ? len : 1;
-		at += len;
-	}
-	out[at] = '\0';
-}
-
-static struct standing **place_of(enum alarm a, const char *issuer, const char *subject)
-{
-	struct standing **at = &bucket[slot_of(a, issuer, subject)];
-
-	while (*at != NULL && ((*at)->alarm != a || strcmp((*at)->issuer, issuer) != 0 ||
-				  strcmp((*at)->subject, subject) != 0))
-		at = &(*at)->next;
-	return at;
-}
-
-static void take_out(struct standing **at)
-{
-	struct standing *s = *at;
-
-	*at = s->next;
-	free(s);
-	standing_n--;
-}
-
-static bool is_over(const struct standing *s, int64_t now_ms)
-{
-	int64_t stands_s = row[s->alarm].stands_s;
-
-	return stands_s > 0 && now_ms - s->last_ms >= stands_s * 1000;
-}
-
-/* Those of a moment whose time is up go. */
-static void expire(void)
-{
-	int64_t now = clock_mono_ms();
-
-	for (size_t i = 0; i < BUCKETS; i++)
-		for (struct standing **at = &bucket[i]; *at != NULL;)
-			if (is_over(*at, now))
-				take_out(at);
-			else
-				at = &(*at)->next;
-}
-
-static struct standing *stand(
-    struct standing **at, enum alarm a, const char *issuer, const char *subject)
-{
-	struct standing *s = standing_n < ALARMS_MAX ? calloc(1, sizeof *s) : NULL;
-
-	if (s == NULL) {
-		left_out++;
+	if (table->standing_n >= ALARMS_MAX)
+		alarms_expire();
+	at = alarms_place(a, issuer, subject);
+	if (*at != NULL && alarms_is_up(*at, clock_mono_ms()) && alarms_end(at))
+		at = alarms_place(a, issuer, subject);
+	if ((*at == NULL || !(*at)->stands) && table->standing_n >= ALARMS_MAX)
 		return NULL;
+	return *at != NULL ? *at : alarms_add(at, a, issuer, subject);
+}
+
+/* True: it did not stand. */
+static bool raise_it(
+    enum alarm a, const char *issuer, const char *subject, const char *detail, bool again)
+{
+	char key[ALARM_SUBJECT_MAX];
+	struct standing *s;
+	bool fresh;
+
+	assert(a < ALARM_COUNT && strlen(issuer) < ALARM_ISSUER_MAX);
+	alarms_text(key, sizeof key, subject);
+	pthread_mutex_lock(&table->mutex);
+	s = find_or_add(a, issuer, key);
+	fresh = s == NULL || !s->stands;
+	if (s != NULL) {
+		s->fresh = true;
+		s->last_ms = clock_mono_ms();
+		alarms_text(s->detail, sizeof s->detail, detail);
+		alarms_stand(s, fresh || again);
+	} else {
+		table->left_out++;
 	}
-	s->alarm = a;
-	s->since = clock_now();
-	copy(s->issuer, sizeof s->issuer, issuer);
-	copy(s->subject, sizeof s->subject, subject);
-	*at = s;
-	standing_n++;
-	return s;
+	pthread_mutex_unlock(&table->mutex);
+	return fresh;
 }
 
 bool alarm_raise(
     enum alarm a, const char *issuer, const char *subject, const char *detail)
 {
-	char key[ALARM_SUBJECT_MAX];
-	struct standing **at;
-	bool fresh;
+	return raise_it(a, issuer, subject, detail, false);
+}
 
-	assert(a < ALARM_COUNT && strlen(issuer) < ISSUER_MAX);
-	copy(key, sizeof key, subject);
-	pthread_mutex_lock(&mutex);
-	if (standing_n >= ALARMS_MAX)
-		expire();
-	at = place_of(a, issuer, key);
-	if (*at != NULL && is_over(*at, clock_mono_ms())) {
-		take_out(at);
-		at = place_of(a, issuer, key);
-	}
-	fresh = *at == NULL;
-	if (!fresh || stand(at, a, issuer, key) != NULL) {
-		struct standing *s = *at;
-
-		s->fresh = true;
-		s->last_ms = clock_mono_ms();
-		copy(s->detail, sizeof s->detail, detail);
-	}
-	pthread_mutex_unlock(&mutex);
-	return fresh;
+bool alarm_raise_again(
+    enum alarm a, const char *issuer, const char *subject, const char *detail)
+{
+	return raise_it(a, issuer, subject, detail, true);
 }
 
 bool alarm_clear(enum alarm a, const char *issuer, const char *subject)
@@ -169,13 +71,13 @@ bool alarm_clear(enum alarm a, const char *issuer, const char *subject)
 	bool stood;
 
 	assert(a < ALARM_COUNT);
-	copy(key, sizeof key, subject);
-	pthread_mutex_lock(&mutex);
-	at = place_of(a, issuer, key);
-	stood = *at != NULL;
+	alarms_text(key, sizeof key, subject);
+	pthread_mutex_lock(&table->mutex);
+	at = alarms_place(a, issuer, key);
+	stood = *at != NULL && (*at)->stands;
 	if (stood)
-		take_out(at);
-	pthread_mutex_unlock(&mutex);
+		alarms_end(at);
+	pthread_mutex_unlock(&table->mutex);
 	return stood;
 }
 
@@ -195,7 +97,7 @@ void alarm_clear_all(enum alarm a, const char *subject)
 {
 	struct subject_of o = {.alarm = a};
 
-	copy(o.subject, sizeof o.subject, subject);
+	alarms_text(o.subject, sizeof o.subject, subject);
 	alarms_keep(is_another, &o);
 }
 
@@ -213,27 +115,25 @@ static struct alarm_seen seen(const struct standing *s)
 
 void alarms_keep(bool (*keep)(void *arg, const struct alarm_seen *s), void *arg)
 {
-	pthread_mutex_lock(&mutex);
-	for (size_t i = 0; i < BUCKETS; i++)
-		for (struct standing **at = &bucket[i]; *at != NULL;) {
+	pthread_mutex_lock(&table->mutex);
+	for (size_t i = 0; i < ALARMS_BUCKETS; i++)
+		for (struct standing **at = &table->bucket[i]; *at != NULL;) {
 			struct alarm_seen s = seen(*at);
 
-			if (keep(arg, &s))
+			if (!(*at)->stands || keep(arg, &s) || !alarms_end(at))
 				at = &(*at)->next;
-			else
-				take_out(at);
 		}
-	pthread_mutex_unlock(&mutex);
+	pthread_mutex_unlock(&table->mutex);
 }
 
 void alarms_round_begin(enum alarm a)
 {
-	pthread_mutex_lock(&mutex);
-	for (size_t i = 0; i < BUCKETS; i++)
-		for (struct standing *s = bucket[i]; s != NULL; s = s->next)
+	pthread_mutex_lock(&table->mutex);
+	for (size_t i = 0; i < ALARMS_BUCKETS; i++)
+		for (struct standing *s = table->bucket[i]; s != NULL; s = s->next)
 			if (s->alarm == a)
 				s->fresh = false;
-	pthread_mutex_unlock(&mutex);
+	pthread_mutex_unlock(&table->mutex);
 }
 
 struct round {
@@ -246,7 +146,8 @@ static bool was_raised(void *arg, const struct alarm_seen *s)
 {
 	const struct round *r = arg;
 
-	if (s->alarm != r->alarm || (*place_of(s->alarm, s->issuer, s->subject))->fresh)
+	if (s->alarm != r->alarm ||
+	    (*alarms_place(s->alarm, s->issuer, s->subject))->fresh)
 		return true;
 	if (r->cleared != NULL)
 		r->cleared(r->arg, s);
@@ -277,13 +178,15 @@ bool alarms_each(void (*see)(void *arg, const struct alarm_seen *s), void *arg)
 	struct standing **all;
 	size_t n = 0;
 
-	pthread_mutex_lock(&mutex);
-	expire();
-	all = malloc((standing_n + 1) * sizeof *all);
+	pthread_mutex_lock(&table->mutex);
+	alarms_expire();
+	all = malloc((table->standing_n + 1) * sizeof *all);
 	if (all != NULL) {
-		for (size_t i = 0; i < BUCKETS; i++)
-			for (struct standing *s = bucket[i]; s != NULL; s = s->next)
-				all[n++] = s;
+		for (size_t i = 0; i < ALARMS_BUCKETS; i++)
+			for (struct standing *s = table->bucket[i]; s != NULL;
+			     s = s->next)
+				if (s->stands)
+					all[n++] = s;
 		qsort(all, n, sizeof *all, by_name);
 		for (size_t i = 0; i < n; i++) {
 			struct alarm_seen s = seen(all[i]);
@@ -291,7 +194,7 @@ bool alarms_each(void (*see)(void *arg, const struct alarm_seen *s), void *arg)
 			see(arg, &s);
 		}
 	}
-	pthread_mutex_unlock(&mutex);
+	pthread_mutex_unlock(&table->mutex);
 	free(all);
 	return all != NULL;
 }
@@ -300,9 +203,9 @@ size_t alarms_left_out(void)
 {
 	size_t n;
 
-	pthread_mutex_lock(&mutex);
-	n = left_out;
-	pthread_mutex_unlock(&mutex);
+	pthread_mutex_lock(&table->mutex);
+	n = table->left_out;
+	pthread_mutex_unlock(&table->mutex);
 	return n;
 }
 
@@ -311,18 +214,18 @@ struct alarm_count {
 	struct metrics_text *text;
 	const char *help;
 	enum alarm alarm;
-	char issuer[ISSUER_MAX];
+	char issuer[ALARM_ISSUER_MAX];
 	size_t n;
 };
 
 static void print_count(struct alarm_count *c)
 {
-	char labels[2 * ISSUER_MAX + 32];
+	char labels[2 * ALARM_ISSUER_MAX + 32];
 
 	if (c->n == 0)
 		return;
-	snprintf(labels, sizeof labels, "alarm=\"%s\",issuer=\"%s\"", row[c->alarm].name,
-	    c->issuer);
+	snprintf(labels, sizeof labels, "alarm=\"%s\",issuer=\"%s\"",
+	    alarm_row(c->alarm)->name, c->issuer);
 	metrics_line(c->text, "alarm", "gauge", c->help, labels, (double)c->n);
 	c->help = NULL;
 	c->n = 0;
@@ -335,7 +238,7 @@ static void count(void *arg, const struct alarm_seen *s)
 	if (c->alarm != s->alarm || strcmp(c->issuer, s->issuer) != 0)
 		print_count(c);
 	c->alarm = s->alarm;
-	copy(c->issuer, sizeof c->issuer, s->issuer);
+	alarms_text(c->issuer, sizeof c->issuer, s->issuer);
 	c->n++;
 }
 
@@ -354,10 +257,13 @@ void alarms_gauges(struct metrics_text *t)
 
 void alarms_reset(void)
 {
-	pthread_mutex_lock(&mutex);
-	for (size_t i = 0; i < BUCKETS; i++)
-		while (bucket[i] != NULL)
-			take_out(&bucket[i]);
-	left_out = 0;
-	pthread_mutex_unlock(&mutex);
+	pthread_mutex_lock(&table->mutex);
+	for (size_t i = 0; i < ALARMS_BUCKETS; i++)
+		while (table->bucket[i] != NULL) {
+			table->bucket[i]->told.taken = false;
+			alarms_remove(&table->bucket[i]);
+		}
+	table->left_out = 0;
+	table->followed = false;
+	pthread_mutex_unlock(&table->mutex);
 }

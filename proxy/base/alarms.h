@@ -44,6 +44,10 @@ const struct alarm_row *alarm_row(enum alarm a);
  * strangers, too: whoever prints it escapes it).  True: it was not, until now. */
 bool alarm_raise(
     enum alarm a, const char *issuer, const char *subject, const char *detail);
+/* The same, and it is news also where it stood: it has become worse.  True: it stood not,
+ * until now. */
+bool alarm_raise_again(
+    enum alarm a, const char *issuer, const char *subject, const char *detail);
 /* It is so no more.  True: it was. */
 bool alarm_clear(enum alarm a, const char *issuer, const char *subject);
 /* The same of whichever issuer: who shares a subject with others cannot know under whose
