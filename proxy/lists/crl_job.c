@@ -571,6 +571,8 @@ static void work_open(struct crl_job *j)
 	j->open.site = j->urls_n;
 	if (seen.hints)
 		j->open.site = crl_hints_read(j->dir, j->urls, j->urls_n, &j->hints);
+	if (seen.pace)
+		crl_pace_read(j->dir, &j->pace);
 	if (seen.same)
 		j->open.same = crl_state_same(j->dir);
 	find_told(j, &seen);

@@ -13,6 +13,7 @@
 
 #include "cache/change/crl_diff.h"
 #include "cache/watch/inventory.h"
+#include "proxy/lists/crl_pace.h"
 #include "proxy/lists/crl_state.h"
 
 enum crl_job_kind {
@@ -61,6 +62,7 @@ struct crl_job {
 	 * CRL_CURRENT, or CRL_TOLD where it stands for told already. */
 	enum crl_state_name to;
 	struct crl_hints hints; /* OPEN: as they were; READ: to be kept with the list */
+	struct crl_pace pace;   /* as they are */
 
 	union {
 		struct {

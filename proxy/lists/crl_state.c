@@ -24,8 +24,6 @@
 
 #define LINE_MAX_BYTES 8192 /* of hints: a URL has at most 4 KiB */
 #define LINK_NAME      "new.link"
-#define HINTS_NEW_NAME "new.hints"
-#define SAME_NEW_NAME  "new.same"
 
 static const char *const file_name[] = {"current", "next", "told", "first"};
 
@@ -112,6 +110,7 @@ static void note_seen(struct crl_state_seen *seen, const char *name)
 		seen->file[n] |= strcmp(name, file_name[n]) == 0;
 	seen->hints |= strcmp(name, "hints") == 0;
 	seen->same |= strcmp(name, "same") == 0;
+	seen->pace |= strcmp(name, "pace") == 0;
 }
 
 int crl_state_look(const char *dir, bool clean, struct crl_state_seen *seen)
@@ -279,6 +278,52 @@ void crl_hints_take(
 		keep_field(h->etag, sizeof h->etag, etag);
 }
 
+/* Texts. */
+
+/* Beside its place first, so that a kill leaves the whole text or none. */
+static FILE *draft_open(const char *dir, const char *name, char path[PATH_MAX])
+{
+	char draft[NAME_MAX];
+
+	snprintf(draft, sizeof draft, "new.%s", name);
+	if (join(dir, draft, path, PATH_MAX) != 0)
+		return NULL;
+	unlink(path); /* never into what somebody else has put there */
+	return fopen(path, "wxe");
+}
+
+/* n: of fprintf(). */
+static void draft_close(
+    FILE *f, int n, const char *dir, const char *name, const char *draft)
+{
+	char path[PATH_MAX];
+
+	if (fclose(f) == 0 && n > 0 && join(dir, name, path, sizeof path) == 0)
+		rename(draft, path);
+}
+
+void crl_state_text_write(const char *dir, const char *name, const char *text)
+{
+	char draft[PATH_MAX];
+	FILE *f = draft_open(dir, name, draft);
+
+	if (f != NULL)
+		draft_close(f, fprintf(f, "%s", text), dir, name, draft);
+}
+
+bool crl_state_text_read(const char *dir, const char *name, char *text, size_t text_n)
+{
+	int fd = open_regular(dir, name);
+	ssize_t n = fd >= 0 ? read(fd, text, text_n) : -1;
+
+	if (fd >= 0)
+		close(fd);
+	if (n < 0 || (size_t)n >= text_n)
+		return false;
+	text[n] = '\0';
+	return true;
+}
+
 /* Hints: "name value" lines, sha256 the last, so that half a file has none. */
 
 static bool is_clean(const char *text)
@@ -377,43 +422,30 @@ size_t crl_hints_read(const char *dir, char *const *url, size_t n, struct crl_hi
 
 void crl_hints_write(const char *dir, const char *url, const struct crl_hints *h)
 {
-	char path[PATH_MAX], temporary[PATH_MAX], hex[65];
+	char draft[PATH_MAX], hex[65];
 	FILE *f;
-	int n;
 
-	if (!is_clean(url) || !is_clean(h->etag) || !is_clean(h->last_modified) ||
-	    join(dir, "hints", path, sizeof path) != 0 ||
-	    join(dir, HINTS_NEW_NAME, temporary, sizeof temporary) != 0)
+	if (!is_clean(url) || !is_clean(h->etag) || !is_clean(h->last_modified))
 		return;
-	unlink(temporary); /* never into what somebody else has put there */
-	f = fopen(temporary, "wxe");
+	f = draft_open(dir, "hints", draft);
 	if (f == NULL)
 		return;
 	hex_encode(h->sha256, 32, hex);
-	n = fprintf(f, "url %s\netag %s\nlast-modified %s\nbefore %lld\nsha256 %s\n", url,
-	    h->etag, h->last_modified, (long long)h->before, hex);
-	if (fclose(f) == 0 && n > 0)
-		rename(temporary, path);
+	draft_close(f,
+	    fprintf(f, "url %s\netag %s\nlast-modified %s\nbefore %lld\nsha256 %s\n", url,
+		h->etag, h->last_modified, (long long)h->before, hex),
+	    dir, "hints", draft);
 }
 
 /* Joins. */
 
 void crl_state_join(const char *dir, const char *scope)
 {
-	char path[PATH_MAX], temporary[PATH_MAX];
-	FILE *f;
-	int n;
+	char draft[PATH_MAX];
+	FILE *f = is_clean(scope) ? draft_open(dir, "same", draft) : NULL;
 
-	if (!is_clean(scope) || join(dir, "same", path, sizeof path) != 0 ||
-	    join(dir, SAME_NEW_NAME, temporary, sizeof temporary) != 0)
-		return;
-	unlink(temporary);
-	f = fopen(temporary, "wxe");
-	if (f == NULL)
-		return;
-	n = fprintf(f, "scope %s\n", scope);
-	if (fclose(f) == 0 && n > 0)
-		rename(temporary, path);
+	if (f != NULL)
+		draft_close(f, fprintf(f, "scope %s\n", scope), dir, "same", draft);
 }
 
 char *crl_state_same(const char *dir)

@@ -6,8 +6,9 @@
  *	STATE/crl/SCOPE/first     told, while that is the first list of its scope and what
  *	                          it has of watched certificates is being told
  *	STATE/crl/SCOPE/hints     struct crl_hints of current, and its URL: text
- *	STATE/crl/SCOPE/same      the scope of the list that this one is, under another
- *name STATE/crl/SCOPE/new.*     under way; deleted at start
+ *	STATE/crl/SCOPE/same      the list that this one is, under another name: its scope
+ *	STATE/crl/SCOPE/pace      how often its CA issues it (crl_pace.h)
+ *	STATE/crl/SCOPE/new.*     under way; deleted at start
  *
  * SCOPE is the hexadecimal of the scope's id (change_log.h).  next and told are hard
  * links: a list is written once.  Every step is a rename after an fsync, so that a kill
@@ -39,6 +40,7 @@ struct crl_state_seen {
 	bool file[CRL_FIRST + 1]; /* by enum crl_state_name */
 	bool hints;
 	bool same;
+	bool pace;
 };
 /* Look into dir, which is made when it is missing: in STATE/crl, whose entry of it is
  * durable when crl_state_install() has returned.  clean: delete what an earlier life left
@@ -61,6 +63,12 @@ int crl_state_link(const char *dir, enum crl_state_name from, enum crl_state_nam
 int crl_state_told(const char *dir);
 /* CRL_FIRST is gone, durable; also where there is none. */
 int crl_state_first_told(const char *dir);
+
+/* A short text of this name beside them, for what is only a hint: where it cannot be
+ * written, or read into text_n bytes (false; it ends with NUL), it is as if it had never
+ * been. */
+void crl_state_text_write(const char *dir, const char *name, const char *text);
+bool crl_state_text_read(const char *dir, const char *name, char *text, size_t text_n);
 
 /* The list is that of another scope, until one of its own is made current.  Only a hint:
  * where it cannot be written or read, that is found out again. */

@@ -199,6 +199,16 @@ struct feed_list {
 	int64_t alarm_ms;   /* when its age and its end are next looked at */
 	int64_t alarmed_ms; /* last alarm; 0: none */
 	struct feed_again overdue;
+	/* When what is in force came, and how often one does: only what is looked for
+	 * can be late. */
+	struct {
+		int64_t at, at_ms; /* wall clock, s; monotonic */
+		bool newly;        /* by the ask that is under way */
+		struct crl_pace pace;
+		uint64_t shrunk_from; /* entries of the one before it shrank; 0: it did
+					 not */
+		enum { FEED_FRESH, FEED_HALF_LEFT, FEED_SIXTH_LEFT } life;
+	} came;
 
 	/* In force, and then: made current on disk, and past a barrier, behind which the
 	 * sets before it go.  They get there in their order, as barrier and disk thread
@@ -521,10 +531,13 @@ bool feed_all_told(const struct feed_list *l);
 void feed_watch_age(struct feed_list *l);
 /* Tell, once for as long as it is so, that its lists may not be all (crl_set.h). */
 void feed_watch_part(struct feed_issuer *i);
-/* The end of an ask: what was refused, and a number that is lower than one before. */
-void feed_watch_ask(const struct feed_list *l);
+/* The end of an ask: what was refused, a number that is lower than one before, and a list
+ * of which no newer one was there although it is time. */
+void feed_watch_ask(struct feed_list *l);
+/* The list of w is about to take the place of the one in force. */
+void feed_watch_comes(struct feed_work *w);
 /* It is gone from the configuration, or goes under another URL. */
-void feed_watch_no_more(const struct feed_list *l);
+void feed_watch_no_more(struct feed_list *l);
 /* Has it a lower number than one before: refused, or taken after its end? */
 bool feed_number_is_back(const struct feed_list *l);
 /* Is it past its nextUpdate? */

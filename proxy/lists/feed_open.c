@@ -31,6 +31,8 @@ static void learn_told(struct feed_list *l, const struct feed_work *w)
 	if (j->open.has_told)
 		l->told.state = j->open.next_left ? FEED_LEFT : FEED_UNPLACED;
 	l->told.first_left = j->open.first_left;
+	if (l->came.pace.n == 0)
+		l->came.pace = j->pace;
 	if (w->urls == l->urls && j->open.site < l->urls->n) {
 		l->site[j->open.site].hints = j->hints;
 		l->ask.from = j->open.site;

@@ -70,6 +70,7 @@ void feed_publish(struct feed_work *w)
 		l->retry_ms = INT64_MAX;
 	}
 	l->open.looked = true;
+	feed_watch_comes(w);
 	feed_swap(w);
 	l->drop = false;
 	l->tell.seen_at_ms = clock_now_ms();

@@ -71,6 +71,12 @@ static void on_passed(struct barrier_want *want)
 		settle_if_both(w);
 }
 
+static void write_hints(const struct crl_job *j)
+{
+	crl_hints_write(j->dir, j->url, &j->hints);
+	crl_pace_write(j->dir, &j->pace);
+}
+
 static void install_work(void *arg)
 {
 	struct feed_work *w = feed_work_of(arg);
@@ -79,7 +85,7 @@ static void install_work(void *arg)
 	if (crl_state_install(w->job.dir, w->job.read.path, w->job.read.fd) != 0)
 		w->error_number = errno;
 	else
-		crl_hints_write(w->job.dir, w->job.url, &w->job.hints);
+		write_hints(&w->job);
 	/* No moves are to be told of it, but of what follows, which may be here
 	 * already. */
 	if (w->base &&

@@ -7,12 +7,15 @@
 #include "proxy/lists/feed_list.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "proxy/base/alarms.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 
-#define AGAIN_MS 60000 /* the first pause; then two minutes, four, ... */
+#define AGAIN_MS    60000 /* the first pause; then two minutes, four, ... */
+#define LATE_TIMES  3     /* its pace, and no newer one has come */
+#define SHRUNK_FROM 100   /* entries: half of a short list is soon gone */
 
 bool feed_again(struct feed_again *a)
 {
@@ -100,8 +103,127 @@ static int64_t end_at(struct feed_list *l, const struct crl_facts *f)
 	return l->overdue.at_ms + l->overdue.pause_ms;
 }
 
-void feed_watch_ask(const struct feed_list *l)
+/* What came, and when the next one is due.
+ *
+ * A wall clock that steps ahead makes no list late: what has gone by since it came is
+ * what both clocks say has.  Nor does a restart: nothing is late before this life has
+ * asked for a newer one, and it knows from the disk when the last one came. */
+
+static int64_t since_it_came_s(const struct feed_list *l)
 {
+	int64_t wall = clock_now() - l->came.at;
+	int64_t mono = (clock_mono_ms() - l->came.at_ms) / 1000;
+
+	return wall < mono ? wall : mono;
+}
+
+/* Neither late nor near its end. */
+static void forget_time(struct feed_list *l)
+{
+	alarm_clear(ALARM_CRL_LATE, l->issuer->name, feed_url(l));
+	alarm_clear(ALARM_CRL_EXPIRING, l->issuer->name, feed_url(l));
+	l->came.life = FEED_FRESH;
+}
+
+/* By half, where there is something to be half of. */
+static void watch_size(struct feed_work *w, const struct crl_facts *was)
+{
+	struct feed_list *l = w->list;
+	uint64_t n = w->job.facts.entries;
+	char detail[96];
+
+	if (l->came.shrunk_from > 0 && n > l->came.shrunk_from / 2) {
+		l->came.shrunk_from = 0;
+		alarm_clear(ALARM_CRL_SHRUNK, w->issuer->name, feed_url(l));
+	}
+	if (was->entries < SHRUNK_FROM || n > was->entries / 2)
+		return;
+	l->came.shrunk_from = was->entries;
+	snprintf(detail, sizeof detail, "%llu entries, and %llu before",
+	    (unsigned long long)n, (unsigned long long)was->entries);
+	alarm_raise(ALARM_CRL_SHRUNK, w->issuer->name, feed_url(l), detail);
+	log_warn("crl_shrunk", "issuer=%s url=%s entries=%llu was=%llu remedy=%s",
+	    w->issuer->name, feed_url(l), (unsigned long long)n,
+	    (unsigned long long)was->entries,
+	    "ask the CA whether the others have expired");
+}
+
+void feed_watch_comes(struct feed_work *w)
+{
+	struct feed_list *l = w->list;
+	const struct crl_shard *s = feed_in_force(l);
+	int64_t age_s = 0;
+
+	if (s != NULL && memcmp(s->facts.sha256, w->job.facts.sha256, 32) == 0)
+		return; /* verified by other certificates */
+	if (s != NULL)
+		watch_size(w, &s->facts);
+	if (w->job.kind == CRL_JOB_OPEN && clock_now() > w->job.open.written_at)
+		age_s = clock_now() - w->job.open.written_at;
+	l->came.at = clock_now() - age_s;
+	l->came.at_ms = clock_mono_ms() - age_s * 1000;
+	crl_pace_note(&l->came.pace, w->job.facts.this_update);
+	w->job.pace = l->came.pace;
+	l->came.newly = w->job.kind == CRL_JOB_READ;
+	forget_time(l);
+}
+
+static void watch_pace(const struct feed_list *l)
+{
+	int64_t pace_s = crl_pace_median_s(&l->came.pace), age_s = since_it_came_s(l);
+	bool late = pace_s > 0 && age_s > LATE_TIMES * pace_s;
+	char detail[sizeof l->ask.why + 96];
+
+	snprintf(detail, sizeof detail,
+	    "it came %lld s ago, and one each %lld s before; %s", (long long)age_s,
+	    (long long)pace_s, why_late(l));
+	if (alarm_set(ALARM_CRL_LATE, late, l->issuer->name, feed_url(l), detail) && late)
+		log_warn("crl_late",
+		    "issuer=%s url=%s age_s=%lld interval_s=%lld detail=%s remedy=%s",
+		    l->issuer->name, feed_url(l), (long long)age_s, (long long)pace_s,
+		    why_late(l), "ask the CA whether it still issues its list");
+}
+
+/* FEED_FRESH also from its end on: then it is overdue. */
+static int life_of(const struct feed_list *l, const struct crl_facts *f)
+{
+	int64_t left = f->next_update - (l->came.at + since_it_came_s(l));
+	int64_t life = f->next_update - f->this_update;
+
+	if (feed_is_over(l) || left > life / 2)
+		return FEED_FRESH;
+	return left > life / 6 ? FEED_HALF_LEFT : FEED_SIXTH_LEFT;
+}
+
+static void tell_expiring(const struct feed_list *l, const struct crl_facts *f)
+{
+	char detail[sizeof l->ask.why + 96], until[CLOCK_TEXT_MAX];
+
+	if (!clock_text(f->next_update, until))
+		until[0] = '\0';
+	snprintf(detail, sizeof detail, "less than %s of its life is left, until %s; %s",
+	    l->came.life == FEED_SIXTH_LEFT ? "a sixth" : "half", until, why_late(l));
+	alarm_raise_again(ALARM_CRL_EXPIRING, l->issuer->name, feed_url(l), detail);
+	log_warn("crl_expiring", "issuer=%s url=%s next_update=%s detail=%s remedy=%s",
+	    l->issuer->name, feed_url(l), until, detail, "ask the CA for its next list");
+}
+
+static void watch_life(struct feed_list *l, const struct crl_facts *f)
+{
+	int life = life_of(l, f);
+
+	if (life == FEED_FRESH)
+		alarm_clear(ALARM_CRL_EXPIRING, l->issuer->name, feed_url(l));
+	if (life > (int)l->came.life) {
+		l->came.life = life;
+		tell_expiring(l, f);
+	}
+	l->came.life = life;
+}
+
+void feed_watch_ask(struct feed_list *l)
+{
+	const struct crl_shard *s = feed_in_force(l);
 	const char *issuer = l->issuer->name;
 
 	if (feed_is_gone(l) || l->parked)
@@ -111,15 +233,24 @@ void feed_watch_ask(const struct feed_list *l)
 	alarm_set(ALARM_CRL_NUMBER_BACK, feed_number_is_back(l), issuer, feed_url(l),
 	    l->ask.error == ERR_CRL_ROLLBACK ? "refused"
 					     : "taken, after the end of the one before");
+	if (s == NULL || l->came.newly) {
+		l->came.newly = false; /* nobody has asked for a newer one yet */
+		return;
+	}
+	watch_pace(l);
+	watch_life(l, &s->facts);
 }
 
-void feed_watch_no_more(const struct feed_list *l)
+void feed_watch_no_more(struct feed_list *l)
 {
-	static const enum alarm of_lists[] = {
-	    ALARM_CRL_OVERDUE, ALARM_CRL_OLD, ALARM_CRL_REFUSED, ALARM_CRL_NUMBER_BACK};
+	static const enum alarm of_lists[] = {ALARM_CRL_LATE, ALARM_CRL_OVERDUE,
+	    ALARM_CRL_EXPIRING, ALARM_CRL_OLD, ALARM_CRL_REFUSED, ALARM_CRL_NUMBER_BACK,
+	    ALARM_CRL_SHRUNK};
 
 	for (size_t n = 0; n < sizeof of_lists / sizeof of_lists[0]; n++)
 		alarm_clear(of_lists[n], l->issuer->name, feed_url(l));
+	l->came.life = FEED_FRESH;
+	l->came.shrunk_from = 0;
 }
 
 void feed_watch_age(struct feed_list *l)
@@ -132,6 +263,7 @@ void feed_watch_age(struct feed_list *l)
 	if (s == NULL) { /* it is another one's, if anybody's */
 		alarm_clear(ALARM_CRL_OLD, l->issuer->name, feed_url(l));
 		alarm_clear(ALARM_CRL_OVERDUE, l->issuer->name, feed_url(l));
+		forget_time(l);
 	}
 	l->alarm_ms = age < end ? age : end;
 	feed_due(l);

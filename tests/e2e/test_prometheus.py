@@ -176,6 +176,8 @@ CASES = [
      {"issuer": "demo", "reason": "upstream_http"}),
     ("CrlOld", {"crl_age_alarm" + ON_LIST: "0 1"}, 0, 1, LIST),
     ("CrlNumberBack", {"crl_number_back" + ON_LIST: "0 1"}, 0, 1, LIST),
+    ("CrlLate", {'alarm{alarm="crl_late",issuer="demo"}': "1x9"}, 4, 6, {"alarm": "crl_late", "issuer": "demo"}),
+    ("CrlShrunk", {'alarm{alarm="crl_shrunk",issuer="demo"}': "_ 1"}, 0, 1, {"alarm": "crl_shrunk", "issuer": "demo"}),
     ("NotCovered", {'alarm{alarm="uncovered",issuer="demo"}': "1x9", 'alarm{alarm="crl_old",issuer="demo"}': "1x9"}, 4, 6,
      {"alarm": "uncovered", "issuer": "demo"}),
     ("CrlHeldBack", {"crl_held_back" + ON_LIST: "0 1 1 0 1"}, 1, 2, LIST),

@@ -503,7 +503,7 @@ static void what_cannot_be_made_durable_is_in_force_and_told_later(void **state)
 	assert_int_equal(told_n, 2);
 	assert_int_equal(told[1].added, 2);
 	assert_true(same_files("told", "current"));
-	assert_int_equal(state_files(), 3);
+	assert_int_equal(state_files(), 4);
 }
 
 /* Was B told by this life, and was that kept? */

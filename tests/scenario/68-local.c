@@ -134,13 +134,13 @@ static void a_local_list_is_read_when_its_file_changes(void **state)
 	assert_true(listed('C'));
 	assert_string_equal(field(0, "last_error"), "");
 	BIO_free(pem);
-	assert_int_equal(state_files(), 3); /* current, told, hints */
+	assert_int_equal(state_files(), 4); /* current, told, hints, pace */
 
 	put("local.crl", bytes_of("-----BEGIN X509 CRL-----\n", 25), WORLD_START, 5);
 	feed_elapse(2000);
 	assert_true(refused_with("crl_der"));
 	assert_true(listed('C'));
-	assert_int_equal(state_files(), 3);
+	assert_int_equal(state_files(), 4);
 }
 
 static struct bytes pem_of(struct bytes der)
@@ -186,7 +186,7 @@ static void the_issuers_list_is_taken_out_of_a_bundle(void **state)
 	assert_string_equal(field(0, "last_error"), "");
 	assert_true(listed('A') && !listed('Z') && !listed('Y'));
 	assert_int_equal(told_n, 1);
-	assert_int_equal(state_files(), 3); /* current, told, hints */
+	assert_int_equal(state_files(), 4); /* current, told, hints, pace */
 	file_of(A, "current", path);
 	fd = open(path, O_RDONLY);
 	n = read(fd, kept, sizeof kept);
@@ -230,7 +230,7 @@ static void the_issuers_list_is_taken_out_of_a_bundle(void **state)
 	answer(0, pem_of(others));
 	assert_true(refused_with("crl_issuer"));
 	assert_true(listed('C'));
-	assert_int_equal(state_files(), 3);
+	assert_int_equal(state_files(), 4);
 }
 
 /* R95: a file that was refused for the list in force is looked into again when that has
