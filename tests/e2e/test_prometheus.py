@@ -178,6 +178,8 @@ CASES = [
     ("CrlNumberBack", {"crl_number_back" + ON_LIST: "0 1"}, 0, 1, LIST),
     ("CrlLate", {'alarm{alarm="crl_late",issuer="demo"}': "1x9"}, 4, 6, {"alarm": "crl_late", "issuer": "demo"}),
     ("CrlShrunk", {'alarm{alarm="crl_shrunk",issuer="demo"}': "_ 1"}, 0, 1, {"alarm": "crl_shrunk", "issuer": "demo"}),
+    ("WebhookDisabled", {'alarm{alarm="webhook_disabled",issuer=""}': "_ 2"}, 0, 1,
+     {"alarm": "webhook_disabled"}, {"$value": "2"}),
     ("NotCovered", {'alarm{alarm="uncovered",issuer="demo"}': "1x9", 'alarm{alarm="crl_old",issuer="demo"}': "1x9"}, 4, 6,
      {"alarm": "uncovered", "issuer": "demo"}),
     ("CrlHeldBack", {"crl_held_back" + ON_LIST: "0 1 1 0 1"}, 1, 2, LIST),

@@ -103,6 +103,15 @@ static bool is_of_demo(void *arg, const struct alarm_seen *s)
 	return strcmp(s->issuer, "demo") == 0;
 }
 
+static void one_that_is_worse_stood_before(void **state)
+{
+	(void)state;
+	assert_true(alarm_raise_again(ALARM_CRL_EXPIRING, "demo", "http://a/", "half"));
+	clock_set(AT + 5, 1005000);
+	assert_false(alarm_raise_again(ALARM_CRL_EXPIRING, "demo", "http://a/", "sixth"));
+	assert_string_equal(standing(), "crl_expiring demo http://a/ 0 sixth\n");
+}
+
 static void who_drops_a_subject_clears_it(void **state)
 {
 	(void)state;
@@ -197,6 +206,7 @@ int main(void)
 	    cmocka_unit_test_setup(alarm_issuer_and_subject_tell_them_apart, begin),
 	    cmocka_unit_test_setup(one_of_a_moment_ends_by_itself, begin),
 	    cmocka_unit_test_setup(a_state_stands_for_as_long_as_it_lasts, begin),
+	    cmocka_unit_test_setup(one_that_is_worse_stood_before, begin),
 	    cmocka_unit_test_setup(who_drops_a_subject_clears_it, begin),
 	    cmocka_unit_test_setup(a_round_clears_what_it_does_not_find, begin),
 	    cmocka_unit_test_setup(texts_are_cut_and_made_utf8, begin),
