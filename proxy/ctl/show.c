@@ -255,17 +255,34 @@ int code_alarms(const json_t *alarms)
 	return json_array_size(alarms) == 0 ? EXIT_WELL : EXIT_UNDETERMINED;
 }
 
+/* What to do, by our own table; NULL: it is an alarm of another version. */
+static const char *remedy_of(const char *alarm)
+{
+	static const struct {
+		const char *name, *remedy;
+	} row[] = {
+#define ALARM(id, name, event, level, stands_s, subject, meaning, remedy) {name, remedy},
+#include "proxy/base/alarms.def"
+#undef ALARM
+	};
+
+	for (size_t i = 0; alarm != NULL && i < sizeof row / sizeof row[0]; i++)
+		if (strcmp(row[i].name, alarm) == 0)
+			return row[i].remedy;
+	return NULL;
+}
+
 static void alarm_rows(struct table *t, const json_t *alarms)
 {
-	static const char *const field[] = {
-	    "alarm", "issuer", "subject", "since", "detail"};
-	const char *cell[5];
 	const json_t *a;
 	size_t n;
 
 	json_array_foreach(alarms, n, a) {
-		for (size_t i = 0; i < 5; i++)
-			cell[i] = table_text(a, field[i]);
+		const char *alarm = table_text(a, "alarm");
+		const char *cell[] = {alarm, table_text(a, "issuer"),
+		    table_text(a, "subject"), table_text(a, "since"),
+		    table_text(a, "node"), table_text(a, "detail"), remedy_of(alarm)};
+
 		table_row(t, cell);
 	}
 }
@@ -273,10 +290,10 @@ static void alarm_rows(struct table *t, const json_t *alarms)
 int show_alarms(const struct show *s, const json_t *alarms)
 {
 	static const char *const heading[] = {
-	    "ALARM", "ISSUER", "SUBJECT", "SINCE", "DETAIL"};
+	    "ALARM", "ISSUER", "SUBJECT", "SINCE", "NODE", "DETAIL", "REMEDY"};
 
 	if (json_array_size(alarms) > 0)
-		table_print(s, heading, 5, alarm_rows, alarms);
+		table_print(s, heading, 7, alarm_rows, alarms);
 	else if (s->terminal && json_is_array(alarms))
 		fputs("no alarm stands\n", s->out);
 	return code_alarms(alarms);

@@ -53,7 +53,7 @@ def test_lists_that_are_late_or_refused(box, publisher, daemons):
     d.refresh()
     assert "a web page and not a list" in wait(d, "crl_refused", "demo", url)["detail"]
     r = d.ctl("alarms")
-    assert r.returncode == 2 and "crl_refused" in r.stdout and url in r.stdout
+    assert r.returncode == 2 and "crl_refused" in r.stdout and url in r.stdout and "see why in detail; tell the CA" in r.stdout
     assert {row["alarm"] for row in json.loads(d.ctl("--json", "alarms").stdout)} == {"crl_overdue", "crl_refused"}
     publisher.publish("a.crl", lists.crl(ca, [], number=2))
     d.refresh()
