@@ -28,6 +28,7 @@
 
 #define GARBAGE_MS    20   /* garbage of so long goes into one barrier */
 #define SWEEP_S       60   /* store_sweep(): expired answers in the store */
+#define ALARM_SWEEP_S 5    /* alarms of what a reload has taken away meanwhile */
 #define LATCH_SWEEP_S 3600 /* latches that are over latch-keep */
 #define STORE_CALM_MS 3600000
 
@@ -195,6 +196,35 @@ static void sweep_store(struct keeper *k)
 		store_sweep(k->parts.store, before);
 }
 
+static bool asks(const struct issuer *i, const char *url)
+{
+	for (size_t u = 0; i != NULL && u < i->ocsp_n; u++)
+		if (strcmp(i->ocsp[u], url) == 0)
+			return true;
+	return false;
+}
+
+/* A responder that nobody asks any more is not down.  Nearly all are asked by the issuer
+ * that has found it: then the others are not looked at. */
+static bool is_asked(void *conf, const struct alarm_seen *s)
+{
+	const struct issuers *is = ((const struct conf *)conf)->issuers;
+
+	if (s->alarm != ALARM_RESPONDER_DOWN ||
+	    asks(issuers_named(is, s->issuer), s->subject))
+		return true;
+	for (size_t n = 0; n < issuers_count(is); n++)
+		if (asks(issuers_at(is, n), s->subject))
+			return true;
+	return false;
+}
+
+/* Also a fetch that a reload has outlived may find one down. */
+static void sweep_alarms(const struct conf *c)
+{
+	alarms_keep(is_asked, (void *)(uintptr_t)c);
+}
+
 static void beat_passed(struct barrier_want *w)
 {
 	struct keeper *k = (struct keeper *)((char *)w - offsetof(struct keeper, beat));
@@ -227,6 +257,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	teller_tick(k->parts.teller);
 	polls_tick(k->parts.polls);
 	watched_source_tick(k->parts.watched);
+	if (k->ticks % ALARM_SWEEP_S == 0)
+		sweep_alarms(shared_conf(k->shared));
 	if (k->ticks % SWEEP_S == 0)
 		sweep_store(k);
 	if (k->ticks % LATCH_SWEEP_S == 0)
@@ -406,20 +438,6 @@ const char *keeper_mistake(struct keeper *k)
 	return k->mistake != NULL ? k->mistake->text : NULL;
 }
 
-/* A responder that nobody asks any more is not down. */
-static bool is_asked(void *conf, const struct alarm_seen *s)
-{
-	const struct issuers *is = ((const struct conf *)conf)->issuers;
-
-	if (s->alarm != ALARM_RESPONDER_DOWN)
-		return true;
-	for (size_t n = 0; n < issuers_count(is); n++)
-		for (size_t u = 0; u < issuers_at(is, n)->ocsp_n; u++)
-			if (strcmp(issuers_at(is, n)->ocsp[u], s->subject) == 0)
-				return true;
-	return false;
-}
-
 static void on_reload(void *arg, struct msg *m)
 {
 	struct keeper *k = arg;
@@ -432,7 +450,7 @@ static void on_reload(void *arg, struct msg *m)
 	crl_feed_reload(k->parts.crl_feed, r->conf);
 	ccadb_source_reload(k->parts.ccadb, r->conf);
 	watched_source_reload(k->parts.watched);
-	alarms_keep(is_asked, r->conf);
+	sweep_alarms(r->conf);
 	atomic_store_explicit(&k->shared->conf, r->conf, memory_order_release);
 	admit_forget(k->parts.admit);
 	configure(k, r->conf);

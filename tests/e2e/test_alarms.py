@@ -99,6 +99,45 @@ def test_responders_reloads_and_the_store(world, daemons, redis):
     wait(d, "log_down", None, "change log", gone=True)
 
 
+class Hole:
+    """A place to which no connection comes through: it listens, and takes nobody out of its full queue."""
+
+    def __init__(self):
+        self.socket = socket.create_server(("127.0.0.1", 0), backlog=0)
+        self.waiting = []
+        lab.wait(self.is_full, 10, "the queue to be full")
+        self.url = "http://127.0.0.1:%d/" % self.socket.getsockname()[1]
+
+    def is_full(self):
+        s = socket.socket()
+        self.waiting.append(s)
+        s.settimeout(0.3)
+        try:
+            s.connect(self.socket.getsockname())
+        except socket.timeout:
+            return True
+        return False
+
+    def close(self):
+        for s in self.waiting + [self.socket]:
+            s.close()
+
+
+def test_a_responder_that_a_reload_removes_is_not_down_for_ever(world, daemons):
+    """Its fetch fails when nobody asks it any more."""
+    hole = Hole()
+    d = daemons([world.issuer(ocsp=[hole.url])], upstream_timeout="3s", **FAST).start()
+    d.refresh(serial=world.good.serial)
+    lab.wait(lambda: d.metric("upstream_in_flight", issuer="demo") == 1, 10, "the question")
+    d.issuers = [world.issuer()]
+    d.write()
+    d.reload()
+    d.wait_event("upstream_failed", seconds=20)
+    wait(d, "responder_down", "demo", hole.url, gone=True)
+    assert d.ask(world.ca, world.good.serial).outcome == "good" and alarms(d) == {}
+    hole.close()
+
+
 def test_only_get(world, daemons):
     d = daemons([world.issuer()]).start()
     assert d.api("POST", "/v1/alarms", b"{}")[0] == 405 and d.api("GET", "/v1/alarms/x")[0] == 404
