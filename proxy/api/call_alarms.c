@@ -1,9 +1,6 @@
 /* call_alarms.c - one line of JSON for each alarm that stands. */
 #include "proxy/api/call_alarms.h"
 
-#include <string.h>
-#include <unistd.h>
-
 #include "proxy/base/alarms.h"
 
 struct printing {
@@ -11,7 +8,7 @@ struct printing {
 	const struct inventory *v;
 	struct json_line *out;
 	size_t n;
-	char node[256]; /* as gethostname() has it: which of many */
+	char node[ALARM_NODE_MAX];
 };
 
 static void put_member(struct json_line *l, const char *name, const char *text)
@@ -42,8 +39,7 @@ void call_alarms(const struct access *a, const struct inventory *v, struct json_
 {
 	struct printing p = {.access = a, .v = v, .out = out};
 
-	if (gethostname(p.node, sizeof p.node - 1) != 0)
-		strcpy(p.node, "unknown");
+	alarms_node(p.node);
 	if (!alarms_each(print, &p))
 		out->failed = true;
 	json_put(out, p.n == 0 ? "[]\n" : "\n]\n");

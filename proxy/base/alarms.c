@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
@@ -197,6 +198,13 @@ bool alarms_each(void (*see)(void *arg, const struct alarm_seen *s), void *arg)
 	pthread_mutex_unlock(&table->mutex);
 	free(all);
 	return all != NULL;
+}
+
+void alarms_node(char out[ALARM_NODE_MAX])
+{
+	if (gethostname(out, ALARM_NODE_MAX) != 0 || out[0] == '\0')
+		strcpy(out, "unknown");
+	out[ALARM_NODE_MAX - 1] = '\0';
 }
 
 size_t alarms_left_out(void)

@@ -8,6 +8,8 @@
  * One table for the process, as the log and the counters are, behind one mutex: alarms
  * are rare, and nobody who serves hits raises one.  Any thread.
  *
+ * What the change log's readers are told of it: alarms_news.h.
+ *
  * Bounded: at most ALARMS_MAX stand at a time; those beyond are counted (left out), as
  * are those for which there is no memory, and kept when they are raised again and there
  * is room.
@@ -25,6 +27,8 @@
 #define ALARMS_MAX        10000
 #define ALARM_SUBJECT_MAX 512 /* bytes; a longer URL is cut */
 #define ALARM_DETAIL_MAX  512
+#define ALARM_ISSUER_MAX  64
+#define ALARM_NODE_MAX    256
 
 enum alarm {
 #define ALARM(id, name, event, level, stands_s, subject, meaning, remedy) id,
@@ -75,6 +79,9 @@ void alarms_round_end(
  * nothing of this module.  False: out of memory. */
 bool alarms_each(void (*see)(void *arg, const struct alarm_seen *s), void *arg);
 size_t alarms_left_out(void); /* how often, since the start */
+
+/* Which of many nodes has found it: this machine, as gethostname() has it. */
+void alarms_node(char out[ALARM_NODE_MAX]);
 
 struct metrics_text;
 /* ocspcached_alarm{alarm,issuer}: how many stand; ocspcached_alarms_left_out_total. */

@@ -17,8 +17,7 @@
 
 #include "proxy/base/alarms.h"
 
-#define ALARMS_BUCKETS   1024 /* ten alarms in each where ALARMS_MAX stand */
-#define ALARM_ISSUER_MAX 64
+#define ALARMS_BUCKETS 1024 /* ten alarms in each where ALARMS_MAX stand */
 
 struct standing {
 	struct standing *next; /* of the same hash */

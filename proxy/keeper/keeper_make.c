@@ -85,6 +85,8 @@ static enum err make_telling(struct keeper_parts *p, const struct conf *c,
 		change_log_close(log);
 		return ERR_NOMEM;
 	}
+	if (!teller_alarms(p->teller, c->state_directory))
+		return ERR_NOMEM;
 	p->crl_feed = crl_feed_new(&p->context, p->fetcher, p->bulk, p->teller);
 	if (p->crl_feed == NULL)
 		return ERR_NOMEM;

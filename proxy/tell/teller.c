@@ -9,6 +9,7 @@
 #include "proxy/base/calm.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/timer.h"
+#include "proxy/tell/alarm_teller.h"
 #include "proxy/tell/batches.h"
 #include "proxy/tell/list_changes.h"
 #include "proxy/tell/log_writer.h"
@@ -22,6 +23,7 @@ struct teller {
 	struct singles *singles;
 	struct list_changes *list_changes;
 	struct batches *batches;
+	struct alarm_teller *alarms; /* NULL: they are not told */
 	struct event trim;
 	struct calm calm; /* trimming is for good: not by a clock that may be wrong */
 	uint64_t seen_written; /* writer.written at the last tick that saw it move */
@@ -75,8 +77,17 @@ void teller_start(struct teller *t)
 	on_trim(-1, 0, t); /* the first look, which trims nothing */
 }
 
+bool teller_alarms(struct teller *t, const char *state_directory)
+{
+	assert(t->alarms == NULL);
+	t->alarms = alarm_teller_new(&t->writer, state_directory);
+	return t->alarms != NULL;
+}
+
 void teller_cancel(struct teller *t)
 {
+	if (t->alarms != NULL)
+		alarm_teller_cancel(t->alarms);
 	list_changes_cancel(t->list_changes);
 	batches_cancel(t->batches);
 	outlet_cancel(t->writer.outlet);
@@ -90,6 +101,7 @@ void teller_free(struct teller *t)
 	singles_free(t->singles);
 	list_changes_free(t->list_changes);
 	batches_free(t->batches);
+	alarm_teller_free(t->alarms);
 	outlet_free(t->writer.outlet);
 	event_del(&t->trim);
 	free(t);
@@ -161,6 +173,8 @@ static uint64_t waiting(const struct teller *t)
 
 void teller_tick(struct teller *t)
 {
+	if (t->alarms != NULL)
+		alarm_teller_tick(t->alarms);
 	if (waiting(t) > 0 && t->seen_written == t->writer.written)
 		return;
 	t->seen_written = t->writer.written;

@@ -41,6 +41,9 @@ struct teller *teller_new(const struct context *context, struct latches *latches
     struct latch_file *latch_file, struct change_log *log);
 /* Latches that an earlier life did not tell. */
 void teller_start(struct teller *t);
+/* Before the start: from here on alarms are told as well (alarm_teller.h), this
+ * process's, by this teller alone.  False: out of memory. */
+bool teller_alarms(struct teller *t, const char *state_directory);
 /* Lists under way end with ERR_CANCELLED, questions are answered with it, and no news are
  * posted any more: the API's inbox may go.  Single changes that wait still go into the
  * log as long as the loop turns: without a latch nobody would tell them again.  May be

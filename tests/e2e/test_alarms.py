@@ -138,6 +138,80 @@ def test_a_responder_that_a_reload_removes_is_not_down_for_ever(world, daemons):
     hole.close()
 
 
+def told(d, since):
+    """(raised, cleared) of the page of events behind a place, by name and subject."""
+    events = [e for e in page(d, since)["events"] if e["event"] == "alarms"]
+    return [[(a["alarm"], a["issuer"], a["subject"]) for e in events for a in e["data"][which]]
+            for which in ("raised", "cleared")]
+
+
+def page(d, since=None):
+    status, body = d.api("GET", "/v1/events" + ("?since=" + since if since else ""),
+                         headers={"Accept": "application/json"})
+    assert status in (200, 503)  # while the log is away
+    return body if status == 200 else {"events": [], "position": None}
+
+
+def test_each_raise_and_each_clear_is_an_event(world, daemons):
+    """The CA is away, and comes back: raised and cleared, once, as GET /v1/alarms has it."""
+    d = daemons([world.issuer()], **FAST).start()
+    d.ask(world.ca, world.good.serial)
+    start = page(d)["position"]
+    world.responder.stop()
+    down = ("responder_down", "demo", world.responder.url)
+    lab.wait(lambda: [d.refresh(serial=world.good.serial)] and down in alarms(d), 10, "the responder to be down")
+    lab.wait(lambda: told(d, start) == [[down], []], 10, "the event")
+    [event] = page(d, start)["events"]
+    assert event["data"]["node"] == socket.gethostname() and event["data"]["seen_at"].endswith("Z")
+    [raised] = event["data"]["raised"]
+    assert dict(raised, detail="") == dict(alarms(d)[down], detail="") and raised["detail"]
+    world.responder.start()
+    lab.wait(lambda: d.ask(world.ca, world.revoked.serial) and down not in alarms(d), 10, "the responder to be up")
+    lab.wait(lambda: told(d, start)[1], 10, "the event")
+    assert told(d, start) == [[down], [down]]
+
+
+def test_a_log_that_is_away_is_told_of_when_it_is_back(box, world, daemons):
+    """Nobody can be told while it lasts; then of both, and nothing goes round in circles."""
+    redis = lab.Redis(box, durable=True)
+    d = daemons([world.issuer()], store=redis.url, **FAST).start()
+    start = lab.wait(lambda: page(d)["position"], 10, "the log")
+    redis.stop()
+    for what in (("store_down", None, "store"), ("log_down", None, "change log")):
+        wait(d, *what)
+    redis.start()
+    lab.wait(lambda: alarms(d) == {}, 10, "all to be well")
+
+    def all_over():
+        raised, cleared = told(d, start)
+        return len(raised) >= 2 and sorted(raised, key=str) == sorted(cleared, key=str) and raised
+    raised = lab.wait(all_over, 10, "the events")
+    assert {a for a, _, _ in raised} == {"store_down", "log_down"}
+    redis.stop()
+
+
+def test_what_a_kill_left_is_kept(box, world, daemons):
+    """What is told as raised is on disk before it is told, and what is over leaves it."""
+    d = daemons([world.issuer()], store="lmdb:" + os.path.join(box, "store"), **FAST).start()
+    file = os.path.join(d.options["state-directory"], "alarms.json")
+    d.write("nonsense = 1\n")
+    d.reload(good=False)
+    kept = lab.wait(lambda: os.path.exists(file) and json.loads(lab.read(file))["raised"], 10, "the file")
+    assert [(a["alarm"], a["issuer"], a["subject"], a["node"]) for a in kept] == [
+        ("reload_failed", "", d.conf, socket.gethostname())]
+    assert lab.wait(lambda: d.metric("alarm_events_total"), 10, "the log") == 1
+    d.write()
+    d.kill()
+    d.start()
+    assert alarms(d) == {} and json.loads(lab.read(file))["raised"] == kept
+    d.write("nonsense = 1\n")
+    d.reload(good=False)  # as in the life before: nothing to be told
+    d.write()
+    d.reload()
+    lab.wait(lambda: json.loads(lab.read(file))["raised"] == [], 10, "its end on disk")
+    assert d.metric("alarm_events_total") == 1
+
+
 def test_only_get(world, daemons):
     d = daemons([world.issuer()]).start()
     assert d.api("POST", "/v1/alarms", b"{}")[0] == 405 and d.api("GET", "/v1/alarms/x")[0] == 404
