@@ -272,7 +272,7 @@ static void a_new_count_is_taken_by_the_operators_word(void **state)
 static void a_list_in_force_is_asked_for_with_its_validators(void **state)
 {
 	struct fake_reply r = {200, {NULL, 0}, "\"one\"", "Sun, 15 Jun 2025 15:06:40 GMT",
-	    "Sun, 15 Jun 2025 15:06:42 GMT"};
+	    "Sun, 15 Jun 2025 15:06:42 GMT", NULL};
 	const struct crl_set *before;
 
 	(void)state;
@@ -311,7 +311,7 @@ static void a_list_in_force_is_asked_for_with_its_validators(void **state)
 static void a_validator_that_two_lists_may_share_is_not_asked_with(void **state)
 {
 	struct fake_reply r = {200, LIST(.number = "01", .serials = "A"), "\"one\"",
-	    "Sun, 15 Jun 2025 15:06:40 GMT", "Sun, 15 Jun 2025 15:06:41 GMT"};
+	    "Sun, 15 Jun 2025 15:06:40 GMT", "Sun, 15 Jun 2025 15:06:41 GMT", NULL};
 
 	(void)state;
 	live("", DEMO);

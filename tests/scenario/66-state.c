@@ -23,7 +23,7 @@ bool teller_list(struct teller *t, const struct list_change *l)
 static void a_validator_is_on_disk_only_where_it_is_safe(void **state)
 {
 	struct fake_reply r = {200, LIST(.number = "01", .serials = "A"), "\"one\"",
-	    "Sun, 15 Jun 2025 15:06:40 GMT", "Sun, 15 Jun 2025 15:06:40 GMT"};
+	    "Sun, 15 Jun 2025 15:06:40 GMT", "Sun, 15 Jun 2025 15:06:40 GMT", NULL};
 
 	(void)state;
 	live("", DEMO);
