@@ -132,7 +132,8 @@ bool standing_text_next(
 		return false;
 	w->steps++;
 	of = &s->of[c->issuer];
-	ca = access_issuer(w->access, of->name) ? ca_at(w, of->name, c) : NULL;
+	ca = w->v != NULL && access_issuer(w->access, of->name) ? ca_at(w, of->name, c)
+								: NULL;
 	if (ca == NULL)
 		return next_issuer(c), true;
 	if (ca->id != c->ca) /* the one that it was at has gone */
