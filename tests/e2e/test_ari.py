@@ -109,13 +109,13 @@ def test_the_recipes_renew_what_is_announced(box, daemons):
                 **FAST).start()
     env = dict(os.environ, LIVE=live, CERTBOT=certbot, ISSUERS=issuers, CADDY=os.path.join(box, "caddy"),
                RELOAD=certbot + " reload")
+    assert put(d, "web", bundle, PEM)[0] == 201
     watches = [subprocess.Popen([daemon.CLIENT, "--url", "http://127.0.0.1:%d" % d.api_port, "watch", "--notices",
                                  "--place", os.path.join(box, "place%d" % n), *args], env=env)
                for n, args in enumerate((["--batch", "--exec", os.path.join(daemon.TOP,
                                                                             "conf/recipes/renew-when-revoked")],
                                          ["--watchlist", "web", "--exec", caddy]))]
     try:
-        assert put(d, "web", bundle, PEM)[0] == 201
         lab.wait(lambda: d.metric("subscribers") == 2, 15, "both watchers")
         lab.wait(lambda: len({x.certid for x in a.asked}) == 2, 15, "the first round")
         a.incident([acme.certid(key_id(ca), 0xa1)])
