@@ -58,7 +58,7 @@ def test_the_demo(box, store, sig, group):
         commands = re.findall(r"^  ((?:openssl|build|curl|%s)\S* .*?)(?:  +#.*)?$" % re.escape(demo.env["B"]), out, re.M)
         watch = next(c for c in commands if c.endswith(" watch"))
         commands = [c for c in commands if c != watch and " --url " in c or not c.startswith(demo.env["B"])]
-        assert len(commands) == 8, commands
+        assert len(commands) == 9, commands
         for c in commands:
             r = subprocess.run(c, shell=True, cwd=daemon.TOP, capture_output=True, text=True, timeout=20 * lab.PATIENCE)
             assert r.returncode == (1 if " status " in c else 0), (c, r)
@@ -83,6 +83,10 @@ def test_the_demo(box, store, sig, group):
                      "the change")
             answer = subprocess.run(fourth, shell=True, cwd=daemon.TOP, capture_output=True, text=True)
             assert "fourth.pem: revoked" in answer.stdout, answer
+            # The webhook's receiver has it too, signed.
+            got = os.path.join(demo.env["DEMO"], "hooks.txt")
+            lab.wait(lambda: '"status":"revoked"' in open(got).read(), 15, "the webhook's message")
+            assert "\nsignature verified\n" in open(got).read() and "NOT OURS" not in open(got).read()
         finally:
             watcher.terminate()
             watcher.wait()
