@@ -55,6 +55,9 @@ static void on_end_of_hanging(void *value)
 	hanging--;
 }
 
+/* One that is at another address each time that it is looked up but for the first. */
+static _Atomic int moved;
+
 /* Names of learnt URLs, with the addresses of each, in order. */
 static const struct {
 	const char *name, *address[2];
@@ -92,6 +95,8 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
 		return EAI_AGAIN;
 	}
 	*(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+	if (node != NULL && strcmp(node, "moves.test") == 0)
+		node = moved++ == 0 ? "127.0.0.1" : "127.0.0.2";
 	for (size_t i = 0; node != NULL && i < sizeof names / sizeof *names; i++)
 		if (strcmp(node, names[i].name) == 0)
 			return names[i].address[0] == NULL
@@ -1163,6 +1168,34 @@ static void a_learnt_url_leads_to_what_is_allowed(void **state)
 	assert_int_equal(o.error, ERR_UP_CONNECT);
 }
 
+/* T7: a webhook's: it was looked up and judged, and leads elsewhere by the next time. */
+static void a_fresh_fetch_looks_its_name_up_and_judges_it_each_time(void **state)
+{
+	static const char *const headers[] = {"webhook-id: 1", NULL};
+	const char *first = "127.0.0.1:PORT";
+	struct fetch_request r = {.learnt = true,
+	    .fresh = true,
+	    .headers = headers,
+	    .timeout_ms = 5000,
+	    .max_size = 1000};
+	struct outcome o[2] = {0};
+	char url[200];
+
+	(void)state;
+	moved = 0;
+	configure("", &first, 1);
+	put_port("http://moves.test:PORT/ok", url, sizeof url);
+	r.url = url;
+	for (int i = 0; i < 2; i++) {
+		o[i].fetch = fetch_start(fetcher, &r, on_done, &o[i]);
+		assert_non_null(o[i].fetch);
+		wait_for(&o[i]);
+	}
+	assert_int_equal(o[0].error, ERR_OK);
+	assert_int_equal(o[1].error, ERR_UP_ADDRESS);
+	assert_int_equal(moved, 2);
+}
+
 /* T7: names are looked up here before a proxy is asked, who looks them up itself. */
 static void a_proxy_is_not_asked_for_what_leads_inside(void **state)
 {
@@ -1301,6 +1334,7 @@ int main(void)
 	    cmocka_unit_test(a_learnt_url_leads_to_no_spelling_of_our_own_machine),
 	    cmocka_unit_test(a_connection_of_ours_is_not_lent_to_a_learnt_url),
 	    cmocka_unit_test(a_learnt_url_leads_to_what_is_allowed),
+	    cmocka_unit_test(a_fresh_fetch_looks_its_name_up_and_judges_it_each_time),
 	    cmocka_unit_test(a_proxy_is_not_asked_for_what_leads_inside),
 	    cmocka_unit_test(the_body_of_a_200_goes_to_the_sink_and_no_other),
 	    cmocka_unit_test(a_coded_body_is_decoded_into_the_sink),
