@@ -154,6 +154,19 @@ def test_who_hangs_costs_the_others_nothing(hooked, feed, receivers):
     assert {t.status for t in hanging.tried} == {0}  # not one has had its answer
 
 
+@pytest.mark.long
+def test_a_thousand_of_which_half_hang(hooked, feed, receivers):
+    """T22: once they are known, those who hang cost the five hundred others nothing."""
+    d, well, hanging = hooked(webhook_timeout="120s"), receivers(), receivers()
+    hanging.answers = ["hang"] * 2000
+    for i in range(1000):
+        put(d, "w%03d" % i, (well if i % 2 else hanging).url + "/%d" % i)
+    for n in (2, 3):
+        feed.bring(d, [entry(i) for i in range(1, n + 1)])
+        lab.wait(lambda: len([t for t in list(well.tried) if t.status]) == 500 * (n - 1), 60, "500 messages")
+    assert len(hanging.tried) == 500 and {t.status for t in hanging.tried} == {0}
+
+
 def test_filters(hooked, feed, receivers):
     d, all_, none, mine = hooked(), receivers(), receivers(), receivers()
     body = '{"issuer":"demo","serial":"3","names":["pay.example"],"labels":["owner=x"]}\n'

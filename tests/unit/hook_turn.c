@@ -139,7 +139,7 @@ static void who_hangs_costs_the_others_nothing(void **state)
 		for (size_t i = 0; i < n; i++)
 			hook_seat_slow(&s, &hanging[i]);
 	}
-	assert_int_equal(n, 500); /* all were tried, in eight seconds */
+	assert_int_equal(n, 500); /* all were tried, in as many ticks */
 	for (size_t i = 0; i < 500; i++)
 		hook_seat_give(&s, &hanging[i]);
 	assert_int_equal(s.quick + s.doubted + s.slow, 0);
