@@ -191,6 +191,8 @@ CASES = [
     ("SubscribersRefused", {"subscribers_refused_total": "0 0 1"}, 1, 2),
     ("SubscribersBehind", {"event_gaps_total": "0 0 1"}, 1, 2),
     ("SubscribersBehind", {"subscribers_cut_total": "0 5 11"}, 1, 2),
+    ("WebhookDisabled", {'alarm{alarm="webhook_disabled"}': "0 0 1"}, 1, 2, {"alarm": "webhook_disabled"},
+     {"$value": "1"}),
 ]
 
 
