@@ -95,6 +95,14 @@ def test_the_demo(box, store, sig, group):
         open(down, "w").close()
         lab.wait(lambda: not lab.connects(int(demo.env["CA_PORT"])), 5, "the responder to stop")
         assert "good" in subprocess.run(commands[0], shell=True, cwd=daemon.TOP, capture_output=True, text=True).stdout
+        # The alarm goes the way of the change.
+        stopped = re.search(r"^  (touch \S+/ca-down && .*?)   # alarm", out, re.M).group(1)
+
+        def alarmed():
+            subprocess.run(stopped, shell=True, cwd=daemon.TOP, capture_output=True, timeout=20 * lab.PATIENCE)
+            return '"alarm":"responder_down"' in open(got).read()
+        lab.wait(alarmed, 30, "the alarm")
+        assert "NOT OURS" not in open(got).read()
         os.unlink(down)
         lab.wait(lambda: lab.connects(int(demo.env["CA_PORT"])), 5, "the responder to come back")
         # That look, a client that leaves, has made it spin: the supervisor notices.

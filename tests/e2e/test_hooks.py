@@ -154,6 +154,24 @@ def test_who_hangs_costs_the_others_nothing(hooked, feed, receivers):
     assert {t.status for t in hanging.tried} == {0}  # not one has had its answer
 
 
+def test_an_alarm_is_told(hooked, feed, receivers):
+    """Of a receiver that is gone, to one that is not; and that it is over."""
+    d, r, gone = hooked(), receivers(), receivers()
+    put(d, "ops", r.url, types=["alarms"])
+    put(d, "gone", gone.url)
+    gone.answers = [410]
+    feed.bring(d, [entry(1), entry(2)])
+
+    def told(which):
+        return [a for t in r.taken if t.json["type"] == "alarms" for a in t.json["data"][which]
+                if a["alarm"] == "webhook_disabled"]
+    lab.wait(lambda: told("raised"), 20, "the alarm")
+    assert told("raised")[0]["subject"] == "gone" and told("raised")[0]["detail"].startswith("HTTP status 410")
+    put(d, "gone", gone.url, disabled=False)
+    lab.wait(lambda: told("cleared"), 20, "its end")
+    assert not r.wrong
+
+
 @pytest.mark.long
 def test_a_thousand_of_which_half_hang(hooked, feed, receivers):
     """T22: once they are known, those who hang cost the five hundred others nothing."""
