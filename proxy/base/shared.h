@@ -20,6 +20,7 @@ struct inventory; /* cache/watch/inventory.h */
 struct hooks;     /* proxy/push/hooks.h */
 struct hook_desk; /* proxy/push/hook_desk.h */
 struct ari;       /* proxy/watch/ari.h */
+struct ari_board; /* proxy/watch/ari_board.h */
 
 #define SHARED_READERS_MAX 262 /* workers, API, inventory, ari, hooks */
 
@@ -45,6 +46,7 @@ struct shared {
 	struct hooks *hooks;     /* the same: proxy/push/hooks.h */
 	struct hook_desk *hook_desk; /* the same */
 	struct ari *ari;             /* the same */
+	struct ari_board *ari_board; /* the same */
 	/* What is watched (ledger_inventory()); set before threads start, then by the
 	 * watcher's ledger. */
 	_Atomic(const struct inventory *) inventory;

@@ -15,6 +15,7 @@
 #include "proxy/base/thread.h"
 #include "proxy/base/version.h"
 #include "proxy/http/fetch.h"
+#include "proxy/watch/ari_board.h"
 #include "proxy/watch/ari_ca.h"
 #include "proxy/watch/ari_enrol.h"
 #include "proxy/watch/ari_place.h"
@@ -30,6 +31,8 @@ struct ari {
 	struct ari_place **place; /* each directory that they name */
 	size_t place_n;
 	struct event *tick;
+	struct ari_board *board;
+	const struct watch_cas *cas; /* that the board goes by; compared and never read */
 	struct order reload, cancel;
 	_Atomic int64_t behind_s; /* of all, as of the last second */
 	_Atomic size_t noticed;
@@ -176,6 +179,7 @@ static void configure(struct ari *a)
 				 .tls_ca = bytes_of(c->server_cas, c->server_cas_n),
 				 .guard = {c->allowed, c->allow_address_n, false}});
 	drop_others(a, c);
+	a->core.noticed_changed = true;
 	ari_enrol_look(a->enrol, add_new(a, c));
 }
 
@@ -200,6 +204,56 @@ static void on_cancel(void *arg)
 	a->core.stopping = true;
 }
 
+/* The board. */
+
+/* All with this key identifier, of whichever name. */
+static enum err take_noticed(
+    struct ari *a, struct ari_noticed *t, const struct watch_ca *ca)
+{
+	struct ari_who who[64], after;
+	struct ari_state s;
+	size_t n = 64;
+	enum err e = ERR_OK;
+
+	for (bool first = true; e == ERR_OK && n == 64; first = false) {
+		e = ari_db_noticed(a->core.db, bytes_of(ca->aki, ca->aki_n),
+		    first ? NULL : &after, who, 64, &n);
+		for (size_t i = 0; e == ERR_OK && i < n; i++)
+			if (ari_db_get(a->core.db, &who[i], &s) == ERR_OK &&
+			    s.known.noticed && !ari_noticed_add(t, ca->id, &who[i], &s))
+				e = ERR_NOMEM;
+		if (n > 0)
+			after = who[n - 1];
+	}
+	return e;
+}
+
+/* What is in force has changed, or CAs have other numbers. */
+static void renew_board(struct ari *a)
+{
+	const struct watch_cas *cas = shared_inventory(a->core.shared)->cas;
+	struct ari_noticed *t;
+	enum err e = ERR_OK;
+
+	if (!a->core.noticed_changed && cas == a->cas)
+		return;
+	t = ari_noticed_new();
+	if (t == NULL)
+		e = ERR_NOMEM;
+	for (size_t i = 0; e == ERR_OK && i < cas->n; i++)
+		if (cas->ca[i].aki_n > 0 && is_asked(a, cas->ca[i].issuer))
+			e = take_noticed(a, t, &cas->ca[i]);
+	if (e != ERR_OK) { /* the next second tries again */
+		ari_tell_db(&a->core, e == ERR_NOMEM ? ERR_OK : e);
+		ari_noticed_unref(t);
+		return;
+	}
+	ari_noticed_sort(t);
+	ari_board_put(a->board, t);
+	a->core.noticed_changed = false;
+	a->cas = cas;
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct ari *a = arg;
@@ -220,6 +274,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		if (s.behind_s > behind_s)
 			behind_s = s.behind_s;
 	}
+	renew_board(a);
 	atomic_store(&a->behind_s, behind_s);
 	atomic_store(&a->noticed, noticed);
 }
@@ -303,10 +358,12 @@ static bool make(struct ari *a, char *why, size_t why_n)
 	if (core->inbox == NULL || core->counters == NULL)
 		return false;
 	core->fetcher = fetcher_new(core->base, "ocspcached/" OCSPCACHED_VERSION);
+	a->board = ari_board_new();
+	core->shared->ari_board = a->board;
 	a->enrol = ari_enrol_new(core, is_asked, on_enrolled, a);
 	a->tick = event_new(core->base, -1, EV_PERSIST, on_tick, a);
-	return core->fetcher != NULL && a->enrol != NULL && a->tick != NULL &&
-	       open_db(a, c, why, why_n);
+	return core->fetcher != NULL && a->board != NULL && a->enrol != NULL &&
+	       a->tick != NULL && open_db(a, c, why, why_n);
 }
 
 struct ari *ari_new(struct shared *shared, char *why, size_t why_n)
@@ -371,5 +428,7 @@ void ari_free(struct ari *a)
 	if (a->core.base != NULL)
 		event_base_free(a->core.base);
 	a->core.shared->ari = NULL;
+	a->core.shared->ari_board = NULL;
+	ari_board_free(a->board);
 	free(a);
 }

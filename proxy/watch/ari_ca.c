@@ -64,6 +64,8 @@ static void flush(struct ari_ca *c)
 	e = ari_db_put(c->core->db, c->row, c->rows);
 	ari_tell_db(c->core, e);
 	for (size_t i = 0; e == ERR_OK && i < c->rows; i++)
+		c->core->noticed_changed |= c->told[i] || c->row[i].state == NULL;
+	for (size_t i = 0; e == ERR_OK && i < c->rows; i++)
 		if (c->told[i] &&
 		    !ari_notices_add(c->notices, &c->row[i].who, &c->state[i]))
 			log_error("notices_not_told", "issuer=%s err=%s effect=%s",

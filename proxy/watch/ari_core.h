@@ -26,7 +26,8 @@ struct ari_core {
 	struct ari_db *db;
 	struct watch_db *watch_db; /* dates of certificates; NULL: none are known */
 	uint64_t chance;
-	size_t away; /* batches at the teller: a stop waits for them */
+	bool noticed_changed; /* the board says something else than the file */
+	size_t away;          /* batches at the teller: a stop waits for them */
 	bool stopping;
 };
 
