@@ -109,6 +109,22 @@ static void follow_start(struct hook *k)
 	k->state.failing_since = k->state.next_try = 0;
 }
 
+/* An operator has enabled what was given up: its failures of then count no more, also not
+ * after a restart. */
+static void forgive(struct hook *k)
+{
+	struct webhook_state *s = &k->state;
+
+	if (s->gone_at == 0 || s->gone_enabled == k->w->enabled)
+		return;
+	s->gone_at = 0;
+	s->gone_why[0] = '\0';
+	s->tries = 0;
+	s->failing_since = s->next_try = 0;
+	k->turn = (struct hook_turn){0};
+	k->unsaved = true;
+}
+
 /* Where the one who delivered before has left it; when it is to be tried again counts for
  * whoever goes on. */
 static void go_on_from(struct hook *k, const struct webhook_state *s)
@@ -145,6 +161,7 @@ static void on_taken(void *arg, enum err e, const struct webhook_state *s)
 	k->unsaved = false;
 	hook_cut_drop(k);
 	go_on_from(k, s);
+	forgive(k);
 	hook_disabled_say(k);
 	k->hooks->step(k);
 }
@@ -224,8 +241,7 @@ static void changed(struct hook *k)
 	follow_start(k);
 	k->turn.next_ms = 0;
 	k->turn.failures = 0;
-	if (webhook_is_disabled(k->w, &k->state) || k->state.gone_at != 0)
-		k->turn.failing_at = 0;
+	forgive(k);
 	k->state.upto = (struct change_pos){0};
 	k->state.many = 0;
 	if (k->phase == HOOK_READY)

@@ -10,7 +10,8 @@
  * The waits are those of webhook-retry, the last of which repeats, each spread by a half
  * before and after, and never shorter than what the receiver asked for.  The 120 h run
  * from the first failure since the last success, by the wall clock, as they go on over
- * restarts; waits by the monotonic one: a restart tries again at once.
+ * restarts; waits by the monotonic one (what is left of one after a restart is
+ * webhook_state.next_try's to say).
  *
  * A value, pure functions; chance and both clocks come from the caller.
  */

@@ -71,19 +71,18 @@ def test_a_change_is_told_and_signed(hooked, feed, receivers, streams):
 
 def test_what_fails_is_tried_again_in_order(hooked, feed, receivers):
     """R72, T7, T23: the same id in every try, what follows waits, and a redirect leads nowhere."""
-    d, r, trap = hooked(webhook_timeout="1s"), receivers(), receivers()
+    d, r, trap = hooked(webhook_timeout="500ms"), receivers(), receivers()
     put(d, "chat", r.url)
-    r.answers = [500, (302, {"Location": trap.url}), (307, {"Location": trap.url}), "hang",
-                 (429, {"Retry-After": "2"}), (503, {"Retry-After": "0"}), 404]
+    r.answers = [500, (302, {"Location": trap.url}), "hang", (429, {"Retry-After": "2"})]
     feed.bring(d, [entry(1), entry(2)])
     feed.bring(d, [entry(1), entry(2), entry(3)])
     taken = r.wait(2, 60)
-    assert len({t.id for t in r.tried[:8]}) == 1 and len({t.body for t in r.tried[:8]}) == 1
+    assert len({t.id for t in r.tried[:5]}) == 1 and len({t.body for t in r.tried[:5]}) == 1
     assert [c["serial"] for c in r.changes()] == ["2", "3"] and taken[0].id < taken[1].id
-    assert r.tried[5].at - r.tried[4].at >= 2  # Retry-After
+    assert r.tried[4].at - r.tried[3].at >= 2  # Retry-After
     assert not trap.tried and not trap.wrong
-    assert d.metric("webhook_tries_total", result="failed") == 7
-    assert len(d.events("webhook_failed")) == 7 and d.wait_event("webhook_works")
+    assert d.metric("webhook_tries_total", result="failed") == 4
+    assert len(d.events("webhook_failed")) == 4 and d.wait_event("webhook_works")
 
 
 def test_who_is_gone_is_told_nothing_more(hooked, feed, receivers):
@@ -101,24 +100,27 @@ def test_who_is_gone_is_told_nothing_more(hooked, feed, receivers):
     put(d, "chat", r.url, disabled=False)
     r.wait(2)
     assert [c["serial"] for c in r.changes()] == ["2", "3"]
+    assert shown(d, "chat")["disabled"] is False
     lab.wait(lambda: not [a for a in d.api("GET", "/v1/alarms")[1] if a["alarm"] == "webhook_disabled"], 10, "no alarm")
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:%d/", "http://127.1:%d/", "http://2130706433:%d/",
-                                 "http://0x7f.0.0.1:%d/", "http://0177.0.0.1:%d/", "http://[::ffff:127.0.0.1]:%d/",
-                                 "http://[::ffff:7f00:1]:%d/", "http://localhost:%d/", "http://0.0.0.0:%d/",
-                                 "http://127.255.0.1:%d/"])
-def test_where_a_webhook_may_not_lead(hooked, feed, receivers, url):
-    """T7: loopback in every spelling; with leave for others it does not lead to our own listeners either."""
-    r = receivers()
-    d = hooked(webhook_allow_address=["10.0.0.0/8"])
-    status, body = d.api("PUT", "/v1/webhooks/chat", {"url": url % r.port, "secrets": [new_secret()]})
-    if status == 400:  # a spelling that is refused at once
-        return
+def test_where_a_webhook_may_not_lead(hooked, feed, receivers):
+    """T7: loopback in every spelling that was taken while it was allowed, and leads there no more."""
+    r, d, names = receivers(), hooked(webhook_allow_address=["127.0.0.0/8", "0.0.0.0/8", "::1/128"]), []
+    for i, host in enumerate(["127.0.0.1", "127.1", "2130706433", "0x7f.0.0.1", "0177.0.0.1", "[::ffff:127.0.0.1]",
+                              "[::ffff:7f00:1]", "localhost", "0.0.0.0", "127.255.0.1", "[64:ff9b::7f00:1]"]):
+        status, body = d.api("PUT", "/v1/webhooks/w%d" % i, {"url": "http://%s:%d/" % (host, r.port),
+                                                             "secrets": [new_secret()]})
+        if status == 201:  # some spellings are no host for us
+            names.append("w%d" % i)
+    assert len(names) >= 4
+    d.options["webhook-allow-address"] = ["10.0.0.0/8"]
+    d.write()
+    d.reload()
     feed.bring(d, [entry(1), entry(2)])
-    d.wait_event("webhook_failed")
+    lab.wait(lambda: all(shown(d, n)["last_error"] for n in names), 15, "all refused")
+    assert all("not public" in shown(d, n)["last_error"] for n in names)
     assert not r.tried and not r.wrong
-    assert "not public" in shown(d, "chat")["last_error"]
 
 
 def test_our_own_listeners_are_not_called(hooked, feed):
