@@ -8,6 +8,7 @@
 #include "cache/watch/watch_bundle.h"
 #include "cache/watch/watch_csv.h"
 #include "cache/watch/watch_ndjson.h"
+#include "cache/watch/watch_plain.h"
 
 static const struct {
 	const char *type;
@@ -16,6 +17,7 @@ static const struct {
     [WATCH_PEM] = {"application/x-pem-file", &watch_bundle_reader},
     [WATCH_NDJSON] = {"application/x-ndjson", &watch_ndjson_reader},
     [WATCH_CSV] = {"text/csv", &watch_csv_reader},
+    [WATCH_PLAIN] = {"text/plain", &watch_plain_reader},
 };
 
 #define FORMATS (sizeof formats / sizeof formats[0])

@@ -1,5 +1,5 @@
-/* watch_body.h - certificates out of a body or a file: PEM, NDJSON or CSV, in pieces of
- * any size, one certificate at a time.
+/* watch_body.h - certificates out of a body or a file: PEM, NDJSON, CSV, or serials one a
+ * line (watch_plain.h), in pieces of any size, one certificate at a time.
  *
  * begin (watch_body_new), feed, end; `each` is called for each certificate in the order
  * of the body, from within feed or end.  Memory is flat: a reader holds one line, row or
@@ -21,10 +21,11 @@
 
 struct watch_issuers; /* watch_issuer.h */
 
-enum watch_format { WATCH_PEM, WATCH_NDJSON, WATCH_CSV };
+enum watch_format { WATCH_PEM, WATCH_NDJSON, WATCH_CSV, WATCH_PLAIN };
 
-/* By Content-Type: application/x-pem-file, application/x-ndjson, text/csv, in any case,
- * parameters behind ';' passed over.  False: another one (415). */
+/* By Content-Type: application/x-pem-file, application/x-ndjson, text/csv, text/plain (of
+ * incidents), in any case, parameters behind ';' passed over.  False: another one (415).
+ */
 bool watch_format_of(const char *content_type, enum watch_format *f);
 
 /* A line of NDJSON, a row of CSV: 16 KiB of names and labels are kept, but all names are
@@ -49,7 +50,7 @@ struct watch_want {
 	 * issuer that is none of them is a bad line.  NULL: none is known, names are
 	 * handed on as they are, and `configured` is always NULL (ocspctl). */
 	const struct watch_issuers *issuers;
-	enum watch_base base; /* of serials in NDJSON and CSV */
+	enum watch_base base; /* of serials; not of PEM */
 	bool issuer_optional; /* NDJSON and CSV: neither issuer nor issuer_key needed */
 	const char *map;      /* CSV: watch_csv.h; NULL or "": none; copied */
 	watch_cert_fn *each;

@@ -1,22 +1,17 @@
-/* watch_ndjson.c - a line that is whole in its piece is read where it is; others are put
- * together first.
- */
+/* watch_ndjson.c - a line (watch_lines.h) is an object. */
 #include "cache/watch/watch_ndjson.h"
 
 #include <stdlib.h>
 
 #include "cache/watch/watch_entry.h"
 #include "cache/watch/watch_json.h"
-#include "cache/watch/watch_room.h"
+#include "cache/watch/watch_lines.h"
 
 struct ndjson {
 	struct watch_out *out;
+	struct watch_lines lines;
 	struct watch_entry_room entry;
-	uint64_t line; /* of the next octet, from 1 */
-	struct watch_room part;
-	size_t part_n;             /* of this line, from pieces before */
 	struct watch_room strings; /* that had escapes */
-	bool dropping;             /* it was too long */
 };
 
 enum member {
@@ -156,20 +151,15 @@ static bool take_members(
 	return watch_json_expect(j, '}');
 }
 
-static bool nomem(struct ndjson *l)
+static bool take_object(void *reader, struct bytes text)
 {
-	l->out->error.line = l->line;
-	return watch_refuse(&l->out->error, WATCH_NOMEM, "out of memory");
-}
-
-static bool take_object(struct ndjson *l, struct bytes text)
-{
+	struct ndjson *l = reader;
 	struct watch_json j = {text.p, text.p, text.p + text.n, NULL, &l->out->error};
 	struct watch_entry e = {.serial = {NULL, 0}};
 
 	if (text.n > 0 && memchr(text.p, '\\', text.n) != NULL &&
 	    !watch_room_grow(&l->strings, text.n))
-		return nomem(l);
+		return watch_lines_nomem(&l->lines);
 	j.room = l->strings.p;
 	if (watch_json_peek(&j) == 0 && j.p == j.end)
 		return true; /* an empty line */
@@ -180,83 +170,21 @@ static bool take_object(struct ndjson *l, struct bytes text)
 		return watch_refuse(&l->out->error, WATCH_BAD_JSON,
 		    "there is something behind the object, at octet %zu",
 		    (size_t)(j.p - text.p) + 1);
-	return watch_entry_out(&l->entry, &e, l->line, l->out);
-}
-
-/* Without its end. */
-static bool take_line(struct ndjson *l, struct bytes text)
-{
-	if (l->line == 1 && text.n >= 3 && memcmp(text.p, "\xef\xbb\xbf", 3) == 0)
-		text = bytes_of(text.p + 3, text.n - 3);
-	return take_object(l, text) || watch_out_bad(l->out, l->line);
-}
-
-static bool line_is_long(struct ndjson *l)
-{
-	l->dropping = true;
-	l->part_n = 0;
-	watch_refuse(
-	    &l->out->error, WATCH_BAD_LONG, "it has more than %d octets", WATCH_LINE_MAX);
-	return watch_out_bad(l->out, l->line);
-}
-
-/* The first octets of a line whose end is not here yet. */
-static bool keep(struct ndjson *l, struct bytes part)
-{
-	if (l->dropping)
-		return true;
-	if (part.n > WATCH_LINE_MAX - l->part_n)
-		return line_is_long(l);
-	if (part.n == 0)
-		return true;
-	if (!watch_room_grow(&l->part, l->part_n + part.n))
-		return nomem(l);
-	memcpy(l->part.p + l->part_n, part.p, part.n);
-	l->part_n += part.n;
-	return true;
-}
-
-static bool line_ends(struct ndjson *l, struct bytes rest)
-{
-	bool go = true;
-
-	if (!l->dropping && l->part_n == 0 && rest.n <= WATCH_LINE_MAX) {
-		go = take_line(l, rest);
-	} else {
-		go = keep(l, rest);
-		if (go && !l->dropping)
-			go = take_line(l, bytes_of(l->part.p, l->part_n));
-	}
-	l->part_n = 0;
-	l->dropping = false;
-	l->line++;
-	return go;
+	return watch_entry_out(&l->entry, &e, l->lines.line, l->out);
 }
 
 static bool feed(void *reader, struct bytes piece)
 {
 	struct ndjson *l = reader;
 
-	while (piece.n > 0) {
-		const uint8_t *end = memchr(piece.p, '\n', piece.n);
-		size_t n;
-
-		if (end == NULL)
-			return keep(l, piece);
-		n = (size_t)(end - piece.p);
-		if (!line_ends(l, bytes_of(piece.p, n)))
-			return false;
-		piece = bytes_of(end + 1, piece.n - n - 1);
-	}
-	return true;
+	return watch_lines_feed(&l->lines, piece);
 }
 
 static bool end(void *reader)
 {
 	struct ndjson *l = reader;
 
-	return line_ends(l, bytes_of("", 0)) &&
-	       watch_serials_end(&l->out->serials, &l->out->error);
+	return watch_lines_end(&l->lines);
 }
 
 static void lines_free(void *reader)
@@ -265,7 +193,7 @@ static void lines_free(void *reader)
 
 	if (l == NULL)
 		return;
-	watch_room_free(&l->part);
+	watch_lines_free(&l->lines);
 	watch_room_free(&l->strings);
 	free(l);
 }
@@ -278,10 +206,8 @@ static void *lines_new(struct watch_out *out)
 		return NULL;
 	l->out = out;
 	l->entry.configured = NULL;
-	l->line = 1;
-	l->part = l->strings = (struct watch_room){NULL, 0};
-	l->part_n = 0;
-	l->dropping = false;
+	l->strings = (struct watch_room){NULL, 0};
+	watch_lines_start(&l->lines, out, take_object, l);
 	return l;
 }
 

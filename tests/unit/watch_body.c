@@ -20,10 +20,11 @@ static void a_format_is_known_by_its_content_type(void **state)
 		enum watch_format format;
 	} row[] = {{"application/x-pem-file", WATCH_PEM},
 	    {"application/x-ndjson", WATCH_NDJSON}, {"text/csv", WATCH_CSV},
+	    {"text/plain", WATCH_PLAIN},
 	    {"Text/CSV; charset=utf-8; header=present", WATCH_CSV},
 	    {"text/csv ;x", WATCH_CSV}, {"text/csv  ", WATCH_CSV}};
 	static const char *const other[] = {"", "text/csvx", "text/cs", "text/csv x",
-	    "application/json", "text/plain", " text/csv", ";text/csv"};
+	    "application/json", "text/html", " text/csv", ";text/csv"};
 	enum watch_format f;
 
 	(void)state;
