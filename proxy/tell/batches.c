@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "proxy/base/timer.h"
+#include "proxy/tell/outlet.h"
 
 #define APPENDS_MAX 16 /* under way: one fsync or round trip for all of them */
 
@@ -26,10 +27,15 @@ struct batches {
 	bool cancelled;
 };
 
+static uint64_t changes_of(const struct teller_batch *t)
+{
+	return t->batch != NULL ? t->batch->n : 0;
+}
+
 static void answer(struct batches *b, struct teller_batch *t, enum err e)
 {
-	assert(b->waiting >= t->batch->n);
-	b->waiting -= t->batch->n;
+	assert(b->waiting >= changes_of(t));
+	b->waiting -= changes_of(t);
 	t->error = e;
 	question_answer(&t->question);
 }
@@ -53,9 +59,14 @@ static void on_appended(void *arg, enum err e, const struct change_pos *end)
 	assert(b->magic == BATCHES_MAGIC && b->appends_n > 0);
 	LIST_REMOVE(t, _link);
 	b->appends_n--;
-	if (e == ERR_OK) {
+	if (e == ERR_OK || e == ERR_CONFLICT)
 		log_writer_wrote(b->writer, &b->user);
-		log_writer_durable(b->writer, t->batch);
+	if (e == ERR_CONFLICT) {
+		outlet_grown(b->writer->outlet); /* by others, or a try of before */
+		answer(b, t, e);
+	} else if (e == ERR_OK) {
+		if (t->batch != NULL)
+			log_writer_durable(b->writer, t->batch);
 		answer(b, t, ERR_OK);
 	} else if (b->cancelled) {
 		answer(b, t, ERR_CANCELLED);
@@ -78,8 +89,8 @@ static void go(struct batches *b)
 		TAILQ_REMOVE(&b->ready, t, _ready);
 		LIST_INSERT_HEAD(&b->appending, t, _link);
 		b->appends_n++;
-		change_log_append(
-		    b->writer->log, t->batch, NULL, NULL, NULL, on_appended, t);
+		change_log_append(b->writer->log, t->batch, t->scope, &t->expect,
+		    &t->next, on_appended, t);
 	}
 	b->going = false;
 }
@@ -114,10 +125,11 @@ static void barrier_passed(struct barrier_want *w)
 
 void batches_add(struct batches *b, struct teller_batch *t)
 {
-	assert(t->batch != NULL && t->batch->n > 0);
-	assert(t->batch->kind != CHANGE_MOVES); /* those have ways of their own */
+	assert(t->batch != NULL ? t->batch->n > 0 : t->scope != NULL);
+	/* those have ways of their own */
+	assert(t->batch == NULL || t->batch->kind != CHANGE_MOVES);
 	t->_all = b;
-	b->waiting += t->batch->n;
+	b->waiting += changes_of(t);
 	if (b->cancelled) {
 		answer(b, t, ERR_CANCELLED);
 		return;
@@ -125,6 +137,26 @@ void batches_add(struct batches *b, struct teller_batch *t)
 	LIST_INSERT_HEAD(&b->passing, t, _link);
 	t->_want.done = barrier_passed;
 	barrier_pass(b->writer->context->barrier, &t->_want);
+}
+
+static void on_scope(void *arg, enum err e, const struct change_told *told)
+{
+	struct teller_scope *s = arg;
+
+	s->error = e;
+	if (e == ERR_OK)
+		s->told = *told;
+	question_answer(&s->question);
+}
+
+void batches_ask(struct batches *b, struct teller_scope *s)
+{
+	if (!b->cancelled) {
+		change_log_told(b->writer->log, s->scope, on_scope, s);
+		return;
+	}
+	s->error = ERR_CANCELLED;
+	question_answer(&s->question);
 }
 
 void batches_cancel(struct batches *b)

@@ -18,6 +18,8 @@ struct batches;
 
 struct batches *batches_new(struct log_writer *writer);
 void batches_add(struct batches *b, struct teller_batch *t);
+/* How far is a scope told? */
+void batches_ask(struct batches *b, struct teller_scope *s);
 /* What is not at the log is answered with ERR_CANCELLED, and so is what comes. */
 void batches_cancel(struct batches *b);
 /* Now and then: those that had no memory for a timer. */

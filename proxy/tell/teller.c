@@ -125,6 +125,14 @@ void teller_append(void *inbox_arg, struct msg *m)
 	batches_add(b->teller->batches, b);
 }
 
+void teller_scope_ask(void *inbox_arg, struct msg *m)
+{
+	struct teller_scope *s = (struct teller_scope *)m;
+
+	(void)inbox_arg;
+	batches_ask(s->teller->batches, s);
+}
+
 void teller_grown(struct teller *t)
 {
 	outlet_grown(t->writer.outlet);

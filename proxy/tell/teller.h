@@ -103,8 +103,13 @@ struct teller_batch {
 	struct question question;   /* to shared->keeper, with teller_append */
 	struct teller *teller;      /* shared->teller */
 	struct change_batch *batch; /* the asker's reference; with changes */
+	/* NULL, or one of change_log_append(), which then does as that says: batch may be
+	 * NULL, so that only told moves. */
+	const uint8_t *scope;
+	struct change_told expect, next;
 	/* Outcome.  ERR_OK: it is durable, and told.  ERR_CANCELLED: we stop; it may be
-	 * in the log all the same. */
+	 * in the log all the same.  ERR_CONFLICT: told is not what was expected; by this
+	 * batch, where the log did not say so when it was written. */
 	enum err error;
 	/* the teller's: */
 	struct batches *_all;
@@ -114,6 +119,19 @@ struct teller_batch {
 };
 /* The run of a teller_batch; answered when it is in the log, however long that takes. */
 void teller_append(void *inbox_arg, struct msg *m);
+
+/* How far is a scope told? */
+struct teller_scope {
+	struct question question; /* to shared->keeper, with teller_scope_ask */
+	struct teller *teller;    /* shared->teller */
+	uint8_t scope[CHANGE_SCOPE_N];
+	/* Outcome.  ERR_STORE, ERR_STORE_TIMEOUT: the log is away; ERR_CANCELLED: we
+	 * stop. */
+	enum err error;
+	struct change_told told;
+};
+/* The run of a teller_scope. */
+void teller_scope_ask(void *inbox_arg, struct msg *m);
 
 /* The log has grown, perhaps by others: what follows goes to the API. */
 void teller_grown(struct teller *t);
