@@ -42,7 +42,9 @@ bool watch_field_read(
 	size_t n = slash != NULL ? (size_t)(slash - field.p) : field.n;
 	char again[2 * WATCH_NODE_N + 1];
 
-	if (!name_is_plain(bytes_of(field.p, n)))
+	size_t key = n > 0 && field.p[0] == '!'; /* of an incident */
+
+	if (!name_is_plain(bytes_of(field.p + key, n - key)) || (key && slash != NULL))
 		return false;
 	memcpy(name, field.p, n);
 	name[n] = '\0';

@@ -24,7 +24,8 @@
 /* Keys for the MACs of watchlists, from those of store-key-file.  NULL: out of memory. */
 struct mac_keys *watch_stored_keys(const struct mac_keys *keys);
 
-/* What a head is kept under: NAME, or NAME/NODE with the node in hexadecimal. */
+/* What a head is kept under: NAME, or NAME/NODE with the node in hexadecimal; !NAME of an
+ * incident (incident.h), which has no parts. */
 #define WATCH_FIELD_MAX (WATCH_NAME_MAX + 1 + 2 * WATCH_NODE_N)
 void watch_field_put(char field[WATCH_FIELD_MAX], const char *name,
     const uint8_t *node); /* node NULL: a list of the API */

@@ -96,6 +96,27 @@ static enum err put_steps(struct ledger *l, struct watch_put *p)
 	return e;
 }
 
+/* v, where the incident that list takes the place of is withdrawn; a reference.  NULL:
+ * out of memory. */
+static const struct inventory *withdrawn(
+    const struct inventory *v, const struct watch_list *old)
+{
+	char key[WATCH_NAME_MAX];
+	const struct incident *i;
+	const struct incidents *more = NULL;
+	const struct inventory *w = NULL;
+
+	incident_withdrawn_key(key, old->generation);
+	i = incident_new(key, old);
+	if (i != NULL)
+		more = incidents_plus(v->incidents, i);
+	if (more != NULL)
+		w = inventory_announced(v, more);
+	incidents_unref(more);
+	incident_unref(i);
+	return w;
+}
+
 static enum err with_list(struct ledger_job *j, const struct watch_list *list,
     const struct watch_points *points)
 {
@@ -107,6 +128,24 @@ static enum err with_list(struct ledger_job *j, const struct watch_list *list,
 		e = publish(j, inventory_with(l->v, list, cas, points));
 	j->certificates = list->n;
 	watch_cas_unref(cas);
+	return e;
+}
+
+/* list takes the place of old, or of nothing. */
+static enum err with_incident(struct ledger_job *j, const struct watch_list *list,
+    const struct watch_list *old, const struct watch_points *points)
+{
+	struct ledger *l = j->_ledger;
+	const struct inventory *base =
+	    old != NULL ? withdrawn(l->v, old) : inventory_ref(l->v);
+	const struct watch_cas *cas = NULL;
+	enum err e = base != NULL ? watch_db_cas(l->db, &cas) : ERR_NOMEM;
+
+	if (e == ERR_OK)
+		e = publish(j, inventory_with(base, list, cas, points));
+	j->certificates = list->n;
+	watch_cas_unref(cas);
+	inventory_unref(base);
 	return e;
 }
 
@@ -143,13 +182,17 @@ static void tell_left_out(struct ledger *l, const char *list, uint64_t left_out)
 	l->full = left_out > 0;
 }
 
-/* All that it has, where there is no memory to say less. */
+/* All that it has, where there is no memory to say less.  number: of the inventory with
+ * which it comes into force; made before old may go. */
 static const struct watch_list *gain_of(
-    const struct watch_list *list, const struct watch_list *old)
+    const struct watch_list *list, const struct watch_list *old, uint64_t number)
 {
-	const struct watch_list *gain = watch_list_minus(list, old);
+	struct watch_list *gain = watch_list_minus(list, old);
 
-	return gain != NULL ? gain : watch_list_ref(list);
+	if (gain == NULL)
+		return watch_list_ref(list);
+	gain->number = number;
+	return gain;
 }
 
 /* The put is done: its list comes into force, which takes the place of old. */
@@ -162,9 +205,11 @@ static enum err put_end(struct ledger_job *j, struct watch_put *p,
 
 	if (e == ERR_OK && (table = watch_point_draft_end(points)) == NULL)
 		e = ERR_NOMEM;
-	if (e == ERR_OK) {
+	if (e == ERR_OK && j->source == WATCH_INCIDENT) {
+		e = with_incident(j, list, old, table);
+	} else if (e == ERR_OK) {
 		if (!j->copy)
-			j->_gain = gain_of(list, old); /* before old may go */
+			j->_gain = gain_of(list, old, j->_ledger->v->number + 1);
 		e = with_list(j, list, table);
 	}
 	if (e == ERR_OK)
@@ -187,7 +232,7 @@ static enum err put(struct ledger_job *j, const struct watch_list *old)
 	e = watch_put_new(&p, l->db, j->name, j->source, j->what == LEDGER_ADD, draft);
 	if (e == ERR_OK) {
 		watch_put_mark(p, &j->mark);
-		if (j->copy)
+		if (j->copy || j->source == WATCH_INCIDENT)
 			watch_put_told(p);
 		e = put_steps(l, p);
 	}
@@ -204,9 +249,15 @@ static enum err put(struct ledger_job *j, const struct watch_list *old)
 static enum err drop(struct ledger_job *j)
 {
 	struct ledger *l = j->_ledger;
+	const struct inventory *base;
 	enum err e = watch_db_drop(l->db, j->name);
 
-	return e == ERR_OK ? publish(j, inventory_without(l->v, j->name)) : e;
+	if (e != ERR_OK || j->name[0] != '!')
+		return e == ERR_OK ? publish(j, inventory_without(l->v, j->name)) : e;
+	base = withdrawn(l->v, inventory_list(l->v, j->name));
+	e = publish(j, base != NULL ? inventory_without(base, j->name) : NULL);
+	inventory_unref(base);
+	return e;
 }
 
 /* *list: the list, a reference; then another one. */
@@ -406,7 +457,7 @@ static bool is_new_name(
 /* What l has of such CAs, as of no generation: no mark goes with it.  NULL: nothing, or
  * out of memory. */
 static struct watch_list *named_of(const struct watch_list *l,
-    const struct watch_cas *before, const struct watch_cas *now)
+    const struct watch_cas *before, const struct watch_cas *now, uint64_t number)
 {
 	struct watch_list *out = NULL;
 
@@ -417,6 +468,8 @@ static struct watch_list *named_of(const struct watch_list *l,
 			continue;
 		if (out == NULL)
 			out = watch_list_new(l->name, l->source, 0, l->n);
+		if (out != NULL)
+			out->number = number;
 		for (uint32_t i = 0; out != NULL && i < r->n; i++)
 			if (!watch_list_add(out, r->ca, &l->entries[r->first + i]))
 				return watch_list_unref(out), NULL;
@@ -429,7 +482,8 @@ static void gain_names(struct ledger *l, const struct watch_cas *before)
 	const struct inventory *v = ledger_inventory(l->shared);
 
 	for (size_t i = 0; i < v->n; i++) {
-		struct watch_list *named = named_of(v->list[i], before, v->cas);
+		struct watch_list *named =
+		    named_of(v->list[i], before, v->cas, v->number);
 
 		if (named != NULL)
 			l->gained(l->gained_arg, named);

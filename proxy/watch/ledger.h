@@ -13,6 +13,9 @@
  * the certificates of a CA that the configuration calls by another name than before, or
  * only now; of these there is no mark.
  *
+ * An incident is a list by another name (incident.h), without gains: whoever tells of
+ * incidents (notices.h) looks at those of each inventory that comes into force.
+ *
  * What no list has any more in the file is swept behind each job, a slice at a time, so
  * that a job waits for one slice at most.
  *
@@ -32,7 +35,7 @@ struct watch_draft;
 enum ledger_what {
 	LEDGER_PUT,    /* the draft is the list */
 	LEDGER_ADD,    /* the draft is added to the list */
-	LEDGER_DROP,   /* the list is gone */
+	LEDGER_DROP,   /* the list is gone; an incident in force is withdrawn (incident.h) */
 	LEDGER_REMOVE, /* a certificate of it is */
 	LEDGER_TOLD,   /* what it has gained is told, up to a generation and version */
 	LEDGER_NAME    /* the configuration has changed: who is called what */

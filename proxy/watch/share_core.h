@@ -50,6 +50,11 @@ struct share_head {
 bool share_head_set(struct share_head *h, const struct share_core *s, const char *field,
     struct bytes value);
 void share_head_clear(struct share_head *h);
+/* Whose lists are those of this name? */
+static inline enum watch_source share_source(const char *name, bool part)
+{
+	return part ? WATCH_FILES : name[0] == '!' ? WATCH_INCIDENT : WATCH_API;
+}
 /* Is there a list, or a part of one, under this head? */
 static inline bool share_head_is_live(const struct share_head *h)
 {

@@ -78,7 +78,7 @@ static void put(struct share_load *l)
 	    inventory_list(ledger_inventory(l->core->context->shared), l->head[0]->name);
 
 	begin_job(l, l->add && old != NULL ? LEDGER_ADD : LEDGER_PUT,
-	    l->head[0]->part ? WATCH_FILES : WATCH_API, on_job);
+	    share_source(l->head[0]->name, l->head[0]->part), on_job);
 	l->job.mark = share_load_mark(l->head, l->n);
 	l->job.draft = l->_draft;
 	l->_draft = NULL;
@@ -90,7 +90,7 @@ static void apply(struct share_load *l)
 {
 	const struct watch_list *old =
 	    inventory_list(ledger_inventory(l->core->context->shared), l->head[0]->name);
-	enum watch_source source = l->head[0]->part ? WATCH_FILES : WATCH_API;
+	enum watch_source source = share_source(l->head[0]->name, l->head[0]->part);
 
 	l->ledger = true;
 	if (old == NULL || old->source == source) {

@@ -98,7 +98,7 @@ static bool names_make(struct share_sync *y)
 	const struct inventory *v = ledger_inventory(y->want.core->context->shared);
 	size_t n = 0, kept = 0;
 
-	y->name = malloc((y->n + v->n + 1) * sizeof y->name[0]);
+	y->name = malloc((y->n + v->n + v->incidents->in_force + 1) * sizeof y->name[0]);
 	y->live = malloc((y->n + 1) * sizeof y->live[0]);
 	y->seen = malloc((y->n + y->want.core->seen_n + 1) * sizeof y->seen[0]);
 	if (y->name == NULL || y->live == NULL || y->seen == NULL)
@@ -107,6 +107,8 @@ static bool names_make(struct share_sync *y)
 		strcpy(y->name[n++], y->head[i].name);
 	for (size_t i = 0; i < v->n; i++)
 		strcpy(y->name[n++], v->list[i]->name);
+	for (size_t i = 0; i < v->incidents->in_force; i++)
+		strcpy(y->name[n++], v->incidents->item[i]->key);
 	qsort(y->name, n, sizeof y->name[0], name_cmp);
 	for (size_t i = 0; i < n; i++)
 		if (i == 0 || strcmp(y->name[i], y->name[kept - 1]) != 0)
@@ -368,7 +370,7 @@ static bool look_at_list(
 	if (list != NULL && watch_mark_equal(&list->mark, &h->stored.mark))
 		return false;
 	y->live[0] = h;
-	if (list != NULL && list->source == WATCH_API &&
+	if (list != NULL && list->source != WATCH_FILES &&
 	    list->mark.number > h->stored.mark.number)
 		write_back(y, list, h);
 	else
@@ -381,7 +383,7 @@ static bool look_at(struct share_sync *y, const char *name)
 	struct group g = group_of(y, name);
 	const struct watch_list *list =
 	    inventory_list(ledger_inventory(y->want.core->context->shared), name);
-	bool api = list != NULL && list->source == WATCH_API;
+	bool api = list != NULL && list->source != WATCH_FILES;
 
 	if (g.api != NULL && (g.api->error != ERR_OK || share_head_is_live(g.api)))
 		return look_at_list(y, g.api, list);

@@ -98,8 +98,10 @@ static void on_dropped(void *arg, struct ledger_job *j)
 
 static void drop_local(struct share_write *w)
 {
-	w->drop = (struct ledger_job){
-	    .what = LEDGER_DROP, .source = WATCH_API, .done = on_dropped, .arg = w};
+	w->drop = (struct ledger_job){.what = LEDGER_DROP,
+	    .source = share_source(w->name, false),
+	    .done = on_dropped,
+	    .arg = w};
 	strcpy(w->drop.name, w->name);
 	w->core->context->away++;
 	ledger_do(w->core->context->ledger, &w->drop);
