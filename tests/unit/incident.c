@@ -1,4 +1,4 @@
-#include "cache/watch/incident.h"
+#include "cache/watch/incident_hits.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -257,6 +257,63 @@ static void each_serial_is_found_and_no_other(void **state)
 	watch_cas_unref(cas);
 }
 
+static struct incident_hits hits_of(const struct inventory *v, const char *name,
+    const char *list, const struct incident *but)
+{
+	struct incident_hits_want want = {.incident = incidents_named(v->incidents, name),
+	    .inventory = v,
+	    .list = list != NULL ? inventory_list(v, list) : NULL,
+	    .but = but,
+	    .but_upto = incident_place_end()};
+	struct incident_hits h;
+
+	assert_true(incident_hits_find(&h, &want));
+	return h;
+}
+
+/* 90 certificates on two lists, which share 10; 30 of them are of an issuer that is
+ * configured. */
+static void hits_come_once_and_in_an_order_that_says_how_far(void **state)
+{
+	struct watch_db *db = opened();
+	struct watch_draft *d = watch_draft_new(dir);
+	const struct inventory *v;
+	struct incident_hits h, rest;
+	struct incident_place place;
+
+	(void)state;
+	for (uint64_t n = 1000; n < 1030; n++)
+		add_of(d, "demo", kit_wide_serial(n));
+	put_as(db, "first", WATCH_API, d);
+	put_list(db, "second", 1030, 40);
+	put_list(db, "third", 1060, 30);
+	put_incident(db, "wide", 5, 1000, 85);
+	put_incident(db, "narrow", 6, 1010, 10);
+	v = loaded(db);
+	h = hits_of(v, "wide", NULL, NULL);
+	assert_int_equal(h.n, 85);
+	assert_int_equal(h.told, 30);
+	assert_string_equal(h.who[h.hit[29].who].issuer, "demo");
+	for (size_t i = 0; i < h.told; i++) {
+		place = incident_hits_place(&h, i);
+		assert_int_equal(incident_hits_from(&h, &place), i);
+	}
+	place = (struct incident_place){.at = 0};
+	assert_int_equal(incident_hits_from(&h, &place), 0);
+	place = incident_place_end();
+	assert_int_equal(incident_hits_from(&h, &place), h.told);
+	rest = hits_of(v, "wide", NULL, incidents_named(v->incidents, "narrow"));
+	assert_int_equal(rest.n, 75);
+	assert_int_equal(rest.told, 20);
+	incident_hits_clear(&rest);
+	rest = hits_of(v, "wide", "third", NULL);
+	assert_int_equal(rest.n, 25);
+	incident_hits_clear(&rest);
+	incident_hits_clear(&h);
+	inventory_unref(v);
+	watch_db_close(db);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -265,6 +322,7 @@ int main(void)
 		a_replaced_or_deleted_one_announces_nothing_and_stays_until_told),
 	    cmocka_unit_test(a_named_issuers_serials_are_no_others),
 	    cmocka_unit_test(each_serial_is_found_and_no_other),
+	    cmocka_unit_test(hits_come_once_and_in_an_order_that_says_how_far),
 	};
 	return cmocka_run_group_tests(tests, make_dir, drop_dir);
 }
