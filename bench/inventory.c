@@ -3,7 +3,8 @@
  *
  * Prints a line for each figure: putting the lists (without reading their text), memory
  * of an entry, loading them at a start, matching a list of 3,048,289 revocations with
- * all of them, names of the matches, a search by name, a page, a sweep.
+ * all of them, names of the matches, an incident of as many serials, a search by name, a
+ * page, a sweep.
  */
 #include <ftw.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cache/watch/incident_hits.h"
 #include "cache/watch/watch_match.h"
 #include "cache/watch/watch_put.h"
 #include "cache/watch/watch_rows.h"
@@ -247,6 +249,53 @@ static void match_all(const struct inventory *v, bool names)
 	crl_entries_free(e, mapped);
 }
 
+/* The same serials as an incident of anybody's: kept, loaded, and matched with all lists.
+ */
+static void announce_all(const struct inventory *v)
+{
+	struct incident_about about = {.name = "bench", .deadline = 1583280000};
+	struct watch_draft *d = watch_draft_new(dir);
+	struct incident_hits_want want = {.inventory = v};
+	struct incident_hits hits;
+	struct watch_point_draft *points = watch_point_draft_new(v->points, NULL);
+	const struct watch_list *list;
+	const struct watch_cas *cas;
+	const struct inventory *more;
+	struct watch_put *p;
+	bool done = false;
+
+	begin();
+	must(incident_say(d, &about));
+	for (uint64_t i = 0; i < CHANGES; i++) {
+		struct watch_cert c = {.serial = serial_of(i),
+		    .issuer_name = bytes_of(INCIDENT_ANYBODY, 1),
+		    .not_before = WATCH_TIME_NONE,
+		    .not_after = WATCH_TIME_NONE};
+
+		must(watch_draft_add(d, &c));
+	}
+	must(watch_put_new(&p, db, "!bench", WATCH_INCIDENT, false, d));
+	while (!done)
+		must(watch_put_step(p, &done));
+	must(points != NULL ? watch_put_list(p, NULL, points, &list) : ERR_NOMEM);
+	watch_point_draft_free(points);
+	watch_put_free(p);
+	must(watch_db_cas(db, &cas));
+	more = inventory_with(v, list, cas, v->points);
+	must(more != NULL ? ERR_OK : ERR_NOMEM);
+	tell("put an incident of 3,048,289", CHANGES, "serial");
+	want.inventory = more;
+	want.incident = incidents_named(more->incidents, "bench");
+	begin();
+	must(incident_hits_find(&hits, &want) ? ERR_OK : ERR_NOMEM);
+	tell("match it with all lists", (double)more->entries, "entry");
+	printf("  %zu certificates are on it\n", hits.n);
+	incident_hits_clear(&hits);
+	watch_list_unref(list);
+	watch_cas_unref(cas);
+	inventory_unref(more);
+}
+
 static bool on_found(void *arg, const struct watch_found *f)
 {
 	(void)f;
@@ -335,6 +384,7 @@ int main(int argc, char **argv)
 	v = in_memory = load_all(lists * n);
 	match_all(v, false);
 	match_all(v, true);
+	announce_all(v);
 	count_all(v);
 	find_one(v, n);
 	search("find one host by name", "h7.l0.four0.eight0.shop.example", 20, 100);

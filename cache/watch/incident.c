@@ -309,6 +309,22 @@ static bool range_has(
 	return true;
 }
 
+void incident_ahead(const struct incident_of *of, const void *entry, bool again)
+{
+	const struct watch_list *l = of->incident->list;
+	const struct incident_index *x = &of->incident->index[of->range[0]];
+	uint64_t way = crl_order_word(entry) - x->first;
+	const uint32_t *before;
+
+	if (of->n == 0 || way > x->span)
+		return;
+	before = &x->before[way >> x->shift];
+	if (!again)
+		__builtin_prefetch(before);
+	else
+		__builtin_prefetch(&l->entries[l->ranges[of->range[0]].first + *before]);
+}
+
 bool incident_has(const struct incident_of *of, const void *entry, uint32_t *at)
 {
 	const struct watch_list *l = of->incident->list;

@@ -105,6 +105,10 @@ bool incident_of(struct incident_of *out, const struct incident *i,
  * in order, whatever number of serials there is. */
 bool incident_has(const struct incident_of *of, const void *entry, uint32_t *at);
 
+/* The same question is to come: what it will look at first is brought near, and once more
+ * what follows from that (again).  Whoever asks for many does so some entries ahead. */
+void incident_ahead(const struct incident_of *of, const void *entry, bool again);
+
 /* The incidents in force that announce this certificate: out[] (room for max; may be
  * NULL) has the first of them, by name, borrowed.  Returns how many there are.  Whether
  * it is revoked already (then it is announced no more) is the caller's to ask. */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define AHEAD  12 /* entries whose memory is brought near before they are asked for */
 #define NOBODY UINT32_MAX /* the incident names none of this CA */
 
 struct finding {
@@ -144,10 +145,15 @@ static bool find_range(
 		return true;
 	if (f->want->but != NULL)
 		incident_of(&but, f->want->but, cas, r->ca);
-	for (uint32_t i = 0; i < r->n; i++)
+	for (uint32_t i = 0; i < r->n; i++) {
+		if (i + 2 * AHEAD < r->n)
+			incident_ahead(&of, &e[i + 2 * AHEAD], false);
+		if (i + AHEAD < r->n)
+			incident_ahead(&of, &e[i + AHEAD], true);
 		if (incident_has(&of, &e[i], &at) && !is_left_out(f, &but, who, &e[i]) &&
 		    !hit_add(f, who, at))
 			return false;
+	}
 	return !is_stopped(f);
 }
 
@@ -196,6 +202,45 @@ static void sort(struct incident_hits *h)
 		h->told++;
 }
 
+/* Does another list have it?  A search in each. */
+static bool is_elsewhere(const struct finding *f, const struct incident_hit *h)
+{
+	const struct inventory *v = f->want->inventory;
+	const struct incident_who *who = &f->out->who[h->who];
+	const struct watch_ca *ca = watch_cas_at(v->cas, who->ca);
+	struct serial s;
+
+	watched_serial(&f->want->incident->list->entries[h->at], &s);
+	for (; ca != NULL; ca = who->issuer[0] != '\0'
+				    ? watch_cas_called(v->cas, who->issuer, ca)
+				    : NULL)
+		for (size_t i = 0; i < v->n; i++)
+			if (strcmp(v->list[i]->name, f->want->list->name) != 0 &&
+			    watch_list_find(v->list[i], ca->id, &s) != NULL)
+				return true;
+	return false;
+}
+
+/* False: it was stopped. */
+static bool choose(const struct finding *f)
+{
+	struct incident_hits *h = f->out;
+	bool wanted = f->want->others == OTHERS_SOME;
+	size_t kept = 0, told = 0;
+
+	for (size_t i = 0; i < h->n; i++) {
+		if (is_stopped(f))
+			return false;
+		if (is_elsewhere(f, &h->hit[i]) != wanted)
+			continue;
+		told += i < h->told;
+		h->hit[kept++] = h->hit[i];
+	}
+	h->n = kept;
+	h->told = told;
+	return true;
+}
+
 bool incident_hits_find(struct incident_hits *out, const struct incident_hits_want *want)
 {
 	struct finding f = {.out = out, .want = want};
@@ -208,9 +253,11 @@ bool incident_hits_find(struct incident_hits *out, const struct incident_hits_wa
 		found = find_all(&f);
 	}
 	free(f.who_of);
-	if (found)
+	if (found) {
 		sort(out);
-	else
+		found = want->others == OTHERS_OR_NOT || choose(&f);
+	}
+	if (!found)
 		incident_hits_clear(out);
 	return found;
 }

@@ -25,6 +25,8 @@ struct incident_hits_want {
 	const struct incident *incident;
 	const struct inventory *inventory; /* whose lists, and whose names of CAs */
 	const struct watch_list *list;     /* only what is on this one; NULL: on all */
+	/* Of a list: whether another one has it, too. */
+	enum incident_others { OTHERS_OR_NOT, OTHERS_NONE, OTHERS_SOME } others;
 	/* Not those that stand on this one, too, before this place.  NULL: none is. */
 	const struct incident *but;
 	struct incident_place but_upto;

@@ -66,6 +66,7 @@ static int load_next(
 		return ENOMEM;
 	l->version = h.version;
 	l->mark = h.mark;
+	l->number = 1;
 	e = load_list(db, txn, to, l);
 	if (e == 0 &&
 	    (more = inventory_with(to->all, l, to->all->cas, to->all->points)) == NULL)

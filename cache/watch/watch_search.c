@@ -79,7 +79,7 @@ static int live_read(struct watch_page *p)
 		l->memory = same_in_memory(p->query->inventory, l);
 	}
 	mdb_cursor_close(cursor);
-	return e;
+	return e == MDB_NOTFOUND ? 0 : e;
 }
 
 /* MDB_NOTFOUND: no such list. */

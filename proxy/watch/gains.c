@@ -17,6 +17,7 @@
 #include "proxy/tell/teller.h"
 #include "proxy/watch/gained.h"
 #include "proxy/watch/ledger.h"
+#include "proxy/watch/notices.h"
 #include "proxy/watch/share.h"
 #include "proxy/watch/verdicts.h"
 
@@ -26,6 +27,7 @@ struct gain {
 	TAILQ_ENTRY(gain) link;
 	const struct watch_list *list;
 	uint32_t generation, version; /* all that it gained up to these is told */
+	uint64_t number;              /* of the inventory with which it came */
 	bool *over;                   /* by range: it was judged */
 	int64_t from_ms;              /* monotonic: not before */
 	bool begun;                   /* some of it was asked about */
@@ -47,7 +49,8 @@ struct gains {
 		GAINS_IDLE,    /* or none; or each waits for lists, and the timer runs */
 		GAINS_JUDGING, /* the keeper is asked */
 		GAINS_TELLING, /* batches are at the teller */
-		GAINS_MARKING  /* the ledger takes the mark away */
+		GAINS_ANNOUNCING, /* what stands on an incident is told */
+		GAINS_MARKING     /* the ledger takes the mark away */
 	} state;
 	size_t passes;  /* since one of the queue moved: all of them wait */
 	size_t batches; /* at the teller */
@@ -97,6 +100,7 @@ static void take_moment(struct gain *of, const struct gain *x)
 		return;
 	of->generation = x->generation;
 	of->version = x->version;
+	of->number = x->number;
 }
 
 /* Both in one; false: out of memory. */
@@ -142,6 +146,7 @@ void gains_add(void *gains, const struct watch_list *list)
 	x->from_ms = clock_mono_ms() + (g->context->share != NULL ? GAINS_SETTLE_MS : 0);
 	x->generation = list->generation;
 	x->version = list->version;
+	x->number = list->number;
 	y = other_of(g, x);
 	if (y != NULL && !y->begun && join(g, y, x))
 		gain_free(x);
@@ -199,6 +204,28 @@ static void again(struct gains *g, struct gain *x)
 	memset(x->over, 0, x->list->ranges_n * sizeof *x->over);
 	x->range = x->entry = 0;
 	later(g);
+}
+
+/* What stands on an incident. */
+
+static void on_announced(void *arg, enum err e)
+{
+	struct gains *g = arg;
+
+	assert(g->state == GAINS_ANNOUNCING);
+	g->state = GAINS_IDLE;
+	if (e == ERR_OK)
+		end(g, TAILQ_FIRST(&g->queue));
+	else if (e != ERR_CANCELLED)
+		later(g);
+	if (e == ERR_OK)
+		go(g);
+}
+
+static void announce(struct gains *g, struct gain *x)
+{
+	g->state = GAINS_ANNOUNCING;
+	notices_gain(g->context->notices, x->list, x->number, on_announced, g);
 }
 
 /* The slice.  When we stop, the mark stays. */
@@ -418,7 +445,8 @@ static void go(struct gains *g)
 			x->begun = true;
 			verdicts_ask(g->verdicts);
 		} else if (is_over(g, x)) {
-			end(g, x);
+			g->passes = 0;
+			announce(g, x);
 		} else {
 			pass_on(g, x);
 		}

@@ -6,7 +6,9 @@
  * goes into the change log as batches of kind CHANGE_WATCHED that name the watchlist: by
  * the keeper's teller, behind a barrier, durable, and then told.
  *
- *	gain -> judged, a slice at a time -> batches -> durable -> the ledger's mark goes
+ *	gain -> judged, a slice at a time -> batches -> durable
+ *	     -> announced, where it stands on an incident (notices.h)
+ *	     -> the ledger's mark goes
  *
  * The mark (ledger.h) is on disk from the step on that made the list, so that a kill -9
  * anywhere tells what the list has once more, and never nothing.

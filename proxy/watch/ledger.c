@@ -192,6 +192,7 @@ static const struct watch_list *gain_of(
 	if (gain == NULL)
 		return watch_list_ref(list);
 	gain->number = number;
+	gain->mark = list->mark;
 	return gain;
 }
 

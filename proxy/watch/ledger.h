@@ -35,7 +35,8 @@ struct watch_draft;
 enum ledger_what {
 	LEDGER_PUT,    /* the draft is the list */
 	LEDGER_ADD,    /* the draft is added to the list */
-	LEDGER_DROP,   /* the list is gone; an incident in force is withdrawn (incident.h) */
+	LEDGER_DROP,   /* the list is gone; an incident in force is withdrawn (incident.h)
+			*/
 	LEDGER_REMOVE, /* a certificate of it is */
 	LEDGER_TOLD,   /* what it has gained is told, up to a generation and version */
 	LEDGER_NAME    /* the configuration has changed: who is called what */

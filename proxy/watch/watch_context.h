@@ -12,6 +12,7 @@ struct event_base;
 struct executor;
 struct known;
 struct ledger;
+struct notices;
 struct share;
 struct streams;
 
@@ -21,7 +22,8 @@ struct watch_context {
 	struct inbox *inbox;
 	struct counters *counters;
 	struct ledger *ledger;
-	struct share *share;     /* NULL: lists are this node's alone */
+	struct share *share; /* NULL: lists are this node's alone */
+	struct notices *notices;
 	struct executor *search; /* a thread that looks into the file */
 	struct streams *streams;
 	struct known *known; /* of the configuration in force; changes at a reload */

@@ -19,6 +19,7 @@
 #include "proxy/watch/gains.h"
 #include "proxy/watch/known.h"
 #include "proxy/watch/ledger.h"
+#include "proxy/watch/notices.h"
 #include "proxy/watch/share.h"
 
 struct watcher {
@@ -120,6 +121,7 @@ static void on_cancel(void *arg)
 	streams_drain(w->context.streams);
 	follow_cancel(w->follow);
 	gains_cancel(w->gains);
+	notices_cancel(w->context.notices);
 	coverage_cancel(w->coverage);
 	if (w->context.share != NULL)
 		share_cancel(w->context.share);
@@ -246,6 +248,7 @@ static void on_change(void *arg)
 
 	counts_forget(w->counts);
 	coverage_changed(w->coverage);
+	notices_changed(w->context.notices);
 }
 
 static const char *folder_of(const struct conf *c)
@@ -293,9 +296,10 @@ static bool make(struct watcher *w, char *why, size_t why_n)
 		ledger_on_change(x->ledger, on_change, w);
 	w->follow = x->ledger != NULL ? follow_new(x) : NULL;
 	w->gains = gains_new(x);
+	x->notices = notices_new(x);
 	w->coverage = coverage_new(x);
-	return w->follow != NULL && w->gains != NULL && w->coverage != NULL &&
-	       (!share_is_wanted(c) || make_share(w, why, why_n));
+	return w->follow != NULL && w->gains != NULL && x->notices != NULL &&
+	       w->coverage != NULL && (!share_is_wanted(c) || make_share(w, why, why_n));
 }
 
 struct watcher *watcher_new(struct shared *shared, char *why, size_t why_n)
@@ -329,6 +333,7 @@ int watcher_start(struct watcher *w)
 	int e;
 
 	assert(!w->started);
+	notices_start(w->context.notices);
 	ledger_on_gain(w->context.ledger, gains_add, w->gains);
 	/* the configuration may be another than the last run's */
 	name_all(w, shared_conf(w->context.shared));
@@ -358,6 +363,7 @@ void watcher_free(struct watcher *w)
 	share_stop(x->share);
 	ledger_stop(x->ledger);
 	executor_stop(x->search);
+	notices_stop(x->notices);
 	if (x->inbox != NULL)
 		inbox_free(x->inbox); /* what the shelf has done comes back */
 	streams_free(x->streams);
@@ -365,6 +371,7 @@ void watcher_free(struct watcher *w)
 	executor_free(x->search);
 	follow_free(w->follow);
 	gains_free(w->gains);
+	notices_free(x->notices);
 	coverage_free(w->coverage);
 	share_free(x->share);
 	ledger_free(x->ledger);

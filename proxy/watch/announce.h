@@ -1,0 +1,66 @@
+/* announce.h - certificates that stand on one incident go into the change log as notices:
+ * matched, judged, batch after batch, with the told pointer of a scope.
+ *
+ * One at a time.  What is told of a scope is asked first, and again where somebody else
+ * has moved it meanwhile: so it goes on behind what any node has told.  Batches are of
+ * one issuer; what is revoked already is left out.
+ *
+ * The inventory thread; the matching is done on the executor's.
+ */
+#ifndef PROXY_WATCH_ANNOUNCE_H
+#define PROXY_WATCH_ANNOUNCE_H
+
+#include "cache/change/change_log.h"
+#include "cache/watch/incident_hits.h"
+#include "proxy/watch/watch_context.h"
+
+/* Lists that are not opened yet are waited for so long, before who is revoked by them
+ * counts as not. */
+#define ANNOUNCE_WAIT_MS 30000
+
+struct announce;
+
+struct announce_want {
+	const struct incident *incident; /* what is to be told is on this one; borrowed */
+	const struct watch_list *list;   /* borrowed; NULL: all that is watched */
+	enum incident_others others; /* OTHERS_SOME: for the list's subscribers alone */
+	const struct incident *but;  /* borrowed, or NULL: as incident_hits_want */
+	struct incident_place but_upto;
+	struct incident_place upto; /* those before; incident_place_end(): all */
+	bool withdrawn;             /* they are taken back */
+	bool rare;  /* the scope is only written where there is something to tell */
+	bool close; /* nothing is matched: the scope is closed where it stands */
+	uint8_t scope[CHANGE_SCOPE_N];
+	uint8_t id[INCIDENT_ID_N]; /* what the pointer is of */
+	/* Not where others have begun or may begin: then ERR_CONFLICT, with `told`. */
+	bool waits, first;
+	struct change_told seen; /* but where it was looked at before, and stands so still
+				  */
+};
+
+/* done(arg): once for each announce_start(), from the loop. */
+struct announce *announce_new(
+    struct watch_context *context, void (*done)(void *arg, enum err e), void *arg);
+void announce_start(struct announce *a, const struct announce_want *want);
+/* In done: as the pointer stands.  ERR_OK: it is closed. */
+const struct change_told *announce_told(const struct announce *a);
+struct incident_place announce_place(const struct announce *a);
+/* Certificates that are matched and not told yet. */
+size_t announce_waiting(const struct announce *a);
+/* The inventory that it was matched with; 0: with none. */
+uint64_t announce_number(const struct announce *a);
+void announce_cancel(struct announce *a); /* what is matched is given up */
+void announce_stop(struct announce *a);   /* ends its thread; NULL is allowed */
+void announce_free(struct announce *a);
+
+/* Count who stands on an incident, on the same thread. */
+struct announce_count {
+	struct incident_hits_want want; /* what it borrows stays until done */
+	size_t n;
+	bool counted;
+	void (*done)(struct announce_count *c);
+	struct announce *_announce;
+};
+void announce_count(struct announce *a, struct announce_count *c);
+
+#endif
