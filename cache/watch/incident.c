@@ -255,20 +255,39 @@ const struct incident *incidents_named(const struct incidents *s, const char *na
 
 /* Which certificates. */
 
+/* It has no name but this DN. */
+static bool is_called(
+    const struct watch_cas *cas, const struct watch_range *r, const char *dn)
+{
+	const struct watch_ca *ca = watch_cas_at(cas, r->ca);
+
+	return ca != NULL && ca->issuer[0] == '\0' && ca->aki_n == 0 &&
+	       strcmp(ca->dn, dn) == 0;
+}
+
+bool incident_is_about(const struct watch_cas *cas, const struct watch_range *r)
+{
+	return is_called(cas, r, ABOUT_DN);
+}
+
+bool incident_is_anybodys(const struct watch_cas *cas, const struct watch_range *r)
+{
+	return is_called(cas, r, INCIDENT_ANYBODY);
+}
+
 static bool is_range_of(
     const struct watch_cas *cas, const struct watch_range *r, uint32_t ca)
 {
-	const struct watch_ca *named, *asked;
+	const struct watch_ca *named = watch_cas_at(cas, r->ca);
+	const struct watch_ca *asked = watch_cas_at(cas, ca);
 
 	if (r->ca == ca)
 		return true;
-	named = watch_cas_at(cas, r->ca);
-	asked = watch_cas_at(cas, ca);
 	if (named == NULL || asked == NULL)
 		return false;
 	if (named->issuer[0] != '\0')
 		return strcmp(named->issuer, asked->issuer) == 0;
-	return strcmp(named->dn, INCIDENT_ANYBODY) == 0 && named->aki_n == 0;
+	return incident_is_anybodys(cas, r);
 }
 
 bool incident_of(struct incident_of *out, const struct incident *i,

@@ -87,6 +87,10 @@ const struct incidents *incidents_minus(const struct incidents *s, const char *k
 const struct incident *incidents_named(const struct incidents *s, const char *name);
 const struct incident *incidents_at(const struct incidents *s, const char *key);
 
+/* Has a range what is said of all; has it the serials of anybody? */
+bool incident_is_about(const struct watch_cas *cas, const struct watch_range *r);
+bool incident_is_anybodys(const struct watch_cas *cas, const struct watch_range *r);
+
 /* Does an incident name certificates of this CA?  Made once for all that are asked for; a
  * plain value that borrows the incident and cas. */
 #define INCIDENT_OF_MAX 8

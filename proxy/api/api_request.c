@@ -28,9 +28,6 @@ static const struct route {
     {"/readyz", HTTP1_GET, 0, CALL_READY},
 };
 
-/* Part of the API, but of a later version: said so, to spare a search for the typo. */
-static const char *const later[] = {"/v1/incidents"};
-
 /* A name that no issuer can have is one that we do not know: no other kind of error. */
 static bool issuer_set(struct call *c, const char *name, struct api_error *e)
 {
@@ -352,23 +349,12 @@ static enum api_route read_call(const struct route *route, struct bytes segment[
 	return API_CALL;
 }
 
-static enum api_route no_route(const struct http1_request *r, struct api_error *e)
+static enum api_route no_route(struct api_error *e)
 {
-	struct bytes rest;
-	bool known = false;
-
-	for (size_t i = 0; i < sizeof later / sizeof later[0]; i++)
-		known = known || path_begins(r->path, later[i], &rest);
-	if (known)
-		api_fail(e, 404, "not_in_this_version",
-		    "this version of ocspcached does not have this call");
-	else
-		api_fail(e, 404, "not_found",
-		    "no such path; there are /v1/issuers, status, explain, latches, "
-		    "alarms, events, watchlists, certificates, summary, webhooks, "
-		    "refresh and "
-		    "purge, "
-		    "/metrics, /healthz and /readyz; see ocspcached(8)");
+	api_fail(e, 404, "not_found",
+	    "no such path; there are /v1/issuers, status, explain, latches, alarms, "
+	    "events, watchlists, incidents, certificates, summary, webhooks, refresh and "
+	    "purge, /metrics, /healthz and /readyz; see ocspcached(8)");
 	return API_ERROR;
 }
 
@@ -396,7 +382,7 @@ enum api_route api_request_read(const struct http1_request *r, struct bytes body
 		if (n == routes[i].params && rest.n == 0)
 			return read_call(&routes[i], segment, r, body, c, e);
 	}
-	return no_route(r, e);
+	return no_route(e);
 }
 
 /* The query of GET /v1/events. */

@@ -237,6 +237,7 @@ static void hand_over(const struct inquiry *q, struct watch_order *o)
 		api_reply_no_memory(q->conn);
 	}
 	audit_tell(&o->audit, 503);
+	free(o->about);
 	free(o);
 }
 

@@ -1,15 +1,24 @@
 /* api_upload.c - the table of streamed calls, and of what their bodies may be. */
 #include "proxy/api/api_upload.h"
 
+#include <ctype.h>
 #include <stdio.h>
 
 #include "cache/base/name.h"
+#include "cache/base/time_text.h"
+#include "cache/base/utf8.h"
 #include "proxy/api/api_request.h"
 
 #define WATCHLISTS "/v1/watchlists/"
+#define INCIDENTS  "/v1/incidents/"
 #define TYPE_MAX   64 /* longer ones are none of ours */
 
-enum { PEM = 1 << WATCH_PEM, NDJSON = 1 << WATCH_NDJSON, CSV = 1 << WATCH_CSV };
+enum {
+	PEM = 1 << WATCH_PEM,
+	NDJSON = 1 << WATCH_NDJSON,
+	CSV = 1 << WATCH_CSV,
+	PLAIN = 1 << WATCH_PLAIN
+};
 
 static const struct call_row {
 	enum http1_method method;
@@ -24,6 +33,8 @@ static const struct call_row {
 	"application/x-pem-file, application/x-ndjson or text/csv"},
     [UPLOAD_STATUS] = {HTTP1_POST, "/v1/status", false, PEM | NDJSON,
 	"application/x-pem-file or application/x-ndjson"},
+    [UPLOAD_INCIDENT] = {HTTP1_PUT, INCIDENTS, true, PLAIN | NDJSON | CSV,
+	"text/plain, application/x-ndjson or text/csv"},
 };
 
 /* Is it this call?  *name: what stands behind its path, one segment. */
@@ -92,8 +103,10 @@ static bool read_format(
 	return false;
 }
 
-enum upload_parameter { SERIAL, MAP, UPLOAD_PARAMETERS };
-static const char *const upload_names[UPLOAD_PARAMETERS] = {"serial", "map"};
+/* The last three are an incident's. */
+enum upload_parameter { SERIAL, MAP, DEADLINE, URL, ISSUER, UPLOAD_PARAMETERS };
+static const char *const upload_names[UPLOAD_PARAMETERS] = {
+    "serial", "map", "deadline", "url", "issuer"};
 
 static bool set_base(struct upload *u, const char *value, struct api_error *e)
 {
@@ -117,18 +130,72 @@ static bool set_map(struct upload *u, const char *value, struct api_error *e)
 	return e->status == 0;
 }
 
+static bool set_deadline(struct upload *u, const char *value, struct api_error *e)
+{
+	if (!time_from_text(bytes_of(value, strlen(value)), &u->deadline))
+		api_fail(e, 400, "bad_request",
+		    "deadline: not a time of RFC 3339 (2026-12-31T00:00:00Z)");
+	return e->status == 0;
+}
+
+/* It is told to whoever shows it: a link of the web, and nothing else. */
+static bool set_url(struct upload *u, const char *value, struct api_error *e)
+{
+	size_t n = strlen(value);
+
+	if (strncmp(value, "https://", 8) != 0 && strncmp(value, "http://", 7) != 0)
+		api_fail(e, 400, "bad_request", "url: neither http nor https");
+	else if (n >= INCIDENT_URL_MAX || !utf8_is_valid(bytes_of(value, n)))
+		api_fail(e, 400, "bad_request", "url: more than %d octets, or no UTF-8",
+		    INCIDENT_URL_MAX - 1);
+	else
+		memcpy(u->url, value, n + 1);
+	return e->status == 0;
+}
+
+/* Whether there is such an issuer is known where it is looked up. */
+static bool set_issuer(struct upload *u, const char *value, struct api_error *e)
+{
+	size_t n = strlen(value);
+
+	if (n == 0 || n >= sizeof u->issuer) {
+		api_fail(e, 404, "not_found",
+		    "issuer: neither a configured name nor a hexadecimal key identifier");
+		return false;
+	}
+	for (size_t i = 0; i <= n; i++)
+		u->issuer[i] = (char)tolower((unsigned char)value[i]);
+	return true;
+}
+
+static bool set_parameter(
+    struct upload *u, enum upload_parameter which, const char *value, struct api_error *e)
+{
+	switch (which) {
+	case SERIAL:
+		return set_base(u, value, e);
+	case MAP:
+		return set_map(u, value, e);
+	case DEADLINE:
+		return set_deadline(u, value, e);
+	case URL:
+		return set_url(u, value, e);
+	default:
+		return set_issuer(u, value, e);
+	}
+}
+
 static bool read_query(
     struct upload *u, const struct http1_request *r, struct api_error *e)
 {
+	size_t names = u->call == UPLOAD_INCIDENT ? UPLOAD_PARAMETERS : DEADLINE;
 	struct api_query q = {.rest = r->query};
 	char value[UPLOAD_MAP_MAX];
 	size_t which;
 
-	while (api_query_next(
-	    &q, upload_names, UPLOAD_PARAMETERS, &which, value, sizeof value, e)) {
-		if (!(which == SERIAL ? set_base(u, value, e) : set_map(u, value, e)))
+	while (api_query_next(&q, upload_names, names, &which, value, sizeof value, e))
+		if (!set_parameter(u, (enum upload_parameter)which, value, e))
 			return false;
-	}
 	return e->status == 0;
 }
 
@@ -145,6 +212,7 @@ enum upload_route api_upload_read(
 	memset(u, 0, sizeof *u);
 	memset(e, 0, sizeof *e);
 	u->call = (enum upload_call)i;
+	u->deadline = WATCH_TIME_NONE;
 	if (!api_request_may_ask(r, any_host, e))
 		return UPLOAD_ERROR;
 	if (rows[i].named && !read_name(u, name, e))

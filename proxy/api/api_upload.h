@@ -13,6 +13,7 @@
 #ifndef PROXY_API_API_UPLOAD_H
 #define PROXY_API_API_UPLOAD_H
 
+#include "cache/watch/incident.h"
 #include "cache/watch/watch_body.h"
 #include "proxy/api/api_query.h"
 #include "proxy/http/http1.h"
@@ -21,6 +22,7 @@ enum upload_call {
 	UPLOAD_REPLACE, /* PUT /v1/watchlists/{name} */
 	UPLOAD_ADD,     /* POST /v1/watchlists/{name} */
 	UPLOAD_STATUS,  /* POST /v1/status */
+	UPLOAD_INCIDENT /* PUT /v1/incidents/{name} */
 };
 
 #define UPLOAD_NAME_MAX 64 /* with NUL: name_is_plain() */
@@ -32,6 +34,10 @@ struct upload {
 	enum watch_base base;       /* ?serial=; not with PEM */
 	char name[UPLOAD_NAME_MAX]; /* "" of UPLOAD_STATUS */
 	char map[UPLOAD_MAP_MAX];   /* ?map=, decoded; only with CSV, else "" */
+	/* Of UPLOAD_INCIDENT: */
+	char issuer[INCIDENT_ISSUER_MAX]; /* ?issuer=, in small letters, or "" */
+	char url[INCIDENT_URL_MAX + 1];   /* ?url=, http or https, or "" */
+	int64_t deadline;                 /* ?deadline=, or WATCH_TIME_NONE */
 };
 
 enum upload_route {

@@ -24,12 +24,16 @@ static const enum right of_ask[] = {
     [WATCH_REMOVE] = RIGHT_MANAGE,
     [WATCH_CERTIFICATES] = RIGHT_READ,
     [WATCH_SUMMARY] = RIGHT_READ,
+    [WATCH_INCIDENTS] = RIGHT_READ,
+    [WATCH_INCIDENT_ONE] = RIGHT_READ,
+    [WATCH_INCIDENT_DROP] = RIGHT_MANAGE,
 };
 
 static const enum right of_upload[] = {
     [UPLOAD_REPLACE] = RIGHT_MANAGE,
     [UPLOAD_ADD] = RIGHT_MANAGE,
     [UPLOAD_STATUS] = RIGHT_READ,
+    [UPLOAD_INCIDENT] = RIGHT_MANAGE,
 };
 
 static const enum right of_hook[] = {
@@ -164,6 +168,14 @@ static bool reaches_whole(const struct access *a, struct api_error *e)
 	       too_far(e, "a watchlist may have certificates of any issuer");
 }
 
+/* Its serials are looked at one by one (incident_upload.h); which lists have them is not
+ * known before there are such. */
+static bool reaches_incident(const struct access *a, struct api_error *e)
+{
+	return a == NULL || a->lists_n == 0 ||
+	       too_far(e, "an incident announces what stands on any watchlist");
+}
+
 static void narrow_filter(
     const struct access *a, const struct inventory *v, struct watch_filter *f)
 {
@@ -186,6 +198,10 @@ bool rights_ask(const struct access *a, const struct inventory *v, struct watch_
 		return ask->filter.list[0] == '\0' || access_list(a, ask->filter.list) ||
 		       no_list(e);
 	}
+	if (ask->what == WATCH_INCIDENT_DROP)
+		return reaches_incident(a, e);
+	if (ask->what == WATCH_INCIDENTS || ask->what == WATCH_INCIDENT_ONE)
+		return true; /* those that it sees */
 	if (ask->name[0] != '\0' && !access_list(a, ask->name))
 		return no_list(e);
 	if (ask->what == WATCH_REMOVE && !access_issuer(a, ask->issuer)) {
@@ -202,6 +218,8 @@ bool rights_upload(const struct access *a, const struct upload *u, struct api_er
 		return false;
 	if (u->call == UPLOAD_STATUS)
 		return true;
+	if (u->call == UPLOAD_INCIDENT)
+		return reaches_incident(a, e);
 	if (!access_list(a, u->name))
 		return u->call == UPLOAD_ADD
 			   ? no_list(e)

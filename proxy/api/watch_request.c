@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 #include "cache/base/name.h"
 #include "cache/base/time_text.h"
@@ -20,6 +21,7 @@ bool watch_request_is(const struct http1_request *r)
 	struct bytes rest;
 
 	return path_begins(r->path, "/v1/watchlists", &rest) ||
+	       path_begins(r->path, "/v1/incidents", &rest) ||
 	       (path_begins(r->path, "/v1/certificates", &rest) && rest.n == 0) ||
 	       (path_begins(r->path, "/v1/summary", &rest) && rest.n == 0) ||
 	       (path_begins(r->path, "/v1/status", &rest) && rest.n == 0);
@@ -59,6 +61,24 @@ static bool segment_decode(struct bytes segment, char out[VALUE_MAX], struct api
 	int status = api_decode(segment, out, VALUE_MAX);
 
 	return status != 400 || bad(e, "path: bad percent-escape");
+}
+
+static bool set_incident(char out[WATCH_NAME_MAX], const char *text, struct api_error *e)
+{
+	if (!name_is_plain(bytes_of(text, strlen(text))))
+		return refuse(e, 404, "not_found", "no incident has this name");
+	snprintf(out, WATCH_NAME_MAX, "%s", text);
+	return true;
+}
+
+static bool set_noticed(struct watch_filter *f, const char *text, struct api_error *e)
+{
+	if (strcmp(text, "incident") == 0)
+		f->noticed = WATCH_NOTICED_INCIDENT;
+	else if (strcmp(text, "ari") == 0)
+		f->noticed = WATCH_NOTICED_ARI;
+	return f->noticed != WATCH_NOTICED_OR_NOT ||
+	       bad(e, "notice: there are incident and ari");
 }
 
 static bool set_list(char out[WATCH_NAME_MAX], const char *text, struct api_error *e)
@@ -178,10 +198,10 @@ static bool set_filter(
 		return set_place(f, text, e);
 	case COVERED:
 		return set_covered(f, text, e);
+	case INCIDENT:
+		return set_incident(f->incident, text, e);
 	default:
-		return refuse(e, 400, "not_in_this_version",
-		    "this version of ocspcached has neither incident nor notice as a "
-		    "filter");
+		return set_noticed(f, text, e);
 	}
 }
 
@@ -261,6 +281,25 @@ static bool read_lists(const struct http1_request *r, struct bytes rest,
 	    "no such path; there is /v1/watchlists[/{name}[/{issuer}/{serial}]]");
 }
 
+/* /v1/incidents[/{name}] but for PUT. */
+static bool read_incidents(const struct http1_request *r, struct bytes rest,
+    struct watch_ask *ask, struct api_error *e)
+{
+	struct bytes name;
+	char text[VALUE_MAX];
+
+	if (rest.n == 0)
+		return read_plain(r, WATCH_INCIDENTS, ask, e);
+	if (!path_segment(&rest, &name) || rest.n > 0)
+		return refuse(
+		    e, 404, "not_found", "no such path; there is /v1/incidents[/{name}]");
+	if (method_of(r) != HTTP1_GET && method_of(r) != HTTP1_DELETE)
+		return refuse_method(e, "GET, HEAD, PUT, DELETE");
+	ask->what = method_of(r) == HTTP1_GET ? WATCH_INCIDENT_ONE : WATCH_INCIDENT_DROP;
+	return segment_decode(name, text, e) && set_incident(ask->name, text, e) &&
+	       no_query(r, e);
+}
+
 bool watch_request_read(
     const struct http1_request *r, struct watch_ask *ask, struct api_error *e)
 {
@@ -269,6 +308,8 @@ bool watch_request_read(
 	memset(e, 0, sizeof *e);
 	if (path_begins(r->path, "/v1/watchlists", &rest))
 		return read_lists(r, rest, ask, e);
+	if (path_begins(r->path, "/v1/incidents", &rest))
+		return read_incidents(r, rest, ask, e);
 	if (path_begins(r->path, "/v1/status", &rest))
 		return refuse_method(e, "POST");
 	if (path_begins(r->path, "/v1/summary", &rest))
@@ -283,9 +324,26 @@ bool watch_request_read(
 
 static enum watch_order_what order_what(enum upload_call call)
 {
-	return call == UPLOAD_REPLACE ? WATCH_ORDER_PUT
-	       : call == UPLOAD_ADD   ? WATCH_ORDER_ADD
-				      : WATCH_ORDER_STATUS;
+	return call == UPLOAD_REPLACE    ? WATCH_ORDER_PUT
+	       : call == UPLOAD_ADD      ? WATCH_ORDER_ADD
+	       : call == UPLOAD_INCIDENT ? WATCH_ORDER_INCIDENT
+					 : WATCH_ORDER_STATUS;
+}
+
+/* NULL: no memory, or nothing random. */
+static struct incident_about *about_of(const struct upload *u)
+{
+	struct incident_about *a = calloc(1, sizeof *a);
+
+	if (a == NULL || getrandom(a->id, sizeof a->id, 0) != sizeof a->id) {
+		free(a);
+		return NULL;
+	}
+	memcpy(a->name, u->name, sizeof u->name);
+	a->deadline = u->deadline;
+	memcpy(a->issuer, u->issuer, sizeof a->issuer);
+	memcpy(a->url, u->url, strlen(u->url));
+	return a;
 }
 
 struct watch_order *watch_order_of(const struct upload *u)
@@ -297,7 +355,10 @@ struct watch_order *watch_order_of(const struct upload *u)
 		return NULL;
 	*o = (struct watch_order){
 	    .what = order_what(u->call), .format = u->format, .base = u->base};
-	memcpy(o->name, u->name, sizeof o->name);
+	strcpy(o->name, u->name);
 	memcpy(o->map, u->map, n);
-	return o;
+	if (o->what != WATCH_ORDER_INCIDENT || (o->about = about_of(u)) != NULL)
+		return o;
+	free(o);
+	return NULL;
 }

@@ -10,6 +10,7 @@
 #include "proxy/base/json_line.h"
 #include "proxy/watch/known.h"
 #include "proxy/watch/ledger.h"
+#include "proxy/watch/noticed.h"
 #include "proxy/watch/sieve.h"
 #include "proxy/watch/verdicts.h"
 #include "proxy/watch/watch_reply.h"
@@ -131,6 +132,32 @@ static void put_head(struct page *p, const struct watch_found *f, const char *is
 	json_put_time(l, f->not_after);
 }
 
+/* The incidents in force that it stands on; whether it is revoked is not asked: the row
+ * says so.  More than so many are not shown. */
+#define NOTICES_MAX 16
+static void put_notices(struct page *p, const struct watch_found *f)
+{
+	const struct incident *on[NOTICES_MAX];
+	struct json_line *l = &p->texts;
+	size_t n = incidents_with(
+	    p->v->incidents, p->v->cas, f->ca->id, &f->serial, on, NOTICES_MAX);
+
+	json_put(l, ",\"notices\":[");
+	for (size_t i = 0; i < n && i < NOTICES_MAX; i++) {
+		const struct incident_about *about = &on[i]->about;
+
+		json_put(l, i > 0 ? "," : "");
+		json_put(l, "{\"source\":\"incident\",\"incident\":");
+		json_put_text(l, about->name);
+		json_put(l, ",\"deadline\":");
+		json_put_time(l, about->deadline);
+		json_put(l, ",\"url\":");
+		json_put_text(l, about->url[0] != '\0' ? about->url : NULL);
+		json_put(l, "}");
+	}
+	json_put(l, "]");
+}
+
 /* Behind it. */
 static void put_tail(struct page *p, const struct watch_found *f)
 {
@@ -143,7 +170,8 @@ static void put_tail(struct page *p, const struct watch_found *f)
 	}
 	json_put(l, "],\"labels\":");
 	put_texts(l, f, true);
-	json_put(l, ",\"notices\":[],\"replaced_by\":null,\"last_asked\":null,"
+	put_notices(p, f);
+	json_put(l, ",\"replaced_by\":null,\"last_asked\":null,"
 		    "\"covered\":");
 }
 
@@ -224,6 +252,8 @@ static bool on_found(void *arg, const struct watch_found *f)
 	struct watch_on *on;
 	bool taken;
 
+	if (!noticed_fits(&p->ask->filter, p->v, f->ca->id, &f->serial))
+		return false;
 	if (!access_is_narrow(p->ask->access))
 		return take_found(p, f, issuer);
 	if (!access_issuer(p->ask->access, issuer))
@@ -303,7 +333,8 @@ static void query_make(const struct page *p, struct watch_query *q)
 /* Is each certificate that the search finds a row? */
 static bool is_each_one(const struct watch_filter *f)
 {
-	return f->status == STATUS_NONE && f->covered == WATCH_COVERED_OR_NOT;
+	return f->status == STATUS_NONE && f->covered == WATCH_COVERED_OR_NOT &&
+	       !noticed_is_asked(f);
 }
 
 /* The search thread: a search may look at 100,000 rows, and no barrier waits for that. */

@@ -6,6 +6,7 @@
 
 #include "cache/watch/inventory.h"
 #include "proxy/watch/ledger.h"
+#include "proxy/watch/noticed.h"
 #include "proxy/watch/verdicts.h"
 
 #define BATCH 4096
@@ -139,7 +140,10 @@ static bool is_asked_for(
 	if (s->filter->expires_before != INT64_MAX &&
 	    (at == WATCH_TIME_NONE || at >= s->filter->expires_before))
 		return false;
-	return !s->begun || row_order(s, row, &s->from) > 0;
+	if (s->begun && row_order(s, row, &s->from) <= 0)
+		return false;
+	return !noticed_is_asked(s->filter) ||
+	       noticed_fits(s->filter, s->all, s->ca[row->ca].ca->id, &row->serial);
 }
 
 /* What a list does not have verified another may have. */
@@ -317,8 +321,8 @@ bool sieve_fits(const struct watch_context *context, const struct watch_filter *
 {
 	if (f->name[0] != '\0')
 		return false;
-	if (f->status != STATUS_NONE || f->covered != WATCH_COVERED_OR_NOT ||
-	    f->expires_before != INT64_MAX)
+	if (noticed_is_asked(f) || f->status != STATUS_NONE ||
+	    f->covered != WATCH_COVERED_OR_NOT || f->expires_before != INT64_MAX)
 		return true;
 	return (f->list[0] != '\0' || f->issuer[0] != '\0') &&
 	       entries_of(context, f->list) <= SIEVE_FEW;

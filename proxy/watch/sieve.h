@@ -1,5 +1,5 @@
-/* sieve.h - watched certificates of one status, or that end soon, or that are covered or
- * not, looked for in memory:
+/* sieve.h - watched certificates of one status, or that end soon, that are covered or
+ * not, or under a notice, looked for in memory:
  * what a page asks for where few of many are so (the revoked ones of a fleet), and a
  * search through the file would look at all rows.
  *
@@ -22,9 +22,9 @@ struct sieve;
 #define SIEVE_FEW 100000
 bool sieve_fits(const struct watch_context *context, const struct watch_filter *f);
 
-/* f is borrowed for life: status, covered, issuer, list, expires_before, from and limit
- * count. done is called once, from the loop.  NULL when out of memory; ERR_NOT_FOUND in
- * *e: no such list. */
+/* f is borrowed for life: status, covered, incident, notice, issuer, list,
+ * expires_before, from and limit count. done is called once, from the loop.  NULL when
+ * out of memory; ERR_NOT_FOUND in *e: no such list. */
 struct sieve *sieve_new(struct watch_context *context, const struct watch_filter *f,
     void (*done)(void *arg, enum err e), void *arg, enum err *e);
 void sieve_free(struct sieve *s); /* NULL is allowed; not before done */

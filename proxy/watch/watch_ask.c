@@ -6,6 +6,7 @@
 
 #include "proxy/base/log.h"
 #include "proxy/watch/counts.h"
+#include "proxy/watch/incident_calls.h"
 #include "proxy/watch/page.h"
 #include "proxy/watch/share.h"
 #include "proxy/watch/watch_reply.h"
@@ -129,6 +130,10 @@ void watch_ask_take(void *watcher, struct msg *m)
 		counts_list(counts, a);
 	else if (a->what == WATCH_SUMMARY)
 		counts_summary(counts, a);
+	else if (a->what == WATCH_INCIDENTS || a->what == WATCH_INCIDENT_ONE)
+		incident_calls_get(watcher_incidents(watcher), a);
+	else if (a->what == WATCH_INCIDENT_DROP)
+		incident_calls_drop(watcher_incidents(watcher), a);
 	else if (a->what == WATCH_CERTIFICATES)
 		certificates(context, a);
 	else

@@ -21,7 +21,10 @@ enum watch_ask_what {
 	WATCH_DROP,         /* DELETE /v1/watchlists/{name} */
 	WATCH_REMOVE,       /* DELETE /v1/watchlists/{name}/{issuer}/{serial} */
 	WATCH_CERTIFICATES, /* GET /v1/certificates */
-	WATCH_SUMMARY       /* GET /v1/summary */
+	WATCH_SUMMARY,      /* GET /v1/summary */
+	WATCH_INCIDENTS,    /* GET /v1/incidents */
+	WATCH_INCIDENT_ONE, /* GET /v1/incidents/{name} */
+	WATCH_INCIDENT_DROP /* DELETE /v1/incidents/{name} */
 };
 
 #define WATCH_ISSUER_MAX     (2 * WATCH_AKI_MAX + 1) /* a name or a hexadecimal AKI */
@@ -29,11 +32,16 @@ enum watch_ask_what {
 
 enum watch_covered { WATCH_COVERED_OR_NOT, WATCH_COVERED, WATCH_NOT_COVERED };
 
+/* By whom is it under a notice? */
+enum watch_noticed { WATCH_NOTICED_OR_NOT, WATCH_NOTICED_INCIDENT, WATCH_NOTICED_ARI };
+
 /* GET /v1/certificates; "" and zeroes: not asked for. */
 struct watch_filter {
 	char name[WATCH_QUERY_NAME_MAX]; /* as watch_name() writes it */
 	char issuer[WATCH_ISSUER_MAX];
 	char list[WATCH_NAME_MAX];
+	char incident[WATCH_NAME_MAX]; /* under a notice by this one */
+	enum watch_noticed noticed;
 	enum status status;
 	enum watch_covered covered;
 	int64_t expires_before; /* INT64_MAX: not asked for */
@@ -46,7 +54,7 @@ struct watch_ask {
 	enum watch_ask_what what;
 	struct access *access;         /* who asks: a reference of the asker, or NULL */
 	struct audit audit;            /* the asker's */
-	char name[WATCH_NAME_MAX];     /* LIST, DROP, REMOVE */
+	char name[WATCH_NAME_MAX];     /* LIST, DROP, REMOVE; of an incident */
 	char issuer[WATCH_ISSUER_MAX]; /* REMOVE */
 	struct serial serial;          /* REMOVE */
 	struct watch_filter filter;    /* CERTIFICATES */

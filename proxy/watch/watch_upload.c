@@ -13,7 +13,9 @@
 #include "proxy/http/api_reply.h"
 #include "proxy/http/stream.h"
 #include "proxy/watch/count.h"
+#include "proxy/watch/incident_upload.h"
 #include "proxy/watch/known.h"
+#include "proxy/watch/notices.h"
 #include "proxy/watch/refusal.h"
 #include "proxy/watch/share.h"
 
@@ -28,13 +30,16 @@ struct watch_upload {
 	struct known *known;   /* a reference */
 	struct watch_body *body;
 	struct watch_draft *draft;
+	struct incident_upload *incident; /* NULL: it is a watchlist */
 	enum err draft_error;
+	uint64_t line; /* with which that came */
 	size_t slice;
 	bool writing; /* the job is at the ledger */
 	struct access *access;
 	struct audit audit;
 	int status; /* that it was answered with; 0: it was cut off */
 	struct ledger_job job;
+	bool counting;         /* who stands on the incident */
 	struct count *count;   /* under way; NULL: none is */
 	struct event *timeout; /* then: who waits for the answer waits no longer */
 	size_t place;          /* of the list that is counted */
@@ -47,6 +52,7 @@ void watch_order_drop(struct watch_context *context, struct watch_order *o)
 	access_upload_end(o->access);
 	access_unref(o->access);
 	metrics_count(context->counters, M_CONN_CLOSED);
+	free(o->about);
 }
 
 /* What is needed no more once the body has ended. */
@@ -63,6 +69,7 @@ static void drop_reader(struct watch_upload *u)
 static void watch_upload_free(struct watch_upload *u)
 {
 	drop_reader(u);
+	incident_upload_free(u->incident);
 	count_free(u->count);
 	if (u->timeout != NULL)
 		event_free(u->timeout);
@@ -86,6 +93,11 @@ static bool on_cert(void *arg, const struct watch_cert *c)
 	struct watch_upload *u = arg;
 	struct watch_cert whole = *c;
 
+	u->line = c->line;
+	if (u->incident != NULL) {
+		u->draft_error = incident_upload_add(u->incident, u->draft, c);
+		return u->draft_error == ERR_OK;
+	}
 	known_complete(u->known, &whole);
 	u->draft_error = watch_draft_add(u->draft, &whole);
 	return u->draft_error == ERR_OK;
@@ -95,9 +107,13 @@ static bool on_cert(void *arg, const struct watch_cert *c)
 static void refuse_body(struct watch_upload *u)
 {
 	const struct watch_error *e = watch_body_error(u->body);
+	struct watch_error no_issuer = {WATCH_BAD_ISSUER, u->line,
+	    "no such issuer is configured, or too many are named"};
 	struct refusal r;
 
-	if (e->code == WATCH_STOPPED && u->draft_error != ERR_REQ_ISSUER)
+	if (e->code == WATCH_STOPPED && u->draft_error == ERR_REQ_ISSUER)
+		refusal_of_line(&r, &no_issuer);
+	else if (e->code == WATCH_STOPPED)
 		refusal_of_err(&r, u->context, u->draft_error);
 	else
 		refusal_of_line(&r, e);
@@ -105,19 +121,29 @@ static void refuse_body(struct watch_upload *u)
 	refuse(u, &r);
 }
 
-/* Before anything is read. */
-static bool is_refused(struct watch_upload *u)
+static void refusal_of_target(const struct watch_upload *u, struct refusal *r)
 {
 	const struct watch_list *list =
 	    inventory_list(ledger_inventory(u->context->shared), u->job.name);
+
+	if (refusal_of_store(r, u->context))
+		return;
+	if (u->incident != NULL)
+		incident_upload_is_refused(u->incident, r);
+	else if (!refusal_of_source(r, u->context, u->job.name) && list == NULL &&
+		 u->job.what == LEDGER_ADD)
+		refusal_of_list(r, u->context);
+}
+
+/* Before anything is read. */
+static bool is_refused(struct watch_upload *u)
+{
 	struct refusal r = {0};
 
-	if (u->body == NULL || u->draft == NULL)
+	if (u->body == NULL || u->draft == NULL || u->draft_error != ERR_OK)
 		refusal_of_err(&r, u->context, ERR_NOMEM);
-	else if (!refusal_of_source(&r, u->context, u->job.name) &&
-		 !refusal_of_store(&r, u->context) && list == NULL &&
-		 u->job.what == LEDGER_ADD)
-		refusal_of_list(&r, u->context);
+	else
+		refusal_of_target(u, &r);
 	if (r.status == 0)
 		return false;
 	drop_reader(u);
@@ -161,6 +187,39 @@ static void answer_put(struct watch_upload *u, const char *not_covered)
 
 	stream_answer(u->stream, u->job.added ? 201 : 200, API_JSON, NULL,
 	    bytes_of(text, (size_t)n));
+}
+
+static void answer_incident(struct watch_upload *u, const char *hit)
+{
+	const char *name = incident_upload_name(u->incident);
+	char text[WATCH_NAME_MAX + 96];
+	int n =
+	    snprintf(text, sizeof text, "{\"name\":\"%s\",\"serials\":%zu,\"hit\":%s}\n",
+		name, u->job.certificates - 1, hit);
+
+	stream_answer(u->stream, u->job.added ? 201 : 200, API_JSON, NULL,
+	    bytes_of(text, (size_t)n));
+}
+
+static void on_hits(void *arg, bool counted, size_t hit)
+{
+	struct watch_upload *u = arg;
+	char text[24] = "null";
+
+	u->counting = false;
+	if (counted)
+		snprintf(text, sizeof text, "%zu", hit);
+	if (u->stream != NULL)
+		answer_incident(u, text);
+	else
+		watch_upload_free(u);
+}
+
+static void count_incident(struct watch_upload *u)
+{
+	u->counting = incident_upload_count(u->incident, on_hits, u);
+	if (!u->counting)
+		answer_incident(u, "null");
 }
 
 static void on_timeout(evutil_socket_t fd, short what, void *arg)
@@ -221,8 +280,24 @@ static void answer(struct watch_upload *u)
 		refusal_of_job(&r, u->context, &u->job);
 	if (r.status > 0)
 		refuse(u, &r);
+	else if (u->incident != NULL)
+		count_incident(u);
 	else if (!count(u))
 		answer_put(u, "null");
+}
+
+static void tell_written(const struct watch_upload *u)
+{
+	const struct ledger_job *j = &u->job;
+
+	if (u->incident != NULL)
+		log_each(LOG_INFO, "incident_changed", "incident=%s serials=%zu new=%s",
+		    incident_upload_name(u->incident), j->certificates - 1,
+		    j->added ? "true" : "false");
+	else
+		log_each(LOG_INFO, "watchlist_changed",
+		    "watchlist=%s certificates=%zu new=%s", j->name, j->certificates,
+		    j->added ? "true" : "false");
 }
 
 static void on_written(void *arg, struct ledger_job *j)
@@ -235,9 +310,10 @@ static void on_written(void *arg, struct ledger_job *j)
 	if (j->error == ERR_OK && !j->foreign) {
 		u->status = j->added ? 201 : 200;
 		metrics_count(u->context->counters, M_UPLOADS_APPLIED);
-		log_each(LOG_INFO, "watchlist_changed",
-		    "watchlist=%s certificates=%zu new=%s", j->name, j->certificates,
-		    j->added ? "true" : "false");
+		tell_written(u);
+		if (u->incident != NULL)
+			notices_mine(
+			    u->context->notices, incident_upload_name(u->incident));
 	}
 	if (u->stream == NULL)
 		watch_upload_free(u);
@@ -271,7 +347,7 @@ static void on_closed(void *arg)
 	struct watch_upload *u = arg;
 
 	u->stream = NULL;
-	if (!u->writing && u->count == NULL)
+	if (!u->writing && !u->counting && u->count == NULL)
 		watch_upload_free(u);
 }
 
@@ -287,8 +363,25 @@ static void make_reader(struct watch_upload *u, const struct watch_order *o)
 
 	u->known = known_ref(u->context->known);
 	want.issuers = u->known->index;
+	want.issuer_optional = u->incident != NULL;
 	u->body = watch_body_new(&want);
 	u->draft = watch_draft_new(ledger_dir(u->context->ledger));
+	if (u->incident != NULL && u->draft != NULL)
+		u->draft_error = incident_upload_begin(u->incident, u->draft);
+}
+
+/* What an order says besides.  False: out of memory. */
+static bool take_incident(struct watch_upload *u, struct watch_order *o)
+{
+	if (o->what != WATCH_ORDER_INCIDENT) {
+		memcpy(u->job.name, o->name, sizeof u->job.name);
+		return true;
+	}
+	incident_key(u->job.name, o->name);
+	u->job.source = WATCH_INCIDENT;
+	u->incident = incident_upload_new(u->context, o->about, o->access);
+	o->about = NULL;
+	return u->incident != NULL;
 }
 
 static const struct stream_sink sink = {on_body, on_end, on_closed};
@@ -305,8 +398,12 @@ void watch_upload_open(struct watch_context *context, struct watch_order *o)
 	u->access = o->access;
 	u->audit = o->audit;
 	u->slice = o->format == WATCH_PEM ? SLICE_PEM : SLICE_LINES;
-	u->job.what = o->what == WATCH_ORDER_PUT ? LEDGER_PUT : LEDGER_ADD;
-	memcpy(u->job.name, o->name, sizeof u->job.name);
+	u->job.what = o->what == WATCH_ORDER_ADD ? LEDGER_ADD : LEDGER_PUT;
+	if (!take_incident(u, o)) {
+		free(u);
+		watch_order_drop(context, o);
+		return;
+	}
 	make_reader(u, o);
 	if (stream_open(context->streams, &o->taken, &sink, u) == NULL)
 		watch_upload_free(u);

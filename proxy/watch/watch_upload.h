@@ -14,6 +14,7 @@
 #ifndef PROXY_WATCH_WATCH_UPLOAD_H
 #define PROXY_WATCH_WATCH_UPLOAD_H
 
+#include "cache/watch/incident.h"
 #include "cache/watch/watch_body.h"
 #include "cache/watch/watch_list.h"
 #include "proxy/base/access.h"
@@ -23,7 +24,12 @@
 
 #define UPLOAD_COUNT_MS 2000 /* a million certificates are counted in less */
 
-enum watch_order_what { WATCH_ORDER_PUT, WATCH_ORDER_ADD, WATCH_ORDER_STATUS };
+enum watch_order_what {
+	WATCH_ORDER_PUT,
+	WATCH_ORDER_ADD,
+	WATCH_ORDER_STATUS,
+	WATCH_ORDER_INCIDENT /* incident_upload.h */
+};
 
 /* A streamed call on its way from the API; malloc'd, handed over. */
 struct watch_order {
@@ -35,7 +41,8 @@ struct watch_order {
 	struct conn_taken taken;
 	struct access *access; /* who asks: a reference, with an upload begun; or NULL */
 	struct audit audit;
-	char map[]; /* of CSV (watch_csv.h), or "" */
+	struct incident_about *about; /* of an incident: owned; else NULL */
+	char map[];                   /* of CSV (watch_csv.h), or "" */
 };
 
 /* What was taken, its place and who asked are given back unanswered: there is no memory.

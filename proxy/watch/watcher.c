@@ -17,6 +17,7 @@
 #include "proxy/watch/coverage.h"
 #include "proxy/watch/follow.h"
 #include "proxy/watch/gains.h"
+#include "proxy/watch/incident_calls.h"
 #include "proxy/watch/known.h"
 #include "proxy/watch/ledger.h"
 #include "proxy/watch/notices.h"
@@ -25,6 +26,7 @@
 struct watcher {
 	struct watch_context context;
 	struct counts *counts;
+	struct incident_calls *incidents;
 	struct follow *follow;
 	struct gains *gains;
 	struct coverage *coverage;
@@ -198,6 +200,11 @@ struct counts *watcher_counts(struct watcher *w)
 	return w->counts;
 }
 
+struct incident_calls *watcher_incidents(struct watcher *w)
+{
+	return w->incidents;
+}
+
 struct watch_db *watcher_db(struct watcher *w)
 {
 	return ledger_db(w->context.ledger);
@@ -220,6 +227,11 @@ void watcher_gauges(struct watcher *w, struct metrics_text *t)
 	metrics_line(t, "watched_certificates", "gauge",
 	    "Certificates on watchlists; one on two lists counts twice.", "",
 	    (double)v->entries);
+	metrics_line(t, "incidents", "gauge", "Incidents that are in force.", "",
+	    (double)v->incidents->in_force);
+	metrics_line(t, "notices_waiting", "gauge",
+	    "Certificates on an incident that are matched and not told yet.", "",
+	    (double)notices_waiting(w->context.notices));
 	follow_gauges(w->follow, t);
 	if (watch_db_used(ledger_db(w->context.ledger), &used, &limit) != ERR_OK)
 		return;
@@ -247,6 +259,7 @@ static void on_change(void *arg)
 	struct watcher *w = arg;
 
 	counts_forget(w->counts);
+	incident_calls_forget(w->incidents);
 	coverage_changed(w->coverage);
 	notices_changed(w->context.notices);
 }
@@ -287,8 +300,9 @@ static bool make(struct watcher *w, char *why, size_t why_n)
 	x->known = known_new(c->issuers);
 	x->search = executor_start(x->inbox, "search", 0);
 	w->counts = counts_new(x);
+	w->incidents = incident_calls_new(x);
 	if (x->streams == NULL || x->known == NULL || x->search == NULL ||
-	    w->counts == NULL)
+	    w->counts == NULL || w->incidents == NULL)
 		return false;
 	x->ledger = ledger_new(
 	    x->shared, x->inbox, folder_of(c), (size_t)c->watch_size, why, why_n);
@@ -368,6 +382,7 @@ void watcher_free(struct watcher *w)
 		inbox_free(x->inbox); /* what the shelf has done comes back */
 	streams_free(x->streams);
 	counts_free(w->counts);
+	incident_calls_free(w->incidents);
 	executor_free(x->search);
 	follow_free(w->follow);
 	gains_free(w->gains);

@@ -19,6 +19,7 @@
 #include "proxy/watch/watch_upload.h"
 
 struct counts;
+struct incident_calls;
 struct watcher;
 
 /* Opens watch.mdb, in the store's folder with lmdb:, else in state-directory; sets
@@ -47,6 +48,7 @@ void watcher_take(struct watcher *w, struct watch_order *o);
 /* The inventory thread. */
 struct watch_context *watcher_context(struct watcher *w);
 struct counts *watcher_counts(struct watcher *w);
+struct incident_calls *watcher_incidents(struct watcher *w);
 
 /* Any thread: what lists say of certificates. */
 struct watch_db;

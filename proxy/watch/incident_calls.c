@@ -1,0 +1,296 @@
+/* incident_calls.c - incident after incident is counted, then all who asked are answered.
+ */
+#include "proxy/watch/incident_calls.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "proxy/base/log.h"
+#include "proxy/watch/announce.h"
+#include "proxy/watch/incident_upload.h"
+#include "proxy/watch/ledger.h"
+#include "proxy/watch/notices.h"
+#include "proxy/watch/share.h"
+#include "proxy/watch/watch_reply.h"
+
+struct incident_waiter {
+	struct incident_waiter *next;
+	struct watch_ask *ask;
+};
+
+struct incident_calls {
+	struct watch_context *context;
+	struct incident_waiter *first, **last;
+	/* What was counted, or is: */
+	const struct inventory *v; /* a reference; NULL: nothing */
+	size_t *hit;               /* of each in force */
+	size_t at;                 /* in_force: all are counted */
+	bool busy, failed;
+	struct announce_count count;
+};
+
+struct asked_drop {
+	struct ledger_job job; /* first */
+	struct watch_context *context;
+	struct watch_ask *ask;
+};
+
+/* Text. */
+
+static void put_member(struct json_line *l, const char *name, const char *text)
+{
+	json_put(l, name);
+	json_put_text(l, text[0] != '\0' ? text : NULL);
+}
+
+static void put_count(struct json_line *l, const char *name, size_t n)
+{
+	json_put(l, name);
+	json_put_number(l, n);
+}
+
+static void put_incident(struct json_line *l, const struct incident *i, size_t hit)
+{
+	put_member(l, "{\"name\":", i->about.name);
+	json_put(l, ",\"deadline\":");
+	json_put_time(l, i->about.deadline);
+	put_member(l, ",\"url\":", i->about.url);
+	put_member(l, ",\"issuer\":", i->about.issuer);
+	put_count(l, ",\"serials\":", i->serials);
+	put_count(l, ",\"hit\":", hit);
+	json_put(l, ",\"replaced\":0,\"in_use\":0}");
+}
+
+static void answer_all(const struct incident_calls *c, struct watch_ask *a)
+{
+	struct json_line l = {0};
+	const char *comma = "";
+
+	json_put(&l, "[");
+	for (size_t n = 0; n < c->v->incidents->in_force; n++) {
+		const struct incident *i = c->v->incidents->item[n];
+
+		if (!incident_is_seen(a->access, c->v, i))
+			continue;
+		json_put(&l, comma);
+		put_incident(&l, i, c->hit[n]);
+		comma = ",\n";
+	}
+	json_put(&l, "]\n");
+	watch_reply(a, &l);
+	free(l.p);
+}
+
+static void answer_one(const struct incident_calls *c, struct watch_ask *a)
+{
+	struct json_line l = {0};
+	struct refusal r;
+
+	for (size_t n = 0; n < c->v->incidents->in_force; n++) {
+		const struct incident *i = c->v->incidents->item[n];
+
+		if (strcmp(i->about.name, a->name) != 0 ||
+		    !incident_is_seen(a->access, c->v, i))
+			continue;
+		put_incident(&l, i, c->hit[n]);
+		json_put(&l, "\n");
+		watch_reply(a, &l);
+		free(l.p);
+		return;
+	}
+	refusal_of_incident(&r, c->context);
+	watch_reply_refuse(a, &r);
+}
+
+static void answer(const struct incident_calls *c, struct watch_ask *a)
+{
+	if (c->context->stopping)
+		watch_reply_fail(a, c->context, ERR_CANCELLED);
+	else if (c->failed)
+		watch_reply_fail(a, c->context, ERR_NOMEM);
+	else if (a->what == WATCH_INCIDENTS)
+		answer_all(c, a);
+	else
+		answer_one(c, a);
+}
+
+static void answer_waiters(struct incident_calls *c)
+{
+	struct incident_waiter *w;
+
+	while ((w = c->first) != NULL) {
+		c->first = w->next;
+		answer(c, w->ask);
+		free(w);
+	}
+	c->last = &c->first;
+}
+
+/* Counting. */
+
+static void drop_count(struct incident_calls *c)
+{
+	inventory_unref(c->v);
+	free(c->hit);
+	c->v = NULL;
+	c->hit = NULL;
+}
+
+static void next(struct incident_calls *c)
+{
+	c->busy =
+	    c->at < c->v->incidents->in_force && !c->failed && !c->context->stopping;
+	if (!c->busy) {
+		answer_waiters(c);
+		if (c->failed || c->v != ledger_inventory(c->context->shared))
+			drop_count(c);
+		return;
+	}
+	c->count.want = (struct incident_hits_want){
+	    .incident = c->v->incidents->item[c->at], .inventory = c->v};
+	announce_count(notices_announce(c->context->notices), &c->count);
+}
+
+static void on_counted(struct announce_count *n)
+{
+	struct incident_calls *c =
+	    (struct incident_calls *)((char *)n - offsetof(struct incident_calls, count));
+
+	c->failed = !n->counted;
+	c->hit[c->at++] = n->n;
+	next(c);
+}
+
+static void begin(struct incident_calls *c)
+{
+	drop_count(c);
+	c->v = inventory_ref(ledger_inventory(c->context->shared));
+	c->hit = calloc(c->v->incidents->in_force + 1, sizeof *c->hit);
+	c->failed = c->hit == NULL;
+	c->at = 0;
+	c->count.done = on_counted;
+	next(c);
+}
+
+/* With lists a token sees of others' certificates not even how many there are. */
+static bool is_refused(const struct watch_ask *a)
+{
+	return a->access != NULL && a->access->lists_n > 0;
+}
+
+void incident_calls_get(struct incident_calls *c, struct watch_ask *a)
+{
+	struct incident_waiter *w;
+	struct refusal r;
+
+	if (is_refused(a)) {
+		refusal_of_reach(&r);
+		watch_reply_refuse(a, &r);
+		return;
+	}
+	if (!c->busy && c->v == ledger_inventory(c->context->shared)) {
+		answer(c, a);
+		return;
+	}
+	w = calloc(1, sizeof *w);
+	if (w == NULL) {
+		watch_reply_fail(a, c->context, ERR_NOMEM);
+		return;
+	}
+	w->ask = a;
+	*c->last = w;
+	c->last = &w->next;
+	if (!c->busy)
+		begin(c);
+}
+
+void incident_calls_forget(struct incident_calls *c)
+{
+	if (!c->busy)
+		drop_count(c);
+}
+
+/* Deleting. */
+
+static void on_dropped(void *arg, struct ledger_job *job)
+{
+	struct asked_drop *d = arg;
+	struct refusal r;
+
+	assert(d->context->away > 0);
+	d->context->away--;
+	if (job->error == ERR_OK) {
+		log_each(LOG_INFO, "incident_deleted", "incident=%s", d->ask->name);
+		notices_mine(d->context->notices, d->ask->name);
+		watch_reply_empty(d->ask);
+	} else {
+		if (job->error == ERR_NOT_FOUND)
+			refusal_of_incident(&r, d->context);
+		else
+			refusal_of_job(&r, d->context, job);
+		watch_reply_refuse(d->ask, &r);
+	}
+	free(d);
+}
+
+static bool drop_is_refused(
+    const struct incident_calls *c, const struct watch_ask *a, struct refusal *r)
+{
+	const struct inventory *v = ledger_inventory(c->context->shared);
+	const struct incident *i = incidents_named(v->incidents, a->name);
+
+	r->status = 0;
+	if (i == NULL || !incident_is_seen(a->access, v, i))
+		refusal_of_incident(r, c->context);
+	else if (!incident_is_reached(a->access, v, i))
+		refusal_of_reach(r);
+	else
+		refusal_of_share(r, c->context);
+	return r->status != 0;
+}
+
+void incident_calls_drop(struct incident_calls *c, struct watch_ask *a)
+{
+	struct asked_drop *d;
+	struct refusal r;
+
+	if (drop_is_refused(c, a, &r)) {
+		watch_reply_refuse(a, &r);
+		return;
+	}
+	d = calloc(1, sizeof *d);
+	if (d == NULL) {
+		watch_reply_fail(a, c->context, ERR_NOMEM);
+		return;
+	}
+	d->context = c->context;
+	d->ask = a;
+	d->job.what = LEDGER_DROP;
+	d->job.source = WATCH_INCIDENT;
+	incident_key(d->job.name, a->name);
+	d->job.done = on_dropped;
+	d->job.arg = d;
+	c->context->away++;
+	share_change(c->context, &d->job);
+}
+
+/* Life. */
+
+struct incident_calls *incident_calls_new(struct watch_context *context)
+{
+	struct incident_calls *c = calloc(1, sizeof *c);
+
+	if (c == NULL)
+		return NULL;
+	c->context = context;
+	c->last = &c->first;
+	return c;
+}
+
+void incident_calls_free(struct incident_calls *c)
+{
+	if (c == NULL)
+		return;
+	drop_count(c);
+	free(c);
+}
