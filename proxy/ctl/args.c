@@ -23,10 +23,12 @@ static const struct command_row {
     {"token", COMMAND_TOKEN, 0, 1, "token [NAME]"},
     {"watch", COMMAND_WATCH, 0, 1, "watch [ISSUER] [--exec COMMAND]"},
     {"find", COMMAND_FIND, 1, 1, "find NAME"},
-    {"check", COMMAND_CHECK, 0, INT_MAX, "check [FILE | DIR]..."},
+    {"check", COMMAND_CHECK, 0, INT_MAX, "check [--incident FILE] [FILE | DIR]..."},
     {"watchlist", COMMAND_WATCHLIST, 1, INT_MAX,
 	"watchlist list | show NAME | progress NAME | put NAME [FILE | DIR]... | "
 	"add NAME [FILE | DIR]... | rm NAME [ISSUER SERIAL]"},
+    {"incident", COMMAND_INCIDENT, 1, 3,
+	"incident list | show NAME | put NAME [FILE] | rm NAME"},
     {"webhook", COMMAND_WEBHOOK, 1, 3,
 	"webhook list | put NAME URL | put NAME [FILE] | test NAME | "
 	"replay NAME --since ID | rm NAME"},
@@ -46,14 +48,16 @@ static const struct verb_row {
     {COMMAND_WATCHLIST, "put", 1, INT_MAX},
     {COMMAND_WATCHLIST, "add", 1, INT_MAX},
     {COMMAND_WATCHLIST, "rm", 1, 3},
+    {COMMAND_INCIDENT, "list", 0, 0},
+    {COMMAND_INCIDENT, "show", 1, 1},
+    {COMMAND_INCIDENT, "put", 1, 2},
+    {COMMAND_INCIDENT, "rm", 1, 1},
     {COMMAND_WEBHOOK, "list", 0, 0},
     {COMMAND_WEBHOOK, "put", 1, 2},
     {COMMAND_WEBHOOK, "test", 1, 1},
     {COMMAND_WEBHOOK, "replay", 1, 1},
     {COMMAND_WEBHOOK, "rm", 1, 1},
 };
-
-static const char *const later[] = {"incident"};
 
 #define JOBS_MAX 1000 /* commands at once: a typing mistake is no fork bomb */
 
@@ -72,6 +76,11 @@ static const char usage[] =
     "                            sent), NDJSON or CSV; add NAME adds to it\n"
     "  watchlist rm NAME [ISSUER SERIAL]    delete it, or a certificate of it\n"
     "  watchlist show NAME, progress NAME   its certificates; how many are hit\n"
+    "  incident put NAME [FILE]  announce the serials that a CA is going to revoke; "
+    "with\n"
+    "                            list, show NAME, rm NAME\n"
+    "  check --incident FILE [FILE | DIR]...   which of these certificates are on it,\n"
+    "                            without telling anybody\n"
     "  webhook list              who is told by HTTP, how far, and what failed\n"
     "  webhook put NAME URL      make or change one; or FILE of JSON with secrets and\n"
     "                            all; the secret that is made is shown once\n"
@@ -95,9 +104,14 @@ static const char usage[] =
     "  --json                    print the server's JSON\n"
     "  --strict                  status: end with 2 also when something is degraded\n"
     "\n"
-    "watchlist put and add, check:\n"
+    "incident put:\n"
+    "  --deadline TIME           when they will be revoked (2026-12-31T00:00:00Z)\n"
+    "  --link URL                where the CA tells of it\n"
+    "  --issuer ISSUER           who issued those whose line does not say; else anybody\n"
+    "\n"
+    "watchlist put and add, incident put, check:\n"
     "  --map MAP                 CSV: which column has what: serial=Col,issuer=Col,...\n"
-    "  --serial hex | dec        serials in NDJSON and CSV\n"
+    "  --serial hex | dec        serials in NDJSON, CSV and lines\n"
     "\n"
     "webhook:\n"
     "  --types TYPES             changes,notices,alarms (changes)\n"
@@ -176,7 +190,8 @@ static bool take_text(struct args *a, int c)
 	} texts[] = {{'u', &a->url}, {'t', &a->token_file}, {'k', &a->ca},
 	    {'e', &a->exec}, {'p', &a->place}, {'s', &a->since}, {'w', &a->watchlist},
 	    {'m', &a->map}, {'x', &a->base}, {'r', &a->write}, {'F', &a->format},
-	    {'T', &a->types}, {'I', &a->of_issuer}};
+	    {'T', &a->types}, {'I', &a->of_issuer}, {'i', &a->incident},
+	    {'l', &a->deadline}, {'y', &a->link}};
 
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		if (texts[i].c == c) {
@@ -228,6 +243,9 @@ static bool read_options(
 	    {"format", required_argument, NULL, 'F'},
 	    {"types", required_argument, NULL, 'T'},
 	    {"issuer", required_argument, NULL, 'I'},
+	    {"incident", required_argument, NULL, 'i'},
+	    {"deadline", required_argument, NULL, 'l'},
+	    {"link", required_argument, NULL, 'y'},
 	    {"fetch", no_argument, NULL, 'f'},
 	    {"allow-address", required_argument, NULL, 'o'},
 	    {"write", required_argument, NULL, 'r'},
@@ -267,14 +285,6 @@ static const struct command_row *row_of(const char *name)
 	return NULL;
 }
 
-static const char *why_no_row(const char *name)
-{
-	for (size_t i = 0; i < sizeof later / sizeof later[0]; i++)
-		if (strcmp(later[i], name) == 0)
-			return "not in this version";
-	return "no such command";
-}
-
 static bool is_hook(const struct args *a, const char *verb)
 {
 	return a->command == COMMAND_WEBHOOK && strcmp(a->rest[0], verb) == 0;
@@ -287,10 +297,30 @@ static bool has_watch_options(const struct args *a)
 	       (a->watchlist != NULL && !is_hook(a, "put")) || a->notices || a->alarms;
 }
 
+static bool is_incident_put(const struct args *a)
+{
+	return a->command == COMMAND_INCIDENT && strcmp(a->rest[0], "put") == 0;
+}
+
+/* Of incident put, and of check. */
+static bool incident_options_fit(const struct args *a, const char *name, FILE *err)
+{
+	if ((a->deadline != NULL || a->link != NULL) && !is_incident_put(a))
+		fprintf(err,
+		    "ocspctl: %s: --deadline and --link go with incident put\n%s", name,
+		    hint);
+	else if (a->incident != NULL && a->command != COMMAND_CHECK)
+		fprintf(err, "ocspctl: %s: --incident goes with check\n%s", name, hint);
+	else
+		return true;
+	return false;
+}
+
 /* What a webhook is, besides its URL, is in the FILE that has all of it. */
 static bool hook_options_fit(const struct args *a, FILE *err)
 {
-	bool given = a->format != NULL || a->types != NULL || a->of_issuer != NULL;
+	bool given = a->format != NULL || a->types != NULL ||
+		     (a->of_issuer != NULL && !is_incident_put(a));
 	bool by_url =
 	    is_hook(a, "put") && a->rest_n == 3 && strstr(a->rest[2], "://") != NULL;
 
@@ -308,7 +338,8 @@ static bool hook_options_fit(const struct args *a, FILE *err)
 
 static bool has_verbs(enum command command)
 {
-	return command == COMMAND_WATCHLIST || command == COMMAND_WEBHOOK;
+	return command == COMMAND_WATCHLIST || command == COMMAND_INCIDENT ||
+	       command == COMMAND_WEBHOOK;
 }
 
 /* COMMAND VERB ...: does the verb have what it needs? */
@@ -324,7 +355,7 @@ static bool verb_fits(enum command command, char **argument, int n)
 
 static bool takes_bodies(const struct args *a)
 {
-	return a->command == COMMAND_CHECK ||
+	return a->command == COMMAND_CHECK || is_incident_put(a) ||
 	       (a->command == COMMAND_STATUS && a->rest_n == 1) ||
 	       (a->command == COMMAND_WATCHLIST &&
 		   (strcmp(a->rest[0], "put") == 0 || strcmp(a->rest[0], "add") == 0));
@@ -348,11 +379,12 @@ static bool options_fit(const struct args *a, const char *name, FILE *err)
 		fprintf(err,
 		    "ocspctl: watch: --alarms goes without --exec: no command is run for "
 		    "alarms; watch --alarms --json prints them\n");
-	else if ((a->map != NULL && a->command != COMMAND_WATCHLIST) ||
+	else if ((a->map != NULL && a->command != COMMAND_WATCHLIST &&
+		     !is_incident_put(a) && a->incident == NULL) ||
 		 ((a->map != NULL || a->base != NULL) && !takes_bodies(a)))
 		fprintf(err,
-		    "ocspctl: %s: --map goes with watchlist put and add, --serial with "
-		    "these and check\n%s",
+		    "ocspctl: %s: --map goes with watchlist put and add and incident "
+		    "put, --serial with these and check\n%s",
 		    name, hint);
 	else if (a->command != COMMAND_DISCOVER &&
 		 (a->fetch || a->write != NULL || a->allow_n > 0))
@@ -397,7 +429,7 @@ bool args_read(struct args *a, int argc, char **argv, FILE *out, FILE *err, int 
 	}
 	row = row_of(argv[0]);
 	if (row == NULL) {
-		fprintf(err, "ocspctl: %s: %s\n%s", argv[0], why_no_row(argv[0]), hint);
+		fprintf(err, "ocspctl: %s: no such command\n%s", argv[0], hint);
 		return false;
 	}
 	n--;
@@ -409,7 +441,7 @@ bool args_read(struct args *a, int argc, char **argv, FILE *out, FILE *err, int 
 	a->command = row->command;
 	a->rest = argv + 1;
 	a->rest_n = n;
-	if (!options_fit(a, row->name, err))
+	if (!incident_options_fit(a, row->name, err) || !options_fit(a, row->name, err))
 		return false;
 	a->issuer = n > 0 ? argv[1] : NULL;
 	a->serial = n > 1 ? without_name(argv[2]) : NULL;

@@ -29,6 +29,7 @@ enum command {
 	COMMAND_FIND,
 	COMMAND_WATCHLIST,
 	COMMAND_WEBHOOK,
+	COMMAND_INCIDENT,
 	COMMAND_CHECK,
 	COMMAND_ALARMS,
 	COMMAND_DISCOVER,
@@ -49,7 +50,9 @@ struct args { /* borrowed from argv */
 	bool json;
 	bool accept_number;     /* refresh */
 	bool strict;            /* status: what is degraded has an exit code, too */
-	const char *map, *base; /* watchlist put and add, check; NULL where not given */
+	const char *map, *base; /* watchlist put and add, incident put, check; or NULL */
+	const char *incident;   /* check: the list that is asked, or NULL */
+	const char *deadline, *link; /* incident put; NULL where not given */
 	/* watch: */
 	const char *exec, *place, *since; /* NULL where not given */
 	const char *watchlist;            /* or NULL: all */

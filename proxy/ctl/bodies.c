@@ -248,7 +248,8 @@ static void sniff(struct bodies *b)
 	while (c == ' ' || c == '\t' || c == '\r' || c == '\n');
 	if (c != EOF)
 		ungetc(c, b->in);
-	b->format = c == '{' ? WATCH_NDJSON : WATCH_PEM;
+	if (c == '{')
+		b->format = WATCH_NDJSON;
 }
 
 static void end_file(struct bodies *b)
@@ -312,8 +313,8 @@ void bodies_close(struct bodies *b)
 	free(b);
 }
 
-struct bodies *bodies_open(
-    char *const *paths, size_t n, bool csv, bodies_cert_fn *each, void *arg)
+struct bodies *bodies_open(char *const *paths, size_t n, enum watch_format unsaid,
+    bodies_cert_fn *each, void *arg)
 {
 	struct bodies *b = calloc(1, sizeof *b);
 
@@ -321,7 +322,7 @@ struct bodies *bodies_open(
 		return NULL;
 	b->each = each;
 	b->arg = arg;
-	b->format = csv ? WATCH_CSV : WATCH_PEM;
+	b->format = unsaid;
 	b->block = malloc(BLOCK_MAX);
 	if (b->block == NULL || !add_all(b, paths, n)) {
 		bodies_close(b);
@@ -331,10 +332,16 @@ struct bodies *bodies_open(
 	return b;
 }
 
+enum watch_format bodies_format(const struct bodies *b)
+{
+	return b->format;
+}
+
 const char *bodies_type(const struct bodies *b)
 {
 	return b->format == WATCH_PEM      ? "application/x-pem-file"
 	       : b->format == WATCH_NDJSON ? "application/x-ndjson"
+	       : b->format == WATCH_PLAIN  ? "text/plain"
 					   : "text/csv";
 }
 

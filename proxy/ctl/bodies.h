@@ -2,7 +2,8 @@
  * behind the other, as one body.
  *
  * What it is is seen at the first file: CSV, where the caller says so or its name ends
- * so; NDJSON, where its first character that is no blank is '{'; else PEM.  Of PEM whole
+ * so; NDJSON, where its first character that is no blank is '{'; else what the caller
+ * says: PEM, or lines of serials.  Of PEM whole
  * certificates are sent, block by block, and nothing else: a private key that stands in a
  * server's file never leaves the machine.  Folders are gone through; links in them are
  * not followed.
@@ -32,10 +33,11 @@ typedef void bodies_cert_fn(void *arg, const struct bodies_cert *c);
 
 /* paths are borrowed for life; none, or "-", is standard input.  each may be NULL.  NULL
  * when out of memory. */
-struct bodies *bodies_open(
-    char *const *paths, size_t n, bool csv, bodies_cert_fn *each, void *arg);
+struct bodies *bodies_open(char *const *paths, size_t n, enum watch_format unsaid,
+    bodies_cert_fn *each, void *arg);
 void bodies_close(struct bodies *b); /* NULL is allowed */
 
+enum watch_format bodies_format(const struct bodies *b);
 const char *bodies_type(const struct bodies *b); /* its Content-Type */
 /* The next bytes of the body; 0: that was all, or nothing more can be read. */
 size_t bodies_read(struct bodies *b, char *p, size_t room);

@@ -237,8 +237,8 @@ int inspect(const struct run *run)
 	i.last = &i.first;
 	i.progress = (struct progress){.what = "check", .shown = isatty(STDERR_FILENO)};
 	i.line = malloc(LINE_MAX_N);
-	i.bodies =
-	    bodies_open(run->args->rest, (size_t)run->args->rest_n, false, on_sent, &i);
+	i.bodies = bodies_open(
+	    run->args->rest, (size_t)run->args->rest_n, WATCH_PEM, on_sent, &i);
 	code = i.line != NULL && i.bodies != NULL ? ask(&i) : run_no_memory();
 	for (struct sent_cert *s = i.first, *next; s != NULL; s = next) {
 		next = s->next;

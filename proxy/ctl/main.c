@@ -9,6 +9,7 @@
 
 #include "proxy/ctl/discover.h"
 #include "proxy/ctl/elements.h"
+#include "proxy/ctl/incidents.h"
 #include "proxy/ctl/inspect.h"
 #include "proxy/ctl/make_token.h"
 #include "proxy/ctl/run.h"
@@ -218,8 +219,10 @@ static int run_command(const struct run *run)
 		return webhook(run);
 	case COMMAND_DISCOVER:
 		return discover(run);
+	case COMMAND_INCIDENT:
+		return incident(run);
 	case COMMAND_CHECK:
-		return inspect(run);
+		return run->args->incident != NULL ? check_incident(run) : inspect(run);
 	case COMMAND_STATUS:
 		if (run->args->issuer == NULL)
 			return overview(run);

@@ -6,6 +6,16 @@ const char *table_text(const json_t *object, const char *field)
 	return json_string_value(json_object_get(object, field));
 }
 
+const char *table_count(const json_t *object, const char *field, char out[24])
+{
+	const json_t *n = json_object_get(object, field);
+
+	if (!json_is_integer(n))
+		return NULL;
+	snprintf(out, 24, "%lld", (long long)json_integer_value(n));
+	return out;
+}
+
 const char *table_first(const json_t *texts, char out[TABLE_FIRST_MAX])
 {
 	size_t n = json_array_size(texts);

@@ -22,6 +22,8 @@ struct show {
 void show_text(FILE *out, const char *text);
 /* A member that is a string, borrowed; NULL: there is none. */
 const char *table_text(const json_t *object, const char *field);
+/* A member that is a number, as text; NULL: there is none. */
+const char *table_count(const json_t *object, const char *field, char out[24]);
 /* The first of an array of strings, and how many more there are; NULL: there is none. */
 #define TABLE_FIRST_MAX 300
 const char *table_first(const json_t *texts, char out[TABLE_FIRST_MAX]);

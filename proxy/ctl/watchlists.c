@@ -117,22 +117,17 @@ static int show_all(const struct run *run, const char *name, const char *value)
 			       : EXIT_WELL;
 }
 
+int certificates_show(const struct run *run, const char *name, const char *value)
+{
+	return show_all(run, name, value);
+}
+
 int find(const struct run *run)
 {
 	return show_all(run, "name", run->args->rest[0]);
 }
 
 /* Lists. */
-
-static const char *count_of(const json_t *list, const char *field, char out[24])
-{
-	const json_t *n = json_object_get(list, field);
-
-	if (!json_is_integer(n))
-		return NULL;
-	snprintf(out, 24, "%lld", (long long)json_integer_value(n));
-	return out;
-}
 
 static bool has_revoked(const json_t *list)
 {
@@ -152,7 +147,7 @@ static void list_rows(struct table *t, const json_t *lists)
 		char count[6][24];
 
 		for (size_t i = 0; i < 6; i++)
-			cell[2 + i] = count_of(list, field[i], count[i]);
+			cell[2 + i] = table_count(list, field[i], count[i]);
 		table_row(t, cell);
 	}
 }
@@ -274,28 +269,40 @@ static int report_sent(const struct run *run, const struct reply *r)
 		run_print_json(run, r->body);
 		return EXIT_WELL;
 	}
+	if (run->args->command == COMMAND_INCIDENT) {
+		fprintf(run->show.out, "%s: %lld serials, %s of them watched\n",
+		    run->args->rest[1],
+		    (long long)json_integer_value(json_object_get(r->body, "serials")),
+		    table_count(r->body, "hit", count) != NULL ? count : "?");
+		return EXIT_WELL;
+	}
 	fprintf(run->show.out, "%s: %lld certificates", run->args->rest[1],
 	    (long long)json_integer_value(json_object_get(r->body, "certificates")));
-	if (count_of(r->body, "not_covered", count) != NULL && strcmp(count, "0") != 0)
+	if (table_count(r->body, "not_covered", count) != NULL && strcmp(count, "0") != 0)
 		fprintf(run->show.out, ", %s of them not covered", count);
 	fputs("\n", run->show.out);
 	return EXIT_WELL;
 }
 
-static int send_it(const struct run *run, const char *method)
+int body_send(const struct run *run, const char *what, const char *method)
 {
 	const struct args *a = run->args;
 	struct sent s = {
 	    .progress = {.what = a->rest[1], .shown = isatty(STDERR_FILENO)}};
 	struct client_body body = {.read = read_body, .arg = &s};
-	char *path = client_name_path("watchlists", a->rest[1], NULL, NULL), why[512];
+	enum watch_format unsaid = a->map != NULL                   ? WATCH_CSV
+				   : a->command == COMMAND_INCIDENT ? WATCH_PLAIN
+								    : WATCH_PEM;
+	char *path = client_name_path(what, a->rest[1], NULL, NULL), why[512];
 	struct reply r = {0};
 	int code = EXIT_UNREACHABLE, e;
 
 	client_add_query(&path, "map", a->map);
 	client_add_query(&path, "serial", a->base);
-	s.bodies =
-	    bodies_open(a->rest + 2, (size_t)a->rest_n - 2, a->map != NULL, NULL, NULL);
+	client_add_query(&path, "deadline", a->deadline);
+	client_add_query(&path, "url", a->link);
+	client_add_query(&path, "issuer", a->of_issuer);
+	s.bodies = bodies_open(a->rest + 2, (size_t)a->rest_n - 2, unsaid, NULL, NULL);
 	if (path == NULL || s.bodies == NULL) {
 		free(path);
 		bodies_close(s.bodies);
@@ -329,5 +336,5 @@ int watchlist(const struct run *run)
 		return show_progress(run);
 	if (strcmp(verb, "rm") == 0)
 		return remove_it(run);
-	return send_it(run, strcmp(verb, "put") == 0 ? "PUT" : "POST");
+	return body_send(run, "watchlists", strcmp(verb, "put") == 0 ? "PUT" : "POST");
 }

@@ -8,5 +8,9 @@
  * EXIT_UNDETERMINED where a status is not known (of find and watchlist show). */
 int find(const struct run *run);
 int watchlist(const struct run *run);
+/* All watched certificates with this filter (a parameter of GET /v1/certificates). */
+int certificates_show(const struct run *run, const char *name, const char *value);
+/* put NAME [FILE | DIR]...: to /v1/WHAT/NAME, with a bar. */
+int body_send(const struct run *run, const char *what, const char *method);
 
 #endif

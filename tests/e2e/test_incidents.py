@@ -1,10 +1,14 @@
 """Incidents: what a CA is going to revoke is announced for what is watched, once, over restarts, kills and nodes, and
 taken back where it is withdrawn; it is a hint and changes no answer."""
+import json
+import os
 import random
+import signal
 import time
 
 import pytest
 
+import fleet
 import lab
 from daemon import FAST
 from fleet import CSV, NDJSON, find, line, ndjson, put, serials, upload
@@ -215,6 +219,42 @@ def test_two_nodes_tell_once(feed, daemons, redis, mac_key):
     wait_told(a, once + [(n, True) for n in range(100, 301)], seconds=40)
 
 
+def test_ocspctl_incident_and_check(box, feed, daemons):
+    """Put, listed, shown, taken away; and asked here, without telling anybody."""
+    feed.publish([])
+    d = daemons([feed.issuer()], **dict(FAST, store="lmdb:%s/store" % box)).start()
+    f = fleet.Fleet(box, feed.ca)
+    mine = [f.issue(s, "DNS:h%x.example" % s) for s in (0xa1, 0xa2)]
+    assert put(d, "web", "".join(mine), fleet.PEM)[0] == 201
+    listed = os.path.join(box, "serials.txt")
+    with open(listed, "w") as out:
+        out.write(letsencrypt([0xa2, 0xa3]))
+    ran = d.ctl("incident", "put", "i", listed, "--deadline", DEADLINE, "--link", URL)
+    assert ran.returncode == 0 and ran.stdout == "i: 2 serials, 1 of them watched\n", ran
+    ran = d.ctl("incident", "list")
+    assert ran.returncode == 0 and "i  " + DEADLINE in ran.stdout and URL in ran.stdout, ran
+    ran = d.ctl("incident", "show", "i")
+    assert ran.returncode == 0 and "ha2.example" in ran.stdout and "ha1" not in ran.stdout, ran
+    assert d.ctl("incident", "rm", "i").returncode == 0 and incidents(d) == []
+    assert d.ctl("incident", "rm", "i").returncode == 64
+    d.stop()
+    paths = [f.path("a1.pem"), f.path("a2.pem")]
+    ran = d.ctl("check", "--incident", listed, *paths)
+    assert ran.returncode == 1 and ran.stdout == "announced  a2  ha2.example  %s\n" % paths[1], ran
+    ran = d.ctl("--json", "check", "--incident", listed, *paths)
+    assert json.loads(ran.stdout) == {"status": "announced", "serial": "a2", "name": "ha2.example", "file": paths[1]}
+    assert d.ctl("check", "--incident", listed, paths[0]).returncode == 0
+    assert d.ctl("check", "--incident", listed, listed).returncode == 2
+    assert d.ctl("check", "--incident", f.path("nothing"), *paths).returncode == 64
+    with open(listed, "a") as out:
+        out.write("names\n")
+    ran = d.ctl("check", "--incident", listed, *paths)
+    assert ran.returncode == 64 and "line 3" in ran.stderr, ran
+    for wrong in (["incident", "put"], ["incident", "list", "x"], ["incident", "rm", "--deadline", "x", "y"],
+                  ["find", "--incident", "x", "y"]):
+        assert d.ctl(*wrong).returncode == 64
+
+
 def rounds(d, hit, body, n):
     """Kill the daemon in the middle of telling, n times over, at another moment each time."""
     for i in range(n):
@@ -241,13 +281,14 @@ def test_killed_in_the_middle_it_is_told_once(box, feed, daemons):
 @pytest.mark.long
 def test_a_fleet_of_15000_and_a_list_of_3048289(box, feed, daemons):
     """Twenty kills."""
+    signal.alarm(3600)
     feed.publish([])
     r = random.Random(7)
     d = daemons([feed.issuer()], **dict(FAST, store="lmdb:%s/store" % box)).start()
     d.wait_number(feed.url, feed.count)
     begin(d)
-    fleet = [r.getrandbits(120) | 1 << 119 for _ in range(15000)]
-    hit = r.sample(fleet, 3048)
+    mine = [r.getrandbits(120) | 1 << 119 for _ in range(15000)]
+    hit = r.sample(mine, 3048)
     body = letsencrypt(hit + [r.getrandbits(120) | 1 << 120 for _ in range(3048289 - len(hit))])
-    assert put(d, "web", fleet_of(fleet))[0] == 201
+    assert put(d, "web", fleet_of(mine))[0] == 201
     rounds(d, hit, body, 20)
