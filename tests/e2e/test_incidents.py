@@ -266,6 +266,9 @@ def rounds(d, hit, body, n):
         d.start()
         lab.wait(lambda: len(told(d, incident=name)) >= len(hit), 60, name)
         assert sorted(told(d, incident=name)) == sorted((h, False) for h in hit)
+        assert d.api("DELETE", "/v1/incidents/" + name, timeout=60)[0] == 204  # a start reads all that there are
+        lab.wait(lambda: len(told(d, incident=name)) >= 2 * len(hit), 60, "the end of " + name)
+        assert sorted(told(d, incident=name)) == sorted((h, w) for h in hit for w in (False, True))
 
 
 def test_killed_in_the_middle_it_is_told_once(box, feed, daemons):

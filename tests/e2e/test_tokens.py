@@ -28,6 +28,8 @@ CALLS = [
     ("GET", "/v1/watchlists/web", None, "read"),
     ("GET", "/v1/certificates", None, "read"),
     ("GET", "/v1/summary", None, "read"),
+    ("GET", "/v1/incidents", None, "read"),
+    ("GET", "/v1/incidents/i", None, "read"),
     ("GET", "/v1/alarms", None, "read"),
     ("GET", "/metrics", None, "read"),
     ("GET", "/v1/events", None, "subscribe"),
@@ -41,6 +43,8 @@ CALLS = [
     ("POST", "/v1/webhooks/none/test", None, "manage"),
     ("POST", "/v1/webhooks/chat/replay?since=6b02c04d-000000000001-00001", None, "manage"),
     ("DELETE", "/v1/webhooks/chat", None, "manage"),
+    ("PUT", "/v1/incidents/i", ("text/plain", "01\n"), "manage"),
+    ("DELETE", "/v1/incidents/i", None, "manage"),
     ("GET", "/v1/explain/demo/1", None, "operate"),
     ("POST", "/v1/refresh", ("application/json", '{"issuer":"demo"}'), "operate"),
     ("POST", "/v1/purge", ("application/json", '{"issuer":"demo"}'), "operate"),
@@ -175,7 +179,7 @@ def test_the_manual_has_these_calls():
               for m, p in re.findall(r"\.Ql (\S+) (\S+)", calls)}
 
     def shape(path):
-        path = re.sub(r"(watchlists|webhooks)/\w+", r"\1/X", path.split("?")[0])
+        path = re.sub(r"(watchlists|webhooks|incidents)/\w+", r"\1/X", path.split("?")[0])
         return re.sub(r"/(demo/[12])$", "/X/X", path)
     assert manual == {(m, shape(p), right) for m, p, _, right in CALLS}
 

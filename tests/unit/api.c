@@ -179,12 +179,6 @@ static void other_paths_are_not_found(void **state)
 	expect_error("GET /healthz/x", 404, "not_found");
 }
 
-static void calls_of_later_versions_say_so(void **state)
-{
-	(void)state;
-	expect_error("PUT /v1/incidents/x", 404, "not_in_this_version");
-}
-
 /* Event streams. */
 
 static enum api_route read_events(
@@ -1250,7 +1244,6 @@ int main(void)
 	    cmocka_unit_test(what_is_no_serial_is_a_bad_request),
 	    cmocka_unit_test(a_name_that_no_issuer_can_have_is_not_found),
 	    cmocka_unit_test(other_paths_are_not_found),
-	    cmocka_unit_test(calls_of_later_versions_say_so),
 	    cmocka_unit_test(another_method_is_refused_with_allow),
 	    cmocka_unit_test(a_query_of_events_is_read_strictly),
 	    cmocka_unit_test(an_id_that_is_none_is_no_error),

@@ -72,6 +72,35 @@ static void each_streamed_call_is_found(void **state)
 	assert_string_equal(u.name, "web");
 }
 
+static void an_incident_says_what_is_said_of_all(void **state)
+{
+	(void)state;
+	assert_int_equal(
+	    read_typed("PUT /v1/incidents/2020-02-29", "text/plain"), UPLOAD_READ);
+	assert_int_equal(u.call, UPLOAD_INCIDENT);
+	assert_int_equal(u.format, WATCH_PLAIN);
+	assert_true(u.deadline == WATCH_TIME_NONE);
+	assert_string_equal(u.url, "");
+	assert_string_equal(u.issuer, "");
+	assert_int_equal(
+	    read_typed("PUT /v1/incidents/i?deadline=2020-03-05T03:00:00Z&url=https://x/"
+		       "%3Fa=b&issuer=R3&serial=dec",
+		CSV),
+	    UPLOAD_READ);
+	assert_int_equal(u.deadline, 1583377200); /* date -d 2020-03-05T03:00:00Z +%s */
+	assert_string_equal(u.url, "https://x/?a=b");
+	assert_string_equal(u.issuer, "r3");
+	assert_int_equal(u.base, WATCH_BASE_DEC);
+	refused("PUT /v1/incidents/i", PEM, 415, "text/plain");
+	refused("PUT /v1/watchlists/i", "text/plain", 415, CSV);
+	refused("PUT /v1/incidents/i?deadline=soon", NDJSON, 400, "deadline");
+	refused("PUT /v1/incidents/i?url=file:///x", NDJSON, 400, "url");
+	refused("PUT /v1/incidents/i?url=https://x/%ff", NDJSON, 400, "url");
+	refused("PUT /v1/incidents/i?issuer=", NDJSON, 404, "issuer");
+	refused("PUT /v1/watchlists/i?issuer=a", NDJSON, 400, "unknown parameter");
+	refused("PUT /v1/incidents/I", NDJSON, 400, "name");
+}
+
 static void other_calls_are_none_of_these(void **state)
 {
 	static const char *const lines[] = {"GET /v1/watchlists/web",
@@ -198,6 +227,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(each_streamed_call_is_found),
+	    cmocka_unit_test(an_incident_says_what_is_said_of_all),
 	    cmocka_unit_test(other_calls_are_none_of_these),
 	    cmocka_unit_test(a_name_is_of_a_few_octets_only),
 	    cmocka_unit_test(a_body_says_what_it_is),

@@ -39,6 +39,10 @@ static const struct row {
     {"PUT /v1/watchlists/w", "text/csv", "", RIGHT_MANAGE},
     {"POST /v1/watchlists/w", "text/csv", "", RIGHT_MANAGE},
     {"POST /v1/status", "application/x-ndjson", "", RIGHT_READ},
+    {"GET /v1/incidents", NULL, "", RIGHT_READ},
+    {"GET /v1/incidents/i", NULL, "", RIGHT_READ},
+    {"PUT /v1/incidents/i", "text/plain", "", RIGHT_MANAGE},
+    {"DELETE /v1/incidents/i", NULL, "", RIGHT_MANAGE},
     {"GET /v1/webhooks", NULL, "", RIGHT_READ},
     {"GET /v1/webhooks/w", NULL, "", RIGHT_READ},
     {"PUT /v1/webhooks/w", "application/json", "{\"url\":\"https://x/\"}", RIGHT_MANAGE},
@@ -49,7 +53,7 @@ static const struct row {
 };
 
 struct met {
-	bool call[CALL_STOP], ask[WATCH_SUMMARY + 1], upload[UPLOAD_STATUS + 1];
+	bool call[CALL_STOP], ask[WATCH_INCIDENT_DROP + 1], upload[UPLOAD_INCIDENT + 1];
 	bool hook[HOOK_REPLAY + 1];
 };
 

@@ -58,6 +58,13 @@ static void each_call_is_found(void **state)
 	assert_string_equal(ask.issuer, "demo");
 	assert_int_equal(ask.serial.n, 2); /* 00ff */
 	is("DELETE /v1/watchlists/web/ABCDEF/1", WATCH_REMOVE);
+	is("GET /v1/incidents", WATCH_INCIDENTS);
+	is("HEAD /v1/incidents/2020-02-29", WATCH_INCIDENT_ONE);
+	assert_string_equal(ask.name, "2020-02-29");
+	is("DELETE /v1/incidents/2020-02-29", WATCH_INCIDENT_DROP);
+	refused("POST /v1/incidents/a", 405, "GET, HEAD, PUT, DELETE");
+	refused("GET /v1/incidents/A", 404, "no incident");
+	refused("GET /v1/incidents/a/b", 404, "no such path");
 	assert_string_equal(ask.issuer, "abcdef");
 	is("GET /v1/summary", WATCH_SUMMARY);
 	is("GET /v1/certificates", WATCH_CERTIFICATES);
@@ -110,6 +117,11 @@ static void a_filter_has_all_its_parts(void **state)
 	assert_int_equal(ask.filter.covered, WATCH_NOT_COVERED);
 	is("GET /v1/certificates?covered=1", WATCH_CERTIFICATES);
 	assert_int_equal(ask.filter.covered, WATCH_COVERED);
+	is("GET /v1/certificates?incident=a.b&notice=incident", WATCH_CERTIFICATES);
+	assert_string_equal(ask.filter.incident, "a.b");
+	assert_int_equal(ask.filter.noticed, WATCH_NOTICED_INCIDENT);
+	is("GET /v1/certificates?notice=ari", WATCH_CERTIFICATES);
+	assert_int_equal(ask.filter.noticed, WATCH_NOTICED_ARI);
 	is("GET /v1/certificates?name=b%C3%BCcher.example", WATCH_CERTIFICATES);
 	assert_string_equal(ask.filter.name, "xn--bcher-kva.example");
 }
@@ -131,8 +143,8 @@ static void what_is_no_filter_is_refused(void **state)
 	refused("GET /v1/certificates?colour=red", 400, "unknown parameter");
 	refused("GET /v1/certificates?covered=2", 400, "covered");
 	refused("GET /v1/certificates?covered=", 400, "covered");
-	refused("GET /v1/certificates?incident=a", 400, "this version");
-	refused("GET /v1/certificates?notice=ari", 400, "this version");
+	refused("GET /v1/certificates?incident=A", 404, "incident");
+	refused("GET /v1/certificates?notice=other", 400, "notice");
 	refused("GET /v1/certificates?watchlist=A", 404, "watchlist");
 	refused("GET /v1/certificates?issuer=", 404, "issuer");
 	refused("GET /v1/summary?a=1", 400, "none");
