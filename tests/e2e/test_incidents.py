@@ -95,7 +95,7 @@ def site(request, box, feed, daemons, redis, mac_key):
 
 
 def test_the_list_of_february_2020_is_announced_kept_and_taken_back(site):
-    """R170: told with deadline and URL; what is revoked already is not; what is watched later is; kept over a restart
+    """Told with deadline and URL; what is revoked already is not; what is watched later is; kept over a restart
     and not told again; withdrawn."""
     d = site()
     assert put(d, "web", fleet_of([1, 2, 3, 0xee]))[0] == 201
@@ -200,7 +200,7 @@ def test_redis_away_is_503_and_what_is_known_stays(box, feed, daemons, redis, ma
 
 
 def test_two_nodes_tell_once(feed, daemons, redis, mac_key):
-    """R170: whichever node it is put on, and whichever ends."""
+    """Whichever node it is put on, and whichever ends."""
     feed.publish([])
     nodes = [daemons([feed.issuer()], **dict(FAST, store=redis.url, store_key_file=mac_key, store_timeout="500ms",
                                              store_backoff_max="200ms")).start() for _ in range(2)]
@@ -272,7 +272,7 @@ def rounds(d, hit, body, n):
 
 
 def test_killed_in_the_middle_it_is_told_once(box, feed, daemons):
-    """R170: a small one; the long one has 3,048,289 serials."""
+    """A small one; the long one has 3,048,289 serials."""
     feed.publish([])
     d = daemons([feed.issuer()], **dict(FAST, store="lmdb:%s/store" % box)).start()
     d.wait_number(feed.url, feed.count)
