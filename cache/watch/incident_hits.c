@@ -8,7 +8,7 @@
 #define AHEAD  12 /* entries whose memory is brought near before they are asked for */
 #define NOBODY UINT32_MAX /* the incident names none of this CA */
 
-struct finding {
+struct hits_found {
 	struct incident_hits *out;
 	const struct incident_hits_want *want;
 	uint32_t *who_of; /* by the place of a CA in its table */
@@ -57,7 +57,7 @@ static bool is_who(const struct incident_who *w, const struct watch_ca *ca)
 }
 
 /* Those of the table whose certificates may be on the incident, each once. */
-static bool whos_make(struct finding *f)
+static bool whos_make(struct hits_found *f)
 {
 	const struct watch_cas *cas = f->want->inventory->cas;
 	struct incident_hits *out = f->out;
@@ -81,7 +81,7 @@ static bool whos_make(struct finding *f)
 	return true;
 }
 
-static void whos_number(struct finding *f)
+static void whos_number(struct hits_found *f)
 {
 	const struct watch_cas *cas = f->want->inventory->cas;
 	struct incident_of of;
@@ -98,7 +98,7 @@ static void whos_number(struct finding *f)
 
 /* Hits. */
 
-static bool hit_add(struct finding *f, uint32_t who, uint32_t at)
+static bool hit_add(struct hits_found *f, uint32_t who, uint32_t at)
 {
 	struct incident_hits *out = f->out;
 
@@ -115,8 +115,8 @@ static bool hit_add(struct finding *f, uint32_t who, uint32_t at)
 	return true;
 }
 
-static bool is_left_out(
-    const struct finding *f, const struct incident_of *but, uint32_t who, const void *e)
+static bool is_left_out(const struct hits_found *f, const struct incident_of *but,
+    uint32_t who, const void *e)
 {
 	struct incident_place place;
 
@@ -126,14 +126,14 @@ static bool is_left_out(
 	return incident_place_cmp(&place, &f->want->but_upto) < 0;
 }
 
-static bool is_stopped(const struct finding *f)
+static bool is_stopped(const struct hits_found *f)
 {
 	return f->want->stop != NULL && atomic_load(f->want->stop);
 }
 
 /* What a list has of one CA. */
 static bool find_range(
-    struct finding *f, const struct watch_list *l, const struct watch_range *r)
+    struct hits_found *f, const struct watch_list *l, const struct watch_range *r)
 {
 	const struct watch_cas *cas = f->want->inventory->cas;
 	const struct watch_ca *ca = watch_cas_at(cas, r->ca);
@@ -157,7 +157,7 @@ static bool find_range(
 	return !is_stopped(f);
 }
 
-static bool find_list(struct finding *f, const struct watch_list *l)
+static bool find_list(struct hits_found *f, const struct watch_list *l)
 {
 	for (size_t n = 0; n < l->ranges_n; n++)
 		if (!find_range(f, l, &l->ranges[n]))
@@ -165,7 +165,7 @@ static bool find_list(struct finding *f, const struct watch_list *l)
 	return true;
 }
 
-static bool find_all(struct finding *f)
+static bool find_all(struct hits_found *f)
 {
 	const struct inventory *v = f->want->inventory;
 
@@ -203,7 +203,7 @@ static void sort(struct incident_hits *h)
 }
 
 /* Does another list have it?  A search in each. */
-static bool is_elsewhere(const struct finding *f, const struct incident_hit *h)
+static bool is_elsewhere(const struct hits_found *f, const struct incident_hit *h)
 {
 	const struct inventory *v = f->want->inventory;
 	const struct incident_who *who = &f->out->who[h->who];
@@ -222,7 +222,7 @@ static bool is_elsewhere(const struct finding *f, const struct incident_hit *h)
 }
 
 /* False: it was stopped. */
-static bool choose(const struct finding *f)
+static bool choose(const struct hits_found *f)
 {
 	struct incident_hits *h = f->out;
 	bool wanted = f->want->others == OTHERS_SOME;
@@ -243,7 +243,7 @@ static bool choose(const struct finding *f)
 
 bool incident_hits_find(struct incident_hits *out, const struct incident_hits_want *want)
 {
-	struct finding f = {.out = out, .want = want};
+	struct hits_found f = {.out = out, .want = want};
 	bool found;
 
 	*out = (struct incident_hits){0};

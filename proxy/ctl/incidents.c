@@ -85,7 +85,7 @@ int incident(const struct run *run)
 	return body_send(run, "incidents", "PUT");
 }
 
-/* check --incident. */
+/* A list that is searched here. */
 
 struct checking {
 	const struct run *run;

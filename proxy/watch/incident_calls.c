@@ -6,11 +6,11 @@
 #include <stdlib.h>
 
 #include "proxy/base/log.h"
-#include "proxy/watch/announce.h"
 #include "proxy/watch/incident_upload.h"
 #include "proxy/watch/ledger.h"
 #include "proxy/watch/notices.h"
 #include "proxy/watch/share.h"
+#include "proxy/watch/telling.h"
 #include "proxy/watch/watch_reply.h"
 
 struct incident_waiter {
@@ -26,7 +26,7 @@ struct incident_calls {
 	size_t *hit;               /* of each in force */
 	size_t at;                 /* in_force: all are counted */
 	bool busy, failed;
-	struct announce_count count;
+	struct telling_count count;
 };
 
 struct asked_drop {
@@ -148,10 +148,10 @@ static void next(struct incident_calls *c)
 	}
 	c->count.want = (struct incident_hits_want){
 	    .incident = c->v->incidents->item[c->at], .inventory = c->v};
-	announce_count(notices_announce(c->context->notices), &c->count);
+	telling_count(notices_telling(c->context->notices), &c->count);
 }
 
-static void on_counted(struct announce_count *n)
+static void on_counted(struct telling_count *n)
 {
 	struct incident_calls *c =
 	    (struct incident_calls *)((char *)n - offsetof(struct incident_calls, count));

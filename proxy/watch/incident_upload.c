@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "proxy/watch/announce.h"
 #include "proxy/watch/known.h"
 #include "proxy/watch/ledger.h"
 #include "proxy/watch/notices.h"
+#include "proxy/watch/telling.h"
 
 struct incident_upload {
 	struct watch_context *context;
@@ -17,7 +17,7 @@ struct incident_upload {
 	const struct issuer *configured; /* of ?issuer=, or NULL */
 	uint8_t aki[WATCH_AKI_MAX];      /* of ?issuer=, where that is none */
 	size_t aki_n;
-	struct announce_count count;
+	struct telling_count count;
 	const struct inventory *counted; /* a reference while it counts */
 	void (*done)(void *arg, bool counted, size_t hit);
 	void *arg;
@@ -201,7 +201,7 @@ enum err incident_upload_add(
 
 /* Counting. */
 
-static void on_counted(struct announce_count *c)
+static void on_counted(struct telling_count *c)
 {
 	struct incident_upload *u =
 	    (struct incident_upload *)((char *)c -
@@ -223,8 +223,8 @@ bool incident_upload_count(struct incident_upload *u,
 	u->counted = inventory_ref(v);
 	u->done = done;
 	u->arg = arg;
-	u->count = (struct announce_count){
+	u->count = (struct telling_count){
 	    .want = {.incident = i, .inventory = v}, .done = on_counted};
-	announce_count(notices_announce(u->context->notices), &u->count);
+	telling_count(notices_telling(u->context->notices), &u->count);
 	return true;
 }

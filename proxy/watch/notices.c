@@ -1,5 +1,5 @@
 /* notices.c - what there is to be told, one after the other; how it is told is
- * announce.c's.
+ * telling.c's.
  *
  * Each incident of the inventory has one record here, from when it was first seen until
  * it is gone; a withdrawn one's has the place up to which it was announced. */
@@ -15,22 +15,22 @@
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/base/timer.h"
-#include "proxy/watch/announce.h"
 #include "proxy/watch/gains.h"
 #include "proxy/watch/ledger.h"
+#include "proxy/watch/telling.h"
 
 /* What a list has gained, and who waits for it. */
-struct notice_gain {
+struct incident_gain {
 	const struct watch_list *list; /* borrowed */
 	size_t left;                   /* of it, in the queue */
 	void (*done)(void *arg, enum err e);
 	void *arg;
 };
 
-struct notice {
-	TAILQ_ENTRY(notice) link;
+struct incident_notice {
+	TAILQ_ENTRY(incident_notice) link;
 	const struct incident *incident; /* a reference */
-	struct notice_gain *gain;        /* NULL: of all that is watched */
+	struct incident_gain *gain;      /* NULL: of all that is watched */
 	enum incident_others others;     /* of a gain */
 	bool closed;                     /* withdrawn: it is announced no further */
 	bool over;
@@ -51,27 +51,27 @@ struct notice {
 
 struct notices {
 	struct watch_context *context;
-	struct announce *announce;
+	struct telling *telling;
 	struct event *timer;
-	TAILQ_HEAD(, notice) queue;
-	struct notice *now;  /* being told */
-	bool started, begun; /* begun: what an earlier life has left was seen */
+	TAILQ_HEAD(, incident_notice) queue;
+	struct incident_notice *now; /* being told */
+	bool started, begun;         /* begun: what an earlier life has left was seen */
 };
 
 static void go(struct notices *n);
 
 /* The queue. */
 
-static void notice_free(struct notices *n, struct notice *x)
+static void notice_free(struct notices *n, struct incident_notice *x)
 {
 	TAILQ_REMOVE(&n->queue, x, link);
 	incident_unref(x->incident);
 	free(x);
 }
 
-static struct notice *notice_add(struct notices *n, const struct incident *i)
+static struct incident_notice *notice_add(struct notices *n, const struct incident *i)
 {
-	struct notice *x = calloc(1, sizeof *x);
+	struct incident_notice *x = calloc(1, sizeof *x);
 
 	if (x == NULL)
 		return NULL;
@@ -88,9 +88,10 @@ static bool is_same(const struct incident *a, const struct incident *b)
 	return a->withdrawn == b->withdrawn && a->list->generation == b->list->generation;
 }
 
-static struct notice *notice_of(const struct notices *n, const struct incident *i)
+static struct incident_notice *notice_of(
+    const struct notices *n, const struct incident *i)
 {
-	struct notice *x;
+	struct incident_notice *x;
 
 	TAILQ_FOREACH(x, &n->queue, link)
 		if (x->gain == NULL && is_same(x->incident, i))
@@ -98,17 +99,17 @@ static struct notice *notice_of(const struct notices *n, const struct incident *
 	return NULL;
 }
 
-static bool is_of_name(const struct notice *x, const char *name)
+static bool is_of_name(const struct incident_notice *x, const char *name)
 {
 	return x->gain == NULL && strcmp(x->incident->about.name, name) == 0;
 }
 
 /* Of this name, and not in force any more, is one still to be told?  The last of those
  * that are. */
-static const struct notice *withdrawn_of(
+static const struct incident_notice *withdrawn_of(
     const struct notices *n, const char *name, bool *waits)
 {
-	const struct notice *x, *last = NULL;
+	const struct incident_notice *x, *last = NULL;
 
 	*waits = false;
 	TAILQ_FOREACH(x, &n->queue, link) {
@@ -123,9 +124,9 @@ static const struct notice *withdrawn_of(
 }
 
 /* The one in force of this name, or NULL. */
-static const struct notice *in_force(const struct notices *n, const char *name)
+static const struct incident_notice *in_force(const struct notices *n, const char *name)
 {
-	const struct notice *x;
+	const struct incident_notice *x;
 
 	TAILQ_FOREACH(x, &n->queue, link)
 		if (is_of_name(x, name) && !x->incident->withdrawn && !x->gone)
@@ -137,7 +138,7 @@ static const struct notice *in_force(const struct notices *n, const char *name)
 
 static void on_forgotten(void *arg, struct ledger_job *j)
 {
-	struct notice *x = arg;
+	struct incident_notice *x = arg;
 
 	x->notices->context->away--;
 	if (x->gone)
@@ -149,7 +150,7 @@ static void on_forgotten(void *arg, struct ledger_job *j)
 		    "its rows stay in watch.mdb until the next start");
 }
 
-static void forget(struct notices *n, struct notice *x)
+static void forget(struct notices *n, struct incident_notice *x)
 {
 	x->forgetting = true;
 	x->job = (struct ledger_job){.what = LEDGER_DROP,
@@ -164,10 +165,10 @@ static void forget(struct notices *n, struct notice *x)
 /* Withdrawn ones that are told, where nobody asks what they had announced any more. */
 static void forget_all(struct notices *n)
 {
-	struct notice *x;
+	struct incident_notice *x;
 
 	TAILQ_FOREACH(x, &n->queue, link) {
-		const struct notice *other;
+		const struct incident_notice *other;
 
 		if (x->gain != NULL || !x->incident->withdrawn || !x->over ||
 		    x->forgetting || x->gone)
@@ -180,7 +181,7 @@ static void forget_all(struct notices *n)
 
 /* Scopes. */
 
-static void scope_of(const struct notice *x, const char *what, uint8_t scope[32])
+static void scope_of(const struct incident_notice *x, const char *what, uint8_t scope[32])
 {
 	char text[256];
 	uint8_t id[2 * INCIDENT_ID_N + 1];
@@ -204,7 +205,7 @@ static bool is_same_about(const struct incident *a, const struct incident *b)
 	       strcmp(a->about.url, b->about.url) == 0;
 }
 
-static void want_gain(const struct notice *x, struct announce_want *w)
+static void want_gain(const struct incident_notice *x, struct telling_want *w)
 {
 	w->list = x->gain->list;
 	w->others = x->others;
@@ -214,10 +215,11 @@ static void want_gain(const struct notice *x, struct announce_want *w)
 
 /* But those that the one of before has announced in the same words. */
 static void want_announced(
-    const struct notices *n, const struct notice *x, struct announce_want *w)
+    const struct notices *n, const struct incident_notice *x, struct telling_want *w)
 {
 	bool waits;
-	const struct notice *old = withdrawn_of(n, x->incident->about.name, &waits);
+	const struct incident_notice *old =
+	    withdrawn_of(n, x->incident->about.name, &waits);
 
 	scope_of(x, "announced", w->scope);
 	if (old == NULL || !is_same_about(old->incident, x->incident))
@@ -227,9 +229,9 @@ static void want_announced(
 }
 
 static void want_withdrawn(
-    const struct notices *n, const struct notice *x, struct announce_want *w)
+    const struct notices *n, const struct incident_notice *x, struct telling_want *w)
 {
-	const struct notice *other = in_force(n, x->incident->about.name);
+	const struct incident_notice *other = in_force(n, x->incident->about.name);
 
 	if (!x->closed) {
 		w->close = true;
@@ -245,9 +247,9 @@ static void want_withdrawn(
 	}
 }
 
-static void begin(struct notices *n, struct notice *x)
+static void begin(struct notices *n, struct incident_notice *x)
 {
-	struct announce_want w = {.incident = x->incident,
+	struct telling_want w = {.incident = x->incident,
 	    .upto = incident_place_end(),
 	    .waits = n->context->share != NULL && !x->mine,
 	    .first = !x->looked,
@@ -261,14 +263,14 @@ static void begin(struct notices *n, struct notice *x)
 	else
 		want_announced(n, x, &w);
 	n->now = x;
-	announce_start(n->announce, &w);
+	telling_start(n->telling, &w);
 }
 
 /* Ends. */
 
-static void end_gain(struct notices *n, struct notice *x, enum err e)
+static void end_gain(struct notices *n, struct incident_notice *x, enum err e)
 {
-	struct notice_gain *g = x->gain;
+	struct incident_gain *g = x->gain;
 
 	notice_free(n, x);
 	if (--g->left > 0)
@@ -278,22 +280,22 @@ static void end_gain(struct notices *n, struct notice *x, enum err e)
 }
 
 /* Others may be telling it: looked at again when they should have moved. */
-static void put_off(struct notices *n, struct notice *x)
+static void put_off(struct notices *n, struct incident_notice *x)
 {
 	x->looked = true;
-	x->seen = *announce_told(n->announce);
+	x->seen = *telling_told(n->telling);
 	x->from_ms = clock_mono_ms() + NOTICES_TAKEOVER_MS;
 	TAILQ_REMOVE(&n->queue, x, link);
 	TAILQ_INSERT_TAIL(&n->queue, x, link);
 }
 
-static void told(struct notices *n, struct notice *x)
+static void told(struct notices *n, struct incident_notice *x)
 {
-	uint64_t number = announce_number(n->announce);
+	uint64_t number = telling_number(n->telling);
 
 	if (x->incident->withdrawn && !x->closed) {
 		x->closed = true;
-		x->upto = announce_place(n->announce);
+		x->upto = telling_place(n->telling);
 		x->looked = false;
 		return;
 	}
@@ -309,7 +311,7 @@ static void told(struct notices *n, struct notice *x)
 static void on_announced(void *arg, enum err e)
 {
 	struct notices *n = arg;
-	struct notice *x = n->now;
+	struct incident_notice *x = n->now;
 
 	n->now = NULL;
 	if (x->gain != NULL && e != ERR_CONFLICT)
@@ -326,7 +328,8 @@ static void on_announced(void *arg, enum err e)
 
 /* What is next. */
 
-static bool is_ready(const struct notices *n, const struct notice *x, int64_t now)
+static bool is_ready(
+    const struct notices *n, const struct incident_notice *x, int64_t now)
 {
 	bool waits = false;
 
@@ -338,9 +341,10 @@ static bool is_ready(const struct notices *n, const struct notice *x, int64_t no
 }
 
 /* What it was a gain for has been withdrawn. */
-static bool is_moot(const struct notices *n, const struct notice *x)
+static bool is_moot(const struct notices *n, const struct incident_notice *x)
 {
-	const struct notice *of = x->gain != NULL ? notice_of(n, x->incident) : x;
+	const struct incident_notice *of =
+	    x->gain != NULL ? notice_of(n, x->incident) : x;
 
 	return of == NULL || of->gone;
 }
@@ -348,7 +352,7 @@ static bool is_moot(const struct notices *n, const struct notice *x)
 static void go(struct notices *n)
 {
 	int64_t now = clock_mono_ms(), next = INT64_MAX;
-	struct notice *x;
+	struct incident_notice *x;
 
 	if (n->now != NULL || !n->started || n->context->stopping)
 		return;
@@ -379,7 +383,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 static void drop_gone(struct notices *n, const struct incidents *s)
 {
-	struct notice *x, *next;
+	struct incident_notice *x, *next;
 
 	for (x = TAILQ_FIRST(&n->queue); x != NULL; x = next) {
 		bool here = x->gain != NULL;
@@ -399,7 +403,7 @@ void notices_changed(struct notices *n)
 
 	for (size_t i = 0; i < v->incidents->n; i++) {
 		const struct incident *of = v->incidents->item[i];
-		struct notice *x = notice_of(n, of);
+		struct incident_notice *x = notice_of(n, of);
 
 		if (x != NULL)
 			continue;
@@ -419,7 +423,7 @@ void notices_changed(struct notices *n)
 
 void notices_mine(struct notices *n, const char *name)
 {
-	struct notice *x;
+	struct incident_notice *x;
 
 	TAILQ_FOREACH(x, &n->queue, link)
 		if (is_of_name(x, name))
@@ -428,16 +432,16 @@ void notices_mine(struct notices *n, const char *name)
 
 /* Gains. */
 
-static bool is_before(const struct notice *x, uint64_t number)
+static bool is_before(const struct incident_notice *x, uint64_t number)
 {
 	return x->gain == NULL && !x->incident->withdrawn && !x->gone &&
 	       x->number < number;
 }
 
-static bool gain_add(struct notices *n, struct notice_gain *g, const struct notice *of,
-    enum incident_others o)
+static bool gain_add(struct notices *n, struct incident_gain *g,
+    const struct incident_notice *of, enum incident_others o)
 {
-	struct notice *x = notice_add(n, of->incident);
+	struct incident_notice *x = notice_add(n, of->incident);
 
 	if (x == NULL)
 		return false;
@@ -451,15 +455,15 @@ static bool gain_add(struct notices *n, struct notice_gain *g, const struct noti
 void notices_gain(struct notices *n, const struct watch_list *list, uint64_t number,
     void (*done)(void *arg, enum err e), void *arg)
 {
-	struct notice_gain *g = calloc(1, sizeof *g);
-	const struct notice *x;
+	struct incident_gain *g = calloc(1, sizeof *g);
+	const struct incident_notice *x;
 	bool all = g != NULL;
 
 	if (g == NULL) {
 		done(arg, ERR_NOMEM);
 		return;
 	}
-	*g = (struct notice_gain){.list = list, .left = 1, .done = done, .arg = arg};
+	*g = (struct incident_gain){.list = list, .left = 1, .done = done, .arg = arg};
 	TAILQ_FOREACH(x, &n->queue, link)
 		if (is_before(x, number))
 			all = all && gain_add(n, g, x, OTHERS_NONE) &&
@@ -474,12 +478,12 @@ void notices_gain(struct notices *n, const struct watch_list *list, uint64_t num
 
 size_t notices_waiting(const struct notices *n)
 {
-	return announce_waiting(n->announce);
+	return telling_waiting(n->telling);
 }
 
-struct announce *notices_announce(struct notices *n)
+struct telling *notices_telling(struct notices *n)
 {
-	return n->announce;
+	return n->telling;
 }
 
 /* Life. */
@@ -492,9 +496,9 @@ struct notices *notices_new(struct watch_context *context)
 		return NULL;
 	n->context = context;
 	TAILQ_INIT(&n->queue);
-	n->announce = announce_new(context, on_announced, n);
+	n->telling = telling_new(context, on_announced, n);
 	n->timer = evtimer_new(context->base, on_timer, n);
-	if (n->announce != NULL && n->timer != NULL)
+	if (n->telling != NULL && n->timer != NULL)
 		return n;
 	notices_stop(n);
 	notices_free(n);
@@ -510,18 +514,18 @@ void notices_start(struct notices *n)
 void notices_cancel(struct notices *n)
 {
 	event_del(n->timer);
-	announce_cancel(n->announce);
+	telling_cancel(n->telling);
 }
 
 void notices_stop(struct notices *n)
 {
 	if (n != NULL)
-		announce_stop(n->announce);
+		telling_stop(n->telling);
 }
 
 void notices_free(struct notices *n)
 {
-	struct notice *x;
+	struct incident_notice *x;
 
 	if (n == NULL)
 		return;
@@ -530,7 +534,7 @@ void notices_free(struct notices *n)
 			free(x->gain);
 		notice_free(n, x);
 	}
-	announce_free(n->announce);
+	telling_free(n->telling);
 	if (n->timer != NULL)
 		event_free(n->timer);
 	free(n);

@@ -49,8 +49,8 @@ void notices_mine(struct notices *n, const char *name);
  * with which it came. */
 void notices_gain(struct notices *n, const struct watch_list *list, uint64_t number,
     void (*done)(void *arg, enum err e), void *arg);
-/* For counting (announce_count()). */
-struct announce *notices_announce(struct notices *n);
+/* For counting (telling_count()). */
+struct telling *notices_telling(struct notices *n);
 /* Certificates that are not told yet. */
 size_t notices_waiting(const struct notices *n);
 /* Nothing more is begun.  What is asked comes back. */

@@ -1,4 +1,4 @@
-/* announce.h - certificates that stand on one incident go into the change log as notices:
+/* telling.h - certificates that stand on one incident go into the change log as notices:
  * matched, judged, batch after batch, with the told pointer of a scope.
  *
  * One at a time.  What is told of a scope is asked first, and again where somebody else
@@ -7,8 +7,8 @@
  *
  * The inventory thread; the matching is done on the executor's.
  */
-#ifndef PROXY_WATCH_ANNOUNCE_H
-#define PROXY_WATCH_ANNOUNCE_H
+#ifndef PROXY_WATCH_TELLING_H
+#define PROXY_WATCH_TELLING_H
 
 #include "cache/change/change_log.h"
 #include "cache/watch/incident_hits.h"
@@ -16,11 +16,11 @@
 
 /* Lists that are not opened yet are waited for so long, before who is revoked by them
  * counts as not. */
-#define ANNOUNCE_WAIT_MS 30000
+#define TELLING_WAIT_MS 30000
 
-struct announce;
+struct telling;
 
-struct announce_want {
+struct telling_want {
 	const struct incident *incident; /* what is to be told is on this one; borrowed */
 	const struct watch_list *list;   /* borrowed; NULL: all that is watched */
 	enum incident_others others; /* OTHERS_SOME: for the list's subscribers alone */
@@ -38,29 +38,29 @@ struct announce_want {
 				  */
 };
 
-/* done(arg): once for each announce_start(), from the loop. */
-struct announce *announce_new(
+/* done(arg): once for each telling_start(), from the loop. */
+struct telling *telling_new(
     struct watch_context *context, void (*done)(void *arg, enum err e), void *arg);
-void announce_start(struct announce *a, const struct announce_want *want);
+void telling_start(struct telling *a, const struct telling_want *want);
 /* In done: as the pointer stands.  ERR_OK: it is closed. */
-const struct change_told *announce_told(const struct announce *a);
-struct incident_place announce_place(const struct announce *a);
+const struct change_told *telling_told(const struct telling *a);
+struct incident_place telling_place(const struct telling *a);
 /* Certificates that are matched and not told yet. */
-size_t announce_waiting(const struct announce *a);
+size_t telling_waiting(const struct telling *a);
 /* The inventory that it was matched with; 0: with none. */
-uint64_t announce_number(const struct announce *a);
-void announce_cancel(struct announce *a); /* what is matched is given up */
-void announce_stop(struct announce *a);   /* ends its thread; NULL is allowed */
-void announce_free(struct announce *a);
+uint64_t telling_number(const struct telling *a);
+void telling_cancel(struct telling *a); /* what is matched is given up */
+void telling_stop(struct telling *a);   /* ends its thread; NULL is allowed */
+void telling_free(struct telling *a);
 
 /* Count who stands on an incident, on the same thread. */
-struct announce_count {
+struct telling_count {
 	struct incident_hits_want want; /* what it borrows stays until done */
 	size_t n;
 	bool counted;
-	void (*done)(struct announce_count *c);
-	struct announce *_announce;
+	void (*done)(struct telling_count *c);
+	struct telling *_telling;
 };
-void announce_count(struct announce *a, struct announce_count *c);
+void telling_count(struct telling *a, struct telling_count *c);
 
 #endif

@@ -1,11 +1,11 @@
-/* announce.c - the steps:
+/* telling.c - the steps:
  *   ASK     how far the scope is told
  *   MATCH   on the thread "match"
  *   JUDGE   the next slice: the keeper is asked
  *   TELL    its batch is at the teller; somebody else was there before: ASK
  *   CLOSE   the pointer says that this was all
  */
-#include "proxy/watch/announce.h"
+#include "proxy/watch/telling.h"
 
 #include <assert.h>
 #include <event2/event.h>
@@ -22,14 +22,14 @@
 #define SLICE    4096 /* certificates in one question, and so in one batch */
 #define AGAIN_MS 1000 /* the log, or memory, is asked again after so long */
 
-struct announce {
+struct telling {
 	struct watch_context *context;
 	struct executor *thread;
 	struct verdicts *verdicts;
 	struct event *timer;
 	void (*done)(void *arg, enum err e);
 	void *arg;
-	struct announce_want want;
+	struct telling_want want;
 	bool busy, matched;
 	struct incident_hits hits;
 	const struct inventory *inventory; /* a reference, while it is matched */
@@ -43,16 +43,16 @@ struct announce {
 	struct teller_batch batch;
 };
 
-static void go(struct announce *a);
+static void go(struct telling *a);
 
-static void end(struct announce *a, enum err e)
+static void end(struct telling *a, enum err e)
 {
 	incident_hits_clear(&a->hits);
 	a->busy = false;
 	a->done(a->arg, e);
 }
 
-static bool is_over(struct announce *a)
+static bool is_over(struct telling *a)
 {
 	if (!a->context->stopping)
 		return false;
@@ -60,7 +60,7 @@ static bool is_over(struct announce *a)
 	return true;
 }
 
-static void later(struct announce *a)
+static void later(struct telling *a)
 {
 	if (is_over(a))
 		return;
@@ -89,7 +89,7 @@ static struct incident_place place_of(const struct change_told *t)
 }
 
 static struct change_told told_at(
-    const struct announce *a, const struct incident_place *p, bool closed)
+    const struct telling *a, const struct incident_place *p, bool closed)
 {
 	struct change_told t = {
 	    .known = true, .this_update = p->at, .done = closed, .total = 1};
@@ -101,11 +101,11 @@ static struct change_told told_at(
 
 /* Telling. */
 
-static void ask(struct announce *a);
+static void ask(struct telling *a);
 
 static void on_appended(void *inbox_arg, struct question *q)
 {
-	struct announce *a = q->owner;
+	struct telling *a = q->owner;
 
 	(void)inbox_arg;
 	a->context->away--;
@@ -126,7 +126,7 @@ static void on_appended(void *inbox_arg, struct question *q)
 
 /* batch: handed over, or NULL.  The pointer is at `to` then. */
 static void append(
-    struct announce *a, struct change_batch *batch, const struct change_told *to)
+    struct telling *a, struct change_batch *batch, const struct change_told *to)
 {
 	a->batch = (struct teller_batch){.teller = a->context->shared->teller,
 	    .batch = batch,
@@ -140,14 +140,14 @@ static void append(
 	question_ask(&a->batch.question, a->context->shared->keeper, teller_append);
 }
 
-static void close_at(struct announce *a, const struct incident_place *p)
+static void close_at(struct telling *a, const struct incident_place *p)
 {
 	struct change_told to = told_at(a, p, true);
 
 	append(a, NULL, &to);
 }
 
-static struct change_batch *batch_new(const struct announce *a, size_t n)
+static struct change_batch *batch_new(const struct telling *a, size_t n)
 {
 	const struct incident_about *about = &a->want.incident->about;
 	struct change_batch *b = change_notices_new(n, about->url, false);
@@ -165,7 +165,7 @@ static struct change_batch *batch_new(const struct announce *a, size_t n)
 }
 
 /* Those of the slice that are not revoked. */
-static void tell(struct announce *a)
+static void tell(struct telling *a)
 {
 	size_t all = verdicts_count(a->verdicts), n = 0;
 	struct incident_place last = incident_hits_place(&a->hits, a->to - 1);
@@ -198,7 +198,7 @@ static void tell(struct announce *a)
 
 static void on_verdicts(void *arg)
 {
-	struct announce *a = arg;
+	struct telling *a = arg;
 
 	if (is_over(a))
 		return;
@@ -209,7 +209,7 @@ static void on_verdicts(void *arg)
 }
 
 /* The next slice: of one issuer, and before what is wanted. */
-static void judge(struct announce *a)
+static void judge(struct telling *a)
 {
 	const struct incident_hits *h = &a->hits;
 	const struct incident_hit *first = &h->hit[a->at];
@@ -228,7 +228,7 @@ static void judge(struct announce *a)
 			return;
 		}
 	}
-	verdicts_wait(a->verdicts, clock_mono_ms() + ANNOUNCE_WAIT_MS);
+	verdicts_wait(a->verdicts, clock_mono_ms() + TELLING_WAIT_MS);
 	verdicts_ask(a->verdicts);
 }
 
@@ -236,7 +236,7 @@ static void judge(struct announce *a)
 
 static void match_work(void *arg)
 {
-	struct announce *a = arg;
+	struct telling *a = arg;
 	struct incident_hits_want want = {.incident = a->want.incident,
 	    .inventory = a->inventory,
 	    .list = a->want.list,
@@ -250,7 +250,7 @@ static void match_work(void *arg)
 
 static void match_done(void *arg)
 {
-	struct announce *a = arg;
+	struct telling *a = arg;
 
 	a->context->away--;
 	inventory_unref(a->inventory);
@@ -266,7 +266,7 @@ static void match_done(void *arg)
 	go(a);
 }
 
-static void match(struct announce *a)
+static void match(struct telling *a)
 {
 	a->inventory = inventory_ref(ledger_inventory(a->context->shared));
 	a->number = a->inventory->number;
@@ -276,7 +276,7 @@ static void match(struct announce *a)
 
 /* What is next. */
 
-static bool is_at_end(const struct announce *a)
+static bool is_at_end(const struct telling *a)
 {
 	struct incident_place p;
 
@@ -286,7 +286,7 @@ static bool is_at_end(const struct announce *a)
 	return incident_place_cmp(&p, &a->want.upto) >= 0;
 }
 
-static void go(struct announce *a)
+static void go(struct telling *a)
 {
 	struct incident_place last = incident_place_end();
 
@@ -307,7 +307,7 @@ static void go(struct announce *a)
 
 static void on_asked(void *inbox_arg, struct question *q)
 {
-	struct announce *a = q->owner;
+	struct telling *a = q->owner;
 
 	(void)inbox_arg;
 	a->context->away--;
@@ -328,7 +328,7 @@ static void on_asked(void *inbox_arg, struct question *q)
 		go(a);
 }
 
-static void ask(struct announce *a)
+static void ask(struct telling *a)
 {
 	a->ask = (struct teller_scope){.teller = a->context->shared->teller};
 	memcpy(a->ask.scope, a->want.scope, sizeof a->ask.scope);
@@ -341,14 +341,14 @@ static void ask(struct announce *a)
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
-	struct announce *a = arg;
+	struct telling *a = arg;
 
 	(void)fd, (void)what;
 	if (!is_over(a))
 		ask(a);
 }
 
-void announce_start(struct announce *a, const struct announce_want *want)
+void telling_start(struct telling *a, const struct telling_want *want)
 {
 	assert(!a->busy);
 	a->busy = true;
@@ -359,22 +359,22 @@ void announce_start(struct announce *a, const struct announce_want *want)
 	ask(a);
 }
 
-const struct change_told *announce_told(const struct announce *a)
+const struct change_told *telling_told(const struct telling *a)
 {
 	return &a->told;
 }
 
-struct incident_place announce_place(const struct announce *a)
+struct incident_place telling_place(const struct telling *a)
 {
 	return place_of(&a->told);
 }
 
-size_t announce_waiting(const struct announce *a)
+size_t telling_waiting(const struct telling *a)
 {
 	return a->busy && a->matched ? a->hits.told - a->at : 0;
 }
 
-uint64_t announce_number(const struct announce *a)
+uint64_t telling_number(const struct telling *a)
 {
 	return a->number;
 }
@@ -383,7 +383,7 @@ uint64_t announce_number(const struct announce *a)
 
 static void count_work(void *arg)
 {
-	struct announce_count *c = arg;
+	struct telling_count *c = arg;
 	struct incident_hits h;
 
 	c->counted = incident_hits_find(&h, &c->want);
@@ -393,15 +393,15 @@ static void count_work(void *arg)
 
 static void count_done(void *arg)
 {
-	struct announce_count *c = arg;
+	struct telling_count *c = arg;
 
-	c->_announce->context->away--;
+	c->_telling->context->away--;
 	c->done(c);
 }
 
-void announce_count(struct announce *a, struct announce_count *c)
+void telling_count(struct telling *a, struct telling_count *c)
 {
-	c->_announce = a;
+	c->_telling = a;
 	c->want.stop = &a->stop;
 	a->context->away++;
 	executor_run(a->thread, count_work, count_done, c);
@@ -409,10 +409,10 @@ void announce_count(struct announce *a, struct announce_count *c)
 
 /* Life. */
 
-struct announce *announce_new(
+struct telling *telling_new(
     struct watch_context *context, void (*done)(void *arg, enum err e), void *arg)
 {
-	struct announce *a = calloc(1, sizeof *a);
+	struct telling *a = calloc(1, sizeof *a);
 
 	if (a == NULL)
 		return NULL;
@@ -424,18 +424,18 @@ struct announce *announce_new(
 	a->thread = executor_start(context->inbox, "match", 0);
 	if (a->verdicts != NULL && a->timer != NULL && a->thread != NULL)
 		return a;
-	announce_stop(a);
-	announce_free(a);
+	telling_stop(a);
+	telling_free(a);
 	return NULL;
 }
 
-void announce_cancel(struct announce *a)
+void telling_cancel(struct telling *a)
 {
 	atomic_store(&a->stop, true);
 	event_del(a->timer);
 }
 
-void announce_stop(struct announce *a)
+void telling_stop(struct telling *a)
 {
 	if (a == NULL)
 		return;
@@ -443,7 +443,7 @@ void announce_stop(struct announce *a)
 	executor_stop(a->thread);
 }
 
-void announce_free(struct announce *a)
+void telling_free(struct telling *a)
 {
 	if (a == NULL)
 		return;
