@@ -68,7 +68,7 @@ static bool take_text(struct bytes *run, char *out, size_t max)
 
 static bool read_about(struct incident_about *out, struct bytes labels)
 {
-	char id[2 * INCIDENT_ID_N + 1], deadline[24], *end;
+	char id[2 * INCIDENT_ID_N + 1] = "", deadline[24] = "", *end;
 
 	if (!take_text(&labels, id, sizeof id) || strlen(id) != sizeof id - 1 ||
 	    !hex_decode(id, INCIDENT_ID_N, out->id) ||
