@@ -190,8 +190,8 @@ static bool take_text(struct args *a, int c)
 	} texts[] = {{'u', &a->url}, {'t', &a->token_file}, {'k', &a->ca},
 	    {'e', &a->exec}, {'p', &a->place}, {'s', &a->since}, {'w', &a->watchlist},
 	    {'m', &a->map}, {'x', &a->base}, {'r', &a->write}, {'F', &a->format},
-	    {'T', &a->types}, {'I', &a->of_issuer}, {'i', &a->incident},
-	    {'l', &a->deadline}, {'y', &a->link}};
+	    {'T', &a->types}, {'I', &a->of_issuer}, {'C', &a->incident},
+	    {'D', &a->deadline}, {'L', &a->link}};
 
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		if (texts[i].c == c) {
@@ -243,9 +243,9 @@ static bool read_options(
 	    {"format", required_argument, NULL, 'F'},
 	    {"types", required_argument, NULL, 'T'},
 	    {"issuer", required_argument, NULL, 'I'},
-	    {"incident", required_argument, NULL, 'i'},
-	    {"deadline", required_argument, NULL, 'l'},
-	    {"link", required_argument, NULL, 'y'},
+	    {"incident", required_argument, NULL, 'C'},
+	    {"deadline", required_argument, NULL, 'D'},
+	    {"link", required_argument, NULL, 'L'},
 	    {"fetch", no_argument, NULL, 'f'},
 	    {"allow-address", required_argument, NULL, 'o'},
 	    {"write", required_argument, NULL, 'r'},

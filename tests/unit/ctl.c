@@ -260,13 +260,14 @@ static void a_wrong_command_line_ends_with_64_and_a_hint(void **state)
 	    "ocspctl watchlist show", "ocspctl watchlist list a",
 	    "ocspctl watchlist rm a b", "ocspctl watchlist rm a b c d",
 	    "ocspctl watchlist show a --map serial=x", "ocspctl check --map a=b",
-	    "ocspctl find a --serial hex", "ocspctl status a --strict",
-	    "ocspctl explain", "ocspctl refresh", "ocspctl purge",
-	    "ocspctl purge a b c", "ocspctl status --url", "ocspctl -x status",
-	    "ocspctl watch a b", "ocspctl watch --jobs 0 --exec x",
-	    "ocspctl watch --jobs 9x --exec x", "ocspctl watch --batch",
-	    "ocspctl status --exec x", "ocspctl purge demo --accept-number",
-	    "ocspctl watch --jobs 1001 --exec x"};
+	    "ocspctl find a --serial hex", "ocspctl status a --strict", "ocspctl explain",
+	    "ocspctl refresh", "ocspctl purge", "ocspctl purge a b c",
+	    "ocspctl status --url", "ocspctl -x status", "ocspctl watch a b",
+	    "ocspctl watch --jobs 0 --exec x", "ocspctl watch --jobs 9x --exec x",
+	    "ocspctl watch --batch", "ocspctl status --exec x",
+	    "ocspctl purge demo --accept-number", "ocspctl watch --jobs 1001 --exec x",
+	    "ocspctl incident demo", "ocspctl incident put", "ocspctl incident list x",
+	    "ocspctl incident rm a --deadline b", "ocspctl find a --incident b"};
 	struct args a;
 
 	(void)state;
@@ -274,12 +275,29 @@ static void a_wrong_command_line_ends_with_64_and_a_hint(void **state)
 		assert_int_equal(read_args(&a, lines[i]), 64);
 		assert_non_null(strstr(said, "ocspctl"));
 	}
-	assert_int_equal(read_args(&a, "ocspctl incident demo"), 64);
-	assert_non_null(strstr(said, "not in this version"));
 	assert_int_equal(read_args(&a, "ocspctl --help"), 0);
 	assert_non_null(strstr(said, "usage:"));
 	assert_int_equal(read_args(&a, "ocspctl status --version"), 0);
 	assert_non_null(strstr(said, OCSPCACHED_VERSION));
+}
+
+static void an_incident_has_verbs_and_options_of_its_own(void **state)
+{
+	struct args a;
+
+	(void)state;
+	assert_int_equal(
+	    read_args(&a, "ocspctl incident put i f --deadline t --link u --issuer r "
+			  "--serial dec --map serial=S"),
+	    -1);
+	assert_int_equal(a.command, COMMAND_INCIDENT);
+	assert_string_equal(a.deadline, "t");
+	assert_string_equal(a.link, "u");
+	assert_string_equal(a.of_issuer, "r");
+	assert_int_equal(read_args(&a, "ocspctl check --incident l a b"), -1);
+	assert_string_equal(a.incident, "l");
+	assert_int_equal(a.rest_n, 2);
+	assert_int_equal(read_args(&a, "ocspctl incident list"), -1);
 }
 
 /* What is shown. */
@@ -580,6 +598,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(options_stand_before_and_after_the_command),
 	    cmocka_unit_test(a_webhook_has_verbs_and_options_of_its_own),
+	    cmocka_unit_test(an_incident_has_verbs_and_options_of_its_own),
 	    cmocka_unit_test(notices_and_alarms_go_with_watch),
 	    cmocka_unit_test(discover_has_options_of_its_own),
 	    cmocka_unit_test(strict_goes_with_the_status_of_all),
