@@ -230,8 +230,13 @@ static void on_answer(void *inbox_arg, struct question *q)
 	a->answered++;
 }
 
+static void on_scope(void *inbox_arg, struct question *q)
+{
+	(void)inbox_arg, (void)q;
+}
+
 /* Certificates [from, from + n) that "fleet" has gained. */
-static void append(struct node *n, struct asked *a, uint32_t from, uint32_t count_of)
+static void append_new(struct node *n, struct asked *a, uint32_t from, uint32_t count_of)
 {
 	struct change_batch *b = change_batch_new(count_of);
 
@@ -251,7 +256,17 @@ static void append(struct node *n, struct asked *a, uint32_t from, uint32_t coun
 	*a = (struct asked){.ask = {.teller = n->teller, .batch = b}};
 	a->ask.question.reply_to = inbox;
 	a->ask.question.done = on_answer;
+}
+
+static void ask(struct asked *a)
+{
 	question_ask(&a->ask.question, inbox, teller_append);
+}
+
+static void append(struct node *n, struct asked *a, uint32_t from, uint32_t count_of)
+{
+	append_new(n, a, from, count_of);
+	ask(a);
 }
 
 static void drop(struct asked *a, size_t n)
@@ -291,6 +306,45 @@ static void a_batch_is_answered_when_it_is_durable(void **state)
 	expect_news_whole(n);
 	forget();
 	drop(a, 3);
+}
+
+/* Notices, say: two nodes have the same to tell of a scope. */
+static void a_batch_of_a_scope_is_told_by_one_node(void **state)
+{
+	static const uint8_t scope[CHANGE_SCOPE_N] = {9};
+	struct teller_scope far = {.teller = node[1].teller};
+	struct asked a[3];
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		append_new(&node[i % 2], &a[i], 10, 5);
+		a[i].ask.scope = scope;
+		a[i].ask.next = (struct change_told){.known = true, .total = 1};
+	}
+	/* the third one goes on behind the first, and only moves the pointer */
+	change_batch_unref(a[2].ask.batch);
+	a[2].ask.batch = NULL;
+	a[2].ask.expect = a[0].ask.next;
+	a[2].ask.next.done = 1;
+	for (int i = 0; i < 3; i++) {
+		ask(&a[i]);
+		tell_elapse(10);
+		assert_int_equal(a[i].answered, 1);
+	}
+	assert_int_equal(a[0].ask.error, ERR_OK);
+	assert_int_equal(a[1].ask.error, ERR_CONFLICT);
+	assert_int_equal(a[2].ask.error, ERR_OK);
+	look();
+	expect_count(10, 15, 1);
+	memcpy(far.scope, scope, sizeof far.scope);
+	far.question.reply_to = inbox;
+	far.question.done = on_scope;
+	question_ask(&far.question, inbox, teller_scope_ask);
+	tell_elapse(10);
+	assert_int_equal(far.error, ERR_OK);
+	assert_true(change_told_equal(&far.told, &a[2].ask.next));
+	forget();
+	drop(a, 2);
 }
 
 /* Second law. */
@@ -420,6 +474,7 @@ int main(void)
 	    WATCHED(nodes_that_watch_nothing_are_in_nobodys_way),
 	    WATCHED(a_pointer_without_batches_is_begun_from),
 	    WATCHED(a_batch_is_answered_when_it_is_durable),
+	    WATCHED(a_batch_of_a_scope_is_told_by_one_node),
 	    WATCHED(a_batch_waits_for_every_reader),
 	    WATCHED(batches_wait_for_a_log_that_is_away),
 	    WATCHED(batches_are_cancelled),
