@@ -42,7 +42,8 @@ struct watch_list {
 	uint32_t generation; /* the file's, under which it has the names */
 	uint32_t version;    /* counts the changes that a generation has had */
 	struct watch_mark mark;
-	uint64_t number; /* of a gain: of the inventory with which it came; 1: at a start */
+	uint64_t
+	    number; /* of a gain: of the inventory with which it came; 1: at a start */
 	size_t n;
 	struct watched *entries;    /* sorted within each range */
 	struct watch_range *ranges; /* by ca */
