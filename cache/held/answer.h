@@ -20,6 +20,8 @@
 /* Bits of the mark. */
 #define MARK_VISITED 1u /* since the eviction hand last passed (SIEVE) */
 #define MARK_USED    2u /* since the keeper last looked whether a refresh is worth it */
+#define MARK_ASKED   4u /* by a client, since hot_asked() last passed */
+#define MARK_ALL     (MARK_VISITED | MARK_USED | MARK_ASKED)
 
 struct crl_slot; /* cache/crl/crl_set.h */
 

@@ -45,7 +45,8 @@ struct hot {
 	uint64_t seed;
 	/* the writer's: */
 	size_t budget;
-	size_t used; /* slots that are not NULL, tombstones included */
+	size_t used;     /* slots that are not NULL, tombstones included */
+	size_t asked_at; /* the slot that hot_asked() looks at next */
 	uint64_t evictions;
 	struct hot_queue answers, errors;
 	struct answer *garbage; /* linked by _older */
@@ -432,6 +433,35 @@ void hot_sweep(struct hot *t, bool (*fn)(void *arg, const struct answer *a), voi
 	queue_sweep(t, &t->errors, fn, arg);
 }
 
+size_t hot_slots(const struct hot *t)
+{
+	return slots_of(t)->n;
+}
+
+/* By slots, whose number is that of the hash: a table that has doubled has what was not
+ * looked at yet, and no more than that, behind the same place (and a second time, where
+ * it was). */
+void hot_asked(
+    struct hot *t, size_t slots, void (*fn)(void *arg, const struct answer *a), void *arg)
+{
+	struct hot_slots *s = slots_of(t);
+
+	if (slots > s->n)
+		slots = s->n;
+	for (size_t i = 0; i < slots; i++) {
+		struct answer *a =
+		    atomic_load_explicit(&s->v[t->asked_at].answer, memory_order_relaxed);
+
+		t->asked_at = (t->asked_at + 1) & (s->n - 1);
+		if (a == NULL || a == TOMBSTONE ||
+		    !(atomic_load_explicit(&a->mark, memory_order_relaxed) & MARK_ASKED))
+			continue;
+		atomic_fetch_and_explicit(
+		    &a->mark, (uint8_t)~MARK_ASKED, memory_order_relaxed);
+		fn(arg, a);
+	}
+}
+
 bool hot_has_garbage(const struct hot *t)
 {
 	return t->garbage != NULL || t->old_slots != NULL;
@@ -448,6 +478,14 @@ struct hot_garbage *hot_garbage(struct hot *t)
 	t->garbage = NULL;
 	t->old_slots = NULL;
 	return g;
+}
+
+void hot_garbage_asked(
+    const struct hot_garbage *g, void (*fn)(void *arg, const struct answer *a), void *arg)
+{
+	for (const struct answer *a = g->answers; a != NULL; a = a->_older)
+		if (atomic_load_explicit(&a->mark, memory_order_relaxed) & MARK_ASKED)
+			fn(arg, a);
 }
 
 void hot_garbage_free(struct hot_garbage *g)

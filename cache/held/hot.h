@@ -63,15 +63,13 @@ static inline bool hot_serves(const struct answer *a, int64_t now)
 	return a->expiry > now && hot_is_allowed(a);
 }
 
-/* Note that a was served.  Writes only when the mark is clear. */
+/* Note that a was served to a client.  Writes only when the mark is not whole. */
 static inline void hot_visit(const struct answer *a)
 {
 	struct answer *w = (struct answer *)(uintptr_t)a;
 
-	if (atomic_load_explicit(&w->mark, memory_order_relaxed) !=
-	    (MARK_VISITED | MARK_USED))
-		atomic_store_explicit(
-		    &w->mark, MARK_VISITED | MARK_USED, memory_order_relaxed);
+	if (atomic_load_explicit(&w->mark, memory_order_relaxed) != MARK_ALL)
+		atomic_store_explicit(&w->mark, MARK_ALL, memory_order_relaxed);
 }
 
 /* The writer. */
@@ -92,6 +90,14 @@ void hot_discard(struct hot *t, struct answer *a);
  */
 void hot_sweep(struct hot *t, bool (*fn)(void *arg, const struct answer *a), void *arg);
 
+/* Call fn for each answer in the next `slots` slots of the table that a client was served
+ * since this last passed it.  It goes round and round: what is asked for is told once in
+ * each round, also of answers that came meanwhile; those that left are told by
+ * hot_garbage_asked(). */
+void hot_asked(struct hot *t, size_t slots, void (*fn)(void *arg, const struct answer *a),
+    void *arg);
+size_t hot_slots(const struct hot *t); /* of a round */
+
 /* Note that a was used by somebody who did not find it here: its first client, the
  * operator. */
 static inline void hot_mark_used(const struct answer *a)
@@ -107,6 +113,10 @@ static inline void hot_mark_used(const struct answer *a)
 struct hot_garbage;
 struct hot_garbage *hot_garbage(struct hot *t);
 void hot_garbage_free(struct hot_garbage *g);
+/* As hot_asked(), of all that is in g: when every reader has passed, nobody marks it any
+ * more. */
+void hot_garbage_asked(const struct hot_garbage *g,
+    void (*fn)(void *arg, const struct answer *a), void *arg);
 bool hot_has_garbage(const struct hot *t);
 
 /* A changed budget (reload): evicts at once when it is smaller. */

@@ -489,6 +489,103 @@ static void an_answer_is_served_in_date_and_where_the_lists_allow_it(void **stat
 	small_set_unref(s);
 }
 
+/* Who was served, by number. */
+struct asked {
+	size_t n;
+	bool seen[3000];
+};
+
+static void on_asked(void *arg, const struct answer *a)
+{
+	struct asked *seen = arg;
+	struct serial s;
+	struct key k;
+
+	assert_int_equal(key_from_der(&k, answer_key(a)), ERR_OK);
+	key_serial(&k, &s);
+	assert_int_equal(s.n, 5);
+	seen->seen[s.octets[3] << 8 | s.octets[4]] = true;
+	seen->n++;
+}
+
+/* Errors too: who asks for a certificate that we cannot answer for uses it. */
+static void who_was_served_is_told_once_in_a_round(void **state)
+{
+	struct hot *t = hot_new(BUDGET, 7);
+	struct asked seen = {0};
+
+	(void)state;
+	for (uint32_t i = 0; i < 1000; i++)
+		hot_put(t, make_answer(i, i % 3 == 0 ? STATUS_NONE : STATUS_GOOD, "x"));
+	for (uint32_t i = 0; i < 1000; i += 2)
+		hot_visit(find(t, i));
+	hot_mark_used(find(t, 1)); /* by nobody's client */
+	for (size_t n = 0; n < hot_slots(t); n += 16)
+		hot_asked(t, 16, on_asked, &seen);
+	assert_int_equal(seen.n, 500);
+	for (uint32_t i = 0; i < 1000; i++)
+		assert_int_equal(seen.seen[i], i % 2 == 0);
+	hot_asked(t, hot_slots(t) + 1, on_asked, &seen);
+	assert_int_equal(seen.n, 500);
+	hot_visit(find(t, 4));
+	hot_asked(t, hot_slots(t), on_asked, &seen);
+	assert_int_equal(seen.n, 501);
+	hot_free(t);
+}
+
+static void who_is_asked_for_is_not_forgotten_when_the_table_grows(void **state)
+{
+	struct hot *t = hot_new(BUDGET, 7);
+	struct asked seen = {0};
+	size_t before = hot_slots(t);
+
+	(void)state;
+	for (uint32_t i = 0; i < 40; i++) {
+		hot_put(t, make_answer(i, STATUS_GOOD, "x"));
+		hot_visit(find(t, i));
+	}
+	assert_int_equal(hot_slots(t), before);
+	hot_asked(t, before / 2, on_asked, &seen);
+	for (uint32_t i = 40; i < 100; i++)
+		hot_put(t, make_answer(i, STATUS_GOOD, "x"));
+	assert_true(hot_slots(t) > before);
+	hot_asked(t, hot_slots(t) - before / 2, on_asked, &seen);
+	for (uint32_t i = 0; i < 100; i++)
+		assert_int_equal(seen.seen[i], i < 40);
+	hot_free(t);
+}
+
+static void what_left_the_table_says_whether_it_was_asked_for(void **state)
+{
+	struct hot *t = hot_new(BUDGET, 7);
+	struct asked seen = {0};
+	const struct answer *late;
+	struct hot_garbage *g;
+
+	(void)state;
+	for (uint32_t i = 0; i < 4; i++)
+		hot_put(t, make_answer(i, STATUS_GOOD, "x"));
+	hot_visit(find(t, 0));
+	hot_visit(find(t, 1));
+	late = find(t, 2);
+	hot_put(t, make_answer(0, STATUS_GOOD, "newer"));
+	for (uint32_t i = 1; i < 4; i++) {
+		struct key k;
+
+		make_key(&k, i);
+		hot_remove(t, key_der(&k));
+	}
+	g = hot_garbage(t);
+	hot_visit(late); /* by a reader that found it before */
+	hot_garbage_asked(g, on_asked, &seen);
+	hot_garbage_free(g);
+	assert_int_equal(seen.n, 3);
+	assert_true(seen.seen[0] && seen.seen[1] && seen.seen[2]);
+	hot_asked(t, hot_slots(t), on_asked, &seen);
+	assert_int_equal(seen.n, 3); /* the newer one was not */
+	hot_free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -510,6 +607,9 @@ int main(void)
 	    cmocka_unit_test(a_held_good_is_refused_from_the_swap_on),
 	    cmocka_unit_test(what_can_be_contradicted_is_looked_up_once_for_each_set),
 	    cmocka_unit_test(an_answer_is_served_in_date_and_where_the_lists_allow_it),
+	    cmocka_unit_test(who_was_served_is_told_once_in_a_round),
+	    cmocka_unit_test(who_is_asked_for_is_not_forgotten_when_the_table_grows),
+	    cmocka_unit_test(what_left_the_table_says_whether_it_was_asked_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
