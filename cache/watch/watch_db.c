@@ -22,7 +22,8 @@ static const char *const names[DBI_N] = {[DBI_META] = "meta",
     [DBI_GENS] = "gens",
     [DBI_ROWS] = "rows",
     [DBI_SERIALS] = "serials",
-    [DBI_NAMES] = "names"};
+    [DBI_NAMES] = "names",
+    [DBI_ASKED] = "asked"};
 
 /* Errors. */
 

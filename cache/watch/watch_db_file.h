@@ -12,6 +12,7 @@
  *   serials  generation be32, id be32, octets of the serial u8, serial
  *            -> notAfter (watch_date_put()); the order of numbers
  *   names    generation be32, name (watch_name_key()), 0, id be32, serial -> nothing
+ *   asked    issuer's name, 0, serial -> the minute be32 when a client last asked for it
  *
  * A generation's keys are greater than all that were there before, so that they are
  * appended: full pages, and no way down the tree.
@@ -26,7 +27,17 @@
 #define WATCH_KEY_MAX      511 /* LMDB's */
 #define WATCH_NAME_KEY_MAX (WATCH_KEY_MAX - 4 - 1 - 4 - SERIAL_MAX)
 
-enum { DBI_META, DBI_CAS, DBI_LISTS, DBI_GENS, DBI_ROWS, DBI_SERIALS, DBI_NAMES, DBI_N };
+enum {
+	DBI_META,
+	DBI_CAS,
+	DBI_LISTS,
+	DBI_GENS,
+	DBI_ROWS,
+	DBI_SERIALS,
+	DBI_NAMES,
+	DBI_ASKED,
+	DBI_N
+};
 
 /* A put that is not over: its generation is nobody's yet, and is not swept. */
 struct watch_opened {
