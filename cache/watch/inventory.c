@@ -175,6 +175,13 @@ const struct watch_list *inventory_list(const struct inventory *v, const char *n
 	return i != NULL ? i->list : NULL;
 }
 
+size_t inventory_place(const struct inventory *v, const char *name)
+{
+	size_t place = place_of(v, name);
+
+	return is_there(v, place, name) ? place : v->n;
+}
+
 size_t inventory_lists_with(const struct inventory *v, uint32_t ca,
     const struct serial *s, size_t *out, size_t max)
 {

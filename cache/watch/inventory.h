@@ -60,6 +60,8 @@ const struct inventory *inventory_announced(
 
 /* Or NULL.  Of an incident by its key; those are none of v->list. */
 const struct watch_list *inventory_list(const struct inventory *v, const char *name);
+/* The place in v->list of the watchlist of this name; v->n: there is none. */
+size_t inventory_place(const struct inventory *v, const char *name);
 
 /* The lists that have this certificate: out[] (room for max; may be NULL) has the first
  * of their places in v->list, by name.  Returns how many there are; with max 0 it stops

@@ -6,6 +6,7 @@
  *   PREFIX{w}:c:FIELD:REVISION   hash  0, 1, ... -> chunk (watch_chunk.c); REVISION in
  *                                hexadecimal.  PX until a head names it, and when none
  *                                does any more
+ *   PREFIX{w}:a:asked            stream  v -> piece (watch_asked.h), the last ones
  * and PREFIX{w}:l:try is there within a script only (the trial of redis_link.h).
  *
  * All keys have one hash tag, so that a script's are in one slot of a cluster.  The
@@ -101,7 +102,14 @@ static void add_chunks(struct redis_call *c, const struct watch_redis *r,
 
 /* Plain commands. */
 
-enum plain { PLAIN_HEADS, PLAIN_HEAD, PLAIN_CHUNK, PLAIN_COUNT };
+enum plain {
+	PLAIN_HEADS,
+	PLAIN_HEAD,
+	PLAIN_CHUNK,
+	PLAIN_COUNT,
+	PLAIN_ASKED_ADD,
+	PLAIN_ASKED_READ
+};
 
 struct watch_reading {
 	struct watch_redis *r;
@@ -130,6 +138,26 @@ static enum err take_heads(const struct watch_reading *g, const redisReply *r)
 	return ERR_OK;
 }
 
+/* Each entry: its id, and its fields, of which ours has one. */
+static enum err take_pieces(const struct watch_reading *g, const redisReply *r)
+{
+	if (r->type != REDIS_REPLY_ARRAY)
+		return ERR_RECORD;
+	for (size_t i = 0; i < r->elements; i++) {
+		const redisReply *x = r->element[i], *field;
+
+		if (x->type != REDIS_REPLY_ARRAY || x->elements != 2 ||
+		    !redis_reply_is_text(x->element[0]))
+			return ERR_RECORD;
+		field = x->element[1];
+		if (field->type != REDIS_REPLY_ARRAY || field->elements != 2 ||
+		    !redis_reply_is_text(field->element[1]))
+			return ERR_RECORD;
+		g->each(g->arg, text_of(x->element[0]), text_of(field->element[1]));
+	}
+	return ERR_OK;
+}
+
 static enum err take_one(const redisReply *r, struct bytes *value)
 {
 	if (r->type != REDIS_REPLY_ARRAY || r->elements != 1)
@@ -148,6 +176,10 @@ static enum err take(
 							    : redis_word_err(r);
 	if (g->what == PLAIN_HEADS)
 		return take_heads(g, r);
+	if (g->what == PLAIN_ASKED_READ)
+		return take_pieces(g, r);
+	if (g->what == PLAIN_ASKED_ADD)
+		return redis_reply_is_text(r) ? ERR_OK : ERR_STORE;
 	if (g->what != PLAIN_COUNT)
 		return take_one(r, value);
 	return r->type == REDIS_REPLY_INTEGER && r->integer == g->chunks ? ERR_OK
@@ -188,13 +220,19 @@ static struct watch_reading *watch_reading_new(
 	return g;
 }
 
-/* g with what is to be asked. */
-static void ask(struct watch_reading *g, int argc, const char *const *argv)
+/* g with what is to be asked; argv_n NULL: texts. */
+static void ask_bytes(
+    struct watch_reading *g, int argc, const char *const *argv, const size_t *argv_n)
 {
 	struct redis_conn *c = redis_link_commands(g->r->link);
 
-	if (c == NULL || !redis_conn_send(c, argc, argv, NULL, on_read, g))
+	if (c == NULL || !redis_conn_send(c, argc, argv, argv_n, on_read, g))
 		answer(g, ERR_STORE, bytes_of(NULL, 0));
+}
+
+static void ask(struct watch_reading *g, int argc, const char *const *argv)
+{
+	ask_bytes(g, argc, argv, NULL);
 }
 
 void watch_redis_heads(struct watch_redis *r,
@@ -259,6 +297,52 @@ void watch_redis_count(struct watch_redis *r, const char *field, const uint8_t *
 	g->done = done;
 	put_chunks(r, field, revision, key);
 	ask(g, 2, (const char *const[]){"HLEN", key});
+}
+
+static void put_asked(const struct watch_redis *r, char *key)
+{
+	snprintf(key, KEY_ROOM, "%s{w}:a:asked", r->prefix);
+}
+
+void watch_redis_asked_add(
+    struct watch_redis *r, struct bytes value, watch_redis_done_fn *done, void *arg)
+{
+	struct watch_reading *g = watch_reading_new(r, PLAIN_ASKED_ADD, arg);
+	char key[KEY_ROOM], most[12];
+	const char *argv[] = {
+	    "XADD", key, "MAXLEN", "~", most, "*", "v", (const char *)value.p};
+	size_t n[sizeof argv / sizeof argv[0]];
+
+	if (g == NULL) {
+		done(arg, ERR_NOMEM);
+		return;
+	}
+	g->done = done;
+	put_asked(r, key);
+	snprintf(most, sizeof most, "%d", WATCH_REDIS_PIECES);
+	for (size_t i = 0; i + 1 < sizeof n / sizeof n[0]; i++)
+		n[i] = strlen(argv[i]);
+	n[sizeof n / sizeof n[0] - 1] = value.n;
+	ask_bytes(g, sizeof argv / sizeof argv[0], argv, n);
+}
+
+/* "(" before a place is of Redis 6.2: so the one that is known comes again. */
+void watch_redis_asked_read(struct watch_redis *r, const char *place,
+    void (*each)(void *arg, struct bytes place, struct bytes value),
+    watch_redis_done_fn *done, void *arg)
+{
+	struct watch_reading *g = watch_reading_new(r, PLAIN_ASKED_READ, arg);
+	char key[KEY_ROOM], most[12];
+
+	if (g == NULL) {
+		done(arg, ERR_NOMEM);
+		return;
+	}
+	g->each = each;
+	g->done = done;
+	put_asked(r, key);
+	snprintf(most, sizeof most, "%d", WATCH_REDIS_READ + 1);
+	ask(g, 6, (const char *const[]){"XRANGE", key, place, "+", "COUNT", most});
 }
 
 /* Scripts. */

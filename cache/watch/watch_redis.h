@@ -52,6 +52,19 @@ void watch_redis_chunk(struct watch_redis *r, const struct watch_chunk_place *pl
 void watch_redis_count(struct watch_redis *r, const char *field, const uint8_t *revision,
     uint32_t chunks, watch_redis_done_fn *done, void *arg);
 
+/* Add a piece (watch_asked.h) behind those that are there; of the last
+ * WATCH_REDIS_PIECES.  value is copied. */
+#define WATCH_REDIS_PIECES 2048
+void watch_redis_asked_add(
+    struct watch_redis *r, struct bytes value, watch_redis_done_fn *done, void *arg);
+/* Those from this place on ("0": all), it and WATCH_REDIS_READ more at most: each with
+ * its place, one after the other, then done once. */
+#define WATCH_REDIS_READ      32
+#define WATCH_REDIS_PLACE_MAX 48
+void watch_redis_asked_read(struct watch_redis *r, const char *place,
+    void (*each)(void *arg, struct bytes place, struct bytes value),
+    watch_redis_done_fn *done, void *arg);
+
 /* Write a chunk of a revision that no head names yet; value is copied.  What no head ever
  * names goes after a minute without a further chunk. */
 void watch_redis_save(struct watch_redis *r, const struct watch_chunk_place *place,

@@ -50,6 +50,10 @@ struct shared {
 	/* What is watched (ledger_inventory()); set before threads start, then by the
 	 * watcher's ledger. */
 	_Atomic(const struct inventory *) inventory;
+	/* Who is told what clients asked for (asked_keys.h), and how: messages with this
+	 * run; set by the watcher before threads start.  NULL: nobody. */
+	struct inbox *asked_to;
+	void (*asked_run)(void *inbox_arg, struct msg *m);
 	/* Those of the shared store have not been read yet; set by the watcher's share.
 	 */
 	_Atomic bool watchlists_waiting;

@@ -21,6 +21,7 @@
 #include "proxy/base/log.h"
 #include "proxy/base/thread.h"
 #include "proxy/base/timer.h"
+#include "proxy/keeper/asked_keys.h"
 #include "proxy/keeper/evidence_ask.h"
 #include "proxy/keeper/keeper_make.h"
 #include "proxy/lists/ccadb_source.h"
@@ -48,6 +49,7 @@ struct keeper {
 	unsigned ticks;
 	struct clock_watch clock;
 	struct calm latch_calm, store_calm;
+	struct asked_collector asked;
 	struct mistake *mistake; /* of the last reload; NULL: none */
 };
 
@@ -77,6 +79,7 @@ static void garbage_passed(struct barrier_want *w)
 	struct garbage_round *r = (struct garbage_round *)w;
 
 	assert(r->keeper->garbage_under_way);
+	asked_collect_garbage(&r->keeper->asked, r->garbage);
 	hot_garbage_free(r->garbage);
 	r->keeper->garbage_under_way = false;
 	free(r);
@@ -259,6 +262,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	watched_source_tick(k->parts.watched);
 	if (k->ticks % ALARM_SWEEP_S == 0)
 		sweep_alarms(shared_conf(k->shared));
+	asked_collect_tick(&k->asked);
 	if (k->ticks % SWEEP_S == 0)
 		sweep_store(k);
 	if (k->ticks % LATCH_SWEEP_S == 0)
@@ -288,6 +292,7 @@ static void on_ask(void *arg, struct msg *m)
 	struct keeper *k = arg;
 	struct ask *a = (struct ask *)m;
 
+	asked_collect(&k->asked, &a->key);
 	if (a->nonce_n > 0)
 		forwards_ask(k->parts.forwards, a);
 	else
@@ -520,7 +525,7 @@ struct keeper *keeper_new(struct shared *shared, char *why, size_t why_n)
 		snprintf(why, why_n, "%s", err_text(ERR_NOMEM));
 		return NULL;
 	}
-	k->shared = shared;
+	k->shared = k->asked.shared = shared;
 	order_init(&k->cancel, on_cancel, k);
 	order_init(&k->stop, on_stop, k);
 	k->due_at_ms = INT64_MAX;
@@ -569,6 +574,7 @@ void keeper_free(struct keeper *k)
 		event_del(&k->garbage_timer);
 	}
 	keeper_unmake(&k->parts);
+	asked_collect_end(&k->asked);
 	set_mistake(k, NULL);
 	free(k);
 }

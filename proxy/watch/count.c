@@ -4,7 +4,10 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "cache/watch/incident.h"
 #include "proxy/base/clock.h"
+#include "proxy/watch/replaced.h"
+#include "proxy/watch/usage.h"
 #include "proxy/watch/verdicts.h"
 
 #define BATCH 4096
@@ -16,8 +19,16 @@ struct count {
 	int64_t now;
 	/* Of lists: */
 	size_t list, first, end, range, entry;
-	size_t *revoked, *not_covered; /* by list - first */
-	uint32_t of[BATCH];            /* whose is the certificate: list - first */
+	struct count_list *lists; /* by list - first; NULL: of all */
+	struct count_entry {
+		uint32_t list; /* whose is the certificate: list - first */
+		uint32_t ca;
+		bool announced, bare;
+	} of[BATCH];
+	struct incident_of *incident; /* those that may announce some of a CA's */
+	size_t incidents_n;
+	struct replaced *replaced;
+	uint32_t hit[BATCH]; /* of those that are asked about: list - first */
 	/* Of all: */
 	size_t ca;
 	struct inventory_walk *walk; /* of that CA; NULL: not begun */
@@ -32,9 +43,10 @@ void count_free(struct count *c)
 		return;
 	inventory_walk_free(c->walk);
 	verdicts_free(c->verdicts);
+	replaced_free(c->replaced);
 	inventory_unref(c->v);
-	free(c->revoked);
-	free(c->not_covered);
+	free(c->lists);
+	free(c->incident);
 	free(c->of_ca);
 	free(c);
 }
@@ -52,16 +64,35 @@ static const char *issuer_now(const struct count *c, const struct watch_ca *ca)
 
 /* Of lists. */
 
+static void find_incidents(struct count *c, uint32_t ca)
+{
+	const struct incidents *s = c->v->incidents;
+
+	c->incidents_n = 0;
+	for (size_t n = 0; n < s->in_force; n++)
+		c->incidents_n +=
+		    incident_of(&c->incident[c->incidents_n], s->item[n], c->v->cas, ca);
+}
+
+static bool is_announced(const struct count *c, const struct watched *e)
+{
+	for (size_t n = 0; n < c->incidents_n; n++)
+		if (incident_has(&c->incident[n], e, NULL))
+			return true;
+	return false;
+}
+
 static enum err add_range(
     struct count *c, const struct watch_list *l, const struct watch_range *r)
 {
 	const char *issuer = issuer_now(c, watch_cas_at(c->v->cas, r->ca));
 	size_t n = verdicts_count(c->verdicts);
 
+	find_incidents(c, r->ca);
 	if (!access_issuer(c->want.access, issuer)) {
 		c->entry = r->n;
-	} else if (issuer[0] == '\0') {
-		c->not_covered[c->list - c->first] += r->n;
+	} else if (issuer[0] == '\0' && c->incidents_n == 0) {
+		c->lists[c->list - c->first].not_covered += r->n;
 		c->entry = r->n;
 	}
 	for (; c->entry < r->n && n < BATCH; c->entry++, n++) {
@@ -72,7 +103,10 @@ static enum err add_range(
 		watched_serial(entry, &s);
 		if (!verdicts_add_watched(c->verdicts, issuer, &s, &watch))
 			return ERR_NOMEM;
-		c->of[n] = (uint32_t)(c->list - c->first);
+		c->of[n] = (struct count_entry){.list = (uint32_t)(c->list - c->first),
+		    .ca = r->ca,
+		    .announced = is_announced(c, entry),
+		    .bare = watched_is_bare(entry)};
 	}
 	if (c->entry == r->n) {
 		c->entry = 0;
@@ -163,28 +197,68 @@ static void step(struct count *c, enum err e)
 	if (e == ERR_OK && c->want.context->stopping)
 		e = ERR_CANCELLED;
 	if (e == ERR_OK)
-		e = c->revoked != NULL ? gather_lists(c) : gather_all(c);
+		e = c->lists != NULL ? gather_lists(c) : gather_all(c);
 	if (e == ERR_OK && verdicts_count(c->verdicts) > 0)
 		verdicts_ask(c->verdicts);
 	else
 		c->want.done(c->want.arg, e);
 }
 
+/* One that is revoked or announced.  Who has no names is replaced by nobody. */
+static enum err add_hit(struct count *c, size_t i)
+{
+	const struct count_entry *of = &c->of[i];
+	struct count_list *l = &c->lists[of->list];
+	const struct serial *s = verdicts_serial(c->verdicts, i);
+
+	l->in_use += usage_is_recent(
+	    c->want.context->usage, verdicts_issuer(c->verdicts, i), s, c->now);
+	if (of->bare)
+		return ERR_OK;
+	c->hit[replaced_count(c->replaced)] = of->list;
+	return replaced_add(c->replaced, c->first + of->list, of->ca, s) ? ERR_OK
+									 : ERR_NOMEM;
+}
+
+static enum err add_entry(struct count *c, size_t i)
+{
+	struct count_list *l = &c->lists[c->of[i].list];
+	bool revoked = verdicts_is_revoked(c->verdicts, i);
+
+	l->revoked += revoked;
+	l->announced += !revoked && c->of[i].announced;
+	l->not_covered += !verdicts_is_covered(c->verdicts, i);
+	return revoked || c->of[i].announced ? add_hit(c, i) : ERR_OK;
+}
+
+static void on_replaced(void *arg)
+{
+	struct count *c = arg;
+	enum err e = replaced_error(c->replaced);
+
+	for (size_t i = 0; e == ERR_OK && i < replaced_count(c->replaced); i++)
+		c->lists[c->hit[i]].replaced += replaced_at(c->replaced, i) != NULL;
+	step(c, e);
+}
+
 static void on_verdicts(void *arg)
 {
 	struct count *c = arg;
 	enum err e = verdicts_error(c->verdicts);
-	size_t n = e == ERR_OK ? verdicts_count(c->verdicts) : 0;
+	size_t n = verdicts_count(c->verdicts);
 
-	for (size_t i = 0; i < n; i++) {
-		if (c->revoked == NULL) {
+	if (c->lists != NULL)
+		replaced_begin(c->replaced, c->v, c->want.access);
+	for (size_t i = 0; e == ERR_OK && i < n; i++) {
+		if (c->lists == NULL)
 			add_status(c, i);
-			continue;
-		}
-		c->revoked[c->of[i]] += verdicts_is_revoked(c->verdicts, i);
-		c->not_covered[c->of[i]] += !verdicts_is_covered(c->verdicts, i);
+		else
+			e = add_entry(c, i);
 	}
-	step(c, e);
+	if (e == ERR_OK && c->lists != NULL && replaced_count(c->replaced) > 0)
+		replaced_ask(c->replaced);
+	else
+		step(c, e);
 }
 
 static struct count *make(const struct count_want *want, const struct inventory *v)
@@ -211,7 +285,7 @@ static struct count *begin(struct count *c, bool made)
 		count_free(c);
 		return NULL;
 	}
-	e = c->revoked != NULL ? gather_lists(c) : gather_all(c);
+	e = c->lists != NULL ? gather_lists(c) : gather_all(c);
 	if (e != ERR_OK) {
 		count_free(c);
 		return NULL;
@@ -229,9 +303,10 @@ struct count *count_of_lists(
 		return NULL;
 	c->list = c->first = first;
 	c->end = end;
-	c->revoked = calloc(end - first + 1, sizeof *c->revoked);
-	c->not_covered = calloc(end - first + 1, sizeof *c->not_covered);
-	return begin(c, c->revoked != NULL && c->not_covered != NULL);
+	c->lists = calloc(end - first + 1, sizeof *c->lists);
+	c->incident = calloc(v->incidents->in_force + 1, sizeof *c->incident);
+	c->replaced = replaced_new(want->context, on_replaced, c);
+	return begin(c, c->lists != NULL && c->incident != NULL && c->replaced != NULL);
 }
 
 struct count *count_of_all(const struct count_want *want, const struct inventory *v)
@@ -261,16 +336,10 @@ size_t count_entries(const struct count *c, size_t list)
 	return n;
 }
 
-size_t count_revoked(const struct count *c, size_t list)
+const struct count_list *count_list(const struct count *c, size_t list)
 {
 	assert(list >= c->first && list < c->end);
-	return c->revoked[list - c->first];
-}
-
-size_t count_not_covered(const struct count *c, size_t list)
-{
-	assert(list >= c->first && list < c->end);
-	return c->not_covered[list - c->first];
+	return &c->lists[list - c->first];
 }
 
 size_t count_of_ca(const struct count *c, size_t ca)

@@ -1,8 +1,9 @@
 /* count.h - one count: a walk through an inventory, certificate by certificate.
  *
- * Of lists: each of their entries, and whether it is revoked, and whether covered by
- * what that entry names.  Of all: each certificate
- * once, with its status and its end.
+ * Of lists: each of their entries, whether it is revoked, or announced and not revoked,
+ * and of these two, which are *hit*, whether it is replaced (replaced.h) and in use
+ * (usage.h); and whether it is covered by what that entry names.  Of all: each
+ * certificate once, with its status and its end.
  *
  * The inventory thread; see counts.h.
  */
@@ -17,6 +18,11 @@ struct count;
 
 struct count_status {
 	uint64_t good, revoked, unknown;
+};
+
+/* Of a list: see above. */
+struct count_list {
+	size_t revoked, announced, replaced, in_use, not_covered;
 };
 
 /* done: once, from the loop; the count is the caller's to read and free from then on. */
@@ -37,8 +43,7 @@ void count_free(struct count *c); /* NULL is allowed */
 const struct inventory *count_inventory(const struct count *c);
 /* Of lists; by place in v->list. */
 size_t count_entries(const struct count *c, size_t list); /* of issuers that are seen */
-size_t count_revoked(const struct count *c, size_t list);
-size_t count_not_covered(const struct count *c, size_t list);
+const struct count_list *count_list(const struct count *c, size_t list);
 /* Of all. */
 size_t count_of_ca(const struct count *c, size_t ca); /* place in v->cas->ca */
 const struct count_status *count_status(const struct count *c);

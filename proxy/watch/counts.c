@@ -40,20 +40,27 @@ struct counting_one {
 
 /* Text. */
 
+static void put_number_of(struct json_line *l, const char *text, uint64_t n)
+{
+	json_put(l, text);
+	json_put_number(l, n);
+}
+
 static void put_list(struct json_line *l, const struct count *c, size_t place)
 {
 	const struct watch_list *list = count_inventory(c)->list[place];
+	const struct count_list *n = count_list(c, place);
 
 	json_put(l, "{\"name\":");
 	json_put_text(l, list->name);
 	json_put(l,
 	    list->source == WATCH_API ? ",\"source\":\"api\"" : ",\"source\":\"files\"");
-	json_put(l, ",\"certificates\":");
-	json_put_number(l, count_entries(c, place));
-	json_put(l, ",\"revoked\":");
-	json_put_number(l, count_revoked(c, place));
-	json_put(l, ",\"announced\":0,\"replaced\":0,\"in_use\":0,\"not_covered\":");
-	json_put_number(l, count_not_covered(c, place));
+	put_number_of(l, ",\"certificates\":", count_entries(c, place));
+	put_number_of(l, ",\"revoked\":", n->revoked);
+	put_number_of(l, ",\"announced\":", n->announced);
+	put_number_of(l, ",\"replaced\":", n->replaced);
+	put_number_of(l, ",\"in_use\":", n->in_use);
+	put_number_of(l, ",\"not_covered\":", n->not_covered);
 	json_put(l, "}");
 }
 
@@ -69,12 +76,6 @@ static void put_lists(
 		put_list(l, c, n);
 	}
 	json_put(l, "]\n");
-}
-
-static void put_number_of(struct json_line *l, const char *text, uint64_t n)
-{
-	json_put(l, text);
-	json_put_number(l, n);
 }
 
 static void put_ca(
@@ -267,20 +268,10 @@ void counts_summary(struct counts *c, struct watch_ask *a)
 		ask(&c->all, a);
 }
 
-/* The place of a list; v->n: there is none. */
-static size_t place_of(const struct inventory *v, const char *name)
-{
-	size_t n = 0;
-
-	while (n < v->n && strcmp(v->list[n]->name, name) != 0)
-		n++;
-	return n;
-}
-
 void counts_list(struct counts *c, struct watch_ask *a)
 {
 	const struct inventory *v = ledger_inventory(c->context->shared);
-	size_t list = place_of(v, a->name);
+	size_t list = inventory_place(v, a->name);
 	struct counting_one *o;
 	struct refusal r;
 

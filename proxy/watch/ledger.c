@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cache/watch/watch_asked.h"
 #include "cache/watch/watch_put.h"
 #include "proxy/base/executor.h"
 #include "proxy/base/log.h"
@@ -345,6 +346,8 @@ static enum err job_run(struct ledger_job *j)
 		return name_all(j);
 	if (j->what == LEDGER_TOLD)
 		return watch_db_told(l->db, j->name, j->generation, j->version);
+	if (j->what == LEDGER_ASKED)
+		return watch_db_asked_put(l->db, j->asked, j->asked_n);
 	if (old == NULL && j->what != LEDGER_PUT)
 		return ERR_NOT_FOUND;
 	j->foreign = old != NULL && old->source != j->source;

@@ -29,6 +29,7 @@
 
 struct ledger;
 struct known;
+struct watch_asked;
 struct watch_db;
 struct watch_draft;
 
@@ -39,7 +40,8 @@ enum ledger_what {
 			*/
 	LEDGER_REMOVE, /* a certificate of it is */
 	LEDGER_TOLD,   /* what it has gained is told, up to a generation and version */
-	LEDGER_NAME    /* the configuration has changed: who is called what */
+	LEDGER_NAME,   /* the configuration has changed: who is called what */
+	LEDGER_ASKED   /* when clients last asked for some certificates */
 };
 
 /* list: what it has gained, with the list's name, generation and version; a reference,
@@ -57,6 +59,8 @@ struct ledger_job {
 	char issuer[2 * WATCH_AKI_MAX + 1]; /* REMOVE: a name or a hexadecimal AKI */
 	struct serial serial;               /* REMOVE */
 	uint32_t generation, version;       /* TOLD */
+	const struct watch_asked *asked; /* ASKED: the asker's until done; and so many */
+	size_t asked_n;
 	/* Once, from the loop; the job is the asker's again. */
 	void (*done)(void *arg, struct ledger_job *j);
 	void *arg;

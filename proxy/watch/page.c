@@ -11,7 +11,9 @@
 #include "proxy/watch/known.h"
 #include "proxy/watch/ledger.h"
 #include "proxy/watch/noticed.h"
+#include "proxy/watch/replaced.h"
 #include "proxy/watch/sieve.h"
+#include "proxy/watch/usage.h"
 #include "proxy/watch/verdicts.h"
 #include "proxy/watch/watch_reply.h"
 
@@ -21,7 +23,13 @@
 /* A certificate that was found; its texts stand in page.texts. */
 struct page_row {
 	struct watch_place place;
-	size_t head, middle, end; /* head to middle; status; middle to end; covered */
+	size_t head, middle, end; /* head to middle; status; middle to end; the rest */
+	size_t on, on_n;          /* its lists: those of page.on */
+	/* when it is known: */
+	bool taken, covered;
+	struct evidence evidence;
+	int64_t last_asked;
+	size_t by, by_n; /* of who is hit: those of page.replaced */
 };
 
 struct page {
@@ -30,9 +38,12 @@ struct page {
 	struct known *known; /* a reference, as the next: for the search thread */
 	const struct inventory *v;
 	struct verdicts *verdicts;
+	struct replaced *replaced;
 	struct sieve *sieve; /* or NULL */
 	struct page_row row[WATCH_PAGE_MAX];
 	size_t n;
+	size_t *on; /* places in v->list */
+	size_t on_n, on_room;
 	struct json_line texts, out;
 	struct watch_place next; /* ca 0: that was all */
 	size_t told, looked_at;
@@ -44,9 +55,11 @@ struct page {
 static void page_free(struct page *p)
 {
 	verdicts_free(p->verdicts);
+	replaced_free(p->replaced);
 	sieve_free(p->sieve);
 	known_unref(p->known);
 	inventory_unref(p->v);
+	free(p->on);
 	free(p->texts.p);
 	free(p->out.p);
 	free(p);
@@ -171,8 +184,6 @@ static void put_tail(struct page *p, const struct watch_found *f)
 	json_put(l, "],\"labels\":");
 	put_texts(l, f, true);
 	put_notices(p, f);
-	json_put(l, ",\"replaced_by\":null,\"last_asked\":null,"
-		    "\"covered\":");
 }
 
 /* The issuer's name as it is configured now; "": it is not. */
@@ -183,7 +194,30 @@ static const char *issuer_now(const struct page *p, const struct watch_ca *ca)
 	return i != NULL ? i->name : "";
 }
 
-static void row_make(struct page *p, const struct watch_found *f, const char *issuer)
+/* On which lists it is, of those in force when the page began.  False: out of memory. */
+static bool put_on(struct page *p, struct page_row *r, const struct watch_found *f)
+{
+	size_t *more, room = p->on_n + f->lists_n + WATCH_PAGE_MAX;
+
+	if (p->on_n + f->lists_n > p->on_room) {
+		more = realloc(p->on, room * sizeof *more);
+		if (more == NULL)
+			return false;
+		p->on = more;
+		p->on_room = room;
+	}
+	r->on = p->on_n;
+	for (size_t n = 0; n < f->lists_n; n++) {
+		size_t place = inventory_place(p->v, f->on[n].list);
+
+		if (place < p->v->n)
+			p->on[p->on_n++] = place;
+	}
+	r->on_n = p->on_n - r->on;
+	return true;
+}
+
+static bool row_make(struct page *p, const struct watch_found *f, const char *issuer)
 {
 	struct page_row *r = &p->row[p->n++];
 
@@ -194,6 +228,7 @@ static void row_make(struct page *p, const struct watch_found *f, const char *is
 	r->middle = p->texts.n;
 	put_tail(p, f);
 	r->end = p->texts.n;
+	return put_on(p, r, f);
 }
 
 static bool is_named(const struct watch_record *row, struct bytes asked)
@@ -238,8 +273,7 @@ static bool narrow(const struct page *p, struct watch_found *f, struct watch_on 
 
 static bool take_found(struct page *p, const struct watch_found *f, const char *issuer)
 {
-	row_make(p, f, issuer);
-	if (!verdicts_add(p->verdicts, issuer, &f->serial))
+	if (!row_make(p, f, issuer) || !verdicts_add(p->verdicts, issuer, &f->serial))
 		p->error = ERR_NOMEM;
 	return p->error == ERR_OK;
 }
@@ -282,14 +316,45 @@ static bool on_wanted(void *arg, const struct watch_found *f)
 	return true;
 }
 
-static void put_row(
-    struct page *p, const struct page_row *r, const struct evidence *e, bool covered)
+/* The latest of those on all its lists. */
+static const struct watch_newer *replaced_by(
+    const struct page *p, const struct page_row *r)
 {
-	struct json_line *l = &p->out;
+	const struct watch_newer *by = NULL;
+
+	for (size_t i = r->by; i < r->by + r->by_n; i++) {
+		const struct watch_newer *x = replaced_at(p->replaced, i);
+
+		if (x != NULL && (by == NULL || x->not_before > by->not_before))
+			by = x;
+	}
+	return by;
+}
+
+static void put_replaced(
+    const struct page *p, struct json_line *l, const struct watch_newer *by)
+{
+	char serial[SERIAL_HEX_MAX];
+	const char *issuer;
+
+	json_put(l, ",\"replaced_by\":");
+	if (by == NULL) {
+		json_put(l, "null");
+		return;
+	}
+	issuer = replaced_issuer(p->replaced, by);
+	serial_to_hex(&by->serial, serial);
+	json_put(l, "{\"issuer\":");
+	json_put_text(l, issuer[0] != '\0' ? issuer : NULL);
+	json_put(l, ",\"serial\":\"");
+	json_put(l, serial);
+	json_put(l, "\"}");
+}
+
+static void put_status(struct json_line *l, const struct evidence *e)
+{
 	bool revoked = e->status == STATUS_REVOKED;
 
-	json_put(l, p->told++ > 0 ? ",\n" : "");
-	json_put_bytes(l, p->texts.p + r->head, r->middle - r->head);
 	json_put(l, ",\"status\":\"");
 	json_put(l, status_name(e->status));
 	json_put(l, "\",\"revoked_at\":");
@@ -299,8 +364,21 @@ static void put_row(
 		json_put(l, "null");
 	json_put(l, ",\"reason\":");
 	json_put_text(l, revoked ? reason_name(e->reason) : NULL);
+}
+
+static void put_row(struct page *p, const struct page_row *r)
+{
+	struct json_line *l = &p->out;
+
+	json_put(l, p->told++ > 0 ? ",\n" : "");
+	json_put_bytes(l, p->texts.p + r->head, r->middle - r->head);
+	put_status(l, &r->evidence);
 	json_put_bytes(l, p->texts.p + r->middle, r->end - r->middle);
-	json_put(l, covered ? "true}" : "false}");
+	put_replaced(p, l, replaced_by(p, r));
+	json_put(l, ",\"last_asked\":");
+	json_put_time(l, r->last_asked);
+	json_put(l, ",\"covered\":");
+	json_put(l, r->covered ? "true}" : "false}");
 }
 
 /* The page. */
@@ -400,33 +478,66 @@ static void search(struct page *p, void (*work)(void *arg))
 		fail(p, ERR_CANCELLED);
 		return;
 	}
-	p->n = p->texts.n = 0;
+	p->n = p->on_n = p->texts.n = 0;
 	verdicts_clear(p->verdicts);
 	p->context->away++;
 	executor_run(p->context->search, work, on_searched, p);
 }
 
-/* The rows that fit; those behind a page that is full are looked at anew by the next. */
-static void take_rows(struct page *p)
+/* One that is hit: on any of its lists somebody may stand in for it. */
+static bool look_for_newer(struct page *p, struct page_row *r)
+{
+	bool ok = true;
+
+	r->by = replaced_count(p->replaced);
+	for (size_t i = r->on; ok && i < r->on + r->on_n; i++)
+		ok = replaced_add_found(
+		    p->replaced, p->on[i], r->place.ca, &r->place.serial);
+	r->by_n = replaced_count(p->replaced) - r->by;
+	return ok;
+}
+
+/* Does number n fit?  Then what is told of it is known but for who stands in for it.
+ * False: out of memory. */
+static bool judge(struct page *p, size_t n)
 {
 	const struct watch_filter *f = &p->ask->filter;
+	struct page_row *r = &p->row[n];
 
-	for (size_t n = 0; n < p->n; n++) {
-		struct evidence e;
-		bool covered;
+	verdicts_at(p->verdicts, n, &r->evidence);
+	r->covered = verdicts_is_covered(p->verdicts, n);
+	r->last_asked = usage_last(
+	    p->context->usage, verdicts_issuer(p->verdicts, n), &r->place.serial);
+	r->taken = (f->status == STATUS_NONE || r->evidence.status == f->status) &&
+		   (f->covered == WATCH_COVERED_OR_NOT ||
+		       r->covered == (f->covered == WATCH_COVERED));
+	r->by_n = 0;
+	if (!r->taken || (r->evidence.status != STATUS_REVOKED &&
+			     !replaced_is_announced(p->v, r->place.ca, &r->place.serial)))
+		return true;
+	return look_for_newer(p, r);
+}
 
-		if (p->told == f->limit) {
+/* The rows that fit; those behind a page that is full are looked at anew by the next.
+ * False: out of memory. */
+static bool take_rows(struct page *p)
+{
+	size_t told = p->told, n = 0;
+	bool ok = true;
+
+	replaced_begin(p->replaced, p->v, p->ask->access);
+	for (; ok && n < p->n; n++) {
+		if (told == p->ask->filter.limit) {
 			p->next = p->row[n - 1].place;
-			return;
+			break;
 		}
-		verdicts_at(p->verdicts, n, &e);
-		covered = verdicts_is_covered(p->verdicts, n);
-		if ((f->status == STATUS_NONE || e.status == f->status) &&
-		    (f->covered == WATCH_COVERED_OR_NOT ||
-			covered == (f->covered == WATCH_COVERED)))
-			put_row(p, &p->row[n], &e, covered);
+		ok = judge(p, n);
+		told += p->row[n].taken;
 	}
-	p->looked_at += p->n > 0 ? p->n : SLICE;
+	if (n == p->n)
+		p->looked_at += p->n > 0 ? p->n : SLICE;
+	p->n = n;
+	return ok;
 }
 
 static void go_on(struct page *p)
@@ -462,19 +573,38 @@ static void on_sieved(void *arg, enum err e)
 		fetch_on(p);
 }
 
-static void on_verdicts(void *arg)
+static void put_rows(struct page *p)
 {
-	struct page *p = arg;
-
-	if (verdicts_error(p->verdicts) != ERR_OK) {
-		fail(p, ERR_NOMEM);
-		return;
-	}
-	take_rows(p);
+	for (size_t n = 0; n < p->n; n++)
+		if (p->row[n].taken)
+			put_row(p, &p->row[n]);
 	if (p->sieve != NULL)
 		fetch_on(p);
 	else
 		go_on(p);
+}
+
+static void on_replaced(void *arg)
+{
+	struct page *p = arg;
+	enum err e = replaced_error(p->replaced);
+
+	if (e != ERR_OK)
+		fail(p, e);
+	else
+		put_rows(p);
+}
+
+static void on_verdicts(void *arg)
+{
+	struct page *p = arg;
+
+	if (verdicts_error(p->verdicts) != ERR_OK || !take_rows(p))
+		fail(p, ERR_NOMEM);
+	else if (replaced_count(p->replaced) > 0)
+		replaced_ask(p->replaced);
+	else
+		put_rows(p);
 }
 
 static void begin(struct page *p)
@@ -497,7 +627,13 @@ void page_make(struct watch_context *context, struct watch_ask *a)
 
 	if (p != NULL)
 		p->verdicts = verdicts_new(context, on_verdicts, p);
-	if (p == NULL || p->verdicts == NULL) {
+	if (p != NULL)
+		p->replaced = replaced_new(context, on_replaced, p);
+	if (p == NULL || p->verdicts == NULL || p->replaced == NULL) {
+		if (p != NULL) {
+			verdicts_free(p->verdicts);
+			replaced_free(p->replaced);
+		}
 		free(p);
 		watch_reply_fail(a, context, ERR_NOMEM);
 		return;

@@ -12,6 +12,7 @@
 #include "proxy/base/store_event.h"
 #include "proxy/base/timer.h"
 #include "proxy/watch/node.h"
+#include "proxy/watch/share_asked.h"
 #include "proxy/watch/share_sync.h"
 #include "proxy/watch/share_write.h"
 
@@ -32,6 +33,7 @@ struct share {
 	struct event *timer; /* look at the heads */
 	struct share_queued *head, **tail;
 	struct share_part *parts;
+	struct share_asked *asked;
 	bool settled;     /* Redis is up, or was found away */
 	bool look;        /* at the heads, as soon as may be */
 	bool again;       /* or soon */
@@ -373,7 +375,7 @@ static bool make(struct share *s, char *why, size_t why_n)
 	s->timer = evtimer_new(base, on_timer, s);
 	s->core.thread = executor_start(s->core.context->inbox, "share", 0);
 	return s->core.keys != NULL && s->kick != NULL && s->timer != NULL &&
-	       s->core.thread != NULL &&
+	       s->core.thread != NULL && (s->asked = share_asked_new(&s->core)) != NULL &&
 	       node_id(s->core.node, c->state_directory, why, why_n) &&
 	       open_redis(s, c, why, why_n) == ERR_OK;
 }
@@ -424,6 +426,7 @@ void share_free(struct share *s)
 	share_write_free(s->write);
 	while (s->parts != NULL)
 		part_is_gone(s, s->parts->name);
+	share_asked_free(s->asked);
 	free(s->core.seen);
 	executor_free(s->core.thread);
 	if (s->kick != NULL)

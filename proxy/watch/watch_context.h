@@ -15,6 +15,7 @@ struct ledger;
 struct notices;
 struct share;
 struct streams;
+struct usage;
 
 struct watch_context {
 	struct shared *shared;
@@ -26,6 +27,7 @@ struct watch_context {
 	struct notices *notices;
 	struct executor *search; /* a thread that looks into the file */
 	struct streams *streams;
+	struct usage *usage; /* NULL in tests: nobody notes what clients ask for */
 	struct known *known; /* of the configuration in force; changes at a reload */
 	/* Questions that are at the keeper, jobs that are at the ledger, searches: a stop
 	 * waits for these. */

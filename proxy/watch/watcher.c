@@ -22,6 +22,7 @@
 #include "proxy/watch/ledger.h"
 #include "proxy/watch/notices.h"
 #include "proxy/watch/share.h"
+#include "proxy/watch/usage.h"
 
 struct watcher {
 	struct watch_context context;
@@ -125,9 +126,17 @@ static void on_cancel(void *arg)
 	gains_cancel(w->gains);
 	notices_cancel(w->context.notices);
 	coverage_cancel(w->coverage);
+	usage_cancel(w->context.usage);
 	if (w->context.share != NULL)
 		share_cancel(w->context.share);
 	ledger_cancel(w->context.ledger);
+}
+
+static void on_asked(void *arg, struct msg *m)
+{
+	struct watcher *w = arg;
+
+	usage_hear(w->context.usage, (struct asked_keys *)m);
 }
 
 static void on_stop(void *arg)
@@ -232,6 +241,7 @@ void watcher_gauges(struct watcher *w, struct metrics_text *t)
 	metrics_line(t, "notices_waiting", "gauge",
 	    "Certificates on an incident that are matched and not told yet.", "",
 	    (double)notices_waiting(w->context.notices));
+	usage_gauges(w->context.usage, t);
 	follow_gauges(w->follow, t);
 	if (watch_db_used(ledger_db(w->context.ledger), &used, &limit) != ERR_OK)
 		return;
@@ -312,8 +322,10 @@ static bool make(struct watcher *w, char *why, size_t why_n)
 	w->gains = gains_new(x);
 	x->notices = notices_new(x);
 	w->coverage = coverage_new(x);
+	x->usage = x->ledger != NULL ? usage_new(x) : NULL;
 	return w->follow != NULL && w->gains != NULL && x->notices != NULL &&
-	       w->coverage != NULL && (!share_is_wanted(c) || make_share(w, why, why_n));
+	       w->coverage != NULL && x->usage != NULL &&
+	       (!share_is_wanted(c) || make_share(w, why, why_n));
 }
 
 struct watcher *watcher_new(struct shared *shared, char *why, size_t why_n)
@@ -334,6 +346,8 @@ struct watcher *watcher_new(struct shared *shared, char *why, size_t why_n)
 		return NULL;
 	}
 	shared->watcher = w;
+	shared->asked_to = w->context.inbox;
+	shared->asked_run = on_asked;
 	return w;
 }
 
@@ -388,11 +402,13 @@ void watcher_free(struct watcher *w)
 	gains_free(w->gains);
 	notices_free(x->notices);
 	coverage_free(w->coverage);
+	usage_free(x->usage);
 	share_free(x->share);
 	ledger_free(x->ledger);
 	known_unref(x->known);
 	if (x->base != NULL)
 		event_base_free(x->base);
 	x->shared->watcher = NULL;
+	x->shared->asked_to = NULL;
 	free(w);
 }

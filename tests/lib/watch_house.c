@@ -9,6 +9,7 @@
 
 #include "cache/crl/crl_set.h"
 #include "proxy/base/clock.h"
+#include "proxy/base/executor.h"
 #include "proxy/base/log.h"
 #include "proxy/watch/known.h"
 #include "tests/lib/forge_crl.h"
@@ -153,7 +154,9 @@ void watch_house_begin(struct watch_house *h, size_t size)
 	x->inbox = inbox_new(x->base, h);
 	x->counters = metrics_thread();
 	x->known = known_new(shared_conf(&h->shared)->issuers);
-	MUST(h->shared.hot != NULL && x->inbox != NULL && x->known != NULL);
+	x->search = executor_start(x->inbox, "search", 0);
+	MUST(h->shared.hot != NULL && x->inbox != NULL && x->known != NULL &&
+	     x->search != NULL);
 	h->shared.readers[h->shared.readers_n++] = x->inbox;
 	open_ledger(h, size);
 	h->keeper = keeper_new(&h->shared, why, sizeof why);
@@ -190,7 +193,9 @@ void watch_house_end(struct watch_house *h)
 	keeper_stop(h->keeper);
 	keeper_join(h->keeper);
 	ledger_stop(h->context.ledger);
+	executor_stop(h->context.search);
 	inbox_free(h->context.inbox);
+	executor_free(h->context.search);
 	ledger_free(h->context.ledger);
 	known_unref(h->context.known);
 	keeper_free(h->keeper);
@@ -227,11 +232,9 @@ struct ledger_job watch_house_job(struct watch_house *h, struct ledger_job job)
 	return d.job;
 }
 
-static void add(struct watch_house *h, struct watch_draft *d, unsigned n, bool foreign)
+struct serial watch_house_serial(unsigned n)
 {
 	struct serial s = {.n = 4};
-	struct kit_cert c;
-	char name[64];
 
 	put_be(s.octets, n, 4);
 	while (s.n > 1 && s.octets[0] == 0)
@@ -240,11 +243,21 @@ static void add(struct watch_house *h, struct watch_draft *d, unsigned n, bool f
 		memmove(s.octets + 1, s.octets, s.n++);
 		s.octets[0] = 0;
 	}
-	kit_cert(&c, 1, s);
-	snprintf(name, sizeof name, "s%u.example", n);
-	kit_name(&c, name);
-	c.cert.not_after = (int64_t)n * 1000;
-	if (!foreign) {
+	return s;
+}
+
+static void add(
+    struct watch_house *h, struct watch_draft *d, const struct watch_house_cert *w)
+{
+	struct kit_cert c;
+
+	kit_cert(&c, 1, watch_house_serial(w->serial));
+	if (w->name != NULL)
+		kit_name(&c, w->name);
+	if (w->from != 0)
+		c.cert.not_before = w->from;
+	c.cert.not_after = w->to;
+	if (!w->foreign) {
 		c.cert.aki = bytes_of(h->aki, sizeof h->aki);
 		c.cert.configured = issuers_named(h->context.known->issuers, "house");
 		c.cert.issuer = "house";
@@ -253,16 +266,42 @@ static void add(struct watch_house *h, struct watch_draft *d, unsigned n, bool f
 	MUST(watch_draft_add(d, &c.cert) == ERR_OK);
 }
 
+static struct ledger_job put(
+    struct watch_house *h, struct ledger_job job, const char *name)
+{
+	strcpy(job.name, name);
+	return watch_house_job(h, job);
+}
+
+void watch_house_put_certs(struct watch_house *h, const char *name,
+    const struct watch_house_cert *certs, size_t n)
+{
+	struct ledger_job job = {.what = LEDGER_PUT, .draft = watch_draft_new(h->dir)};
+
+	MUST(job.draft != NULL);
+	for (size_t i = 0; i < n; i++)
+		add(h, job.draft, &certs[i]);
+	job = put(h, job, name);
+	MUST(job.error == ERR_OK && job.certificates == n);
+}
+
 enum err watch_house_put(struct watch_house *h, enum ledger_what what, const char *name,
     unsigned from, unsigned n, bool foreign)
 {
 	struct ledger_job job = {.what = what, .draft = watch_draft_new(h->dir)};
 
 	MUST(job.draft != NULL);
-	for (unsigned i = 0; i < n; i++)
-		add(h, job.draft, from + i, foreign);
-	strcpy(job.name, name);
-	job = watch_house_job(h, job);
+	for (unsigned i = from; i < from + n; i++) {
+		char host[64];
+
+		snprintf(host, sizeof host, "s%u.example", i);
+		add(h, job.draft,
+		    &(struct watch_house_cert){.serial = i,
+			.to = (int64_t)i * 1000,
+			.name = host,
+			.foreign = foreign});
+	}
+	job = put(h, job, name);
 	MUST(job.error != ERR_OK || job.foreign || what == LEDGER_ADD ||
 	     job.certificates == n);
 	return job.foreign ? ERR_CANCELLED : job.error;

@@ -36,6 +36,16 @@ void watch_house_turn(struct watch_house *h, const bool *flag);
  * "sSERIAL.example". */
 enum err watch_house_put(struct watch_house *h, enum ledger_what what, const char *name,
     unsigned from, unsigned n, bool foreign);
+/* A list of these and no others. */
+struct watch_house_cert {
+	unsigned serial;
+	int64_t from, to; /* from 0: in 2023 */
+	const char *name; /* NULL: none */
+	bool foreign;
+};
+void watch_house_put_certs(struct watch_house *h, const char *name,
+    const struct watch_house_cert *certs, size_t n);
+struct serial watch_house_serial(unsigned n);
 /* A job with this name and issuer. */
 struct ledger_job watch_house_job(struct watch_house *h, struct ledger_job job);
 

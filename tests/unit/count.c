@@ -75,17 +75,17 @@ static void each_list_has_its_own(void **state)
 	put("c", 1, 5, true);
 	put("d", 4, MANY, false);
 	c = count_lists(0, 4);
-	assert_int_equal(count_revoked(c, 0), 2);
-	assert_int_equal(count_revoked(c, 1), 1);
-	assert_int_equal(count_revoked(c, 2), 0);
-	assert_int_equal(count_revoked(c, 3), 0);
-	assert_int_equal(count_not_covered(c, 0), 0);
-	assert_int_equal(count_not_covered(c, 2), 5); /* nobody's */
-	assert_int_equal(count_not_covered(c, 3), 0);
+	assert_int_equal(count_list(c, 0)->revoked, 2);
+	assert_int_equal(count_list(c, 1)->revoked, 1);
+	assert_int_equal(count_list(c, 2)->revoked, 0);
+	assert_int_equal(count_list(c, 3)->revoked, 0);
+	assert_int_equal(count_list(c, 0)->not_covered, 0);
+	assert_int_equal(count_list(c, 2)->not_covered, 5); /* nobody's */
+	assert_int_equal(count_list(c, 3)->not_covered, 0);
 	assert_ptr_equal(count_inventory(c), ledger_inventory(&h.shared));
 	count_free(c);
 	c = count_lists(1, 2);
-	assert_int_equal(count_revoked(c, 1), 1);
+	assert_int_equal(count_list(c, 1)->revoked, 1);
 	count_free(c);
 }
 
@@ -129,6 +129,54 @@ static void all_are_counted_once(void **state)
 	count_free(c);
 }
 
+#define FROM INT64_C(1700000000)
+#define TO   INT64_C(4000000000)
+
+/* By who has its name and began later, in date, on the same list, and is not hit himself,
+ * of whatever CA. */
+static void who_is_hit_is_replaced_by_a_newer_one(void **state)
+{
+	static const struct watch_house_cert all[] = {
+	    {WATCH_HOUSE_REVOKED, FROM, TO, "a.example", false},
+	    {WATCH_HOUSE_HELD, FROM + 1, TO, "a.example", false},
+	    {20, FROM + 2, TO, "a.example", false},
+	    {21, FROM + 3, TO, "b.example", true},
+	    {22, FROM, TO, "b.example", false},
+	};
+	static const struct watch_house_cert not_yet[] = {
+	    {WATCH_HOUSE_REVOKED, FROM, TO, "a.example", false},
+	    {WATCH_HOUSE_HELD, FROM, TO, "b.example", false},
+	    {20, FROM, TO, "a.example", false},           /* no later */
+	    {21, FROM + 1, FROM + 2, "a.example", false}, /* ended */
+	    {22, FROM + 1, TO, "*.example", false},       /* another name */
+	};
+	static const struct watch_house_cert other[] = {
+	    {WATCH_HOUSE_REVOKED, FROM, TO, "a.example", false},
+	    {WATCH_HOUSE_HELD, FROM + 1, TO, "a.example", false},
+	    {21, FROM + 2, TO, "a.example", true},
+	};
+	struct count *c;
+
+	(void)state;
+	watch_house_put_certs(&h, "a", all, 5);
+	watch_house_put_certs(&h, "b", not_yet, 5);
+	watch_house_put_certs(&h, "c", other, 2);
+	c = count_lists(0, 3);
+	assert_int_equal(count_list(c, 0)->revoked, 2);
+	assert_int_equal(count_list(c, 0)->replaced, 2);
+	assert_int_equal(count_list(c, 1)->revoked, 2);
+	assert_int_equal(count_list(c, 1)->replaced, 0);
+	assert_int_equal(count_list(c, 2)->replaced, 0); /* by one that is hit */
+	count_free(c);
+	watch_house_put_certs(&h, "c", other, 3);
+	c = count_lists(2, 3);
+	assert_int_equal(count_list(c, 2)->revoked, 2);
+	assert_int_equal(count_list(c, 2)->replaced, 2);
+	assert_int_equal(count_list(c, 2)->announced, 0);
+	assert_int_equal(count_list(c, 2)->in_use, 0); /* nobody notes that here */
+	count_free(c);
+}
+
 /* What is counted is what was in force when it began. */
 static void a_list_that_goes_meanwhile_is_counted(void **state)
 {
@@ -144,7 +192,7 @@ static void a_list_that_goes_meanwhile_is_counted(void **state)
 		watch_house_turn(&h, &told.done);
 	told.done = false;
 	assert_int_equal(told.error, ERR_OK);
-	assert_int_equal(count_revoked(c, 0), 2);
+	assert_int_equal(count_list(c, 0)->revoked, 2);
 	count_free(c);
 }
 
@@ -169,6 +217,7 @@ int main(void)
 	    A_HOUSE(each_list_has_its_own),
 	    A_HOUSE(nothing_is_counted_too),
 	    A_HOUSE(all_are_counted_once),
+	    A_HOUSE(who_is_hit_is_replaced_by_a_newer_one),
 	    A_HOUSE(a_list_that_goes_meanwhile_is_counted),
 	    A_HOUSE(a_stop_ends_it),
 	};
