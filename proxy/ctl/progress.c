@@ -43,10 +43,10 @@ static void amount(int64_t bytes, char out[32])
 }
 
 /* Of the terminal: what is longer would go on in a line that is never written over. */
-static int width(void)
+static int width(FILE *out)
 {
 	struct winsize w;
-	int n = ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 0 ? w.ws_col : 80;
+	int n = ioctl(fileno(out), TIOCGWINSZ, &w) == 0 && w.ws_col > 0 ? w.ws_col : 80;
 
 	return n < DRAWN_MAX ? n : DRAWN_MAX;
 }
@@ -68,20 +68,27 @@ static void put_line(
 	    all > 0 && done >= all ? ", is being applied" : "");
 }
 
+void progress_over(struct progress *p, FILE *out, const char *line)
+{
+	int room = width(out) - 1, n = (int)strlen(line);
+
+	if (n > room)
+		n = room;
+	fprintf(out, "\r%.*s%*s", n, line, n < p->drawn ? p->drawn - n : 0, "");
+	p->drawn = n;
+	fflush(out);
+}
+
 void progress_draw(struct progress *p, int64_t done, int64_t all, bool now)
 {
 	char line[DRAWN_MAX];
 	int64_t at = now_ms();
-	int n;
 
 	if (!p->shown || (!now && at - p->drawn_ms < INTERVAL_MS))
 		return;
 	p->drawn_ms = at;
-	put_line(line, width(), p, done, all);
-	n = (int)strlen(line);
-	fprintf(stderr, "\r%s%*s", line, n < p->drawn ? p->drawn - n : 0, "");
-	p->drawn = n;
-	fflush(stderr);
+	put_line(line, width(stderr), p, done, all);
+	progress_over(p, stderr, line);
 }
 
 void progress_clear(struct progress *p)

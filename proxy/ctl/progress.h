@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 struct progress { /* starts as zeros but for what and shown */
 	const char *what;
@@ -18,6 +19,8 @@ struct progress { /* starts as zeros but for what and shown */
  * second, or at once. */
 void progress_draw(struct progress *p, int64_t done, int64_t all, bool now);
 void progress_clear(struct progress *p);
+/* A line over the last one of out, which is a terminal; cut to its width. */
+void progress_over(struct progress *p, FILE *out, const char *line);
 /* A bar of so many columns into out (room for columns + 3 and NUL): "[###   ]". */
 void progress_bar(char *out, int columns, int64_t done, int64_t all);
 

@@ -28,7 +28,7 @@ const char *table_count(const json_t *object, const char *field, char out[24]);
 #define TABLE_FIRST_MAX 300
 const char *table_first(const json_t *texts, char out[TABLE_FIRST_MAX]);
 
-#define COLUMNS_MAX 9
+#define COLUMNS_MAX 11
 
 /* Cells are borrowed; NULL is printed as "-".  A row at a time is given to table_row(),
  * twice: first to measure, then to print, so that nothing is kept. */

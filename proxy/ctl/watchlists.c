@@ -32,8 +32,10 @@ static void joined(const json_t *texts, char out[300])
 static void show_certificate(struct certificates *c, const json_t *row)
 {
 	static const char *const heading[] = {"STATUS", "SERIAL", "ISSUER", "NOT AFTER",
-	    "REVOKED AT", "REASON", "COVERED", "WATCHLISTS", "NAMES"};
-	const char *issuer = table_text(row, "issuer"), *cell[9];
+	    "REVOKED AT", "REASON", "COVERED", "REPLACED BY", "LAST ASKED", "WATCHLISTS",
+	    "NAMES"};
+	const json_t *by = json_object_get(row, "replaced_by");
+	const char *issuer = table_text(row, "issuer"), *cell[11];
 	char names[TABLE_FIRST_MAX], lists[300];
 
 	joined(json_object_get(row, "watchlists"), lists);
@@ -44,10 +46,12 @@ static void show_certificate(struct certificates *c, const json_t *row)
 	cell[4] = table_text(row, "revoked_at");
 	cell[5] = table_text(row, "reason");
 	cell[6] = json_is_true(json_object_get(row, "covered")) ? "yes" : "NO";
-	cell[7] = lists;
-	cell[8] = table_first(json_object_get(row, "names"), names);
+	cell[7] = json_is_object(by) ? table_text(by, "serial") : NULL;
+	cell[8] = table_text(row, "last_asked");
+	cell[9] = lists;
+	cell[10] = table_first(json_object_get(row, "names"), names);
 	c->table.heading = heading;
-	c->table.columns = 9;
+	c->table.columns = 11;
 	table_feed(&c->table, cell);
 }
 
@@ -186,45 +190,98 @@ static int get_list(const struct run *run, json_t **list)
 	    client_name_path("watchlists", run->args->rest[1], NULL, NULL), list);
 }
 
+/* Progress. */
+
+#define PROGRESS_S   2 /* until it is asked again; the server counts no oftener */
+#define PROGRESS_BAR 24
+
+/* What of a list is hit, how much of that is replaced, and still asked for. */
+struct hits {
+	long long hit, replaced, in_use, all;
+};
+
+static struct hits hits_of(const json_t *list)
+{
+	return (struct hits){
+	    .hit = json_integer_value(json_object_get(list, "revoked")) +
+		   json_integer_value(json_object_get(list, "announced")),
+	    .replaced = json_integer_value(json_object_get(list, "replaced")),
+	    .in_use = json_integer_value(json_object_get(list, "in_use")),
+	    .all = json_integer_value(json_object_get(list, "certificates"))};
+}
+
+static void hits_text(const struct hits *h, char out[128])
+{
+	snprintf(out, 128, "%lld hit, %lld replaced, %lld in use, of %lld certificates",
+	    h->hit, h->replaced, h->in_use, h->all);
+}
+
+/* A bar over the last one, for as long as something is left to be replaced. */
+static void draw_hits(
+    const struct run *run, struct progress *p, const struct hits *h, bool over)
+{
+	char bar[PROGRESS_BAR + 3], text[128], line[192];
+
+	progress_bar(
+	    bar, PROGRESS_BAR, h->hit > 0 ? h->replaced : 1, h->hit > 0 ? h->hit : 1);
+	hits_text(h, text);
+	snprintf(line, sizeof line, "%s  %s", bar, text);
+	progress_over(p, run->show.out, line);
+	if (over)
+		fputc('\n', run->show.out);
+}
+
+static void print_hits(const struct run *run, const json_t *list, const struct hits *h)
+{
+	char text[128];
+
+	if (run->args->json) {
+		run_print_json(run, list);
+		return;
+	}
+	hits_text(h, text);
+	fprintf(run->show.out, "%s\n", text);
+}
+
 static int show_list(const struct run *run)
 {
 	json_t *list = NULL;
 	int code = get_list(run, &list);
+	struct hits h = hits_of(list);
 
 	json_decref(list);
-	return code != 0 ? code : show_all(run, "watchlist", run->args->rest[1]);
-}
-
-/* How far the replacing of what is hit has come: a bar on a terminal, numbers behind it
- * and in a pipe. */
-static int show_progress(const struct run *run)
-{
-	char bar[43] = "";
-	json_t *list = NULL;
-	int64_t hit, replaced;
-	int code = get_list(run, &list);
-
 	if (code != 0)
 		return code;
-	hit = json_integer_value(json_object_get(list, "revoked")) +
-	      json_integer_value(json_object_get(list, "announced"));
-	replaced = json_integer_value(json_object_get(list, "replaced"));
-	if (run->args->json) {
-		run_print_json(run, list);
-	} else {
-		if (run->show.terminal) {
-			progress_bar(bar, 40, hit > 0 ? replaced : 1, hit > 0 ? hit : 1);
-			fprintf(run->show.out, "%s  ", bar);
-		}
-		fprintf(run->show.out,
-		    "%lld hit, %lld replaced, %lld in use, of %lld certificates\n",
-		    (long long)hit, (long long)replaced,
-		    (long long)json_integer_value(json_object_get(list, "in_use")),
-		    (long long)json_integer_value(json_object_get(list, "certificates")));
-	}
-	code = has_revoked(list) ? EXIT_REVOKED : EXIT_WELL;
-	json_decref(list);
+	code = show_all(run, "watchlist", run->args->rest[1]);
+	if (run->show.terminal && !run->args->json)
+		print_hits(run, NULL, &h);
 	return code;
+}
+
+/* How far the replacing of what is hit has come: on a terminal a bar, until all of it is
+ * replaced; elsewhere a line. */
+static int show_progress(const struct run *run)
+{
+	bool follows = run->show.terminal && !run->args->json;
+	struct progress bar = {.shown = follows};
+
+	for (;;) {
+		json_t *list = NULL;
+		int code = get_list(run, &list);
+		struct hits h = hits_of(list);
+		bool over = code != 0 || h.replaced >= h.hit;
+
+		if (code == 0 && follows)
+			draw_hits(run, &bar, &h, over);
+		else if (code == 0)
+			print_hits(run, list, &h);
+		json_decref(list);
+		if (code != 0)
+			return code;
+		if (over || !follows)
+			return over ? EXIT_WELL : EXIT_REVOKED;
+		sleep(PROGRESS_S);
+	}
 }
 
 static int remove_it(const struct run *run)

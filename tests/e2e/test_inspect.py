@@ -167,7 +167,9 @@ def test_on_a_terminal_tables_and_a_bar(site):
     site.feed.bring(site.d, [entry(1), entry(0xa3)])
     code, text = terminal(site.d, "check", site.folder)
     assert code == 1 and "revoked  a3" in text and "a1" not in text and "2 good, 1 revoked, 0 unknown" in text
-    assert "[    " in terminal(site.d, "watchlist", "progress", "web")[1]
+    assert site.d.ctl("watchlist", "rm", "web", "demo", "a3").returncode == 0
+    code, text = terminal(site.d, "watchlist", "progress", "web")
+    assert code == 0 and "[" + 24 * "#" + "]  0 hit, 0 replaced, 0 in use, of 2 certificates" in text
     assert "none is on a watchlist" in terminal(site.d, "find", "nothing.example")[1]
 
 
