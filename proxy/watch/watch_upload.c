@@ -238,7 +238,8 @@ static void on_counted(void *arg, enum err e)
 	char text[24] = "null";
 
 	if (e == ERR_OK)
-		snprintf(text, sizeof text, "%zu", count_list(u->count, u->place)->not_covered);
+		snprintf(text, sizeof text, "%zu",
+		    count_list(u->count, u->place)->not_covered);
 	count_free(u->count);
 	u->count = NULL;
 	event_del(u->timeout);

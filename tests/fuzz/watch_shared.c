@@ -1,7 +1,8 @@
 /* What stands in a shared store for a watchlist, with a good MAC, so that what is behind
- * it is reached: a head (first octet even), or a chunk (odd).  It is refused, or all of
- * it can be read, inside its bounds; and a head that is read is one that we write in just
- * these octets. */
+ * it is reached: a head (first octet 3 n), a chunk (3 n + 1), or a piece of what clients
+ * asked for (3 n + 2).  It is refused, or all of it can be read, inside its bounds; and a
+ * head or a piece that is read is one that we write in just these octets. */
+#include "cache/watch/watch_asked.h"
 #include "cache/watch/watch_chunk.h"
 
 #include <stdlib.h>
@@ -56,27 +57,43 @@ static void head(struct bytes value)
 	MUST(value.n == sizeof again && memcmp(again, value.p, sizeof again) == 0);
 }
 
+static void piece(struct bytes value)
+{
+	static struct watch_asked rows[WATCH_ASKED_ROWS];
+	static uint8_t again[WATCH_ASKED_MAX];
+	size_t n;
+	enum err e = watch_asked_decode(value, keys, rows, &n);
+
+	MUST(e == ERR_OK || e == ERR_RECORD);
+	if (e != ERR_OK)
+		return;
+	MUST(watch_asked_encode(rows, n, keys, again) == value.n);
+	MUST(memcmp(again, value.p, value.n) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	static const char heads[] = "head:web",
-			  chunks[] = "chunk:web:00000000000000000000000000000000:0";
-	bool is_chunk = n > 0 && data[0] % 2 == 1;
-	struct bytes name = is_chunk ? bytes_of(chunks, sizeof chunks - 1)
-				     : bytes_of(heads, sizeof heads - 1);
+	static const struct {
+		const char *name;
+		void (*read)(struct bytes value);
+	} kinds[] = {{"head:web", head},
+	    {"chunk:web:00000000000000000000000000000000:0", chunk}, {"asked", piece}};
+	const char *name;
+	unsigned kind;
 	uint8_t *value;
 
 	if (n == 0)
 		return 0;
 	if (keys == NULL)
 		keys = mac_keys_new(key, 1);
+	kind = data[0] % 3;
+	name = kinds[kind].name;
 	value = malloc(n - 1 + MAC_SIZE);
 	MUST(keys != NULL && value != NULL);
 	memcpy(value, data + 1, n - 1);
-	MUST(mac_make(keys, name, bytes_of(value, n - 1), value + n - 1));
-	if (is_chunk)
-		chunk(bytes_of(value, n - 1 + MAC_SIZE));
-	else
-		head(bytes_of(value, n - 1 + MAC_SIZE));
+	MUST(mac_make(
+	    keys, bytes_of(name, strlen(name)), bytes_of(value, n - 1), value + n - 1));
+	kinds[kind].read(bytes_of(value, n - 1 + MAC_SIZE));
 	free(value);
 	return 0;
 }
