@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "cache/crl/crl_set.h"
+#include "cache/watch/incident.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/executor.h"
 #include "proxy/base/log.h"
@@ -283,6 +284,29 @@ void watch_house_put_certs(struct watch_house *h, const char *name,
 		add(h, job.draft, &certs[i]);
 	job = put(h, job, name);
 	MUST(job.error == ERR_OK && job.certificates == n);
+}
+
+void watch_house_announce(
+    struct watch_house *h, const char *name, unsigned from, unsigned n)
+{
+	struct ledger_job job = {.what = LEDGER_PUT,
+	    .source = WATCH_INCIDENT,
+	    .draft = watch_draft_new(h->dir)};
+	struct incident_about about = {.id = {1}, .deadline = WATCH_TIME_NONE};
+	char key[WATCH_NAME_MAX];
+
+	strcpy(about.name, name);
+	MUST(job.draft != NULL && incident_say(job.draft, &about) == ERR_OK);
+	for (unsigned i = from; i < from + n; i++) {
+		struct watch_cert c = {.serial = watch_house_serial(i),
+		    .issuer_name = bytes_of(INCIDENT_ANYBODY, 1),
+		    .not_before = WATCH_TIME_NONE,
+		    .not_after = WATCH_TIME_NONE};
+
+		MUST(watch_draft_add(job.draft, &c) == ERR_OK);
+	}
+	incident_key(key, name);
+	MUST(put(h, job, key).error == ERR_OK);
 }
 
 enum err watch_house_put(struct watch_house *h, enum ledger_what what, const char *name,

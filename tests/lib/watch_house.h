@@ -46,6 +46,9 @@ struct watch_house_cert {
 void watch_house_put_certs(struct watch_house *h, const char *name,
     const struct watch_house_cert *certs, size_t n);
 struct serial watch_house_serial(unsigned n);
+/* An incident of this name with the serials [from, from + n), of whatever CA. */
+void watch_house_announce(
+    struct watch_house *h, const char *name, unsigned from, unsigned n);
 /* A job with this name and issuer. */
 struct ledger_job watch_house_job(struct watch_house *h, struct ledger_job job);
 

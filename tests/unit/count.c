@@ -177,6 +177,31 @@ static void who_is_hit_is_replaced_by_a_newer_one(void **state)
 	count_free(c);
 }
 
+/* Who is announced and not revoked is hit too, of any CA; by whom he is replaced must not
+ * be announced. */
+static void who_is_announced_is_hit(void **state)
+{
+	static const struct watch_house_cert all[] = {
+	    {WATCH_HOUSE_REVOKED, FROM, TO, "a.example", false},
+	    {10, FROM, TO, "b.example", false},
+	    {11, FROM, TO, "c.example", true},
+	    {12, FROM + 1, TO, "b.example", false},
+	    {13, FROM + 1, TO, "a.example", false},
+	    {20, FROM + 1, TO, "c.example", false},
+	};
+	struct count *c;
+
+	(void)state;
+	watch_house_put_certs(&h, "a", all, 6);
+	watch_house_announce(&h, "inc", 1, 12); /* 1..12 */
+	c = count_lists(0, 1);
+	assert_int_equal(count_list(c, 0)->revoked, 1);
+	assert_int_equal(count_list(c, 0)->announced, 3); /* 10, 11, 12 */
+	assert_int_equal(count_list(c, 0)->replaced, 2);  /* by 13, by 20 */
+	assert_int_equal(count_list(c, 0)->not_covered, 1);
+	count_free(c);
+}
+
 /* What is counted is what was in force when it began. */
 static void a_list_that_goes_meanwhile_is_counted(void **state)
 {
@@ -218,6 +243,7 @@ int main(void)
 	    A_HOUSE(nothing_is_counted_too),
 	    A_HOUSE(all_are_counted_once),
 	    A_HOUSE(who_is_hit_is_replaced_by_a_newer_one),
+	    A_HOUSE(who_is_announced_is_hit),
 	    A_HOUSE(a_list_that_goes_meanwhile_is_counted),
 	    A_HOUSE(a_stop_ends_it),
 	};

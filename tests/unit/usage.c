@@ -10,6 +10,7 @@
 
 #include "proxy/base/clock.h"
 #include "proxy/watch/count.h"
+#include "proxy/watch/incident_progress.h"
 #include "tests/lib/watch_house.h"
 
 static struct watch_house h;
@@ -250,6 +251,42 @@ static void who_is_hit_and_asked_for_is_in_use(void **state)
 	count_free(c);
 }
 
+/* Of an incident each certificate counts once, on however many lists it stands. */
+static void an_incident_has_its_own_counts(void **state)
+{
+	static const struct watch_house_cert web[] = {
+	    {10, 1700000000, 4000000000, "a.example", false},
+	    {11, 1700000000, 4000000000, "b.example", false},
+	    {12, 1700000000, 4000000000, "c.example", false},
+	    {30, 1700000001, 4000000000, "a.example", false}};
+	static const struct watch_house_cert mail[] = {
+	    {10, 1700000000, 4000000000, "a.example", false},
+	    {11, 1700000000, 4000000000, "b.example", false},
+	    {31, 1700000001, 4000000000, "a.example", false},
+	    {32, 1700000001, 4000000000, "b.example", false}};
+	const struct inventory *v;
+	struct incident_progress *p;
+
+	(void)state;
+	watch_house_put_certs(&h, "mail", mail, 4);
+	watch_house_put_certs(&h, "web", web, 4);
+	put("many", 1000, 9000); /* on no incident */
+	watch_house_announce(&h, "inc", 10, 3);
+	ask(10, 12);
+	ask(30, 31);
+	wait_for(30);
+	v = ledger_inventory(&h.shared);
+	counted = false;
+	p = incident_progress_new(
+	    &h.context, v, incidents_named(v->incidents, "inc"), on_counted, NULL);
+	assert_non_null(p);
+	watch_house_turn(&h, &counted);
+	assert_int_equal(incident_progress_replaced(p), 2); /* 10 and 11 */
+	assert_int_equal(incident_progress_in_use(p), 2);
+	incident_progress_free(p);
+	assert_int_equal(h.context.away, 0);
+}
+
 #define A_HOUSE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -261,6 +298,7 @@ int main(void)
 	    A_HOUSE(what_others_noted_counts_but_for_the_future),
 	    A_HOUSE(other_nodes_are_told_of_our_own),
 	    A_HOUSE(who_is_hit_and_asked_for_is_in_use),
+	    A_HOUSE(an_incident_has_its_own_counts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
