@@ -122,15 +122,15 @@ def test_the_demo(box, store, sig, group):
     assert code == 0, demo.out
 
 
-def readme_block(demo):
-    """The commands of README's "Which of mine are hit", as this demo has to hear them."""
+def readme_block(demo, section="Which of mine are hit"):
+    """The first commands of a section of README, as this demo has to hear them."""
     with open(os.path.join(daemon.TOP, "README.md"), encoding="utf-8") as f:
-        block = re.search(r"## Which of mine are hit\n.*?\n```\n(.*?)```", f.read(), re.S).group(1)
+        block = re.search(r"## %s\n.*?\n```\n(.*?)```" % section, f.read(), re.S).group(1)
     return re.sub(r"\bbuild/", demo.env["B"] + "/", block.replace("build/demo", demo.env["DEMO"]))
 
 
 def test_which_of_mine_are_hit_pasted_from_the_readme(box):
-    """Loaded, searched, revoked; and who subscribed to the watchlist is told, with names and labels."""
+    """Loaded, searched, revoked; and who subscribed to the watchlist is told, with names and labels.  Then replaced."""
     demo = Demo(box).wait()
     pasted = os.path.join(box, "pasted")
     env = dict(demo.env, OCSPCTL_URL="http://127.0.0.1:%d" % demo.api_port)
@@ -148,13 +148,21 @@ def test_which_of_mine_are_hit_pasted_from_the_readme(box):
             shell.wait()
         out = open(pasted).read()
         assert told and "fleet: 12 certificates" in out, out
-        found = re.findall(r"^good  (\w+)  demo  \S+Z  -  -  yes  fleet  (\S+)", out, re.M)
+        found = re.findall(r"^good  (\w+)  demo  \S+Z  -  -  yes  -  -  fleet  (\S+)", out, re.M)
         assert found == [("2001", "www.shop.example"), ("2002", "*.shop.example"), ("2003", "api.shop.example"),
                          ("2004", "img.shop.example"), ("2005", "pay.shop.example"),
                          ("2006", "ledger.pay.shop.example")], out
         assert re.search(r"^fleet  api  12  1  ", out, re.M), out
         assert re.search(r"^revoked  2005  demo  .*/fleet/pay\.pem$", out, re.M), out
         assert len(re.findall(r"^good  .*/fleet/\w+\.pem$", out, re.M)) == 11, out
+        r = subprocess.run(["bash", "-c", readme_block(demo, "Is it replaced, is it still in use")], cwd=daemon.TOP,
+                           env=env, capture_output=True, text=True, timeout=60 * lab.PATIENCE)
+        assert r.returncode == 0 and r.stderr == "", r
+        said = r.stdout.splitlines()
+        assert said[:2] == ["1 hit, 0 replaced, 0 in use, of 12 certificates", "not all is replaced"], r
+        newer = re.fullmatch(r"fleet/pay has a newer certificate: (\w+)", said[2]).group(1)
+        assert said[3:5] == ["fleet: 13 certificates", "1 hit, 1 replaced, 0 in use, of 13 certificates"], r
+        assert re.search(r"^revoked  2005  demo .*  keyCompromise  yes  %s  -  fleet  pay\.shop\.example$" % newer, said[5]), r
         # what the demo prints itself
         printed = re.search(r"^  (\S+/ocspctl watchlist put fleet \S+)", demo.out, re.M).group(1)
         r = subprocess.run(printed.split(), cwd=daemon.TOP, env=env, capture_output=True, text=True)
