@@ -201,7 +201,8 @@ static void on_read(void *arg, enum err e, const redisReply *r)
 	struct bytes value = {NULL, 0};
 
 	if (e == ERR_OK) {
-		redis_link_heard(g->r->link, r);
+		if (g->what < PLAIN_ASKED_ADD) /* lists do without those */
+			redis_link_heard(g->r->link, r);
 		e = take(g, r, &value);
 	}
 	answer(g, e, value);

@@ -1,13 +1,12 @@
-/* usage.h - what is still in use: when an OCSP client last asked for a watched
- *certificate.
+/* usage.h - what is in use: when an OCSP client last asked for a watched certificate.
  *
- *	keeper      a mark of a hit, a question -> its key, once a minute at least
- *	            (asked_keys.h)
- *	here        key -> issuer and serial -> known to be watched: noted (asked.h)
- *	                                      -> else all watchlists are asked, many at
- *once 2 s later   what is due, an hour at most for a certificate -> watch.mdb, and, of
- *	            what this node's clients asked for, a piece for the nodes that share
- *	            the watchlists (share_asked.h)
+ *	keeper     a mark of a hit, a question -> its key, once a minute at least
+ *	           (asked_keys.h)
+ *	here       key -> issuer and serial -> known to be watched: noted (asked.h)
+ *	                                    -> else all lists are asked, for many at once
+ *	2 s later  what is due, an hour at most for a certificate -> watch.mdb; and of
+ *what this node's clients asked for a piece, for the nodes that share the watchlists
+ *(share_asked.h)
  *
  * Lists are asked about new ones alone, and with larger lists less often, so that it is a
  * thousandth of a core at most: a certificate that is asked for for the first time is
@@ -16,6 +15,10 @@
  *
  * A time is a minute: exact on the node that was asked, an hour old at most after a kill
  * and on others.  What lies ahead of this node's clock is not believed.
+ *
+ * Weak points: a flood of strangers' serials, which are on no list, may take the places
+ * of who is asked for for the first time, until it is asked for again; and a table of a
+ * million certificates takes some 50 ms of this thread when it doubles.
  *
  * The inventory thread.
  */
@@ -26,10 +29,10 @@
 #include "proxy/keeper/asked_keys.h"
 #include "proxy/watch/watch_context.h"
 
-#define USAGE_RECENT_S  86400  /* asked for within: it is in use (contract) */
-#define USAGE_WRITE_MS  2000   /* so long more are waited for */
-#define USAGE_PENDING   262144 /* not looked for yet; what comes beyond is not noted */
-#define USAGE_AHEAD_MIN 10     /* clocks of nodes differ by no more */
+#define USAGE_RECENT_S  86400 /* asked for within: it is in use (contract) */
+#define USAGE_WRITE_MS  2000  /* so long more are waited for */
+#define USAGE_PENDING   65536 /* not looked for yet; what comes beyond is not noted */
+#define USAGE_AHEAD_MIN 10    /* clocks of nodes differ by no more */
 
 struct usage;
 struct metrics_text;
