@@ -1,12 +1,12 @@
 /* usage.h - what is in use: when an OCSP client last asked for a watched certificate.
  *
- *	keeper     a mark of a hit, a question -> its key, once a minute at least
+ *	keeper     marks of hits, and questions -> their keys, within a minute
  *	           (asked_keys.h)
  *	here       key -> issuer and serial -> known to be watched: noted (asked.h)
- *	                                    -> else all lists are asked, for many at once
- *	2 s later  what is due, an hour at most for a certificate -> watch.mdb; and of
- *what this node's clients asked for a piece, for the nodes that share the watchlists
- *(share_asked.h)
+ *	                                    -> else all lists are asked, many at once
+ *	2 s later  what is due, each hour at most for each certificate -> watch.mdb;
+ *	           what clients asked this node for -> the nodes that share the lists
+ *	           (share_asked.h)
  *
  * Lists are asked about new ones alone, and with larger lists less often, so that it is a
  * thousandth of a core at most: a certificate that is asked for for the first time is
