@@ -61,10 +61,11 @@ void asked_collect_garbage(struct asked_collector *c, const struct hot_garbage *
 void asked_collect_tick(struct asked_collector *c)
 {
 	struct hot *t = c->shared->hot;
-	size_t slots = hot_slots(t) / ROUND_S + 1;
+	size_t slots;
 
 	if (!is_wanted(c))
 		return;
+	slots = hot_slots(t) / ROUND_S + 1;
 	hot_asked(t, slots > ASKED_SLOTS ? slots : ASKED_SLOTS, on_asked, c);
 	post(c);
 }
