@@ -33,7 +33,7 @@ struct asked_key {
 	struct serial serial;
 };
 
-struct asked {
+struct asked_table {
 	uint64_t seed;
 	struct asked_place *place;
 	size_t room, taken, live;
@@ -44,9 +44,9 @@ struct asked {
 	size_t due_at, due_n, due_room;
 };
 
-struct asked *asked_new(uint64_t seed)
+struct asked_table *asked_new(uint64_t seed)
 {
-	struct asked *t = calloc(1, sizeof *t);
+	struct asked_table *t = calloc(1, sizeof *t);
 
 	if (t == NULL)
 		return NULL;
@@ -59,7 +59,7 @@ struct asked *asked_new(uint64_t seed)
 	return NULL;
 }
 
-void asked_free(struct asked *t)
+void asked_free(struct asked_table *t)
 {
 	if (t == NULL)
 		return;
@@ -71,14 +71,14 @@ void asked_free(struct asked *t)
 
 /* Issuers. */
 
-static uint16_t *bucket_of(const struct asked *t, const char *name)
+static uint16_t *bucket_of(const struct asked_table *t, const char *name)
 {
 	uint64_t hash = XXH3_64bits_withSeed(name, strlen(name), t->seed);
 
 	return (uint16_t *)(uintptr_t)&t->bucket[hash % NAMES_ROOM];
 }
 
-uint16_t asked_issuer_find(const struct asked *t, const char *name)
+uint16_t asked_issuer_find(const struct asked_table *t, const char *name)
 {
 	uint16_t i = *bucket_of(t, name);
 
@@ -87,7 +87,7 @@ uint16_t asked_issuer_find(const struct asked *t, const char *name)
 	return i;
 }
 
-static bool name_reserve(struct asked *t)
+static bool name_reserve(struct asked_table *t)
 {
 	size_t room = t->names_room == 0 ? 16 : 2 * t->names_room;
 	struct asked_name *more;
@@ -102,7 +102,7 @@ static bool name_reserve(struct asked *t)
 	return true;
 }
 
-uint16_t asked_issuer(struct asked *t, const char *name)
+uint16_t asked_issuer(struct asked_table *t, const char *name)
 {
 	uint16_t i = asked_issuer_find(t, name), *bucket = bucket_of(t, name);
 
@@ -117,7 +117,7 @@ uint16_t asked_issuer(struct asked *t, const char *name)
 	return *bucket;
 }
 
-const char *asked_issuer_name(const struct asked *t, uint16_t issuer)
+const char *asked_issuer_name(const struct asked_table *t, uint16_t issuer)
 {
 	assert(issuer >= 1 && issuer <= t->names_n);
 	return t->name[issuer - 1].name;
@@ -133,7 +133,7 @@ static bool is_of(const struct asked_place *p, uint16_t issuer, const struct ser
 
 /* Its place, or the empty one where it would be put.  One is empty always. */
 static struct asked_place *place_of(
-    const struct asked *t, uint16_t issuer, const struct serial *s)
+    const struct asked_table *t, uint16_t issuer, const struct serial *s)
 {
 	uint64_t hash = XXH3_64bits_withSeed(s->octets, s->n, t->seed + issuer);
 	size_t at = hash & (t->room - 1);
@@ -150,9 +150,9 @@ static void serial_of(const struct asked_place *p, struct serial *s)
 }
 
 /* Without those that were dropped, and with room for one more. */
-static bool make_anew(struct asked *t)
+static bool make_anew(struct asked_table *t)
 {
-	struct asked anew = *t;
+	struct asked_table anew = *t;
 
 	anew.room = ROOM_MIN;
 	while (anew.room * 3 < (t->live + 1) * 5)
@@ -176,7 +176,7 @@ static bool make_anew(struct asked *t)
 
 /* NULL: no memory, or no room. */
 static struct asked_place *place_for(
-    struct asked *t, uint16_t issuer, const struct serial *s)
+    struct asked_table *t, uint16_t issuer, const struct serial *s)
 {
 	struct asked_place *p = place_of(t, issuer, s);
 
@@ -198,7 +198,7 @@ static struct asked_place *place_for(
 
 /* What is due. */
 
-static bool due_reserve(struct asked *t)
+static bool due_reserve(struct asked_table *t)
 {
 	size_t room = t->due_room == 0 ? 64 : 2 * t->due_room;
 	struct asked_key *more;
@@ -214,7 +214,7 @@ static bool due_reserve(struct asked *t)
 }
 
 /* Without memory it is looked at again when it is asked for again. */
-static void look_whether_due(struct asked *t, struct asked_place *p)
+static void look_whether_due(struct asked_table *t, struct asked_place *p)
 {
 	struct asked_key *k;
 
@@ -236,7 +236,7 @@ static void row_of(const struct asked_place *p, struct asked_row *out)
 	serial_of(p, &out->serial);
 }
 
-size_t asked_due(struct asked *t, struct asked_row *out, size_t max)
+size_t asked_due(struct asked_table *t, struct asked_row *out, size_t max)
 {
 	size_t n = 0;
 
@@ -255,14 +255,14 @@ size_t asked_due(struct asked *t, struct asked_row *out, size_t max)
 	return n;
 }
 
-bool asked_is_due(const struct asked *t)
+bool asked_is_due(const struct asked_table *t)
 {
 	return t->due_at < t->due_n;
 }
 
 /* Noting. */
 
-static bool note(struct asked *t, const struct asked_row *row, bool written)
+static bool note(struct asked_table *t, const struct asked_row *row, bool written)
 {
 	struct asked_place *p;
 
@@ -281,24 +281,24 @@ static bool note(struct asked *t, const struct asked_row *row, bool written)
 	return true;
 }
 
-bool asked_note(struct asked *t, const struct asked_row *row)
+bool asked_note(struct asked_table *t, const struct asked_row *row)
 {
 	return note(t, row, false);
 }
 
-bool asked_load(struct asked *t, const struct asked_row *row)
+bool asked_load(struct asked_table *t, const struct asked_row *row)
 {
 	return note(t, row, true);
 }
 
-uint32_t asked_find(const struct asked *t, uint16_t issuer, const struct serial *s)
+uint32_t asked_find(const struct asked_table *t, uint16_t issuer, const struct serial *s)
 {
 	const struct asked_place *p = place_of(t, issuer, s);
 
 	return p->n != 0 ? p->minute : 0;
 }
 
-void asked_drop(struct asked *t, uint16_t issuer, const struct serial *s)
+void asked_drop(struct asked_table *t, uint16_t issuer, const struct serial *s)
 {
 	struct asked_place *p = place_of(t, issuer, s);
 
@@ -309,12 +309,13 @@ void asked_drop(struct asked *t, uint16_t issuer, const struct serial *s)
 	t->live--;
 }
 
-size_t asked_count(const struct asked *t)
+size_t asked_count(const struct asked_table *t)
 {
 	return t->live;
 }
 
-size_t asked_walk(const struct asked *t, size_t *place, struct asked_row *out, size_t max)
+size_t asked_walk(
+    const struct asked_table *t, size_t *place, struct asked_row *out, size_t max)
 {
 	size_t n = 0;
 

@@ -27,11 +27,11 @@
 #define ASKED_MAX  ((size_t)1 << 24)
 #define ASKED_EACH 60 /* minutes */
 
-struct asked;
+struct asked_table;
 
 /* seed: random, since serials are anybody's (T14).  NULL: out of memory. */
-struct asked *asked_new(uint64_t seed);
-void asked_free(struct asked *t); /* NULL is allowed */
+struct asked_table *asked_new(uint64_t seed);
+void asked_free(struct asked_table *t); /* NULL is allowed */
 
 struct asked_row {
 	uint16_t issuer;
@@ -42,28 +42,28 @@ struct asked_row {
 
 /* The number of an issuer.  0: it has none (asked_issuer_find()), or there is no memory
  * for one, or none left. */
-uint16_t asked_issuer(struct asked *t, const char *name);
-uint16_t asked_issuer_find(const struct asked *t, const char *name);
-const char *asked_issuer_name(const struct asked *t, uint16_t issuer);
+uint16_t asked_issuer(struct asked_table *t, const char *name);
+uint16_t asked_issuer_find(const struct asked_table *t, const char *name);
+const char *asked_issuer_name(const struct asked_table *t, uint16_t issuer);
 
 /* It was asked for at this minute; an earlier one changes nothing.  False: no memory, or
  * no room. */
-bool asked_note(struct asked *t, const struct asked_row *row);
+bool asked_note(struct asked_table *t, const struct asked_row *row);
 /* The same, as what was written says. */
-bool asked_load(struct asked *t, const struct asked_row *row);
+bool asked_load(struct asked_table *t, const struct asked_row *row);
 /* 0: never. */
-uint32_t asked_find(const struct asked *t, uint16_t issuer, const struct serial *s);
+uint32_t asked_find(const struct asked_table *t, uint16_t issuer, const struct serial *s);
 /* It is not watched any more. */
-void asked_drop(struct asked *t, uint16_t issuer, const struct serial *s);
-size_t asked_count(const struct asked *t);
+void asked_drop(struct asked_table *t, uint16_t issuer, const struct serial *s);
+size_t asked_count(const struct asked_table *t);
 
 /* Take the next ones that are due, with the times that they have now: they count as
  * written. */
-size_t asked_due(struct asked *t, struct asked_row *out, size_t max);
-bool asked_is_due(const struct asked *t);
+size_t asked_due(struct asked_table *t, struct asked_row *out, size_t max);
+bool asked_is_due(const struct asked_table *t);
 /* A walk, from *place 0 on: the next ones; 0: that was all.  What is noted meanwhile may
  * be met, or not. */
 size_t asked_walk(
-    const struct asked *t, size_t *place, struct asked_row *out, size_t max);
+    const struct asked_table *t, size_t *place, struct asked_row *out, size_t max);
 
 #endif

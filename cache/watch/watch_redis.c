@@ -67,7 +67,8 @@ static const char trial[] =
     "local k = KEYS[1]\n"
     "local steps = {{'HSET', k, '1', '1'}, {'HMGET', k, '1'}, {'HGETALL', k},\n"
     "  {'HLEN', k}, {'PEXPIRE', k, '10000'}, {'PERSIST', k}, {'HDEL', k, "
-    "'1'}}\n" REDIS_TRIAL;
+    "'1'},\n"
+    "  {'XADD', k, '1-0', 'v', ''}, {'XRANGE', k, '-', '+', 'COUNT', '1'}}\n" REDIS_TRIAL;
 
 struct watch_redis {
 	struct redis_link *link;
@@ -201,8 +202,7 @@ static void on_read(void *arg, enum err e, const redisReply *r)
 	struct bytes value = {NULL, 0};
 
 	if (e == ERR_OK) {
-		if (g->what < PLAIN_ASKED_ADD) /* lists do without those */
-			redis_link_heard(g->r->link, r);
+		redis_link_heard(g->r->link, r);
 		e = take(g, r, &value);
 	}
 	answer(g, e, value);
@@ -310,9 +310,6 @@ void watch_redis_asked_add(
 {
 	struct watch_reading *g = watch_reading_new(r, PLAIN_ASKED_ADD, arg);
 	char key[KEY_ROOM], most[12];
-	const char *argv[] = {
-	    "XADD", key, "MAXLEN", "~", most, "*", "v", (const char *)value.p};
-	size_t n[sizeof argv / sizeof argv[0]];
 
 	if (g == NULL) {
 		done(arg, ERR_NOMEM);
@@ -321,10 +318,10 @@ void watch_redis_asked_add(
 	g->done = done;
 	put_asked(r, key);
 	snprintf(most, sizeof most, "%d", WATCH_REDIS_PIECES);
-	for (size_t i = 0; i + 1 < sizeof n / sizeof n[0]; i++)
-		n[i] = strlen(argv[i]);
-	n[sizeof n / sizeof n[0] - 1] = value.n;
-	ask_bytes(g, sizeof argv / sizeof argv[0], argv, n);
+	ask_bytes(g, 8,
+	    (const char *const[]){
+		"XADD", key, "MAXLEN", "~", most, "*", "v", (const char *)value.p},
+	    (const size_t[]){4, strlen(key), 6, 1, strlen(most), 1, 1, value.n});
 }
 
 /* "(" before a place is of Redis 6.2: so the one that is known comes again. */

@@ -30,7 +30,7 @@ struct usage_look {
 
 struct usage {
 	struct watch_context *context;
-	struct asked *table;
+	struct asked_table *table;
 	struct asked_row *pending; /* USAGE_PENDING */
 	size_t pending_n;
 	struct usage_look look;

@@ -34,13 +34,13 @@ def test_the_manual_lists_what_the_recipe_has():
 @pytest.mark.parametrize("names,plain", [
     (["store/store_redis.c"], {"GETRANGE", "UNLINK", "SCAN"}),
     (["change/log_scripts.c", "change/log_takeover.c", "change/change_log_redis.c"], {"GETRANGE", "EXISTS"}),
-    (["watch/watch_redis.c"], {"HGETALL", "HMGET", "HLEN"})])
+    (["watch/watch_redis.c"], {"HGETALL", "HMGET", "HLEN", "XADD", "XRANGE"})])
 def test_a_trial_does_what_the_scripts_do(names, plain):
     """So that whatever is refused is known on connecting; and with what is sent by itself."""
     text = source(*names)
     used = {c for c in re.findall(r"redis\.p?call\('([A-Z]+)'", text)}
     sent = {c for c in re.findall(
-        r'(?:WORDS\(\w+(?:\([^)]*\))?, \w+, \w+, |\(const char \*const\[\]\)\{)"([A-Z]+)"', text)}
+        r'(?:WORDS\(\w+(?:\([^)]*\))?, \w+, \w+, |\(const char \*const\[\]\)\{\s*)"([A-Z]+)"', text)}
     tried = {c for c in re.findall(r"\{'([A-Z]+)'", text)}
     assert sent == plain and tried == used | sent, (used, sent, tried)
 

@@ -13,7 +13,7 @@
 
 #define NOON 30000000u /* a minute of 2027 */
 
-static struct asked *t;
+static struct asked_table *t;
 static uint16_t house;
 
 static int begin(void **state)
