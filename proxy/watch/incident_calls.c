@@ -5,7 +5,10 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "proxy/base/clock.h"
 #include "proxy/base/log.h"
+#include "proxy/watch/counts.h"
+#include "proxy/watch/incident_progress.h"
 #include "proxy/watch/incident_upload.h"
 #include "proxy/watch/ledger.h"
 #include "proxy/watch/notices.h"
@@ -18,15 +21,21 @@ struct incident_waiter {
 	struct watch_ask *ask;
 };
 
+struct incident_counted {
+	size_t hit, replaced, in_use;
+};
+
 struct incident_calls {
 	struct watch_context *context;
 	struct incident_waiter *first, **last;
 	/* What was counted, or is: */
-	const struct inventory *v; /* a reference; NULL: nothing */
-	size_t *hit;               /* of each in force */
-	size_t at;                 /* in_force: all are counted */
+	const struct inventory *v;   /* a reference; NULL: nothing */
+	struct incident_counted *of; /* of each in force */
+	size_t at;                   /* in_force: all are counted */
+	int64_t began_ms, kept_until_ms;
 	bool busy, failed;
 	struct telling_count count;
+	struct incident_progress *progress;
 };
 
 struct asked_drop {
@@ -49,7 +58,8 @@ static void put_count(struct json_line *l, const char *name, size_t n)
 	json_put_number(l, n);
 }
 
-static void put_incident(struct json_line *l, const struct incident *i, size_t hit)
+static void put_incident(
+    struct json_line *l, const struct incident *i, const struct incident_counted *n)
 {
 	put_member(l, "{\"name\":", i->about.name);
 	json_put(l, ",\"deadline\":");
@@ -57,8 +67,10 @@ static void put_incident(struct json_line *l, const struct incident *i, size_t h
 	put_member(l, ",\"url\":", i->about.url);
 	put_member(l, ",\"issuer\":", i->about.issuer);
 	put_count(l, ",\"serials\":", i->serials);
-	put_count(l, ",\"hit\":", hit);
-	json_put(l, ",\"replaced\":0,\"in_use\":0}");
+	put_count(l, ",\"hit\":", n->hit);
+	put_count(l, ",\"replaced\":", n->replaced);
+	put_count(l, ",\"in_use\":", n->in_use);
+	json_put(l, "}");
 }
 
 static void answer_all(const struct incident_calls *c, struct watch_ask *a)
@@ -73,7 +85,7 @@ static void answer_all(const struct incident_calls *c, struct watch_ask *a)
 		if (!incident_is_seen(a->access, c->v, i))
 			continue;
 		json_put(&l, comma);
-		put_incident(&l, i, c->hit[n]);
+		put_incident(&l, i, &c->of[n]);
 		comma = ",\n";
 	}
 	json_put(&l, "]\n");
@@ -92,7 +104,7 @@ static void answer_one(const struct incident_calls *c, struct watch_ask *a)
 		if (strcmp(i->about.name, a->name) != 0 ||
 		    !incident_is_seen(a->access, c->v, i))
 			continue;
-		put_incident(&l, i, c->hit[n]);
+		put_incident(&l, i, &c->of[n]);
 		json_put(&l, "\n");
 		watch_reply(a, &l);
 		free(l.p);
@@ -131,9 +143,9 @@ static void answer_waiters(struct incident_calls *c)
 static void drop_count(struct incident_calls *c)
 {
 	inventory_unref(c->v);
-	free(c->hit);
+	free(c->of);
 	c->v = NULL;
-	c->hit = NULL;
+	c->of = NULL;
 }
 
 static void next(struct incident_calls *c)
@@ -141,6 +153,9 @@ static void next(struct incident_calls *c)
 	c->busy =
 	    c->at < c->v->incidents->in_force && !c->failed && !c->context->stopping;
 	if (!c->busy) {
+		int64_t now = clock_mono_ms();
+
+		c->kept_until_ms = now + COUNTS_KEEP * (now - c->began_ms);
 		answer_waiters(c);
 		if (c->failed || c->v != ledger_inventory(c->context->shared))
 			drop_count(c);
@@ -151,13 +166,35 @@ static void next(struct incident_calls *c)
 	telling_count(notices_telling(c->context->notices), &c->count);
 }
 
+static void on_progress(void *arg, enum err e)
+{
+	struct incident_calls *c = arg;
+	struct incident_counted *of = &c->of[c->at++];
+
+	c->failed = e != ERR_OK;
+	of->replaced = incident_progress_replaced(c->progress);
+	of->in_use = incident_progress_in_use(c->progress);
+	incident_progress_free(c->progress);
+	c->progress = NULL;
+	next(c);
+}
+
+/* Of how many that are hit, how far they have come is looked for. */
 static void on_counted(struct telling_count *n)
 {
 	struct incident_calls *c =
 	    (struct incident_calls *)((char *)n - offsetof(struct incident_calls, count));
 
 	c->failed = !n->counted;
-	c->hit[c->at++] = n->n;
+	c->of[c->at].hit = n->n;
+	if (n->counted && n->n > 0) {
+		c->progress = incident_progress_new(
+		    c->context, c->v, c->v->incidents->item[c->at], on_progress, c);
+		if (c->progress != NULL)
+			return;
+		c->failed = true;
+	}
+	c->at++;
 	next(c);
 }
 
@@ -165,8 +202,9 @@ static void begin(struct incident_calls *c)
 {
 	drop_count(c);
 	c->v = inventory_ref(ledger_inventory(c->context->shared));
-	c->hit = calloc(c->v->incidents->in_force + 1, sizeof *c->hit);
-	c->failed = c->hit == NULL;
+	c->of = calloc(c->v->incidents->in_force + 1, sizeof *c->of);
+	c->failed = c->of == NULL;
+	c->began_ms = clock_mono_ms();
 	c->at = 0;
 	c->count.done = on_counted;
 	next(c);
@@ -188,7 +226,8 @@ void incident_calls_get(struct incident_calls *c, struct watch_ask *a)
 		watch_reply_refuse(a, &r);
 		return;
 	}
-	if (!c->busy && c->v == ledger_inventory(c->context->shared)) {
+	if (!c->busy && c->v == ledger_inventory(c->context->shared) &&
+	    clock_mono_ms() < c->kept_until_ms) {
 		answer(c, a);
 		return;
 	}

@@ -1,7 +1,9 @@
 /* incident_calls.h - GET /v1/incidents, with a name or without, and DELETE of one.
  *
- * How many of what is watched stand on an incident is counted when it is asked for, and
- * kept while the inventory is the same; who asks during a count gets that one.
+ * How many of what is watched stand on an incident, and how far these have come
+ * (incident_progress.h), is counted when it is asked for, and kept while the inventory is
+ * the same, and for COUNTS_KEEP times what it took (counts.h); who asks during a count
+ * gets that one.
  *
  * The inventory thread.
  */

@@ -159,10 +159,11 @@ def test_which_of_mine_are_hit_pasted_from_the_readme(box):
                            env=env, capture_output=True, text=True, timeout=60 * lab.PATIENCE)
         assert r.returncode == 0 and r.stderr == "", r
         said = r.stdout.splitlines()
-        assert said[:2] == ["1 hit, 0 replaced, 0 in use, of 12 certificates", "not all is replaced"], r
-        newer = re.fullmatch(r"fleet/pay has a newer certificate: (\w+)", said[2]).group(1)
-        assert said[3:5] == ["fleet: 13 certificates", "1 hit, 1 replaced, 0 in use, of 13 certificates"], r
-        assert re.search(r"^revoked  2005  demo .*  keyCompromise  yes  %s  -  fleet  pay\.shop\.example$" % newer, said[5]), r
+        assert re.match(r"fleet  api  12  1  1  0  0  ", said[1]), r
+        newer = [re.fullmatch(r"fleet/%s has a newer certificate: (\w+)" % name, line).group(1)
+                 for name, line in zip(("pay", "mail"), said[2:4])]
+        assert said[4:6] == ["fleet: 14 certificates", "2 hit, 2 replaced, 0 in use, of 14 certificates"], r
+        assert re.search(r"^good  2007  demo .*  yes  %s  -  fleet  mail\.demo\.example " % newer[1], said[6]), r
         # what the demo prints itself
         printed = re.search(r"^  (\S+/ocspctl watchlist put fleet \S+)", demo.out, re.M).group(1)
         r = subprocess.run(printed.split(), cwd=daemon.TOP, env=env, capture_output=True, text=True)

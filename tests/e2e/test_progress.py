@@ -180,3 +180,37 @@ def test_nodes_tell_each_other(feed, daemons, box, redis, mac_key):
     for d in (a, b):
         d.wait_event("asked_refused", 2, 15)
     assert redis.client.xlen(asked) == 4  # nobody tells on what he was told
+
+
+def test_what_is_announced_counts_as_what_is_revoked(feed, daemons, box):
+    """Of the list and of the incident; and whoever is announced himself replaces nobody."""
+    d = start(feed, daemons, box)
+    assert put(d, "web", ndjson(cert(0xa1, "a.example"), cert(0xa2, "b.example"), cert(0xa3, "c.example")))[0] == 201
+    assert put(d, "also", ndjson(cert(0xa1, "a.example"), cert(0xb9, "b.example", since=-1)))[0] == 201
+
+    def announce(*serial):
+        r = d.api("PUT", "/v1/incidents/leak?deadline=2030-01-01T00:00:00Z", "".join("%x\n" % s for s in serial).encode(),
+                  headers={"Content-Type": "text/plain"})
+        assert r[0] in (200, 201), r
+
+    def counts():
+        w, i = watchlist(d, "web"), d.api("GET", "/v1/incidents/leak")[1]
+        return (w["revoked"], w["announced"], w["replaced"], w["in_use"]), (i["hit"], i["replaced"], i["in_use"])
+    announce(0xa1, 0xa2, 0xff)
+    lab.wait(lambda: counts() == ((0, 2, 0, 0), (2, 0, 0)), 15, "two announced")
+    assert d.ctl("watchlist", "progress", "web").stdout == "2 hit, 0 replaced, 0 in use, of 3 certificates\n"
+    feed.bring(d, [entry(1), entry(0xa2)])
+    lab.wait(lambda: counts() == ((1, 1, 0, 0), (2, 0, 0)), 15, "one revoked, one announced")
+    d.ask(feed.ca, 0xa1)
+    d.ask(feed.ca, 0xa3)
+    lab.wait(lambda: counts() == ((1, 1, 0, 1), (2, 0, 1)), 15, "one in use")
+    assert upload(d, "POST", "web", ndjson(cert(0xb1, "a.example", since=-1)))[0] == 200
+    lab.wait(lambda: counts() == ((1, 1, 1, 1), (2, 1, 1)), 15, "one replaced")
+    assert row(d, 0xa1)["replaced_by"] == {"issuer": "demo", "serial": "b1"}
+    announce(0xa1, 0xa2, 0xb1)
+    lab.wait(lambda: counts() == ((1, 2, 0, 1), (3, 0, 1)), 15, "who replaced it is announced too")
+    assert upload(d, "POST", "also", ndjson(cert(0xa2, "b.example")))[0] == 200
+    lab.wait(lambda: counts() == ((1, 2, 0, 1), (3, 1, 1)), 15, "replaced on another list, and once for the incident")
+    assert d.api("DELETE", "/v1/incidents/leak")[0] == 204
+    lab.wait(lambda: hits(d) == (1, 0, 0), 15, "the incident taken back")
+    assert row(d, 0xa1)["replaced_by"] is None
