@@ -1,10 +1,12 @@
 /* make_answers.c - a CA and signed answers for as many certificates as a bench asks for.
  *
- *	make_answers -n COUNT -d DIR
+ *	make_answers -n COUNT -d DIR [-r] [-i]
+ *
+ *	-r  RSA-2048 keys, not P-256       -i  signed by the issuer itself
  *
  * Writes DIR/ca.pem and its key DIR/ca.key (for make_crl), and DIR/pairs (pairs.h).  The
- * answers are "good" for a week, signed with P-256 by a delegate whose certificate they
- * carry, as public CAs do: about 700 bytes each.  Keys are SHA-1 CertIDs with random
+ * answers are "good" for a week, signed by a delegate whose certificate they carry, as
+ * public CAs do: about 700 bytes each with P-256.  Keys are SHA-1 CertIDs with random
  * serials of 16 octets.
  */
 #include "bench/pairs.h"
@@ -25,6 +27,8 @@ struct party {
 	X509 *cert;
 	EVP_PKEY *key;
 };
+
+static bool rsa; /* all keys are; else P-256 */
 
 static void must(bool good, const char *what)
 {
@@ -60,7 +64,7 @@ static void serial_random(ASN1_INTEGER *out)
 /* A certificate by issuer (NULL: by itself) that still lacks extensions and signature. */
 static struct party party_new(const char *name, const struct party *issuer)
 {
-	struct party p = {X509_new(), EVP_EC_gen("P-256")};
+	struct party p = {X509_new(), rsa ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256")};
 	X509_NAME *subject;
 
 	must(p.cert != NULL && p.key != NULL, "key");
@@ -129,8 +133,8 @@ static struct bytes request_der(OCSP_CERTID *id, unsigned char **der)
 	return bytes_of(*der, (size_t)n);
 }
 
-static struct bytes answer_der(
-    OCSP_CERTID *id, const struct party *delegate, unsigned char **der)
+static struct bytes answer_der(OCSP_CERTID *id, const struct party *ca,
+    const struct party *signer, unsigned char **der)
 {
 	OCSP_BASICRESP *b = OCSP_BASICRESP_new();
 	ASN1_TIME *now = X509_gmtime_adj(NULL, -60),
@@ -141,8 +145,8 @@ static struct bytes answer_der(
 	must(b != NULL && now != NULL && end != NULL &&
 		 OCSP_basic_add1_status(
 		     b, id, V_OCSP_CERTSTATUS_GOOD, 0, NULL, now, end) != NULL &&
-		 OCSP_basic_sign(b, delegate->cert, delegate->key, EVP_sha256(), NULL,
-		     OCSP_RESPID_KEY),
+		 OCSP_basic_sign(b, signer->cert, signer->key, EVP_sha256(), NULL,
+		     OCSP_RESPID_KEY | (signer->cert == ca->cert ? OCSP_NOCERTS : 0)),
 	    "answer");
 	r = OCSP_response_create(OCSP_RESPONSE_STATUS_SUCCESSFUL, b);
 	must(r != NULL, "answer");
@@ -155,7 +159,7 @@ static struct bytes answer_der(
 	return bytes_of(*der, (size_t)n);
 }
 
-static void pair_make(FILE *f, const struct party *ca, const struct party *delegate)
+static void pair_make(FILE *f, const struct party *ca, const struct party *signer)
 {
 	unsigned char *request = NULL, *answer = NULL;
 	ASN1_INTEGER *serial = ASN1_INTEGER_new();
@@ -166,7 +170,7 @@ static void pair_make(FILE *f, const struct party *ca, const struct party *deleg
 	id = OCSP_cert_id_new(EVP_sha1(), X509_get_subject_name(ca->cert),
 	    X509_get0_pubkey_bitstr(ca->cert), serial);
 	must(id != NULL, "CertID");
-	if (!pairs_write(f, request_der(id, &request), answer_der(id, delegate, &answer)))
+	if (!pairs_write(f, request_der(id, &request), answer_der(id, ca, signer, &answer)))
 		err(1, "pairs");
 	OCSP_CERTID_free(id);
 	ASN1_INTEGER_free(serial);
@@ -177,30 +181,35 @@ static void pair_make(FILE *f, const struct party *ca, const struct party *deleg
 int main(int argc, char **argv)
 {
 	const char *dir = NULL;
-	struct party ca, delegate;
+	struct party ca, signer;
+	bool by_issuer = false;
 	char path[4096];
 	long count = 0;
 	FILE *f;
 	int o;
 
-	while ((o = getopt(argc, argv, "n:d:")) != -1)
+	while ((o = getopt(argc, argv, "n:d:ri")) != -1)
 		if (o == 'n')
 			count = atol(optarg);
 		else if (o == 'd')
 			dir = optarg;
+		else if (o == 'r')
+			rsa = true;
+		else if (o == 'i')
+			by_issuer = true;
 		else
 			return 64;
 	if (count <= 0 || dir == NULL)
-		errx(64, "usage: make_answers -n COUNT -d DIR");
+		errx(64, "usage: make_answers -n COUNT -d DIR [-r] [-i]");
 	ca = ca_new();
-	delegate = delegate_new(&ca);
+	signer = by_issuer ? ca : delegate_new(&ca);
 	ca_write(dir, &ca);
 	snprintf(path, sizeof path, "%s/pairs", dir);
 	f = fopen(path, "we");
 	if (f == NULL || !pairs_start(f))
 		err(1, "%s", path);
 	for (long i = 0; i < count; i++)
-		pair_make(f, &ca, &delegate);
+		pair_make(f, &ca, &signer);
 	if (fclose(f) != 0)
 		err(1, "%s", path);
 	return 0;

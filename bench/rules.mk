@@ -12,10 +12,12 @@ $(BENCH): $(B)/bench/%: $(B)/bench/%.o $(B)/bench/libbench.a
 $(B)/bench/inventory: $(B)/bench/inventory.o $(B)/libocspcached.a
 	$(call say,LD)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
-bench bench-quick bench-lists bench-tls bench-watchlists:
+# A miss beside that of another binary, in turns: make bench-misses BASE=PATH
+bench bench-quick bench-misses bench-lists bench-tls bench-watchlists:
 	@.ci/packages build redis bench
 	@$(SUBMAKE) all bench-tools
 	@B=$(B) bench/run $(if $(filter bench-quick,$@),--quick) $(if $(filter bench-lists,$@),--parts lists$(comma)burden$(comma)push) \
-		$(if $(filter bench-tls,$@),--parts secured) $(if $(filter bench-watchlists,$@),--parts watchlists)
+		$(if $(filter bench-tls,$@),--parts secured) $(if $(filter bench-watchlists,$@),--parts watchlists) \
+		$(if $(filter bench-misses,$@),--parts misses) $(if $(BASE),--base $(BASE))
 bench-tools: $(BENCH) $(B)/bench/inventory
-.PHONY: bench bench-quick bench-lists bench-tls bench-watchlists bench-tools
+.PHONY: bench bench-quick bench-misses bench-lists bench-tls bench-watchlists bench-tools

@@ -136,8 +136,9 @@ class Ocspcached(Server):
 
     name = "ocspcached"
 
-    def __init__(self, box, ca_pem, ca_port, core=SERVER_CORE, workers=1, **options):
+    def __init__(self, box, ca_pem, ca_port, core=SERVER_CORE, workers=1, binary=None, **options):
         super().__init__(box, core)
+        self.binary = binary or os.path.join(B, "ocspcached")
         self.api_port = free_port()
         self.log_name = "ocspcached-%d" % self.port
         self.state = os.path.join(box, "state-%d" % self.port)
@@ -148,7 +149,7 @@ class Ocspcached(Server):
         self.issuer = {"certificate": '"%s"' % ca_pem, "ocsp": '{ "http://127.0.0.1:%d/" }' % ca_port}
 
     def argv(self):
-        return [os.path.join(B, "ocspcached"), "-c", self.write()]
+        return [self.binary, "-c", self.write()]
 
     def write(self):
         text = "".join("%s = %s\n" % o for o in self.options.items())
