@@ -170,7 +170,8 @@ static void pair_make(FILE *f, const struct party *ca, const struct party *signe
 	id = OCSP_cert_id_new(EVP_sha1(), X509_get_subject_name(ca->cert),
 	    X509_get0_pubkey_bitstr(ca->cert), serial);
 	must(id != NULL, "CertID");
-	if (!pairs_write(f, request_der(id, &request), answer_der(id, ca, signer, &answer)))
+	if (!pairs_write(
+		f, request_der(id, &request), answer_der(id, ca, signer, &answer)))
 		err(1, "pairs");
 	OCSP_CERTID_free(id);
 	ASN1_INTEGER_free(serial);

@@ -570,8 +570,9 @@ static enum err judge(struct visit *vi, const struct ocsp_response *r)
 
 static enum err judge_der(struct visit *vi, struct bytes der)
 {
+	const struct ocsp_memory memory = {delegates_find, vi->ad->delegates};
 	struct ocsp_response r;
-	enum err e = ocsp_response_parse(&r, der, vi->q->max_size);
+	enum err e = ocsp_response_parse(&r, der, vi->q->max_size, &memory);
 
 	note_parse(vi, e, der.n);
 	if (e == ERR_OK)

@@ -8,10 +8,11 @@
  * critical extensions, the first of contradicting duplicates, any delegate below a
  * trusted CA, and know only the wall clock.
  *
- * One thread, the keeper: struct admit remembers the delegates that it verified, by the
- * hash of their certificate and of their issuer's, so that a delegated answer costs one
- * verification and not two.  What is remembered is the signature and the profile of the
- * certificate; its dates are looked at each time.
+ * One thread, the keeper: struct admit remembers the delegates that it verified, by their
+ * bytes and the hash of their issuer's certificate, so that a delegated answer costs one
+ * verification and not two, and is decoded without its certificate.  What is remembered
+ * changes no verdict, no reason and no line of the trace: all that is looked at in a
+ * certificate is looked at each time.
  */
 #ifndef CACHE_OCSP_ADMIT_H
 #define CACHE_OCSP_ADMIT_H

@@ -2,12 +2,18 @@
  * to it with ASN1_get_object(). */
 #include "cache/ocsp/ocsp_response.h"
 
+#include <assert.h>
 #include <limits.h>
 #include <openssl/asn1t.h>
 #include <openssl/err.h>
 #include <time.h>
 
 #include "cache/base/time_text.h"
+
+/* What is signed of an answer, with its signature: about 300 octets with one
+ * SingleResponse.  A longer one is parsed with its certificate; that is no limit. */
+#define SIGNED_MAX 4096
+#define HEADER_MAX 4 /* tag and length of SIGNED_MAX octets */
 
 /* Take one element off the front of in: its tag must be (class, tag, constructed).  whole
  * and content may be NULL, and are not in.  Indefinite lengths are refused: DER has none,
@@ -118,10 +124,88 @@ static enum err check_wrapper(struct bytes der)
 	return p == der.p + der.n ? ERR_OK : ERR_RESP_TRAILING;
 }
 
-enum err ocsp_response_parse(struct ocsp_response *out, struct bytes der, size_t max)
+static enum err parse_whole(struct ocsp_response *out, struct bytes basic)
+{
+	const unsigned char *p = basic.p;
+
+	out->basic = d2i_OCSP_BASICRESP(NULL, &p, (long)basic.n);
+	if (out->basic == NULL)
+		return parse_failed();
+	if (p == basic.p + basic.n)
+		return ERR_OK;
+	ocsp_response_free(out);
+	return ERR_RESP_TRAILING;
+}
+
+/* BasicOCSPResponse up to its certificates, and its only certificate.  False where there
+ * is none or several, or anything is not as DER has it: nothing is skipped that is not
+ * accounted for to its last octet. */
+static bool split(struct bytes basic, struct bytes *signed_part, struct bytes *only)
+{
+	struct bytes in, rest, tagged, certs;
+
+	if (!take(&basic, V_ASN1_UNIVERSAL, V_ASN1_SEQUENCE, true, NULL, &in) ||
+	    basic.n > 0)
+		return false;
+	rest = in;
+	if (!take(&rest, V_ASN1_UNIVERSAL, V_ASN1_SEQUENCE, true, NULL, NULL) ||
+	    !take(&rest, V_ASN1_UNIVERSAL, V_ASN1_SEQUENCE, true, NULL, NULL) ||
+	    !take(&rest, V_ASN1_UNIVERSAL, V_ASN1_BIT_STRING, false, NULL, NULL))
+		return false;
+	*signed_part = bytes_of(in.p, in.n - rest.n);
+	return take(&rest, V_ASN1_CONTEXT_SPECIFIC, 0, true, NULL, &tagged) &&
+	       rest.n == 0 &&
+	       take(&tagged, V_ASN1_UNIVERSAL, V_ASN1_SEQUENCE, true, NULL, &certs) &&
+	       tagged.n == 0 &&
+	       take(&certs, V_ASN1_UNIVERSAL, V_ASN1_SEQUENCE, true, only, NULL) &&
+	       certs.n == 0;
+}
+
+/* A BasicOCSPResponse without certificates: another header before the same bytes. */
+static OCSP_BASICRESP *decode_signed(struct bytes signed_part)
+{
+	unsigned char copy[SIGNED_MAX + HEADER_MAX], *end = copy;
+	const unsigned char *p = copy;
+	OCSP_BASICRESP *basic;
+
+	if (signed_part.n > SIGNED_MAX)
+		return NULL;
+	ASN1_put_object(&end, 1, (int)signed_part.n, V_ASN1_SEQUENCE, V_ASN1_UNIVERSAL);
+	memcpy(end, signed_part.p, signed_part.n);
+	end += signed_part.n;
+	basic = d2i_OCSP_BASICRESP(NULL, &p, end - copy);
+	if (basic != NULL && p == end)
+		return basic;
+	OCSP_BASICRESP_free(basic);
+	return NULL;
+}
+
+/* All but a certificate that is remembered; false: it has to be parsed as a whole. */
+static bool parse_known(
+    struct ocsp_response *out, struct bytes basic, const struct ocsp_memory *memory)
+{
+	struct bytes signed_part, only;
+
+	if (memory == NULL || !split(basic, &signed_part, &only))
+		return false;
+	out->known = memory->find(memory->arg, only);
+	if (out->known == NULL)
+		return false;
+	out->known_der = only;
+	out->basic = decode_signed(signed_part);
+	if (out->basic != NULL)
+		return true;
+	ERR_clear_error();
+	X509_free(out->known);
+	out->known = NULL;
+	out->known_der = bytes_of(NULL, 0);
+	return false;
+}
+
+enum err ocsp_response_parse(struct ocsp_response *out, struct bytes der, size_t max,
+    const struct ocsp_memory *memory)
 {
 	struct bytes basic;
-	const unsigned char *p;
 	enum err e;
 
 	*out = (struct ocsp_response){0};
@@ -132,14 +216,8 @@ enum err ocsp_response_parse(struct ocsp_response *out, struct bytes der, size_t
 	if ((e = check_wrapper(der)) != ERR_OK || (e = unwrap(der, &basic)) != ERR_OK ||
 	    (e = find_tbs(basic, &out->tbs)) != ERR_OK)
 		return e;
-	p = basic.p;
-	out->basic = d2i_OCSP_BASICRESP(NULL, &p, (long)basic.n);
-	if (out->basic == NULL)
-		return parse_failed();
-	if (p != basic.p + basic.n) {
-		ocsp_response_free(out);
-		return ERR_RESP_TRAILING;
-	}
+	if (!parse_known(out, basic, memory) && (e = parse_whole(out, basic)) != ERR_OK)
+		return e;
 	out->singles_n = (size_t)OCSP_resp_count(out->basic);
 	return ERR_OK;
 }
@@ -147,7 +225,24 @@ enum err ocsp_response_parse(struct ocsp_response *out, struct bytes der, size_t
 void ocsp_response_free(struct ocsp_response *r)
 {
 	OCSP_BASICRESP_free(r->basic);
+	X509_free(r->known);
 	*r = (struct ocsp_response){0};
+}
+
+int ocsp_response_certificates_n(const struct ocsp_response *r)
+{
+	const STACK_OF(X509) *certs = OCSP_resp_get0_certs(r->basic);
+
+	if (r->known != NULL)
+		return 1;
+	return certs != NULL ? sk_X509_num(certs) : 0;
+}
+
+X509 *ocsp_response_certificate(const struct ocsp_response *r, int n)
+{
+	assert(n >= 0 && n < ocsp_response_certificates_n(r));
+	return r->known != NULL ? r->known
+				: sk_X509_value(OCSP_resp_get0_certs(r->basic), n);
 }
 
 bool ocsp_response_signed_by(const struct ocsp_response *r, EVP_PKEY *key)

@@ -5,6 +5,12 @@
  * and where tbsResponseData begins and ends.  The signature is checked over these bytes
  * as they came and never over a re-encoding (R67), since these bytes are what is served.
  *
+ * Most of the cost of parsing is the delegate's certificate, which is the same in all of
+ * its answers.  So who remembers certificates may be asked for one by its bytes: then the
+ * answer is parsed without it.  That is only where everything around it is as DER has it,
+ * and where what is left can be parsed; else all of it is parsed, and says what is wrong.
+ * Either way the same bytes give the same outcome.
+ *
  * Nothing here judges: admit.h does.  Pure functions, any thread.  They may leave entries
  * in OpenSSL's error queue; who calls them drains it.
  */
@@ -17,9 +23,18 @@
 #include "cache/base/key.h"
 
 struct ocsp_response {
-	OCSP_BASICRESP *basic; /* owned */
+	OCSP_BASICRESP *basic; /* owned; its certificates: ocsp_response_certificate() */
 	struct bytes tbs;      /* borrowed from the DER: all of tbsResponseData */
 	size_t singles_n;
+	X509 *known;            /* owned: its only certificate, where it was remembered */
+	struct bytes known_der; /* the bytes of it, borrowed from the DER */
+};
+
+/* Who remembers certificates: the one that was decoded from exactly these bytes, with a
+ * reference for the caller; NULL for none. */
+struct ocsp_memory {
+	X509 *(*find)(void *arg, struct bytes der);
+	void *arg;
 };
 
 /* A GeneralizedTime.  exact: in the form YYYYMMDDHHMMSSZ (RFC 9919 section 3.2.4). */
@@ -45,9 +60,14 @@ struct ocsp_single {
  * ocsp_response_free().  tbs is valid as long as the bytes of der.
  * ERR_RESP_LARGE: over max bytes, unread.  ERR_RESP_DER, ERR_RESP_TRAILING;
  * ERR_RESP_VERSION; ERR_RESP_MALFORMED and so on: what the responder says;
- * ERR_RESP_STATUS; ERR_RESP_NOBYTES; ERR_RESP_TYPE; ERR_NOMEM. */
-enum err ocsp_response_parse(struct ocsp_response *out, struct bytes der, size_t max);
+ * ERR_RESP_STATUS; ERR_RESP_NOBYTES; ERR_RESP_TYPE; ERR_NOMEM.  memory may be NULL. */
+enum err ocsp_response_parse(struct ocsp_response *out, struct bytes der, size_t max,
+    const struct ocsp_memory *memory);
 void ocsp_response_free(struct ocsp_response *r);
+
+/* The certificates that it carries, in their order; borrowed from r. */
+int ocsp_response_certificates_n(const struct ocsp_response *r);
+X509 *ocsp_response_certificate(const struct ocsp_response *r, int n);
 
 /* Whether key made the signature over the bytes of tbsResponseData. */
 bool ocsp_response_signed_by(const struct ocsp_response *r, EVP_PKEY *key);

@@ -7,14 +7,16 @@
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <time.h>
+#include <xxhash.h>
 
 #include "cache/base/signature.h"
 
 /* A CA changes its delegate every few days or weeks and may use some at once; 1024 hold
- * those of hundreds of issuers in about 74 KB, plus the certificates.  One that is
- * forgotten costs one signature check. */
-#define WAYS 4
-#define SETS 256
+ * those of hundreds of issuers in about a MB, most of it decoded certificates.  One that
+ * is forgotten costs one decoding and one signature check. */
+#define WAYS       4
+#define SETS       256
+#define SET_OCTETS 64
 
 /* Certificates in one answer that are tried.  Each costs two signature checks, and
  * certs[] is not signed: without a bound, whoever can alter an answer makes us compute.
@@ -22,13 +24,14 @@
 #define CANDIDATES_MAX 8
 
 struct remembered {
-	uint8_t id[32];    /* SHA-256 of the certificate */
 	uint8_t ca[32];    /* issuer_ca.sha256 */
-	X509 *certificate; /* owned; NULL: free.  Kept for its key, decoded and set up */
+	X509 *certificate; /* owned; decoded from der, with its key set up */
+	size_t n;
+	uint8_t der[];
 };
 
 struct delegates {
-	struct remembered set[SETS][WAYS]; /* the one used last in front */
+	struct remembered *set[SETS][WAYS]; /* owned; the one used last in front */
 };
 
 struct delegates *delegates_new(void)
@@ -36,12 +39,19 @@ struct delegates *delegates_new(void)
 	return calloc(1, sizeof(struct delegates));
 }
 
+static void remembered_free(struct remembered *r)
+{
+	if (r != NULL)
+		X509_free(r->certificate);
+	free(r);
+}
+
 void delegates_forget(struct delegates *d)
 {
 	for (size_t s = 0; s < SETS; s++)
 		for (size_t w = 0; w < WAYS; w++) {
-			X509_free(d->set[s][w].certificate);
-			d->set[s][w] = (struct remembered){0};
+			remembered_free(d->set[s][w]);
+			d->set[s][w] = NULL;
 		}
 }
 
@@ -52,39 +62,63 @@ void delegates_free(struct delegates *d)
 	free(d);
 }
 
-static void move_to_front(struct remembered *set, size_t w)
+/* By its first octets, among which its serial is: a hash says where to look and no more.
+ * No seed: who is in the table was issued by a CA that we know. */
+static struct remembered **set_of(struct delegates *d, struct bytes der)
 {
-	struct remembered r = set[w];
-
-	memmove(set + 1, set, w * sizeof *set);
-	set[0] = r;
+	return d->set[XXH3_64bits(der.p, der.n < SET_OCTETS ? der.n : SET_OCTETS) % SETS];
 }
 
-/* The remembered certificate (borrowed), or NULL. */
-static X509 *recall(struct delegates *d, const uint8_t *id, const uint8_t *ca)
+/* What is remembered of these bytes, as issued by this CA or (NULL) by any; NULL for
+ * nothing.  It is in front of its set then. */
+static struct remembered *recall(struct delegates *d, struct bytes der, const uint8_t *ca)
 {
-	struct remembered *set = d->set[id[0] % SETS];
+	struct remembered **set = set_of(d, der);
 
-	for (size_t w = 0; w < WAYS; w++)
-		if (set[w].certificate != NULL && memcmp(set[w].id, id, 32) == 0 &&
-		    memcmp(set[w].ca, ca, 32) == 0) {
-			move_to_front(set, w);
-			return set[0].certificate;
-		}
+	for (size_t w = 0; w < WAYS && set[w] != NULL; w++) {
+		struct remembered *r = set[w];
+
+		if (!bytes_equal(bytes_of(r->der, r->n), der) ||
+		    (ca != NULL && memcmp(r->ca, ca, 32) != 0))
+			continue;
+		memmove(set + 1, set, w * sizeof *set);
+		set[0] = r;
+		return r;
+	}
 	return NULL;
 }
 
-static void remember(struct delegates *d, const uint8_t *id, const uint8_t *ca, X509 *x)
+X509 *delegates_find(void *d, struct bytes der)
 {
-	struct remembered *set = d->set[id[0] % SETS];
+	const struct remembered *r = recall(d, der, NULL);
 
-	if (X509_up_ref(x) != 1)
-		return;
-	move_to_front(set, WAYS - 1);
-	X509_free(set[0].certificate);
-	memcpy(set[0].id, id, 32);
-	memcpy(set[0].ca, ca, 32);
-	set[0].certificate = x;
+	return r != NULL && X509_up_ref(r->certificate) == 1 ? r->certificate : NULL;
+}
+
+/* That ca issued what has these bytes.  They are decoded for it, so that what is
+ * remembered is what they are and nothing that came otherwise.  NULL when out of memory:
+ * nothing is lost but time. */
+static struct remembered *remember(
+    struct delegates *d, struct bytes der, const uint8_t *ca)
+{
+	struct remembered *r = malloc(sizeof *r + der.n), **set;
+	const unsigned char *p = der.p;
+
+	if (r == NULL)
+		return NULL;
+	r->certificate = d2i_X509(NULL, &p, (long)der.n);
+	if (r->certificate == NULL || p != der.p + der.n) {
+		remembered_free(r);
+		return NULL;
+	}
+	memcpy(r->ca, ca, sizeof r->ca);
+	r->n = der.n;
+	memcpy(r->der, der.p, der.n);
+	set = set_of(d, der);
+	remembered_free(set[WAYS - 1]);
+	memmove(set + 1, set, (WAYS - 1) * sizeof *set);
+	set[0] = r;
+	return r;
 }
 
 /* RFC 6960 section 4.2.1: byKey is the SHA-1 of the key's BIT STRING without tag, length
@@ -118,33 +152,46 @@ static bool wall_clock(const ASN1_TIME *t, int64_t *at)
 	return true;
 }
 
-/* The CA certificate that issued x directly, and x's key to use; NULL where none did.  d
- * may be NULL: nothing is remembered. */
-static const struct issuer_ca *issued_by(
-    struct delegates *d, const struct issuer *i, X509 *x, EVP_PKEY **key)
+/* The CA certificate that issued x directly, and x's key to use; NULL where none did.
+ * der: x's bytes.  d may be NULL: nothing is remembered. */
+static const struct issuer_ca *issued_by(struct delegates *d, const struct issuer *i,
+    X509 *x, struct bytes der, EVP_PKEY **key)
 {
-	uint8_t id[32];
-
-	if (X509_digest(x, EVP_sha256(), id, NULL) != 1)
-		return NULL;
 	for (size_t n = 0; n < i->ca_n; n++) {
 		const struct issuer_ca *ca = &i->ca[n];
-		X509 *known = d != NULL ? recall(d, id, ca->sha256) : NULL;
+		const struct remembered *known =
+		    d != NULL ? recall(d, der, ca->sha256) : NULL;
 
-		if (known == NULL &&
-		    X509_NAME_cmp(X509_get_issuer_name(x),
-			X509_get_subject_name(ca->certificate)) == 0 &&
-		    X509_verify(x, ca->key) == 1) {
+		if (known == NULL) {
+			if (X509_NAME_cmp(X509_get_issuer_name(x),
+				X509_get_subject_name(ca->certificate)) != 0 ||
+			    X509_verify(x, ca->key) != 1)
+				continue;
 			if (d != NULL)
-				remember(d, id, ca->sha256, x);
-			known = x;
+				known = remember(d, der, ca->sha256);
 		}
-		if (known != NULL) {
-			*key = X509_get0_pubkey(known);
-			return ca;
-		}
+		*key = X509_get0_pubkey(known != NULL ? known->certificate : x);
+		return ca;
 	}
 	return NULL;
+}
+
+/* The same by the bytes that OpenSSL writes for it, where they are not at hand. */
+static const struct issuer_ca *find_issuer(struct delegates *d, const struct issuer *i,
+    X509 *x, struct bytes der, EVP_PKEY **key)
+{
+	const struct issuer_ca *ca;
+	unsigned char *made = NULL;
+	int n;
+
+	if (der.n > 0)
+		return issued_by(d, i, x, der, key);
+	n = i2d_X509(x, &made);
+	if (n <= 0)
+		return NULL;
+	ca = issued_by(d, i, x, bytes_of(made, (size_t)n), key);
+	OPENSSL_free(made);
+	return ca;
 }
 
 /* R45: the purpose must be named.  RFC 6960 section 4.2.2.2: anyExtendedKeyUsage, or none
@@ -182,9 +229,10 @@ static enum err check_dates(
 		   : ERR_RESP_VALIDITY;
 }
 
-/* In the order of enum err, so that a larger reason came further. */
+/* In the order of enum err, so that a larger reason came further.  der: x's bytes, or
+ * none. */
 static enum err check_delegate(struct delegates *d, const struct issuer *i, X509 *x,
-    int64_t now, int64_t skew_s, struct responder *out, EVP_PKEY **key)
+    struct bytes der, int64_t now, int64_t skew_s, struct responder *out, EVP_PKEY **key)
 {
 	const struct issuer_ca *ca;
 	enum err e =
@@ -192,7 +240,7 @@ static enum err check_delegate(struct delegates *d, const struct issuer *i, X509
 
 	if (e != ERR_OK)
 		return e;
-	ca = issued_by(d, i, x, key);
+	ca = find_issuer(d, i, x, der, key);
 	if (ca == NULL)
 		return ERR_RESP_ISSUED;
 	out->vouched = ca->sha256;
@@ -217,7 +265,8 @@ static enum err check_named(struct delegates *d, const struct issuer *i,
 	enum err e;
 
 	if (i->rules.profile == PROFILE_PUBLIC)
-		e = check_delegate(d, i, n->certificate, now, skew_s, out, &key);
+		e = check_delegate(
+		    d, i, n->certificate, (struct bytes){0}, now, skew_s, out, &key);
 	else
 		e = check_dates(n->certificate, now, skew_s, out);
 	out->vouched = n->sha256;
@@ -277,11 +326,10 @@ static void try_included(struct delegates *d, const struct ocsp_response *r,
     const struct issuer *i, int64_t now, int64_t skew_s, enum err *best,
     struct responder *out)
 {
-	const STACK_OF(X509) *certs = OCSP_resp_get0_certs(r->basic);
-	int tried = 0;
+	int tried = 0, all = ocsp_response_certificates_n(r);
 
-	for (int n = 0; n < sk_X509_num(certs) && *best != ERR_OK; n++) {
-		struct responder c = {.delegate = sk_X509_value(certs, n)};
+	for (int n = 0; n < all && *best != ERR_OK; n++) {
+		struct responder c = {.delegate = ocsp_response_certificate(r, n)};
 		EVP_PKEY *key = NULL;
 		enum err e;
 
@@ -289,7 +337,7 @@ static void try_included(struct delegates *d, const struct ocsp_response *r,
 			continue;
 		if (tried++ == CANDIDATES_MAX)
 			break;
-		e = check_delegate(d, i, c.delegate, now, skew_s, &c, &key);
+		e = check_delegate(d, i, c.delegate, r->known_der, now, skew_s, &c, &key);
 		if (e == ERR_OK)
 			e = check_signature(r, i, key);
 		keep_best(best, out, e, &c);

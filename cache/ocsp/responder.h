@@ -19,9 +19,11 @@
  * not rest on them.
  *
  * struct delegates remembers which certificates were found to be issued by which CA, so
- * that a delegated answer costs one signature and not two.  Only the fact "this CA's key
- * signed this certificate" is remembered: its dates, usages and algorithm, and the
- * issuer's rules about them, are looked at each time.  One thread.
+ * that a delegated answer costs one signature and not two, and no decoding of what was
+ * decoded before (ocsp_response.h).  Only the fact "this CA's key signed these bytes, and
+ * this is what they are" is remembered: dates, usages and algorithm, and the issuer's
+ * rules about them, are looked at each time.  A certificate is known by all of its bytes:
+ * no digest stands for them.  One thread.
  */
 #ifndef CACHE_OCSP_RESPONDER_H
 #define CACHE_OCSP_RESPONDER_H
@@ -34,6 +36,10 @@ struct delegates;
 struct delegates *delegates_new(void); /* NULL when out of memory */
 void delegates_free(struct delegates *d);
 void delegates_forget(struct delegates *d);
+/* The certificate that was decoded from exactly these bytes, whichever CA issued it, with
+ * a reference for the caller; NULL for none.  d: a struct delegates (ocsp_memory.find).
+ */
+X509 *delegates_find(void *d, struct bytes der);
 
 struct responder {
 	const uint8_t *vouched; /* SHA-256 of the configured certificate that it rests on;

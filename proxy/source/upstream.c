@@ -164,7 +164,7 @@ static struct source_ask *ask_new(struct issuer_queue *q, const struct source_qu
 static enum err probe_judge(void *arg, struct bytes der, const char *from)
 {
 	struct ocsp_response r;
-	enum err e = ocsp_response_parse(&r, der, SIZE_MAX);
+	enum err e = ocsp_response_parse(&r, der, SIZE_MAX, NULL);
 
 	(void)arg, (void)from;
 	ERR_clear_error();

@@ -3,13 +3,18 @@
  * itself.
  *
  * The CA is fixed and its key was thrown away: only the seeds in corpus/ocsp_response are
- * signed by it.  So whatever is admitted must say what a seed says. */
+ * signed by it.  So whatever is admitted must say what a seed says.
+ *
+ * A door that remembers the seed's delegate, one that has seen all the inputs before, and
+ * one that has seen nothing say the same of every input. */
 #include "cache/ocsp/ocsp_response.h"
 
 #include <openssl/err.h>
 #include <stdlib.h>
 
 #include "cache/ocsp/admit.h"
+#include "tests/lib/both_ways.h"
+#include "tests/lib/unhex.h"
 
 #define NOW INT64_C(1750000000) /* the seeds: from an hour before to a day after */
 
@@ -333,9 +338,29 @@ static const uint8_t ca_der[] = {
     0x71,
 };
 
+/* corpus/ocsp_response/delegated */
+static const char delegated[] =
+    "308202760a0100a082026f3082026b06092b06010505073001010482025c308202583081b0a21604"
+    "14babe6843afa090698accdc8e6825ff647e0222a9180f32303235303631353134303634305a3081"
+    "843081813059300d06096086480165030402010500042040d0186bfc6d74b17be0affde7f5073b18"
+    "6c36f91a6a3daefcf218361440209f0420752e3e482e6a4e88d8347e34060dd661597ba7d29941c5"
+    "3736299b89d4807a47020401aaf00d8000180f32303235303631353134303634305aa011180f3230"
+    "3235303631363135303634305a300a06082a8648ce3d0403020348003045022100bb05d426fc9625"
+    "33015ee351c00302be85d79c65fe2e67ca852214f02e4a1f4f02200d5961d2bc1e0f4d76422fe619"
+    "fb0a5dd57bf8d693c32871bbc3e22bde7d0daca082014b30820147308201433081eba00302010202"
+    "0203e9300a06082a8648ce3d04030230123110300e06035504030c0746757a7a2043413020170d32"
+    "35303631343135303634305a180f39393939313233313233353935395a300c310a30080603550403"
+    "0c01443059301306072a8648ce3d020106082a8648ce3d030107034200041240c73b660e66b45bcb"
+    "a750b4b319b8f554039c9244b2047d97bb31020c1a6c15d109d53da7356b28ec2669f13fb3f67720"
+    "0ea6c51ab6e430ac28b120e27c09a3353033300b0603551d0f04040302078030130603551d25040c"
+    "300a06082b06010505070309300f06092b060105050730010504020500300a06082a8648ce3d0403"
+    "02034700304402204e7ec06d5bd75b613bc4d02f327196529603ce537f8f5c64a1288739604ae68e"
+    "0220501b0c31607e08d291bc28b62ad13d8095eae5c7617949b3f1316d820c9ae0aa";
+
 static struct issuers *issuers;
 static struct issuer issuer;
 static struct key key;
+static struct admit *always; /* has seen every input */
 
 static void must(bool ok)
 {
@@ -372,10 +397,30 @@ static void must_be_a_seed(const struct facts *f)
 	must(f->this_update == NOW - 3600);
 }
 
+static struct admit_question question(void)
+{
+	return (struct admit_question){
+	    .issuer = &issuer, .key = &key, .now = NOW, .skew_s = 300, .max_size = 16384};
+}
+
+static void compare(struct bytes in)
+{
+	struct admit_question q = question();
+	struct admit *ad = admit_new();
+	struct admit_verdict v;
+	uint8_t seed[1024];
+	size_t n = unhex(delegated, seed, sizeof seed);
+
+	must(ad != NULL);
+	must(admit_der(ad, &q, bytes_of(seed, n), &v, NULL) == ERR_OK);
+	(void)both_ways(ad, &q, in);
+	(void)both_ways(always, &q, in);
+	admit_free(ad);
+}
+
 static void judge(struct admit *ad, struct bytes in)
 {
-	struct admit_question q = {
-	    .issuer = &issuer, .key = &key, .now = NOW, .skew_s = 300, .max_size = 16384};
+	struct admit_question q = question();
 	size_t told = 0;
 	struct admit_trace trace = {note, &told};
 	struct admit_verdict v, w;
@@ -400,7 +445,7 @@ static void parse(struct bytes in)
 	struct ocsp_single s;
 	char what[80];
 
-	if (ocsp_response_parse(&r, in, 16384) == ERR_OK) {
+	if (ocsp_response_parse(&r, in, 16384, NULL) == ERR_OK) {
 		must(r.tbs.p > in.p && r.tbs.p + r.tbs.n <= in.p + in.n);
 		(void)ocsp_response_extensions(&r, what, sizeof what);
 		(void)ocsp_response_produced_at(&r);
@@ -417,8 +462,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct admit *ad;
 
-	if (issuers == NULL)
+	if (issuers == NULL) {
 		make_issuer();
+		always = admit_new();
+		must(always != NULL);
+	}
+	compare(bytes_of(data, size));
 	ad = admit_new();
 	must(ad != NULL);
 	judge(ad, bytes_of(data, size));

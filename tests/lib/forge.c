@@ -247,14 +247,16 @@ static struct bytes certid(const struct forge_single *s)
 
 static struct bytes extensions(uint8_t tag, const struct forge_extension *x)
 {
-	struct bytes one;
+	struct bytes one, value = hex("0500");
 
 	if (x->oid == NULL)
 		return (struct bytes){0};
 	one = oid(x->oid);
 	if (x->critical)
 		one = join(one, hex("0101ff"));
-	one = wrap(0x30, join(one, hex("04020500")));
+	if (x->value_n > 0)
+		value = wrap(0x04, bytes_of(room(x->value_n), x->value_n));
+	one = wrap(0x30, join(one, wrap(0x04, value)));
 	if (x->twice)
 		one = join(one, one);
 	return wrap(tag, wrap(0x30, one));
@@ -355,19 +357,64 @@ static struct bytes sign(const struct forge_response *f, struct bytes data)
 	return s;
 }
 
+/* Content that is wrapped in tag, unless f wants it to be odd there. */
+static struct bytes element(const struct forge_response *f, enum forge_place place,
+    uint8_t tag, struct bytes content, int width)
+{
+	struct bytes b;
+	uint8_t *p;
+
+	if (f->where != place)
+		return wrap_wide(tag, content, width);
+	switch (f->odd) {
+	case FORGE_TAIL:
+		return wrap_wide(tag, join(content, hex("0500")), width);
+	case FORGE_BEHIND:
+		return join(wrap_wide(tag, content, width), hex("0500"));
+	case FORGE_INDEFINITE:
+		b = join(bytes_of((uint8_t[]){tag, 0x80}, 2), content);
+		return join(b, hex("0000"));
+	case FORGE_WIDE:
+		return wrap_wide(tag, content, width + 4);
+	default:
+		b = wrap_wide(tag, content, 3);
+	}
+	p = arena + (b.p - arena);
+	switch (f->odd) {
+	case FORGE_LONGER:
+	case FORGE_SHORTER:
+		put_be(p + 2, content.n + (f->odd == FORGE_LONGER ? 1 : -1u), 3);
+		return b;
+	case FORGE_PRIMITIVE:
+		p[0] ^= 0x20;
+		return b;
+	default:
+		p[0] ^= 0x01;
+		return b;
+	}
+}
+
 static struct bytes certs(const struct forge_response *f)
 {
 	struct bytes all = {0};
 
 	for (size_t i = 0; i < f->certs_n; i++) {
-		unsigned char *p = NULL;
-		int n = i2d_X509(f->certs[i], &p);
+		struct bytes x, content;
+		unsigned char *der = NULL;
+		int n = i2d_X509(f->certs[i], &der);
 
-		MUST(n > 0);
-		all = join(all, bytes_of(p, (size_t)n));
-		OPENSSL_free(p);
+		MUST(n > 4 && der[1] == 0x82);
+		x = bytes_of(der, (size_t)n);
+		content = bytes_of(der + 4, (size_t)n - 4);
+		if (i == 0 && f->where == FORGE_CERTIFICATE)
+			x = element(f, FORGE_CERTIFICATE, 0x30, content, 0);
+		all = join(all, x);
+		OPENSSL_free(der);
 	}
-	return f->certs_n > 0 ? wrap(0xa0, wrap(0x30, all)) : all;
+	if (f->certs_n == 0)
+		return all;
+	all = element(f, FORGE_CERTIFICATES, 0x30, all, 0);
+	return element(f, FORGE_TAGGED, 0xa0, all, 0);
 }
 
 static struct bytes basic(const struct forge_response *f)
@@ -376,7 +423,7 @@ static struct bytes basic(const struct forge_response *f)
 	struct bytes b = join(data, hex(kinds[f->signature].algorithm));
 
 	b = join(b, wrap(0x03, join(hex("00"), sign(f, data))));
-	return wrap_wide(0x30, join(b, certs(f)), f->long_lengths ? 3 : 0);
+	return element(f, FORGE_BASIC, 0x30, join(b, certs(f)), f->long_lengths ? 3 : 0);
 }
 
 struct bytes forge_response(const struct forge_response *f)
@@ -386,7 +433,7 @@ struct bytes forge_response(const struct forge_response *f)
 
 	if (!f->no_bytes) {
 		inner = oid(f->type != NULL ? f->type : "1.3.6.1.5.5.7.48.1.1");
-		inner = join(inner, wrap_wide(0x04, basic(f), wide));
+		inner = join(inner, element(f, FORGE_OCTETS, 0x04, basic(f), wide));
 		b = join(b, wrap_wide(0xa0, wrap_wide(0x30, inner, wide), wide));
 	}
 	if (f->indefinite)

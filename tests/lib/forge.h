@@ -49,6 +49,7 @@ struct bytes forge_sign(enum forge_signature kind, EVP_PKEY *key, struct bytes d
 struct forge_extension {
 	const char *oid; /* NULL: none */
 	bool critical, twice;
+	size_t value_n; /* octets of its value, besides what it has anyway */
 };
 
 enum forge_status { FORGE_GOOD, FORGE_REVOKED, FORGE_UNKNOWN };
@@ -65,6 +66,29 @@ struct forge_single {
 	const char *this_update;
 	const char *next_update; /* NULL: none */
 	struct forge_extension extension;
+};
+
+/* What is odd about one of the elements around the certificates: the certificate itself,
+ * the SEQUENCE OF them, the [0] around it, BasicOCSPResponse, or the OCTET STRING. */
+enum forge_place {
+	FORGE_NOWHERE,
+	FORGE_CERTIFICATE,
+	FORGE_CERTIFICATES,
+	FORGE_TAGGED,
+	FORGE_BASIC,
+	FORGE_OCTETS,
+	FORGE_PLACES
+};
+enum forge_odd {
+	FORGE_TAIL,       /* a NULL behind what it contains */
+	FORGE_BEHIND,     /* a NULL behind it */
+	FORGE_INDEFINITE, /* its length */
+	FORGE_WIDE,       /* its length in more octets than needed */
+	FORGE_LONGER,     /* its length says one octet more than there is */
+	FORGE_SHORTER,    /* or one less */
+	FORGE_PRIMITIVE,  /* the constructed bit is not what it should be */
+	FORGE_OTHER_TAG,
+	FORGE_ODDS
 };
 
 struct forge_response {
@@ -87,6 +111,8 @@ struct forge_response {
 	bool long_lengths;    /* lengths in more octets than needed, in the wrapper */
 	bool long_tbs_length; /* the same inside what is signed */
 	bool indefinite;      /* indefinite length of the outermost element */
+	enum forge_place where;
+	enum forge_odd odd; /* there */
 };
 struct bytes forge_response(const struct forge_response *f);
 

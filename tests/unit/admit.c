@@ -14,6 +14,7 @@
 
 #include "cache/ocsp/record.h"
 #include "cache/ocsp/responder.h"
+#include "tests/lib/both_ways.h"
 #include "tests/lib/forge.h"
 #include "tests/lib/small_set.h"
 
@@ -223,7 +224,7 @@ static const char *last_check(void)
 
 /* What the door says of bytes.  The trace must end with the verdict, with or without it
  * the verdict is the same, and nothing is left in OpenSSL's queue. */
-static const char *judge(struct bytes der)
+static const char *judge_as_remembered(struct bytes der)
 {
 	struct admit_verdict second;
 	enum err e, f;
@@ -239,6 +240,16 @@ static const char *judge(struct bytes der)
 	else
 		assert_string_equal(strchr(checks, '=') + 1, err_label(e));
 	return err_label(e);
+}
+
+/* The same, which must be what a door says that remembers nobody. */
+static const char *judge(struct bytes der)
+{
+	const char *said = judge_as_remembered(der);
+
+	assert_string_equal(err_label(both_ways(ad, &question, der)), said);
+	assert_int_equal(ERR_peek_error(), 0);
+	return said;
 }
 
 static const char *judge_forged(const struct forge_response *f)
@@ -973,9 +984,178 @@ static void a_remembered_delegate_is_not_verified_again_until_forgotten(void **s
 	other.key = w.sibling_key;
 	issuer.ca = &other;
 	issuer.ca_n = 1;
-	assert_string_equal(judge(der), ADMITTED);
+	assert_string_equal(judge_as_remembered(der), ADMITTED);
 	admit_forget(ad);
 	assert_string_equal(judge(der), "delegate_issuer");
+}
+
+/* What is remembered of a delegate spares its decoding; each of these is judged with a
+ * door that remembers it and with one that does not. */
+
+/* An answer by w.delegate is admitted, which is remembered from then on. */
+static struct bytes delegate_remembered(void)
+{
+	struct forge_response f = delegated_plan(w.delegate);
+	struct bytes der = forge_response(&f);
+
+	assert_string_equal(judge(der), ADMITTED);
+	return der;
+}
+
+/* The certificate is the last thing in the answer; what is changed is its signature. */
+static void a_certificate_that_differs_in_its_last_byte_is_not_remembered(void **state)
+{
+	struct bytes der = delegate_remembered();
+	uint8_t *copy = malloc(der.n);
+
+	(void)state;
+	assert_non_null(copy);
+	memcpy(copy, der.p, der.n);
+	copy[der.n - 1] ^= 1;
+	assert_string_equal(judge(bytes_of(copy, der.n)), "delegate_issuer");
+	free(copy);
+}
+
+/* ... in any of its bytes: none of them is left out of the comparison. */
+static void a_certificate_that_differs_in_any_byte_is_not_remembered(void **state)
+{
+	struct bytes der = delegate_remembered();
+	int n = i2d_X509(w.delegate, NULL);
+	uint8_t *copy = malloc(der.n);
+
+	(void)state;
+	assert_non_null(copy);
+	for (int i = 1; i <= n; i++) {
+		memcpy(copy, der.p, der.n);
+		copy[der.n - (size_t)i] ^= 0x10;
+		assert_string_not_equal(judge(bytes_of(copy, der.n)), ADMITTED);
+	}
+	free(copy);
+}
+
+static void several_certificates_are_read_in_any_order(void **state)
+{
+	X509 *two[][2] = {{w.delegate, w.ca}, {w.ca, w.delegate},
+	    {w.delegate, w.delegate}, {w.delegate, w.rsa_delegate},
+	    {w.rsa_delegate, w.delegate}};
+
+	(void)state;
+	delegate_remembered();
+	for (size_t i = 0; i < sizeof two / sizeof *two; i++) {
+		struct forge_response f = delegated_plan(two[i][0]);
+
+		f.id = w.delegate;
+		f.certs[f.certs_n++] = two[i][1];
+		assert_string_equal(judge_forged(&f), ADMITTED);
+	}
+}
+
+/* DER or not, at each place around the certificate.  What OpenSSL takes is admitted. */
+static void what_is_odd_around_a_remembered_certificate_is_read_as_a_whole(void **state)
+{
+	int admitted = 0, refused = 0;
+
+	(void)state;
+	for (int place = FORGE_CERTIFICATE; place < FORGE_PLACES; place++)
+		for (int odd = 0; odd < FORGE_ODDS; odd++) {
+			struct forge_response f = delegated_plan(w.delegate);
+			bool good;
+
+			forge_reset();
+			delegate_remembered();
+			f.produced_at = forge_time(NOW - HOUR);
+			f.single[0].this_update = forge_time(NOW - HOUR);
+			f.single[0].next_update = forge_time(NOW + DAY);
+			f.where = (enum forge_place)place;
+			f.odd = (enum forge_odd)odd;
+			good = strcmp(judge_forged(&f), ADMITTED) == 0;
+			admitted += good;
+			refused += !good;
+			if (odd == FORGE_TAIL || odd == FORGE_BEHIND)
+				assert_false(good);
+			if (odd == FORGE_WIDE)
+				assert_true(good);
+		}
+	assert_true(admitted > 5 && refused > 20);
+}
+
+/* An answer that is too long for its signed part to be copied. */
+static void a_long_answer_by_a_remembered_delegate_is_admitted(void **state)
+{
+	struct forge_response f = delegated_plan(w.delegate);
+
+	(void)state;
+	delegate_remembered();
+	f.extension.oid = "1.2.3.4";
+	f.extension.value_n = 5000;
+	assert_string_equal(judge_forged(&f), ADMITTED);
+}
+
+/* Who remembers it for one CA has not heard of another one. */
+static void a_remembered_delegate_of_another_issuer_is_refused(void **state)
+{
+	struct bytes der = delegate_remembered();
+	struct issuers *others = issuers_of(&w.sibling, 1);
+
+	(void)state;
+	ask_for(others, CERTID_SHA256, serial, sizeof serial);
+	assert_string_equal(judge(der), "delegate_issuer");
+	ask_for(w.issuers, CERTID_SHA256, serial, sizeof serial);
+	assert_string_equal(judge(der), ADMITTED);
+	issuers_free(others);
+}
+
+/* A reload that takes a name away, with or without forgetting. */
+static void a_responder_that_is_named_no_more_is_refused_though_remembered(void **state)
+{
+	struct forge_cert c = delegate_plan();
+	struct forge_response f;
+	X509 *x;
+
+	(void)state;
+	c.issuer_key = w.sibling_key; /* named, and not the CA's own */
+	x = certificate(c);
+	name_responder(x);
+	f = delegated_plan(x);
+	assert_string_equal(judge_forged(&f), ADMITTED);
+	issuer.responder_n = 0;
+	assert_string_equal(judge_forged(&f), "delegate_issuer");
+	X509_free(x);
+	/* the CA's own, which the public profile has to verify, left out of its answer */
+	issuer.rules.profile = PROFILE_PUBLIC;
+	name_responder(w.delegate);
+	f = delegated_plan(w.delegate);
+	f.certs_n = 0;
+	assert_string_equal(judge_forged(&f), ADMITTED);
+	issuer.responder_n = 0;
+	assert_string_equal(judge_forged(&f), "responder_id");
+	f.certs_n = 1;
+	assert_string_equal(judge_forged(&f), ADMITTED);
+}
+
+/* A reference of its own: nothing that the table does meanwhile takes it away. */
+static void a_remembered_certificate_outlives_the_table(void **state)
+{
+	struct forge_response f = delegated_plan(w.delegate);
+	struct bytes der = forge_response(&f);
+	struct delegates *d = delegates_new();
+	const struct ocsp_memory memory = {delegates_find, d};
+	struct responder who;
+	struct ocsp_response r;
+
+	(void)state;
+	assert_non_null(d);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(ocsp_response_parse(&r, der, der.n, &memory), ERR_OK);
+		assert_int_equal(r.known != NULL, i == 1);
+		assert_int_equal(ocsp_response_certificates_n(&r), 1);
+		assert_int_equal(responder_find(d, &r, &issuer, NOW, 300, &who), ERR_OK);
+		if (i == 1)
+			delegates_free(d);
+		assert_int_equal(
+		    X509_cmp(ocsp_response_certificate(&r, 0), w.delegate), 0);
+		ocsp_response_free(&r);
+	}
 }
 
 /* More delegates than one set of the table has places for, each still verified right. */
@@ -1148,7 +1328,7 @@ static void another_nonce_than_we_sent_is_refused(void **state)
 	(void)state;
 	question.nonce = bytes_of("another", 7);
 	assert_string_equal(judge_forged(&f), ADMITTED); /* none in the answer */
-	f.extension = (struct forge_extension){"1.3.6.1.5.5.7.48.1.2", false, false};
+	f.extension = (struct forge_extension){"1.3.6.1.5.5.7.48.1.2", false, false, 0};
 	assert_string_equal(judge_forged(&f), "nonce");
 	assert_string_equal(last_check(), "nonce=nonce");
 	question.nonce = bytes_of(in_forgery, sizeof in_forgery);
@@ -1164,12 +1344,12 @@ static void an_unknown_critical_extension_is_refused_in_both_places(void **state
 	struct forge_response f = plan();
 
 	(void)state;
-	f.extension = (struct forge_extension){"1.2.3.4.5", true, false};
+	f.extension = (struct forge_extension){"1.2.3.4.5", true, false, 0};
 	assert_string_equal(judge_forged(&f), "response_extension");
 	assert_non_null(strstr(details, "1.2.3.4.5"));
 	f.extension.critical = false;
 	assert_string_equal(judge_forged(&f), ADMITTED);
-	f.single[0].extension = (struct forge_extension){"1.2.3.4.5", true, false};
+	f.single[0].extension = (struct forge_extension){"1.2.3.4.5", true, false, 0};
 	assert_string_equal(judge_forged(&f), "response_extension");
 	f.single[0].extension.critical = false;
 	assert_string_equal(judge_forged(&f), ADMITTED);
@@ -1185,7 +1365,7 @@ static void the_known_extensions_may_be_critical(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-		f.extension = (struct forge_extension){known[i], true, false};
+		f.extension = (struct forge_extension){known[i], true, false, 0};
 		f.single[0].extension = f.extension;
 		assert_string_equal(judge_forged(&f), ADMITTED);
 	}
@@ -1197,11 +1377,11 @@ static void an_extension_that_appears_twice_is_refused(void **state)
 	struct forge_response f = plan();
 
 	(void)state;
-	f.extension = (struct forge_extension){"1.2.3.4.5", false, true};
+	f.extension = (struct forge_extension){"1.2.3.4.5", false, true, 0};
 	assert_string_equal(judge_forged(&f), "response_extension");
 	f.extension = (struct forge_extension){0};
 	f.single[0].extension =
-	    (struct forge_extension){"1.3.6.1.5.5.7.48.1.6", false, true};
+	    (struct forge_extension){"1.3.6.1.5.5.7.48.1.6", false, true, 0};
 	assert_string_equal(judge_forged(&f), "response_extension");
 }
 
@@ -2185,6 +2365,14 @@ int main(void)
 	    CASE(a_remembered_delegate_still_expires),
 	    CASE(a_remembered_delegate_is_judged_by_the_rules_of_the_day),
 	    CASE(a_remembered_delegate_is_not_verified_again_until_forgotten),
+	    CASE(a_certificate_that_differs_in_its_last_byte_is_not_remembered),
+	    CASE(a_certificate_that_differs_in_any_byte_is_not_remembered),
+	    CASE(several_certificates_are_read_in_any_order),
+	    CASE(what_is_odd_around_a_remembered_certificate_is_read_as_a_whole),
+	    CASE(a_long_answer_by_a_remembered_delegate_is_admitted),
+	    CASE(a_remembered_delegate_of_another_issuer_is_refused),
+	    CASE(a_responder_that_is_named_no_more_is_refused_though_remembered),
+	    CASE(a_remembered_certificate_outlives_the_table),
 	    CASE(many_delegates_push_one_another_out_and_are_verified_again),
 	    CASE(a_delegate_without_nocheck_is_a_warning_or_a_refusal),
 	    CASE(a_delegates_extensions_may_forbid_its_use),

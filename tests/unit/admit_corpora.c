@@ -2,6 +2,7 @@
  * The expected verdicts are those of the corpora's authors, not ours. */
 #include "cache/ocsp/admit.h"
 
+#include <dirent.h>
 #include <openssl/err.h>
 #include <openssl/ocsp.h>
 #include <openssl/pem.h>
@@ -13,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "tests/lib/both_ways.h"
 #include "tests/lib/corpus.h"
 
 #define OPENSSL_SET "openssl-ocsp/"
@@ -91,8 +93,10 @@ static void ask_by(struct desk *d, enum certid_hash h)
 
 static const char *judge(struct desk *d, const struct blob *b)
 {
-	enum err e = admit_der(d->ad, &d->q, bytes_of(b->p, b->n), &d->v, NULL);
+	struct bytes der = bytes_of(b->p, b->n);
+	enum err e = admit_der(d->ad, &d->q, der, &d->v, NULL);
 
+	assert_int_equal(both_ways(d->ad, &d->q, der), e);
 	assert_int_equal(ERR_peek_error(), 0);
 	return err_label(e);
 }
@@ -363,6 +367,103 @@ static void boulders_answer_is_admitted(void **state)
 	X509_free(ca);
 }
 
+/* Every file of a folder, whatever it is, by every certificate that is in the folder, at
+ * a door that has seen all of them before; what comes of it is not the point. */
+
+struct walk {
+	X509 *ca[64];
+	size_t ca_n, files;
+};
+
+static void each_file(const char *folder,
+    void (*visit)(struct walk *w, const char *folder, const char *file), struct walk *w)
+{
+	char path[1024];
+	struct dirent *e;
+	DIR *d;
+
+	corpus_path(folder, path);
+	d = opendir(path);
+	assert_non_null(d);
+	while ((e = readdir(d)) != NULL)
+		if (e->d_type == DT_REG)
+			visit(w, folder, e->d_name);
+	closedir(d);
+}
+
+static void keep_if_certificate(struct walk *w, const char *folder, const char *file)
+{
+	struct blob b;
+	const unsigned char *p = b.p;
+	X509 *x;
+	BIO *bio;
+
+	load(&b, folder, file);
+	bio = BIO_new_mem_buf(b.p, (int)b.n);
+	x = d2i_X509(NULL, &p, (long)b.n);
+	if (x == NULL)
+		x = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+	BIO_free(bio);
+	ERR_clear_error();
+	if (x != NULL && w->ca_n < sizeof w->ca / sizeof *w->ca)
+		w->ca[w->ca_n++] = x;
+	else
+		X509_free(x);
+}
+
+/* When it is in date, as far as it is an answer. */
+static int64_t some_time(const struct blob *b)
+{
+	const unsigned char *p = b->p;
+	OCSP_RESPONSE *r = d2i_OCSP_RESPONSE(NULL, &p, (long)b->n);
+	OCSP_BASICRESP *basic = r != NULL ? OCSP_response_get1_basic(r) : NULL;
+	int64_t at = 1400000000;
+
+	if (basic != NULL)
+		at = seconds(OCSP_resp_get0_produced_at(basic)) + 1;
+	OCSP_BASICRESP_free(basic);
+	OCSP_RESPONSE_free(r);
+	ERR_clear_error();
+	return at;
+}
+
+static void judge_by_all(struct walk *w, const char *folder, const char *file)
+{
+	struct blob b;
+
+	load(&b, folder, file);
+	for (size_t i = 0; i < w->ca_n; i++) {
+		struct desk d;
+
+		desk_open(&d, w->ca[i], X509_get0_serialNumber(w->ca[i]));
+		d.issuer.rules.allow_sha1 = true;
+		d.q.now = some_time(&b);
+		(void)judge(&d, &b);
+		desk_close(&d);
+	}
+	w->files++;
+}
+
+static void a_memory_of_delegates_changes_nothing_in_any_corpus(void **state)
+{
+	static const char *const folders[] = {OPENSSL_SET, "rfc9919-example/",
+	    "rustcrypto-x509-ocsp/", "boulder-responder/"};
+	size_t files = 0;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+		struct walk w = {.ca_n = 0};
+
+		each_file(folders[i], keep_if_certificate, &w);
+		assert_true(w.ca_n > 0);
+		each_file(folders[i], judge_by_all, &w);
+		files += w.files;
+		for (size_t n = 0; n < w.ca_n; n++)
+			X509_free(w.ca[n]);
+	}
+	assert_true(files > 60);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -373,6 +474,7 @@ int main(void)
 	    cmocka_unit_test(the_answers_of_rustcrypto_end_as_they_should),
 	    cmocka_unit_test(the_revoked_answer_of_rustcrypto_is_admitted_as_revoked),
 	    cmocka_unit_test(boulders_answer_is_admitted),
+	    cmocka_unit_test(a_memory_of_delegates_changes_nothing_in_any_corpus),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
