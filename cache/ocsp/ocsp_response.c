@@ -4,7 +4,6 @@
 
 #include <assert.h>
 #include <limits.h>
-#include <openssl/asn1t.h>
 #include <openssl/err.h>
 #include <time.h>
 
@@ -188,16 +187,15 @@ static bool parse_known(
 
 	if (memory == NULL || !split(basic, &signed_part, &only))
 		return false;
-	out->known = memory->find(memory->arg, only);
-	if (out->known == NULL)
+	if (!memory->find(memory->arg, only, &out->known))
 		return false;
 	out->known_der = only;
 	out->basic = decode_signed(signed_part);
 	if (out->basic != NULL)
 		return true;
 	ERR_clear_error();
-	X509_free(out->known);
-	out->known = NULL;
+	X509_free(out->known.certificate);
+	out->known = (struct ocsp_known){0};
 	out->known_der = bytes_of(NULL, 0);
 	return false;
 }
@@ -225,7 +223,7 @@ enum err ocsp_response_parse(struct ocsp_response *out, struct bytes der, size_t
 void ocsp_response_free(struct ocsp_response *r)
 {
 	OCSP_BASICRESP_free(r->basic);
-	X509_free(r->known);
+	X509_free(r->known.certificate);
 	*r = (struct ocsp_response){0};
 }
 
@@ -233,7 +231,7 @@ int ocsp_response_certificates_n(const struct ocsp_response *r)
 {
 	const STACK_OF(X509) *certs = OCSP_resp_get0_certs(r->basic);
 
-	if (r->known != NULL)
+	if (r->known.certificate != NULL)
 		return 1;
 	return certs != NULL ? sk_X509_num(certs) : 0;
 }
@@ -241,24 +239,9 @@ int ocsp_response_certificates_n(const struct ocsp_response *r)
 X509 *ocsp_response_certificate(const struct ocsp_response *r, int n)
 {
 	assert(n >= 0 && n < ocsp_response_certificates_n(r));
-	return r->known != NULL ? r->known
-				: sk_X509_value(OCSP_resp_get0_certs(r->basic), n);
-}
-
-bool ocsp_response_signed_by(const struct ocsp_response *r, EVP_PKEY *key)
-{
-	/* ASN1_item_verify() knows every algorithm with its parameters, but encodes what
-	 * it verifies.  The item ASN1_SEQUENCE "encodes" a string of this type by copying
-	 * it, so what is verified are the bytes that came. */
-	ASN1_STRING *raw = ASN1_STRING_type_new(V_ASN1_SEQUENCE);
-	bool ok = false;
-
-	if (raw != NULL && ASN1_STRING_set(raw, r->tbs.p, (int)r->tbs.n) == 1)
-		ok = ASN1_item_verify(ASN1_ITEM_rptr(ASN1_SEQUENCE),
-			 OCSP_resp_get0_tbs_sigalg(r->basic),
-			 OCSP_resp_get0_signature(r->basic), raw, key) == 1;
-	ASN1_STRING_free(raw);
-	return ok;
+	return r->known.certificate != NULL
+		   ? r->known.certificate
+		   : sk_X509_value(OCSP_resp_get0_certs(r->basic), n);
 }
 
 /* Extensions whose meaning we know, so that they may be critical (R56).  The content of

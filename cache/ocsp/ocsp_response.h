@@ -22,19 +22,25 @@
 #include "cache/base/facts.h"
 #include "cache/base/key.h"
 
+/* A certificate that was decoded before. */
+struct ocsp_known {
+	X509 *certificate;    /* owned; NULL for none */
+	uint8_t key_sha1[20]; /* of its key, as a responderID has it */
+};
+
+/* Who remembers certificates: find fills in the one that was decoded from exactly these
+ * bytes, with a reference for the caller; false for none. */
+struct ocsp_memory {
+	bool (*find)(void *arg, struct bytes der, struct ocsp_known *out);
+	void *arg;
+};
+
 struct ocsp_response {
 	OCSP_BASICRESP *basic; /* owned; its certificates: ocsp_response_certificate() */
 	struct bytes tbs;      /* borrowed from the DER: all of tbsResponseData */
 	size_t singles_n;
-	X509 *known;            /* owned: its only certificate, where it was remembered */
-	struct bytes known_der; /* the bytes of it, borrowed from the DER */
-};
-
-/* Who remembers certificates: the one that was decoded from exactly these bytes, with a
- * reference for the caller; NULL for none. */
-struct ocsp_memory {
-	X509 *(*find)(void *arg, struct bytes der);
-	void *arg;
+	struct ocsp_known known; /* its only certificate, where it was remembered */
+	struct bytes known_der;  /* the bytes of that, borrowed from the DER; or none */
 };
 
 /* A GeneralizedTime.  exact: in the form YYYYMMDDHHMMSSZ (RFC 9919 section 3.2.4). */
@@ -68,9 +74,6 @@ void ocsp_response_free(struct ocsp_response *r);
 /* The certificates that it carries, in their order; borrowed from r. */
 int ocsp_response_certificates_n(const struct ocsp_response *r);
 X509 *ocsp_response_certificate(const struct ocsp_response *r, int n);
-
-/* Whether key made the signature over the bytes of tbsResponseData. */
-bool ocsp_response_signed_by(const struct ocsp_response *r, EVP_PKEY *key);
 
 /* ERR_RESP_EXTENSION, with its OID in what, for an unknown critical extension, or one
  * that appears twice in one place; in responseExtensions or any singleExtensions. */

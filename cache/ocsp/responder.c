@@ -10,6 +10,7 @@
 #include <xxhash.h>
 
 #include "cache/base/signature.h"
+#include "cache/ocsp/verifier.h"
 
 /* A CA changes its delegate every few days or weeks and may use some at once; 1024 hold
  * those of hundreds of issuers in about a MB, most of it decoded certificates.  One that
@@ -26,17 +27,25 @@
 struct remembered {
 	uint8_t ca[32];    /* issuer_ca.sha256 */
 	X509 *certificate; /* owned; decoded from der, with its key set up */
+	uint8_t key_sha1[SHA_DIGEST_LENGTH];
 	size_t n;
 	uint8_t der[];
 };
 
 struct delegates {
 	struct remembered *set[SETS][WAYS]; /* owned; the one used last in front */
+	struct verifier *verifier;          /* of answers */
 };
 
 struct delegates *delegates_new(void)
 {
-	return calloc(1, sizeof(struct delegates));
+	struct delegates *d = calloc(1, sizeof *d);
+
+	if (d != NULL && (d->verifier = verifier_new()) == NULL) {
+		free(d);
+		return NULL;
+	}
+	return d;
 }
 
 static void remembered_free(struct remembered *r)
@@ -53,12 +62,15 @@ void delegates_forget(struct delegates *d)
 			remembered_free(d->set[s][w]);
 			d->set[s][w] = NULL;
 		}
+	verifier_forget(d->verifier);
 }
 
 void delegates_free(struct delegates *d)
 {
-	if (d != NULL)
-		delegates_forget(d);
+	if (d == NULL)
+		return;
+	delegates_forget(d);
+	verifier_free(d->verifier);
 	free(d);
 }
 
@@ -88,11 +100,26 @@ static struct remembered *recall(struct delegates *d, struct bytes der, const ui
 	return NULL;
 }
 
-X509 *delegates_find(void *d, struct bytes der)
+bool delegates_find(void *d, struct bytes der, struct ocsp_known *out)
 {
 	const struct remembered *r = recall(d, der, NULL);
 
-	return r != NULL && X509_up_ref(r->certificate) == 1 ? r->certificate : NULL;
+	if (r == NULL || X509_up_ref(r->certificate) != 1)
+		return false;
+	out->certificate = r->certificate;
+	memcpy(out->key_sha1, r->key_sha1, sizeof out->key_sha1);
+	return true;
+}
+
+/* RFC 6960 section 4.2.1: of the key's BIT STRING without tag, length and number of
+ * unused bits. */
+static bool hash_key(const X509 *x, uint8_t out[SHA_DIGEST_LENGTH])
+{
+	const ASN1_BIT_STRING *bits = X509_get0_pubkey_bitstr(x);
+
+	return bits != NULL &&
+	       EVP_Digest(ASN1_STRING_get0_data(bits), (size_t)ASN1_STRING_length(bits),
+		   out, NULL, EVP_sha1(), NULL) == 1;
 }
 
 /* That ca issued what has these bytes.  They are decoded for it, so that what is
@@ -107,7 +134,8 @@ static struct remembered *remember(
 	if (r == NULL)
 		return NULL;
 	r->certificate = d2i_X509(NULL, &p, (long)der.n);
-	if (r->certificate == NULL || p != der.p + der.n) {
+	if (r->certificate == NULL || p != der.p + der.n ||
+	    !hash_key(r->certificate, r->key_sha1)) {
 		remembered_free(r);
 		return NULL;
 	}
@@ -121,24 +149,21 @@ static struct remembered *remember(
 	return r;
 }
 
-/* RFC 6960 section 4.2.1: byKey is the SHA-1 of the key's BIT STRING without tag, length
- * and number of unused bits; byName is the subject (R51). */
-static bool fits(const struct ocsp_response *r, const X509 *x)
+/* RFC 6960 section 4.2.1: byName is the subject, byKey the hash of the key (R51), which
+ * is computed where it is not known. */
+static bool fits(const struct ocsp_response *r, const X509 *x, const uint8_t *key_sha1)
 {
+	uint8_t made[SHA_DIGEST_LENGTH];
 	const ASN1_OCTET_STRING *by_key;
 	const X509_NAME *by_name;
-	const ASN1_BIT_STRING *bits = X509_get0_pubkey_bitstr(x);
-	uint8_t hash[SHA_DIGEST_LENGTH];
 
 	if (OCSP_resp_get0_id(r->basic, &by_key, &by_name) != 1)
 		return false;
 	if (by_name != NULL)
 		return X509_NAME_cmp(by_name, X509_get_subject_name(x)) == 0;
-	if (bits == NULL ||
-	    EVP_Digest(ASN1_STRING_get0_data(bits), (size_t)ASN1_STRING_length(bits),
-		hash, NULL, EVP_sha1(), NULL) != 1)
+	if (key_sha1 == NULL && !hash_key(x, made))
 		return false;
-	return bytes_equal(bytes_of(hash, sizeof hash),
+	return bytes_equal(bytes_of(key_sha1 != NULL ? key_sha1 : made, sizeof made),
 	    bytes_of(ASN1_STRING_get0_data(by_key), (size_t)ASN1_STRING_length(by_key)));
 }
 
@@ -286,12 +311,16 @@ enum err responder_named_check(const struct issuer *i, size_t n, int64_t now)
 	return check_named(NULL, i, named, now, 0, &out);
 }
 
-static enum err check_signature(
-    const struct ocsp_response *r, const struct issuer *i, EVP_PKEY *key)
+/* Over the bytes that came (R67). */
+static enum err check_signature(struct delegates *d, const struct ocsp_response *r,
+    const struct issuer *i, EVP_PKEY *key)
 {
 	if (key == NULL || !signature_key_is_strong(key, &i->rules))
 		return ERR_RESP_SIGALG;
-	return ocsp_response_signed_by(r, key) ? ERR_OK : ERR_RESP_SIGNATURE;
+	return verifier_check(d->verifier, OCSP_resp_get0_tbs_sigalg(r->basic),
+		   OCSP_resp_get0_signature(r->basic), r->tbs, key)
+		   ? ERR_OK
+		   : ERR_RESP_SIGNATURE;
 }
 
 /* The reason kept is that of the candidate that came furthest.  ERR_RESP_RESPONDER, where
@@ -305,8 +334,8 @@ static void keep_best(
 	}
 }
 
-static enum err try_issuer(
-    const struct ocsp_response *r, const struct issuer *i, struct responder *out)
+static enum err try_issuer(struct delegates *d, const struct ocsp_response *r,
+    const struct issuer *i, struct responder *out)
 {
 	enum err best = ERR_RESP_RESPONDER;
 
@@ -316,8 +345,8 @@ static enum err try_issuer(
 		    .not_after = INT64_MAX,
 		    .nocheck = true};
 
-		if (fits(r, i->ca[n].certificate))
-			keep_best(&best, out, check_signature(r, i, i->ca[n].key), &c);
+		if (fits(r, i->ca[n].certificate, i->ca[n].key_hash[CERTID_SHA1]))
+			keep_best(&best, out, check_signature(d, r, i, i->ca[n].key), &c);
 	}
 	return best;
 }
@@ -326,6 +355,7 @@ static void try_included(struct delegates *d, const struct ocsp_response *r,
     const struct issuer *i, int64_t now, int64_t skew_s, enum err *best,
     struct responder *out)
 {
+	const uint8_t *key_sha1 = r->known.certificate != NULL ? r->known.key_sha1 : NULL;
 	int tried = 0, all = ocsp_response_certificates_n(r);
 
 	for (int n = 0; n < all && *best != ERR_OK; n++) {
@@ -333,13 +363,13 @@ static void try_included(struct delegates *d, const struct ocsp_response *r,
 		EVP_PKEY *key = NULL;
 		enum err e;
 
-		if (!fits(r, c.delegate))
+		if (!fits(r, c.delegate, key_sha1))
 			continue;
 		if (tried++ == CANDIDATES_MAX)
 			break;
 		e = check_delegate(d, i, c.delegate, r->known_der, now, skew_s, &c, &key);
 		if (e == ERR_OK)
-			e = check_signature(r, i, key);
+			e = check_signature(d, r, i, key);
 		keep_best(best, out, e, &c);
 	}
 }
@@ -353,11 +383,11 @@ static void try_named(struct delegates *d, const struct ocsp_response *r,
 		struct responder c = {0};
 		enum err e;
 
-		if (!fits(r, named->certificate))
+		if (!fits(r, named->certificate, NULL))
 			continue;
 		e = check_named(d, i, named, now, skew_s, &c);
 		if (e == ERR_OK)
-			e = check_signature(r, i, named->key);
+			e = check_signature(d, r, i, named->key);
 		keep_best(best, out, e, &c);
 	}
 }
@@ -368,7 +398,7 @@ enum err responder_find(struct delegates *d, const struct ocsp_response *r,
 	enum err best;
 
 	*out = (struct responder){0};
-	best = try_issuer(r, i, out);
+	best = try_issuer(d, r, i, out);
 	try_included(d, r, i, now, skew_s, &best, out);
 	try_named(d, r, i, now, skew_s, &best, out);
 	return best;

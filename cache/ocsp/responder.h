@@ -20,8 +20,9 @@
  *
  * struct delegates remembers which certificates were found to be issued by which CA, so
  * that a delegated answer costs one signature and not two, and no decoding of what was
- * decoded before (ocsp_response.h).  Only the fact "this CA's key signed these bytes, and
- * this is what they are" is remembered: dates, usages and algorithm, and the issuer's
+ * decoded before (ocsp_response.h); and the keys that answers are verified with
+ * (verifier.h).  Only the fact "this CA's key signed these bytes, and this is what they
+ * are" is remembered: dates, usages and algorithm, and the issuer's
  * rules about them, are looked at each time.  A certificate is known by all of its bytes:
  * no digest stands for them.  One thread.
  */
@@ -36,10 +37,8 @@ struct delegates;
 struct delegates *delegates_new(void); /* NULL when out of memory */
 void delegates_free(struct delegates *d);
 void delegates_forget(struct delegates *d);
-/* The certificate that was decoded from exactly these bytes, whichever CA issued it, with
- * a reference for the caller; NULL for none.  d: a struct delegates (ocsp_memory.find).
- */
-X509 *delegates_find(void *d, struct bytes der);
+/* ocsp_memory.find, of a struct delegates: whichever CA issued it. */
+bool delegates_find(void *d, struct bytes der, struct ocsp_known *out);
 
 struct responder {
 	const uint8_t *vouched; /* SHA-256 of the configured certificate that it rests on;
