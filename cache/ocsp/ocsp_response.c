@@ -61,6 +61,25 @@ static bool is_basic(struct bytes oid)
 	return bytes_equal(oid, bytes_of(OBJ_get0_data(basic), OBJ_length(basic)));
 }
 
+/* The bytes of BasicOCSPResponse, where the wrapper says successful and is DER to its
+ * last octet: then d2i_OCSP_RESPONSE() would find nothing wrong either. */
+static bool unwrap_der(struct bytes der, struct bytes *basic)
+{
+	struct bytes in, status, tagged, bytes, type;
+
+	return take(&der, V_ASN1_UNIVERSAL, V_ASN1_SEQUENCE, true, NULL, &in) &&
+	       der.n == 0 &&
+	       take(&in, V_ASN1_UNIVERSAL, V_ASN1_ENUMERATED, false, NULL, &status) &&
+	       status.n == 1 && status.p[0] == OCSP_RESPONSE_STATUS_SUCCESSFUL &&
+	       take(&in, V_ASN1_CONTEXT_SPECIFIC, 0, true, NULL, &tagged) && in.n == 0 &&
+	       take(&tagged, V_ASN1_UNIVERSAL, V_ASN1_SEQUENCE, true, NULL, &bytes) &&
+	       tagged.n == 0 &&
+	       take(&bytes, V_ASN1_UNIVERSAL, V_ASN1_OBJECT, false, NULL, &type) &&
+	       is_basic(type) &&
+	       take(&bytes, V_ASN1_UNIVERSAL, V_ASN1_OCTET_STRING, false, NULL, basic) &&
+	       bytes.n == 0;
+}
+
 /* From the outer wrapper to the bytes of BasicOCSPResponse. */
 static enum err unwrap(struct bytes der, struct bytes *basic)
 {
@@ -204,15 +223,16 @@ enum err ocsp_response_parse(struct ocsp_response *out, struct bytes der, size_t
     const struct ocsp_memory *memory)
 {
 	struct bytes basic;
-	enum err e;
+	enum err e = ERR_OK;
 
 	*out = (struct ocsp_response){0};
 	if (der.n > max || der.n > INT_MAX)
 		return ERR_RESP_LARGE;
 	if (der.n == 0)
 		return ERR_RESP_DER;
-	if ((e = check_wrapper(der)) != ERR_OK || (e = unwrap(der, &basic)) != ERR_OK ||
-	    (e = find_tbs(basic, &out->tbs)) != ERR_OK)
+	if (!unwrap_der(der, &basic) && (e = check_wrapper(der)) == ERR_OK)
+		e = unwrap(der, &basic);
+	if (e != ERR_OK || (e = find_tbs(basic, &out->tbs)) != ERR_OK)
 		return e;
 	if (!parse_known(out, basic, memory) && (e = parse_whole(out, basic)) != ERR_OK)
 		return e;
