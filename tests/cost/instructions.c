@@ -133,8 +133,11 @@ static void hear(const char *from)
 
 static void miss(const char *name, unsigned serial)
 {
-	const struct world_says says = {
-	    .serial = serial, .status = STATUS_GOOD, .from = -10, .to = 3600};
+	const struct world_says says = {.serial = serial,
+	    .status = STATUS_GOOD,
+	    .from = -10,
+	    .to = 3600,
+	    .delegated = true};
 	struct bytes der = world_sign(&says);
 	char request[1024];
 
@@ -187,7 +190,7 @@ int main(void)
 	print_processor();
 	world_begin("", "");
 	front_open();
-	miss("first", 1); /* what is made once: tables of curves */
+	miss("first", 1); /* what is made once: tables of curves, and the delegate */
 	for (unsigned i = 0; i < MISSES; i++)
 		miss("miss", 2 + i);
 	hits("hit-get", request, get_request(1, request));

@@ -28,8 +28,8 @@ static struct event_base *base;
 static struct inbox *inbox;
 static struct keeper_parts parts;
 static char directory[64];
-static EVP_PKEY *ca_key;
-static X509 *ca;
+static EVP_PKEY *ca_key, *delegate_key;
+static X509 *ca, *delegate;
 static int64_t now_ms, mono_ms;
 static struct world_asked *asked;
 static size_t asked_n;
@@ -40,6 +40,20 @@ static void need(bool ok, const char *what)
 		return;
 	fprintf(stderr, "world: %s\n", what);
 	abort();
+}
+
+static void make_delegate(const struct forge_cert *by)
+{
+	struct forge_cert c = *by;
+
+	c.subject = "World OCSP";
+	c.issuer = ca;
+	c.usage = "critical,digitalSignature";
+	c.ext_usage = "OCSPSigning";
+	c.ca = false;
+	c.nocheck = true;
+	delegate_key = c.key = forge_key("P-256");
+	delegate = forge_cert(&c);
 }
 
 static void make_ca(void)
@@ -54,6 +68,7 @@ static void make_ca(void)
 
 	ca_key = c.key = c.issuer_key = forge_key("P-256");
 	ca = forge_cert(&c);
+	make_delegate(&c);
 	snprintf(path, sizeof path, "%s/ca.pem", directory);
 	f = fopen(path, "w");
 	need(f != NULL && PEM_write_X509(f, ca) == 1, "cannot write the CA");
@@ -169,6 +184,8 @@ void world_end(void)
 	forge_reset();
 	X509_free(ca);
 	EVP_PKEY_free(ca_key);
+	X509_free(delegate);
+	EVP_PKEY_free(delegate_key);
 	free(asked);
 	remove_file("ca.pem");
 	remove_file("latches.mdb");
@@ -325,10 +342,12 @@ static struct forge_single single_of(
 struct bytes world_sign(const struct world_says *s)
 {
 	struct serial serial[2];
-	struct forge_response r = {.id = ca,
+	struct forge_response r = {.id = s->delegated ? delegate : ca,
+	    .certs = {delegate},
+	    .certs_n = s->delegated ? 1 : 0,
 	    .produced_at = forge_time(clock_now() + (s->from < 0 ? s->from : 0)),
 	    .signature = FORGE_ECDSA_SHA256,
-	    .key = ca_key,
+	    .key = s->delegated ? delegate_key : ca_key,
 	    .break_signature = s->forged,
 	    .singles_n = 1};
 

@@ -61,6 +61,7 @@ struct world_says {
 	int reason; /* 0: none; REASON_CERTIFICATE_HOLD or another: of a revocation */
 	int64_t from, to;
 	bool forged;      /* signature broken */
+	bool delegated;   /* by a delegate, whose certificate it carries */
 	enum status also; /* a second SingleResponse for the same certificate */
 };
 struct bytes world_sign(const struct world_says *s); /* until world_end */
