@@ -25,6 +25,7 @@
 #include "proxy/base/timer.h"
 #include "proxy/http/fetch_head.h"
 #include "proxy/http/fetch_words.h"
+#include "proxy/http/sockets.h"
 
 #if LIBCURL_VERSION_NUM < 0x075700
 #error "libcurl 7.87 is needed: without CURLOPT_QUICK_EXIT a hanging name blocks the loop"
@@ -60,19 +61,13 @@ struct fetch {
 	bool too_large, no_memory, sink_failed; /* why our callbacks stopped it */
 	/* Of a learnt URL: an address of its name may not be connected to; its name is
 	 * being looked up and nothing more, before a proxy is asked. */
-	bool refused, looking;
+	bool guarded, refused, looking;
 	int timeout_ms;
 	int sink_errno;
 	char proxy[PROXY_MAX_BYTES];  /* as of its start */
 	char detail[CURL_ERROR_SIZE]; /* libcurl's words */
 };
 TAILQ_HEAD(fetch_list, fetch);
-
-/* A socket of libcurl's that is being watched. */
-struct watch {
-	LIST_ENTRY(watch) link;
-	struct event *ev;
-};
 
 struct fetcher {
 	struct event_base *base;
@@ -83,10 +78,8 @@ struct fetcher {
 	char words[FETCH_WORDS_MAX]; /* of the end that is being told */
 	struct fetch_list live, ended, idle;
 	unsigned idle_n;
-	LIST_HEAD(, watch) watches;
+	struct sockets *sockets;
 };
-
-static void on_socket(evutil_socket_t fd, short what, void *arg);
 
 static void curl_init(void)
 {
@@ -308,13 +301,14 @@ static curl_socket_t on_socket_wanted(
     void *arg, curlsocktype purpose, struct curl_sockaddr *to)
 {
 	struct fetch *x = arg;
-	bool allowed = guard_allows_address(&x->fetcher->policy.guard, &to->addr);
+	bool allowed =
+	    !x->guarded || guard_allows_address(&x->fetcher->policy.guard, &to->addr);
 
 	(void)purpose;
 	x->refused = x->refused || !allowed;
 	if (x->looking || !allowed)
 		return CURL_SOCKET_BAD; /* the next address is tried */
-	return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+	return sockets_open(x->fetcher->sockets, to);
 }
 
 /* Also of a connection that is used again, whoever opened it. */
@@ -333,12 +327,10 @@ static int on_connected(void *arg, char *peer, char *own, int port, int own_port
 /* A proxy's own address is the operator's word. */
 static bool set_guard(struct fetch *x, bool learnt)
 {
-	if (!learnt || (x->proxy[0] != '\0' && !x->looking))
-		return SET(CURLOPT_OPENSOCKETFUNCTION, NULL) &&
-		       SET(CURLOPT_PREREQFUNCTION, NULL);
-	return SET(CURLOPT_OPENSOCKETFUNCTION, on_socket_wanted) &&
-	       SET(CURLOPT_OPENSOCKETDATA, x) &&
-	       SET(CURLOPT_PREREQFUNCTION, on_connected) && SET(CURLOPT_PREREQDATA, x);
+	x->guarded = learnt && (x->proxy[0] == '\0' || x->looking);
+	return x->guarded ? SET(CURLOPT_PREREQFUNCTION, on_connected) &&
+				SET(CURLOPT_PREREQDATA, x)
+			  : SET(CURLOPT_PREREQFUNCTION, NULL);
 }
 
 /* Only the proxy knows the name: its port is all that can be judged. */
@@ -411,53 +403,14 @@ static int watch_timer(CURLM *multi, long timeout_ms, void *arg)
 	return 0;
 }
 
-static void watch_free(struct watch *w)
-{
-	LIST_REMOVE(w, link);
-	if (w->ev != NULL)
-		event_free(w->ev); /* also takes it from the loop */
-	free(w);
-}
-
-/* Out of memory is no error here: libcurl would give up all its transfers.  The one whose
- * socket is not watched ends by its deadline. */
-static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *watch)
-{
-	struct fetcher *f = arg;
-	struct watch *w = watch;
-	short flags = EV_PERSIST;
-
-	(void)easy;
-	if (w != NULL)
-		watch_free(w);
-	curl_multi_assign(f->multi, fd, NULL);
-	if (what == CURL_POLL_REMOVE || what == CURL_POLL_NONE)
-		return 0;
-	if (what & CURL_POLL_IN)
-		flags |= EV_READ;
-	if (what & CURL_POLL_OUT)
-		flags |= EV_WRITE;
-	w = calloc(1, sizeof *w);
-	if (w == NULL)
-		return 0;
-	LIST_INSERT_HEAD(&f->watches, w, link);
-	w->ev = event_new(f->base, fd, flags, on_socket, f);
-	if (w->ev == NULL || event_add(w->ev, NULL) != 0) {
-		watch_free(w);
-		return 0;
-	}
-	curl_multi_assign(f->multi, fd, w);
-	return 0;
-}
-
 static CURLM *multi_new(struct fetcher *f)
 {
 	CURLM *multi = curl_multi_init();
 
 	if (multi == NULL)
 		return NULL;
-	curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
-	curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, f);
+	curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, sockets_watch);
+	curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, f->sockets);
 	curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, watch_timer);
 	curl_multi_setopt(multi, CURLMOPT_TIMERDATA, f);
 	curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)CONNECTIONS_IDLE_MAX);
@@ -469,8 +422,8 @@ static void multi_free(struct fetcher *f)
 	if (f->multi != NULL)
 		curl_multi_cleanup(f->multi);
 	f->multi = NULL;
-	while (!LIST_EMPTY(&f->watches))
-		watch_free(LIST_FIRST(&f->watches));
+	if (f->sockets != NULL)
+		sockets_clear(f->sockets);
 }
 
 /* A multi handle that ran out of memory is left in pieces: libcurl 7.88 divides by zero
@@ -513,14 +466,8 @@ static void act(struct fetcher *f, curl_socket_t fd, int flags)
 	collect(f);
 }
 
-static void on_socket(evutil_socket_t fd, short what, void *arg)
+static void on_socket(void *arg, curl_socket_t fd, int flags)
 {
-	int flags = 0;
-
-	if (what & EV_READ)
-		flags |= CURL_CSELECT_IN;
-	if (what & EV_WRITE)
-		flags |= CURL_CSELECT_OUT;
 	act(arg, fd, flags);
 }
 
@@ -606,11 +553,11 @@ struct fetcher *fetcher_new(struct event_base *base, const char *user_agent)
 	TAILQ_INIT(&f->live);
 	TAILQ_INIT(&f->ended);
 	TAILQ_INIT(&f->idle);
-	LIST_INIT(&f->watches);
 	f->policy.proxy = "";
 	f->user_agent = strdup(user_agent);
 	f->timer = evtimer_new(base, on_timer, f);
-	f->multi = multi_new(f);
+	f->sockets = sockets_new(base, on_socket, f);
+	f->multi = f->sockets != NULL ? multi_new(f) : NULL;
 	if (f->user_agent == NULL || f->timer == NULL || f->multi == NULL) {
 		fetcher_free(f);
 		return NULL;
@@ -643,6 +590,7 @@ void fetcher_free(struct fetcher *f)
 	destroy_all(&f->ended);
 	destroy_all(&f->idle);
 	multi_free(f);
+	sockets_free(f->sockets);
 	if (f->timer != NULL)
 		event_free(f->timer);
 	free(f->user_agent);
@@ -701,6 +649,10 @@ static bool set_policy(struct fetch *x)
 	       SET(CURLOPT_ACCEPT_ENCODING, "identity") && /* and what comes is decoded */
 	       SET(CURLOPT_PATH_AS_IS, 1L) && SET(CURLOPT_TCP_KEEPALIVE, 1L) &&
 	       SET(CURLOPT_USERAGENT, x->fetcher->user_agent) &&
+	       SET(CURLOPT_OPENSOCKETFUNCTION, on_socket_wanted) &&
+	       SET(CURLOPT_OPENSOCKETDATA, x) &&
+	       SET(CURLOPT_CLOSESOCKETFUNCTION, sockets_close) &&
+	       SET(CURLOPT_CLOSESOCKETDATA, x->fetcher->sockets) &&
 	       SET(CURLOPT_PRIVATE, x) && SET(CURLOPT_ERRORBUFFER, x->detail) &&
 	       SET(CURLOPT_HEADERFUNCTION, on_head) && SET(CURLOPT_HEADERDATA, x) &&
 	       SET(CURLOPT_WRITEFUNCTION, on_body) && SET(CURLOPT_WRITEDATA, x);
