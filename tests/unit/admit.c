@@ -1002,7 +1002,8 @@ static struct bytes delegate_remembered(void)
 	return der;
 }
 
-/* The certificate is the last thing in the answer; what is changed is its signature. */
+/* R47.  The certificate is the last thing in the answer; what is changed is its
+ * signature. */
 static void a_certificate_that_differs_in_its_last_byte_is_not_remembered(void **state)
 {
 	struct bytes der = delegate_remembered();
@@ -1016,7 +1017,8 @@ static void a_certificate_that_differs_in_its_last_byte_is_not_remembered(void *
 	free(copy);
 }
 
-/* ... in any of its bytes (each fifth is tried): none is left out of the comparison. */
+/* R47: ... in any of its bytes (each fifth is tried): none is left out of the comparison.
+ */
 static void a_certificate_that_differs_in_any_byte_is_not_remembered(void **state)
 {
 	struct bytes der = delegate_remembered();
@@ -1033,6 +1035,7 @@ static void a_certificate_that_differs_in_any_byte_is_not_remembered(void **stat
 	free(copy);
 }
 
+/* R50 */
 static void several_certificates_are_read_in_any_order(void **state)
 {
 	X509 *two[][2] = {{w.delegate, w.ca}, {w.ca, w.delegate},
@@ -1050,7 +1053,8 @@ static void several_certificates_are_read_in_any_order(void **state)
 	}
 }
 
-/* DER or not, at each place around the certificate.  What OpenSSL takes is admitted. */
+/* R47.  DER or not, at each place around the certificate.  What OpenSSL takes is
+ * admitted. */
 static void what_is_odd_around_a_remembered_certificate_is_read_as_a_whole(void **state)
 {
 	int admitted = 0, refused = 0;
@@ -1091,7 +1095,7 @@ static void a_long_answer_by_a_remembered_delegate_is_admitted(void **state)
 	assert_string_equal(judge_forged(&f), ADMITTED);
 }
 
-/* Who remembers it for one CA has not heard of another one. */
+/* R46: who remembers it for one CA has not heard of another one. */
 static void a_remembered_delegate_of_another_issuer_is_refused(void **state)
 {
 	struct bytes der = delegate_remembered();
@@ -1105,7 +1109,7 @@ static void a_remembered_delegate_of_another_issuer_is_refused(void **state)
 	issuers_free(others);
 }
 
-/* A reload that takes a name away, with or without forgetting. */
+/* R44 (c).  A reload that takes a name away, and nothing is forgotten. */
 static void a_responder_that_is_named_no_more_is_refused_though_remembered(void **state)
 {
 	struct forge_cert c = delegate_plan();

@@ -367,8 +367,9 @@ static void boulders_answer_is_admitted(void **state)
 	X509_free(ca);
 }
 
-/* Every file of a folder, whatever it is, by every certificate that is in the folder, at
- * a door that has seen all of them before; what comes of it is not the point. */
+/* R66.  Every file of a folder, whatever it is, by every certificate that is in the
+ * folder, at a door that has seen all of them before; what comes of it is not the point.
+ */
 
 struct walk {
 	X509 *ca[64];
@@ -444,6 +445,7 @@ static void judge_by_all(struct walk *w, const char *folder, const char *file)
 	w->files++;
 }
 
+/* R66 */
 static void a_memory_of_delegates_changes_nothing_in_any_corpus(void **state)
 {
 	static const char *const folders[] = {OPENSSL_SET, "rfc9919-example/",
