@@ -13,8 +13,8 @@
 #include "cache/ocsp/verifier.h"
 
 /* A CA changes its delegate every few days or weeks and may use some at once; 1024 hold
- * those of hundreds of issuers in about a MB, most of it decoded certificates.  One that
- * is forgotten costs one decoding and one signature check. */
+ * those of hundreds of issuers, at about 5 KB each.  One that is forgotten costs one
+ * decoding and one signature check. */
 #define WAYS       4
 #define SETS       256
 #define SET_OCTETS 64
