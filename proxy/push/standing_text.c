@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "proxy/watch/ari_board.h"
+
 #define SLICE 2048 /* certificates, in one look: a look is some 50 ns */
 
 /* Certificates of a CA, from where the cursor is. */
@@ -120,12 +122,35 @@ static void next_ca(struct standing_cursor *c, uint32_t ca)
 	*c = (struct standing_cursor){.issuer = c->issuer, .ca = ca + 1};
 }
 
+/* A slice of what an announcer says of a CA. */
+static void put_announced(struct watch_view *w, const struct snapshot *s,
+    const struct snapshot_issuer *of, uint32_t ca, struct standing_cursor *c)
+{
+	const struct ari_noticed *ari = ari_board_get(w->shared);
+	struct announcer a;
+
+	if (!announcer_next(&a, w->v, ari, ca, c->key, !c->inside && c->key[0] != '\0')) {
+		next_ca(c, ca);
+	} else {
+		if (!c->inside || strcmp(c->key, a.key) != 0) {
+			*c = (struct standing_cursor){
+			    .issuer = c->issuer, .ca = ca, .inside = true};
+			strcpy(c->key, a.key);
+		}
+		a.head.issuer = of->name;
+		a.head.seen_at = s->at;
+		c->inside = put_slice(w, &a, of, ca, c);
+		if (w->changes > 0)
+			json_put(&w->out, "]}\n\n");
+	}
+	ari_noticed_unref(ari);
+}
+
 bool standing_text_next(
     struct watch_view *w, const struct snapshot *s, struct standing_cursor *c)
 {
 	const struct snapshot_issuer *of;
 	const struct watch_ca *ca;
-	struct announcer a;
 
 	watch_text_begin(w, WATCH_NOTICES);
 	if (c->issuer == s->n)
@@ -138,17 +163,6 @@ bool standing_text_next(
 		return next_issuer(c), true;
 	if (ca->id != c->ca) /* the one that it was at has gone */
 		*c = (struct standing_cursor){.issuer = c->issuer, .ca = ca->id};
-	if (!announcer_next(&a, w->v, ca->id, c->key, !c->inside && c->key[0] != '\0'))
-		return next_ca(c, ca->id), true;
-	if (!c->inside || strcmp(c->key, a.key) != 0) {
-		*c = (struct standing_cursor){
-		    .issuer = c->issuer, .ca = ca->id, .inside = true};
-		strcpy(c->key, a.key);
-	}
-	a.head.issuer = of->name;
-	a.head.seen_at = s->at;
-	c->inside = put_slice(w, &a, of, ca->id, c);
-	if (w->changes > 0)
-		json_put(&w->out, "]}\n\n");
+	put_announced(w, s, of, ca->id, c);
 	return true;
 }

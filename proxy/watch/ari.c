@@ -229,8 +229,9 @@ static enum err take_noticed(
 }
 
 /* What is in force has changed, or CAs have other numbers. */
-static void renew_board(struct ari *a)
+static void renew_board(struct ari_core *core)
 {
+	struct ari *a = (struct ari *)core; /* its first member */
 	const struct watch_cas *cas = shared_inventory(a->core.shared)->cas;
 	struct ari_noticed *t;
 	enum err e = ERR_OK;
@@ -274,7 +275,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		if (s.behind_s > behind_s)
 			behind_s = s.behind_s;
 	}
-	renew_board(a);
+	renew_board(&a->core);
 	atomic_store(&a->behind_s, behind_s);
 	atomic_store(&a->noticed, noticed);
 }
@@ -351,6 +352,7 @@ static bool make(struct ari *a, char *why, size_t why_n)
 
 	snprintf(why, why_n, "%s", err_text(ERR_NOMEM));
 	core->chance = seed_new();
+	core->renew_board = renew_board;
 	core->watch_db = watcher_db(core->shared->watcher);
 	core->base = event_base_new();
 	core->inbox = core->base != NULL ? inbox_new(core->base, a) : NULL;

@@ -55,22 +55,27 @@ static struct ari_row *waiting(struct ari_ca *c, const struct ari_who *w)
 
 /* One that fails leaves what was there: those are asked again sooner than they should,
  * and a notice waits for that. */
-static void flush(struct ari_ca *c)
+static void write_rows(struct ari_ca *c)
 {
-	enum err e;
+	enum err e = ari_db_put(c->core->db, c->row, c->rows);
 
-	if (c->rows == 0)
-		return;
-	e = ari_db_put(c->core->db, c->row, c->rows);
 	ari_tell_db(c->core, e);
-	for (size_t i = 0; e == ERR_OK && i < c->rows; i++)
+	for (size_t i = 0; e == ERR_OK && i < c->rows; i++) {
 		c->core->noticed_changed |= c->told[i] || c->row[i].state == NULL;
-	for (size_t i = 0; e == ERR_OK && i < c->rows; i++)
 		if (c->told[i] &&
 		    !ari_notices_add(c->notices, &c->row[i].who, &c->state[i]))
 			log_error("notices_not_told", "issuer=%s err=%s effect=%s",
 			    c->issuer, err_label(ERR_NOMEM), "told at the next start");
+	}
 	c->rows = 0;
+}
+
+static void flush(struct ari_ca *c)
+{
+	if (c->rows > 0)
+		write_rows(c);
+	if (c->core->noticed_changed && c->core->renew_board != NULL)
+		c->core->renew_board(c->core);
 	ari_notices_send(c->notices);
 }
 
@@ -299,6 +304,17 @@ static void look_behind(struct ari_ca *c, int64_t now)
 		    (long long)c->behind_s, alarm_row(ALARM_ARI_BEHIND)->remedy);
 }
 
+/* Whoever stands in for it may be announced, revoked or taken off the list. */
+static void look_again_later(struct ari_ca *c, const struct ari_who *w, int64_t now)
+{
+	struct ari_state s;
+
+	if (ari_db_get(c->core->db, w, &s) != ERR_OK)
+		memset(&s, 0, sizeof s);
+	s.next_at = now + ARI_NOT_FOUND_S;
+	write_row(c, w, &s, false);
+}
+
 /* The next of the queue that is to be asked for; false: none is left. */
 static bool next_of_queue(
     struct ari_ca *c, int64_t now, struct ari_who *w, struct ari_life *life)
@@ -308,6 +324,8 @@ static bool next_of_queue(
 		if (!ari_life(c->core, c->issuer, w, life) ||
 		    (life->not_after != WATCH_TIME_NONE && life->not_after <= now))
 			forget(c, w);
+		else if (ari_is_replaced(c->core, w, life))
+			look_again_later(c, w, now);
 		else
 			return true;
 	}
@@ -349,7 +367,8 @@ void ari_ca_state(const struct ari_ca *c, struct ari_ca_state *out)
 
 /* Life. */
 
-/* What an earlier life has left: who is under a notice, and what it did not tell. */
+/* What an earlier life has left: who is under a notice, and what it did not tell, which
+ * goes out with the first that is settled. */
 static void take_up(struct ari_ca *c)
 {
 	const struct inventory *v = shared_inventory(c->core->shared);
@@ -380,7 +399,6 @@ static void take_up(struct ari_ca *c)
 	}
 	if (c->noticed > 0)
 		raise_incident(c);
-	ari_notices_send(c->notices);
 }
 
 struct ari_ca *ari_ca_new(

@@ -2,7 +2,9 @@
 #include "proxy/watch/ari_core.h"
 
 #include "cache/watch/inventory.h"
+#include "cache/watch/watch_newer.h"
 #include "cache/watch/watch_rows.h"
+#include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 
 /* Numbers that strangers cannot tell from each other are not needed here: any sequence
@@ -63,6 +65,53 @@ bool ari_life(const struct ari_core *core, const char *issuer, const struct ari_
 		return true;
 	}
 	return false;
+}
+
+static bool is_announced(const struct ari_core *core, const struct watch_newer *by)
+{
+	const struct watch_ca *ca =
+	    watch_cas_at(shared_inventory(core->shared)->cas, by->ca);
+	struct ari_who w = {.serial = by->serial};
+	struct ari_state s;
+
+	if (ca == NULL || ca->aki_n == 0)
+		return false;
+	w.aki_n = ca->aki_n;
+	memcpy(w.aki, ca->aki, ca->aki_n);
+	return ari_db_get(core->db, &w, &s) == ERR_OK && s.known.noticed;
+}
+
+/* On this list. */
+static bool has_newer(const struct ari_core *core, struct watch_newers *newers,
+    uint32_t generation, uint32_t ca, const struct serial *s)
+{
+	const struct watch_newer_set *set;
+	int64_t since;
+
+	if (watch_newers_find(newers, generation, ca, s, &set, &since) != ERR_OK)
+		return false;
+	for (size_t i = 0; i < set->n && set->at[i].not_before > since; i++)
+		if (!is_announced(core, &set->at[i]))
+			return true;
+	return false;
+}
+
+bool ari_is_replaced(
+    const struct ari_core *core, const struct ari_who *w, const struct ari_life *life)
+{
+	const struct inventory *v = shared_inventory(core->shared);
+	struct watch_newers *newers;
+	bool found = false;
+
+	if (core->watch_db == NULL ||
+	    watch_newers_open(&newers, core->watch_db, clock_now()) != ERR_OK)
+		return false;
+	for (size_t i = 0; i < v->n && !found; i++)
+		if (watch_list_find(v->list[i], life->ca, &w->serial) != NULL)
+			found = has_newer(
+			    core, newers, v->list[i]->generation, life->ca, &w->serial);
+	watch_newers_close(newers);
+	return found;
 }
 
 void ari_tell_db(struct ari_core *core, enum err e)

@@ -27,7 +27,10 @@ struct ari_core {
 	struct watch_db *watch_db; /* dates of certificates; NULL: none are known */
 	uint64_t chance;
 	bool noticed_changed; /* the board says something else than the file */
-	size_t away;          /* batches at the teller: a stop waits for them */
+	/* The board says what the file does: before it is told, so that a snapshot that
+	 * is taken meanwhile has it. */
+	void (*renew_board)(struct ari_core *core);
+	size_t away; /* batches at the teller: a stop waits for them */
 	bool stopping;
 };
 
@@ -43,6 +46,11 @@ struct ari_life {
 };
 bool ari_life(const struct ari_core *core, const char *issuer, const struct ari_who *w,
     struct ari_life *out);
+
+/* Does a newer certificate with all of its names stand on a list that has it, that is not
+ * announced itself (watch_newer.h)?  Then its CA's word on it is of no use any more. */
+bool ari_is_replaced(
+    const struct ari_core *core, const struct ari_who *w, const struct ari_life *life);
 
 /* Once for each kind of failure of the file until one succeeds. */
 void ari_tell_db(struct ari_core *core, enum err e);

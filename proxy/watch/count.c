@@ -6,6 +6,7 @@
 
 #include "cache/watch/incident.h"
 #include "proxy/base/clock.h"
+#include "proxy/watch/ari_board.h"
 #include "proxy/watch/replaced.h"
 #include "proxy/watch/usage.h"
 #include "proxy/watch/verdicts.h"
@@ -14,7 +15,8 @@
 
 struct count {
 	struct count_want want;
-	const struct inventory *v; /* a reference */
+	const struct inventory *v;     /* a reference */
+	const struct ari_noticed *ari; /* the same */
 	struct verdicts *verdicts;
 	int64_t now;
 	/* Of lists: */
@@ -45,6 +47,7 @@ void count_free(struct count *c)
 	verdicts_free(c->verdicts);
 	replaced_free(c->replaced);
 	inventory_unref(c->v);
+	ari_noticed_unref(c->ari);
 	free(c->lists);
 	free(c->incident);
 	free(c->of_ca);
@@ -74,8 +77,10 @@ static void find_incidents(struct count *c, uint32_t ca)
 		    incident_of(&c->incident[c->incidents_n], s->item[n], c->v->cas, ca);
 }
 
-static bool is_announced(const struct count *c, const struct watched *e)
+static bool is_announced(const struct count *c, uint32_t ca, const struct watched *e)
 {
+	if (c->ari->n > 0 && ari_noticed_find(c->ari, ca, e) != NULL)
+		return true;
 	for (size_t n = 0; n < c->incidents_n; n++)
 		if (incident_has(&c->incident[n], e, NULL))
 			return true;
@@ -105,7 +110,7 @@ static enum err add_range(
 			return ERR_NOMEM;
 		c->of[n] = (struct count_entry){.list = (uint32_t)(c->list - c->first),
 		    .ca = r->ca,
-		    .announced = is_announced(c, entry),
+		    .announced = is_announced(c, r->ca, entry),
 		    .bare = watched_is_bare(entry)};
 	}
 	if (c->entry == r->n) {
@@ -269,6 +274,7 @@ static struct count *make(const struct count_want *want, const struct inventory 
 		return NULL;
 	c->want = *want;
 	c->v = inventory_ref(v);
+	c->ari = ari_board_get(c->want.context->shared);
 	c->now = clock_now();
 	c->verdicts = verdicts_new(want->context, on_verdicts, c);
 	if (c->verdicts != NULL)

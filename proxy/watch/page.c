@@ -8,6 +8,7 @@
 #include "cache/watch/watch_candidate.h"
 #include "proxy/base/executor.h"
 #include "proxy/base/json_line.h"
+#include "proxy/watch/ari_board.h"
 #include "proxy/watch/known.h"
 #include "proxy/watch/ledger.h"
 #include "proxy/watch/noticed.h"
@@ -37,6 +38,7 @@ struct page {
 	struct watch_ask *ask;
 	struct known *known; /* a reference, as the next: for the search thread */
 	const struct inventory *v;
+	const struct ari_noticed *ari; /* the same */
 	struct verdicts *verdicts;
 	struct replaced *replaced;
 	struct sieve *sieve; /* or NULL */
@@ -59,6 +61,7 @@ static void page_free(struct page *p)
 	sieve_free(p->sieve);
 	known_unref(p->known);
 	inventory_unref(p->v);
+	ari_noticed_unref(p->ari);
 	free(p->on);
 	free(p->texts.p);
 	free(p->out.p);
@@ -145,13 +148,30 @@ static void put_head(struct page *p, const struct watch_found *f, const char *is
 	json_put_time(l, f->not_after);
 }
 
-/* The incidents in force that it stands on; whether it is revoked is not asked: the row
- * says so.  More than so many are not shown. */
+static void put_notice(struct json_line *l, const char *comma, const char *incident,
+    int64_t deadline, const char *url)
+{
+	json_put(l, comma);
+	json_put(l, "{\"source\":");
+	json_put(l, incident != NULL ? "\"incident\"" : "\"ari\"");
+	json_put(l, ",\"incident\":");
+	json_put_text(l, incident);
+	json_put(l, ",\"deadline\":");
+	json_put_time(l, deadline);
+	json_put(l, ",\"url\":");
+	json_put_text(l, url[0] != '\0' ? url : NULL);
+	json_put(l, "}");
+}
+
+/* The incidents in force that it stands on, and what its CA says of renewing it; whether
+ * it is revoked is not asked: the row says so.  More than so many are not shown. */
 #define NOTICES_MAX 16
 static void put_notices(struct page *p, const struct watch_found *f)
 {
 	const struct incident *on[NOTICES_MAX];
 	struct json_line *l = &p->texts;
+	const struct ari_notice *ari;
+	struct watched key;
 	size_t n = incidents_with(
 	    p->v->incidents, p->v->cas, f->ca->id, &f->serial, on, NOTICES_MAX);
 
@@ -159,15 +179,13 @@ static void put_notices(struct page *p, const struct watch_found *f)
 	for (size_t i = 0; i < n && i < NOTICES_MAX; i++) {
 		const struct incident_about *about = &on[i]->about;
 
-		json_put(l, i > 0 ? "," : "");
-		json_put(l, "{\"source\":\"incident\",\"incident\":");
-		json_put_text(l, about->name);
-		json_put(l, ",\"deadline\":");
-		json_put_time(l, about->deadline);
-		json_put(l, ",\"url\":");
-		json_put_text(l, about->url[0] != '\0' ? about->url : NULL);
-		json_put(l, "}");
+		put_notice(l, i > 0 ? "," : "", about->name, about->deadline, about->url);
 	}
+	watched_set(&key, &f->serial, WATCH_TIME_NONE, false);
+	ari = ari_noticed_find(p->ari, f->ca->id, &key);
+	if (ari != NULL)
+		put_notice(l, n > 0 ? "," : "", NULL, WATCH_TIME_NONE,
+		    ari_noticed_url(p->ari, ari));
 	json_put(l, "]");
 }
 
@@ -286,7 +304,7 @@ static bool on_found(void *arg, const struct watch_found *f)
 	struct watch_on *on;
 	bool taken;
 
-	if (!noticed_fits(&p->ask->filter, p->v, f->ca->id, &f->serial))
+	if (!noticed_fits(&p->ask->filter, p->v, p->ari, f->ca->id, &f->serial))
 		return false;
 	if (!access_is_narrow(p->ask->access))
 		return take_found(p, f, issuer);
@@ -513,7 +531,7 @@ static bool judge(struct page *p, size_t n)
 		       r->covered == (f->covered == WATCH_COVERED));
 	r->by_n = 0;
 	if (!r->taken || (r->evidence.status != STATUS_REVOKED &&
-			     !replaced_is_announced(p->v, r->place.ca, &r->place.serial)))
+			     !noticed_is(p->v, p->ari, r->place.ca, &r->place.serial)))
 		return true;
 	return look_for_newer(p, r);
 }
@@ -641,6 +659,7 @@ void page_make(struct watch_context *context, struct watch_ask *a)
 	p->context = context;
 	p->known = known_ref(context->known);
 	p->v = inventory_ref(ledger_inventory(context->shared));
+	p->ari = ari_board_get(context->shared);
 	verdicts_watch(p->verdicts, p->v);
 	p->ask = a;
 	p->next = a->filter.from;

@@ -7,7 +7,9 @@
 #include "cache/watch/incident.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/executor.h"
+#include "proxy/watch/ari_board.h"
 #include "proxy/watch/ledger.h"
+#include "proxy/watch/noticed.h"
 #include "proxy/watch/verdicts.h"
 
 struct replaced_item {
@@ -30,6 +32,7 @@ struct replaced {
 	void (*done)(void *arg);
 	void *arg;
 	const struct inventory *v;
+	const struct ari_noticed *ari;
 	const struct access *access;
 	struct verdicts *verdicts;
 	struct replaced_item *item;
@@ -47,6 +50,8 @@ static void clear(struct replaced *r)
 		free(r->set[i]);
 	r->n = r->sets = 0;
 	inventory_unref(r->v);
+	ari_noticed_unref(r->ari);
+	r->ari = NULL;
 	r->v = NULL;
 }
 
@@ -86,6 +91,7 @@ void replaced_begin(
 	clear(r);
 	verdicts_clear(r->verdicts);
 	r->v = inventory_ref(v);
+	r->ari = ari_board_get(r->context->shared);
 	verdicts_watch(r->verdicts, r->v);
 	r->access = access;
 	r->error = ERR_OK;
@@ -139,12 +145,6 @@ bool replaced_add_found(
 size_t replaced_count(const struct replaced *r)
 {
 	return r->n;
-}
-
-bool replaced_is_announced(const struct inventory *v, uint32_t ca, const struct serial *s)
-{
-	return v->incidents->in_force > 0 &&
-	       incidents_with(v->incidents, v->cas, ca, s, NULL, 0) > 0;
 }
 
 /* The search thread. */
@@ -227,7 +227,7 @@ static bool add_set(struct replaced *r, struct replaced_set *s)
 		const char *issuer = issuer_now(r, x->ca);
 
 		s->out[i] = !access_issuer(r->access, issuer) ||
-			    replaced_is_announced(r->v, x->ca, &x->serial);
+			    noticed_is(r->v, r->ari, x->ca, &x->serial);
 		if (!verdicts_add_unwatched(r->verdicts, issuer, &x->serial))
 			return false;
 	}

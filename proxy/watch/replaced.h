@@ -46,9 +46,4 @@ const struct watch_newer *replaced_at(const struct replaced *r, size_t i);
 /* What its CA is called in the configuration; "": it is none of it. */
 const char *replaced_issuer(const struct replaced *r, const struct watch_newer *by);
 
-/* Is a certificate under a notice?  Whether it is revoked already is the caller's to ask.
- */
-bool replaced_is_announced(
-    const struct inventory *v, uint32_t ca, const struct serial *s);
-
 #endif

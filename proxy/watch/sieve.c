@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "cache/watch/inventory.h"
+#include "proxy/watch/ari_board.h"
 #include "proxy/watch/ledger.h"
 #include "proxy/watch/noticed.h"
 #include "proxy/watch/verdicts.h"
@@ -28,8 +29,9 @@ struct sieve {
 	const struct watch_filter *filter;
 	void (*done)(void *arg, enum err e);
 	void *arg;
-	const struct inventory *v;   /* a reference: all lists, or the one */
-	const struct inventory *all; /* a reference */
+	const struct inventory *v;     /* a reference: all lists, or the one */
+	const struct inventory *all;   /* a reference */
+	const struct ari_noticed *ari; /* the same */
 	struct verdicts *verdicts;
 	struct sieve_ca *ca; /* by DN, issuer and id, as the search has them */
 	size_t ca_n, at;
@@ -142,8 +144,8 @@ static bool is_asked_for(
 		return false;
 	if (s->begun && row_order(s, row, &s->from) <= 0)
 		return false;
-	return !noticed_is_asked(s->filter) ||
-	       noticed_fits(s->filter, s->all, s->ca[row->ca].ca->id, &row->serial);
+	return !noticed_is_asked(s->filter) || noticed_fits(s->filter, s->all, s->ari,
+						   s->ca[row->ca].ca->id, &row->serial);
 }
 
 /* What a list does not have verified another may have. */
@@ -269,6 +271,7 @@ static enum err choose_lists(struct sieve *s)
 	const struct watch_list *l;
 
 	s->all = inventory_ref(v);
+	s->ari = ari_board_get(s->context->shared);
 	verdicts_watch(s->verdicts, v);
 	if (s->filter->list[0] == '\0') {
 		s->v = inventory_ref(v);
@@ -336,6 +339,7 @@ void sieve_free(struct sieve *s)
 	verdicts_free(s->verdicts);
 	inventory_unref(s->v);
 	inventory_unref(s->all);
+	ari_noticed_unref(s->ari);
 	free(s->ca);
 	free(s);
 }

@@ -10,7 +10,7 @@ import daemon
 import fleet
 import lab
 from daemon import FAST
-from fleet import PEM, put
+from fleet import PEM, find, put
 
 TOP_BIT = 0xfedcba9876543210fedcba9876543210fedcba98  # 20 octets, and a 00 in front
 
@@ -36,7 +36,7 @@ def alarms(d, name):
     return [x for x in d.api("GET", "/v1/alarms")[1] if x["alarm"] == name]
 
 
-def test_an_incident_is_seen_at_the_first_answer_that_shows_it(box, daemons):
+def test_an_incident_is_seen_at_the_first_answer_that_shows_it(box, daemons, streams):
     """R146, R147, R148: a serial with its first bit set, one of a few octets; the window moves and comes back."""
     ca = lab.CA("demo CA")
     f = fleet.Fleet(box, ca)
@@ -65,6 +65,19 @@ def test_an_incident_is_seen_at_the_first_answer_that_shows_it(box, daemons):
         assert "renew from  " + acme.text(first) in r.stdout and "because     https://ca.example/incident" in r.stdout
         alarm = alarms(d, "incident_open")[0]
         assert alarm["issuer"] == "demo" and "https://ca.example/incident" in alarm["detail"]
+        rows = find(d, "notice=ari")
+        assert [(r["serial"], r["notices"]) for r in rows] == [
+            ("%x" % TOP_BIT, [{"source": "ari", "incident": None, "deadline": None,
+                               "url": "https://ca.example/incident"}])]
+        assert find(d, "notice=incident") == [] and len(find(d, "watchlist=web")) == 2
+        lab.wait(lambda: fleet.watchlist(d, "web")["announced"] == 1, 10, "the count")
+        for query in ("snapshot=1", "snapshot=1&watchlist=web"):
+            told = streams(d, query)
+            told.ready()
+            [standing] = [e.body for e in told.got("snapshot") if "notices" in e.body]
+            assert standing["source"] == "ari" and standing["url"] == "https://ca.example/incident"
+            assert [(n["serial"], n["replace_before"]) for n in standing["notices"]] == [
+                ("%x" % TOP_BIT, acme.text(last))]
         a.close_incident([ids[1]])
         lab.wait(lambda: not alarms(d, "incident_open"), 15, "the alarm to be over")
         lab.wait(lambda: len(notices(d, start)) == 2, 15, "the withdrawal")
@@ -175,5 +188,29 @@ def test_a_ca_that_answers_badly_is_asked_politely(box, daemons):
         assert put(d, "new", f.issue(0xb7, "DNS:new.example"), PEM)[0] == 201
         lab.wait(lambda: "not from the configuration" in (error(6) or ""), 15, "T7")
         assert len(a.asked) <= n + 1 and len(d.events("ari_failed")) >= 6
+    finally:
+        a.stop()
+
+
+def test_who_is_replaced_is_asked_no_more(box, daemons):
+    """A newer certificate with all of its names stands on the list: the CA's word on the old one is of no use."""
+    ca = lab.CA("demo CA")
+    f = fleet.Fleet(box, ca)
+    old = f.issue(0xc1, "DNS:www.shop.example", "DNS:shop.example")
+    other = f.issue(0xc2, "DNS:mail.shop.example")
+    a = acme.ACME(retry_after="1")
+    ids = [acme.certid(key_id(ca), s) for s in (0xc1, 0xc2, 0xc3)]
+    d = daemons([issuer(ca, box, a)], store="lmdb:%s/store" % box, ari_interval_min="1s", ari_rate=100,
+                **FAST).start()
+    try:
+        assert put(d, "web", old + other, PEM)[0] == 201
+        lab.wait(lambda: a.times(ids[0]) and a.times(ids[1]), 15, "both")
+        time.sleep(1.1)  # its notBefore is in seconds
+        newer = f.issue(0xc3, "DNS:shop.example", "DNS:www.shop.example")
+        assert fleet.upload(d, "POST", "web", newer, PEM)[0] == 200
+        lab.wait(lambda: a.times(ids[2]), 15, "the newer one")
+        n = len(a.times(ids[0]))
+        lab.wait(lambda: len(a.times(ids[1])) > n + 3, 30, "the other one goes on")
+        assert len(a.times(ids[0])) <= n + 1
     finally:
         a.stop()
