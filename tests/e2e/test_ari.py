@@ -214,3 +214,34 @@ def test_who_is_replaced_is_asked_no_more(box, daemons):
         assert len(a.times(ids[0])) <= n + 1
     finally:
         a.stop()
+
+
+def test_by_tls_of_a_private_ca_whose_clock_is_wrong(box, daemons):
+    """upstream-tls-ca; a Retry-After that is a date is seen by the answer's own Date (R147)."""
+    ca, web = lab.CA("demo CA"), lab.CA("web CA")
+    f = fleet.Fleet(box, ca)
+    bundle = f.issue(0xd1, "DNS:www.shop.example")
+    id_ = acme.certid(key_id(ca), 0xd1)
+    a = acme.ACME(party=web.issue("localhost"), box=box)
+    a.clock_s = -86400 * 1000
+    at = time.time() + a.clock_s + 7200
+    a.retry_after = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(at))
+    d = daemons([issuer(ca, box, a)], store="lmdb:%s/store" % box, ari_rate=100, **FAST).start()
+    try:
+        assert put(d, "web", bundle, PEM)[0] == 201
+        d.wait_event("ari_directory_failed", seconds=15)
+        assert a.directories == 0 and not a.asked, "a CA that nobody knows is not talked to"
+        d.options["upstream-tls-ca"] = web.write(os.path.join(box, "web.pem"))
+        d.write()
+        d.kill()
+        d.start()
+        lab.wait(lambda: a.times(id_), 15, "the question")
+
+        def known():
+            return d.api("GET", "/v1/explain/demo/d1")[1]["ari"]
+        lab.wait(lambda: known() and known()["asked_at"], 15, "the answer")
+        wait_s = (lab.datetime.datetime.fromisoformat(known()["next_ask_at"][:-1])
+                  - lab.datetime.datetime.fromisoformat(known()["asked_at"][:-1])).total_seconds()
+        assert 7000 < wait_s < 2 * 7300
+    finally:
+        a.stop()
