@@ -22,6 +22,7 @@
 /* What a list has gained, and who waits for it. */
 struct incident_gain {
 	const struct watch_list *list; /* borrowed */
+	uint64_t number;               /* of the inventory with which it came */
 	size_t left;                   /* of it, in the queue */
 	void (*done)(void *arg, enum err e);
 	void *arg;
@@ -300,7 +301,7 @@ static void told(struct notices *n, struct incident_notice *x)
 		return;
 	}
 	x->over = true;
-	x->number = number > 0 ? number : x->first;
+	x->number = number > 0 && telling_is_whole(n->telling) ? number : x->first;
 	if (number == 0) /* by others, or in an earlier life */
 		return;
 	log_each(LOG_INFO,
@@ -328,10 +329,14 @@ static void on_announced(void *arg, enum err e)
 
 /* What is next. */
 
+/* A gain of an incident that is not told yet waits for that: only then it is known what
+ * was matched, and so which of the two tells it. */
 static bool is_ready(
     const struct notices *n, const struct incident_notice *x, int64_t now)
 {
-	bool waits = false;
+	const struct incident_notice *of =
+	    x->gain != NULL ? notice_of(n, x->incident) : NULL;
+	bool waits = of != NULL && !of->gone && !of->over;
 
 	if (x->over || x->gone || x->from_ms > now)
 		return false;
@@ -340,13 +345,15 @@ static bool is_ready(
 	return !waits;
 }
 
-/* What it was a gain for has been withdrawn. */
+/* What it was a gain for has been withdrawn, or was matched with it. */
 static bool is_moot(const struct notices *n, const struct incident_notice *x)
 {
-	const struct incident_notice *of =
-	    x->gain != NULL ? notice_of(n, x->incident) : x;
+	const struct incident_notice *of;
 
-	return of == NULL || of->gone;
+	if (x->gain == NULL)
+		return false;
+	of = notice_of(n, x->incident);
+	return of == NULL || of->gone || of->number >= x->gain->number;
 }
 
 static void go(struct notices *n)
@@ -432,10 +439,11 @@ void notices_mine(struct notices *n, const char *name)
 
 /* Gains. */
 
+/* It may have been matched with less than is watched by then. */
 static bool is_before(const struct incident_notice *x, uint64_t number)
 {
 	return x->gain == NULL && !x->incident->withdrawn && !x->gone &&
-	       x->number < number;
+	       (!x->over || x->number < number);
 }
 
 static bool gain_add(struct notices *n, struct incident_gain *g,
@@ -463,7 +471,8 @@ void notices_gain(struct notices *n, const struct watch_list *list, uint64_t num
 		done(arg, ERR_NOMEM);
 		return;
 	}
-	*g = (struct incident_gain){.list = list, .left = 1, .done = done, .arg = arg};
+	*g = (struct incident_gain){
+	    .list = list, .number = number, .left = 1, .done = done, .arg = arg};
 	TAILQ_FOREACH(x, &n->queue, link)
 		if (is_before(x, number))
 			all = all && gain_add(n, g, x, OTHERS_NONE) &&

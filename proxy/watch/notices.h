@@ -14,15 +14,17 @@
  *
  *	in force    announced where the one that it replaces has not said just that
  *	withdrawn   closed; taken back where no other has taken its place; forgotten
- *	gain        announced, of each incident that came before it
+ *	gain        announced, of each incident that was not matched with it, when that
+ *		    is told
  *
  * With lists that nodes share, the node that made a change begins when the others have it
  * (GAINS_SETTLE_MS); the others go on where the pointer stands still for
  * NOTICES_TAKEOVER_MS.
  *
  * Weak points: a gain that is told while this node is killed may be told once more in
- * part, where the list had gained before.  Each incident that was ever put leaves two
- * pointers of some 150 octets in the log.
+ * part, where the list had gained before; so may one that comes while an incident is
+ * told by several nodes or lives, of which nobody knows what the others matched.  Each
+ *incident that was ever put leaves two pointers of some 150 octets in the log.
  *
  * The inventory thread; what is matched, on a thread of its own ("match").
  */

@@ -35,6 +35,7 @@ struct telling {
 	const struct inventory *inventory; /* a reference, while it is matched */
 	uint64_t number;
 	bool found;
+	bool whole; /* nobody else has told some of it */
 	_Atomic bool stop;
 	size_t at, to;                 /* the slice */
 	struct incident_place reached; /* those before are told, or were not to be */
@@ -308,6 +309,7 @@ static void go(struct telling *a)
 static void on_asked(void *inbox_arg, struct question *q)
 {
 	struct telling *a = q->owner;
+	struct incident_place before = a->reached;
 
 	(void)inbox_arg;
 	a->context->away--;
@@ -319,6 +321,7 @@ static void on_asked(void *inbox_arg, struct question *q)
 	}
 	a->told = a->ask.told;
 	a->reached = place_of(&a->told);
+	a->whole = a->whole && incident_place_cmp(&a->reached, &before) == 0;
 	if (a->matched)
 		a->at = incident_hits_from(&a->hits, &a->reached);
 	if (a->want.waits && !is_closed(&a->told) &&
@@ -356,6 +359,8 @@ void telling_start(struct telling *a, const struct telling_want *want)
 	a->matched = false;
 	a->number = 0;
 	a->at = 0;
+	a->reached = (struct incident_place){{0}, 0};
+	a->whole = true;
 	ask(a);
 }
 
@@ -377,6 +382,11 @@ size_t telling_waiting(const struct telling *a)
 uint64_t telling_number(const struct telling *a)
 {
 	return a->number;
+}
+
+bool telling_is_whole(const struct telling *a)
+{
+	return a->whole;
 }
 
 /* Counting. */

@@ -49,6 +49,8 @@ struct incident_place telling_place(const struct telling *a);
 size_t telling_waiting(const struct telling *a);
 /* The inventory that it was matched with; 0: with none. */
 uint64_t telling_number(const struct telling *a);
+/* All of it was told by this telling: so all that stood in that inventory was. */
+bool telling_is_whole(const struct telling *a);
 void telling_cancel(struct telling *a); /* what is matched is given up */
 void telling_stop(struct telling *a);   /* ends its thread; NULL is allowed */
 void telling_free(struct telling *a);

@@ -281,6 +281,36 @@ def test_killed_in_the_middle_it_is_told_once(box, feed, daemons):
     rounds(d, range(1001, 2001), letsencrypt(range(1001, 5001)), 2)
 
 
+def test_what_is_watched_while_it_is_told_is_announced_too(box, feed, daemons):
+    """It was matched before, and is not over yet; nor when it is killed in the middle."""
+    feed.publish([])
+    d = daemons([feed.issuer()], **dict(FAST, store="lmdb:%s/store" % box)).start()
+    d.wait_number(feed.url, feed.count)
+    begin(d)
+    web, late = range(0x1000, 0x6000), [*range(1, 6), *range(0x10001, 0x10006)]  # before all others, and behind them
+
+    def wait_all(name):
+        wanted = {(n, False) for n in [*web, *late]}
+        lab.wait(lambda: set(told(d, incident=name)) >= wanted, 30, "all of " + name)
+        assert set(told(d, incident=name)) == wanted
+
+    def put_late():
+        assert put(d, "web", fleet_of(web))[0] in (200, 201)
+        assert announce(d, "i", "".join("%x\n" % n for n in [*web, *late]))[1]["hit"] == len(web)
+        assert upload(d, "POST", "web", fleet_of(late))[0] == 200
+
+    put_late()
+    wait_all("i")
+    assert len(told(d)) == len(web) + len(late)  # once
+    assert d.api("DELETE", "/v1/incidents/i")[0] == 204
+    lab.wait(lambda: len(told(d)) == 2 * (len(web) + len(late)), 30, "its end")
+    begin(d)
+    put_late()
+    d.kill()
+    d.start()
+    wait_all("i")
+
+
 @pytest.mark.long
 def test_a_fleet_of_15000_and_a_list_of_3048289(box, feed, daemons):
     """Twenty kills."""
