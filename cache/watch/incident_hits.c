@@ -120,10 +120,14 @@ static bool is_left_out(const struct hits_found *f, const struct incident_of *bu
 {
 	struct incident_place place;
 
-	if (but->n == 0 || !incident_has(but, e, &place.at))
-		return false;
-	memcpy(place.issuer, f->out->who[who].sha256, sizeof place.issuer);
-	return incident_place_cmp(&place, &f->want->but_upto) < 0;
+	for (size_t n = 0; n < INCIDENT_BUT_MAX; n++) {
+		if (but[n].n == 0 || !incident_has(&but[n], e, &place.at))
+			continue;
+		memcpy(place.issuer, f->out->who[who].sha256, sizeof place.issuer);
+		if (incident_place_cmp(&place, &f->want->but[n].upto) < 0)
+			return true;
+	}
+	return false;
 }
 
 static bool is_stopped(const struct hits_found *f)
@@ -139,18 +143,19 @@ static bool find_range(
 	const struct watch_ca *ca = watch_cas_at(cas, r->ca);
 	const struct watched *e = l->entries + r->first;
 	uint32_t who = ca != NULL ? f->who_of[ca - cas->ca] : NOBODY, at;
-	struct incident_of of, but = {.n = 0};
+	struct incident_of of, but[INCIDENT_BUT_MAX] = {{.n = 0}};
 
 	if (who == NOBODY || !incident_of(&of, f->want->incident, cas, r->ca))
 		return true;
-	if (f->want->but != NULL)
-		incident_of(&but, f->want->but, cas, r->ca);
+	for (size_t n = 0; n < INCIDENT_BUT_MAX; n++)
+		if (f->want->but[n].incident != NULL)
+			incident_of(&but[n], f->want->but[n].incident, cas, r->ca);
 	for (uint32_t i = 0; i < r->n; i++) {
 		if (i + 2 * AHEAD < r->n)
 			incident_ahead(&of, &e[i + 2 * AHEAD], false);
 		if (i + AHEAD < r->n)
 			incident_ahead(&of, &e[i + AHEAD], true);
-		if (incident_has(&of, &e[i], &at) && !is_left_out(f, &but, who, &e[i]) &&
+		if (incident_has(&of, &e[i], &at) && !is_left_out(f, but, who, &e[i]) &&
 		    !hit_add(f, who, at))
 			return false;
 	}

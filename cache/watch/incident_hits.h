@@ -21,15 +21,19 @@ struct incident_place {
 struct incident_place incident_place_end(void); /* behind all of them */
 int incident_place_cmp(const struct incident_place *a, const struct incident_place *b);
 
+#define INCIDENT_BUT_MAX 2
+
 struct incident_hits_want {
 	const struct incident *incident;
 	const struct inventory *inventory; /* whose lists, and whose names of CAs */
 	const struct watch_list *list;     /* only what is on this one; NULL: on all */
 	/* Of a list: whether another one has it, too. */
 	enum incident_others { OTHERS_OR_NOT, OTHERS_NONE, OTHERS_SOME } others;
-	/* Not those that stand on this one, too, before this place.  NULL: none is. */
-	const struct incident *but;
-	struct incident_place but_upto;
+	/* Not those that stand on one of these, too, before its place. */
+	struct incident_but {
+		const struct incident *incident; /* NULL: none is */
+		struct incident_place upto;
+	} but[INCIDENT_BUT_MAX];
 	const _Atomic bool *stop; /* give up when it is set; NULL: never */
 };
 

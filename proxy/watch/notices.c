@@ -34,6 +34,7 @@ struct incident_notice {
 	struct incident_gain *gain;      /* NULL: of all that is watched */
 	enum incident_others others;     /* of a gain */
 	bool closed;                     /* withdrawn: it is announced no further */
+	bool all_back; /* withdrawn: so is each of its, whoever else has it */
 	bool over;
 	bool forgetting; /* the ledger drops it */
 	bool gone;       /* it is in no inventory any more */
@@ -105,23 +106,54 @@ static bool is_of_name(const struct incident_notice *x, const char *name)
 	return x->gain == NULL && strcmp(x->incident->about.name, name) == 0;
 }
 
-/* Of this name, and not in force any more, is one still to be told?  The last of those
- * that are. */
-static const struct incident_notice *withdrawn_of(
-    const struct notices *n, const char *name, bool *waits)
+/* Of this name, and not in force any more, may one still be announced? */
+static bool is_one_open(const struct notices *n, const char *name)
 {
+	const struct incident_notice *x;
+
+	TAILQ_FOREACH(x, &n->queue, link)
+		if (is_of_name(x, name) && x->incident->withdrawn && !x->gone &&
+		    !x->closed)
+			return true;
+	return false;
+}
+
+/* The last of those that has announced anything.  NULL: none; or one of them takes all
+ * back, and what the others have announced by then is not known. */
+static const struct incident_notice *announced_before(
+    const struct notices *n, const char *name)
+{
+	const struct incident_place none = {{0}, 0};
 	const struct incident_notice *x, *last = NULL;
 
-	*waits = false;
 	TAILQ_FOREACH(x, &n->queue, link) {
 		if (!is_of_name(x, name) || !x->incident->withdrawn || x->gone)
 			continue;
-		*waits = *waits || !x->over;
-		if (last == NULL ||
-		    x->incident->list->generation > last->incident->list->generation)
+		if (x->all_back)
+			return NULL;
+		if (!x->forgetting && incident_place_cmp(&x->upto, &none) > 0 &&
+		    (last == NULL ||
+			x->incident->list->generation > last->incident->list->generation))
 			last = x;
 	}
 	return last;
+}
+
+/* The one that took the place of a withdrawn one, is withdrawn too, and will take its own
+ * back; NULL: none. */
+static const struct incident_notice *next_withdrawn(
+    const struct notices *n, const struct incident_notice *of)
+{
+	const struct incident_notice *x, *next = NULL;
+
+	TAILQ_FOREACH(x, &n->queue, link)
+		if (is_of_name(x, of->incident->about.name) && x->incident->withdrawn &&
+		    x->closed && !x->over && !x->gone &&
+		    x->incident->list->generation > of->incident->list->generation &&
+		    (next == NULL ||
+			x->incident->list->generation < next->incident->list->generation))
+			next = x;
+	return next;
 }
 
 /* The one in force of this name, or NULL. */
@@ -175,7 +207,7 @@ static void forget_all(struct notices *n)
 		    x->forgetting || x->gone)
 			continue;
 		other = in_force(n, x->incident->about.name);
-		if (other == NULL || other->over)
+		if ((other == NULL || other->over) && next_withdrawn(n, x) == NULL)
 			forget(n, x);
 	}
 }
@@ -218,21 +250,19 @@ static void want_gain(const struct incident_notice *x, struct telling_want *w)
 static void want_announced(
     const struct notices *n, const struct incident_notice *x, struct telling_want *w)
 {
-	bool waits;
-	const struct incident_notice *old =
-	    withdrawn_of(n, x->incident->about.name, &waits);
+	const struct incident_notice *old = announced_before(n, x->incident->about.name);
 
 	scope_of(x, "announced", w->scope);
 	if (old == NULL || !is_same_about(old->incident, x->incident))
 		return;
-	w->but = old->incident;
-	w->but_upto = old->upto;
+	w->but[0] = (struct incident_but){old->incident, old->upto};
 }
 
 static void want_withdrawn(
-    const struct notices *n, const struct incident_notice *x, struct telling_want *w)
+    const struct notices *n, struct incident_notice *x, struct telling_want *w)
 {
 	const struct incident_notice *other = in_force(n, x->incident->about.name);
+	const struct incident_notice *next = next_withdrawn(n, x);
 
 	if (!x->closed) {
 		w->close = true;
@@ -242,10 +272,11 @@ static void want_withdrawn(
 	w->withdrawn = true;
 	w->upto = x->upto;
 	scope_of(x, "withdrawn", w->scope);
-	if (other != NULL) {
-		w->but = other->incident;
-		w->but_upto = incident_place_end();
-	}
+	x->all_back = other == NULL;
+	if (other != NULL)
+		w->but[0] = (struct incident_but){other->incident, incident_place_end()};
+	if (next != NULL)
+		w->but[1] = (struct incident_but){next->incident, next->upto};
 }
 
 static void begin(struct notices *n, struct incident_notice *x)
@@ -329,20 +360,31 @@ static void on_announced(void *arg, enum err e)
 
 /* What is next. */
 
-/* A gain of an incident that is not told yet waits for that: only then it is known what
- * was matched, and so which of the two tells it. */
+/* An incident waits until those that it replaces are closed, which say what they have
+ * announced; these until it has announced the same, and take the rest back, each what the
+ * next one does not: so nothing is
+ * neither announced nor taken back, when it is replaced too before that.  A gain waits
+ * until the incident is told: only then it is known what was matched, and so which of the
+ * two tells it. */
+static bool has_to_wait(const struct notices *n, const struct incident_notice *x)
+{
+	const char *name = x->incident->about.name;
+	const struct incident_notice *of;
+
+	if (x->gain == NULL && x->incident->withdrawn && !x->closed)
+		return false;
+	if (x->gain == NULL && is_one_open(n, name))
+		return true;
+	if (x->gain == NULL && !x->incident->withdrawn)
+		return false;
+	of = x->gain != NULL ? notice_of(n, x->incident) : in_force(n, name);
+	return of != NULL && !of->gone && !of->over;
+}
+
 static bool is_ready(
     const struct notices *n, const struct incident_notice *x, int64_t now)
 {
-	const struct incident_notice *of =
-	    x->gain != NULL ? notice_of(n, x->incident) : NULL;
-	bool waits = of != NULL && !of->gone && !of->over;
-
-	if (x->over || x->gone || x->from_ms > now)
-		return false;
-	if (x->gain == NULL && !x->incident->withdrawn)
-		withdrawn_of(n, x->incident->about.name, &waits);
-	return !waits;
+	return !x->over && !x->gone && x->from_ms <= now && !has_to_wait(n, x);
 }
 
 /* What it was a gain for has been withdrawn, or was matched with it. */

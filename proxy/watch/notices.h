@@ -12,8 +12,9 @@
  * for all.  A withdrawn one's pointer is closed first, so that nobody announces more of
  * it; what it says then is how far to take back.
  *
+ *	withdrawn   closed
  *	in force    announced where the one that it replaces has not said just that
- *	withdrawn   closed; taken back where no other has taken its place; forgotten
+ *	withdrawn   taken back where no other has taken its place; forgotten
  *	gain        announced, of each incident that was not matched with it, when that
  *		    is told
  *
@@ -21,10 +22,12 @@
  * (GAINS_SETTLE_MS); the others go on where the pointer stands still for
  * NOTICES_TAKEOVER_MS.
  *
- * Weak points: a gain that is told while this node is killed may be told once more in
- * part, where the list had gained before; so may one that comes while an incident is
- * told by several nodes or lives, of which nobody knows what the others matched.  Each
- *incident that was ever put leaves two pointers of some 150 octets in the log.
+ * Weak points: told twice may be a gain while this node is killed, where the list had
+ * gained before; one that comes while an incident is told by several nodes or lives, of
+ * which nobody knows what the others matched; and what is replaced again before it was
+ * told to its end.  What is deleted, and put again in the same words while that is taken
+ * back, by another node or with a kill in between, may stay taken back.  Each incident
+ * that was ever put leaves two pointers of some 150 octets in the log.
  *
  * The inventory thread; what is matched, on a thread of its own ("match").
  */

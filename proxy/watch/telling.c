@@ -46,9 +46,17 @@ struct telling {
 
 static void go(struct telling *a);
 
+static void drop_wanted(struct telling *a)
+{
+	for (size_t n = 0; n < INCIDENT_BUT_MAX; n++)
+		incident_unref(a->want.but[n].incident);
+	memset(a->want.but, 0, sizeof a->want.but);
+	incident_hits_clear(&a->hits);
+}
+
 static void end(struct telling *a, enum err e)
 {
-	incident_hits_clear(&a->hits);
+	drop_wanted(a);
 	a->busy = false;
 	a->done(a->arg, e);
 }
@@ -242,10 +250,9 @@ static void match_work(void *arg)
 	    .inventory = a->inventory,
 	    .list = a->want.list,
 	    .others = a->want.others,
-	    .but = a->want.but,
-	    .but_upto = a->want.but_upto,
 	    .stop = &a->stop};
 
+	memcpy(want.but, a->want.but, sizeof want.but);
 	a->found = incident_hits_find(&a->hits, &want);
 }
 
@@ -356,6 +363,9 @@ void telling_start(struct telling *a, const struct telling_want *want)
 	assert(!a->busy);
 	a->busy = true;
 	a->want = *want;
+	for (size_t n = 0; n < INCIDENT_BUT_MAX; n++)
+		if (want->but[n].incident != NULL)
+			incident_ref(want->but[n].incident);
 	a->matched = false;
 	a->number = 0;
 	a->at = 0;
@@ -457,7 +467,7 @@ void telling_free(struct telling *a)
 {
 	if (a == NULL)
 		return;
-	incident_hits_clear(&a->hits);
+	drop_wanted(a);
 	executor_free(a->thread);
 	if (a->timer != NULL)
 		event_free(a->timer);

@@ -24,8 +24,7 @@ struct telling_want {
 	const struct incident *incident; /* what is to be told is on this one; borrowed */
 	const struct watch_list *list;   /* borrowed; NULL: all that is watched */
 	enum incident_others others; /* OTHERS_SOME: for the list's subscribers alone */
-	const struct incident *but;  /* borrowed, or NULL: as incident_hits_want */
-	struct incident_place but_upto;
+	struct incident_but but[INCIDENT_BUT_MAX]; /* references are taken */
 	struct incident_place upto; /* those before; incident_place_end(): all */
 	bool withdrawn;             /* they are taken back */
 	bool rare;  /* the scope is only written where there is something to tell */

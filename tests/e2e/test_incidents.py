@@ -1,5 +1,6 @@
 """Incidents: what a CA is going to revoke is announced for what is watched, once, over restarts, kills and nodes, and
 taken back where it is withdrawn; it is a hint and changes no answer."""
+import concurrent.futures
 import json
 import os
 import random
@@ -309,6 +310,34 @@ def test_what_is_watched_while_it_is_told_is_announced_too(box, feed, daemons):
     d.kill()
     d.start()
     wait_all("i")
+
+
+def test_replaced_again_before_it_is_told(box, feed, daemons):
+    """What each certificate was told last is as it is: announced where it stands on the last one, else taken back."""
+    feed.publish([])
+    d = daemons([feed.issuer()], **dict(FAST, store="lmdb:%s/store" % box)).start()
+    d.wait_number(feed.url, feed.count)
+    begin(d)
+    web = range(0x1000, 0x3000)
+    assert put(d, "web", fleet_of(web))[0] == 201
+
+    def replace(first):
+        assert announce(d, "i", "".join("%x\n" % n for n in web[first:]))[0] in (200, 201)
+
+    def wait_last(wanted):
+        lab.wait(lambda: {n for n, withdrawn in dict(told(d)).items() if not withdrawn} == set(wanted), 30, "it")
+
+    for _ in range(2):
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            list(pool.map(replace, range(4)))
+    assert d.api("DELETE", "/v1/incidents/i")[0] == 204
+    replace(4)
+    wait_last(web[4:])
+    assert d.api("DELETE", "/v1/incidents/i")[0] == 204
+    replace(0)
+    wait_last(web)
+    replace(len(web))
+    wait_last([])
 
 
 @pytest.mark.long

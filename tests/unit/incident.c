@@ -263,8 +263,7 @@ static struct incident_hits hits_of(const struct inventory *v, const char *name,
 	struct incident_hits_want want = {.incident = incidents_named(v->incidents, name),
 	    .inventory = v,
 	    .list = list != NULL ? inventory_list(v, list) : NULL,
-	    .but = but,
-	    .but_upto = incident_place_end()};
+	    .but[1] = {but, incident_place_end()}};
 	struct incident_hits h;
 
 	assert_true(incident_hits_find(&h, &want));
