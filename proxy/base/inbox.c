@@ -81,7 +81,8 @@ struct inbox *inbox_new(struct event_base *base, void *arg)
 		goto fail;
 	errno = ENOMEM; /* libevent does not always say why */
 	in->ev = event_new(base, in->fd, EV_READ | EV_PERSIST, on_wake, in);
-	if (in->ev == NULL || event_add(in->ev, NULL) != 0)
+	if (in->ev == NULL || event_priority_set(in->ev, 0) != 0 ||
+	    event_add(in->ev, NULL) != 0)
 		goto fail;
 	return in;
 

@@ -2,10 +2,11 @@
  *
  * Many senders, one receiver.  Messages of one sender arrive in the order in which they
  * were posted, and a message is run at the top of a turn of the receiver's loop, never
- * inside another callback. Two promises are built on that: when a message that was posted
- * after X was unlinked has run, its receiver holds no pointer to X any more
- * (proxy/base/barrier.h); and what one thread lends to another in a message stays valid
- * until a barrier that was posted later has passed.
+ * inside another callback; before all else, where the loop has priorities.  Two promises
+ * are built on that: when a message that was posted after X was unlinked has run, its
+ * receiver holds no pointer to X any more (proxy/base/barrier.h); and what one thread
+ * lends to another in a message stays valid until a barrier that was posted later has
+ * passed.
  *
  * Posting takes no lock and allocates nothing: the message is part of what it is about.
  * The eventfd is written only when the queue was empty.

@@ -5,6 +5,7 @@
 #include "proxy/base/alarms.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
+#include "proxy/base/timer.h"
 #include "proxy/push/hooks_core.h"
 
 #define AGAIN_MS     5000 /* to take a lease that another node has */
@@ -20,15 +21,62 @@ unsigned hooks_chance(struct hooks *h)
 	return (unsigned)(x >> 48);
 }
 
+/* Who is due. */
+
+/* With the next turn of the loop, not within this one.  No memory: the tick does. */
+void hooks_turn(struct hooks *h)
+{
+	if (!evtimer_pending(h->steps, NULL))
+		(void)timer_arm(h->steps, 0);
+}
+
 void hooks_wake(struct hooks *h, enum hook_wait what)
 {
-	struct hook *k, *next;
+	h->woken |= 1u << what;
+	hooks_turn(h);
+}
 
-	for (k = TAILQ_FIRST(&h->all); k != NULL; k = next) {
-		next = TAILQ_NEXT(k, link);
-		if (k->phase == HOOK_READY && k->wait == what)
-			h->step(k);
-	}
+void hook_due(struct hook *k)
+{
+	struct hooks *h = k->hooks;
+
+	if (k->due)
+		return;
+	k->due = true;
+	TAILQ_INSERT_TAIL(&h->due, k, due_link);
+	hooks_turn(h);
+}
+
+static void undue(struct hook *k)
+{
+	if (k->due)
+		TAILQ_REMOVE(&k->hooks->due, k, due_link);
+	k->due = false;
+}
+
+/* Once for all that has woken somebody since: a wave ends as a thousand tries. */
+static void gather(struct hooks *h)
+{
+	unsigned woken = h->woken;
+	struct hook *k;
+
+	h->woken = 0;
+	if (woken == 0)
+		return;
+	TAILQ_FOREACH(k, &h->all, link)
+		if (k->phase == HOOK_READY && (woken & 1u << k->wait) != 0)
+			hook_due(k);
+}
+
+struct hook *hooks_next(struct hooks *h)
+{
+	struct hook *k;
+
+	gather(h);
+	k = TAILQ_FIRST(&h->due);
+	if (k != NULL)
+		undue(k);
+	return k;
 }
 
 struct hook *hook_find(struct hooks *h, const char *name)
@@ -53,6 +101,7 @@ static void free_hook(struct hook *k)
 {
 	assert(k->fetch == NULL && k->away == 0);
 	TAILQ_REMOVE(&k->hooks->all, k, link);
+	undue(k);
 	hook_cut_drop(k);
 	webhook_unref(k->w);
 	free(k);
@@ -163,7 +212,7 @@ static void on_taken(void *arg, enum err e, const struct webhook_state *s)
 	go_on_from(k, s);
 	forgive(k);
 	hook_disabled_say(k);
-	k->hooks->step(k);
+	hook_due(k);
 }
 
 void hook_take(struct hook *k)
@@ -247,7 +296,7 @@ static void changed(struct hook *k)
 	if (k->phase == HOOK_READY)
 		hook_cut_drop(k);
 	hook_disabled_say(k);
-	k->hooks->step(k);
+	hook_due(k);
 }
 
 void hook_put(void *hooks, const struct webhook *w, const struct webhook *before)

@@ -38,7 +38,7 @@ static void on_saved(void *arg, enum err e)
 	/* what is not saved is tried again with the next tick */
 	k->wait = FOR_TIME;
 	if (e == ERR_OK)
-		hook_step(k);
+		hook_due(k);
 }
 
 static void save(struct hook *k, enum hook_phase phase)
@@ -88,8 +88,7 @@ static void look(struct hook *k)
 		k->wait = FOR_LOG;
 		break;
 	case NEXT_MORE:
-		k->wait = FOR_TURN;
-		order_post(&k->hooks->turn, k->hooks->inbox);
+		hook_due(k); /* others have theirs first */
 		break;
 	case NEXT_LATER:
 	case NEXT_NO_LIST:
@@ -178,7 +177,7 @@ void hook_ended(struct hook *k, const struct hook_answer *a, const char *why)
 
 	k->phase = HOOK_READY;
 	if (k->sent_start != k->w->start) {
-		hook_step(k); /* it was moved meanwhile: nothing of that counts */
+		hook_due(k); /* it was moved meanwhile: nothing of that counts */
 	} else {
 		goes = hook_turn_ended(&k->turn, a, &h->retry, &now);
 		if (goes == HOOK_GOES_ON)

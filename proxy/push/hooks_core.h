@@ -10,14 +10,17 @@
  *	    another node has the lease
  *
  * In READY it waits for one of enum hook_wait, and each of these wakes all who wait for
- *it.
+ * it.  Who is woken is due, and those who are due step one after the other, a slice of
+ * them at a time: a thousand are woken at once, and the loop has to turn meanwhile, for
+ * every barrier goes through it.
  *
  *	hooks.c       the thread, its life, time
  *	hook_turns.c  one webhook: what it does next
  *	hook_table.c  which webhooks there are: put, dropped, leases, who waits for what
  *	hook_send.c   one try: signed, sent, judged; tests, too
  *
- * each of which calls those below it; these call it by `step` and `ended`.
+ * each of which calls those below it; these call it by `ended`, and have a webhook step
+ * by hook_due().
  */
 #ifndef PROXY_PUSH_HOOKS_CORE_H
 #define PROXY_PUSH_HOOKS_CORE_H
@@ -48,13 +51,13 @@ enum hook_wait {
 	FOR_TIME, /* until the next tick looks */
 	FOR_LOG,  /* a page that is being read */
 	FOR_END,  /* the log grows */
-	FOR_TURN, /* the loop turns: others had theirs */
 	FOR_SEAT  /* a place to send is free */
 };
 
 struct hook {
-	TAILQ_ENTRY(hook) link;
+	TAILQ_ENTRY(hook) link, due_link;
 	struct hooks *hooks;
+	bool due;                /* in hooks.due */
 	const struct webhook *w; /* a reference; when dropped the last one that was */
 	enum hook_phase phase;
 	enum hook_wait wait; /* in HOOK_READY */
@@ -95,14 +98,16 @@ struct hooks {
 	struct hook_maker maker;
 	struct hook_seats seats;
 	TAILQ_HEAD(, hook) all;
+	TAILQ_HEAD(, hook) due; /* these step, the first one next */
+	unsigned woken;         /* 1 << enum hook_wait: who waits for it is due */
+	struct event *steps;
 	LIST_HEAD(, hook_test) tests;
 	size_t tests_n;
 	struct event *tick;
-	struct order reload, drain, cancel, stop, grown, turn;
+	struct order reload, drain, cancel, stop, grown;
 	bool draining, cancelled, leaving;
 	uint64_t random;
 	/* hook_turns.c's, for those below it: */
-	void (*step)(struct hook *k);
 	void (*ended)(struct hook *k, const struct hook_answer *a, const char *why);
 	/* of the configuration, copied: */
 	struct hook_own own;
@@ -121,7 +126,10 @@ struct hooks {
 };
 
 /* hook_table.c */
-void hooks_wake(struct hooks *h, enum hook_wait what); /* all who wait for it step */
+void hooks_wake(struct hooks *h, enum hook_wait what); /* all who wait for it are due */
+void hook_due(struct hook *k);                         /* it steps soon; again: once */
+void hooks_turn(struct hooks *h);                      /* those who are due step */
+struct hook *hooks_next(struct hooks *h);              /* who is due; NULL: nobody */
 unsigned hooks_chance(struct hooks *h);                /* 0..65535 */
 void hook_cut_drop(struct hook *k);
 void hook_disabled_say(const struct hook *k);              /* the alarm */

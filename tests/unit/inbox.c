@@ -252,6 +252,39 @@ static void a_question_goes_to_one_thread_and_comes_back_to_the_other(void **sta
 	event_base_free(other);
 }
 
+/* A loop with much to do: what is active already waits for it. */
+
+static void on_other(evutil_socket_t fd, short what, void *arg)
+{
+	const struct receiver *r = arg;
+
+	(void)fd, (void)what;
+	assert_int_equal(r->got, 1);
+}
+
+static void a_message_comes_before_what_else_the_loop_has(void **state)
+{
+	struct receiver r = {.base = event_base_new(), .want = 1};
+	struct event *other[3];
+
+	(void)state;
+	assert_int_equal(event_base_priority_init(r.base, 2), 0);
+	r.in = inbox_new(r.base, &r);
+	assert_non_null(r.in);
+	for (int i = 0; i < 3; i++) {
+		other[i] = event_new(r.base, -1, 0, on_other, &r);
+		event_active(other[i], EV_TIMEOUT, 0);
+	}
+	post(&r, 0, 0);
+	event_base_loop(r.base, EVLOOP_ONCE);
+	assert_int_equal(r.got, 1);
+	event_base_loop(r.base, EVLOOP_NONBLOCK);
+	for (int i = 0; i < 3; i++)
+		event_free(other[i]);
+	inbox_free(r.in);
+	event_base_free(r.base);
+}
+
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
@@ -259,6 +292,7 @@ int main(void)
 	    cmocka_unit_test(no_wake_up_is_lost_between_two_that_wait_for_each_other),
 	    cmocka_unit_test(what_has_not_run_is_run_by_inbox_free),
 	    cmocka_unit_test(a_message_that_posts_itself_runs_in_a_later_turn),
+	    cmocka_unit_test(a_message_comes_before_what_else_the_loop_has),
 	    cmocka_unit_test(a_question_goes_to_one_thread_and_comes_back_to_the_other),
 	};
 
