@@ -1,9 +1,9 @@
 /* Any request to the API is a call with sound arguments, or an error that can be said. */
 #include "proxy/api/api_request.h"
-#include "proxy/api/hook_request.h"
 
 #include <stdlib.h>
 
+#include "proxy/api/hook_request.h"
 #include "proxy/http/api_reply.h"
 
 #define MUST(x)                                                                          \

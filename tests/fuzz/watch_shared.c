@@ -3,10 +3,10 @@
  * asked for (3 n + 2).  It is refused, or all of it can be read, inside its bounds; and a
  * head or a piece that is read is one that we write in just these octets. */
 #include "cache/watch/watch_asked.h"
-#include "cache/watch/watch_chunk.h"
 
 #include <stdlib.h>
 
+#include "cache/watch/watch_chunk.h"
 #include "cache/watch/watch_record.h"
 
 #define MUST(x)                                                                          \
