@@ -1127,11 +1127,13 @@ static void a_log_that_cannot_be_read_is_tried_again(void **state)
 	fd = ask(w, since(b, 5), "");
 	run_ms(w, 60);
 	read_stream(s, after_head(hear(w, fd)));
-	assert_int_equal(s->waits, 1);
+	assert_true(s->waits >= 1); /* one for each interval that has passed */
 	assert_int_equal(s->positions, 0);
 	w->read_error = ERR_OK;
-	run_ms(w, 100);
-	read_stream(s, hear(w, fd));
+	for (int i = 0; i < 500 && s->changes == 0; i++) {
+		run_ms(w, 20);
+		read_stream(s, hear(w, fd));
+	}
 	assert_int_equal(s->changes, 5);
 	free(s);
 }
@@ -2592,9 +2594,10 @@ static void texts_of_strangers_are_escaped(void **state)
 
 static unsigned times(const char *text, const char *what)
 {
+	const char *end = text + strlen(text);
 	unsigned n = 0;
 
-	for (const char *p = text; (p = strstr(p, what)) != NULL; p += strlen(what))
+	for (const char *p = text; (p = find(p, end, what)) != NULL; p += strlen(what))
 		n++;
 	return n;
 }
