@@ -266,7 +266,7 @@ def test_term_lets_requests_in_progress_end(world, daemons):
     start = time.monotonic()
     d.signal(signal.SIGTERM)
     assert idle.closed() and time.monotonic() - start < 0.9 * lab.PATIENCE  # an idle one is closed at once
-    lab.wait(lambda: not lab.connects(d.port), 2, "the listener to close")
+    lab.wait(lambda: not lab.connects(d.port), 10, "the listener to close")
     assert c.reply().outcome == "good" and c.closed()
     d.stop()
     assert time.monotonic() - start < 4 * lab.PATIENCE

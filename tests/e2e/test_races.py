@@ -217,7 +217,7 @@ def test_a_unix_socket_closes_at_once_when_draining(box, world, daemons):
             except ConnectionRefusedError:
                 return True
             return False
-    lab.wait(refused, 1, "the listener to close")
+    lab.wait(refused, 10, "the listener to close")
     assert d.process.poll() is None
     assert busy.reply().outcome == "good"
 

@@ -306,7 +306,7 @@ def test_another_server_is_not_watched(started):
     s = started(Server(["x"], kind="text/html"))
     w = started(Watch(s.port))
     assert w.p.wait(10) == 69
-    lab.wait(lambda: any("no answer of ocspcached" in x for x in w.err), 2, "the reason")
+    lab.wait(lambda: any("no answer of ocspcached" in x for x in w.err), 10, "the reason")
 
 
 def test_changes_of_one_certificate_keep_their_order(started, box):
@@ -388,14 +388,14 @@ def test_what_cannot_work_ends_with_its_reason(started, box):
     s = started(Server(404))
     w = started(Watch(s.port, "nobody", "--exec", "true", "--place", os.path.join(box, "p")))
     assert w.p.wait(10) == 64
-    lab.wait(lambda: any("so it is (HTTP 404)" in x for x in w.err), 2, "the reason")
+    lab.wait(lambda: any("so it is (HTTP 404)" in x for x in w.err), 10, "the reason")
     # two with one place
     s = started(Server([True], [True]))
     started(Watch(s.port, "--exec", "true", "--place", os.path.join(box, "q")))
     lab.wait(lambda: s.asked, 5, "the first")
     w = started(Watch(s.port, "--exec", "true", "--place", os.path.join(box, "q")))
     assert w.p.wait(10) == 2
-    lab.wait(lambda: any("another ocspctl watch has this place" in x for x in w.err), 2, "the reason")
+    lab.wait(lambda: any("another ocspctl watch has this place" in x for x in w.err), 10, "the reason")
 
 
 def test_term_lets_the_running_command_end(started, box):
