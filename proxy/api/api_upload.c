@@ -132,9 +132,10 @@ static bool set_map(struct upload *u, const char *value, struct api_error *e)
 
 static bool set_deadline(struct upload *u, const char *value, struct api_error *e)
 {
-	if (!time_from_text(bytes_of(value, strlen(value)), &u->deadline))
+	if (!time_from_text(bytes_of(value, strlen(value)), &u->deadline) ||
+	    u->deadline <= 0)
 		api_fail(e, 400, "bad_request",
-		    "deadline: not a time of RFC 3339 (2026-12-31T00:00:00Z)");
+		    "deadline: not a time of RFC 3339 (2026-12-31T00:00:00Z) after 1970");
 	return e->status == 0;
 }
 
