@@ -70,19 +70,29 @@ def test_a_change_is_told_and_signed(hooked, feed, receivers, streams):
 
 
 def test_what_fails_is_tried_again_in_order(hooked, feed, receivers):
-    """R72, T7, T23: the same id in every try, what follows waits, and a redirect leads nowhere."""
-    d, r, trap = hooked(webhook_timeout="500ms"), receivers(), receivers()
-    put(d, "chat", r.url)
-    r.answers = [500, (302, {"Location": trap.url}), "hang", (429, {"Retry-After": "2"})]
+    """R72, T7, T23: the same id in every try, what follows waits, and a redirect leads nowhere.
+
+    A machine that stalls makes a failure more, of what was answered too late."""
+    d, trap = hooked(webhook_timeout="500ms"), receivers()
+    failures = [[500, 404], [(302, {"Location": trap.url})], ["hang"], [(429, {"Retry-After": "2"})]]
+    told = [receivers() for _ in failures]
+    for i, r in enumerate(told):
+        r.answers = list(failures[i])
+        put(d, "w%d" % i, r.url)
     feed.bring(d, [entry(1), entry(2)])
+    for r in told:
+        lab.wait(lambda: r.tried, 15, "a try")
     feed.bring(d, [entry(1), entry(2), entry(3)])
-    taken = r.wait(2, 60)
-    assert len({t.id for t in r.tried[:5]}) == 1 and len({t.body for t in r.tried[:5]}) == 1
-    assert [c["serial"] for c in r.changes()] == ["2", "3"] and taken[0].id < taken[1].id
-    assert r.tried[4].at - r.tried[3].at >= 2  # Retry-After
+    for r, failed in zip(told, failures):
+        taken = r.wait(2, 60)
+        first = r.tried[:len(failed) + 1]
+        assert len({t.id for t in first}) == 1 and len({t.body for t in first}) == 1
+        assert [c["serial"] for c in r.changes()] == ["2", "3"] and taken[0].id < taken[1].id
+    assert told[3].tried[1].at - told[3].tried[0].at >= 2  # Retry-After
     assert not trap.tried and not trap.wrong
-    assert d.metric("webhook_tries_total", result="failed") == 4
-    assert len(d.events("webhook_failed")) == 4 and d.wait_event("webhook_works")
+    assert d.metric("webhook_tries_total", result="failed") >= 5
+    assert len(d.events("webhook_failed")) >= 5
+    lab.wait(lambda: len(d.events("webhook_works")) >= 4, 10, "all work again")
 
 
 def test_who_is_gone_is_told_nothing_more(hooked, feed, receivers):
