@@ -256,7 +256,7 @@ static void tell(struct fetch *x)
 	curl_easy_getinfo(x->easy, CURLINFO_CONTENT_TYPE, &type);
 	/* sent is also what a proxy was asked on the way there */
 	r.reached = sent > 0 && ready > 0;
-	r.status = (int)status;
+	r.status = x->head.too_large ? 0 : (int)status;
 	r.content_type = type == NULL ? "" : type;
 	r.etag = header(x, "ETag");
 	r.last_modified = header(x, "Last-Modified");

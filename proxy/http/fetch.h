@@ -60,7 +60,7 @@ struct fetch_result {
 			   ERR_NOMEM, ERR_STORE (the sink could not be written) */
 	bool reached;   /* a server took the request, or part of it: what went wrong then
 			   may be for this request alone */
-	int status;     /* HTTP status, 0 for none */
+	int status;     /* HTTP status, 0 for none, or of a head that is too long */
 	const char
 	    *content_type; /* "" for none; borrowed for the call, as the next four */
 	const char *etag, *last_modified, *date; /* as they came; "" for none */

@@ -65,13 +65,16 @@ static bool coding_is_fit(struct fetch_head *h, int i, const char *line, size_t 
 
 bool fetch_head_line(struct fetch_head *h, const char *line, size_t n)
 {
-	h->whole = n > 0 && (line[0] == '\r' || line[0] == '\n');
 	h->n += n;
 	h->too_large = h->n > HEAD_MAX_BYTES;
 	if (h->too_large)
 		return false;
-	if (n >= 5 && memcmp(line, "HTTP/", 5) == 0) /* after a 1xx the next one begins */
+	if (n >= 5 && memcmp(line, "HTTP/", 5) == 0) { /* after a 1xx the next begins */
+		h->whole = false;
 		memset(h->coded, 0, sizeof h->coded);
+	} else if (n > 0 && (line[0] == '\r' || line[0] == '\n')) {
+		h->whole = true; /* also when trailers follow the body */
+	}
 	return coding_is_fit(h, HEAD_CONTENT_ENCODING, line, n) &&
 	       coding_is_fit(h, HEAD_TRANSFER_ENCODING, line, n);
 }

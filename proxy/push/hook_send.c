@@ -43,6 +43,11 @@ static void words_of(const struct fetch_result *r, char out[WEBHOOK_ERROR_MAX])
 	switch (r->error) {
 	case ERR_OK:
 	case ERR_UP_SIZE:
+		if (r->status == 0) {
+			snprintf(
+			    out, WEBHOOK_ERROR_MAX, "the head of its answer is too long");
+			break;
+		}
 		snprintf(out, WEBHOOK_ERROR_MAX, "HTTP status %d%s", r->status,
 		    r->status / 100 == 3 ? "; redirects are not followed: name the URL "
 					   "that it leads to"
@@ -59,6 +64,13 @@ static void words_of(const struct fetch_result *r, char out[WEBHOOK_ERROR_MAX])
 	case ERR_UP_CONNECT:
 		snprintf(
 		    out, WEBHOOK_ERROR_MAX, "%.*s", WEBHOOK_ERROR_MAX - 1, r->detail);
+		break;
+	case ERR_UP_TRUNCATED:
+		snprintf(out, WEBHOOK_ERROR_MAX, "its answer ended early");
+		break;
+	case ERR_UP_HTTP:
+		snprintf(out, WEBHOOK_ERROR_MAX,
+		    "what came is no HTTP/1.1, or coded as nobody asked for");
 		break;
 	default:
 		snprintf(out, WEBHOOK_ERROR_MAX, "%s", err_text(r->error));

@@ -259,6 +259,12 @@ static bool answer(int fd, const char *request, size_t n)
 		say(fd, "6\r\n world\r\n0\r\n\r\n");
 		return true;
 	}
+	if (IS("/trailers")) {
+		say(fd, "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n"
+			"Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n");
+		say(fd, "5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n");
+		return true;
+	}
 	if (IS("/zero")) {
 		say_body(fd, "200 OK", "", 0);
 		return true;
@@ -752,6 +758,22 @@ static void what_is_too_large_is_cut_off(void **state)
 		if (o.error != ERR_UP_SIZE)
 			fail_msg("%s: %s, %s", path[i], err_label(o.error), o.detail);
 	}
+	fetch("/large", &o);
+	assert_int_equal(o.status, 200);
+	fetch("/large-head", &o); /* nobody knows how it goes on */
+	assert_int_equal(o.status, 0);
+}
+
+/* RFC 9112 section 7.1.2. */
+static void trailers_do_not_make_an_answer_incomplete(void **state)
+{
+	struct outcome o;
+
+	(void)state;
+	fetch("/trailers", &o);
+	assert_int_equal(o.error, ERR_OK);
+	assert_int_equal(o.status, 200);
+	assert_string_equal(o.body, "hello");
 }
 
 static void what_is_no_http_is_an_http_error(void **state)
@@ -1319,6 +1341,7 @@ int main(void)
 	    cmocka_unit_test(what_is_quoted_is_printable_and_bounded),
 	    cmocka_unit_test(what_ends_early_is_truncated),
 	    cmocka_unit_test(what_is_too_large_is_cut_off),
+	    cmocka_unit_test(trailers_do_not_make_an_answer_incomplete),
 	    cmocka_unit_test(what_is_no_http_is_an_http_error),
 	    cmocka_unit_test(the_deadline_is_for_the_whole_fetch),
 	    cmocka_unit_test(a_place_that_is_not_there_is_no_connection),
