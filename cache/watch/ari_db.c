@@ -75,7 +75,8 @@ static enum err as_err(struct ari_db *db, int e)
 static size_t aki_key(struct bytes aki, uint8_t *out)
 {
 	out[0] = (uint8_t)aki.n;
-	memcpy(out + 1, aki.p, aki.n);
+	if (aki.n > 0)
+		memcpy(out + 1, aki.p, aki.n);
 	return 1 + aki.n;
 }
 
@@ -201,8 +202,7 @@ static bool take_noticed(void *arg, struct bytes key)
 	struct noticed *t = arg;
 	struct ari_who w;
 
-	if (!ari_who_decode(&w, key) ||
-	    (t->after != NULL && serial_equal(&t->after->serial, &w.serial)))
+	if (!ari_who_decode(&w, key) || (t->after != NULL && ari_who_equal(t->after, &w)))
 		return true;
 	if (t->n == t->max)
 		return false;
@@ -214,10 +214,11 @@ enum err ari_db_noticed(struct ari_db *db, struct bytes aki, const struct ari_wh
     struct ari_who *out, size_t max, size_t *n)
 {
 	uint8_t key[DUE_KEY_MAX], from[ARI_WHO_MAX];
-	struct bytes prefix = bytes_of(key, aki_key(aki, key));
+	struct bytes first = bytes_of(key, aki_key(aki, key)),
+		     prefix = bytes_of(key, aki.n > 0 ? first.n : 0);
 	struct noticed t = {.after = after, .out = out, .max = max};
 	int e = walk(db, DBI_NOTICED, prefix,
-	    after != NULL ? bytes_of(from, ari_who_encode(after, from)) : prefix,
+	    after != NULL ? bytes_of(from, ari_who_encode(after, from)) : first,
 	    take_noticed, &t);
 
 	*n = t.n;

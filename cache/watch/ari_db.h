@@ -49,8 +49,8 @@ enum err ari_db_put(struct ari_db *db, const struct ari_row *rows, size_t n);
 enum err ari_db_due(struct ari_db *db, struct bytes aki, int64_t now, struct ari_who *out,
     size_t max, size_t *n, int64_t *next_at);
 
-/* Those with this key identifier that stand in `noticed`, by their serials, from the one
- * after `after` on (NULL: the first): at most max. */
+/* Those with this key identifier (empty: with any) that stand in `noticed`, by their
+ * keys, from the one after `after` on (NULL: the first): at most max. */
 enum err ari_db_noticed(struct ari_db *db, struct bytes aki, const struct ari_who *after,
     struct ari_who *out, size_t max, size_t *n);
 

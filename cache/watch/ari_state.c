@@ -11,6 +11,12 @@
 
 enum { SEEN = 1, ORDINARY = 2, NOTICED = 4, UNTOLD = 8, FLAGS = 15 };
 
+bool ari_state_is_newer(const struct ari_state *a, const struct ari_state *b)
+{
+	return a->asked_at > b->asked_at ||
+	       (a->asked_at == b->asked_at && b->untold && !a->untold);
+}
+
 size_t ari_state_encode(const struct ari_state *s, uint8_t *out)
 {
 	size_t url_n = strlen(s->url), error_n = strlen(s->error);

@@ -22,6 +22,12 @@ static inline struct bytes ari_who_aki(const struct ari_who *w)
 	return bytes_of(w->aki, w->aki_n);
 }
 
+static inline bool ari_who_equal(const struct ari_who *a, const struct ari_who *b)
+{
+	return serial_equal(&a->serial, &b->serial) &&
+	       bytes_equal(ari_who_aki(a), ari_who_aki(b));
+}
+
 #define ARI_ERROR_MAX 256 /* its length is one octet */
 
 struct ari_state {
@@ -34,6 +40,10 @@ struct ari_state {
 	char url[WATCH_URL_MAX + 1]; /* of the last answer; "": none */
 	char error[ARI_ERROR_MAX];   /* UTF-8; why the last one failed; "": it did not */
 };
+
+/* Two nodes know one certificate: is a of a later answer, or does it say that what b has
+ * yet to tell was told? */
+bool ari_state_is_newer(const struct ari_state *a, const struct ari_state *b);
 
 #define ARI_STATE_MAX (2 + 8 * 6 + 4 + 2 + WATCH_URL_MAX + 1 + ARI_ERROR_MAX)
 /* Bytes written; out has room for ARI_STATE_MAX. */

@@ -10,6 +10,7 @@
 
 #include "cache/watch/inventory.h"
 #include "proxy/base/alarms.h"
+#include "proxy/base/executor.h"
 #include "proxy/base/log.h"
 #include "proxy/base/seed.h"
 #include "proxy/base/thread.h"
@@ -19,6 +20,8 @@
 #include "proxy/watch/ari_ca.h"
 #include "proxy/watch/ari_enrol.h"
 #include "proxy/watch/ari_place.h"
+#include "proxy/watch/ari_share.h"
+#include "proxy/watch/share.h"
 #include "proxy/watch/watcher.h"
 
 #define WHY_MAX 4400
@@ -33,6 +36,7 @@ struct ari {
 	struct event *tick;
 	struct ari_board *board;
 	const struct watch_cas *cas; /* that the board goes by; compared and never read */
+	struct executor *names; /* looks up where Redis is; NULL: this node is alone */
 	struct order reload, cancel;
 	_Atomic int64_t behind_s; /* of all, as of the last second */
 	_Atomic size_t noticed;
@@ -68,6 +72,13 @@ static const struct conf_issuer *asked_issuer(const struct conf *c, const char *
 	return NULL;
 }
 
+static void drop_place(struct ari *a, struct ari_place *p)
+{
+	if (a->core.share != NULL)
+		ari_share_quit(a->core.share, ari_place_directory(p));
+	ari_place_free(p);
+}
+
 /* Those that go, or ask at another directory.  What they have under way is given up. */
 static void drop_others(struct ari *a, const struct conf *c)
 {
@@ -94,7 +105,7 @@ static void drop_others(struct ari *a, const struct conf *c)
 		if (ari_place_members(a->place[i]) > 0)
 			a->place[n++] = a->place[i];
 		else
-			ari_place_free(a->place[i]);
+			drop_place(a, a->place[i]);
 	a->place_n = n;
 }
 
@@ -105,6 +116,8 @@ static struct ari_place *place_at(struct ari *a, const char *directory)
 	for (size_t i = 0; i < a->place_n; i++)
 		if (strcmp(ari_place_directory(a->place[i]), directory) == 0)
 			return a->place[i];
+	if (a->core.share != NULL && !ari_share_join(a->core.share, directory))
+		return NULL;
 	a->place[a->place_n] = ari_place_new(&a->core, directory);
 	return a->place[a->place_n] != NULL ? a->place[a->place_n++] : NULL;
 }
@@ -152,15 +165,69 @@ static bool add_new(struct ari *a, const struct conf *c)
 	return added;
 }
 
-/* The file is opened when there is somebody to ask.  False: why says what is wrong. */
+/* With other nodes. */
+
+static bool asks_at(const struct ari_ca *c, const char *directory)
+{
+	return strcmp(ari_place_directory(ari_ca_place(c)), directory) == 0;
+}
+
+static void on_held(void *arg, const char *directory, bool vanished)
+{
+	struct ari *a = arg;
+
+	log_info("ari_lease", "url=%s held=yes", directory);
+	for (size_t i = 0; i < a->ca_n; i++)
+		if (asks_at(a->ca[i], directory))
+			ari_ca_take_up(a->ca[i], vanished);
+	for (size_t i = 0; i < a->place_n; i++)
+		ari_place_go(a->place[i]);
+}
+
+static void on_lost(void *arg, const char *directory)
+{
+	struct ari *a = arg;
+
+	log_info("ari_lease", "url=%s held=no", directory);
+	for (size_t i = 0; i < a->ca_n; i++)
+		if (asks_at(a->ca[i], directory))
+			ari_ca_stand_down(a->ca[i]);
+}
+
+static bool is_wanted(const struct conf *c)
+{
+	for (size_t i = 0; i < c->issuer_n; i++)
+		if (c->issuer[i].ari[0] != '\0')
+			return true;
+	return false;
+}
+
+static bool open_share(struct ari *a, char *why, size_t why_n)
+{
+	struct ari_share_use use = {.held = on_held, .lost = on_lost, .arg = a};
+
+	if (a->names == NULL)
+		a->names = executor_start(a->core.inbox, "arinames", 0);
+	if (a->names == NULL) {
+		snprintf(why, why_n, "a thread: %s", strerror(errno));
+		return false;
+	}
+	use.exec = executor_exec(a->names);
+	if (a->core.share == NULL)
+		a->core.share = ari_share_new(&a->core, &use, why, why_n);
+	return a->core.share != NULL;
+}
+
+/* The file is opened when there is somebody to ask, and Redis.  False: why says what is
+ * wrong. */
 static bool open_db(struct ari *a, const struct conf *c, char *why, size_t why_n)
 {
-	for (size_t i = 0; i < c->issuer_n && a->core.db == NULL; i++)
-		if (c->issuer[i].ari[0] != '\0' &&
-		    ari_db_open(&a->core.db, folder_of(c), (size_t)c->watch_size, why,
-			why_n) != ERR_OK)
-			return false;
-	return true;
+	if (!is_wanted(c))
+		return true;
+	if (a->core.db == NULL && ari_db_open(&a->core.db, folder_of(c),
+				      (size_t)c->watch_size, why, why_n) != ERR_OK)
+		return false;
+	return !share_is_wanted(c) || open_share(a, why, why_n);
 }
 
 static void configure(struct ari *a)
@@ -342,6 +409,10 @@ static void *run(void *arg)
 	configure(a);
 	while (!a->core.stopping || a->core.away > 0)
 		event_base_loop(a->core.base, EVLOOP_ONCE);
+	if (a->core.share != NULL)
+		ari_share_quit_all(a->core.share);
+	while (a->core.away > 0)
+		event_base_loop(a->core.base, EVLOOP_ONCE);
 	return NULL;
 }
 
@@ -419,6 +490,9 @@ void ari_free(struct ari *a)
 	for (size_t i = 0; i < a->place_n; i++)
 		ari_place_free(a->place[i]);
 	free(a->place);
+	ari_share_free(a->core.share);
+	executor_stop(a->names);
+	executor_free(a->names);
 	ari_enrol_free(a->enrol);
 	if (a->core.fetcher != NULL)
 		fetcher_free(a->core.fetcher);

@@ -8,6 +8,7 @@
  *	ari_enrol  watched certificates -> the queue (ari.mdb)
  *	ari_ca     for each issuer with `ari`: the queue -> questions -> answers
  *	ari_notices  what they announce -> the change log
+ *	ari_share  nodes that share a Redis: one of them asks, all know
  *
  * Stopping: ari_cancel() while the keeper still runs; it ends when what it has given to
  * the log has come back.

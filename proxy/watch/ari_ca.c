@@ -13,6 +13,7 @@
 #include "proxy/http/http1.h"
 #include "proxy/watch/ari_notices.h"
 #include "proxy/watch/ari_place.h"
+#include "proxy/watch/ari_share.h"
 
 struct question_out {
 	struct ari_ca *ca;
@@ -35,6 +36,7 @@ struct ari_ca {
 	bool told[ARI_GROUP]; /* it has a notice to tell when it is durable */
 	size_t rows;
 	struct ari_notices *notices;
+	struct ari_saver *saver; /* NULL: this node is alone */
 	int64_t behind_s;
 	/* Of the incident that stands, or may come: */
 	size_t noticed, asked;
@@ -47,10 +49,40 @@ struct ari_ca {
 static struct ari_row *waiting(struct ari_ca *c, const struct ari_who *w)
 {
 	for (size_t i = 0; i < c->rows; i++)
-		if (serial_equal(&c->row[i].who.serial, &w->serial) &&
-		    bytes_equal(ari_who_aki(&c->row[i].who), ari_who_aki(w)))
+		if (ari_who_equal(&c->row[i].who, w))
 			return &c->row[i];
 	return NULL;
+}
+
+static void notice_add(
+    struct ari_ca *c, const struct ari_who *w, const struct ari_state *s)
+{
+	if (!ari_notices_add(c->notices, w, s))
+		log_error("notices_not_told", "issuer=%s err=%s effect=%s", c->issuer,
+		    err_label(ERR_NOMEM), "told at the next start");
+}
+
+/* What is durable here is to be so in Redis. */
+static void save_rows(struct ari_ca *c)
+{
+	for (size_t i = 0; i < c->rows; i++)
+		if (!ari_saver_add(c->saver, &c->row[i].who))
+			log_error("ari_late", "issuer=%s err=%s", c->issuer,
+			    err_label(ERR_NOMEM));
+	ari_saver_go(c->saver);
+}
+
+/* It is: what is still to be told is told. */
+static void on_saved(void *arg, const struct ari_who *w, size_t n)
+{
+	struct ari_ca *c = arg;
+	struct ari_state s;
+
+	for (size_t i = 0; i < n; i++)
+		if (ari_db_get(c->core->db, &w[i], &s) == ERR_OK && s.untold &&
+		    !ari_notices_has(c->notices, &w[i]))
+			notice_add(c, &w[i], &s);
+	ari_notices_send(c->notices);
 }
 
 /* One that fails leaves what was there: those are asked again sooner than they should,
@@ -62,11 +94,11 @@ static void write_rows(struct ari_ca *c)
 	ari_tell_db(c->core, e);
 	for (size_t i = 0; e == ERR_OK && i < c->rows; i++) {
 		c->core->noticed_changed |= c->told[i] || c->row[i].state == NULL;
-		if (c->told[i] &&
-		    !ari_notices_add(c->notices, &c->row[i].who, &c->state[i]))
-			log_error("notices_not_told", "issuer=%s err=%s effect=%s",
-			    c->issuer, err_label(ERR_NOMEM), "told at the next start");
+		if (c->told[i] && c->saver == NULL)
+			notice_add(c, &c->row[i].who, &c->state[i]);
 	}
+	if (e == ERR_OK && c->saver != NULL)
+		save_rows(c);
 	c->rows = 0;
 }
 
@@ -96,28 +128,40 @@ static void write_row(
 	c->rows++;
 }
 
-static void on_told(void *arg, const struct ari_who *w)
+/* At once, where it is saved elsewhere: what is read there is not told again. */
+static void on_told(void *arg, const struct ari_who *w, size_t n)
 {
 	struct ari_ca *c = arg;
 	struct ari_state s;
 	enum err e;
 
 	flush(c);
-	e = ari_db_get(c->core->db, w, &s);
-	if (e == ERR_OK && s.untold) {
-		s.untold = false;
-		write_row(c, w, &s, false);
-	} else if (e != ERR_NOT_FOUND) {
-		ari_tell_db(c->core, e);
+	for (size_t i = 0; i < n; i++) {
+		e = ari_db_get(c->core->db, &w[i], &s);
+		if (e == ERR_OK && s.untold) {
+			s.untold = false;
+			write_row(c, &w[i], &s, false);
+		} else if (e != ERR_NOT_FOUND) {
+			ari_tell_db(c->core, e);
+		}
 	}
+	if (c->saver != NULL)
+		flush(c);
 }
 
 /* The incident. */
+
+static bool holds(const struct ari_ca *c)
+{
+	return ari_share_holds(c->core->share, ari_place_directory(c->place));
+}
 
 static void raise_incident(struct ari_ca *c)
 {
 	char detail[ALARM_DETAIL_MAX];
 
+	if (!holds(c))
+		return; /* who asks raises it */
 	if (c->noticed == 0) {
 		if (alarm_clear(ALARM_INCIDENT_OPEN, c->issuer, c->issuer))
 			log_info("incident_closed", "issuer=%s", c->issuer);
@@ -218,7 +262,7 @@ static void on_answer(void *arg, const struct fetch_result *r)
 		ari_place_halt(c->place, after);
 	write_row(c, &q->who, &s, tell);
 	/* a kill must not make us ask a CA that wants to be left alone */
-	if (tell || outcome == ARI_HALT)
+	if (tell || outcome == ARI_HALT || c->core->stopping)
 		flush(c);
 	ari_place_go(c->place);
 }
@@ -250,9 +294,7 @@ static bool ask(struct ari_ca *c, const struct ari_who *w, const struct ari_life
 static bool is_under_way(const struct ari_ca *c, const struct ari_who *w)
 {
 	for (size_t i = 0; i < ARI_IN_FLIGHT; i++)
-		if (c->out[i].fetch != NULL &&
-		    serial_equal(&c->out[i].who.serial, &w->serial) &&
-		    bytes_equal(ari_who_aki(&c->out[i].who), ari_who_aki(w)))
+		if (c->out[i].fetch != NULL && ari_who_equal(&c->out[i].who, w))
 			return true;
 	return false;
 }
@@ -367,38 +409,62 @@ void ari_ca_state(const struct ari_ca *c, struct ari_ca_state *out)
 
 /* Life. */
 
-/* What an earlier life has left: who is under a notice, and what it did not tell, which
- * goes out with the first that is settled. */
-static void take_up(struct ari_ca *c)
+/* One that is under a notice, or whose is untold. */
+static void take_up_one(struct ari_ca *c, const struct ari_who *w, bool save)
 {
-	const struct inventory *v = shared_inventory(c->core->shared);
-	const struct watch_ca *ca = NULL;
-	struct ari_who who[64], after;
 	struct ari_state s;
+
+	if (ari_db_get(c->core->db, w, &s) != ERR_OK)
+		return;
+	c->noticed += s.known.noticed;
+	memcpy(c->page, s.url, sizeof c->page);
+	if (s.untold && !ari_notices_has(c->notices, w))
+		notice_add(c, w, &s);
+	if (save)
+		ari_saver_add(c->saver, w);
+}
+
+static void take_up_all(struct ari_ca *c, struct bytes aki, bool save)
+{
+	struct ari_who who[64], after;
 	size_t n = 0;
 	enum err e = ERR_OK;
 
-	while ((ca = watch_cas_called(v->cas, c->issuer, ca)) != NULL) {
-		if (ca->aki_n == 0 || strcmp(ca->issuer, c->issuer) != 0)
-			continue;
-		for (bool first = true; e == ERR_OK && (first || n > 0); first = false) {
-			e = ari_db_noticed(c->core->db, bytes_of(ca->aki, ca->aki_n),
-			    first ? NULL : &after, who, 64, &n);
-			for (size_t i = 0; e == ERR_OK && i < n; i++) {
-				if (ari_db_get(c->core->db, &who[i], &s) != ERR_OK)
-					continue;
-				c->noticed += s.known.noticed;
-				memcpy(c->page, s.url, sizeof c->page);
-				if (s.untold)
-					ari_notices_add(c->notices, &who[i], &s);
-			}
-			if (n > 0)
-				after = who[n - 1];
-		}
-		ari_tell_db(c->core, e);
+	for (bool first = true; e == ERR_OK && (first || n > 0); first = false) {
+		e = ari_db_noticed(c->core->db, aki, first ? NULL : &after, who, 64, &n);
+		for (size_t i = 0; e == ERR_OK && i < n; i++)
+			take_up_one(c, &who[i], save);
+		if (n > 0)
+			after = who[n - 1];
 	}
+	ari_tell_db(c->core, e);
+}
+
+/* What is untold goes out with the first that is settled. */
+void ari_ca_take_up(struct ari_ca *c, bool save)
+{
+	const struct inventory *v = shared_inventory(c->core->shared);
+	const struct watch_ca *ca = NULL;
+
+	flush(c);
+	c->queued = c->taken = 0;
+	c->look_at = 0;
+	c->noticed = c->asked = 0;
+	while ((ca = watch_cas_called(v->cas, c->issuer, ca)) != NULL)
+		if (ca->aki_n > 0 && strcmp(ca->issuer, c->issuer) == 0)
+			take_up_all(c, bytes_of(ca->aki, ca->aki_n), save);
 	if (c->noticed > 0)
 		raise_incident(c);
+	if (save)
+		ari_saver_go(c->saver);
+}
+
+void ari_ca_stand_down(struct ari_ca *c)
+{
+	c->noticed = c->asked = 0;
+	c->behind_s = 0;
+	alarm_clear(ALARM_INCIDENT_OPEN, c->issuer, c->issuer);
+	alarm_clear(ALARM_ARI_BEHIND, c->issuer, ari_place_directory(c->place));
 }
 
 struct ari_ca *ari_ca_new(
@@ -412,12 +478,18 @@ struct ari_ca *ari_ca_new(
 	c->place = place;
 	snprintf(c->issuer, sizeof c->issuer, "%s", issuer);
 	c->notices = ari_notices_new(core, issuer, on_told, c);
-	if (c->notices == NULL || !ari_place_join(place, ask_one, c)) {
+	if (core->share != NULL)
+		c->saver =
+		    ari_saver_new(core->share, ari_place_directory(place), on_saved, c);
+	if (c->notices == NULL || (core->share != NULL && c->saver == NULL) ||
+	    !ari_place_join(place, ask_one, c)) {
+		ari_saver_free(c->saver);
 		ari_notices_free(c->notices);
 		free(c);
 		return NULL;
 	}
-	take_up(c);
+	if (holds(c))
+		ari_ca_take_up(c, false);
 	return c;
 }
 
@@ -432,6 +504,7 @@ void ari_ca_free(struct ari_ca *c)
 			ari_place_answered(c->place);
 		}
 	flush(c);
+	ari_saver_free(c->saver);
 	ari_notices_free(c->notices);
 	free(c);
 }

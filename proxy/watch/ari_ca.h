@@ -8,6 +8,7 @@
  * What an answer changes is written in groups: each second, when the queue has run empty,
  * or ARI_GROUP are there; a notice at once.  A kill before that asks those few again,
  * sooner than the CA said.
+ * With a share (ari_share.h) a state is durable in Redis, too, before a notice is told.
  * An explanation is for people and never fetched.
  *
  * The thread "ari".
@@ -32,6 +33,12 @@ void ari_ca_free(struct ari_ca *c);
 const char *ari_ca_issuer(const struct ari_ca *c);
 struct ari_place *ari_ca_place(const struct ari_ca *c);
 
+/* What an earlier life, or another node, has left: who is under a notice, and what is not
+ * told yet.  ari_ca_new() does it where this node asks; then whenever it begins to. save:
+ * Redis has lost them (ari_share.h). */
+void ari_ca_take_up(struct ari_ca *c, bool save);
+/* Another node asks. */
+void ari_ca_stand_down(struct ari_ca *c);
 /* Somebody may be due sooner than it knows: certificates were enrolled. */
 void ari_ca_look(struct ari_ca *c);
 /* Write down what is known, and send what is to be told: once a second, and when we stop.

@@ -12,6 +12,7 @@
 #include "proxy/watch/ari_pace.h"
 
 struct event_base;
+struct ari_share;
 struct fetcher;
 struct watch_ca;
 struct watch_db;
@@ -25,12 +26,13 @@ struct ari_core {
 	struct fetcher *fetcher;
 	struct ari_db *db;
 	struct watch_db *watch_db; /* dates of certificates; NULL: none are known */
+	struct ari_share *share;   /* NULL: this node is alone (ari_share.h) */
 	uint64_t chance;
 	bool noticed_changed; /* the board says something else than the file */
 	/* The board says what the file does: before it is told, so that a snapshot that
 	 * is taken meanwhile has it. */
 	void (*renew_board)(struct ari_core *core);
-	size_t away; /* batches at the teller: a stop waits for them */
+	size_t away; /* batches at the teller, states on their way: a stop waits */
 	bool stopping;
 };
 

@@ -20,7 +20,7 @@ struct notice {
 struct ari_notices {
 	struct ari_core *core;
 	char issuer[64];
-	void (*told)(void *arg, const struct ari_who *w);
+	void (*told)(void *arg, const struct ari_who *w, size_t n);
 	void *arg;
 	struct notice *first, **end; /* not sent yet */
 	size_t n;
@@ -37,7 +37,7 @@ struct batch {
 };
 
 struct ari_notices *ari_notices_new(struct ari_core *core, const char *issuer,
-    void (*told)(void *arg, const struct ari_who *w), void *arg)
+    void (*told)(void *arg, const struct ari_who *w, size_t n), void *arg)
 {
 	struct ari_notices *n = calloc(1, sizeof *n);
 
@@ -82,6 +82,18 @@ bool ari_notices_add(
 	return true;
 }
 
+bool ari_notices_has(const struct ari_notices *n, const struct ari_who *w)
+{
+	for (const struct notice *e = n->first; e != NULL; e = e->next)
+		if (ari_who_equal(&e->who, w))
+			return true;
+	for (const struct batch *b = n->out; b != NULL; b = b->next)
+		for (size_t i = 0; i < b->n; i++)
+			if (ari_who_equal(&b->who[i], w))
+				return true;
+	return false;
+}
+
 /* Sending. */
 
 static void on_answer(void *inbox_arg, struct question *q)
@@ -96,8 +108,8 @@ static void on_answer(void *inbox_arg, struct question *q)
 		if (b->next != NULL)
 			b->next->at = b->at;
 		/* one that was cancelled is told by the next start */
-		for (size_t i = 0; b->ask.error == ERR_OK && i < b->n; i++)
-			b->notices->told(b->notices->arg, &b->who[i]);
+		if (b->ask.error == ERR_OK)
+			b->notices->told(b->notices->arg, b->who, b->n);
 	}
 	change_batch_unref(b->ask.batch);
 	free(b);

@@ -15,15 +15,17 @@
 
 struct ari_notices;
 
-/* told: the state of this certificate is to be marked; e not ERR_OK: it was not told. */
+/* told: the states of these certificates are to be marked. */
 struct ari_notices *ari_notices_new(struct ari_core *core, const char *issuer,
-    void (*told)(void *arg, const struct ari_who *w), void *arg);
+    void (*told)(void *arg, const struct ari_who *w, size_t n), void *arg);
 void ari_notices_free(struct ari_notices *n); /* NULL is allowed */
 
 /* state is durable, and says so.  False: out of memory; untold stays, and the next start
  * tells it. */
 bool ari_notices_add(
     struct ari_notices *n, const struct ari_who *w, const struct ari_state *s);
+/* Is it waiting, or on its way? */
+bool ari_notices_has(const struct ari_notices *n, const struct ari_who *w);
 /* What was added goes out. */
 void ari_notices_send(struct ari_notices *n);
 

@@ -13,6 +13,7 @@
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/base/timer.h"
+#include "proxy/watch/ari_share.h"
 
 #define URL_MAX       2048
 #define DIRECTORY_MAX 65536 /* bytes; Let's Encrypt's has 1 KB */
@@ -139,7 +140,7 @@ void ari_place_go(struct ari_place *p)
 {
 	int64_t now = clock_now(), wait_us = 0;
 
-	if (p->core->stopping)
+	if (p->core->stopping || !ari_share_may_ask(p->core->share, p->directory))
 		return;
 	if (p->reading == NULL && now >= p->read_at && p->pace.halted_until <= now)
 		read_directory(p);

@@ -5,6 +5,8 @@ import subprocess
 import textwrap
 import time
 
+import pytest
+
 import acme
 import daemon
 import fleet
@@ -245,3 +247,124 @@ def test_by_tls_of_a_private_ca_whose_clock_is_wrong(box, daemons):
         assert 7000 < wait_s < 2 * 7300
     finally:
         a.stop()
+
+
+# Several nodes of one Redis, one of which asks.
+
+STATES, NOTICED = "ocspcached:{a}:s", "ocspcached:{a}:n:noticed"
+
+
+@pytest.fixture
+def ca_site(box):
+    a = acme.ACME(retry_after="1")
+    yield a
+    a.stop()
+
+
+@pytest.fixture
+def nodes(box, daemons, redis, mac_key, ca_site):
+    def make(ca, n=2, **more):
+        options = dict(FAST, store=redis.url, store_key_file=mac_key, store_timeout="1s", store_backoff_max="200ms",
+                       ari_interval_min="1s", ari_rate=100)
+        return [daemons([issuer(ca, box, ca_site)], **dict(options, **more)).start() for _ in range(n)]
+    return make
+
+
+def asking(made):
+    """The one of them that asks."""
+    def who():
+        found = [d for d in made if "held=yes" in ([""] + d.events("ari_lease"))[-1]]
+        return found[0] if len(found) == 1 else None
+    lab.wait(who, 30, "one node that asks")
+    return who()
+
+
+def flags(d, since):
+    """[(serial, withdrawn)] in the order of the log."""
+    return [(n["serial"], n["withdrawn"]) for e in notices(d, since) for n in e["notices"]]
+
+
+def test_one_node_asks_and_another_goes_on(box, nodes, redis, ca_site):
+    """R146, R147: the one that asks is killed in the middle of an incident; serials of 20 octets, of one, of zero bits."""
+    ca, a = lab.CA("demo CA"), ca_site
+    f = fleet.Fleet(box, ca)
+    quiet, hit = [0x7f, 0x80, TOP_BIT] + list(range(0x100, 0x10d)), [0xa1, 0xa2]
+    bundle = "".join(f.issue(s, "DNS:h%x.example" % s) for s in quiet + hit)
+    ids = {s: acme.certid(key_id(ca), s) for s in quiet + hit}
+    for s in quiet:
+        a.headers[ids[s]] = {"Retry-After": "3600"}
+    made = nodes(ca, ari_interval_max="1d")
+    lab.wait(lambda: put(made[0], "web", bundle, PEM)[0] == 201, 15, "the list")
+    start = page(made[0])["position"]
+    lab.wait(lambda: redis.client.hlen(STATES) == len(ids), 30, "all states in Redis")
+    first = asking(made)
+    other = [d for d in made if d is not first][0]
+    assert other.metric("ari_asked_total") == 0
+    a.incident([ids[0xa1]])
+    lab.wait(lambda: alarms(first, "incident_open"), 20, "the alarm of the node that asks")
+    lab.wait(lambda: flags(other, start) == [("a1", False)], 20, "the notice on the other")
+    assert alarms(other, "incident_open") == []
+    lab.wait(lambda: [c["serial"] for c in other.api("GET", "/v1/certificates?notice=ari")[1]["certificates"]] == ["a1"], 20,
+             "its row on the other")
+    lab.wait(lambda: redis.client.hlen(NOTICED) == 1, 10, "it in Redis")
+    a.incident([ids[0xa2]])
+    lab.wait(lambda: len(flags(other, start)) == 2, 20, "the second")
+    first.kill()
+    asked = {s: len(a.times(ids[s])) for s in quiet}
+    before = len(a.times(ids[0xa1]))
+    a.close_incident([ids[0xa1]])
+    lab.wait(lambda: alarms(other, "incident_open"), 30, "the alarm of who goes on")
+    lab.wait(lambda: ("a1", True) in flags(other, start), 30, "the withdrawal")
+    assert len(a.times(ids[0xa1])) > before
+    assert {s: len(a.times(ids[s])) for s in quiet} == asked == {s: 1 for s in quiet}, "nothing early"
+    told = flags(other, start)
+    assert told[:2] == [("a1", False), ("a2", False)] and told.count(("a1", True)) == 1
+    assert told.count(("a1", False)) == 1 and told.count(("a2", False)) <= 2
+    first.start()
+    other.stop()
+    lab.wait(lambda: "held=yes" in ([""] + first.events("ari_lease"))[-1] and alarms(first, "incident_open"), 30,
+             "the first asks again, and knows")
+    a.close_incident([ids[0xa2]])
+    lab.wait(lambda: ("a2", True) in flags(first, start), 20, "the last withdrawal")
+    assert flags(first, start).count(("a1", True)) == 1 == flags(first, start).count(("a2", True))
+    assert {s: len(a.times(ids[s])) for s in quiet} == {s: 1 for s in quiet}
+    lab.wait(lambda: not alarms(first, "incident_open"), 10, "the alarm to be over")
+
+
+def test_while_redis_is_away_nobody_asks(box, nodes, redis, ca_site):
+    ca, a = lab.CA("demo CA"), ca_site
+    f = fleet.Fleet(box, ca)
+    only = acme.certid(key_id(ca), 0xa1)
+    d, = nodes(ca, n=1)
+    lab.wait(lambda: put(d, "web", f.issue(0xa1, "DNS:www.shop.example"), PEM)[0] == 201, 15, "the list")
+    lab.wait(lambda: len(a.times(only)) >= 2, 20, "asked, and again")
+    redis.stop()
+    lab.wait(lambda: d.events("ari_waits"), 20, "said")
+    lab.wait(lambda: "held=no" in d.events("ari_lease")[-1], 30, "the lease has run out")
+    n = len(a.times(only))
+    a.incident([only])
+    time.sleep(3)
+    assert len(a.times(only)) == n and len(d.events("ari_waits")) == 1
+    redis.start()
+    lab.wait(lambda: d.events("ari_goes_on"), 30, "it goes on")
+    lab.wait(lambda: alarms(d, "incident_open"), 30, "and knows")
+    lab.wait(lambda: d.metric("notices_total", source="ari") == 1, 30, "and tells")
+    redis.client.flushall()  # what it knows is written again
+    lab.wait(lambda: redis.client.hlen(NOTICED) == 1, 30, "the notice in Redis again")
+    a.close_incident([only])
+    lab.wait(lambda: not alarms(d, "incident_open"), 30, "the alarm to be over")
+
+
+def test_strangers_states_in_redis_are_none(box, nodes, redis, ca_site):
+    """T16: what has no MAC of ours is told, and asked for anew."""
+    ca, a = lab.CA("demo CA"), ca_site
+    f = fleet.Fleet(box, ca)
+    only = acme.certid(key_id(ca), 0xa1)
+    who = b"\x14" + key_id(ca) + b"\x02\x00\xa1"
+    redis.client.hset(STATES, who, b"\x01" * 90)
+    redis.client.hset(STATES, b"garbage", b"")
+    d, = nodes(ca, n=1)
+    lab.wait(lambda: put(d, "web", f.issue(0xa1, "DNS:www.shop.example"), PEM)[0] == 201, 15, "the list")
+    lab.wait(lambda: a.times(only), 20, "asked")
+    lab.wait(lambda: d.events("ari_refused"), 10, "told")
+    lab.wait(lambda: redis.client.hget(STATES, who) != b"\x01" * 90, 10, "ours in its place")

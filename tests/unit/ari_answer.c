@@ -65,7 +65,7 @@ static const char *read_text(struct ari_answer *a, const char *text)
 	return ari_answer_read(a, bytes_of(text, strlen(text)));
 }
 
-/* The example of section 4.2; the seconds are GNU date's. */
+/* R147: the example of section 4.2; the seconds are GNU date's. */
 static void an_answer_is_a_window_and_a_page(void **state)
 {
 	struct ari_answer a;
@@ -184,6 +184,7 @@ static void a_window_that_moves_far_ahead_is_a_notice(void **state)
 	assert_int_equal(says(&k, 99, ""), ARI_ORDINARY); /* later is no news */
 }
 
+/* R148 */
 static void at_first_sight_what_is_over_before_half_of_its_life_is_one(void **state)
 {
 	struct ari_known k = {0}, other = {0};

@@ -91,6 +91,7 @@ static int64_t wait_after(
 	return s->next_at - NOW - 1; /* NOW is somewhere in its second */
 }
 
+/* R147 */
 static void nothing_is_asked_early(void **state)
 {
 	static const unsigned chance[] = {0, 1, 32768, MOST};
