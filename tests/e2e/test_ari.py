@@ -331,6 +331,7 @@ def test_one_node_asks_and_another_goes_on(box, nodes, redis, ca_site):
     lab.wait(lambda: not alarms(first, "incident_open"), 10, "the alarm to be over")
 
 
+@pytest.mark.long
 def test_while_redis_is_away_nobody_asks(box, nodes, redis, ca_site):
     ca, a = lab.CA("demo CA"), ca_site
     f = fleet.Fleet(box, ca)

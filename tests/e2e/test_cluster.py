@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+import acme
 import fleet
 import lab
 from daemon import FAST
@@ -62,13 +63,16 @@ def slot(server, key):
     return server.client.execute_command("CLUSTER", "KEYSLOT", key)
 
 
-def test_what_one_script_touches_is_declared_and_in_one_slot(cluster, feed, daemons, responders, streams, mac_key):
+def test_what_one_script_touches_is_declared_and_in_one_slot(request, cluster, feed, daemons, responders, streams,
+                                                                 mac_key):
     """All that two nodes do there: answers, leases, failures, a purge; lists and single changes told, read, gone on with;
-    watchlists put, added to, lost, deleted; webhooks made, delivered to in vain, lost, deleted."""
+    watchlists put, added to, lost, deleted, their certificates asked for; webhooks made, delivered to in vain, lost, deleted."""
     r = responders(feed.ca, this=-10)
     feed.ca.statuses = {n: {"status": "good"} for n in range(100, 104)}
     feed.publish([entry(1)])
-    a, b = [daemons([feed.issuer(ocsp=[r.url])], store=cluster.url, store_key_file=mac_key,
+    ca = acme.ACME(retry_after="1")
+    request.addfinalizer(ca.stop)
+    a, b = [daemons([feed.issuer(ocsp=[r.url], ari=ca.directory)], store=cluster.url, store_key_file=mac_key,
                     webhook_allow_address=["127.0.0.0/8"], **FAST).start() for _ in range(2)]
     lab.wait(lambda: a.api("GET", "/v1/webhooks")[0] == 200, 10, "the webhooks")
     assert a.api("PUT", "/v1/webhooks/chat", {"url": "http://127.0.0.1:%d/" % lab.free_port()})[0] == 201
@@ -96,6 +100,8 @@ def test_what_one_script_touches_is_declared_and_in_one_slot(cluster, feed, daem
     for n, (d, method) in enumerate(((a, "PUT"), (b, "PUT"), (a, "POST"))):
         assert fleet.upload(d, method, "web", fleet.ndjson(fleet.line(n + 1)))[0] in (200, 201)
     lab.wait(lambda: fleet.watchlist(b, "web")["certificates"] == 2, 10, "the list")
+    states = "ocspcached:{a}:s"
+    lab.wait(lambda: cluster.client.hlen(states) > 0, 15, "renewal information")
     head = "ocspcached:{w}:l:lists"
     cluster.client.delete(head)
     lab.wait(lambda: cluster.client.exists(head), 10, "the list in Redis")
@@ -125,7 +131,7 @@ def test_what_one_script_touches_is_declared_and_in_one_slot(cluster, feed, daem
     # CRC16 of what stands in the first braces: the value of 123456789 is the specification's.
     assert slot(cluster, "123456789") == 0x31c3
     assert slots["ocspcached:{e}:log"] == slot(cluster, "e") and slots[head] == slot(cluster, "w")
-    assert slots[hooks] == slot(cluster, "h")
+    assert slots[hooks] == slot(cluster, "h") and slots[states] == slot(cluster, "a")
     name = re.search(r"\{(.*)\}", next(k for k in slots if k.startswith("ocspcached:l:"))).group(1)
     assert slots["ocspcached:l:{%s}" % name] == slot(cluster, name)
     assert slot(cluster, "{ocspcached:{e}:log") != slot(cluster, "e")  # why a prefix has no braces

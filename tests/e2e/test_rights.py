@@ -34,6 +34,7 @@ def test_the_manual_lists_what_the_recipe_has():
 @pytest.mark.parametrize("names,plain", [
     (["store/store_redis.c"], {"GETRANGE", "UNLINK", "SCAN"}),
     (["change/log_scripts.c", "change/log_takeover.c", "change/change_log_redis.c"], {"GETRANGE", "EXISTS"}),
+    (["watch/ari_redis.c", "watch/ari_redis_read.c"], {"HSCAN"}),
     (["watch/watch_redis.c"], {"HGETALL", "HMGET", "HLEN", "XADD", "XRANGE"})])
 def test_a_trial_does_what_the_scripts_do(names, plain):
     """So that whatever is refused is known on connecting; and with what is sent by itself."""
@@ -79,11 +80,12 @@ def test_what_redis_is_sent_is_what_the_recipe_allows(feed, daemons, responders,
     heartbeat."""
     r = responders(feed.ca, this=-10)
     feed.ca.statuses = {n: {"status": "good"} for n in range(100, 104)}
-    d = daemons([feed.issuer(ocsp=[r.url])], store=server.url, store_key_file=mac_key, **FAST).start()
+    ari = "https://127.0.0.1:%d/directory" % lab.free_port()
+    d = daemons([feed.issuer(ocsp=[r.url], ari=ari)], store=server.url, store_key_file=mac_key, **FAST).start()
     s = streams(d)
     s.ready()
     for n in (1, 2):
-        assert fleet.put(d, "web", fleet.ndjson(fleet.line(n)))[0] in (200, 201)
+        lab.wait(lambda n=n: fleet.put(d, "web", fleet.ndjson(fleet.line(n)))[0] in (200, 201), 10, "the list")
     for serial in (100, 101):
         assert lab.outcome(d.ask(feed.ca, serial).body) == "good"
     r.this = 0
