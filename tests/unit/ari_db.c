@@ -1,5 +1,7 @@
 /* ari_state, ari_db: what is known of renewal information outlives us, and who is next.
  */
+#include "tests/lib/faults.h"
+
 #include "cache/watch/ari_db.h"
 
 #include <setjmp.h>
@@ -292,6 +294,43 @@ static void what_is_no_file_of_ours_is_refused(void **state)
 	assert_int_equal(ari_db_open(&db, dir, SIZE, why, sizeof why), ERR_OK);
 }
 
+/* Memory or the disk fails at each place once: the next life has the row of before, or
+ * the new one, and goes on. */
+static void what_fails_loses_no_row(void **state)
+{
+	static const enum fault kinds[] = {
+	    FAULT_MEMORY, FAULT_DISK_FULL, FAULT_DISK_ERROR};
+	struct ari_state s = full, read;
+	struct ari_who w = who(1, 7);
+	struct ari_row row = {.who = w, .state = &s};
+	int failed = 0;
+
+	(void)state;
+	assert_int_equal(ari_db_put(db, &row, 1), ERR_OK);
+	for (size_t kind = 0; kind < 3; kind++) {
+		unsigned long n = 0, calls;
+
+		do {
+			int64_t before = s.asked_at;
+			enum err e;
+
+			s.asked_at++;
+			faults_arm(kinds[kind], ++n, 1);
+			e = ari_db_put(db, &row, 1);
+			calls = faults_disarm();
+			failed += e != ERR_OK;
+			if (e != ERR_OK)
+				reopen(); /* LMDB wants that after some */
+			assert_int_equal(ari_db_get(db, &w, &read), ERR_OK);
+			if (e == ERR_OK || read.asked_at != before)
+				assert_int_equal(read.asked_at, s.asked_at);
+			s.asked_at = read.asked_at;
+		} while (calls >= n && n < 100);
+	}
+	assert_true(failed > 2);
+	assert_int_equal(ari_db_put(db, &row, 1), ERR_OK);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -306,6 +345,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(a_full_file_takes_what_goes, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 		what_is_no_file_of_ours_is_refused, setup, teardown),
+	    cmocka_unit_test_setup_teardown(what_fails_loses_no_row, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
