@@ -15,7 +15,8 @@
  *
  * Weak points: which of two states is newer, their nodes' clocks say.  After a flush of
  * Redis only the node that asks has all of its states: when it is lost right then,
- * certificates are asked anew, at the pace of the CA.
+ * certificates are asked anew, at the pace of the CA.  That a CA wants to be left alone
+ * as a whole (429, 503) dies with the node that was told so: the next one hears it again.
  *
  * The thread "ari".
  */

@@ -92,7 +92,7 @@ class Party:
 
 
 class CA(Party):
-    def __init__(self, name="Test CA", kind="ec", key=None, issuer=None, crl_sign=True):
+    def __init__(self, name="Test CA", kind="ec", key=None, issuer=None, crl_sign=True, key_id=None):
         key = key or new_key(kind)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         b = (x509.CertificateBuilder().subject_name(subject)
@@ -101,7 +101,8 @@ class CA(Party):
              .not_valid_before(now() - datetime.timedelta(days=2)).not_valid_after(now() + datetime.timedelta(days=900))
              .add_extension(x509.BasicConstraints(True, None), True)
              .add_extension(x509.KeyUsage(True, False, False, False, False, True, crl_sign, False, False), True)
-             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False))
+             .add_extension(x509.SubjectKeyIdentifier(key_id) if key_id else
+                            x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False))
         by = issuer.key if issuer else key
         super().__init__(b.sign(by, None if isinstance(by, ed25519.Ed25519PrivateKey) else hashes.SHA256()), key)
         self.statuses = {}  # serial -> keyword arguments of single(); "good" for what issue() made

@@ -1,5 +1,6 @@
 """Renewal information (RFC 9773): watched certificates are asked for, and what a CA announces by it is told."""
 import os
+import random
 import re
 import subprocess
 import textwrap
@@ -247,6 +248,70 @@ def test_by_tls_of_a_private_ca_whose_clock_is_wrong(box, daemons):
         assert 7000 < wait_s < 2 * 7300
     finally:
         a.stop()
+
+
+def test_key_identifiers_that_are_no_hash(box, daemons):
+    """R146: of three octets and of sixty-four, with serials of a zero in front, of 20 octets and of one bit."""
+    a = acme.ACME(retry_after="3600")
+    issuers, ids, bundle = [], set(), ""
+    for n, key_identifier in enumerate((b"\x00\xff\x01", bytes(range(192, 256)))):
+        ca = lab.CA("CA %d" % n, key_id=key_identifier)
+        name = "ca%d" % n
+        issuers.append(issuer(ca, box, a, name=name, certificate=ca.write(os.path.join(box, name + ".pem"))))
+        os.mkdir(os.path.join(box, name))
+        f = fleet.Fleet(os.path.join(box, name), ca)
+        for serial in (0x80 + n, TOP_BIT + n, (1 << 152) + n, 1 + n):
+            bundle += f.issue(serial, "DNS:h%x.example" % serial)
+            ids.add(acme.certid(key_identifier, serial))
+    d = daemons(issuers, store="lmdb:%s/store" % box, ari_rate=100, **FAST).start()
+    try:
+        assert put(d, "web", bundle, PEM)[0] == 201
+        lab.wait(lambda: len(a.asked) >= len(ids), 15, "all of them")
+        assert {x.certid for x in a.asked} == ids
+        assert d.api("GET", "/v1/explain/ca1/%x" % (TOP_BIT + 1))[1]["ari"]["last_error"] is None
+    finally:
+        a.stop()
+
+
+def kill_in_an_incident(box, daemons, rounds):
+    ca = lab.CA("demo CA")
+    f = fleet.Fleet(box, ca)
+    all_of = list(range(0x100, 0x100 + 2 * rounds))
+    bundle = "".join(f.issue(s, "DNS:h%x.example" % s) for s in all_of)
+    ids = {s: acme.certid(key_id(ca), s) for s in all_of}
+    a = acme.ACME(retry_after="1")
+    d = daemons([issuer(ca, box, a)], store="lmdb:%s/store" % box, ari_interval_min="1s", ari_rate=200,
+                **FAST).start()
+    start = page(d)["position"]
+    try:
+        assert put(d, "web", bundle, PEM)[0] == 201
+        lab.wait(lambda: {x.certid for x in a.asked} == set(ids.values()), 15, "the first round")
+        for n in range(rounds):
+            now = all_of[2 * n:2 * n + 2]
+            before = [len(a.times(ids[s])) for s in now]
+            a.incident([ids[s] for s in now])
+            lab.wait(lambda now=now, before=before: [len(a.times(ids[s])) for s in now] > before, 15, "asked")
+            time.sleep(random.random() / 50)  # anywhere in what follows
+            d.kill()
+            d.start()
+        lab.wait(lambda: {s for s, w in flags(d, start)} == {"%x" % s for s in all_of}, 30, "all of them told")
+        told = flags(d, start)
+        assert not any(w for _, w in told) and len(told) <= len(all_of) + 2 * rounds
+        assert len(alarms(d, "incident_open")) == 1
+        a.close_incident(ids.values())
+        lab.wait(lambda: len([1 for _, w in flags(d, start) if w]) == len(all_of), 30, "each withdrawn, once")
+        lab.wait(lambda: not alarms(d, "incident_open"), 10, "the alarm to be over")
+    finally:
+        a.stop()
+
+
+def test_three_kills_in_an_incident_lose_nothing(box, daemons):
+    kill_in_an_incident(box, daemons, 3)
+
+
+@pytest.mark.long
+def test_twenty_kills_in_an_incident_lose_nothing(box, daemons):
+    kill_in_an_incident(box, daemons, 20)
 
 
 # Several nodes of one Redis, one of which asks.
