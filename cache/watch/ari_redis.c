@@ -128,7 +128,7 @@ static void on_call(struct redis_call *rc, enum err e, const redisReply *reply)
 	else if (c->saved != NULL)
 		c->saved(c->arg, e == ERR_OK && got == 0 ? ERR_CONFLICT : e, version,
 		    got == 2);
-	else
+	else if (c->done != NULL)
 		c->done(c->arg, e);
 	free(c);
 }

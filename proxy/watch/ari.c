@@ -38,7 +38,7 @@ struct ari {
 	const struct watch_cas *cas; /* that the board goes by; compared and never read */
 	struct executor *names; /* looks up where Redis is; NULL: this node is alone */
 	struct order reload, cancel;
-	_Atomic int64_t behind_s; /* of all, as of the last second */
+	_Atomic int64_t behind_s, oldest_s; /* of all, as of the last second */
 	_Atomic size_t noticed;
 	pthread_t thread;
 	bool started;
@@ -326,7 +326,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct ari *a = arg;
 	struct ari_ca_state s;
-	int64_t behind_s = 0;
+	int64_t behind_s = 0, oldest_s = 0;
 	size_t noticed = 0;
 
 	(void)fd, (void)what;
@@ -341,9 +341,12 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		noticed += s.noticed;
 		if (s.behind_s > behind_s)
 			behind_s = s.behind_s;
+		if (s.oldest_s > oldest_s)
+			oldest_s = s.oldest_s;
 	}
 	renew_board(&a->core);
 	atomic_store(&a->behind_s, behind_s);
+	atomic_store(&a->oldest_s, oldest_s);
 	atomic_store(&a->noticed, noticed);
 }
 
@@ -393,6 +396,9 @@ void ari_gauges(struct ari *a, struct metrics_text *t)
 	metrics_line(t, "ari_behind_seconds", "gauge",
 	    "By how much the certificate is late that is to be asked for next.", "",
 	    (double)atomic_load(&a->behind_s));
+	metrics_line(t, "ari_oldest_seconds", "gauge",
+	    "Seconds since the certificate that is to be asked next was asked for last.",
+	    "", (double)atomic_load(&a->oldest_s));
 	metrics_line(t, "ari_noticed", "gauge",
 	    "Certificates that a CA announces by renewal information.", "",
 	    (double)atomic_load(&a->noticed));

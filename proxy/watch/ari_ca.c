@@ -402,9 +402,35 @@ void ari_ca_settle(struct ari_ca *c)
 	flush(c);
 }
 
+/* Of this CA: when the one that is next was asked for last; 0: never, or there is none.
+ */
+static int64_t next_asked_at(const struct ari_ca *c, struct bytes aki)
+{
+	struct ari_state s;
+	struct ari_who w;
+	int64_t next;
+	size_t n;
+
+	return ari_db_due(c->core->db, aki, INT64_MAX, &w, 1, &n, &next) == ERR_OK &&
+		       n == 1 && ari_db_get(c->core->db, &w, &s) == ERR_OK
+		   ? s.asked_at
+		   : 0;
+}
+
 void ari_ca_state(const struct ari_ca *c, struct ari_ca_state *out)
 {
+	const struct watch_cas *cas = shared_inventory(c->core->shared)->cas;
+	const struct watch_ca *ca = NULL;
+	int64_t now = clock_now(), at;
+
 	*out = (struct ari_ca_state){.noticed = c->noticed, .behind_s = c->behind_s};
+	while (holds(c) && (ca = watch_cas_called(cas, c->issuer, ca)) != NULL) {
+		if (ca->aki_n == 0 || strcmp(ca->issuer, c->issuer) != 0)
+			continue;
+		at = next_asked_at(c, bytes_of(ca->aki, ca->aki_n));
+		if (at > 0 && now - at > out->oldest_s)
+			out->oldest_s = now - at;
+	}
 }
 
 /* Life. */

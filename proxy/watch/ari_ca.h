@@ -48,6 +48,7 @@ void ari_ca_settle(struct ari_ca *c);
 struct ari_ca_state {
 	size_t noticed;   /* certificates under a notice by ARI */
 	int64_t behind_s; /* by how much the one that is due first is late; 0: not */
+	int64_t oldest_s; /* since that one was asked for last; 0: it never was */
 };
 void ari_ca_state(const struct ari_ca *c, struct ari_ca_state *out);
 

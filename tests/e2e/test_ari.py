@@ -269,6 +269,7 @@ def test_key_identifiers_that_are_no_hash(box, daemons):
         lab.wait(lambda: len(a.asked) >= len(ids), 15, "all of them")
         assert {x.certid for x in a.asked} == ids
         assert d.api("GET", "/v1/explain/ca1/%x" % (TOP_BIT + 1))[1]["ari"]["last_error"] is None
+        lab.wait(lambda: d.metric("ari_oldest_seconds") >= 1, 15, "the age of what is known")
     finally:
         a.stop()
 

@@ -2,8 +2,6 @@
  */
 #include "tests/lib/faults.h"
 
-#include "cache/watch/ari_db.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "cache/watch/ari_db.h"
 #include "tests/lib/store_kit.h"
 
 #define SIZE ((size_t)16 << 20)
