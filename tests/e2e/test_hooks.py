@@ -9,11 +9,14 @@ import time
 
 import pytest
 
+import egress
 import hook_kit
 import lab
+import lists
 from daemon import FAST
 from hook_kit import Receiver, new_pair, new_secret, put, shown
 from lists import entry, many
+from token_kit import ALL, block
 
 FIRST = 1 << 60
 LOOPBACK = dict(FAST, store="lmdb:", webhook_allow_address=["127.0.0.0/8"], webhook_retry=["1s"])
@@ -182,6 +185,56 @@ def test_an_alarm_is_told(hooked, feed, receivers):
     put(d, "gone", gone.url, disabled=False)
     lab.wait(lambda: told("cleared"), 20, "its end")
     assert not r.wrong
+
+
+def test_a_receiver_of_https_is_told_when_its_ca_is_trusted(box, hooked, feed, receivers):
+    """By a private CA that upstream-tls-ca names; another one's is told nothing, and why is shown."""
+    ours, theirs = lab.CA("Our web CA"), lab.CA("Another web CA")
+    trusted, stranger = receivers(), receivers()
+    for r, ca in ((trusted, ours), (stranger, theirs)):
+        egress.speak_tls(r.server, ca.issue("localhost"), box)
+    d = hooked(upstream_tls_ca=ours.write(os.path.join(box, "web.pem")),
+               webhook_allow_address=["127.0.0.0/8", "::1/128"])
+    put(d, "trusted", "https://localhost:%d/hook" % trusted.port)
+    put(d, "stranger", "https://localhost:%d/hook" % stranger.port)
+    put(d, "wrong", "https://127.0.0.1:%d/hook" % trusted.port)  # a name that is not in its certificate
+    feed.bring(d, [entry(1), entry(2)])
+    trusted.wait(1)
+    assert [c["serial"] for c in trusted.changes()] == ["2"]
+    error = lab.wait(lambda: shown(d, "stranger")["last_error"], 15, "the refusal")
+    assert "certificate" in error and "upstream-tls-ca" in error
+    assert lab.wait(lambda: shown(d, "wrong")["last_error"], 15, "the refusal of another name")
+    assert not stranger.tried and shown(d, "wrong")["last_success"] is None
+    # trusted from now on: what waited comes
+    d.options["upstream-tls-ca"] = theirs.write(os.path.join(box, "theirs.pem"))
+    d.write()
+    d.reload()
+    stranger.wait(1)
+    assert [c["serial"] for c in stranger.changes()] == ["2"]
+
+
+def test_a_token_of_one_issuer_is_told_nothing_of_another(box, feed, publisher, daemons, receivers):
+    """T21: neither changes nor alarms; another token's webhook shows that there were both, before."""
+    other, mine, all_ = lists.Feed(box, publisher, "other"), receivers(), receivers()
+    other.publish([entry(1)])
+    d = daemons([feed.issuer(), other.issuer()], **dict(LOOPBACK, store="lmdb:" + os.path.join(box, "store")))
+    d.tokens = {"all": block("t-all"), "demo": block("t-demo", ALL, issuers=["demo"])}
+    d.token = "t-all"
+    d.write()
+    d.start()
+    put(d, "all", all_.url, types=["changes", "alarms"])
+    d.token = "t-demo"
+    put(d, "mine", mine.url, types=["changes", "alarms"])
+    d.token = "t-all"
+    other.bring(d, [entry(1), entry(0x77)])
+    publisher.publish(other.path, b"<html>")
+    d.refresh("other")
+    lab.wait(lambda: {t.json["type"] for t in all_.taken if b'"other"' in t.body} == {"changes", "alarms"}, 20,
+             "both, of the other one")
+    feed.bring(d, [entry(1), entry(2)])
+    lab.wait(lambda: mine.changes(), 20, "its own")
+    assert [c["serial"] for c in mine.changes()] == ["2"] and not mine.wrong
+    assert not [t.body for t in mine.tried if b"other" in t.body]
 
 
 @pytest.mark.long
