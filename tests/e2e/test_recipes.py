@@ -1,9 +1,9 @@
 """Each recipe of conf/recipes, and README's, run as it stands by the program that it is for.
 
-A recipe is read from its file; nothing is changed in it but the places that a test cannot have (ports below 1024,
-folders of the system), which it has to name. Where it offers something in a comment ("#option", without a space) it is
-taken in by the case that is about it.
+A recipe is read by recipes.py. Where it offers something in a comment ("#option", without a space) it is taken in by
+the case that is about it. Those that tell people and programs are in test_recipes_told.py, ARI's in test_ari.py.
 """
+import glob
 import os
 import re
 import subprocess
@@ -15,36 +15,7 @@ import daemon
 import lab
 import lists
 import stream
-
-RECIPES = os.path.join(daemon.TOP, "conf", "recipes")
-
-
-def recipe(name, to=None):
-    """The text of a recipe, with the places in to moved."""
-    with open(os.path.join(RECIPES, name), encoding="utf-8") as f:
-        return moved(f.read(), to or {})
-
-
-def moved(text, places):
-    """The text with each place, which it has to name, replaced by another; the longest first."""
-    for old in sorted(places, key=len, reverse=True):
-        assert old in text, "the recipe does not name " + old
-        text = text.replace(old, str(places[old]))
-    return text
-
-
-def taken_in(text, *options):
-    """The text with these commented-out options in force; all of them when none is named."""
-    wanted = "|".join(map(re.escape, options)) or r"\w"
-    found = re.subn(r"(?m)^(\s*)#(?=(?:%s))" % wanted, r"\1", text)
-    assert found[1] >= max(1, len(options)), options
-    return found[0]
-
-
-def blocks(name):
-    """The indented blocks of a Markdown recipe: what one copies."""
-    with open(os.path.join(RECIPES, name), encoding="utf-8") as f:
-        return [re.sub("(?m)^    ", "", b) for b in re.findall(r"(?:^    .*\n(?:\n(?=    ))?)+", f.read(), re.M)]
+from recipes import RECIPES, blocks, moved, recipe, taken_in
 
 
 @pytest.fixture
@@ -75,8 +46,8 @@ def ours(d, site, leaf):
 
 def test_every_recipe_is_run():
     text = ""
-    for name in (__file__, os.path.join(os.path.dirname(__file__), "test_ari.py")):
-        with open(name, encoding="utf-8") as f:
+    for path in glob.glob(os.path.join(os.path.dirname(__file__), "test_*.py")):
+        with open(path, encoding="utf-8") as f:
             text += f.read()
     for name in os.listdir(RECIPES):
         assert re.search('["/]%s"' % re.escape(name), text), name
