@@ -29,7 +29,9 @@ struct incident_calls {
 	struct watch_context *context;
 	struct incident_waiter *first, **last;
 	/* What was counted, or is: */
-	const struct inventory *v;   /* a reference; NULL: nothing */
+	struct access *access;       /* for whom; a reference */
+	const struct inventory *all; /* a reference; NULL: nothing */
+	const struct inventory *v;   /* a reference: of it, what he sees */
 	struct incident_counted *of; /* of each in force */
 	size_t at;                   /* in_force: all are counted */
 	int64_t began_ms, kept_until_ms;
@@ -73,6 +75,14 @@ static void put_incident(
 	json_put(l, "}");
 }
 
+/* Who has some lists sees those that have a certificate on one. */
+static bool is_seen(const struct incident_calls *c, size_t n)
+{
+	if (c->access != NULL && c->access->lists_n > 0 && c->of[n].hit == 0)
+		return false;
+	return incident_is_seen(c->access, c->v, c->v->incidents->item[n]);
+}
+
 static void answer_all(const struct incident_calls *c, struct watch_ask *a)
 {
 	struct json_line l = {0};
@@ -82,7 +92,7 @@ static void answer_all(const struct incident_calls *c, struct watch_ask *a)
 	for (size_t n = 0; n < c->v->incidents->in_force; n++) {
 		const struct incident *i = c->v->incidents->item[n];
 
-		if (!incident_is_seen(a->access, c->v, i))
+		if (!is_seen(c, n))
 			continue;
 		json_put(&l, comma);
 		put_incident(&l, i, &c->of[n]);
@@ -101,8 +111,7 @@ static void answer_one(const struct incident_calls *c, struct watch_ask *a)
 	for (size_t n = 0; n < c->v->incidents->in_force; n++) {
 		const struct incident *i = c->v->incidents->item[n];
 
-		if (strcmp(i->about.name, a->name) != 0 ||
-		    !incident_is_seen(a->access, c->v, i))
+		if (strcmp(i->about.name, a->name) != 0 || !is_seen(c, n))
 			continue;
 		put_incident(&l, i, &c->of[n]);
 		json_put(&l, "\n");
@@ -126,16 +135,21 @@ static void answer(const struct incident_calls *c, struct watch_ask *a)
 		answer_one(c, a);
 }
 
+/* Those for whom it was counted. */
 static void answer_waiters(struct incident_calls *c)
 {
-	struct incident_waiter *w;
+	struct incident_waiter **at = &c->first, *w;
 
-	while ((w = c->first) != NULL) {
-		c->first = w->next;
+	while ((w = *at) != NULL) {
+		if (w->ask->access != c->access && !c->context->stopping) {
+			at = &w->next;
+			continue;
+		}
+		*at = w->next;
 		answer(c, w->ask);
 		free(w);
 	}
-	c->last = &c->first;
+	c->last = at;
 }
 
 /* Counting. */
@@ -143,26 +157,34 @@ static void answer_waiters(struct incident_calls *c)
 static void drop_count(struct incident_calls *c)
 {
 	inventory_unref(c->v);
+	inventory_unref(c->all);
+	access_unref(c->access);
 	free(c->of);
-	c->v = NULL;
+	c->v = c->all = NULL;
+	c->access = NULL;
 	c->of = NULL;
 }
+
+static void begin(struct incident_calls *c);
 
 static void next(struct incident_calls *c)
 {
 	c->busy =
-	    c->at < c->v->incidents->in_force && !c->failed && !c->context->stopping;
+	    !c->failed && !c->context->stopping && c->at < c->v->incidents->in_force;
 	if (!c->busy) {
 		int64_t now = clock_mono_ms();
 
 		c->kept_until_ms = now + COUNTS_KEEP * (now - c->began_ms);
 		answer_waiters(c);
-		if (c->failed || c->v != ledger_inventory(c->context->shared))
+		if (c->failed || c->all != ledger_inventory(c->context->shared))
 			drop_count(c);
+		if (c->first != NULL)
+			begin(c);
 		return;
 	}
 	c->count.want = (struct incident_hits_want){
 	    .incident = c->v->incidents->item[c->at], .inventory = c->v};
+	c->count.access = c->access;
 	telling_count(notices_telling(c->context->notices), &c->count);
 }
 
@@ -188,8 +210,8 @@ static void on_counted(struct telling_count *n)
 	c->failed = !n->counted;
 	c->of[c->at].hit = n->n;
 	if (n->counted && n->n > 0) {
-		c->progress = incident_progress_new(
-		    c->context, c->v, c->v->incidents->item[c->at], on_progress, c);
+		c->progress = incident_progress_new(c->context, c->v,
+		    c->v->incidents->item[c->at], c->access, on_progress, c);
 		if (c->progress != NULL)
 			return;
 		c->failed = true;
@@ -198,36 +220,27 @@ static void on_counted(struct telling_count *n)
 	next(c);
 }
 
+/* For the first who waits, and whoever reaches the same. */
 static void begin(struct incident_calls *c)
 {
 	drop_count(c);
-	c->v = inventory_ref(ledger_inventory(c->context->shared));
-	c->of = calloc(c->v->incidents->in_force + 1, sizeof *c->of);
-	c->failed = c->of == NULL;
+	c->all = inventory_ref(ledger_inventory(c->context->shared));
+	c->access = access_ref(c->first->ask->access);
+	c->v = access_inventory(c->access, c->all);
+	c->of = calloc(c->all->incidents->in_force + 1, sizeof *c->of);
+	c->failed = c->of == NULL || c->v == NULL;
 	c->began_ms = clock_mono_ms();
 	c->at = 0;
 	c->count.done = on_counted;
 	next(c);
 }
 
-/* With lists a token sees of others' certificates not even how many there are. */
-static bool is_refused(const struct watch_ask *a)
-{
-	return a->access != NULL && a->access->lists_n > 0;
-}
-
 void incident_calls_get(struct incident_calls *c, struct watch_ask *a)
 {
 	struct incident_waiter *w;
-	struct refusal r;
 
-	if (is_refused(a)) {
-		refusal_of_reach(&r);
-		watch_reply_refuse(a, &r);
-		return;
-	}
-	if (!c->busy && c->v == ledger_inventory(c->context->shared) &&
-	    clock_mono_ms() < c->kept_until_ms) {
+	if (!c->busy && c->all == ledger_inventory(c->context->shared) &&
+	    c->access == a->access && clock_mono_ms() < c->kept_until_ms) {
 		answer(c, a);
 		return;
 	}

@@ -3,7 +3,7 @@
  * How many of what is watched stand on an incident, and how far these have come
  * (incident_progress.h), is counted when it is asked for, and kept while the inventory is
  * the same, and for COUNTS_KEEP times what it took (counts.h); who asks during a count
- * gets that one.
+ * gets that one.  It is of what a token reaches: another one's is counted behind it.
  *
  * The inventory thread.
  */

@@ -5,6 +5,7 @@
 #include <event2/event.h>
 #include <stdlib.h>
 
+#include "proxy/base/access.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/timer.h"
 #include "proxy/watch/replaced.h"
@@ -20,6 +21,7 @@ struct incident_progress {
 	struct watch_context *context;
 	const struct inventory *v; /* a reference, as the next */
 	const struct incident *incident;
+	struct access *access;
 	void (*done)(void *arg, enum err e);
 	void *arg;
 	struct event *turn;
@@ -43,6 +45,7 @@ void incident_progress_free(struct incident_progress *p)
 	replaced_free(p->replaced);
 	inventory_unref(p->v);
 	incident_unref(p->incident);
+	access_unref(p->access);
 	free(p->mark);
 	free(p);
 }
@@ -98,12 +101,20 @@ static bool take(
 	return replaced_add(p->replaced, p->list, ca, &s);
 }
 
+static bool is_seen(const struct incident_progress *p, uint32_t ca)
+{
+	const struct watch_ca *of = watch_cas_at(p->v->cas, ca);
+
+	return access_issuer(p->access, of != NULL ? of->issuer : "");
+}
+
 /* Entries of this range.  False: out of memory. */
 static bool look_range(struct incident_progress *p, const struct watch_list *l,
     const struct watch_range *r, size_t *left)
 {
 	if (!p->asked)
-		p->has_some = incident_of(&p->of, p->incident, p->v->cas, r->ca);
+		p->has_some = is_seen(p, r->ca) &&
+			      incident_of(&p->of, p->incident, p->v->cas, r->ca);
 	p->asked = true;
 	while (p->has_some && p->entry<r->n && * left> 0 &&
 	       replaced_count(p->replaced) < TOGETHER) {
@@ -180,7 +191,7 @@ static void on_replaced(void *arg)
 }
 
 struct incident_progress *incident_progress_new(struct watch_context *context,
-    const struct inventory *v, const struct incident *incident,
+    const struct inventory *v, const struct incident *incident, struct access *access,
     void (*done)(void *arg, enum err e), void *arg)
 {
 	struct incident_progress *p = calloc(1, sizeof *p);
@@ -190,6 +201,7 @@ struct incident_progress *incident_progress_new(struct watch_context *context,
 	p->context = context;
 	p->v = inventory_ref(v);
 	p->incident = incident_ref(incident);
+	p->access = access_ref(access);
 	p->done = done;
 	p->arg = arg;
 	p->now = clock_now();

@@ -14,12 +14,14 @@
 #include "cache/watch/inventory.h"
 #include "proxy/watch/watch_context.h"
 
+struct access;
 struct incident_progress;
 
-/* Begins; references of both are taken.  done: once, from the loop; it is the caller's to
- * read and free from then on.  NULL when out of memory. */
+/* Begins; references are taken.  access: only of issuers that he sees.  done: once, from
+ * the loop; it is the caller's to read and free from then on.  NULL when out of memory.
+ */
 struct incident_progress *incident_progress_new(struct watch_context *context,
-    const struct inventory *v, const struct incident *incident,
+    const struct inventory *v, const struct incident *incident, struct access *access,
     void (*done)(void *arg, enum err e), void *arg);
 void incident_progress_free(struct incident_progress *p); /* NULL is allowed */
 

@@ -11,6 +11,7 @@
 #include <event2/event.h>
 #include <stdlib.h>
 
+#include "proxy/base/access.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/executor.h"
 #include "proxy/base/log.h"
@@ -407,7 +408,9 @@ static void count_work(void *arg)
 	struct incident_hits h;
 
 	c->counted = incident_hits_find(&h, &c->want);
-	c->n = c->counted ? h.n : 0;
+	c->n = 0;
+	for (size_t i = 0; c->counted && i < h.n; i++)
+		c->n += access_issuer(c->access, h.who[h.hit[i].who].issuer);
 	incident_hits_clear(&h);
 }
 

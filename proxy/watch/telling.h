@@ -57,6 +57,7 @@ void telling_free(struct telling *a);
 /* Count who stands on an incident, on the same thread. */
 struct telling_count {
 	struct incident_hits_want want; /* what it borrows stays until done */
+	const struct access *access;    /* only of issuers that he sees; borrowed */
 	size_t n;
 	bool counted;
 	void (*done)(struct telling_count *c);

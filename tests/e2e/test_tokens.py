@@ -1,4 +1,5 @@
 """Tokens of the API: without a good one nothing is told, and with one only what there is for it."""
+import concurrent.futures
 import hashlib
 import http.client
 import json
@@ -315,6 +316,30 @@ def test_another_watchlist_is_not_there(site):
     assert d.api("POST", "/v1/refresh", {"issuer": "demo", "serial": "2"})[0] == 404
     assert d.api("POST", "/v1/refresh", {"issuer": "demo", "serial": "1"})[0] == 202
     assert put(d, "web", ndjson(line(1)))[0] == 200
+
+
+def test_incidents_of_who_does_not_see_all(site):
+    """What stands on one is counted as far as a token reaches; who has lists makes none."""
+    def call(method, name, token, body=None):
+        return site.d.api(method, "/v1/incidents/" + name, body, headers={
+            "Content-Type": "text/plain", "Authorization": "Bearer " + token})
+
+    def hits(token):
+        status, body = site.get("/v1/incidents", token)
+        assert status == 200, body
+        assert all(site.get("/v1/incidents/" + i["name"], token) == (200, i) for i in body)
+        return {i["name"]: i["hit"] for i in body}
+
+    assert call("PUT", "all", "t-all", b"1\n2\n7\n9\n")[0] == call("PUT", "seven", "t-other", b"7\n")[0] == 201
+    assert call("PUT", "two", "t-demo", b"2\n")[0] == 201
+    assert hits("t-all") == hits("t-both") == {"all": 4, "seven": 1, "two": 1}
+    assert hits("t-demo") == {"all": 3, "two": 1} and hits("t-other") == {"all": 1, "seven": 1}
+    assert hits("t-web") == {"all": 3, "seven": 1} and hits("t-own") == {}
+    assert site.get("/v1/incidents/two", "t-web") == site.get("/v1/incidents/none", "t-web")
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:  # who asks meanwhile gets his own
+        tokens = ["t-demo", "t-web", "t-all", "t-own"] * 4
+        assert [len(x) for x in pool.map(hits, tokens)] == [2, 2, 3, 0] * 4
+    assert call("PUT", "mine", "t-web", b"1\n")[0] == call("DELETE", "all", "t-web")[0] == 403
 
 
 def test_alarms_of_who_does_not_see_all(site):

@@ -278,7 +278,7 @@ static void an_incident_has_its_own_counts(void **state)
 	v = ledger_inventory(&h.shared);
 	counted = false;
 	p = incident_progress_new(
-	    &h.context, v, incidents_named(v->incidents, "inc"), on_counted, NULL);
+	    &h.context, v, incidents_named(v->incidents, "inc"), NULL, on_counted, NULL);
 	assert_non_null(p);
 	watch_house_turn(&h, &counted);
 	assert_int_equal(incident_progress_replaced(p), 2); /* 10 and 11 */
