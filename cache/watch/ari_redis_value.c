@@ -11,11 +11,12 @@ enum ari_row_kind { ROW_GONE, ROW_PLAIN, ROW_NOTICED };
 
 static struct bytes label(const char *what, const uint8_t *who, size_t n, uint8_t *out)
 {
-	size_t at = strlen(what);
+	uint8_t *p = out;
 
-	memcpy(out, what, at);
-	memcpy(out + at, who, n);
-	return bytes_of(out, at + n);
+	while (*what != '\0')
+		*p++ = (uint8_t)*what++;
+	memcpy(p, who, n);
+	return bytes_of(out, (size_t)(p - out) + n);
 }
 
 /* What others are to hear of, in eight octets. */
