@@ -126,6 +126,10 @@ bool ari_is_behind(
 	int64_t since =
 	    first_due->asked_at > 0 ? first_due->asked_at : first_due->next_at;
 
+	/* who was not to be asked for longer than that (replaced until now, or failures)
+	 * is late from then on */
+	if (since < first_due->next_at - b->max_s)
+		since = first_due->next_at - b->max_s;
 	/* a twentieth is what chance adds */
 	return now_s - since > b->max_s + b->max_s / 20 && first_due->next_at < now_s;
 }

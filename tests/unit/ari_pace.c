@@ -170,6 +170,11 @@ static void a_round_that_takes_too_long_is_behind(void **state)
 	assert_false(ari_is_behind(&halted, NOW, &bounds));
 	asked.asked_at = NOW - DAY;
 	assert_false(ari_is_behind(&asked, NOW, &bounds));
+	/* it was let be for a month, and its turn has come a second ago */
+	asked = (struct ari_state){.asked_at = NOW - 30 * DAY, .next_at = NOW - 1};
+	assert_false(ari_is_behind(&asked, NOW, &bounds));
+	asked.next_at = NOW - DAY;
+	assert_true(ari_is_behind(&asked, NOW, &bounds));
 }
 
 int main(void)
