@@ -35,7 +35,9 @@ struct ari {
 	size_t place_n;
 	struct event *tick;
 	struct ari_board *board;
-	const struct watch_cas *cas; /* that the board goes by; compared and never read */
+	/* References: an address is not another table's while it is compared. */
+	const struct watch_cas *cas;      /* that the board goes by; or NULL */
+	const struct watch_cas *enrolled; /* that lists are walked by; or NULL */
 	struct executor *names; /* looks up where Redis is; NULL: this node is alone */
 	struct order reload, cancel;
 	_Atomic int64_t behind_s, oldest_s; /* of all, as of the last second */
@@ -79,28 +81,34 @@ static void drop_place(struct ari *a, struct ari_place *p)
 	ari_place_free(p);
 }
 
+/* It is out of the array first: what it still writes renews the board, by who is there.
+ */
+static void drop_ca(struct ari *a, size_t at)
+{
+	struct ari_ca *ca = a->ca[at];
+
+	a->ca[at] = a->ca[--a->ca_n];
+	ari_ca_free(ca);
+}
+
 /* Those that go, or ask at another directory.  What they have under way is given up. */
 static void drop_others(struct ari *a, const struct conf *c)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < a->ca_n; i++) {
+	for (size_t i = a->ca_n; i-- > 0;) {
 		const char *name = ari_ca_issuer(a->ca[i]);
 		const struct conf_issuer *is = asked_issuer(c, name);
 
 		const char *at = ari_place_directory(ari_ca_place(a->ca[i]));
 
-		if (is != NULL && strcmp(is->ari, at) == 0) {
-			a->ca[n++] = a->ca[i];
+		if (is != NULL && strcmp(is->ari, at) == 0)
 			continue;
-		}
 		if (is == NULL)
 			alarm_clear(ALARM_INCIDENT_OPEN, name, name);
 		alarm_clear(ALARM_ARI_BEHIND, name, at);
-		ari_ca_free(a->ca[i]);
+		drop_ca(a, i);
 	}
-	a->ca_n = n;
-	n = 0;
 	for (size_t i = 0; i < a->place_n; i++)
 		if (ari_place_members(a->place[i]) > 0)
 			a->place[n++] = a->place[i];
@@ -295,6 +303,14 @@ static enum err take_noticed(
 	return e;
 }
 
+static void keep_cas(const struct watch_cas **kept, const struct watch_cas *cas)
+{
+	const struct watch_cas *before = *kept;
+
+	*kept = watch_cas_ref(cas);
+	watch_cas_unref(before);
+}
+
 /* What is in force has changed, or CAs have other numbers. */
 static void renew_board(struct ari_core *core)
 {
@@ -319,7 +335,32 @@ static void renew_board(struct ari_core *core)
 	ari_noticed_sort(t);
 	ari_board_put(a->board, t);
 	a->core.noticed_changed = false;
-	a->cas = cas;
+	keep_cas(&a->cas, cas);
+}
+
+/* CAs that are new besides have lists of their own, which are walked in any case. */
+static bool are_called_the_same(
+    const struct watch_cas *before, const struct watch_cas *now)
+{
+	if (before == NULL || now->n < before->n)
+		return false;
+	for (size_t i = 0; before != now && i < before->n; i++)
+		if (before->ca[i].id != now->ca[i].id ||
+		    before->ca[i].aki_n != now->ca[i].aki_n ||
+		    strcmp(before->ca[i].issuer, now->ca[i].issuer) != 0)
+			return false;
+	return true;
+}
+
+/* A CA that has another name may be one that is asked now: lists that were walked before
+ * are walked again. */
+static void enrol(struct ari *a)
+{
+	const struct watch_cas *cas = shared_inventory(a->core.shared)->cas;
+	bool again = !are_called_the_same(a->enrolled, cas);
+
+	keep_cas(&a->enrolled, cas);
+	ari_enrol_look(a->enrol, again);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
@@ -330,9 +371,10 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	size_t noticed = 0;
 
 	(void)fd, (void)what;
-	if (a->core.stopping || a->ca_n == 0)
+	/* also when nobody is asked any more: the board forgets them */
+	if (a->core.stopping || a->core.db == NULL)
 		return;
-	ari_enrol_look(a->enrol, false);
+	enrol(a);
 	for (size_t i = 0; i < a->place_n; i++)
 		ari_place_go(a->place[i]);
 	for (size_t i = 0; i < a->ca_n; i++) {
@@ -490,8 +532,8 @@ void ari_free(struct ari *a)
 	if (a == NULL)
 		return;
 	assert(!a->started);
-	for (size_t i = 0; i < a->ca_n; i++)
-		ari_ca_free(a->ca[i]);
+	while (a->ca_n > 0)
+		drop_ca(a, a->ca_n - 1);
 	free(a->ca);
 	for (size_t i = 0; i < a->place_n; i++)
 		ari_place_free(a->place[i]);
@@ -509,6 +551,8 @@ void ari_free(struct ari *a)
 	ari_db_close(a->core.db);
 	if (a->core.base != NULL)
 		event_base_free(a->core.base);
+	watch_cas_unref(a->cas);
+	watch_cas_unref(a->enrolled);
 	a->core.shared->ari = NULL;
 	a->core.shared->ari_board = NULL;
 	ari_board_free(a->board);
