@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cache/base/utf8.h"
 #include "cache/watch/ari_id.h"
 #include "cache/watch/inventory.h"
 #include "proxy/base/alarms.h"
@@ -26,7 +27,8 @@ struct ari_ca {
 	struct ari_core *core;
 	char issuer[64];
 	struct ari_place *place;
-	int64_t look_at; /* seconds: until then nobody is due */
+	int64_t look_at;       /* seconds: until then nobody is due */
+	int64_t rest_until_ms; /* monotonic: what is learnt cannot be kept */
 	struct question_out out[ARI_IN_FLIGHT];
 	struct ari_who queue[ARI_GROUP];
 	size_t queued, taken;
@@ -92,6 +94,8 @@ static void write_rows(struct ari_ca *c)
 	enum err e = ari_db_put(c->core->db, c->row, c->rows);
 
 	ari_tell_db(c->core, e);
+	if (e != ERR_OK) /* those stay due, and would be asked for again at once */
+		c->rest_until_ms = clock_mono_ms() + ARI_RETRY_S * 1000;
 	for (size_t i = 0; e == ERR_OK && i < c->rows; i++) {
 		c->core->noticed_changed |= c->told[i] || c->row[i].state == NULL;
 		if (c->told[i] && c->saver == NULL)
@@ -203,6 +207,8 @@ static void judge(struct ari_ca *c, const struct question_out *q, struct ari_sta
 	s->error[0] = '\0';
 	*tell = word == ARI_NOTICE || word == ARI_WITHDRAWN;
 	s->untold = s->untold || *tell;
+	if (c->noticed == 0 && s->known.noticed)
+		c->asked = 0; /* since the first one */
 	c->asked++;
 	if (s->known.noticed && !was)
 		c->noticed++;
@@ -225,9 +231,13 @@ static int64_t date_of(const struct fetch_result *r)
 static void tell_failure(struct ari_ca *c, struct ari_state *s, const char *id,
     const struct fetch_result *r, const char *why)
 {
-	metrics_count(c->core->counters, M_ARI_FAILED);
-	snprintf(s->error, sizeof s->error, "%.*s", ARI_ERROR_MAX - 1,
+	int n = snprintf(s->error, sizeof s->error, "%.*s", ARI_ERROR_MAX - 1,
 	    why != NULL ? why : r->detail);
+
+	/* half a character would not be read again */
+	while (n > 0 && !utf8_is_valid(bytes_of(s->error, (size_t)n)))
+		s->error[--n] = '\0';
+	metrics_count(c->core->counters, M_ARI_FAILED);
 	log_warn("ari_failed", "issuer=%s id=%s status=%d why=%s", c->issuer, id,
 	    r->status, s->error);
 }
@@ -248,6 +258,8 @@ static void on_answer(void *arg, const struct fetch_result *r)
 	q->fetch = NULL;
 	ari_place_answered(c->place);
 	ari_id(ari_who_aki(&q->who), &q->who.serial, id);
+	if (waiting(c, &q->who) != NULL) /* that it was told */
+		flush(c);
 	if (ari_db_get(c->core->db, &q->who, &s) != ERR_OK)
 		memset(&s, 0, sizeof s);
 	if (r->error == ERR_OK && r->status == 200)
@@ -317,6 +329,8 @@ static void fill(struct ari_ca *c, int64_t now)
 		e = ari_db_due(c->core->db, bytes_of(ca->aki, ca->aki_n), now,
 		    c->queue + c->queued, ARI_GROUP - c->queued, &n, &next);
 		ari_tell_db(c->core, e);
+		if (e != ERR_OK)
+			next = now + ARI_RETRY_S;
 		for (size_t i = c->queued, end = i + n; i < end; i++)
 			if (!is_under_way(c, &c->queue[i]))
 				c->queue[c->queued++] = c->queue[i];
@@ -383,6 +397,8 @@ static bool ask_one(void *member)
 	struct ari_life life;
 	struct ari_who w;
 
+	if (clock_mono_ms() < c->rest_until_ms)
+		return false;
 	if (next_of_queue(c, now, &w, &life))
 		return ask(c, &w, &life);
 	if (now < c->look_at)
