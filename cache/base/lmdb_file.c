@@ -383,6 +383,61 @@ int lmdb_file_format(
 	return e == MDB_NOTFOUND || e == MDB_INCOMPATIBLE ? 0 : e;
 }
 
+int lmdb_file_open(
+    MDB_env **env, const char *path, size_t size, unsigned databases, size_t *page)
+{
+	size_t system = (size_t)sysconf(_SC_PAGESIZE);
+	MDB_stat st;
+	int e, dead;
+
+	if ((e = mdb_env_create(env)) != 0 ||
+	    (e = mdb_env_set_maxdbs(*env, databases)) != 0 ||
+	    (e = mdb_env_set_mapsize(*env, size / system * system)) != 0 ||
+	    (e = mdb_env_open(*env, path, MDB_NOSUBDIR | MDB_NOTLS, 0600)) != 0 ||
+	    (e = mdb_env_stat(*env, &st)) != 0)
+		return e;
+	*page = st.ms_psize;
+	if ((e = lmdb_file_mend(*env, *page)) != 0)
+		return e;
+	return mdb_reader_check(*env, &dead);
+}
+
+int lmdb_file_databases(MDB_env *env, const char *format, const char *const *name,
+    size_t n, MDB_dbi *names, MDB_dbi *dbi, bool *same)
+{
+	MDB_txn *txn;
+	int e = mdb_txn_begin(env, NULL, 0, &txn);
+
+	if (e != 0)
+		return e;
+	if ((e = mdb_dbi_open(txn, NULL, 0, names)) == 0)
+		e = lmdb_file_format(txn, *names, format, &dbi[0], same);
+	if (e == 0 && !*same) {
+		mdb_txn_abort(txn);
+		return 0;
+	}
+	for (size_t i = 1; e == 0 && i < n; i++)
+		e = mdb_dbi_open(txn, name[i], MDB_CREATE, &dbi[i]);
+	return lmdb_file_finish(txn, e);
+}
+
+int lmdb_file_used(MDB_txn *txn, MDB_dbi names, const MDB_dbi *dbi, size_t n, size_t page,
+    uint64_t *used)
+{
+	MDB_stat st;
+	int e = mdb_stat(txn, names, &st);
+
+	*used = 0;
+	for (size_t i = 0; e == 0; i++) {
+		*used += (st.ms_branch_pages + st.ms_leaf_pages + st.ms_overflow_pages) *
+			 (uint64_t)page;
+		if (i == n)
+			return 0;
+		e = mdb_stat(txn, dbi[i], &st);
+	}
+	return e;
+}
+
 int lmdb_file_finish(MDB_txn *txn, int e)
 {
 	if (e == 0)

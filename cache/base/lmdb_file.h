@@ -18,6 +18,7 @@
 #include <lmdb.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "cache/base/err.h"
 
@@ -72,6 +73,20 @@ size_t lmdb_file_commits(MDB_env *env);
  * old one.  *meta is open when it is the same.  names: LMDB's own list of databases. */
 int lmdb_file_format(
     MDB_txn *txn, MDB_dbi names, const char *format, MDB_dbi *meta, bool *same);
+
+/* A file of several databases: open it (made and looked at before), of at most size
+ * bytes, with room for so many of them besides LMDB's own list; mended, and readers that
+ * died taken out.  *env: to be closed also where it fails; NULL: there is none.  *page:
+ * bytes of one. */
+int lmdb_file_open(
+    MDB_env **env, const char *path, size_t size, unsigned databases, size_t *page);
+/* Its databases: dbi[0] as lmdb_file_format() has it, the others by their names, made
+ * where they are not there.  Nothing is opened where it is not the same. */
+int lmdb_file_databases(MDB_env *env, const char *format, const char *const *name,
+    size_t n, MDB_dbi *names, MDB_dbi *dbi, bool *same);
+/* Bytes of all their pages, and of the list's. */
+int lmdb_file_used(MDB_txn *txn, MDB_dbi names, const MDB_dbi *dbi, size_t n, size_t page,
+    uint64_t *used);
 
 /* Commit when e is 0, else abort; how it ended. */
 int lmdb_file_finish(MDB_txn *txn, int e);

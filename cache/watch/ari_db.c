@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "cache/base/lmdb_file.h"
 
@@ -274,18 +273,7 @@ static int put_row(struct ari_db *db, MDB_txn *txn, const struct ari_row *r)
 
 static int used_pages(struct ari_db *db, MDB_txn *txn, uint64_t *used)
 {
-	MDB_stat st;
-	int e = mdb_stat(txn, db->names, &st);
-
-	*used = 0;
-	for (int i = 0; e == 0; i++) {
-		*used += (st.ms_branch_pages + st.ms_leaf_pages + st.ms_overflow_pages) *
-			 (uint64_t)db->page;
-		if (i == DBI_N)
-			return 0;
-		e = mdb_stat(txn, db->dbi[i], &st);
-	}
-	return e;
+	return lmdb_file_used(txn, db->names, db->dbi, DBI_N, db->page, used);
 }
 
 enum err ari_db_put(struct ari_db *db, const struct ari_row *rows, size_t n)
@@ -308,42 +296,14 @@ enum err ari_db_put(struct ari_db *db, const struct ari_row *rows, size_t n)
 
 /* Opening. */
 
-static int open_databases(struct ari_db *db, bool *same)
-{
-	MDB_txn *txn;
-	int e = mdb_txn_begin(db->env, NULL, 0, &txn);
-
-	if (e != 0)
-		return e;
-	if ((e = mdb_dbi_open(txn, NULL, 0, &db->names)) == 0)
-		e = lmdb_file_format(txn, db->names, FORMAT, &db->dbi[DBI_META], same);
-	if (e == 0 && !*same) {
-		mdb_txn_abort(txn);
-		return 0;
-	}
-	for (int i = DBI_META + 1; e == 0 && i < DBI_N; i++)
-		e = mdb_dbi_open(txn, names[i], MDB_CREATE, &db->dbi[i]);
-	return lmdb_file_finish(txn, e);
-}
-
 static int open_env(struct ari_db *db, size_t size, bool *same)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	MDB_stat st;
-	int e, dead;
+	int e = lmdb_file_open(&db->env, db->path, size, DBI_N, &db->page);
 
-	if ((e = mdb_env_create(&db->env)) != 0 ||
-	    (e = mdb_env_set_maxdbs(db->env, DBI_N)) != 0 ||
-	    (e = mdb_env_set_mapsize(db->env, size / page * page)) != 0 ||
-	    (e = mdb_env_open(db->env, db->path, MDB_NOSUBDIR | MDB_NOTLS, 0600)) != 0 ||
-	    (e = mdb_env_stat(db->env, &st)) != 0)
-		return e;
-	db->page = st.ms_psize;
 	db->limit = size / 8 * 7; /* the rest is what rows take that go */
-	if ((e = lmdb_file_mend(db->env, db->page)) != 0 ||
-	    (e = mdb_reader_check(db->env, &dead)) != 0)
-		return e;
-	return open_databases(db, same);
+	return e != 0 ? e
+		      : lmdb_file_databases(
+			    db->env, FORMAT, names, DBI_N, &db->names, db->dbi, same);
 }
 
 /* Look at the file before LMDB does, and make it where there is none. */

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "cache/base/lmdb_file.h"
 #include "cache/watch/watch_db_file.h"
@@ -63,18 +62,7 @@ void watch_db_why(struct watch_db *db, char *why, size_t why_n)
 
 static int used_pages(struct watch_db *db, MDB_txn *txn, uint64_t *used)
 {
-	MDB_stat st;
-	int e = mdb_stat(txn, db->names, &st);
-
-	*used = 0;
-	for (int i = 0; e == 0; i++) {
-		*used += (st.ms_branch_pages + st.ms_leaf_pages + st.ms_overflow_pages) *
-			 (uint64_t)db->page;
-		if (i == DBI_N)
-			return 0;
-		e = mdb_stat(txn, db->dbi[i], &st);
-	}
-	return e;
+	return lmdb_file_used(txn, db->names, db->dbi, DBI_N, db->page, used);
 }
 
 enum err watch_db_write(struct watch_db *db, bool frees,
@@ -138,42 +126,14 @@ enum err watch_db_used(struct watch_db *db, uint64_t *used, uint64_t *limit)
 
 /* Opening. */
 
-static int open_databases(struct watch_db *db, bool *same)
-{
-	MDB_txn *txn;
-	int e = mdb_txn_begin(db->env, NULL, 0, &txn);
-
-	if (e != 0)
-		return e;
-	if ((e = mdb_dbi_open(txn, NULL, 0, &db->names)) == 0)
-		e = lmdb_file_format(txn, db->names, FORMAT, &db->dbi[DBI_META], same);
-	if (e == 0 && !*same) {
-		mdb_txn_abort(txn);
-		return 0;
-	}
-	for (int i = DBI_META + 1; e == 0 && i < DBI_N; i++)
-		e = mdb_dbi_open(txn, names[i], MDB_CREATE, &db->dbi[i]);
-	return lmdb_file_finish(txn, e);
-}
-
 static int open_env(struct watch_db *db, size_t size, bool *same)
 {
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	MDB_stat st;
-	int e, dead;
+	int e = lmdb_file_open(&db->env, db->path, size, DBI_N, &db->page);
 
-	if ((e = mdb_env_create(&db->env)) != 0 ||
-	    (e = mdb_env_set_maxdbs(db->env, DBI_N)) != 0 ||
-	    (e = mdb_env_set_mapsize(db->env, size / page * page)) != 0 ||
-	    (e = mdb_env_open(db->env, db->path, MDB_NOSUBDIR | MDB_NOTLS, 0600)) != 0 ||
-	    (e = mdb_env_stat(db->env, &st)) != 0)
-		return e;
-	db->page = st.ms_psize;
 	db->limit = size / 8 * 7;
-	if ((e = lmdb_file_mend(db->env, db->page)) != 0 ||
-	    (e = mdb_reader_check(db->env, &dead)) != 0)
-		return e;
-	return open_databases(db, same);
+	return e != 0 ? e
+		      : lmdb_file_databases(
+			    db->env, FORMAT, names, DBI_N, &db->names, db->dbi, same);
 }
 
 /* Look at the file before LMDB does, and make it where there is none. */

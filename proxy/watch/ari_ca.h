@@ -16,7 +16,6 @@
 #ifndef PROXY_WATCH_ARI_CA_H
 #define PROXY_WATCH_ARI_CA_H
 
-#include "proxy/http/fetch.h"
 #include "proxy/watch/ari_core.h"
 
 #define ARI_GROUP 64

@@ -54,7 +54,7 @@ bool ari_life(const struct ari_core *core, const char *issuer, const struct ari_
 bool ari_is_replaced(
     const struct ari_core *core, const struct ari_who *w, const struct ari_life *life);
 
-/* Once for each kind of failure of the file until one succeeds. */
+/* What is wrong with the file, where e is not ERR_OK. */
 void ari_tell_db(struct ari_core *core, enum err e);
 
 #endif
