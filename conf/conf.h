@@ -13,6 +13,7 @@
 #define CONF_CONF_H
 
 #include <stdio.h>
+#include <string.h>
 
 #include "cache/base/issuer.h"
 #include "cache/ocsp/record.h"
@@ -191,6 +192,13 @@ void conf_changed(const struct conf *old, const struct conf *new,
 enum conf_change { CONF_ADDED, CONF_REMOVED, CONF_CHANGED };
 void conf_issuers_changed(const struct conf *old, const struct conf *new,
     void (*fn)(void *arg, enum conf_change what, const char *issuer), void *arg);
+
+/* Where what outlives us is kept beside the state: the store's folder with lmdb:, else
+ * state-directory. */
+static inline const char *conf_data_folder(const struct conf *c)
+{
+	return strncmp(c->store, "lmdb:", 5) == 0 ? c->store + 5 : c->state_directory;
+}
 
 /* Is it off loopback, where only TLS and a token open it? */
 bool conf_api_is_outside(const char *listen);

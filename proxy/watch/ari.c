@@ -46,11 +46,6 @@ struct ari {
 	bool started;
 };
 
-static const char *folder_of(const struct conf *c)
-{
-	return strncmp(c->store, "lmdb:", 5) == 0 ? c->store + 5 : c->state_directory;
-}
-
 /* Which issuers. */
 
 static struct ari_ca *ca_of(const struct ari *a, const char *issuer)
@@ -232,7 +227,7 @@ static bool open_db(struct ari *a, const struct conf *c, char *why, size_t why_n
 {
 	if (!is_wanted(c))
 		return true;
-	if (a->core.db == NULL && ari_db_open(&a->core.db, folder_of(c),
+	if (a->core.db == NULL && ari_db_open(&a->core.db, conf_data_folder(c),
 				      (size_t)c->watch_size, why, why_n) != ERR_OK)
 		return false;
 	return !share_is_wanted(c) || open_share(a, why, why_n);

@@ -274,11 +274,6 @@ static void on_change(void *arg)
 	notices_changed(w->context.notices);
 }
 
-static const char *folder_of(const struct conf *c)
-{
-	return strncmp(c->store, "lmdb:", 5) == 0 ? c->store + 5 : c->state_directory;
-}
-
 static void on_files_again(void *arg)
 {
 	struct watcher *w = arg;
@@ -315,7 +310,7 @@ static bool make(struct watcher *w, char *why, size_t why_n)
 	    w->counts == NULL || w->incidents == NULL)
 		return false;
 	x->ledger = ledger_new(
-	    x->shared, x->inbox, folder_of(c), (size_t)c->watch_size, why, why_n);
+	    x->shared, x->inbox, conf_data_folder(c), (size_t)c->watch_size, why, why_n);
 	if (x->ledger != NULL)
 		ledger_on_change(x->ledger, on_change, w);
 	w->follow = x->ledger != NULL ? follow_new(x) : NULL;
